@@ -1,0 +1,37 @@
+# `make help` lists the targets. Each sets up what it needs.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint doc build toolchain clean
+
+CARGO ?= cargo
+# The rogue plugin is built by the tests' build script, for wasm alone.
+CRATES := --workspace --exclude sandbucket-rogue
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: toolchain ## Build, start an S3 server on loopback, and store and read real files through the sandbox
+	$(CARGO) run --release --package sandbucket -- demo
+
+test: toolchain ## Run every test: units, end to end, faults, rogue plugins, boto3 and moto
+	$(CARGO) test $(CRATES)
+
+lint: toolchain ## Check formatting and lints, of host and guest, natively and for wasm
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CRATES) --all-targets -- -D warnings
+	@if ls "$$(rustc --print sysroot)"/lib/rustlib/wasm32-unknown-unknown/lib/libstd-*.rlib >/dev/null 2>&1; then \
+		set -x; $(CARGO) clippy --package sandbucket-s3 --package sandbucket-rogue --target wasm32-unknown-unknown -- -D warnings; \
+	else \
+		echo "lint: clippy for wasm left out: rustup's wasm32-unknown-unknown is not here"; \
+	fi
+
+doc: toolchain ## Build the API documentation, with warnings as errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CRATES) --no-deps
+
+build: toolchain ## Build the `sandbucket` command, with the plugin in it
+	$(CARGO) build --release --package sandbucket
+
+toolchain: ## Find or install what builds the plugin for WebAssembly
+	@./toolchain.sh
+
+clean: ## Remove everything that was built
+	$(CARGO) clean
