@@ -1,1 +1,2 @@
 //! S3 as a plugin.
+pub mod error;

@@ -1,0 +1,194 @@
+//! What can go wrong, as plain data: the contract's `error` variant without the bindings.
+//!
+//! [`Fault`] is for what is wrong before anything is sent (a setting, an argument); [`Failure`] is what a call ends in.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The longest piece of a service's own words that is kept, in bytes.
+pub const MAX_WORDS: usize = 1024;
+
+/// A setting or an argument that cannot be used. Says so in words for people, and never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The setting or argument, by its name in the contract.
+    pub subject: Option<Cow<'static, str>>,
+    /// What is wrong with it and what would be right.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault of this setting or argument.
+    pub fn new(subject: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Fault { subject: Some(subject.into()), message: message.into() }
+    }
+
+    /// A fault that no single setting or argument is to blame for.
+    pub fn general(message: impl Into<String>) -> Self {
+        Fault { subject: None, message: message.into() }
+    }
+
+    /// The call's end that this fault of an argument is.
+    pub fn into_argument(self) -> Failure {
+        self.into_failure(Kind::InvalidArgument)
+    }
+
+    /// The call's end that this fault of a setting is.
+    pub fn into_settings(self) -> Failure {
+        self.into_failure(Kind::InvalidSettings)
+    }
+
+    /// The call's end of this kind.
+    pub fn into_failure(self, kind: Kind) -> Failure {
+        Failure { subject: self.subject, ..Failure::new(kind, self.message) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The cases of the contract's `error`, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// No such blob, version or bucket.
+    NotFound,
+    /// A precondition did not hold.
+    PreconditionFailed,
+    /// The blob is still what the caller has.
+    NotModified,
+    /// No byte of the blob is in the range.
+    InvalidRange,
+    /// Another write of the same blob was under way.
+    Conflict,
+    /// The credentials are wrong, expired, or do not allow this.
+    AccessDenied,
+    /// The service asked for fewer requests.
+    Throttled,
+    /// No answer in time, or the call's own time ran out.
+    Timeout,
+    /// Not reached, or the connection broke.
+    Network,
+    /// What came is not what was announced.
+    Integrity,
+    /// A setting is wrong.
+    InvalidSettings,
+    /// An argument is wrong; nothing was sent.
+    InvalidArgument,
+    /// The body is larger than what was allowed.
+    TooLarge,
+    /// Neither plugin nor service can do this.
+    Unsupported,
+    /// Sent, answer lost, and the effect cannot be told.
+    OutcomeUnknown,
+    /// Any other refusal by the service.
+    Service,
+}
+
+impl Kind {
+    /// The case's name in the contract.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::NotFound => "not-found",
+            Kind::PreconditionFailed => "precondition-failed",
+            Kind::NotModified => "not-modified",
+            Kind::InvalidRange => "invalid-range",
+            Kind::Conflict => "conflict",
+            Kind::AccessDenied => "access-denied",
+            Kind::Throttled => "throttled",
+            Kind::Timeout => "timeout",
+            Kind::Network => "network",
+            Kind::Integrity => "integrity",
+            Kind::InvalidSettings => "invalid-settings",
+            Kind::InvalidArgument => "invalid-argument",
+            Kind::TooLarge => "too-large",
+            Kind::Unsupported => "unsupported",
+            Kind::OutcomeUnknown => "outcome-unknown",
+            Kind::Service => "service",
+        }
+    }
+}
+
+/// What the service itself answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The service's own code, such as `NoSuchKey`.
+    pub code: Option<String>,
+    /// The service's own words, at most [`MAX_WORDS`] bytes.
+    pub message: Option<String>,
+    /// The request's name at the service.
+    pub request_id: Option<String>,
+    /// The region the service says the bucket is in, where it is not the one asked.
+    pub region: Option<String>,
+}
+
+/// How a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which case of the contract's `error` it is.
+    pub kind: Kind,
+    /// What was tried, where, what came of it, and what to do.
+    pub message: String,
+    /// Whether the same call may succeed later, unchanged.
+    pub retryable: bool,
+    /// How many requests were sent.
+    pub attempts: u32,
+    /// The setting or argument at fault.
+    pub subject: Option<Cow<'static, str>>,
+    /// What the service answered, where it did.
+    pub answer: Option<Answer>,
+}
+
+impl Failure {
+    /// A failure of this kind with nothing else known: not retryable, no attempts.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), retryable: false, attempts: 0, subject: None, answer: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name(), self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Makes a service's words fit to be shown: control characters become spaces, and at most `max` bytes stay, cut at a
+/// character's edge.
+pub fn tidy(words: &str, max: usize) -> String {
+    let mut out = String::with_capacity(words.len().min(max));
+    for c in words.trim().chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        if out.len() + c.len_utf8() > max {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_at_a_characters_edge_and_cleaned() {
+        assert_eq!(tidy("  a\nb\u{1b}[31m  ", 64), "a b [31m");
+        assert_eq!(tidy("ééé", 5), "éé");
+        assert_eq!(tidy("", 5), "");
+    }
+
+    #[test]
+    fn a_fault_keeps_its_subject() {
+        let failure = Fault::new("bucket", "bad").into_settings();
+        assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidSettings, Some("bucket")));
+        assert_eq!(failure.to_string(), "invalid-settings: bad");
+    }
+}
