@@ -1,0 +1,151 @@
+//! The contract's records as plain data, so that all but the plugin's outermost file builds and is tested natively.
+//!
+//! Field by field they are what `wit/types.wit` documents; here only what differs is said. Points in time are whole
+//! seconds since 1970.
+
+/// A name with a value.
+pub type Pair = (String, String);
+
+/// What is known of a blob besides its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// The length of the whole blob in bytes.
+    pub size: u64,
+    /// The entity tag, quotes included.
+    pub etag: Option<String>,
+    /// When it was last written.
+    pub last_modified: Option<u64>,
+    /// The media type.
+    pub content_type: Option<String>,
+    /// The user's metadata, names in lower case.
+    pub metadata: Vec<Pair>,
+    /// The version.
+    pub version: Option<String>,
+    /// Named attributes: see [`crate::request::ATTRIBUTES`].
+    pub attributes: Vec<Pair>,
+}
+
+/// Bytes `start..end` of a blob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub start: u64,
+    /// The byte after the last one.
+    pub end: u64,
+}
+
+/// Which part of a blob to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByteRange {
+    /// All of it.
+    #[default]
+    Whole,
+    /// From this byte to the end.
+    From(u64),
+    /// These bytes.
+    Within(Span),
+    /// The last so many.
+    Last(u64),
+}
+
+/// The preconditions of a read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// Only if the tag is this one.
+    pub if_match: Option<String>,
+    /// Only if the tag is another.
+    pub if_none_match: Option<String>,
+    /// Only if written after this second.
+    pub if_modified_since: Option<u64>,
+    /// Only if not written after this second.
+    pub if_unmodified_since: Option<u64>,
+}
+
+/// The precondition of a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WriteCondition {
+    /// Write, whatever is there.
+    #[default]
+    Always,
+    /// Only if nothing is there.
+    IfAbsent,
+    /// Only if what is there has this tag.
+    IfMatch(String),
+}
+
+/// What any call may be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Nanoseconds for the whole call; none is [`crate::store::DEFAULT_TIME_LIMIT`].
+    pub time_limit: Option<u64>,
+    /// Named attributes.
+    pub attributes: Vec<Pair>,
+}
+
+/// How to look at a blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeadOptions {
+    /// What must hold.
+    pub conditions: Conditions,
+    /// The version to look at.
+    pub version: Option<String>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// How to read a blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Which part of it.
+    pub range: ByteRange,
+    /// What must hold.
+    pub conditions: Conditions,
+    /// The version to read.
+    pub version: Option<String>,
+    /// The longest body to take into memory.
+    pub max_bytes: Option<u64>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// How to write a blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The media type to store with it.
+    pub content_type: Option<String>,
+    /// The user's metadata.
+    pub metadata: Vec<Pair>,
+    /// What must hold.
+    pub condition: WriteCondition,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// How to delete a blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// The version to delete for good.
+    pub version: Option<String>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// A blob, or a part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob {
+    /// What is known of the whole blob.
+    pub info: BlobInfo,
+    /// Which bytes of it `body` holds.
+    pub range: Span,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+/// What a write came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The entity tag of what was written.
+    pub etag: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+}
