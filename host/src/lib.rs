@@ -1,1 +1,4 @@
 //! lib
+
+#[cfg(feature = "dev-server")]
+pub mod dev_server;

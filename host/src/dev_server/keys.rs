@@ -1,0 +1,168 @@
+//! Which file holds which key.
+//!
+//! A key is any text of up to 1,024 bytes; a file name is not. `a//b`, `.`, `..`, a line break or a name of 300 bytes
+//! cannot be files, and `a` and `a/b` cannot both be, since one would have to be a file and a folder at once. So each
+//! key is one file in its bucket's folder, its name the key percent-encoded: `photos%2F2024%2Fcat.jpg`. What is longer
+//! than a file name may be is named by its SHA-256, and the key itself is written down beside the buckets.
+//!
+//! A file system that does not tell `A` from `a` holds only one of two keys that differ in nothing else.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+/// All but letters, digits, `-`, `_` and inner dots.
+const AWKWARD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+/// No percent-encoded name begins so: `L` is not a hexadecimal digit.
+const LONG: &str = "%L";
+/// `s3s-fs` puts bucket and name, each in base64, into the names of the files that hold metadata. This is what fits
+/// into 255 bytes with the longest bucket name.
+const MAX_NAME: usize = 66;
+/// Beside the buckets; the dot keeps it from being one.
+const LONG_KEYS: &str = ".long-keys";
+
+/// The keys of one server's folder.
+#[derive(Debug)]
+pub(super) struct Keys {
+    long_keys: PathBuf,
+}
+
+impl Keys {
+    pub fn new(folder: &Path) -> Self {
+        Keys {
+            long_keys: folder.join(LONG_KEYS),
+        }
+    }
+
+    /// The name of the file that holds this key.
+    pub fn name(&self, key: &str) -> String {
+        let mut name = utf8_percent_encode(key, AWKWARD).to_string();
+        // `.`, `..` and hidden files.
+        if name.starts_with('.') {
+            name.replace_range(..1, "%2E");
+        }
+        if name.len() <= MAX_NAME {
+            return name;
+        }
+        let mut name = LONG.to_owned();
+        for byte in Sha256::digest(key.as_bytes()) {
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
+    }
+
+    /// The name of the file that is to hold this key, which is written down if the name does not tell it.
+    pub fn name_for_writing(&self, key: &str) -> io::Result<String> {
+        let name = self.name(key);
+        if name.starts_with(LONG) {
+            let note = self.long_keys.join(&name);
+            if !note.exists() {
+                std::fs::create_dir_all(&self.long_keys)?;
+                // Two that write the same note write the same.
+                std::fs::write(note, key)?;
+            }
+        }
+        Ok(name)
+    }
+
+    /// The key that this file holds; none if it is not one of ours.
+    pub fn key(&self, name: &str) -> Option<String> {
+        if name.starts_with(LONG) {
+            return std::fs::read_to_string(self.long_keys.join(name)).ok();
+        }
+        let key = percent_decode_str(name).decode_utf8().ok()?.into_owned();
+        (self.name(&key) == name).then_some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn odd_keys() -> Vec<String> {
+        let mut keys: Vec<String> = [
+            "plain.txt",
+            "a",
+            "a/b",
+            "a//b",
+            "a/",
+            "/a",
+            "/",
+            "//",
+            ".",
+            "..",
+            "./a",
+            "../a",
+            "a/./b",
+            "a/../b",
+            ".hidden",
+            "a b",
+            "a+b",
+            "a%b",
+            "a%2Fb",
+            "a%2fb",
+            "%",
+            "%L",
+            "~",
+            "a\nb",
+            "\u{0}",
+            "\u{7f}",
+            "é",
+            "e\u{301}",
+            "🪣",
+            "a\\b",
+            "con",
+            "a:b",
+            "*?\"<>|",
+            "%Lzz",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        keys.push("n".repeat(66));
+        keys.push("n".repeat(67));
+        keys.push("n".repeat(1024));
+        keys.push("/".repeat(1024));
+        keys.push("🪣".repeat(256));
+        keys.push(format!("%L{}", "0".repeat(64)));
+        keys
+    }
+
+    #[test]
+    fn every_key_has_a_file_name_of_its_own_and_is_found_by_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::new(folder.path());
+        let mut names = std::collections::HashSet::new();
+        for key in odd_keys() {
+            let name = keys.name_for_writing(&key).unwrap();
+            assert!(names.insert(name.clone()), "{key:?} shares {name}");
+            assert!(name.len() <= MAX_NAME && !name.starts_with('.'), "{name}");
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.%".contains(&b)),
+                "{name}"
+            );
+            assert_eq!(keys.key(&name).as_deref(), Some(key.as_str()), "{name}");
+            std::fs::write(folder.path().join(&name), &key).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_is_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::new(folder.path());
+        for name in [
+            ".DS_Store",
+            "with space",
+            "%zz",
+            "%2f",
+            "a%41",
+            "%L00",
+            "%ff",
+        ] {
+            assert_eq!(keys.key(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! One writer, or many readers, for a key at a time.
+//!
+//! `s3s-fs` writes a blob's bytes, metadata and entity tag one after another, and looks whether a condition holds
+//! before it does. Without a lock a reader could see one blob's bytes with another's tag, and two conditional writes
+//! could both succeed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+type Name = (String, String);
+
+/// The locks of the keys that are in use just now.
+#[derive(Debug, Default)]
+pub(super) struct Locks {
+    in_use: Mutex<HashMap<Name, Arc<RwLock<()>>>>,
+}
+
+impl Locks {
+    pub async fn read(&self, bucket: &str, name: &str) -> OwnedRwLockReadGuard<()> {
+        self.of(bucket, name).read_owned().await
+    }
+
+    pub async fn write(&self, bucket: &str, name: &str) -> OwnedRwLockWriteGuard<()> {
+        self.of(bucket, name).write_owned().await
+    }
+
+    fn of(&self, bucket: &str, name: &str) -> Arc<RwLock<()>> {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever holds or awaits a lock holds its Arc too.
+        if in_use.len() >= 1024 {
+            in_use.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        in_use
+            .entry((bucket.to_owned(), name.to_owned()))
+            .or_default()
+            .clone()
+    }
+}

@@ -1,0 +1,221 @@
+//! An S3 server for this process: to try things out with, and to test against.
+//!
+//! It listens on loopback, keeps its blobs as files in a folder, verifies the signature of every request, and answers
+//! as S3 does where a client can tell the difference: any key up to 1,024 bytes, the four preconditions of a read,
+//! conditional writes without a race, ranges, metadata, and S3's own error codes. The protocol is `s3s`, the files are
+//! `s3s-fs`; this module adds what the two leave out.
+//!
+//! It is not made for production: one folder, one pair of keys, no versions, no TLS.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use sandbucket::dev_server::DevServer;
+//!
+//! let server = DevServer::builder()
+//!     .credentials("an-access-key", "a-secret-key")
+//!     .buckets(["photos"])
+//!     .start()
+//!     .await?;
+//! println!("endpoint = \"{}\"", server.endpoint());
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod access;
+mod conditions;
+mod keys;
+mod list;
+mod locks;
+mod objects;
+mod serve;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+
+use access::Access;
+use objects::Objects;
+use serve::Running;
+
+/// The access key that holds where none is given.
+pub const DEFAULT_ACCESS_KEY: &str = "sandbucket";
+/// The secret key that holds where none is given. It guards nothing: the server is on loopback.
+pub const DEFAULT_SECRET_KEY: &str = "sandbucket-secret";
+
+/// A server at work. Dropping it stops it; [`stop`](DevServer::stop) also waits until it has.
+#[derive(Debug)]
+pub struct DevServer {
+    address: SocketAddr,
+    folder: PathBuf,
+    running: Running,
+    /// Last, so that it is removed once nobody answers any more.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl DevServer {
+    /// A server to be set up. Without more it is on a free port of 127.0.0.1, in a temporary folder, without buckets.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where it is, as the setting `endpoint` takes it: `http://127.0.0.1:40123`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder that holds its blobs. A temporary one is removed with the server.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stops: no new connections, those at work finish their answer (for at most five seconds), idle ones are closed.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+/// What a server is to be like. Made by [`DevServer::builder`].
+#[derive(Clone)]
+pub struct Builder {
+    folder: Option<PathBuf>,
+    access_key: String,
+    secret_key: String,
+    session_token: Option<String>,
+    anonymous: bool,
+    buckets: Vec<String>,
+    listen: String,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            folder: None,
+            access_key: DEFAULT_ACCESS_KEY.to_owned(),
+            secret_key: DEFAULT_SECRET_KEY.to_owned(),
+            session_token: None,
+            anonymous: false,
+            buckets: Vec::new(),
+            listen: "127.0.0.1:0".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("folder", &self.folder)
+            .field("buckets", &self.buckets)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Keeps the blobs here, also after the server has stopped. The folder is made where it is missing, and should
+    /// hold nothing else.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// The one pair of keys that requests may be signed with.
+    pub fn credentials(
+        mut self,
+        access_key: impl Into<String>,
+        secret_key: impl Into<String>,
+    ) -> Self {
+        self.access_key = access_key.into();
+        self.secret_key = secret_key.into();
+        self
+    }
+
+    /// Makes the keys temporary ones: every signed request must carry this session token too.
+    pub fn session_token(mut self, token: impl Into<String>) -> Self {
+        self.session_token = Some(token.into());
+        self
+    }
+
+    /// Answers unsigned requests as well. A request that is signed must still be signed rightly.
+    pub fn anonymous(mut self, allowed: bool) -> Self {
+        self.anonymous = allowed;
+        self
+    }
+
+    /// Buckets to make where they are missing. Names are as S3 wants them: 3 to 63 of `a-z`, `0-9`, `-` and `.`.
+    pub fn buckets<I, S>(mut self, buckets: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.buckets.extend(buckets.into_iter().map(Into::into));
+        self
+    }
+
+    /// The address and port to listen on; port 0 is any free one.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// Starts the server on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written, if a bucket has a name that S3 does not take, or if the address
+    /// cannot be listened on. The message says which.
+    pub async fn start(self) -> io::Result<DevServer> {
+        let (folder, temporary) = match self.folder {
+            Some(folder) => (folder, None),
+            None => {
+                let temporary = tempfile::Builder::new().prefix("sandbucket-").tempdir()?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let about_folder = |e: io::Error| {
+            io::Error::new(e.kind(), format!("the folder {}: {e}", folder.display()))
+        };
+        std::fs::create_dir_all(&folder).map_err(about_folder)?;
+        for bucket in &self.buckets {
+            if !s3s::path::check_bucket_name(bucket) {
+                let message = format!("the bucket name \"{bucket}\" is not one that S3 takes");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            std::fs::create_dir_all(folder.join(bucket)).map_err(about_folder)?;
+        }
+
+        let objects = Objects::new(&folder).map_err(about_folder)?;
+        let access = Arc::new(Access {
+            access_key: self.access_key,
+            secret_key: self.secret_key.into(),
+            session_token: self.session_token,
+            anonymous: self.anonymous,
+        });
+        let mut service = S3ServiceBuilder::new(objects);
+        service.set_auth(access::Keys(access.clone()));
+        service.set_access(access::Policy(access));
+        service.set_host(access::Hosts);
+
+        let about_address =
+            |e: io::Error| io::Error::new(e.kind(), format!("listening on {}: {e}", self.listen));
+        let listener = TcpListener::bind(&self.listen)
+            .await
+            .map_err(about_address)?;
+        let address = listener.local_addr()?;
+        let running = Running::start(listener, service.build());
+        Ok(DevServer {
+            address,
+            folder,
+            running,
+            _temporary: temporary,
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! Connections: taken, kept alive, and closed in good order.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use s3s::service::S3Service;
+use s3s::{Body, HttpError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How long answers under way may take once the server is told to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// The task that listens. Dropping this tells it to stop.
+#[derive(Debug)]
+pub(super) struct Running {
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn start(listener: TcpListener, service: S3Service) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(listen(listener, service, stopped));
+        Running {
+            stop,
+            task: Some(task),
+        }
+    }
+
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Some(task) = self.task.take() {
+            // It neither panics nor is cancelled but with the runtime.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::Receiver<bool>) {
+    let graceful = GracefulShutdown::new();
+    let requests = Arc::new(AtomicU64::new(0));
+    // Dropped at the end, and with it whatever has still not finished.
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Also when the sender is gone.
+            _ = stopped.wait_for(|stop| *stop) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: others will be closed.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (service, requests) = (service.clone(), requests.clone());
+        let service = service_fn(move |request| {
+            let number = requests.fetch_add(1, Ordering::Relaxed);
+            answer(service.clone(), request, number)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(LAST_ANSWERS, graceful.shutdown()).await;
+}
+
+/// One answer, with a request id as S3 gives.
+async fn answer(
+    service: S3Service,
+    request: Request<Incoming>,
+    number: u64,
+) -> Result<Response<Body>, io::Error> {
+    let mut response =
+        service
+            .call(request.map(Body::from))
+            .await
+            .map_err(|error: HttpError| {
+                io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error))
+            })?;
+    if let Ok(id) = HeaderValue::try_from(format!("{number:016X}")) {
+        response.headers_mut().insert("x-amz-request-id", id);
+    }
+    Ok(response)
+}
