@@ -219,3 +219,6 @@ impl Builder {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
