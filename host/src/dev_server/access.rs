@@ -25,10 +25,7 @@ impl S3Auth for Keys {
         if access_key == self.0.access_key {
             return Ok(self.0.secret_key.clone());
         }
-        Err(s3_error!(
-            InvalidAccessKeyId,
-            "The AWS Access Key Id you provided does not exist in our records."
-        ))
+        Err(s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records."))
     }
 }
 
@@ -39,21 +36,14 @@ pub(super) struct Policy(pub Arc<Access>);
 impl S3Access for Policy {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
-            return if self.0.anonymous {
-                Ok(())
-            } else {
-                Err(s3_error!(AccessDenied, "Access Denied"))
-            };
+            return if self.0.anonymous { Ok(()) } else { Err(s3_error!(AccessDenied, "Access Denied")) };
         }
         let Some(wanted) = &self.0.session_token else {
             return Ok(());
         };
         match context.headers().get("x-amz-security-token") {
             Some(given) if given.as_bytes() == wanted.as_bytes() => Ok(()),
-            _ => Err(s3_error!(
-                InvalidToken,
-                "The provided token is malformed or otherwise invalid."
-            )),
+            _ => Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid.")),
         }
     }
 }

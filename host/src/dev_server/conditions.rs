@@ -21,10 +21,7 @@ impl ReadConditions {
             (None, None) => true,
         };
         if !holds {
-            return Err(s3_error!(
-                PreconditionFailed,
-                "At least one of the pre-conditions you specified did not hold"
-            ));
+            return Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"));
         }
         let changed = match (&self.if_none_match, &self.if_modified_since) {
             (Some(condition), _) => !names(condition, tag),
@@ -75,15 +72,9 @@ fn not_modified(tag: Option<&ETag>) -> S3Error {
 pub(super) fn plain_range(range: Range, size: u64) -> S3Result<Range> {
     let span = range.check(size)?;
     if span.is_empty() {
-        return Err(s3_error!(
-            InvalidRange,
-            "The requested range is not satisfiable"
-        ));
+        return Err(s3_error!(InvalidRange, "The requested range is not satisfiable"));
     }
-    Ok(Range::Int {
-        first: span.start,
-        last: Some(span.end - 1),
-    })
+    Ok(Range::Int { first: span.start, last: Some(span.end - 1) })
 }
 
 #[cfg(test)]
@@ -95,9 +86,7 @@ mod tests {
     }
 
     fn code(result: S3Result<()>) -> String {
-        result
-            .err()
-            .map_or_else(|| "ok".to_owned(), |e| e.code().as_str().to_owned())
+        result.err().map_or_else(|| "ok".to_owned(), |e| e.code().as_str().to_owned())
     }
 
     #[test]
@@ -126,59 +115,19 @@ mod tests {
         for (n, (if_match, if_none_match, if_modified_since, if_unmodified_since, want)) in
             cases.into_iter().enumerate()
         {
-            let conditions = ReadConditions {
-                if_match,
-                if_none_match,
-                if_modified_since,
-                if_unmodified_since,
-            };
-            assert_eq!(
-                code(conditions.check(Some(&tag), Some(&written))),
-                want,
-                "case {n}: {conditions:?}"
-            );
+            let conditions = ReadConditions { if_match, if_none_match, if_modified_since, if_unmodified_since };
+            assert_eq!(code(conditions.check(Some(&tag), Some(&written))), want, "case {n}: {conditions:?}");
         }
     }
 
     #[test]
     fn a_long_suffix_is_the_whole_and_an_empty_blob_has_no_range() {
-        let all = Range::Int {
-            first: 0,
-            last: Some(4),
-        };
+        let all = Range::Int { first: 0, last: Some(4) };
         assert_eq!(plain_range(Range::Suffix { length: 9 }, 5).unwrap(), all);
-        assert_eq!(
-            plain_range(
-                Range::Int {
-                    first: 0,
-                    last: None
-                },
-                5
-            )
-            .unwrap(),
-            all
-        );
-        for range in [
-            Range::Suffix { length: 1 },
-            Range::Int {
-                first: 0,
-                last: Some(0),
-            },
-        ] {
+        assert_eq!(plain_range(Range::Int { first: 0, last: None }, 5).unwrap(), all);
+        for range in [Range::Suffix { length: 1 }, Range::Int { first: 0, last: Some(0) }] {
             assert_eq!(code(plain_range(range, 0).map(drop)), "InvalidRange");
         }
-        assert_eq!(
-            code(
-                plain_range(
-                    Range::Int {
-                        first: 5,
-                        last: None
-                    },
-                    5
-                )
-                .map(drop)
-            ),
-            "InvalidRange"
-        );
+        assert_eq!(code(plain_range(Range::Int { first: 5, last: None }, 5).map(drop)), "InvalidRange");
     }
 }

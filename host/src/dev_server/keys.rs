@@ -32,9 +32,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub fn new(folder: &Path) -> Self {
-        Keys {
-            long_keys: folder.join(LONG_KEYS),
-        }
+        Keys { long_keys: folder.join(LONG_KEYS) }
     }
 
     /// The name of the file that holds this key.
@@ -139,11 +137,7 @@ mod tests {
             let name = keys.name_for_writing(&key).unwrap();
             assert!(names.insert(name.clone()), "{key:?} shares {name}");
             assert!(name.len() <= MAX_NAME && !name.starts_with('.'), "{name}");
-            assert!(
-                name.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.%".contains(&b)),
-                "{name}"
-            );
+            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.%".contains(&b)), "{name}");
             assert_eq!(keys.key(&name).as_deref(), Some(key.as_str()), "{name}");
             std::fs::write(folder.path().join(&name), &key).unwrap();
         }
@@ -153,15 +147,7 @@ mod tests {
     fn what_somebody_else_put_there_is_no_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::new(folder.path());
-        for name in [
-            ".DS_Store",
-            "with space",
-            "%zz",
-            "%2f",
-            "a%41",
-            "%L00",
-            "%ff",
-        ] {
+        for name in [".DS_Store", "with space", "%zz", "%2f", "a%41", "%L00", "%ff"] {
             assert_eq!(keys.key(name), None, "{name}");
         }
     }

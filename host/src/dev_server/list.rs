@@ -16,11 +16,7 @@ enum Entry {
 }
 
 /// The page that was asked for. Entity tags are left out: they are not kept where a listing could read them cheaply.
-pub(super) fn page(
-    bucket: &Path,
-    keys: &Keys,
-    input: ListObjectsV2Input,
-) -> S3Result<ListObjectsV2Output> {
+pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
     let prefix = input.prefix.as_deref().unwrap_or("");
     let delimiter = input.delimiter.as_deref().filter(|d| !d.is_empty());
     let asked = input.max_keys.unwrap_or(MAX_PAGE);
@@ -28,10 +24,7 @@ pub(super) fn page(
         return Err(s3_error!(InvalidArgument, "max-keys must not be negative"));
     }
     let limit = usize::try_from(asked.min(MAX_PAGE)).unwrap_or(0);
-    let after = input
-        .continuation_token
-        .as_deref()
-        .or(input.start_after.as_deref());
+    let after = input.continuation_token.as_deref().or(input.start_after.as_deref());
 
     let mut found: Vec<String> = std::fs::read_dir(bucket)
         .map_err(S3Error::internal_error)?
@@ -43,11 +36,7 @@ pub(super) fn page(
     let mut entries: Vec<Entry> = Vec::new();
     let mut truncated = false;
     for key in found {
-        let folded = delimiter.and_then(|d| {
-            key[prefix.len()..]
-                .find(d)
-                .map(|at| prefix.len() + at + d.len())
-        });
+        let folded = delimiter.and_then(|d| key[prefix.len()..].find(d).map(|at| prefix.len() + at + d.len()));
         let entry = match folded {
             Some(end) => Entry::Prefix(key[..end].to_owned()),
             None => Entry::Blob(key),
@@ -65,19 +54,13 @@ pub(super) fn page(
         entries.push(entry);
     }
 
-    let next = if truncated {
-        entries.last().map(|last| last.name().to_owned())
-    } else {
-        None
-    };
+    let next = if truncated { entries.last().map(|last| last.name().to_owned()) } else { None };
     let count = i32::try_from(entries.len()).unwrap_or(MAX_PAGE);
     let mut contents = Vec::new();
     let mut common_prefixes = Vec::new();
     for entry in entries {
         match entry {
-            Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix {
-                prefix: Some(prefix),
-            }),
+            Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix { prefix: Some(prefix) }),
             Entry::Blob(key) => {
                 // Deleted since the folder was read: then it is not listed.
                 let Ok(metadata) = std::fs::metadata(bucket.join(keys.name(&key))) else {
@@ -121,16 +104,8 @@ mod tests {
     use super::*;
 
     fn names(output: &ListObjectsV2Output) -> Vec<String> {
-        let blobs = output
-            .contents
-            .iter()
-            .flatten()
-            .filter_map(|o| o.key.clone());
-        let prefixes = output
-            .common_prefixes
-            .iter()
-            .flatten()
-            .filter_map(|p| p.prefix.clone());
+        let blobs = output.contents.iter().flatten().filter_map(|o| o.key.clone());
+        let prefixes = output.common_prefixes.iter().flatten().filter_map(|p| p.prefix.clone());
         blobs.chain(prefixes).collect()
     }
 
@@ -144,29 +119,21 @@ mod tests {
         for key in ["a", "a/1", "a/2", "b//x", "b/y", "é", long.as_str()] {
             std::fs::write(bucket.join(keys.name_for_writing(key).unwrap()), key).unwrap();
         }
-        let input = |prefix: &str, delimiter: Option<&str>, max: i32, token: Option<String>| {
-            ListObjectsV2Input {
-                bucket: "bucket".to_owned(),
-                prefix: Some(prefix.to_owned()),
-                delimiter: delimiter.map(str::to_owned),
-                max_keys: Some(max),
-                continuation_token: token,
-                ..Default::default()
-            }
+        let input = |prefix: &str, delimiter: Option<&str>, max: i32, token: Option<String>| ListObjectsV2Input {
+            bucket: "bucket".to_owned(),
+            prefix: Some(prefix.to_owned()),
+            delimiter: delimiter.map(str::to_owned),
+            max_keys: Some(max),
+            continuation_token: token,
+            ..Default::default()
         };
         let all = page(&bucket, &keys, input("", None, 1000, None)).unwrap();
-        assert_eq!(
-            names(&all),
-            ["a", "a/1", "a/2", "b//x", "b/y", long.as_str(), "é"]
-        );
+        assert_eq!(names(&all), ["a", "a/1", "a/2", "b//x", "b/y", long.as_str(), "é"]);
         assert_eq!(all.is_truncated, Some(false));
 
         let folded = page(&bucket, &keys, input("", Some("/"), 1000, None)).unwrap();
         assert_eq!(names(&folded), ["a", "é", "a/", "b/", "z/"]);
-        assert_eq!(
-            names(&page(&bucket, &keys, input("b/", Some("/"), 1000, None)).unwrap()),
-            ["b/y", "b//"]
-        );
+        assert_eq!(names(&page(&bucket, &keys, input("b/", Some("/"), 1000, None)).unwrap()), ["b/y", "b//"]);
 
         let (mut seen, mut token) = (Vec::new(), None);
         loop {

@@ -32,9 +32,6 @@ impl Locks {
         if in_use.len() >= 1024 {
             in_use.retain(|_, lock| Arc::strong_count(lock) > 1);
         }
-        in_use
-            .entry((bucket.to_owned(), name.to_owned()))
-            .or_default()
-            .clone()
+        in_use.entry((bucket.to_owned(), name.to_owned())).or_default().clone()
     }
 }

@@ -129,11 +129,7 @@ impl Builder {
     }
 
     /// The one pair of keys that requests may be signed with.
-    pub fn credentials(
-        mut self,
-        access_key: impl Into<String>,
-        secret_key: impl Into<String>,
-    ) -> Self {
+    pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.access_key = access_key.into();
         self.secret_key = secret_key.into();
         self
@@ -180,9 +176,7 @@ impl Builder {
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let about_folder = |e: io::Error| {
-            io::Error::new(e.kind(), format!("the folder {}: {e}", folder.display()))
-        };
+        let about_folder = |e: io::Error| io::Error::new(e.kind(), format!("the folder {}: {e}", folder.display()));
         std::fs::create_dir_all(&folder).map_err(about_folder)?;
         for bucket in &self.buckets {
             if !s3s::path::check_bucket_name(bucket) {
@@ -204,19 +198,11 @@ impl Builder {
         service.set_access(access::Policy(access));
         service.set_host(access::Hosts);
 
-        let about_address =
-            |e: io::Error| io::Error::new(e.kind(), format!("listening on {}: {e}", self.listen));
-        let listener = TcpListener::bind(&self.listen)
-            .await
-            .map_err(about_address)?;
+        let about_address = |e: io::Error| io::Error::new(e.kind(), format!("listening on {}: {e}", self.listen));
+        let listener = TcpListener::bind(&self.listen).await.map_err(about_address)?;
         let address = listener.local_addr()?;
         let running = Running::start(listener, service.build());
-        Ok(DevServer {
-            address,
-            folder,
-            running,
-            _temporary: temporary,
-        })
+        Ok(DevServer { address, folder, running, _temporary: temporary })
     }
 }
 

@@ -29,41 +29,23 @@ pub(super) struct Objects {
 impl Objects {
     pub fn new(folder: &Path) -> io::Result<Self> {
         let files = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
-        Ok(Objects {
-            folder: folder.to_owned(),
-            files,
-            keys: Keys::new(folder),
-            locks: Locks::default(),
-        })
+        Ok(Objects { folder: folder.to_owned(), files, keys: Keys::new(folder), locks: Locks::default() })
     }
 
     fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
         let path = self.folder.join(bucket);
-        if path.is_dir() {
-            Ok(path)
-        } else {
-            Err(s3_error!(
-                NoSuchBucket,
-                "The specified bucket does not exist"
-            ))
-        }
+        if path.is_dir() { Ok(path) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
     }
 
     /// What is stored under this file name: length, tag and time are what conditions and ranges need.
     async fn look(&self, bucket: &str, name: &str) -> S3Result<HeadObjectOutput> {
         self.bucket(bucket)?;
-        let input = HeadObjectInput {
-            bucket: bucket.to_owned(),
-            key: name.to_owned(),
-            ..Default::default()
-        };
+        let input = HeadObjectInput { bucket: bucket.to_owned(), key: name.to_owned(), ..Default::default() };
         let found = self.files.head_object(bare_request(input)).await;
-        found
-            .map(|response| response.output)
-            .map_err(|error| match error.code().as_str() {
-                "NoSuchKey" => s3_error!(NoSuchKey, "The specified key does not exist."),
-                _ => error,
-            })
+        found.map(|response| response.output).map_err(|error| match error.code().as_str() {
+            "NoSuchKey" => s3_error!(NoSuchKey, "The specified key does not exist."),
+            _ => error,
+        })
     }
 
     /// Whether a write with these conditions may go ahead. The caller holds the lock.
@@ -78,12 +60,7 @@ impl Objects {
         if if_match.is_none() && if_none_match.is_none() {
             return Ok(());
         }
-        let failed = || {
-            s3_error!(
-                PreconditionFailed,
-                "At least one of the pre-conditions you specified did not hold"
-            )
-        };
+        let failed = || s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
         let there = match self.look(bucket, name).await {
             Ok(there) => Some(there),
             Err(error) if error.code().as_str() == "NoSuchKey" => None,
@@ -128,26 +105,16 @@ fn bare_request<T>(input: T) -> S3Request<T> {
 fn no_version(version: Option<&ObjectVersionId>) -> S3Result<()> {
     match version.map(String::as_str) {
         None | Some("null") => Ok(()),
-        Some(_) => Err(s3_error!(
-            NoSuchVersion,
-            "The specified version does not exist."
-        )),
+        Some(_) => Err(s3_error!(NoSuchVersion, "The specified version does not exist.")),
     }
 }
 
 fn metadata_fits(metadata: Option<&Metadata>) -> S3Result<()> {
-    let size: usize = metadata
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let size: usize = metadata.into_iter().flatten().map(|(name, value)| name.len() + value.len()).sum();
     if size <= MAX_METADATA {
         return Ok(());
     }
-    Err(s3_error!(
-        MetadataTooLarge,
-        "Your metadata headers exceed the maximum allowed metadata size"
-    ))
+    Err(s3_error!(MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size"))
 }
 
 fn internal(error: io::Error) -> S3Error {
@@ -156,25 +123,16 @@ fn internal(error: io::Error) -> S3Error {
 
 #[async_trait::async_trait]
 impl S3 for Objects {
-    async fn create_bucket(
-        &self,
-        request: S3Request<CreateBucketInput>,
-    ) -> S3Result<S3Response<CreateBucketOutput>> {
+    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         self.files.create_bucket(request).await
     }
 
-    async fn head_bucket(
-        &self,
-        request: S3Request<HeadBucketInput>,
-    ) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
         self.bucket(&request.input.bucket)?;
         self.files.head_bucket(request).await
     }
 
-    async fn list_buckets(
-        &self,
-        request: S3Request<ListBucketsInput>,
-    ) -> S3Result<S3Response<ListBucketsOutput>> {
+    async fn list_buckets(&self, request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         self.files.list_buckets(request).await
     }
 
@@ -185,25 +143,16 @@ impl S3 for Objects {
         self.files.get_bucket_location(request).await
     }
 
-    async fn delete_bucket(
-        &self,
-        request: S3Request<DeleteBucketInput>,
-    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+    async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
         let bucket = self.bucket(&request.input.bucket)?;
         let mut entries = std::fs::read_dir(bucket).map_err(internal)?;
         if entries.next().is_some() {
-            return Err(s3_error!(
-                BucketNotEmpty,
-                "The bucket you tried to delete is not empty"
-            ));
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
         self.files.delete_bucket(request).await
     }
 
-    async fn head_object(
-        &self,
-        request: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         let name = self.keys.name(&input.key);
         let _guard = self.locks.read(&input.bucket, &name).await;
@@ -216,16 +165,10 @@ impl S3 for Objects {
             if_unmodified_since: input.if_unmodified_since,
         };
         conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref())?;
-        Ok(S3Response::new(HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            ..found
-        }))
+        Ok(S3Response::new(HeadObjectOutput { accept_ranges: Some("bytes".to_owned()), ..found }))
     }
 
-    async fn get_object(
-        &self,
-        mut request: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(&self, mut request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = &mut request.input;
         let name = self.keys.name(&input.key);
         // Until the file is open: what is written then is another file.
@@ -240,10 +183,7 @@ impl S3 for Objects {
         };
         conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref())?;
         if let Some(range) = input.range {
-            let size = found
-                .content_length
-                .and_then(|size| u64::try_from(size).ok())
-                .unwrap_or(0);
+            let size = found.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
             input.range = Some(plain_range(range, size)?);
         }
         input.key = name;
@@ -252,23 +192,17 @@ impl S3 for Objects {
         Ok(response)
     }
 
-    async fn put_object(
-        &self,
-        mut request: S3Request<PutObjectInput>,
-    ) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = &mut request.input;
         metadata_fits(input.metadata.as_ref())?;
-        input
-            .content_type
-            .get_or_insert_with(|| DEFAULT_TYPE.to_owned());
+        input.content_type.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
         let (if_match, if_none_match) = (input.if_match.take(), input.if_none_match.take());
         let bucket = input.bucket.clone();
         self.bucket(&bucket)?;
         let name = self.keys.name_for_writing(&input.key).map_err(internal)?;
         input.key = name.clone();
         let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref())
-            .await?;
+        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref()).await?;
         self.files.put_object(request).await
     }
 
@@ -282,8 +216,7 @@ impl S3 for Objects {
         let (bucket, name) = (input.bucket.clone(), input.key.clone());
         let if_match = input.if_match.take();
         let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), None)
-            .await?;
+        self.may_write(&bucket, &name, if_match.as_ref(), None).await?;
         self.files.delete_object(request).await
     }
 
@@ -297,41 +230,18 @@ impl S3 for Objects {
         for object in input.delete.objects {
             let name = self.keys.name(&object.key);
             let _guard = self.locks.write(&input.bucket, &name).await;
-            let one = DeleteObjectInput {
-                bucket: input.bucket.clone(),
-                key: name,
-                ..Default::default()
-            };
+            let one = DeleteObjectInput { bucket: input.bucket.clone(), key: name, ..Default::default() };
             self.files.delete_object(bare_request(one)).await?;
-            deleted.push(DeletedObject {
-                key: Some(object.key),
-                version_id: object.version_id,
-                ..Default::default()
-            });
+            deleted.push(DeletedObject { key: Some(object.key), version_id: object.version_id, ..Default::default() });
         }
-        let deleted = if input.delete.quiet == Some(true) {
-            None
-        } else {
-            Some(deleted)
-        };
-        Ok(S3Response::new(DeleteObjectsOutput {
-            deleted,
-            ..Default::default()
-        }))
+        let deleted = if input.delete.quiet == Some(true) { None } else { Some(deleted) };
+        Ok(S3Response::new(DeleteObjectsOutput { deleted, ..Default::default() }))
     }
 
-    async fn copy_object(
-        &self,
-        mut request: S3Request<CopyObjectInput>,
-    ) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(&self, mut request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = &mut request.input;
         input.key = self.keys.name_for_writing(&input.key).map_err(internal)?;
-        if let CopySource::Bucket {
-            bucket,
-            key,
-            version_id,
-        } = &mut input.copy_source
-        {
+        if let CopySource::Bucket { bucket, key, version_id } = &mut input.copy_source {
             self.bucket(bucket)?;
             no_version(version_id.as_ref().map(|v| v.to_string()).as_ref())?;
             *key = self.keys.name(key).into();
@@ -348,10 +258,7 @@ impl S3 for Objects {
         list::page(&bucket, &self.keys, request.input).map(S3Response::new)
     }
 
-    async fn list_objects(
-        &self,
-        request: S3Request<ListObjectsInput>,
-    ) -> S3Result<S3Response<ListObjectsOutput>> {
+    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
         let bucket = self.bucket(&request.input.bucket)?;
         let page = list::page(&bucket, &self.keys, request.input.into())?;
         Ok(S3Response::new(ListObjectsOutput {
@@ -374,9 +281,7 @@ impl S3 for Objects {
         let input = &mut request.input;
         self.bucket(&input.bucket)?;
         metadata_fits(input.metadata.as_ref())?;
-        input
-            .content_type
-            .get_or_insert_with(|| DEFAULT_TYPE.to_owned());
+        input.content_type.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
         let name = self.keys.name_for_writing(&input.key).map_err(internal)?;
         let key = std::mem::replace(&mut input.key, name);
         let mut response = self.files.create_multipart_upload(request).await?;
@@ -384,18 +289,12 @@ impl S3 for Objects {
         Ok(response)
     }
 
-    async fn upload_part(
-        &self,
-        mut request: S3Request<UploadPartInput>,
-    ) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         request.input.key = self.keys.name(&request.input.key);
         self.files.upload_part(request).await
     }
 
-    async fn list_parts(
-        &self,
-        mut request: S3Request<ListPartsInput>,
-    ) -> S3Result<S3Response<ListPartsOutput>> {
+    async fn list_parts(&self, mut request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
         let name = self.keys.name(&request.input.key);
         let key = std::mem::replace(&mut request.input.key, name);
         let mut response = self.files.list_parts(request).await?;
@@ -413,16 +312,10 @@ impl S3 for Objects {
         let bucket = input.bucket.clone();
         let (if_match, if_none_match) = (input.if_match.take(), input.if_none_match.take());
         let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref())
-            .await?;
+        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref()).await?;
         let mut response = self.files.complete_multipart_upload(request).await?;
         if let Some(answer) = response.output.future.take() {
-            let renamed = async move {
-                Ok(CompleteMultipartUploadOutput {
-                    key: Some(key),
-                    ..answer.await?
-                })
-            };
+            let renamed = async move { Ok(CompleteMultipartUploadOutput { key: Some(key), ..answer.await? }) };
             response.output.future = Some(Box::pin(renamed));
         }
         Ok(response)

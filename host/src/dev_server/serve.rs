@@ -31,10 +31,7 @@ impl Running {
     pub fn start(listener: TcpListener, service: S3Service) -> Self {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(listen(listener, service, stopped));
-        Running {
-            stop,
-            task: Some(task),
-        }
+        Running { stop, task: Some(task) }
     }
 
     pub async fn stop(mut self) {
@@ -78,9 +75,7 @@ async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::R
             let number = requests.fetch_add(1, Ordering::Relaxed);
             answer(service.clone(), request, number)
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service);
+        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         while connections.try_join_next().is_some() {}
         connections.spawn(async move {
@@ -94,18 +89,11 @@ async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::R
 }
 
 /// One answer, with a request id as S3 gives.
-async fn answer(
-    service: S3Service,
-    request: Request<Incoming>,
-    number: u64,
-) -> Result<Response<Body>, io::Error> {
-    let mut response =
-        service
-            .call(request.map(Body::from))
-            .await
-            .map_err(|error: HttpError| {
-                io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error))
-            })?;
+async fn answer(service: S3Service, request: Request<Incoming>, number: u64) -> Result<Response<Body>, io::Error> {
+    let mut response = service
+        .call(request.map(Body::from))
+        .await
+        .map_err(|error: HttpError| io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error)))?;
     if let Ok(id) = HeaderValue::try_from(format!("{number:016X}")) {
         response.headers_mut().insert("x-amz-request-id", id);
     }

@@ -22,19 +22,13 @@ struct Answer {
 
 impl Answer {
     fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// Status and S3's code, as `404 NoSuchKey`.
     fn error(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
-        let code = body
-            .split("<Code>")
-            .nth(1)
-            .and_then(|rest| rest.split("</Code>").next())
-            .unwrap_or("");
+        let code = body.split("<Code>").nth(1).and_then(|rest| rest.split("</Code>").next()).unwrap_or("");
         format!("{} {code}", self.status.as_u16())
     }
 }
@@ -42,38 +36,18 @@ impl Answer {
 impl Asker {
     /// A server that takes unsigned requests too.
     async fn start() -> Self {
-        let server = DevServer::builder()
-            .anonymous(true)
-            .buckets(["one"])
-            .start()
-            .await
-            .unwrap();
-        Asker {
-            server,
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        }
+        let server = DevServer::builder().anonymous(true).buckets(["one"]).start().await.unwrap();
+        Asker { server, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}/{path}", self.server.endpoint()));
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{}/{path}", self.server.endpoint()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::from(body.to_owned())).unwrap();
         let (head, body) = self.client.request(request).await.unwrap().into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
+        Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -89,58 +63,28 @@ impl Asker {
 async fn keys_that_no_file_system_takes_are_kept_apart() {
     let asker = Asker::start().await;
     let long = "k".repeat(1024);
-    let keys = [
-        "a",
-        "a/b",
-        "a/",
-        "a//b",
-        "/a",
-        "//",
-        ".",
-        "..",
-        "a/../b",
-        "b",
-        "\u{1}\n\u{7f}",
-        "🪣 +%~",
-        long.as_str(),
-    ];
+    let keys =
+        ["a", "a/b", "a/", "a//b", "/a", "//", ".", "..", "a/../b", "b", "\u{1}\n\u{7f}", "🪣 +%~", long.as_str()];
     let path = |key: &str| format!("one/{}", utf8_percent_encode(key, NON_ALPHANUMERIC));
     for key in keys {
-        let put = asker
-            .put(&path(key), &[], &format!("content of {key:?}"))
-            .await;
+        let put = asker.put(&path(key), &[], &format!("content of {key:?}")).await;
         assert_eq!(put.status, 200, "{key:?}: {}", put.error());
     }
     for key in keys {
         let got = asker.get(&path(key), &[]).await;
         assert_eq!(got.body, format!("content of {key:?}"), "{key:?}");
     }
-    assert_eq!(
-        asker.ask(Method::DELETE, &path("a"), &[], "").await.status,
-        204
-    );
-    assert_eq!(
-        asker.ask(Method::DELETE, &path("a"), &[], "").await.status,
-        204
-    );
+    assert_eq!(asker.ask(Method::DELETE, &path("a"), &[], "").await.status, 204);
+    assert_eq!(asker.ask(Method::DELETE, &path("a"), &[], "").await.status, 204);
     assert_eq!(asker.get(&path("a"), &[]).await.error(), "404 NoSuchKey");
     assert_eq!(asker.get(&path("a/b"), &[]).await.status, 200);
-    assert_eq!(
-        asker.put(&path(&"k".repeat(1025)), &[], "").await.error(),
-        "400 KeyTooLongError"
-    );
+    assert_eq!(asker.put(&path(&"k".repeat(1025)), &[], "").await.error(), "400 KeyTooLongError");
 }
 
 #[tokio::test]
 async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
     let asker = Asker::start().await;
-    let put = asker
-        .put(
-            "one/k",
-            &[("x-amz-meta-Colour", "blue"), ("cache-control", "no-cache")],
-            "0123456789",
-        )
-        .await;
+    let put = asker.put("one/k", &[("x-amz-meta-Colour", "blue"), ("cache-control", "no-cache")], "0123456789").await;
     let tag = put.header("etag").to_owned();
     assert_eq!(tag, "\"781e5e245d69b566979b86e28d23f2c7\"");
 
@@ -161,18 +105,11 @@ async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
     ] {
         let got = asker.get("one/k", &[("range", range)]).await;
         assert_eq!(
-            (
-                got.status.as_u16(),
-                got.header("content-range"),
-                &got.body[..]
-            ),
+            (got.status.as_u16(), got.header("content-range"), &got.body[..]),
             (status, content_range, body.as_bytes())
         );
     }
-    assert_eq!(
-        asker.get("one/k", &[("range", "bytes=10-")]).await.error(),
-        "416 InvalidRange"
-    );
+    assert_eq!(asker.get("one/k", &[("range", "bytes=10-")]).await.error(), "416 InvalidRange");
 
     for (name, value, status) in [
         ("if-match", tag.as_str(), 200),
@@ -183,64 +120,21 @@ async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
         ("if-unmodified-since", written.as_str(), 200),
         ("if-unmodified-since", "Sat, 01 Jan 2000 00:00:00 GMT", 412),
     ] {
-        assert_eq!(
-            asker.get("one/k", &[(name, value)]).await.status,
-            status,
-            "GET {name}: {value}"
-        );
+        assert_eq!(asker.get("one/k", &[(name, value)]).await.status, status, "GET {name}: {value}");
         let head = asker.ask(Method::HEAD, "one/k", &[(name, value)], "").await;
         assert_eq!(head.status, status, "HEAD {name}: {value}");
     }
-    assert_eq!(
-        asker
-            .put("one/k", &[("if-none-match", "*")], "x")
-            .await
-            .error(),
-        "412 PreconditionFailed"
-    );
-    assert_eq!(
-        asker
-            .put("one/k", &[("if-match", "\"other\"")], "x")
-            .await
-            .error(),
-        "412 PreconditionFailed"
-    );
-    assert_eq!(
-        asker
-            .put("one/new", &[("if-match", &tag)], "x")
-            .await
-            .error(),
-        "404 NoSuchKey"
-    );
-    assert_eq!(
-        asker
-            .put("one/new", &[("if-none-match", "*")], "x")
-            .await
-            .status,
-        200
-    );
-    assert_eq!(
-        asker.put("one/k", &[("if-match", &tag)], "x").await.status,
-        200
-    );
+    assert_eq!(asker.put("one/k", &[("if-none-match", "*")], "x").await.error(), "412 PreconditionFailed");
+    assert_eq!(asker.put("one/k", &[("if-match", "\"other\"")], "x").await.error(), "412 PreconditionFailed");
+    assert_eq!(asker.put("one/new", &[("if-match", &tag)], "x").await.error(), "404 NoSuchKey");
+    assert_eq!(asker.put("one/new", &[("if-none-match", "*")], "x").await.status, 200);
+    assert_eq!(asker.put("one/k", &[("if-match", &tag)], "x").await.status, 200);
 
     let big = "v".repeat(2048);
-    assert_eq!(
-        asker
-            .put("one/k", &[("x-amz-meta-a", &big)], "x")
-            .await
-            .error(),
-        "400 MetadataTooLarge"
-    );
+    assert_eq!(asker.put("one/k", &[("x-amz-meta-a", &big)], "x").await.error(), "400 MetadataTooLarge");
     assert_eq!(asker.get("two/k", &[]).await.error(), "404 NoSuchBucket");
-    assert_eq!(
-        asker.put("two/k", &[], "x").await.error(),
-        "404 NoSuchBucket"
-    );
-    assert_eq!(
-        asker.get("one/k?versionId=7", &[]).await.error(),
-        "404 NoSuchVersion"
-    );
+    assert_eq!(asker.put("two/k", &[], "x").await.error(), "404 NoSuchBucket");
+    assert_eq!(asker.get("one/k?versionId=7", &[]).await.error(), "404 NoSuchVersion");
 }
 
 #[tokio::test]
@@ -250,12 +144,7 @@ async fn of_many_who_create_one_key_one_succeeds() {
         .map(|n| {
             let asker = asker.clone();
             let body = format!("writer {n}").repeat(1000);
-            tokio::spawn(async move {
-                asker
-                    .put("one/race", &[("if-none-match", "*")], &body)
-                    .await
-                    .status
-            })
+            tokio::spawn(async move { asker.put("one/race", &[("if-none-match", "*")], &body).await.status })
         })
         .collect();
     let mut created = 0;
@@ -271,8 +160,7 @@ async fn of_many_who_create_one_key_one_succeeds() {
 #[tokio::test]
 async fn it_answers_nobody_without_keys_and_stops_when_told() {
     let server = DevServer::builder().buckets(["one"]).start().await.unwrap();
-    let client: Client<HttpConnector, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).build_http();
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let address = server.address();
     let folder = server.folder().to_owned();
     let ask = || client.get(format!("http://{address}/one/k").parse().unwrap());
@@ -285,11 +173,7 @@ async fn it_answers_nobody_without_keys_and_stops_when_told() {
 #[tokio::test]
 async fn a_bucket_name_that_s3_does_not_take_is_refused() {
     for name in ["ab", "Upper", "a_b", "..", "a/b", "192.168.1.1"] {
-        let error = DevServer::builder()
-            .buckets([name])
-            .start()
-            .await
-            .unwrap_err();
+        let error = DevServer::builder().buckets([name]).start().await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }
