@@ -35,11 +35,15 @@ impl ReadConditions {
     }
 }
 
-/// Whether a condition names this tag. Blobs here have strong tags only, so comparing values is enough.
+/// Whether a condition names this tag. Blobs here have strong tags only, so comparing values is enough. A list of tags
+/// reaches us as one with commas and quotes in it.
 pub(super) fn names(condition: &ETagCondition, tag: Option<&ETag>) -> bool {
     match (condition, tag) {
         (ETagCondition::Any, _) => true,
-        (ETagCondition::ETag(wanted), Some(tag)) => wanted.value() == tag.value(),
+        (ETagCondition::ETag(wanted), Some(tag)) => {
+            let mut list = wanted.value().split(',').map(|one| one.trim().trim_start_matches("W/").trim_matches('"'));
+            list.any(|one| one == tag.value())
+        }
         (ETagCondition::ETag(_), None) => false,
     }
 }

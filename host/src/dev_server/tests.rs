@@ -114,6 +114,9 @@ async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
     for (name, value, status) in [
         ("if-match", tag.as_str(), 200),
         ("if-match", "\"other\"", 412),
+        ("if-match", &format!("\"other\", {tag}"), 200),
+        ("if-match", "\"other\", \"another\"", 412),
+        ("if-none-match", &format!("{tag},\"other\""), 304),
         ("if-none-match", tag.as_str(), 304),
         ("if-none-match", "\"other\"", 200),
         ("if-modified-since", written.as_str(), 304),
