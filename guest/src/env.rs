@@ -1,0 +1,63 @@
+//! What a store stands on: something that sends requests, and clocks. The component has wasi:http and wasi:clocks for it;
+//! tests have a script and a clock that only moves when told to.
+
+use std::time::Duration;
+
+use crate::error::Kind;
+use crate::request::Request;
+use crate::response::Head;
+
+/// How long to wait for the service in one exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The longest time without progress: until connected, until the next bytes are taken, until the answer begins,
+    /// until its next bytes.
+    pub idle: Duration,
+    /// The instant of [`Clock::now`] at which all waiting ends.
+    pub deadline: u64,
+}
+
+/// An exchange that came to no answer, or to half of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError {
+    /// [`Kind::Network`], [`Kind::Timeout`] or, for what is no HTTP, [`Kind::Integrity`].
+    pub kind: Kind,
+    /// What happened, as the end of a sentence.
+    pub message: String,
+    /// Whether it is certain that the service has seen nothing of the request.
+    pub unsent: bool,
+    /// Whether trying again can help.
+    pub retryable: bool,
+}
+
+/// Sends requests.
+pub trait Transport {
+    /// The body of an answer.
+    type Body: Body;
+
+    /// Sends a request with this body and waits for the answer to begin.
+    ///
+    /// An answer that comes before the body is sent in full counts.
+    fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Self::Body), TransportError>;
+}
+
+/// The body of an answer, read in order.
+pub trait Body {
+    /// The next bytes: at least 1 and at most `max` (which is above 0); none at the end.
+    fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, TransportError>;
+
+    /// Ends all further waiting at this instant of [`Clock::now`], if that is earlier than before.
+    fn hurry(&mut self, deadline: u64);
+}
+
+/// Tells the time and lets it pass.
+pub trait Clock {
+    /// Nanoseconds since some instant; only ever grows.
+    fn now(&self) -> u64;
+
+    /// Seconds since 1970, as far as this machine knows.
+    fn wall(&self) -> u64;
+
+    /// Returns after this time.
+    fn sleep(&mut self, time: Duration);
+}

@@ -1,0 +1,140 @@
+use super::*;
+use crate::endpoint::{AddressingStyle, Endpoint};
+use crate::model::Span;
+
+fn endpoint() -> Endpoint {
+    Endpoint::resolve(Some("http://localhost:9000"), "us-east-1", "demo", AddressingStyle::Path).unwrap()
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
+}
+
+fn put_with(options: WriteOptions) -> Result<Request, Refused> {
+    put(&endpoint(), "k", &options)
+}
+
+fn pair(name: &str, value: &str) -> Pair {
+    (name.into(), value.into())
+}
+
+#[test]
+fn a_get_says_range_conditions_and_version() {
+    let options = ReadOptions {
+        range: ByteRange::Within(Span { start: 1, end: 5 }),
+        conditions: Conditions {
+            if_match: Some("\"a\"".into()),
+            if_none_match: Some("\"b\"".into()),
+            if_modified_since: Some(0),
+            if_unmodified_since: Some(1_445_412_480),
+        },
+        version: Some("v/1 +".into()),
+        ..ReadOptions::default()
+    };
+    let request = get(&endpoint(), "a b", &options).unwrap();
+    assert_eq!(request.path_and_query(), "/demo/a%20b?versionId=v%2F1%20%2B");
+    assert_eq!((request.method, request.authority.as_str(), request.https), (Method::Get, "localhost:9000", false));
+    assert_eq!(header(&request, "range"), Some("bytes=1-4"));
+    assert_eq!(header(&request, "if-match"), Some("\"a\""));
+    assert_eq!(header(&request, "if-none-match"), Some("\"b\""));
+    assert_eq!(header(&request, "if-modified-since"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+    assert_eq!(header(&request, "if-unmodified-since"), Some("Wed, 21 Oct 2015 07:28:00 GMT"));
+}
+
+#[test]
+fn ranges_are_spelled_and_empty_ones_refused() {
+    let spelled = |asked| range(asked).unwrap();
+    assert_eq!(spelled(ByteRange::Whole), None);
+    assert_eq!(spelled(ByteRange::From(7)).as_deref(), Some("bytes=7-"));
+    assert_eq!(spelled(ByteRange::Last(7)).as_deref(), Some("bytes=-7"));
+    for empty in [
+        ByteRange::Last(0),
+        ByteRange::Within(Span { start: 3, end: 3 }),
+        ByteRange::Within(Span { start: 4, end: 3 }),
+        ByteRange::Within(Span { start: 0, end: 0 }),
+    ] {
+        assert_eq!(range(empty).unwrap_err().subject.as_deref(), Some("range"));
+    }
+}
+
+#[test]
+fn a_put_says_type_condition_metadata_and_attributes() {
+    let request = put_with(WriteOptions {
+        content_type: Some("text/plain".into()),
+        metadata: vec![pair("Owner", "me and you"), pair("x", "")],
+        condition: WriteCondition::IfAbsent,
+        call: CallOptions { attributes: vec![pair("cache-control", "no-store")], ..CallOptions::default() },
+    })
+    .unwrap();
+    assert_eq!(header(&request, "content-type"), Some("text/plain"));
+    assert_eq!(header(&request, "if-none-match"), Some("*"));
+    assert_eq!(header(&request, "x-amz-meta-owner"), Some("me and you"));
+    assert_eq!(header(&request, "x-amz-meta-x"), Some(""));
+    assert_eq!(header(&request, "cache-control"), Some("no-store"));
+}
+
+#[test]
+fn metadata_that_http_or_s3_cannot_take_are_refused() {
+    for metadata in [
+        vec![pair("", "v")],
+        vec![pair("a b", "v")],
+        vec![pair("a\r\nx-evil", "v")],
+        vec![pair("né", "v")],
+        vec![pair("a", "v\r\nx: y")],
+        vec![pair("a", "é")],
+        vec![pair("a", " v")],
+        vec![pair("a", "v\t")],
+        vec![pair("a", "1"), pair("A", "2")],
+        vec![pair("a", &"v".repeat(MAX_METADATA))],
+    ] {
+        let refused = put_with(WriteOptions { metadata: metadata.clone(), ..WriteOptions::default() }).unwrap_err();
+        assert_eq!(refused.kind, Kind::InvalidArgument, "{metadata:?}");
+        assert_eq!(refused.fault.subject.as_deref(), Some("metadata"), "{metadata:?}");
+    }
+    let full = vec![pair("a", &"v".repeat(MAX_METADATA - 1))];
+    assert!(put_with(WriteOptions { metadata: full, ..WriteOptions::default() }).is_ok());
+}
+
+#[test]
+fn other_header_values_cannot_carry_a_line_end() {
+    let evil = "x\r\ny: z".to_string();
+    let refused = |options| put_with(options).unwrap_err().fault.subject.unwrap();
+    assert_eq!(refused(WriteOptions { content_type: Some(evil.clone()), ..Default::default() }), "content-type");
+    assert_eq!(
+        refused(WriteOptions { condition: WriteCondition::IfMatch(evil.clone()), ..Default::default() }),
+        "if-match"
+    );
+    let options = ReadOptions {
+        conditions: Conditions { if_none_match: Some(evil.clone()), ..Default::default() },
+        ..Default::default()
+    };
+    assert_eq!(get(&endpoint(), "k", &options).unwrap_err().fault.subject.as_deref(), Some("if-none-match"));
+    for version in [evil, String::new()] {
+        let options = DeleteOptions { version: Some(version), ..Default::default() };
+        assert_eq!(delete(&endpoint(), "k", &options).unwrap_err().fault.subject.as_deref(), Some("version"));
+    }
+}
+
+#[test]
+fn a_date_beyond_http_is_refused() {
+    let at = |second| HeadOptions {
+        conditions: Conditions { if_modified_since: Some(second), ..Default::default() },
+        ..Default::default()
+    };
+    let last = head(&endpoint(), "k", &at(LAST_HTTP_SECOND)).unwrap();
+    assert_eq!(header(&last, "if-modified-since"), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+    assert!(head(&endpoint(), "k", &at(LAST_HTTP_SECOND + 1)).is_err());
+    assert!(head(&endpoint(), "k", &at(u64::MAX)).is_err());
+}
+
+#[test]
+fn an_unknown_attribute_is_unsupported_and_named() {
+    let call = CallOptions { attributes: vec![pair("storage-klass", "x")], ..CallOptions::default() };
+    let put = put_with(WriteOptions { call: call.clone(), ..WriteOptions::default() }).unwrap_err();
+    let get = get(&endpoint(), "k", &ReadOptions { call, ..ReadOptions::default() }).unwrap_err();
+    for refused in [put, get] {
+        assert_eq!(refused.kind, Kind::Unsupported);
+        assert_eq!(refused.fault.subject.as_deref(), Some("storage-klass"));
+        assert!(refused.fault.message.contains("storage-klass"));
+    }
+}

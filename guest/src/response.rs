@@ -1,0 +1,191 @@
+//! What an answer says: the head of a response, and the blob's properties in it.
+//!
+//! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
+//! odds with another makes the answer [`Garbled`], never a wrong blob.
+
+use crate::model::{BlobInfo, ByteRange, Span, Written};
+use crate::request::ATTRIBUTES;
+
+/// What the names of user metadata begin with in HTTP.
+pub const METADATA_PREFIX: &str = "x-amz-meta-";
+
+/// The most header fields an answer may have.
+pub const MAX_HEADERS: usize = 256;
+
+/// The most bytes of names and values in an answer's header.
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// An answer without its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header fields in the order given. Bytes that are not UTF-8 are replaced.
+    pub headers: Vec<(String, String)>,
+}
+
+/// An answer that makes no sense: says what about it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Garbled(pub String);
+
+impl Head {
+    /// The first field of this name, which is in lower case, without outer white space. An empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(there, _)| there.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn owned(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
+    /// Refuses a header larger than [`MAX_HEADERS`] and [`MAX_HEADER_BYTES`] allow.
+    pub fn check_size(&self) -> Result<(), Garbled> {
+        let bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+            return Err(Garbled(format!(
+                "its header of {} fields and {bytes} bytes is beyond the bounds of {MAX_HEADERS} and {MAX_HEADER_BYTES}",
+                self.headers.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The length that `content-length` announces. Given more than once it must say the same each time.
+    pub fn content_length(&self) -> Result<Option<u64>, Garbled> {
+        let mut length = None;
+        for (_, value) in self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            for part in value.split(',') {
+                let number = decimal(part.trim())
+                    .ok_or_else(|| Garbled(format!("its content-length {:?} is not a number", short(value))))?;
+                if length.replace(number).is_some_and(|before| before != number) {
+                    return Err(Garbled("it has two different content-lengths".into()));
+                }
+            }
+        }
+        Ok(length)
+    }
+
+    /// When the service made the answer, by its own clock, in seconds since 1970.
+    pub fn date(&self) -> Option<u64> {
+        self.get("date").and_then(http_date)
+    }
+}
+
+/// What the answer to a HEAD says of a blob.
+pub fn blob_info(head: &Head) -> Result<BlobInfo, Garbled> {
+    let size =
+        head.content_length()?.ok_or_else(|| Garbled("it has no content-length, so the size is not known".into()))?;
+    properties(head, size)
+}
+
+/// What the answer to a GET says: of the blob, and which bytes its body holds.
+///
+/// A 206 must be of exactly the bytes asked for. A 200 to a request for a range, which a service may give that knows no
+/// ranges, is of the whole blob: the caller cuts.
+pub fn blob_part(head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span), Garbled> {
+    let length = head.content_length()?;
+    if head.status != 206 {
+        let size = length.ok_or_else(|| Garbled("it has no content-length, so an early end would not show".into()))?;
+        return Ok((properties(head, size)?, Span { start: 0, end: size }));
+    }
+    let text = head.get("content-range").ok_or_else(|| Garbled("it is partial and has no content-range".into()))?;
+    let (first, last, size) =
+        content_range(text).ok_or_else(|| Garbled(format!("its content-range {:?} makes no sense", short(text))))?;
+    let span = Span { start: first, end: last + 1 };
+    if length.is_some_and(|length| length != span.end - span.start) {
+        return Err(Garbled(format!("its content-length is not the length of its content-range {text:?}")));
+    }
+    match wanted(asked, size) {
+        Some(wanted) if wanted == span => Ok((properties(head, size)?, span)),
+        _ => Err(Garbled(format!("its content-range {text:?} is not the range that was asked for"))),
+    }
+}
+
+/// The bytes that this range is of a blob of this size; none where it has no byte of it. The whole of an empty blob is
+/// the empty span.
+pub fn wanted(range: ByteRange, size: u64) -> Option<Span> {
+    let span = match range {
+        ByteRange::Whole => return Some(Span { start: 0, end: size }),
+        ByteRange::From(start) => Span { start, end: size },
+        ByteRange::Within(span) => Span { start: span.start, end: span.end.min(size) },
+        ByteRange::Last(count) => Span { start: size.saturating_sub(count), end: size },
+    };
+    (span.start < span.end).then_some(span)
+}
+
+/// What the answer to a PUT says. S3 always gives an entity tag: what answers without one is something else.
+pub fn written(head: &Head) -> Result<Written, Garbled> {
+    let etag = head.owned("etag").ok_or_else(|| Garbled("it has no etag, which S3 gives with every write".into()))?;
+    Ok(Written { etag: Some(etag), version: version(head) })
+}
+
+fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
+    let etag = head.owned("etag");
+    let last_modified = match head.get("last-modified") {
+        None => None,
+        Some(text) => {
+            Some(http_date(text).ok_or_else(|| Garbled(format!("its last-modified {:?} is not a date", short(text))))?)
+        }
+    };
+    if etag.is_none() && last_modified.is_none() {
+        return Err(Garbled("it has neither etag nor last-modified, so it is hardly from an S3 service".into()));
+    }
+    let metadata = head
+        .headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = name.to_ascii_lowercase();
+            let name = name.strip_prefix(METADATA_PREFIX).filter(|name| !name.is_empty())?;
+            Some((name.to_owned(), value.trim().to_owned()))
+        })
+        .collect();
+    let attributes =
+        ATTRIBUTES.iter().filter_map(|&name| head.owned(name).map(|value| (name.to_owned(), value))).collect();
+    Ok(BlobInfo {
+        size,
+        etag,
+        last_modified,
+        content_type: head.owned("content-type"),
+        metadata,
+        version: version(head),
+        attributes,
+    })
+}
+
+/// The version; a bucket that keeps none may call it `null`.
+fn version(head: &Head) -> Option<String> {
+    head.owned("x-amz-version-id").filter(|version| version != "null")
+}
+
+/// `bytes first-last/size`, where the three fit together.
+fn content_range(text: &str) -> Option<(u64, u64, u64)> {
+    let (unit, rest) = text.split_once(' ')?;
+    let (span, size) = rest.trim().split_once('/')?;
+    let (first, last) = span.split_once('-')?;
+    let (first, last, size) = (decimal(first)?, decimal(last)?, decimal(size)?);
+    (unit.eq_ignore_ascii_case("bytes") && first <= last && last < size).then_some((first, last, size))
+}
+
+/// Digits only: what `parse` also takes, such as a sign, is not a number in HTTP.
+pub(crate) fn decimal(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+pub(crate) fn http_date(text: &str) -> Option<u64> {
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+}
+
+fn short(text: &str) -> String {
+    crate::error::tidy(text, 80)
+}
+
+#[cfg(test)]
+mod tests;

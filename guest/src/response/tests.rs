@@ -1,0 +1,117 @@
+use super::*;
+
+fn head(status: u16, headers: &[(&str, &str)]) -> Head {
+    let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    Head { status, headers }
+}
+
+#[test]
+fn a_blobs_properties_are_all_read() {
+    let head = head(
+        200,
+        &[
+            ("Content-Length", "42"),
+            ("etag", "\"abc\""),
+            ("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"),
+            ("content-type", "text/plain"),
+            ("X-Amz-Meta-Colour", " red "),
+            ("x-amz-meta-b", ""),
+            ("x-amz-version-id", "v1"),
+            ("cache-control", "no-store"),
+            ("x-other", "1"),
+        ],
+    );
+    let info = blob_info(&head).unwrap();
+    assert_eq!((info.size, info.etag.as_deref(), info.last_modified), (42, Some("\"abc\""), Some(1_445_412_480)));
+    assert_eq!(info.metadata, [("colour".to_string(), "red".to_string()), ("b".to_string(), String::new())]);
+    assert_eq!((info.content_type.as_deref(), info.version.as_deref()), (Some("text/plain"), Some("v1")));
+    assert_eq!(info.attributes, [("cache-control".to_string(), "no-store".to_string())]);
+}
+
+#[test]
+fn a_version_called_null_is_none() {
+    let head = head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-version-id", "null")]);
+    assert_eq!(blob_info(&head).unwrap().version, None);
+}
+
+#[test]
+fn missing_or_contradictory_headers_are_garbled() {
+    for (headers, why) in [
+        (&[("etag", "x")][..], "no content-length"),
+        (&[("content-length", "-1"), ("etag", "x")], "not a number"),
+        (&[("content-length", "+1"), ("etag", "x")], "not a number"),
+        (&[("content-length", "1, 2"), ("etag", "x")], "two different"),
+        (&[("content-length", "1"), ("content-length", "2"), ("etag", "x")], "two different"),
+        (&[("content-length", "99999999999999999999999"), ("etag", "x")], "not a number"),
+        (&[("content-length", "1")], "neither etag nor last-modified"),
+        (&[("content-length", "1"), ("last-modified", "yesterday")], "not a date"),
+    ] {
+        let Garbled(words) = blob_info(&head(200, headers)).unwrap_err();
+        assert!(words.contains(why), "{headers:?}: {words}");
+    }
+    // The same length twice is no contradiction.
+    let twice = head(200, &[("content-length", "3"), ("content-length", "3"), ("etag", "x")]);
+    assert_eq!(blob_info(&twice).unwrap().size, 3);
+}
+
+#[test]
+fn a_part_is_exactly_what_was_asked_for() {
+    let part = |range: &str, length: &str, asked| {
+        blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), asked)
+            .map(|(info, span)| (info.size, span.start, span.end))
+    };
+    let within = |start, end| ByteRange::Within(Span { start, end });
+    assert_eq!(part("bytes 2-4/10", "3", within(2, 5)), Ok((10, 2, 5)));
+    assert_eq!(part("bytes 2-9/10", "8", within(2, 50)), Ok((10, 2, 10)));
+    assert_eq!(part("bytes 2-9/10", "8", ByteRange::From(2)), Ok((10, 2, 10)));
+    assert_eq!(part("bytes 7-9/10", "3", ByteRange::Last(3)), Ok((10, 7, 10)));
+    assert_eq!(part("bytes 0-9/10", "10", ByteRange::Last(30)), Ok((10, 0, 10)));
+    for (range, length, asked) in [
+        ("bytes 2-4/10", "4", within(2, 5)),
+        ("bytes 3-5/10", "3", within(2, 5)),
+        ("bytes 2-3/10", "2", within(2, 5)),
+        ("bytes 2-8/10", "7", ByteRange::From(2)),
+        ("bytes 6-9/10", "4", ByteRange::Last(3)),
+        ("bytes 2-4/*", "3", within(2, 5)),
+        ("bytes 4-2/10", "3", within(2, 5)),
+        ("bytes 2-10/10", "9", ByteRange::From(2)),
+        ("lines 2-4/10", "3", within(2, 5)),
+        ("bytes 2-18446744073709551615/18446744073709551615", "3", ByteRange::From(2)),
+        ("", "3", within(2, 5)),
+    ] {
+        assert!(part(range, length, asked).is_err(), "{range} {length}");
+    }
+}
+
+#[test]
+fn a_whole_answer_to_a_range_is_told_as_whole() {
+    let (info, span) = blob_part(&head(200, &[("content-length", "10"), ("etag", "x")]), ByteRange::From(4)).unwrap();
+    assert_eq!((info.size, span), (10, Span { start: 0, end: 10 }));
+    assert!(blob_part(&head(200, &[("etag", "x")]), ByteRange::Whole).is_err());
+}
+
+#[test]
+fn wanted_bytes_are_cut_at_the_end() {
+    let span = |start, end| Some(Span { start, end });
+    assert_eq!(wanted(ByteRange::Whole, 0), span(0, 0));
+    assert_eq!(wanted(ByteRange::From(0), 0), None);
+    assert_eq!(wanted(ByteRange::From(3), 3), None);
+    assert_eq!(wanted(ByteRange::Last(9), 3), span(0, 3));
+    assert_eq!(wanted(ByteRange::Within(Span { start: 1, end: 9 }), 3), span(1, 3));
+    assert_eq!(wanted(ByteRange::Within(Span { start: 5, end: 9 }), 3), None);
+}
+
+#[test]
+fn a_write_without_etag_is_no_write() {
+    assert!(written(&head(200, &[("content-type", "text/html")])).is_err());
+    let done = written(&head(200, &[("ETag", "\"e\""), ("x-amz-version-id", "7")])).unwrap();
+    assert_eq!(done, Written { etag: Some("\"e\"".into()), version: Some("7".into()) });
+}
+
+#[test]
+fn headers_are_bounded() {
+    let many = Head { status: 200, headers: vec![("a".into(), "b".into()); MAX_HEADERS + 1] };
+    let large = Head { status: 200, headers: vec![("a".into(), "b".repeat(MAX_HEADER_BYTES))] };
+    assert!(many.check_size().is_err() && large.check_size().is_err());
+    assert!(head(200, &[("a", "b")]).check_size().is_ok());
+}

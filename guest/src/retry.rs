@@ -1,0 +1,111 @@
+//! Whether to try again, and when: decisions on plain data.
+
+use std::time::Duration;
+
+use crate::error::Answer;
+use crate::response::{Head, decimal, http_date};
+
+/// The bound of the first pause; it doubles with each further one.
+pub const BASE: Duration = Duration::from_millis(100);
+
+/// The bound that pauses grow to.
+pub const CAP: Duration = Duration::from_secs(20);
+
+/// How far apart the clocks must be for a refusal without words to be put down to it. S3 takes up to 15 minutes; some
+/// services are stricter.
+pub const SKEW: u64 = 240;
+
+/// What to do after an answer that is not a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send it again, after the pause that [`pause`] gives, but no earlier than this.
+    Again {
+        /// What `retry-after` said.
+        after: Option<Duration>,
+        /// Whether it is certain that this request took no effect.
+        harmless: bool,
+    },
+    /// Send it again at once, by the service's clock, which shows this second since 1970.
+    Skewed(u64),
+    /// It is final.
+    Stop,
+}
+
+/// Decides on a refusal. `now` is our clock with what is known of its error already put right, in seconds since 1970;
+/// `signed` says whether the request told the time at all.
+pub fn decide(head: &Head, answer: &Answer, now: u64, signed: bool) -> Next {
+    let code = answer.code.as_deref();
+    if signed
+        && let Some(date) = head.date()
+        && match code {
+            Some("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture") => date != now,
+            // A HEAD is refused without a body, and so without a code.
+            None => matches!(answer.status, 400 | 403) && date.abs_diff(now) > SKEW,
+            Some(_) => false,
+        }
+    {
+        return Next::Skewed(date);
+    }
+    let throttled = answer.status == 429
+        || code.is_some_and(|code| {
+            matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
+                || code.contains("Throttl")
+        });
+    let rejected = throttled || matches!(code, Some("ConditionalRequestConflict" | "OperationAborted"));
+    let transient = matches!(
+        code,
+        Some("RequestTimeout" | "RequestTimeoutException" | "InternalError" | "IncompleteBody" | "ServiceUnavailable")
+    );
+    let status = answer.status == 408 || (answer.status >= 500 && !matches!(answer.status, 501 | 505));
+    if rejected || transient || status {
+        let date = head.date().unwrap_or(now);
+        let after = head.get("retry-after").and_then(|text| retry_after(text, date));
+        return Next::Again { after, harmless: rejected };
+    }
+    Next::Stop
+}
+
+/// How long `retry-after` asks to wait: a number of seconds, or a date on the clock that shows `now`.
+pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
+    let seconds = decimal(text).or_else(|| http_date(text).map(|at| at.saturating_sub(now)))?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// How long to pause before try number `retry` (the first is 0): anything up to an exponentially growing bound ("full
+/// jitter"), so that clients that failed together do not come back together. Never less than what the service asked for.
+pub fn pause(retry: u32, after: Option<Duration>, rng: &mut Rng) -> Duration {
+    let bound = BASE.saturating_mul(1u32.checked_shl(retry).unwrap_or(u32::MAX).max(1)).min(CAP);
+    let jitter = Duration::from_nanos(rng.below(bound.as_nanos() as u64 + 1));
+    match after {
+        // Those that were told the same second are spread over the time after it.
+        Some(after) => after.saturating_add(jitter.min(BASE)),
+        None => jitter,
+    }
+}
+
+/// A small generator (splitmix64) for jitter only: nothing secret comes from it.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// Starts from what differs between instances: their clocks.
+    pub fn new(seed: u64) -> Self {
+        Rng(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, which is above 0, each about as likely.
+    fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests;

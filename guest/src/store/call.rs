@@ -1,0 +1,298 @@
+//! One call: its time, its tries, and its words when it fails.
+
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::env::{Body, Clock, Transport, TransportError, Waits};
+use crate::error::{Answer, Failure, Kind, tidy};
+use crate::model::CallOptions;
+use crate::request::{Method, Refused, Request};
+use crate::response::{Garbled, Head};
+use crate::retry::{self, Next};
+use crate::service_error;
+use crate::settings::PayloadSigning;
+use crate::sigv4::{self, PayloadHash};
+use crate::time::AmzTime;
+
+use super::{DEFAULT_TIME_LIMIT, Store};
+
+/// How long an error's own body may take to come: its status is already known.
+const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
+
+/// How much of a key is shown in messages, in bytes.
+const SHOWN_KEY: usize = 200;
+
+pub(super) struct Call<'a, E> {
+    pub(super) store: &'a mut Store,
+    pub(super) env: &'a mut E,
+    operation: &'static str,
+    pub(super) key: &'a str,
+    limit: Duration,
+    pub(super) started: u64,
+    deadline: u64,
+    /// Requests sent so far.
+    attempts: u32,
+    /// Whether a request may have taken effect though its answer was no success.
+    pub(super) maybe_done: bool,
+    /// Whether the clock was corrected in this call.
+    skewed: bool,
+}
+
+/// How one try failed.
+pub(super) struct Trouble {
+    failure: Failure,
+    next: Next,
+}
+
+impl<'a, E: Transport + Clock> Call<'a, E> {
+    pub(super) fn start(
+        store: &'a mut Store,
+        env: &'a mut E,
+        operation: &'static str,
+        key: &'a str,
+        options: &CallOptions,
+    ) -> Self {
+        let limit = options.time_limit.map_or(DEFAULT_TIME_LIMIT, Duration::from_nanos);
+        let started = env.now();
+        let deadline = started.saturating_add(nanos(limit));
+        Call { store, env, operation, key, limit, started, deadline, attempts: 0, maybe_done: false, skewed: false }
+    }
+
+    /// Makes a request of checked arguments.
+    pub(super) fn prepare(
+        &mut self,
+        make: impl FnOnce(&Endpoint, &str) -> Result<Request, Refused>,
+    ) -> Result<Request, Failure> {
+        let made = match self.store.full_key(self.key) {
+            Ok(key) => make(self.store.endpoint(), &key),
+            Err(fault) => Err(fault.into()),
+        };
+        made.map_err(|refused| {
+            let message = self.sentence(&refused.fault.message);
+            Failure { message, ..refused.fault.into_failure(refused.kind) }
+        })
+    }
+
+    /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
+    pub(super) fn payload(&self, body: &[u8]) -> PayloadHash {
+        let signed = match self.store.settings.payload_signing {
+            PayloadSigning::Auto => !self.store.settings.endpoint.https,
+            PayloadSigning::Signed => true,
+            PayloadSigning::Unsigned => false,
+        };
+        if self.store.settings.credentials.is_none() || body.is_empty() {
+            PayloadHash::Empty
+        } else if signed {
+            PayloadHash::Sha256(sigv4::sha256_hex(body))
+        } else {
+            PayloadHash::Unsigned
+        }
+    }
+
+    /// Sends the request until it succeeds, fails for good, or tries or time run out.
+    ///
+    /// `accept` is given each answer with a status of the 200s.
+    pub(super) fn run<T>(
+        &mut self,
+        request: &mut Request,
+        body: &[u8],
+        payload: &PayloadHash,
+        mut accept: impl FnMut(&mut Self, Head, E::Body) -> Result<T, Trouble>,
+    ) -> Result<T, Failure> {
+        let unsigned = request.headers.len();
+        let mut retries = 0;
+        loop {
+            request.headers.truncate(unsigned);
+            let trouble = match self.exchange(request, body, payload, &mut accept) {
+                Ok(done) => return Ok(done),
+                Err(trouble) => trouble,
+            };
+            let mut failure = trouble.failure;
+            let after = match trouble.next {
+                Next::Stop => return Err(self.finish(failure, "")),
+                Next::Skewed(date) => {
+                    self.store.skew = date as i64 - self.env.wall() as i64;
+                    if self.skewed {
+                        return Err(self.finish(failure, ""));
+                    }
+                    self.skewed = true;
+                    continue;
+                }
+                Next::Again { after, harmless } => {
+                    self.maybe_done |= !harmless;
+                    after
+                }
+            };
+            failure.retryable = true;
+            if retries == self.store.settings.max_retries {
+                return Err(self.finish(failure, ""));
+            }
+            let pause = retry::pause(retries, after, &mut self.store.rng);
+            if pause >= self.remaining() {
+                let over = self.remaining().is_zero();
+                let note = if over { "" } else { "the call's time limit leaves no time for another try" };
+                return Err(self.finish(failure, note));
+            }
+            self.env.sleep(pause);
+            retries += 1;
+        }
+    }
+
+    /// One try.
+    fn exchange<T>(
+        &mut self,
+        request: &mut Request,
+        body: &[u8],
+        payload: &PayloadHash,
+        accept: &mut impl FnMut(&mut Self, Head, E::Body) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        if self.remaining().is_zero() {
+            return Err(self.out_of_time());
+        }
+        let now = self.store.service_time(self.env.wall());
+        let signed = match &self.store.settings.credentials {
+            Some(credentials) => {
+                self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(now));
+                true
+            }
+            None => false,
+        };
+        let waits = Waits { idle: self.store.settings.timeout, deadline: self.deadline };
+        self.attempts += 1;
+        let (head, mut answer_body) = match self.env.send(request, body, waits) {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.transport_trouble(error)),
+        };
+        head.check_size().map_err(|garbled| self.garbled(garbled))?;
+        if (200..300).contains(&head.status) {
+            return accept(self, head, answer_body);
+        }
+        let text = if request.method == Method::Head || head.status == 304 {
+            Vec::new()
+        } else {
+            self.error_body(&mut answer_body)
+        };
+        Err(self.refused(request, &head, &text, now, signed))
+    }
+
+    /// The trouble that a refusal by the service is.
+    pub(super) fn refused(&self, request: &Request, head: &Head, body: &[u8], now: u64, signed: bool) -> Trouble {
+        let answer = service_error::answer(head, body, &self.store.settings.region);
+        let anonymous = self.store.settings.credentials.is_none();
+        let verdict = service_error::verdict(request.method, head, &answer, anonymous);
+        let next = retry::decide(head, &answer, now, signed);
+        let mut what = String::from("the service answered ");
+        what.push_str(&words_of(&answer));
+        if !verdict.advice.is_empty() {
+            what.push_str(": ");
+            what.push_str(&verdict.advice);
+        }
+        let mut failure = self.failure(verdict.kind, &what);
+        failure.subject = verdict.subject.map(Into::into);
+        failure.answer = Some(answer);
+        Trouble { failure, next }
+    }
+
+    /// Reads what there is of an error's body. That it breaks off is no matter: the status is known.
+    pub(super) fn error_body(&mut self, body: &mut E::Body) -> Vec<u8> {
+        body.hurry(self.env.now().saturating_add(nanos(ERROR_BODY_TIME)));
+        let mut text = Vec::new();
+        while text.len() < service_error::MAX_BODY
+            && let Ok(Some(more)) = body.read(service_error::MAX_BODY - text.len())
+        {
+            text.extend_from_slice(&more);
+        }
+        text
+    }
+
+    /// An answer that is not what was announced or cannot be: tried again, as what garbled it may be passing.
+    pub(super) fn garbled(&self, garbled: Garbled) -> Trouble {
+        let failure = self.failure(Kind::Integrity, &format!("the answer cannot be trusted: {}", garbled.0));
+        Trouble { failure, next: Next::Again { after: None, harmless: false } }
+    }
+
+    pub(super) fn transport_trouble(&self, error: TransportError) -> Trouble {
+        if error.kind == Kind::Timeout && self.remaining().is_zero() {
+            let Trouble { failure, .. } = self.out_of_time();
+            return Trouble { failure, next: Next::Again { after: None, harmless: error.unsent } };
+        }
+        let failure = self.failure(error.kind, &error.message);
+        let next = if error.retryable { Next::Again { after: None, harmless: error.unsent } } else { Next::Stop };
+        Trouble { failure, next }
+    }
+
+    /// A failure that no further try will mend.
+    pub(super) fn stop(&self, kind: Kind, what: &str) -> Trouble {
+        Trouble { failure: self.failure(kind, what), next: Next::Stop }
+    }
+
+    fn out_of_time(&self) -> Trouble {
+        let mut failure =
+            self.failure(Kind::Timeout, &format!("the call's time limit of {} ran out", human(self.limit)));
+        failure.retryable = true;
+        Trouble { failure, next: Next::Stop }
+    }
+
+    /// What is left of the call's time.
+    pub(super) fn remaining(&self) -> Duration {
+        Duration::from_nanos(self.deadline.saturating_sub(self.env.now()))
+    }
+
+    /// A failure of this call.
+    pub(super) fn failure(&self, kind: Kind, what: &str) -> Failure {
+        Failure { attempts: self.attempts, ..Failure::new(kind, self.sentence(what)) }
+    }
+
+    /// Brings the number of tries into a failure's words, where there were several.
+    fn finish(&self, mut failure: Failure, note: &str) -> Failure {
+        failure.attempts = self.attempts;
+        if !note.is_empty() {
+            failure.message.push_str("; ");
+            failure.message.push_str(note);
+        }
+        if self.attempts > 1 {
+            let took = Duration::from_nanos(self.env.now().saturating_sub(self.started));
+            failure.message.push_str(&format!(" ({} requests in {})", self.attempts, human(took)));
+        }
+        failure
+    }
+
+    fn sentence(&self, what: &str) -> String {
+        let settings = &self.store.settings;
+        let key = tidy(self.key, SHOWN_KEY);
+        let cut = if key.len() == self.key.len() { "" } else { "…" };
+        format!(
+            "{} \"{}{key}{cut}\" in bucket \"{}\" at {}: {what}",
+            self.operation, settings.key_prefix, settings.bucket, settings.endpoint.display
+        )
+    }
+}
+
+/// `403 AccessDenied ("words", request id X)`.
+fn words_of(answer: &Answer) -> String {
+    let mut words = answer.status.to_string();
+    if let Some(code) = &answer.code {
+        words.push(' ');
+        words.push_str(code);
+    }
+    let message = answer.message.as_ref().map(|message| format!("\"{message}\""));
+    let id = answer.request_id.as_ref().map(|id| format!("request id {id}"));
+    match (message, id) {
+        (Some(message), Some(id)) => words.push_str(&format!(" ({message}, {id})")),
+        (Some(one), None) | (None, Some(one)) => words.push_str(&format!(" ({one})")),
+        (None, None) => {}
+    }
+    words
+}
+
+fn human(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100)
+    }
+}
+
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

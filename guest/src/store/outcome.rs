@@ -1,0 +1,92 @@
+//! What became of a conditional write whose answer was lost, judged by what is there afterwards.
+
+use md5::{Digest, Md5};
+
+use crate::error::{Failure, Kind};
+use crate::model::{BlobInfo, WriteCondition, WriteOptions, Written};
+
+/// How far two times told by the same service may be apart for nothing but rounding, in seconds.
+const SLACK: u64 = 2;
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It took effect.
+    Ours(Written),
+    /// Its condition did not hold.
+    NotOurs,
+    /// It did not take effect, for the reason it failed with.
+    NotDone,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Judges by the body and options of the write, what its last try failed with, and what was `found` there: the blob and
+/// the second at which the write began, or why it could not be looked at. Both times are by the service's clock.
+///
+/// A blob of the same content, metadata and media type, not older than the write, counts as ours: where two callers
+/// write the very same, either may be told that it was the one. Who needs to know puts something of his own into it.
+pub(super) fn of(
+    body: &[u8],
+    options: &WriteOptions,
+    failure: &Failure,
+    found: &Result<(BlobInfo, Option<u64>), Failure>,
+) -> Outcome {
+    let refused = matches!(failure.kind, Kind::PreconditionFailed | Kind::NotFound | Kind::Conflict);
+    let (info, began) = match found {
+        Ok(found) => found,
+        // Nothing is there, and the last try did not say otherwise: the write is still to be done.
+        Err(looked) if looked.kind == Kind::NotFound && !refused && options.condition == WriteCondition::IfAbsent => {
+            return Outcome::NotDone;
+        }
+        Err(_) => return Outcome::Unknown,
+    };
+    if let WriteCondition::IfMatch(etag) = &options.condition
+        && info.etag.as_deref().is_some_and(|there| bare(there) == bare(etag))
+        && !refused
+    {
+        return Outcome::NotDone;
+    }
+    let older = match (info.last_modified, began) {
+        (Some(written), Some(began)) => written.saturating_add(SLACK) < *began,
+        _ => false,
+    };
+    if older {
+        Outcome::NotOurs
+    } else if same(body, options, info) {
+        Outcome::Ours(Written { etag: info.etag.clone(), version: info.version.clone() })
+    } else {
+        Outcome::Unknown
+    }
+}
+
+/// Whether what is there is what was to be written. The entity tag of a plain write is the MD5 of its body; where the
+/// service makes it otherwise (some encryption does) this says no.
+fn same(body: &[u8], options: &WriteOptions, info: &BlobInfo) -> bool {
+    info.size == body.len() as u64
+        && info.etag.as_deref().is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&hex_md5(body)))
+        && options.content_type.as_ref().is_none_or(|given| info.content_type.as_ref() == Some(given))
+        && {
+            let mut given: Vec<_> =
+                options.metadata.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+            let mut there = info.metadata.clone();
+            given.sort();
+            there.sort();
+            given == there
+        }
+}
+
+/// The tag without its quotes, which some callers and services leave out.
+fn bare(etag: &str) -> &str {
+    etag.trim().trim_matches('"')
+}
+
+fn hex_md5(body: &[u8]) -> String {
+    let mut hex = String::with_capacity(32);
+    for byte in Md5::digest(body) {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(nibble.into(), 16).unwrap_or_default());
+        }
+    }
+    hex
+}

@@ -1,0 +1,115 @@
+//! Head, get and delete: what may be repeated at will.
+
+use crate::env::{Body, Clock, Transport};
+use crate::error::{Failure, Kind};
+use crate::model::{Blob, BlobInfo, ByteRange, DeleteOptions, ReadOptions, Span};
+use crate::request::{self, Request};
+use crate::response::{self, Garbled, Head};
+use crate::sigv4::PayloadHash;
+
+use super::call::{Call, Trouble};
+
+/// The most that is asked of a body at once, in bytes: large enough for few calls, small enough for the instance.
+const CHUNK: u64 = 1024 * 1024;
+
+impl<E: Transport + Clock> Call<'_, E> {
+    /// What is known of a blob, and the second it was told at by the service's clock.
+    pub(super) fn head(&mut self, request: &mut Request) -> Result<(BlobInfo, Option<u64>), Failure> {
+        self.run(request, &[], &PayloadHash::Empty, |call, head, _| match response::blob_info(&head) {
+            Ok(info) => Ok((info, head.date())),
+            Err(garbled) => Err(call.garbled(garbled)),
+        })
+    }
+
+    pub(super) fn get(&mut self, options: &ReadOptions) -> Result<Blob, Failure> {
+        let mut request = self.prepare(|endpoint, key| request::get(endpoint, key, options))?;
+        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| call.blob(&head, body, options))
+    }
+
+    pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<(), Failure> {
+        let mut request = self.prepare(|endpoint, key| request::delete(endpoint, key, options))?;
+        let done = self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(()));
+        match done {
+            // It is gone, which is what was asked for. A missing bucket is another matter.
+            Err(failure)
+                if failure.kind == Kind::NotFound
+                    && failure.answer.as_ref().and_then(|answer| answer.code.as_deref()) != Some("NoSuchBucket") =>
+            {
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn blob(&mut self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
+        let (info, span) = response::blob_part(head, options.range).map_err(|garbled| self.garbled(garbled))?;
+        let bytes = self.body(body, span, options)?;
+        let Some(wanted) = response::wanted(options.range, info.size) else {
+            return Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size)));
+        };
+        Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })
+    }
+
+    /// Reads all of a body that is to hold exactly this span.
+    fn body(&mut self, mut body: E::Body, span: Span, options: &ReadOptions) -> Result<Vec<u8>, Trouble> {
+        let expected = span.end - span.start;
+        if let Some(max) = options.max_bytes
+            && expected > max
+        {
+            let ignored = if options.range != ByteRange::Whole && expected > max { " (asked for a range)" } else { "" };
+            return Err(self.stop(
+                Kind::TooLarge,
+                &format!("the answer's body is {expected} bytes{ignored}, and at most {max} were allowed"),
+            ));
+        }
+        let mut bytes = Vec::new();
+        let room = usize::try_from(expected).is_ok_and(|expected| bytes.try_reserve_exact(expected).is_ok());
+        if !room {
+            return Err(self.stop(
+                Kind::TooLarge,
+                &format!("the answer's body is {expected} bytes, more than the plugin's memory holds"),
+            ));
+        }
+        loop {
+            let missing = expected - bytes.len() as u64;
+            // One byte more than is missing, so that a body which goes on shows.
+            let more = match body.read(CHUNK.min(missing + 1) as usize) {
+                Ok(Some(more)) => more,
+                Ok(None) if missing == 0 => return Ok(bytes),
+                Ok(None) => {
+                    let came = bytes.len();
+                    return Err(
+                        self.garbled(Garbled(format!("its body ended after {came} of the {expected} bytes announced")))
+                    );
+                }
+                // All that was announced is there; how the connection ends is not the blob's concern.
+                Err(_) if missing == 0 => return Ok(bytes),
+                Err(error) if error.kind == Kind::Timeout => return Err(self.transport_trouble(error)),
+                Err(error) => {
+                    let came = bytes.len();
+                    return Err(self.garbled(Garbled(format!(
+                        "its body broke off after {came} of the {expected} bytes announced: {}",
+                        error.message
+                    ))));
+                }
+            };
+            if more.len() as u64 > missing {
+                return Err(self.garbled(Garbled(format!("its body goes on after the {expected} bytes announced"))));
+            }
+            if bytes.is_empty() && more.len() as u64 == expected {
+                bytes = more;
+            } else {
+                bytes.extend_from_slice(&more);
+            }
+        }
+    }
+}
+
+/// The wanted bytes of those that came.
+fn cut(mut bytes: Vec<u8>, came: Span, wanted: Span) -> Vec<u8> {
+    if came != wanted {
+        bytes.truncate((wanted.end - came.start) as usize);
+        bytes.drain(..(wanted.start - came.start) as usize);
+    }
+    bytes
+}

@@ -1,0 +1,29 @@
+//! The promises of the contract, held against a scripted service and a clock that only moves when told to.
+
+mod reads;
+mod retries;
+mod script;
+mod writes;
+
+use super::Store;
+use crate::model::{CallOptions, Pair};
+
+/// A store on a plain-http endpoint with these settings besides.
+fn store(more: &[(&str, &str)]) -> Store {
+    let mut pairs: Vec<Pair> = [
+        ("bucket", "demo"),
+        ("endpoint", "http://localhost:9000"),
+        ("access-key", "ak"),
+        ("secret-key", "very-secret"),
+    ]
+    .iter()
+    .map(|(name, value)| (name.to_string(), value.to_string()))
+    .collect();
+    pairs.extend(more.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+    Store::open(&pairs, 1).unwrap()
+}
+
+/// Call options with this time limit in seconds.
+fn within(seconds: u64) -> CallOptions {
+    CallOptions { time_limit: Some(seconds * 1_000_000_000), ..CallOptions::default() }
+}

@@ -1,0 +1,233 @@
+use super::script::{Script, Step, answer, refusal, reset, unreachable};
+use super::{store, within};
+use crate::error::{Failure, Kind};
+use crate::model::{WriteCondition, WriteOptions, Written};
+
+/// The entity tag of `hello`.
+const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
+
+fn done(etag: &str) -> Step {
+    answer(200, &[("etag", etag)], "")
+}
+
+/// What a HEAD finds: five bytes with this tag, written at 22:`written` by a clock that now shows 22:13:20.
+fn there(etag: &str, written: &str) -> Step {
+    let written = format!("Tue, 14 Nov 2023 22:{written} GMT");
+    answer(
+        200,
+        &[
+            ("content-length", "5"),
+            ("etag", etag),
+            ("last-modified", &written),
+            ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ],
+        "",
+    )
+}
+
+fn if_absent() -> WriteOptions {
+    WriteOptions { condition: WriteCondition::IfAbsent, ..WriteOptions::default() }
+}
+
+fn if_match(etag: &str) -> WriteOptions {
+    WriteOptions { condition: WriteCondition::IfMatch(etag.into()), ..WriteOptions::default() }
+}
+
+/// Writes `hello` with one retry.
+fn put(script: &mut Script, options: &WriteOptions) -> Result<Written, Failure> {
+    let result = store(&[("max-retries", "1")]).put(script, "k", b"hello", options);
+    assert!(script.done());
+    result
+}
+
+#[test]
+fn a_write_sends_its_body_signed_over_http_and_gives_etag_and_version() {
+    let mut script = Script::new([done(HELLO).with("x-amz-version-id", "v2")]);
+    let written = put(&mut script, &WriteOptions::default()).unwrap();
+    assert_eq!(written, Written { etag: Some(HELLO.into()), version: Some("v2".into()) });
+    assert_eq!(script.sent[0].body, b"hello");
+    let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(script.sent[0].header("x-amz-content-sha256"), Some(hash));
+}
+
+#[test]
+fn payload_signing_follows_the_scheme_or_the_setting() {
+    for (endpoint, setting, unsigned) in [
+        ("https://localhost:9000", "auto", true),
+        ("https://localhost:9000", "signed", false),
+        ("http://localhost:9000", "unsigned", true),
+        ("http://localhost:9000", "auto", false),
+    ] {
+        let pairs = [
+            ("bucket", "demo"),
+            ("endpoint", endpoint),
+            ("access-key", "ak"),
+            ("secret-key", "sk"),
+            ("payload-signing", setting),
+        ]
+        .map(|(name, value)| (name.to_string(), value.to_string()));
+        let mut script = Script::new([done(HELLO)]);
+        crate::store::Store::open(&pairs, 1)
+            .unwrap()
+            .put(&mut script, "k", b"hello", &WriteOptions::default())
+            .unwrap();
+        let is_unsigned = script.sent[0].header("x-amz-content-sha256") == Some("UNSIGNED-PAYLOAD");
+        assert_eq!(is_unsigned, unsigned, "{endpoint} {setting}");
+    }
+}
+
+#[test]
+fn a_plain_write_is_repeated_whole() {
+    let mut script = Script::new([reset(), done(HELLO)]);
+    put(&mut script, &WriteOptions::default()).unwrap();
+    assert_eq!(script.methods(), ["PUT", "PUT"]);
+    assert_eq!(script.sent[1].body, b"hello");
+    let mut script = Script::new([reset(), reset()]);
+    let failure = put(&mut script, &WriteOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Network, true));
+}
+
+#[test]
+fn a_success_that_holds_an_error_or_no_etag_is_tried_again() {
+    for odd in [refusal(200, "InternalError").with("etag", HELLO), answer(200, &[], "<html>proxy</html>")] {
+        let mut script = Script::new([odd.clone(), done(HELLO)]);
+        put(&mut script, &WriteOptions::default()).unwrap();
+        let mut script = Script::new([odd.clone(), odd]);
+        assert_eq!(put(&mut script, &WriteOptions::default()).unwrap_err().kind, Kind::Integrity);
+    }
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_final() {
+    for options in [if_absent(), if_match("\"old\"")] {
+        let mut script = Script::new([refusal(412, "PreconditionFailed")]);
+        assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::PreconditionFailed);
+    }
+    // S3 says that the key is missing where there is nothing to match.
+    let mut script = Script::new([refusal(404, "NoSuchKey")]);
+    assert_eq!(put(&mut script, &if_match("\"old\"")).unwrap_err().kind, Kind::PreconditionFailed);
+    let mut script = Script::new([refusal(404, "NoSuchBucket")]);
+    assert_eq!(put(&mut script, &if_match("\"old\"")).unwrap_err().kind, Kind::NotFound);
+}
+
+#[test]
+fn a_lost_answer_to_a_conditional_write_that_took_effect_is_a_success() {
+    for lost in [reset(), answer(500, &[], ""), answer(504, &[], "")] {
+        for options in [if_absent(), if_match("\"old\"")] {
+            let mut script = Script::new([
+                lost.clone(),
+                refusal(412, "PreconditionFailed"),
+                there(HELLO, "13:20").with("x-amz-version-id", "v9"),
+            ]);
+            let written = put(&mut script, &options).unwrap();
+            assert_eq!(written, Written { etag: Some(HELLO.into()), version: Some("v9".into()) });
+            assert_eq!(script.methods(), ["PUT", "PUT", "HEAD"]);
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_where_somebody_else_was_first_is_a_failed_precondition() {
+    // Older than the write, so it was there before: also if it is the very same content.
+    for etag in ["\"other\"", HELLO] {
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(etag, "12:00")]);
+        let failure = put(&mut script, &if_absent()).unwrap_err();
+        assert_eq!(failure.kind, Kind::PreconditionFailed, "{failure}");
+    }
+}
+
+#[test]
+fn a_lost_answer_that_cannot_be_cleared_up_is_said_to_be_unknown() {
+    for looked in [
+        there("\"other\"", "13:20"),
+        there(HELLO, "13:20").with("x-amz-meta-a", "not ours"),
+        answer(200, &[("content-length", "6"), ("etag", HELLO)], ""),
+        answer(404, &[], ""),
+        answer(403, &[], ""),
+    ] {
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), looked]);
+        let failure = put(&mut script, &if_absent()).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, false), "{failure}");
+        assert_eq!(failure.attempts, 3);
+    }
+}
+
+#[test]
+fn when_tries_run_out_what_is_there_decides() {
+    let put_resets = |looked: Step, options: &WriteOptions| {
+        put(&mut Script::new([reset(), reset(), looked]), options).map_err(|failure| failure.kind)
+    };
+    assert!(put_resets(there(HELLO, "13:20"), &if_absent()).is_ok());
+    assert_eq!(put_resets(there("\"other\"", "12:00"), &if_absent()), Err(Kind::PreconditionFailed));
+    assert_eq!(put_resets(there("\"other\"", "13:20"), &if_absent()), Err(Kind::OutcomeUnknown));
+    // Still nothing, or still what is to be replaced: it was not done, and may be tried again.
+    assert_eq!(put_resets(answer(404, &[], ""), &if_absent()), Err(Kind::Network));
+    assert_eq!(put_resets(there("\"old\"", "12:00"), &if_match("old")), Err(Kind::Network));
+    assert_eq!(put_resets(answer(404, &[], ""), &if_match("\"old\"")), Err(Kind::OutcomeUnknown));
+}
+
+#[test]
+fn a_conditional_write_that_was_never_sent_or_turned_away_is_not_in_doubt() {
+    for step in [unreachable(), refusal(503, "SlowDown"), answer(429, &[], "")] {
+        let mut script = Script::new([step.clone(), refusal(412, "PreconditionFailed")]);
+        assert_eq!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::PreconditionFailed);
+        let mut script = Script::new([step.clone(), step]);
+        assert!(matches!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::Network | Kind::Throttled));
+    }
+}
+
+#[test]
+fn a_conflict_is_tried_again() {
+    let mut script = Script::new([refusal(409, "ConditionalRequestConflict"), done(HELLO)]);
+    put(&mut script, &if_absent()).unwrap();
+    let conflict = refusal(409, "ConditionalRequestConflict");
+    let mut script = Script::new([conflict.clone(), conflict]);
+    let failure = put(&mut script, &if_absent()).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Conflict, true));
+}
+
+#[test]
+fn metadata_and_type_count_in_telling_whose_it_is() {
+    let options = WriteOptions {
+        content_type: Some("text/plain".into()),
+        metadata: vec![("Owner".into(), "me".into())],
+        ..if_absent()
+    };
+    let ours = || there(HELLO, "13:20").with("content-type", "text/plain").with("x-amz-meta-owner", "me");
+    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), ours()]);
+    put(&mut script, &options).unwrap();
+    let other = there(HELLO, "13:20").with("content-type", "text/html").with("x-amz-meta-owner", "me");
+    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), other]);
+    assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::OutcomeUnknown);
+}
+
+#[test]
+fn verify_after_write_looks_until_it_is_there() {
+    let there = || answer(200, &[("content-length", "5"), ("etag", HELLO)], "");
+    let stale = || answer(200, &[("content-length", "9"), ("etag", "\"old\"")], "");
+    let mut store = store(&[("verify-after-write", "true")]);
+    let mut script = Script::new([done(HELLO), answer(404, &[], ""), stale(), there()]);
+    store.put(&mut script, "k", b"hello", &WriteOptions::default()).unwrap();
+    assert_eq!(script.methods(), ["PUT", "HEAD", "HEAD", "HEAD"]);
+    // On a bucket that keeps versions it looks at the one it wrote.
+    let mut script = Script::new([done(HELLO).with("x-amz-version-id", "v3"), there()]);
+    store.put(&mut script, "k", b"hello", &WriteOptions::default()).unwrap();
+    assert_eq!(script.sent[1].request.query, [("versionId".into(), "v3".to_string())]);
+    // It gives up.
+    let mut script = Script::new([vec![done(HELLO)], vec![answer(404, &[], ""); 8]].concat());
+    let failure = store.put(&mut script, "k", b"hello", &WriteOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable, failure.attempts), (Kind::Integrity, true, 9));
+    assert!(failure.message.contains("not there"), "{failure}");
+}
+
+#[test]
+fn a_write_ends_with_its_time() {
+    let mut script = Script::new([done(HELLO).slow(100)]);
+    let options = WriteOptions { call: within(3), ..WriteOptions::default() };
+    let failure = put(&mut script, &options).unwrap_err();
+    assert_eq!((failure.kind, script.elapsed().as_secs()), (Kind::Timeout, 3));
+    // A conditional one leaves a doubt that there is no time to clear up.
+    let mut script = Script::new([done(HELLO).slow(100)]);
+    let options = WriteOptions { call: within(3), ..if_absent() };
+    assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::OutcomeUnknown);
+}

@@ -1,0 +1,154 @@
+//! Put: written once, or it is said that this cannot be told.
+
+use std::time::Duration;
+
+use crate::env::{Clock, Transport};
+use crate::error::{Failure, Kind};
+use crate::model::{HeadOptions, WriteCondition, WriteOptions, Written};
+use crate::request;
+use crate::response::{self, Garbled, Head};
+use crate::retry;
+use crate::service_error;
+
+use super::call::{Call, Trouble};
+use super::outcome::{self, Outcome};
+
+/// How often `verify-after-write` looks before it gives up; the pauses between grow as those of retries do.
+const LOOKS: u32 = 8;
+
+impl<E: Transport + Clock> Call<'_, E> {
+    pub(super) fn put(&mut self, body: &[u8], options: &WriteOptions) -> Result<Written, Failure> {
+        let mut request = self.prepare(|endpoint, key| request::put(endpoint, key, options))?;
+        let payload = self.payload(body);
+        let began = self.env.now();
+        let result = self.run(&mut request, body, &payload, |call, head, answer| call.accepted(&head, answer));
+        let written = match result {
+            Ok(written) => written,
+            Err(failure) if options.condition == WriteCondition::Always => return Err(failure),
+            Err(failure) if !self.maybe_done => return Err(absent_is_unmatched(failure, options)),
+            Err(failure) => self.resolve(body, options, failure, began)?,
+        };
+        if self.store.settings.verify_after_write {
+            self.verify(body.len() as u64, &written)?;
+        }
+        Ok(written)
+    }
+
+    /// What the service says to a write that it took.
+    fn accepted(&mut self, head: &Head, mut body: E::Body) -> Result<Written, Trouble> {
+        let length = head.content_length().map_err(|garbled| self.garbled(garbled))?;
+        if length != Some(0) {
+            // Success has an empty body. What has not may be a failure that was noticed late, or no S3 service at all.
+            let text = self.error_body(&mut body);
+            if service_error::is_error_document(&text) {
+                return Err(self.garbled(Garbled(format!(
+                    "it is a {} and holds an error all the same: {:?}",
+                    head.status,
+                    crate::error::tidy(&String::from_utf8_lossy(&text), 300)
+                ))));
+            }
+        }
+        response::written(head).map_err(|garbled| self.garbled(garbled))
+    }
+
+    /// Finds out what became of a conditional write of which an answer was lost.
+    ///
+    /// Such a write is sent again, for its condition holds it back where the first one took effect; what it then fails
+    /// with says nothing about the first. So it is looked at what is there now.
+    fn resolve(
+        &mut self,
+        body: &[u8],
+        options: &WriteOptions,
+        failure: Failure,
+        began: u64,
+    ) -> Result<Written, Failure> {
+        let mut request = self.prepare(|endpoint, key| request::head(endpoint, key, &HeadOptions::default()))?;
+        let found = match self.head(&mut request) {
+            Ok((info, date)) => {
+                // The second, by the service's clock, at which this call began to write.
+                let elapsed = Duration::from_nanos(self.env.now().saturating_sub(began)).as_secs();
+                Ok((info, date.map(|date| date.saturating_sub(elapsed))))
+            }
+            Err(failed) => Err(failed),
+        };
+        match outcome::of(body, options, &failure, &found) {
+            Outcome::Ours(written) => Ok(written),
+            Outcome::NotOurs => {
+                let mut unmet = self.failure(
+                    Kind::PreconditionFailed,
+                    "the precondition did not hold: what is there was written by somebody else before",
+                );
+                unmet.answer = failure.answer;
+                Err(unmet)
+            }
+            Outcome::NotDone => Err(failure),
+            Outcome::Unknown => {
+                let mut words = String::from(
+                    "an answer was lost, and whether the write took effect cannot be told: read the key before writing again. ",
+                );
+                words.push_str("The last try: ");
+                words.push_str(&failure.message);
+                if let Err(looked) = &found {
+                    words.push_str(". Looking at what is there: ");
+                    words.push_str(&looked.message);
+                }
+                let mut unknown = self.failure(Kind::OutcomeUnknown, &words);
+                unknown.answer = failure.answer;
+                Err(unknown)
+            }
+        }
+    }
+
+    /// Waits until what was written can be read, as some services acknowledge before that.
+    fn verify(&mut self, size: u64, written: &Written) -> Result<(), Failure> {
+        let options = HeadOptions { version: written.version.clone(), ..HeadOptions::default() };
+        let mut last = None;
+        for look in 0..LOOKS {
+            if look > 0 {
+                let pause = retry::pause(look - 1, None, &mut self.store.rng);
+                if pause >= self.remaining() {
+                    break;
+                }
+                self.env.sleep(pause);
+            }
+            let mut request = self.prepare(|endpoint, key| request::head(endpoint, key, &options))?;
+            match self.head(&mut request) {
+                Ok((info, _)) if info.size == size && (info.etag == written.etag || info.etag.is_none()) => {
+                    return Ok(());
+                }
+                Ok((info, _)) => {
+                    last = Some(format!(
+                        "what is there has {} bytes and the entity tag {}",
+                        info.size,
+                        info.etag.as_deref().unwrap_or("none")
+                    ));
+                }
+                Err(failure) if failure.kind == Kind::NotFound => last = Some("it is not there".into()),
+                Err(failure) => {
+                    last = Some(failure.message);
+                    break;
+                }
+            }
+        }
+        let mut failure = self.failure(
+            Kind::Integrity,
+            &format!(
+                "the service took the write of {size} bytes with the entity tag {}, but it cannot be read back: {}",
+                written.etag.as_deref().unwrap_or("none"),
+                last.as_deref().unwrap_or("no time was left to look")
+            ),
+        );
+        failure.retryable = true;
+        Err(failure)
+    }
+}
+
+/// S3 says that the key is not found where `if-match` has nothing to match.
+fn absent_is_unmatched(mut failure: Failure, options: &WriteOptions) -> Failure {
+    let bucket_is_missing =
+        failure.answer.as_ref().and_then(|answer| answer.code.as_deref()).is_some_and(|code| code == "NoSuchBucket");
+    if matches!(options.condition, WriteCondition::IfMatch(_)) && failure.kind == Kind::NotFound && !bucket_is_missing {
+        failure.kind = Kind::PreconditionFailed;
+    }
+    failure
+}
