@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{CommonPrefix, ListObjectsV2Input, ListObjectsV2Output, Object, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
 
 use super::keys::Keys;
 
 const MAX_PAGE: i32 = 1000;
+/// With `encoding-type=url` keys may hold what XML cannot say, such as control characters.
+const IN_XML: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// One entry of a page: a blob, or a prefix that stands for all blobs beneath it.
 enum Entry {
@@ -54,13 +57,15 @@ pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3R
         entries.push(entry);
     }
 
+    let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
+    let told = |text: String| if by_url { utf8_percent_encode(&text, IN_XML).to_string() } else { text };
     let next = if truncated { entries.last().map(|last| last.name().to_owned()) } else { None };
     let count = i32::try_from(entries.len()).unwrap_or(MAX_PAGE);
     let mut contents = Vec::new();
     let mut common_prefixes = Vec::new();
     for entry in entries {
         match entry {
-            Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix { prefix: Some(prefix) }),
+            Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix { prefix: Some(told(prefix)) }),
             Entry::Blob(key) => {
                 // Deleted since the folder was read: then it is not listed.
                 let Ok(metadata) = std::fs::metadata(bucket.join(keys.name(&key))) else {
@@ -69,7 +74,7 @@ pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3R
                 contents.push(Object {
                     size: i64::try_from(metadata.len()).ok(),
                     last_modified: metadata.modified().ok().map(Timestamp::from),
-                    key: Some(key),
+                    key: Some(told(key)),
                     ..Default::default()
                 });
             }
@@ -83,10 +88,11 @@ pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3R
         common_prefixes: (!common_prefixes.is_empty()).then_some(common_prefixes),
         next_continuation_token: next,
         continuation_token: input.continuation_token,
-        delimiter: input.delimiter,
+        delimiter: input.delimiter.map(told),
+        encoding_type: input.encoding_type,
         name: Some(input.bucket),
-        prefix: input.prefix,
-        start_after: input.start_after,
+        prefix: input.prefix.map(told),
+        start_after: input.start_after.map(told),
         ..Default::default()
     })
 }
@@ -130,6 +136,10 @@ mod tests {
         let all = page(&bucket, &keys, input("", None, 1000, None)).unwrap();
         assert_eq!(names(&all), ["a", "a/1", "a/2", "b//x", "b/y", long.as_str(), "é"]);
         assert_eq!(all.is_truncated, Some(false));
+        let encoding_type = Some(s3s::dto::EncodingType::from_static("url"));
+        let encoded =
+            page(&bucket, &keys, ListObjectsV2Input { encoding_type, ..input("é", None, 1000, None) }).unwrap();
+        assert_eq!((names(&encoded), encoded.prefix.as_deref()), (vec!["%C3%A9".to_owned()], Some("%C3%A9")));
 
         let folded = page(&bucket, &keys, input("", Some("/"), 1000, None)).unwrap();
         assert_eq!(names(&folded), ["a", "é", "a/", "b/", "z/"]);

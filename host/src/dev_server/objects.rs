@@ -265,6 +265,7 @@ impl S3 for Objects {
             contents: page.contents,
             common_prefixes: page.common_prefixes,
             delimiter: page.delimiter,
+            encoding_type: page.encoding_type,
             name: page.name,
             prefix: page.prefix,
             max_keys: page.max_keys,
