@@ -1,1 +1,80 @@
-fn main(){}
+//! The `sandbucket` command: blobs in and out of S3 through the sandbox, from a shell.
+
+mod calls;
+mod check;
+mod cli;
+mod context;
+mod demo;
+mod dev_server;
+mod exit;
+mod failure;
+mod get;
+mod handshake;
+mod head;
+mod output;
+mod probe;
+mod progress;
+mod put;
+mod report;
+mod rm;
+mod settings;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use context::Context;
+use exit::Exit;
+use failure::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context::new(cli.global);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Failure, format!("the runtime does not start: {e}")))
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(cli.command, &context));
+            // A read of standard input that nobody waits for any more must not hold up the end.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            context.output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        // These two have something to tidy up when they are interrupted.
+        Command::Check(arguments) => check::run(context, arguments).await,
+        Command::DevServer(arguments) => dev_server::run(context, arguments).await,
+        other => tokio::select! {
+            outcome = at_once(other, context) => outcome,
+            // What was begun is dropped: a half-written file goes, and so does the demo's server.
+            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        },
+    }
+}
+
+async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(arguments) => demo::run(context, arguments).await,
+        Command::Put(arguments) => put::run(context, arguments).await,
+        Command::Get(arguments) => get::run(context, arguments).await,
+        Command::Head(arguments) => head::run(context, arguments).await,
+        Command::Rm(arguments) => rm::run(context, arguments).await,
+        Command::Settings => settings::run(context).await,
+        Command::Check(_) | Command::DevServer(_) => unreachable!("run() takes these itself"),
+    }
+}

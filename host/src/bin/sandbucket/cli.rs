@@ -1,0 +1,209 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use sandbucket::ByteRange;
+
+use crate::exit;
+
+/// Blobs in and out of an S3-compatible service, through a sandboxed plugin.
+#[derive(Debug, Parser)]
+#[command(name = "sandbucket", version, about, after_help = exit::HELP, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The file that says which service and which bucket
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "sandbucket.toml",
+        env = "SANDBUCKET_CONFIG"
+    )]
+    pub config: PathBuf,
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log to standard error: what is done (-v), how (-vv), everything (-vvv)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show it at work: starts an S3 server on loopback, stores and reads real files through the plugin
+    Demo(Demo),
+    /// Store a file, or standard input
+    Put(Put),
+    /// Read a blob, or a part of it, to a file or standard output
+    Get(Get),
+    /// Show what is known of a blob
+    Head(Head),
+    /// Delete blobs; that one is not there is no error
+    Rm(Rm),
+    /// Walk the configured service step by step; says what fails and what to do
+    Check(Check),
+    /// List the settings that the plugin knows
+    Settings,
+    /// Run an S3 server on this machine, for trying things out
+    DevServer(DevServer),
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Further files to store and read back
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Put {
+    /// The blob's key
+    pub key: String,
+    /// The file to store; `-` is standard input
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// The media type to store with it; guessed from well-known file name endings where not given
+    #[arg(long, short = 't', value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// Metadata of your own; may be given several times
+    #[arg(long, short = 'm', value_name = "NAME=VALUE", value_parser = pair)]
+    pub metadata: Vec<(String, String)>,
+    /// An attribute that the plugin knows, such as cache-control; may be given several times
+    #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
+    pub attribute: Vec<(String, String)>,
+    /// Only if there is no blob of this key
+    #[arg(long, conflicts_with = "if_match")]
+    pub if_absent: bool,
+    /// Only if the blob that is there has this entity tag
+    #[arg(long, value_name = "ETAG")]
+    pub if_match: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Get {
+    /// The blob's key
+    pub key: String,
+    /// The file to write, which appears when it is complete; `-` is standard output
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Only these bytes: `0-99` (the first hundred), `100-` (from there on), `-50` (the last fifty)
+    #[arg(long, short, value_name = "RANGE", value_parser = range, allow_hyphen_values = true)]
+    pub range: Option<ByteRange>,
+    /// Only if the blob has this entity tag
+    #[arg(long, value_name = "ETAG")]
+    pub if_match: Option<String>,
+    /// Only if the blob has another entity tag than this
+    #[arg(long, value_name = "ETAG")]
+    pub if_none_match: Option<String>,
+    /// This version of the blob
+    #[arg(long, value_name = "VERSION")]
+    pub version_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Head {
+    /// The blob's key
+    pub key: String,
+    /// This version of the blob
+    #[arg(long, value_name = "VERSION")]
+    pub version_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// The blobs' keys
+    #[arg(required = true, value_name = "KEY")]
+    pub keys: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Write nothing: leave out put and delete, and what needs them
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DevServer {
+    /// The folder to keep blobs in; a temporary one where not given
+    pub folder: Option<PathBuf>,
+    /// The address to listen on; port 0 is any free one
+    #[arg(long, short, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    pub listen: String,
+    /// A bucket to make where it is missing; may be given several times
+    #[arg(long, short, value_name = "NAME", default_value = "sandbucket")]
+    pub bucket: Vec<String>,
+    /// The access key; made up where not given
+    #[arg(long, value_name = "KEY", requires = "secret_key")]
+    pub access_key: Option<String>,
+    /// The secret key; made up where not given
+    #[arg(
+        long,
+        value_name = "KEY",
+        requires = "access_key",
+        env = "SANDBUCKET_DEV_SECRET_KEY",
+        hide_env_values = true
+    )]
+    pub secret_key: Option<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE".to_owned()),
+    }
+}
+
+/// A range as HTTP counts: from 0, the last byte included.
+fn range(text: &str) -> Result<ByteRange, String> {
+    let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => digits.parse::<u64>().map_err(|_| format!("{digits} is too large a number")),
+        false => Err("must be FIRST-LAST, FIRST- or -COUNT, in bytes".to_owned()),
+    };
+    match text.split_once('-') {
+        Some(("", count)) if !count.is_empty() => match number(count)? {
+            0 => Err("the last 0 bytes are none".to_owned()),
+            count => Ok(ByteRange::Last(count)),
+        },
+        Some((first, "")) if !first.is_empty() => Ok(ByteRange::From(number(first)?)),
+        Some((first, last)) if !first.is_empty() => {
+            let (first, last) = (number(first)?, number(last)?);
+            let end = last.checked_add(1).ok_or_else(|| format!("{last} is too large a number"))?;
+            if first < end { Ok((first..end).into()) } else { Err(format!("{first} comes after {last}")) }
+        }
+        _ => Err("must be FIRST-LAST, FIRST- or -COUNT, in bytes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_are_read_as_http_has_them() {
+        assert_eq!(range("0-99").unwrap(), ByteRange::from(0..100));
+        assert_eq!(range("5-5").unwrap(), ByteRange::from(5..6));
+        assert_eq!(range("7-").unwrap(), ByteRange::From(7));
+        assert_eq!(range("-7").unwrap(), ByteRange::Last(7));
+        for wrong in
+            ["", "-", "5", "5-4", "-0", "a-b", "+1-2", "1-2-3", "0-18446744073709551615", "99999999999999999999-"]
+        {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What every subcommand needs: where the configuration is, how to print, and the store itself.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use sandbucket::{Config, Engine, Limits, Store};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Global;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// The global arguments, understood.
+#[derive(Debug)]
+pub struct Context {
+    pub output: Output,
+    pub config_file: PathBuf,
+}
+
+impl Context {
+    pub fn new(global: Global) -> Self {
+        log(global.verbose);
+        Context { output: Output::new(global.json), config_file: global.config }
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> Result<Config, Failure> {
+        if !self.config_file.exists() {
+            let message = format!("there is no configuration file {}", self.config_file.display());
+            return Err(Failure::new(Exit::Config, message)
+                .with_hint("write one, or name it with --config; `sandbucket dev-server` prints one to begin with"));
+        }
+        Ok(Config::load(&self.config_file)?)
+    }
+
+    /// The configured store, with the plugin loaded.
+    pub async fn store(&self) -> Result<Store, Failure> {
+        let config = self.config()?;
+        let engine = engine(Some(&config)).await?;
+        Ok(config.open(&engine).await?)
+    }
+}
+
+/// The engine, with the configured limits and plugin. It may have to compile, so not on this thread.
+pub async fn engine(config: Option<&Config>) -> Result<Engine, Failure> {
+    let builder = match config {
+        Some(config) => config.engine(),
+        None => Engine::builder().limits(Limits::default()),
+    };
+    match tokio::task::spawn_blocking(move || builder.build()).await {
+        Ok(engine) => Ok(engine?),
+        Err(error) => Err(Failure::new(Exit::Failure, format!("the plugin could not be loaded: {error}"))),
+    }
+}
+
+fn log(verbose: u8) {
+    let by_verbosity = match verbose {
+        0 => None,
+        1 => Some("sandbucket=info,warn,s3s=off,s3s_fs=off"),
+        2 => Some("sandbucket=debug,info,s3s=warn,s3s_fs=warn"),
+        _ => Some("sandbucket=trace,debug"),
+    };
+    let filter = match (EnvFilter::try_from_default_env(), by_verbosity) {
+        (Ok(filter), _) => filter,
+        (Err(_), Some(filter)) => EnvFilter::new(filter),
+        (Err(_), None) => return,
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}

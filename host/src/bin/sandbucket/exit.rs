@@ -1,0 +1,45 @@
+//! What the command's exit status says.
+
+use std::process::ExitCode;
+
+/// One status for each thing that a script can act upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Success = 0,
+    Failure = 1,
+    Usage = 2,
+    NotFound = 3,
+    Precondition = 4,
+    Denied = 5,
+    Network = 6,
+    Config = 7,
+    /// As shells have it for a process ended by SIGINT.
+    Interrupted = 130,
+    /// As shells have it for a process ended by SIGPIPE.
+    BrokenPipe = 141,
+}
+
+/// The same for `--help`.
+pub const HELP: &str = "\
+Exit status:
+  0  done, and all is as it should be
+  1  failed in a way that has no status of its own
+  2  wrong usage, or an argument that the service does not take
+  3  no such key, version or bucket
+  4  a condition did not hold, or the range is outside the blob
+  5  access denied: wrong, expired or insufficient credentials
+  6  the service could not be reached, was too slow, or asked for fewer requests
+  7  the configuration, or a setting in it, is wrong
+  130, 141  interrupted; nobody reads the output any more
+
+Environment:
+  SANDBUCKET_CONFIG  the configuration file, where --config is not given
+  NO_COLOR           if set, no colours
+  RUST_LOG           what to log to standard error, in place of --verbose";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}

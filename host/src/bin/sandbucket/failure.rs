@@ -1,0 +1,150 @@
+//! Why the command did not do what it was to do: one message, at most one cause and one hint, and an exit status.
+
+use std::io;
+use std::path::Path;
+
+use sandbucket::Error;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+
+/// A failure, told for people.
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    pub message: String,
+    /// What the service itself said.
+    pub cause: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// For programs: the error's case in the contract, and what the service answered.
+    kind: &'static str,
+    retryable: bool,
+    answer: Option<Box<Value>>,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        let kind = match exit {
+            Exit::Usage => "usage",
+            Exit::Config => "config",
+            Exit::Interrupted => "interrupted",
+            _ => "failure",
+        };
+        Failure { exit, message: message.into(), cause: None, hint: None, kind, retryable: false, answer: None }
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn interrupted() -> Self {
+        Failure::new(Exit::Interrupted, "interrupted")
+    }
+
+    /// A file of the user's that cannot be read or written.
+    pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Failure::new(Exit::Failure, format!("{doing} {}: {error}", path.display()))
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "error": {
+                "kind": self.kind,
+                "message": self.message,
+                "cause": self.cause,
+                "hint": self.hint,
+                "retryable": self.retryable,
+                "exit-status": self.exit as u8,
+                "answer": self.answer,
+            }
+        })
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (exit, kind) = classify(&error);
+        let mut failure = Failure::new(exit, error.to_string());
+        failure.kind = kind;
+        failure.retryable = error.is_retryable();
+        if let Some(answer) = error.failure().and_then(|told| told.answer.as_ref()) {
+            let code = answer.code.as_deref();
+            failure.hint = code.and_then(hint_for_code).map(str::to_owned);
+            // The plugin's message mostly says it already.
+            failure.cause = answer.message.clone().filter(|words| !failure.message.contains(words.as_str()));
+            failure.answer = Some(Box::new(json!({
+                "status": answer.status,
+                "code": code,
+                "message": answer.message,
+                "request-id": answer.request_id,
+                "region": answer.region,
+            })));
+        }
+        if failure.hint.is_none() {
+            failure.hint = hint(&error).map(str::to_owned);
+        }
+        failure
+    }
+}
+
+fn classify(error: &Error) -> (Exit, &'static str) {
+    match error {
+        Error::NotFound(_) => (Exit::NotFound, "not-found"),
+        Error::PreconditionFailed(_) => (Exit::Precondition, "precondition-failed"),
+        Error::NotModified(_) => (Exit::Precondition, "not-modified"),
+        Error::InvalidRange(_) => (Exit::Precondition, "invalid-range"),
+        Error::Conflict(_) => (Exit::Precondition, "conflict"),
+        Error::AccessDenied(_) => (Exit::Denied, "access-denied"),
+        Error::Throttled(_) => (Exit::Network, "throttled"),
+        Error::Timeout(_) => (Exit::Network, "timeout"),
+        Error::Network(_) => (Exit::Network, "network"),
+        Error::Integrity(_) => (Exit::Failure, "integrity"),
+        Error::InvalidSettings(_) => (Exit::Config, "invalid-settings"),
+        Error::InvalidArgument(_) => (Exit::Usage, "invalid-argument"),
+        Error::TooLarge(_) => (Exit::Failure, "too-large"),
+        Error::Unsupported(_) => (Exit::Usage, "unsupported"),
+        Error::OutcomeUnknown(_) => (Exit::Failure, "outcome-unknown"),
+        Error::Service(_) => (Exit::Failure, "service"),
+        Error::Trapped { .. } => (Exit::Failure, "trapped"),
+        Error::OutOfMemory { .. } => (Exit::Failure, "out-of-memory"),
+        Error::OutOfTime { .. } => (Exit::Failure, "out-of-time"),
+        Error::Overdue { .. } => (Exit::Network, "overdue"),
+        Error::Busy { .. } => (Exit::Failure, "busy"),
+        Error::Plugin { .. } => (Exit::Failure, "plugin"),
+        Error::Config { .. } => (Exit::Config, "config"),
+        Error::Io { .. } => (Exit::Failure, "io"),
+        _ => (Exit::Failure, "failure"),
+    }
+}
+
+/// What to do about S3's own codes, where its words leave that open.
+fn hint_for_code(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "InvalidAccessKeyId" => "`access-key` is unknown to this service: is it the right key, and the right endpoint?",
+        "SignatureDoesNotMatch" => {
+            "`secret-key` does not belong to `access-key`, or something on the way changes requests"
+        }
+        "ExpiredToken" => "the temporary credentials have run out: get new ones",
+        "InvalidToken" => "`security-token` must be the one that came with these keys, and is for temporary keys only",
+        "RequestTimeTooSkewed" => "this machine's clock and the service's differ too much: set the clock",
+        "NoSuchBucket" => "create the bucket, or correct `bucket`, `endpoint` or `region`",
+        "NoSuchKey" => "keys are taken letter by letter, with `key-prefix`, where one is set, before them",
+        _ => return None,
+    })
+}
+
+fn hint(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::AccessDenied(_) => "do the credentials allow this on this bucket? `sandbucket check` tells step by step",
+        Error::Network(_) | Error::Timeout(_) => "`sandbucket check` shows how far the connection gets",
+        Error::Throttled(_) => "try again later, or with fewer requests at a time",
+        Error::OutcomeUnknown(_) => "look with `sandbucket head` what is there now, before writing again",
+        Error::InvalidSettings(_) => "`sandbucket settings` lists what there is to set",
+        Error::PreconditionFailed(_) => "the blob was left as it was",
+        Error::OutOfMemory { .. } => "a larger `memory` in the section [sandbox] allows for more",
+        Error::OutOfTime { .. } => "a larger `cpu-time` in the section [sandbox] allows for more",
+        _ => return None,
+    })
+}

@@ -1,0 +1,65 @@
+//! `settings`: what the plugin knows, from the plugin itself.
+
+use sandbucket::{Setting, SettingKind};
+use serde_json::{Value, json};
+
+use crate::context::{self, Context};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Tone;
+use crate::text;
+
+/// Needs no configuration; where there is one, the plugin it names is asked.
+pub async fn run(context: &Context) -> Result<Exit, Failure> {
+    let config = if context.config_file.exists() { Some(context.config()?) } else { None };
+    let engine = context::engine(config.as_ref()).await?;
+    let settings = engine.settings().await?;
+    if context.output.json {
+        context.output.value(&settings.iter().map(to_json).collect())?;
+        return Ok(Exit::Success);
+    }
+    let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+    for setting in &settings {
+        let name = context.output.paint(Tone::Strong, &format!("{:<width$}", setting.name));
+        let mut traits = vec![kind(setting.kind).to_owned()];
+        if setting.required {
+            traits.push("required".to_owned());
+        }
+        if setting.secret {
+            traits.push("secret".to_owned());
+        }
+        if let Some(default) = &setting.default {
+            traits.push(format!("default {default}"));
+        }
+        if !setting.aliases.is_empty() {
+            traits.push(format!("also {}", setting.aliases.join(", ")));
+        }
+        let traits = context.output.paint(Tone::Quiet, &text::plain(&traits.join(", ")));
+        context.output.line(format!("{name}  {traits}"))?;
+        context.output.line(format!("{:width$}  {}", "", text::plain(&setting.help)))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn to_json(setting: &Setting) -> Value {
+    json!({
+        "name": setting.name,
+        "aliases": setting.aliases,
+        "kind": kind(setting.kind),
+        "default": setting.default,
+        "required": setting.required,
+        "secret": setting.secret,
+        "help": setting.help,
+    })
+}
+
+fn kind(kind: SettingKind) -> &'static str {
+    match kind {
+        SettingKind::Integer => "integer",
+        SettingKind::Boolean => "boolean",
+        SettingKind::Duration => "duration",
+        SettingKind::Choice => "choice",
+        SettingKind::Url => "url",
+        _ => "text",
+    }
+}
