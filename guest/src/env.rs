@@ -46,6 +46,9 @@ pub trait Body {
     /// The next bytes: at least 1 and at most `max` (which is above 0); none at the end.
     fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, TransportError>;
 
+    /// Whether bytes are there that were not read yet. Does not wait for them.
+    fn surplus(&mut self) -> bool;
+
     /// Ends all further waiting at this instant of [`Clock::now`], if that is earlier than before.
     fn hurry(&mut self, deadline: u64);
 }

@@ -1,4 +1,23 @@
 //! S3 as a plugin.
+
+pub mod bucket;
+pub mod duration;
+pub mod encode;
+pub mod endpoint;
+pub mod env;
 pub mod error;
+pub mod key;
 pub mod model;
 pub mod request;
+pub mod response;
+pub mod retry;
+pub mod service_error;
+pub mod settings;
+pub mod sigv4;
+pub mod store;
+pub mod time;
+
+#[cfg(target_arch = "wasm32")]
+pub mod plugin;
+#[cfg(target_arch = "wasm32")]
+pub mod transport;

@@ -48,20 +48,20 @@ impl Transport for Wasi {
         let sink = if body.is_empty() { None } else { Some(outgoing.body().map_err(|()| unfit("the body"))?) };
         let options = options(waits, !body.is_empty());
         let future = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| error_of(&code))?;
-        // A service may answer before it has all of the body, and close. Then its answer is what counts.
-        let (answer, broken) = match sink {
+        let uploaded = match sink {
             Some(sink) => upload(sink, body, &future, waits)?,
-            None => (None, None),
+            None => Uploaded::default(),
         };
-        let answer = match answer {
-            Some(answer) => answer,
-            None => match (wait_for(&future, waits), broken) {
-                (Ok(answer), _) => answer,
-                (Err(_), Some(broken)) if broken.kind != Kind::Network => return Err(broken),
-                (Err(error), _) => return Err(error),
-            },
+        // A service may answer before it has all of the body, and close. Then its answer is what counts, unless that is a
+        // success it cannot have meant.
+        let answer = match (uploaded.answer, uploaded.broken) {
+            (Some(answer), None) => answer,
+            (Some(answer), Some(broken)) if success(&answer) => return Err(broken),
+            (Some(answer), Some(_)) => answer,
+            (None, _) => wait_for(&future, waits)?,
         };
-        Ok((head_of(&answer), Answer { stream: None, body: None, answer, waits, over: false }))
+        let head = head_of(&answer);
+        Ok((head, Answer { stream: None, body: None, answer, _sink: uploaded.sink, waits, over: false }))
     }
 }
 
@@ -104,27 +104,41 @@ fn options(waits: Waits, uploads: bool) -> RequestOptions {
     options
 }
 
-/// Writes the body. Gives an answer that came before the end, and what broke the writing off, if anything did.
+/// How sending a body went.
+#[derive(Default)]
+struct Uploaded {
+    /// An answer that came before the end.
+    answer: Option<IncomingResponse>,
+    /// What broke the writing off.
+    broken: Option<TransportError>,
+    /// The body, if it was left unfinished: closing it breaks the connection, and with it the answer that is to be read.
+    sink: Option<OutgoingBody>,
+}
+
+/// Writes the body. That it breaks off is no error yet: there may be an answer that says why.
 fn upload(
     sink: OutgoingBody,
     body: &[u8],
     future: &FutureIncomingResponse,
     waits: Waits,
-) -> Result<(Option<IncomingResponse>, Option<TransportError>), TransportError> {
-    let mut early = None;
+) -> Result<Uploaded, TransportError> {
+    let mut answer = None;
     let stream = sink.write().map_err(|()| unfit("the body"))?;
-    let broken = match write_all(&stream, body, future, waits, &mut early) {
-        Ok(Sent::All) => None,
-        Ok(Sent::Answered) => return Ok((early, None)),
-        Err(error) => Some(error),
-    };
+    let sent = write_all(&stream, body, future, waits, &mut answer);
     drop(stream);
-    if broken.is_some() {
-        drop(sink);
-        return Ok((early, broken));
+    match sent {
+        Ok(Sent::All) => {
+            let broken = OutgoingBody::finish(sink, None).err().map(|code| error_of(&code));
+            Ok(Uploaded { answer, broken, sink: None })
+        }
+        Ok(Sent::Answered) => Ok(Uploaded { answer, broken: None, sink: Some(sink) }),
+        Err(error) if error.kind == Kind::Timeout => Err(error),
+        Err(error) => Ok(Uploaded { answer, broken: Some(error), sink: Some(sink) }),
     }
-    let broken = OutgoingBody::finish(sink, None).err().map(|code| error_of(&code));
-    Ok((early, broken))
+}
+
+fn success(answer: &IncomingResponse) -> bool {
+    (200..300).contains(&answer.status())
 }
 
 enum Sent {
@@ -162,7 +176,7 @@ fn write_all(
         if ready.contains(&2) {
             let answer = take(future)?;
             // A success before the end is odd, but then the rest is wanted.
-            let refused = !(200..300).contains(&answer.status());
+            let refused = !success(&answer);
             *early = Some(answer);
             if refused {
                 return Ok(Sent::Answered);
@@ -211,6 +225,8 @@ pub struct Answer {
     stream: Option<InputStream>,
     body: Option<IncomingBody>,
     answer: IncomingResponse,
+    /// Kept open until the answer is read.
+    _sink: Option<OutgoingBody>,
     waits: Waits,
     over: bool,
 }
@@ -245,6 +261,10 @@ impl Body for Answer {
                 return Err(stalled(self.waits, "it stopped in the middle of its answer"));
             }
         }
+    }
+
+    fn surplus(&mut self) -> bool {
+        !self.over && self.stream.as_ref().is_some_and(|stream| stream.read(1).is_ok_and(|bytes| !bytes.is_empty()))
     }
 
     fn hurry(&mut self, deadline: u64) {

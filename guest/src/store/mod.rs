@@ -39,7 +39,8 @@ impl Store {
     /// `seed` starts the jitter of the pauses: anything that differs between instances will do.
     pub fn open(pairs: &[Pair], seed: u64) -> Result<Store, Failure> {
         let settings = settings::parse(pairs).map_err(Fault::into_settings)?;
-        Ok(Store { settings, signer: Signer::new(), skew: 0, rng: Rng::new(seed) })
+        let signer = Signer::new(settings.region.clone());
+        Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed) })
     }
 
     /// What is known of a blob.

@@ -2,7 +2,7 @@
 
 use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
-use crate::model::{Blob, BlobInfo, ByteRange, DeleteOptions, ReadOptions, Span};
+use crate::model::{Blob, BlobInfo, DeleteOptions, ReadOptions, Span};
 use crate::request::{self, Request};
 use crate::response::{self, Garbled, Head};
 use crate::sigv4::PayloadHash;
@@ -41,60 +41,49 @@ impl<E: Transport + Clock> Call<'_, E> {
         }
     }
 
-    fn blob(&mut self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
+    fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
         let (info, span) = response::blob_part(head, options.range).map_err(|garbled| self.garbled(garbled))?;
-        let bytes = self.body(body, span, options)?;
+        let framed = head.get("content-length").is_some();
+        let bytes = self.body(body, span, framed, options)?;
         let Some(wanted) = response::wanted(options.range, info.size) else {
             return Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size)));
         };
         Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })
     }
 
-    /// Reads all of a body that is to hold exactly this span.
-    fn body(&mut self, mut body: E::Body, span: Span, options: &ReadOptions) -> Result<Vec<u8>, Trouble> {
+    /// Reads all of a body that is to hold exactly this span. `framed` says whether the answer announced its length.
+    fn body(&self, mut body: E::Body, span: Span, framed: bool, options: &ReadOptions) -> Result<Vec<u8>, Trouble> {
         let expected = span.end - span.start;
         if let Some(max) = options.max_bytes
             && expected > max
         {
-            let ignored = if options.range != ByteRange::Whole && expected > max { " (asked for a range)" } else { "" };
-            return Err(self.stop(
-                Kind::TooLarge,
-                &format!("the answer's body is {expected} bytes{ignored}, and at most {max} were allowed"),
-            ));
+            let what = format!("the answer's body is {expected} bytes, and at most {max} were allowed");
+            return Err(self.stop(Kind::TooLarge, &what));
         }
         let mut bytes = Vec::new();
         let room = usize::try_from(expected).is_ok_and(|expected| bytes.try_reserve_exact(expected).is_ok());
         if !room {
-            return Err(self.stop(
-                Kind::TooLarge,
-                &format!("the answer's body is {expected} bytes, more than the plugin's memory holds"),
-            ));
+            let what = format!("the answer's body is {expected} bytes, more than the plugin's memory holds");
+            return Err(self.stop(Kind::TooLarge, &what));
         }
         loop {
             let missing = expected - bytes.len() as u64;
+            if missing == 0 && framed {
+                // HTTP itself ends such a body here, so that there is nothing to wait for.
+                return if body.surplus() { Err(self.surplus(expected)) } else { Ok(bytes) };
+            }
             // One byte more than is missing, so that a body which goes on shows.
             let more = match body.read(CHUNK.min(missing + 1) as usize) {
                 Ok(Some(more)) => more,
                 Ok(None) if missing == 0 => return Ok(bytes),
-                Ok(None) => {
-                    let came = bytes.len();
-                    return Err(
-                        self.garbled(Garbled(format!("its body ended after {came} of the {expected} bytes announced")))
-                    );
-                }
+                Ok(None) => return Err(self.short(bytes.len(), expected, "it ended")),
                 // All that was announced is there; how the connection ends is not the blob's concern.
                 Err(_) if missing == 0 => return Ok(bytes),
                 Err(error) if error.kind == Kind::Timeout => return Err(self.transport_trouble(error)),
-                Err(error) => {
-                    let came = bytes.len();
-                    return Err(self.garbled(Garbled(format!(
-                        "its body broke off after {came} of the {expected} bytes announced: {}",
-                        error.message
-                    ))));
-                }
+                Err(error) => return Err(self.short(bytes.len(), expected, &error.message)),
             };
             if more.len() as u64 > missing {
-                return Err(self.garbled(Garbled(format!("its body goes on after the {expected} bytes announced"))));
+                return Err(self.surplus(expected));
             }
             if bytes.is_empty() && more.len() as u64 == expected {
                 bytes = more;
@@ -102,6 +91,14 @@ impl<E: Transport + Clock> Call<'_, E> {
                 bytes.extend_from_slice(&more);
             }
         }
+    }
+
+    fn short(&self, came: usize, expected: u64, why: &str) -> Trouble {
+        self.garbled(Garbled(format!("its body broke off after {came} of the {expected} bytes announced: {why}")))
+    }
+
+    fn surplus(&self, expected: u64) -> Trouble {
+        self.garbled(Garbled(format!("its body goes on after the {expected} bytes announced")))
     }
 }
 

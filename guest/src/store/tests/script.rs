@@ -178,6 +178,10 @@ impl Body for Chunks {
         Ok(Some(chunk))
     }
 
+    fn surplus(&mut self) -> bool {
+        matches!(self.chunks.front(), Some(Ok(_)))
+    }
+
     fn hurry(&mut self, deadline: u64) {
         self.waits.deadline = self.waits.deadline.min(deadline);
     }
