@@ -1,4 +1,67 @@
-//! lib
+//! The host of Sandbucket: it loads an S3 plugin into a WebAssembly sandbox, and gives a server its blobs.
+//!
+//! An [`Engine`] holds the compiled plugin, a [`Store`] one bucket with its credentials and sandboxes:
+//!
+//! ```no_run
+//! # async fn example() -> sandbucket::Result<()> {
+//! use sandbucket::{Engine, Limits};
+//!
+//! let engine = Engine::new(Limits::default())?;
+//! let store = engine
+//!     .store([("bucket", "photos"), ("region", "eu-west-1"), ("access-key", "AKID…"), ("secret-key", "…")])
+//!     .await?;
+//! store.put("cat.jpg", std::fs::read("cat.jpg").unwrap()).content_type("image/jpeg").await?;
+//! let blob = store.get("cat.jpg").range(0..16).await?;
+//! println!("{} bytes in all, the first being {:?}", blob.info().size, blob.bytes().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! or, from a configuration file with a section `[store.blob.s3]`:
+//!
+//! ```no_run
+//! # async fn example() -> sandbucket::Result<()> {
+//! use sandbucket::Config;
+//!
+//! let config = Config::load("sandbucket.toml")?;
+//! let engine = config.engine().build()?;
+//! let store = config.open(&engine).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What the plugin may use is bounded by [`Limits`], what it may reach by [`Egress`]. Calls need a Tokio runtime with
+//! its timers and I/O on.
+
+mod bindings;
+mod blob;
+mod engine;
+mod error;
+mod instance;
+mod limits;
+mod plugin;
+mod pool;
+mod reading;
+mod requests;
+mod sandbox;
+mod state;
+mod store;
+mod transport;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
+
+pub use blob::{BlobInfo, ByteRange, Setting, SettingKind, Written};
+pub use engine::{Engine, EngineBuilder, PLUGIN};
+pub use error::{Error, Failure, Result, ServiceAnswer};
+pub use limits::Limits;
+pub use pool::PoolStatus;
+pub use reading::Blob;
+pub use requests::{Call, Delete, Get, Head, Put};
+pub use store::{Store, StoreOptions};
+pub use transport::{Egress, TlsOptions};
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -1,0 +1,130 @@
+//! The contract as Rust sees it, and its types as this crate's own.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::blob::{BlobInfo, ByteRange, Setting, SettingKind, Written};
+use crate::error::{Error, Failure, ServiceAnswer};
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        // The imports are linked by hand (see `plugin`): of the plugin's world only what it exports is of use here.
+        inline: "
+            package sandbucket:host@0.1.0;
+            world blobs { export sandbucket:blob/blob-store@0.1.0; }
+        ",
+        world: "sandbucket:host/blobs",
+        with: { "wasi:io": wasmtime_wasi::p2::bindings::io, "wasi:clocks": wasmtime_wasi::p2::bindings::clocks },
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+}
+
+pub(crate) use generated::exports::sandbucket::blob::blob_store;
+pub(crate) use generated::sandbucket::blob::types as wit;
+pub(crate) use generated::{Blobs as Host, BlobsPre as HostPre};
+use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+
+/// A moment as the contract has it. One before 1970 becomes 1970.
+pub(crate) fn datetime(time: SystemTime) -> Datetime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
+}
+
+/// A moment of the plugin's. One that no clock here can hold is none.
+fn system_time(time: Datetime) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::new(time.seconds, time.nanoseconds.min(999_999_999)))
+}
+
+impl From<ByteRange> for wit::ByteRange {
+    fn from(range: ByteRange) -> Self {
+        match range {
+            ByteRange::Whole => wit::ByteRange::Whole,
+            ByteRange::From(start) => wit::ByteRange::From(start),
+            ByteRange::Within(range) => wit::ByteRange::Within(wit::Span { start: range.start, end: range.end }),
+            ByteRange::Last(count) => wit::ByteRange::Last(count),
+        }
+    }
+}
+
+impl From<wit::BlobInfo> for BlobInfo {
+    fn from(info: wit::BlobInfo) -> Self {
+        BlobInfo {
+            size: info.size,
+            etag: info.etag,
+            last_modified: info.last_modified.and_then(system_time),
+            content_type: info.content_type,
+            metadata: info.metadata,
+            version: info.version,
+            attributes: info.attributes,
+        }
+    }
+}
+
+impl From<wit::Written> for Written {
+    fn from(written: wit::Written) -> Self {
+        Written { etag: written.etag, version: written.version }
+    }
+}
+
+impl From<wit::Setting> for Setting {
+    fn from(setting: wit::Setting) -> Self {
+        Setting {
+            name: setting.name,
+            aliases: setting.aliases,
+            kind: match setting.kind {
+                wit::SettingKind::Text => SettingKind::Text,
+                wit::SettingKind::Integer => SettingKind::Integer,
+                wit::SettingKind::Boolean => SettingKind::Boolean,
+                wit::SettingKind::Duration => SettingKind::Duration,
+                wit::SettingKind::Choice => SettingKind::Choice,
+                wit::SettingKind::Url => SettingKind::Url,
+            },
+            default: setting.default,
+            required: setting.required,
+            secret: setting.secret,
+            help: setting.help,
+        }
+    }
+}
+
+impl From<wit::Failure> for Box<Failure> {
+    fn from(failure: wit::Failure) -> Self {
+        Box::new(Failure {
+            message: failure.message,
+            retryable: failure.retryable,
+            attempts: failure.attempts,
+            subject: failure.subject,
+            answer: failure.answer.map(|answer| ServiceAnswer {
+                status: answer.status,
+                code: answer.code,
+                message: answer.message,
+                request_id: answer.request_id,
+                region: answer.region,
+            }),
+        })
+    }
+}
+
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        match error {
+            wit::Error::NotFound(failure) => Error::NotFound(failure.into()),
+            wit::Error::PreconditionFailed(failure) => Error::PreconditionFailed(failure.into()),
+            wit::Error::NotModified(failure) => Error::NotModified(failure.into()),
+            wit::Error::InvalidRange(failure) => Error::InvalidRange(failure.into()),
+            wit::Error::Conflict(failure) => Error::Conflict(failure.into()),
+            wit::Error::AccessDenied(failure) => Error::AccessDenied(failure.into()),
+            wit::Error::Throttled(failure) => Error::Throttled(failure.into()),
+            wit::Error::Timeout(failure) => Error::Timeout(failure.into()),
+            wit::Error::Network(failure) => Error::Network(failure.into()),
+            wit::Error::Integrity(failure) => Error::Integrity(failure.into()),
+            wit::Error::InvalidSettings(failure) => Error::InvalidSettings(failure.into()),
+            wit::Error::InvalidArgument(failure) => Error::InvalidArgument(failure.into()),
+            wit::Error::TooLarge(failure) => Error::TooLarge(failure.into()),
+            wit::Error::Unsupported(failure) => Error::Unsupported(failure.into()),
+            wit::Error::OutcomeUnknown(failure) => Error::OutcomeUnknown(failure.into()),
+            wit::Error::Service(failure) => Error::Service(failure.into()),
+        }
+    }
+}

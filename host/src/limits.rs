@@ -1,0 +1,218 @@
+//! Every bound of the sandbox: its name in the configuration, its default, and what it guards against.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, Visitor};
+
+/// What a plugin, a call or a connection may use.
+///
+/// In a configuration file these are the keys of the section `[sandbox]`, in kebab-case. A duration there is a number
+/// with a unit (`500ms`, `30s`, `5m`, `1h`; bare: seconds), a size a number with a unit (`64KiB`, `96MiB`; bare: bytes).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Limits {
+    /// Linear memory of one instance, in bytes. A call that needs more ends in `OutOfMemory`. Default: 96 MiB.
+    #[serde(deserialize_with = "size")]
+    pub memory: usize,
+    /// An instance whose memory has grown past this, in bytes, is not used again: memory never shrinks. Default: 16 MiB.
+    #[serde(deserialize_with = "size")]
+    pub retire_memory: usize,
+    /// Processor time that the plugin's code may take in one call; waiting does not count. It is measured in steps of
+    /// 10 ms. A call that takes more ends in `OutOfTime`. Default: 10 s.
+    #[serde(deserialize_with = "duration")]
+    pub cpu_time: Duration,
+    /// Time that one call may take in all, tries and pauses included. The plugin is told, and ends the call itself with
+    /// `Timeout`; one that does not is stopped a little later. Default: 10 min.
+    #[serde(deserialize_with = "duration")]
+    pub call_time: Duration,
+    /// Calls under way at once in one store, each in an instance of its own; further ones wait their turn. Default: 64.
+    pub instances_per_store: usize,
+    /// Instances alive at once in one engine, for all its stores. When all are taken, idle ones of other stores are
+    /// given up first; then calls wait, and end in `Busy` after `call-time`. Default: 1,024.
+    pub instances: usize,
+    /// The header of an answer, in bytes. Default: 64 KiB.
+    #[serde(deserialize_with = "size")]
+    pub header_bytes: usize,
+    /// The largest piece of a blob read in one call, in bytes: longer blobs are read in ranges. Default: 8 MiB.
+    #[serde(deserialize_with = "size")]
+    pub chunk: usize,
+    /// The largest blob written in one call, in bytes. It passes through the instance's memory, so it must be smaller
+    /// than `memory`. Default: 64 MiB.
+    #[serde(deserialize_with = "size")]
+    pub max_put: usize,
+    /// Time to resolve a name, connect, and agree on TLS. Default: 10 s.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Duration,
+    /// Time from a request's end to its answer's beginning. Default: 60 s.
+    #[serde(deserialize_with = "duration")]
+    pub first_byte_timeout: Duration,
+    /// Time without a byte going either way while a body is under way. Default: 60 s.
+    #[serde(deserialize_with = "duration")]
+    pub between_bytes_timeout: Duration,
+    /// Idle connections kept for each authority. Default: 64.
+    pub idle_connections: usize,
+    /// Time after which an idle connection is closed. Default: 60 s.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Limits {
+            memory: 96 * MIB,
+            retire_memory: 16 * MIB,
+            cpu_time: Duration::from_secs(10),
+            call_time: Duration::from_secs(600),
+            instances_per_store: 64,
+            instances: 1024,
+            header_bytes: 64 * 1024,
+            chunk: 8 * MIB,
+            max_put: 64 * MIB,
+            connect_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(60),
+            between_bytes_timeout: Duration::from_secs(60),
+            idle_connections: 64,
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Limits {
+    /// What is at odds in these limits, in words for people.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        const PAGE: usize = 64 * 1024;
+        let none_at_all =
+            [("instances-per-store", self.instances_per_store), ("instances", self.instances), ("chunk", self.chunk)];
+        for (name, value) in none_at_all {
+            if value == 0 {
+                return Err(format!("the limit {name} must be above 0"));
+            }
+        }
+        for (name, value) in [
+            ("cpu-time", self.cpu_time),
+            ("call-time", self.call_time),
+            ("connect-timeout", self.connect_timeout),
+            ("first-byte-timeout", self.first_byte_timeout),
+            ("between-bytes-timeout", self.between_bytes_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(format!("the limit {name} must be above 0"));
+            }
+        }
+        if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
+            return Err(format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory));
+        }
+        for (name, value) in [("max-put", self.max_put), ("chunk", self.chunk)] {
+            if value >= self.memory {
+                return Err(format!("the limit {name} ({value} bytes) must be below memory ({} bytes)", self.memory));
+            }
+        }
+        if self.header_bytes < 8 * 1024 {
+            return Err(format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes));
+        }
+        if u32::try_from(self.instances).is_err() {
+            return Err(format!("the limit instances is {}: too many", self.instances));
+        }
+        Ok(())
+    }
+}
+
+/// A number with a unit, which is one of `units`; without one it is `bare`.
+fn quantity(text: &str, units: &[(&str, u64)], bare: u64) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim();
+    let scale = match unit {
+        "" => bare,
+        _ => units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+struct Quantity {
+    units: &'static [(&'static str, u64)],
+    bare: u64,
+    expected: &'static str,
+}
+
+impl Visitor<'_> for Quantity {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
+        let scaled = u64::try_from(number).ok().and_then(|number| number.checked_mul(self.bare));
+        scaled.ok_or_else(|| E::custom(format!("expected {}, not {number}", self.expected)))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+        number.checked_mul(self.bare).ok_or_else(|| E::custom(format!("expected {}, not {number}", self.expected)))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+        quantity(text, self.units, self.bare)
+            .ok_or_else(|| E::custom(format!("expected {}, not \"{text}\"", self.expected)))
+    }
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let bytes = deserializer.deserialize_any(Quantity {
+        units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
+        bare: 1,
+        expected: "a size such as \"64KiB\", \"96MiB\" or a number of bytes",
+    })?;
+    usize::try_from(bytes).map_err(|_| D::Error::custom("this size is more than this machine can address"))
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let milliseconds = deserializer.deserialize_any(Quantity {
+        units: &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)],
+        bare: 1000,
+        expected: "a duration such as \"500ms\", \"30s\", \"5m\" or a number of seconds",
+    })?;
+    Ok(Duration::from_millis(milliseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_sizes_and_durations_with_units() {
+        let limits: Limits = toml::from_str(
+            "memory = \"128 MiB\"\nchunk = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
+        )
+        .unwrap();
+        assert_eq!((limits.memory, limits.chunk), (128 << 20, 65536));
+        assert_eq!(limits.cpu_time, Duration::from_millis(500));
+        assert_eq!((limits.call_time, limits.connect_timeout), (Duration::from_secs(90), Duration::from_secs(120)));
+        assert_eq!(limits.max_put, Limits::default().max_put);
+    }
+
+    #[test]
+    fn refuses_what_is_no_limit() {
+        for text in
+            ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "chunk = \"99999999 GiB\""]
+        {
+            assert!(toml::from_str::<Limits>(text).is_err(), "{text}");
+        }
+        let error = toml::from_str::<Limits>("cpu-time = \"soon\"").unwrap_err().to_string();
+        assert!(error.contains("500ms") && error.contains("soon"), "{error}");
+    }
+
+    #[test]
+    fn the_defaults_hold_together_and_what_does_not_is_named() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let odd = Limits { max_put: 200 << 20, ..Limits::default() };
+        assert!(odd.check().unwrap_err().contains("max-put"));
+        assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().contains("instances"));
+        assert!(Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().contains("cpu-time"));
+    }
+}

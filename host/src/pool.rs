@@ -1,0 +1,182 @@
+//! The instances of one store: made when needed, used by one call at a time, given up when broken, grown or idle.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use crate::engine::Inner;
+use crate::error::{Error, Result};
+use crate::instance::Instance;
+use crate::sandbox::Ended;
+use crate::transport::Gate;
+
+/// How long an instance may have nothing to do before it is given up.
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
+
+/// What a pool holds and has held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// Instances waiting for a call.
+    pub idle: usize,
+    /// Instances in a call.
+    pub busy: usize,
+    /// Instances made so far.
+    pub created: u64,
+    /// Instances thrown away because their plugin crashed, overran a limit, or had its call given up by the caller.
+    pub discarded: u64,
+    /// Instances not used again because their memory had grown.
+    pub retired: u64,
+}
+
+/// An instance, and its share in the engine's number of them.
+struct Kept {
+    instance: Instance,
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(crate) struct Pool {
+    engine: Arc<Inner>,
+    gate: Gate,
+    settings: Vec<(String, String)>,
+    /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
+    idle: Mutex<VecDeque<Kept>>,
+    calls: Semaphore,
+    busy: AtomicUsize,
+    created: AtomicU64,
+    discarded: AtomicU64,
+    retired: AtomicU64,
+}
+
+impl Pool {
+    pub(crate) fn new(engine: Arc<Inner>, gate: Gate, settings: Vec<(String, String)>) -> Arc<Pool> {
+        let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
+        let pool = Arc::new(Pool {
+            engine,
+            gate,
+            settings,
+            idle: Mutex::default(),
+            calls,
+            busy: AtomicUsize::new(0),
+            created: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            retired: AtomicU64::new(0),
+        });
+        pool.engine.register(&pool);
+        pool
+    }
+
+    pub(crate) fn engine(&self) -> &Inner {
+        &self.engine
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        PoolStatus {
+            idle: self.idle().len(),
+            busy: self.busy.load(Relaxed),
+            created: self.created.load(Relaxed),
+            discarded: self.discarded.load(Relaxed),
+            retired: self.retired.load(Relaxed),
+        }
+    }
+
+    /// An instance for one call, as soon as there is one.
+    pub(crate) async fn lease(&self, operation: &'static str) -> Result<Lease<'_>> {
+        let busy = |limit| move |_| Error::Busy { operation, limit };
+        let wait = self.engine.limits.call_time;
+        let turn = match self.calls.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => tokio::time::timeout(wait, self.calls.acquire())
+                .await
+                .map_err(busy(self.engine.limits.instances_per_store))?
+                .map_err(|_| Error::plugin("the store is closed"))?,
+        };
+        let kept = self.idle().pop_back();
+        let kept = match kept {
+            Some(kept) => kept,
+            None => {
+                let permit = tokio::time::timeout(wait, self.engine.permit())
+                    .await
+                    .map_err(busy(self.engine.limits.instances))?;
+                let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings).await?;
+                self.created.fetch_add(1, Relaxed);
+                Kept { instance, _permit: permit }
+            }
+        };
+        self.busy.fetch_add(1, Relaxed);
+        Ok(Lease { pool: self, kept: Some(kept), _turn: turn })
+    }
+
+    /// Gives up an instance that has nothing to do, the one idle for longest. False where there is none.
+    pub(crate) fn give_up_one(&self) -> bool {
+        let kept = self.idle().pop_front();
+        kept.is_some()
+    }
+
+    /// Gives up those that have had nothing to do since before this.
+    pub(crate) fn trim(&self, before: Instant) {
+        let mut old = Vec::new();
+        {
+            let mut idle = self.idle();
+            while idle.front().is_some_and(|kept| kept.instance.idle_since < before) {
+                old.extend(idle.pop_front());
+            }
+        }
+        // Unmapping memory takes its time: not under the lock.
+        drop(old);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An instance in use. Unless it is given back, it is thrown away: its call was broken off, and what state it is in is
+/// unknown.
+pub(crate) struct Lease<'a> {
+    pool: &'a Pool,
+    kept: Option<Kept>,
+    _turn: SemaphorePermit<'a>,
+}
+
+impl Lease<'_> {
+    /// The instance.
+    pub(crate) fn instance(&mut self) -> Result<&mut Instance> {
+        self.kept.as_mut().map(|kept| &mut kept.instance).ok_or_else(|| Error::plugin("the instance is gone"))
+    }
+
+    /// Ends the lease as its call ended.
+    pub(crate) fn end<T>(mut self, ended: Ended<T>) -> Result<T> {
+        match ended {
+            Ended::Well(result) => {
+                self.give_back();
+                result
+            }
+            Ended::Badly(error) => Err(error),
+        }
+    }
+
+    /// Ends the lease of an instance that is well.
+    pub(crate) fn give_back(&mut self) {
+        let Some(mut kept) = self.kept.take() else { return };
+        self.pool.busy.fetch_sub(1, Relaxed);
+        if kept.instance.memory() > self.pool.engine.limits.retire_memory {
+            self.pool.retired.fetch_add(1, Relaxed);
+        } else if !self.pool.engine.short_of_instances() {
+            kept.instance.idle_since = Instant::now();
+            self.pool.idle().push_back(kept);
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if self.kept.take().is_some() {
+            self.pool.busy.fetch_sub(1, Relaxed);
+            self.pool.discarded.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The plugin running: wasmtime's store around it, and the bounds of each call into it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{Trap, UpdateDeadline};
+
+use crate::bindings::{Host, wit};
+use crate::engine::Inner;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::state::{Meter, State};
+use crate::transport::{Gate, Hooks};
+
+/// How much longer than its own time limit a call may take before it is stopped from outside.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A caller's interest in how many bytes of a body have gone out.
+pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// How a call ended: with an answer, of whichever kind, from a plugin that is well; or with one that is not.
+pub(crate) enum Ended<T> {
+    Well(Result<T>),
+    Badly(Error),
+}
+
+/// A call whose bounds are set.
+pub(crate) struct Begun {
+    operation: &'static str,
+    meter: Arc<Meter>,
+    limit: Duration,
+}
+
+/// How a call ended, as wasmtime has it; none where it was stopped.
+pub(crate) type Raw<T> = Option<wasmtime::Result<Result<T, wit::Error>>>;
+
+impl Begun {
+    /// Runs the call, for as long as it may, on the meter.
+    pub(crate) async fn run<F: Future>(&self, call: F) -> Option<F::Output> {
+        tokio::time::timeout(self.limit.saturating_add(GRACE), self.meter.measure(call)).await.ok()
+    }
+}
+
+/// The plugin, with memory of its own.
+pub(crate) struct Sandbox {
+    pub(crate) store: wasmtime::Store<State>,
+    pub(crate) plugin: Host,
+}
+
+impl Sandbox {
+    /// Makes one.
+    pub(crate) async fn new(engine: &Inner, gate: Gate) -> Result<Sandbox> {
+        let limits = &engine.limits;
+        let mut store = wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits));
+        store.limiter(|state| &mut state.limiter);
+        // What a call gives back is copied out of the plugin's memory, and cannot well be more than that.
+        store.set_hostcall_fuel(limits.memory.max(1 << 20));
+        let cpu_time = limits.cpu_time;
+        store.epoch_deadline_callback(move |mut context| {
+            let state = context.data_mut();
+            if state.meter.spent() > cpu_time {
+                state.out_of_time = true;
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        let meter = store.data().meter.clone();
+        let made = meter.measure(engine.plugin.pre.instantiate_async(&mut store)).await;
+        match made {
+            Ok(plugin) => Ok(Sandbox { store, plugin }),
+            Err(error) => Err(trouble("making an instance", &store, limits, &error)),
+        }
+    }
+
+    /// Sets the bounds of a call.
+    pub(crate) fn begin(
+        &mut self,
+        operation: &'static str,
+        limits: &Limits,
+        time_limit: Option<Duration>,
+        progress: Option<Progress>,
+    ) -> Begun {
+        let state = self.store.data_mut();
+        state.hooks.begin_call(progress);
+        state.limiter.refused = false;
+        state.meter.reset();
+        let meter = state.meter.clone();
+        self.store.set_epoch_deadline(1);
+        let limit = time_limit.unwrap_or(limits.call_time).min(limits.call_time);
+        Begun { operation, meter, limit }
+    }
+
+    /// Understands how a call ended.
+    pub(crate) fn end<T>(&mut self, begun: &Begun, limits: &Limits, ended: Raw<T>) -> Ended<T> {
+        match ended {
+            None => Ended::Badly(Error::Overdue { operation: begun.operation, limit: begun.limit }),
+            Some(Ok(Ok(value))) => Ended::Well(Ok(value)),
+            Some(Ok(Err(error))) => Ended::Well(Err(self.explained(error.into()))),
+            Some(Err(error)) => Ended::Badly(trouble(begun.operation, &self.store, limits, &error)),
+        }
+    }
+
+    /// Puts the host's own words to what the plugin only knows as a refusal by the host.
+    fn explained(&mut self, mut error: Error) -> Error {
+        if let Error::Network(failure) | Error::Timeout(failure) = &mut error
+            && let Some(words) = self.store.data_mut().hooks.take_refusal()
+        {
+            failure.message.push_str(" (");
+            failure.message.push_str(&words);
+            failure.message.push(')');
+        }
+        error
+    }
+
+    /// What the plugin knows.
+    pub(crate) async fn settings(&mut self, limits: &Limits) -> Result<Vec<wit::Setting>> {
+        let begun = self.begin("asking for the settings", limits, None, None);
+        let asked = self.plugin.sandbucket_blob_blob_store().call_settings(&mut self.store);
+        let ended = begun.run(async { asked.await.map(Ok) }).await;
+        match self.end(&begun, limits, ended) {
+            Ended::Well(told) => told,
+            Ended::Badly(error) => Err(error),
+        }
+    }
+
+    /// Bytes of its linear memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().limiter.used
+    }
+}
+
+/// Why an instance broke.
+fn trouble(operation: &'static str, store: &wasmtime::Store<State>, limits: &Limits, error: &wasmtime::Error) -> Error {
+    let state = store.data();
+    if state.out_of_time {
+        return Error::OutOfTime { operation, limit: limits.cpu_time };
+    }
+    if state.limiter.refused {
+        return Error::OutOfMemory { operation, limit: limits.memory };
+    }
+    tracing::warn!(operation, error = %format!("{error:#}"), "the plugin crashed");
+    let message = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    Error::Trapped { operation, message }
+}

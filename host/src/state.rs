@@ -1,0 +1,166 @@
+//! What the host keeps for one instance: its resources, its bounds, its way out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime_wasi::clocks::{WasiClocksCtx, WasiClocksCtxView, WasiClocksView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::limits::Limits;
+use crate::transport::Hooks;
+
+/// Handles that an instance may hold at once. A call needs about ten.
+const MAX_RESOURCES: usize = 1024;
+
+/// Elements of a table that an instance may grow to.
+const MAX_TABLE: usize = 20_000;
+
+/// The data of a wasmtime store.
+pub(crate) struct State {
+    pub(crate) table: ResourceTable,
+    pub(crate) hooks: Hooks,
+    pub(crate) limiter: Limiter,
+    pub(crate) meter: Arc<Meter>,
+    /// Whether the plugin was stopped for computing too long.
+    pub(crate) out_of_time: bool,
+    http: WasiHttpCtx,
+    clocks: WasiClocksCtx,
+}
+
+impl State {
+    pub(crate) fn new(hooks: Hooks, limits: &Limits) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        // What a map of headers takes in memory, as opposed to on the wire.
+        http.set_field_size_limit(limits.header_bytes.saturating_mul(2).max(128 * 1024));
+        State {
+            table,
+            hooks,
+            limiter: Limiter { memory: limits.memory, used: 0, refused: false },
+            meter: Arc::new(Meter::new()),
+            out_of_time: false,
+            http,
+            clocks: WasiClocksCtx::default(),
+        }
+    }
+}
+
+impl HasData for State {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+impl WasiClocksView for State {
+    fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+        WasiClocksCtxView { ctx: &mut self.clocks, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Bounds an instance's memory.
+pub(crate) struct Limiter {
+    memory: usize,
+    /// Bytes of linear memory now.
+    pub(crate) used: usize,
+    /// Whether more was asked for than is allowed.
+    pub(crate) refused: bool,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used - current.min(self.used) + desired;
+        if used > self.memory {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE)
+    }
+}
+
+/// How long a call has computed: the time in which its future was being polled. Waiting does not count.
+pub(crate) struct Meter {
+    origin: Instant,
+    spent: AtomicU64,
+    /// When the poll under way began, in nanoseconds since `origin`, plus 1; 0 where none is.
+    entered: AtomicU64,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Meter { origin: Instant::now(), spent: AtomicU64::new(0), entered: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64 + 1
+    }
+
+    /// Begins a call.
+    pub(crate) fn reset(&self) {
+        self.spent.store(0, Relaxed);
+        self.entered.store(0, Relaxed);
+    }
+
+    /// What the call has computed so far.
+    pub(crate) fn spent(&self) -> Duration {
+        let entered = self.entered.load(Relaxed);
+        let running = if entered == 0 { 0 } else { self.now().saturating_sub(entered) };
+        Duration::from_nanos(self.spent.load(Relaxed) + running)
+    }
+
+    /// Polls, and counts the time it takes.
+    pub(crate) async fn measure<F: Future>(&self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| {
+            self.entered.store(self.now(), Relaxed);
+            let polled = future.as_mut().poll(cx);
+            let took = self.now().saturating_sub(self.entered.swap(0, Relaxed));
+            self.spent.fetch_add(took, Relaxed);
+            polled
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waiting_is_not_computing() {
+        let meter = Meter::new();
+        meter
+            .measure(async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                std::thread::sleep(Duration::from_millis(20));
+            })
+            .await;
+        let spent = meter.spent();
+        assert!(spent >= Duration::from_millis(20) && spent < Duration::from_millis(900), "{spent:?}");
+        meter.reset();
+        assert_eq!(meter.spent(), Duration::ZERO);
+    }
+
+    #[test]
+    fn memory_is_counted_over_all_memories() {
+        let mut limiter = Limiter { memory: 300, used: 0, refused: false };
+        assert!(limiter.memory_growing(0, 100, None).unwrap());
+        assert!(limiter.memory_growing(0, 100, None).unwrap());
+        assert!(limiter.memory_growing(100, 200, None).unwrap());
+        assert!(!limiter.refused && limiter.used == 300);
+        assert!(!limiter.memory_growing(100, 101, None).unwrap());
+        assert!(limiter.refused && limiter.used == 300);
+    }
+}

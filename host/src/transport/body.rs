@@ -1,0 +1,158 @@
+//! Bodies on their way, watched: one that stands still for too long ends in an error.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::trouble::{Trouble, of_hyper};
+use crate::sandbox::Progress;
+
+/// How long to wait for the other side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// From the request's end to the answer's beginning.
+    pub(crate) first_byte: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub(crate) between_bytes: Duration,
+}
+
+impl Timeouts {
+    /// What the plugin asks for, if that is less.
+    pub(super) fn within(self, options: Option<RequestOptions>) -> Timeouts {
+        let least = |ours: Duration, asked: Option<Duration>| asked.map_or(ours, |asked| ours.min(asked));
+        let options = options.unwrap_or_default();
+        Timeouts {
+            first_byte: least(self.first_byte, options.first_byte_timeout),
+            between_bytes: least(self.between_bytes, options.between_bytes_timeout),
+        }
+    }
+}
+
+/// How far a request has got.
+pub(super) struct Watch {
+    began: Instant,
+    /// When something last went out, in nanoseconds since `began`.
+    last: AtomicU64,
+    /// Whether all of it has.
+    sent: AtomicBool,
+}
+
+impl Watch {
+    pub(super) fn new(sent: bool) -> Arc<Watch> {
+        Arc::new(Watch { began: Instant::now(), last: AtomicU64::new(0), sent: AtomicBool::new(sent) })
+    }
+
+    fn moved(&self) {
+        self.last.store(self.began.elapsed().as_nanos() as u64, Relaxed);
+    }
+
+    /// Returns when nothing has moved for too long.
+    pub(super) async fn stalled(&self, timeouts: Timeouts) -> Trouble {
+        loop {
+            let sent = self.sent.load(Relaxed);
+            let patience = if sent { timeouts.first_byte } else { timeouts.between_bytes };
+            let end = self.began + Duration::from_nanos(self.last.load(Relaxed)).saturating_add(patience);
+            if Instant::now() >= end {
+                return if sent {
+                    let words = format!("no answer within {patience:?} of the request");
+                    Trouble { error: Error::HttpResponseTimeout, words }
+                } else {
+                    let words = format!("none of the request's body was taken for {patience:?}");
+                    Trouble { error: Error::ConnectionWriteTimeout, words }
+                };
+            }
+            sleep_until(end).await;
+        }
+    }
+}
+
+/// A request's body.
+pub(super) struct Outgoing {
+    body: WasiBody,
+    watch: Arc<Watch>,
+    progress: Option<Progress>,
+    gone: u64,
+}
+
+impl Outgoing {
+    pub(super) fn new(body: WasiBody, watch: Arc<Watch>, progress: Option<Progress>) -> Outgoing {
+        Outgoing { body, watch, progress, gone: 0 }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.watch.moved();
+        match &frame {
+            Some(Ok(frame)) => {
+                self.gone += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(told) = &self.progress {
+                    told(self.gone);
+                }
+                if self.body.is_end_stream() {
+                    self.watch.sent.store(true, Relaxed);
+                }
+            }
+            Some(Err(_)) | None => self.watch.sent.store(true, Relaxed),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body.
+pub(super) struct Answer {
+    body: Incoming,
+    patience: Duration,
+    /// Set while nothing comes.
+    end: Option<Pin<Box<Sleep>>>,
+}
+
+impl Answer {
+    pub(super) fn new(body: Incoming, timeouts: Timeouts) -> Answer {
+        Answer { body, patience: timeouts.between_bytes, end: None }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.end = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| of_hyper(&error))));
+        }
+        let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.patience)));
+        ready!(end.as_mut().poll(cx));
+        Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,73 @@
+//! The HTTP client: connections kept and used again.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::future::{Either, select};
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wasmtime_wasi_http::WasiBody;
+
+use super::body::{Answer, Outgoing, Timeouts, Watch};
+use super::connect::Connector;
+use super::egress::Addresses;
+use super::tls::{self, TlsOptions};
+use super::trouble::Trouble;
+use crate::error::Result;
+use crate::limits::Limits;
+use crate::sandbox::Progress;
+
+/// Header lines in an answer. S3 sends about ten, and one for each piece of user metadata, of which 2 KiB are allowed.
+const MAX_HEADERS: usize = 256;
+
+/// The client for one way of TLS.
+///
+/// There are two pools of connections: one made to a private address must not serve a store that may not reach it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    public: legacy::Client<Connector, Outgoing>,
+    private: legacy::Client<Connector, Outgoing>,
+}
+
+impl Client {
+    pub(crate) fn new(tls: &TlsOptions, limits: &Limits) -> Result<Client> {
+        let tls = Arc::new(tls::config(tls)?);
+        let client = |addresses| {
+            legacy::Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_max_idle_per_host(limits.idle_connections)
+                .pool_idle_timeout(limits.idle_timeout)
+                .http1_max_buf_size(limits.header_bytes.max(8 * 1024))
+                .http1_max_headers(MAX_HEADERS)
+                .build(Connector::new(tls.clone(), addresses, limits.connect_timeout))
+        };
+        Ok(Client { public: client(Addresses::Public), private: client(Addresses::Private) })
+    }
+
+    /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
+    pub(super) async fn send(
+        &self,
+        request: Request<WasiBody>,
+        addresses: Addresses,
+        timeouts: Timeouts,
+        progress: Option<Progress>,
+    ) -> Result<Response<WasiBody>, Trouble> {
+        let client = match addresses {
+            Addresses::Public => &self.public,
+            Addresses::Private => &self.private,
+        };
+        let watch = Watch::new(request.body().is_end_stream());
+        let request = request.map(|body| Outgoing::new(body, watch.clone(), progress));
+        let answered = pin!(client.request(request));
+        let stalled = pin!(watch.stalled(timeouts));
+        match select(answered, stalled).await {
+            Either::Left((Ok(response), _)) => Ok(response.map(|body| Answer::new(body, timeouts).boxed_unsync())),
+            Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),
+            Either::Right((trouble, _)) => Err(trouble),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What a store may reach: its endpoint, and nothing else.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::Scheme;
+use url::{Host, Url};
+
+use super::trouble::Trouble;
+
+/// The authorities that a store's plugin may send requests to, and the kind of address they may lead to.
+///
+/// Both are checked: the authority of each request, and the address of each connection when it is made. So a name that
+/// is allowed cannot be made to lead into the host's own network, as long as it is a public one: where the endpoint is
+/// itself a private address, `localhost`, a bare name or one below `.local`, `.internal`, `.lan` or `.home.arpa`, private
+/// addresses are allowed. The addresses of cloud metadata services never are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Egress {
+    allowed: Arc<[Authority]>,
+    addresses: Addresses,
+}
+
+/// A scheme, host and port.
+#[derive(Clone, PartialEq, Eq)]
+struct Authority {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+/// The kind of address that may be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// Those of the internet.
+    Public,
+    /// Private ones too.
+    Private,
+}
+
+impl Egress {
+    /// Nothing at all.
+    pub fn none() -> Egress {
+        Egress { allowed: Arc::new([]), addresses: Addresses::Public }
+    }
+
+    /// Exactly this: a host, `host:port`, or an `http` or `https` URL, of which the path does not count. Without a
+    /// scheme it is https.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) where it is none of these.
+    pub fn only(endpoint: &str) -> crate::Result<Egress> {
+        let (authority, addresses) = parse(endpoint).ok_or_else(|| crate::Error::Config {
+            path: None,
+            line: None,
+            key: Some("egress".to_owned()),
+            message: format!("\"{endpoint}\" is no host, host:port, or http or https URL"),
+        })?;
+        Ok(Egress { allowed: Arc::new([authority]), addresses })
+    }
+
+    /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region`, each also
+    /// with the name `bucket` before it.
+    ///
+    /// This is the one thing that the host itself reads from a plugin's settings: a plugin cannot be asked what it
+    /// should be kept from. Where they make no sense it is nothing; the plugin will say what is wrong with them.
+    pub fn from_settings(settings: &[(String, String)]) -> crate::Result<Egress> {
+        let of = |name: &str| {
+            let found = settings.iter().find(|(known, value)| known == name && !value.trim().is_empty());
+            found.map(|(_, value)| value.trim())
+        };
+        let endpoint = match of("endpoint") {
+            Some(endpoint) => endpoint.to_owned(),
+            None => aws(of("region").unwrap_or("us-east-1")),
+        };
+        let Some((authority, addresses)) = parse(&endpoint) else { return Ok(Egress::none()) };
+        let mut allowed = vec![authority.clone()];
+        if let Some(bucket) = of("bucket").filter(|_| !is_address(&authority.host)) {
+            let host = format!("{}.{}", bucket.to_ascii_lowercase(), authority.host);
+            allowed.push(Authority { host, ..authority });
+        }
+        Ok(Egress { allowed: allowed.into(), addresses })
+    }
+
+    /// Lets names lead to private addresses, whatever they look like.
+    pub fn allow_private(mut self) -> Egress {
+        self.addresses = Addresses::Private;
+        self
+    }
+
+    /// Whether a request may go to this URL; if so, to which addresses.
+    pub(super) fn check(&self, uri: &Uri) -> Result<Addresses, Trouble> {
+        let https = uri.scheme() == Some(&Scheme::HTTPS);
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(default_port(https));
+        let asked = Authority { https, host, port };
+        // Whoever puts a user into a URL wants it to be read as something else.
+        let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        if plain && self.allowed.contains(&asked) {
+            return Ok(self.addresses);
+        }
+        Err(Trouble::denied(format!("the plugin asked for {asked}, but this store may only reach {self}")))
+    }
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
+}
+
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<IpAddr>().is_ok()
+}
+
+/// AWS's endpoint for a region.
+fn aws(region: &str) -> String {
+    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("s3.{region}.{suffix}")
+}
+
+fn parse(endpoint: &str) -> Option<(Authority, Addresses)> {
+    let url = match endpoint.split_once("://") {
+        Some(("http" | "https", _)) => Url::parse(endpoint).ok()?,
+        Some(_) => return None,
+        None => Url::parse(&format!("https://{endpoint}")).ok()?,
+    };
+    let private = match url.host()? {
+        Host::Ipv4(address) => kind(address.into()).is_some(),
+        Host::Ipv6(address) => kind(address.into()).is_some(),
+        Host::Domain(name) => is_local_name(name),
+    };
+    let addresses = if private { Addresses::Private } else { Addresses::Public };
+    let https = url.scheme() == "https";
+    let port = url.port().unwrap_or(default_port(https));
+    Some((Authority { https, host: url.host_str()?.to_ascii_lowercase(), port }, addresses))
+}
+
+/// A name that can only be meant for the network at hand.
+fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let ends_in = |suffix: &str| name.len() > suffix.len() && name.ends_with(suffix);
+    !name.contains('.') || [".localhost", ".local", ".internal", ".lan", ".home.arpa"].into_iter().any(ends_in)
+}
+
+impl Addresses {
+    /// What kind of address this is, where it may not be connected to.
+    pub(super) fn refuses(self, address: IpAddr) -> Option<&'static str> {
+        if is_metadata(canonical(address)) {
+            return Some("a cloud's metadata service");
+        }
+        match self {
+            Addresses::Private => None,
+            Addresses::Public => kind(address),
+        }
+    }
+}
+
+/// The IPv4 address that an IPv6 one stands for, where it does: mapped, or by way of NAT64 or 6to4.
+fn canonical(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else { return address };
+    if let Some(four) = six.to_ipv4_mapped() {
+        return four.into();
+    }
+    let segments = six.segments();
+    let four = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)).into();
+    match segments {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => four(high, low),
+        [0x2002, high, low, ..] => four(high, low),
+        _ => address,
+    }
+}
+
+fn is_metadata(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => [[169, 254, 169, 254], [169, 254, 170, 2], [169, 254, 170, 23], [100, 100, 100, 200]]
+            .contains(&address.octets()),
+        IpAddr::V6(address) => address.segments()[..6] == [0xfd00, 0xec2, 0, 0, 0, 0],
+    }
+}
+
+/// What an address is that is no public one (IANA's registries of special-purpose addresses, RFC 6890).
+fn kind(address: IpAddr) -> Option<&'static str> {
+    match canonical(address) {
+        IpAddr::V4(address) => kind_4(address),
+        IpAddr::V6(address) => kind_6(address),
+    }
+}
+
+fn kind_4(address: Ipv4Addr) -> Option<&'static str> {
+    let [a, b, c, _] = address.octets();
+    Some(match (a, b, c) {
+        (0, ..) => "an unspecified address",
+        (127, ..) => "a loopback address",
+        (10, ..) | (172, 16..=31, _) | (192, 168, _) => "a private address",
+        (169, 254, _) => "a link-local address",
+        (100, 64..=127, _) => "a carrier's private address",
+        (192, 0, 0 | 2) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => "a reserved address",
+        (224..=239, ..) => "a multicast address",
+        (240.., ..) => "a reserved address",
+        _ => return None,
+    })
+}
+
+fn kind_6(address: Ipv6Addr) -> Option<&'static str> {
+    let segments = address.segments();
+    Some(match segments[0] {
+        _ if address.is_unspecified() => "an unspecified address",
+        _ if address.is_loopback() => "a loopback address",
+        first if first & 0xfe00 == 0xfc00 => "a private address",
+        first if first & 0xffc0 == 0xfe80 => "a link-local address",
+        first if first & 0xffc0 == 0xfec0 => "a private address",
+        first if first & 0xff00 == 0xff00 => "a multicast address",
+        // The internet is 2000::/3; of it, Teredo and documentation are no places to connect to.
+        first if first & 0xe000 != 0x2000 => "a reserved address",
+        0x2001 if segments[1] == 0 || segments[1] == 0xdb8 => "a reserved address",
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port != default_port(self.https) {
+            write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.allowed.is_empty() {
+            return f.write_str("nothing");
+        }
+        for (place, authority) in self.allowed.iter().enumerate() {
+            let between = if place == 0 { "" } else { " or " };
+            write!(f, "{between}{authority}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Egress({self}, {:?} addresses)", self.addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    fn allows(egress: &Egress, url: &str) -> bool {
+        egress.check(&url.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn only_the_endpoint_and_its_bucket_are_reached() {
+        let egress =
+            Egress::from_settings(&settings(&[("endpoint", "https://s3.example.com:9000/base"), ("bucket", "b")]))
+                .unwrap();
+        for url in ["https://s3.example.com:9000/b/k", "https://B.s3.Example.com:9000/k"] {
+            assert!(allows(&egress, url), "{url}");
+        }
+        for url in [
+            "http://s3.example.com:9000/",
+            "https://s3.example.com/",
+            "https://s3.example.com:9001/",
+            "https://c.s3.example.com:9000/",
+            "https://s3.example.com.evil.test:9000/",
+            "https://s3.example.com:9000@evil.test/",
+            "https://u@s3.example.com:9000/",
+            "https://169.254.169.254/",
+        ] {
+            assert!(!allows(&egress, url), "{url}");
+        }
+        let refused = egress.check(&"https://evil.test/".parse().unwrap()).unwrap_err();
+        assert!(refused.words.contains("https://evil.test") && refused.words.contains("https://s3.example.com:9000"));
+    }
+
+    #[test]
+    fn without_an_endpoint_it_is_aws() {
+        let egress =
+            Egress::from_settings(&settings(&[("region", "eu-west-1"), ("bucket", "b"), ("endpoint", " ")])).unwrap();
+        assert!(allows(&egress, "https://b.s3.eu-west-1.amazonaws.com/k"));
+        assert!(allows(&egress, "https://s3.eu-west-1.amazonaws.com/b/k"));
+        assert!(!allows(&egress, "https://s3.eu-west-2.amazonaws.com/b/k"));
+        let china = Egress::from_settings(&settings(&[("region", "cn-north-1")])).unwrap();
+        assert!(allows(&china, "https://s3.cn-north-1.amazonaws.com.cn/b/k"));
+    }
+
+    #[test]
+    fn nonsense_reaches_nothing() {
+        for endpoint in ["ftp://x", "https://", "a b", "http://[::1", "https://x:99999"] {
+            let egress = Egress::from_settings(&settings(&[("endpoint", endpoint)])).unwrap();
+            assert_eq!(egress, Egress::none(), "{endpoint}");
+            assert!(Egress::only(endpoint).is_err(), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_for_private_endpoints() {
+        let of = |endpoint| Egress::only(endpoint).unwrap().addresses;
+        for endpoint in [
+            "http://127.0.0.1:9000",
+            "10.1.2.3",
+            "http://[::1]:9000",
+            "localhost:9000",
+            "https://myminio:9000",
+            "s3.corp.internal",
+        ] {
+            assert_eq!(of(endpoint), Addresses::Private, "{endpoint}");
+        }
+        for endpoint in ["s3.amazonaws.com", "1.2.3.4", "https://minio.example.com", "[2606:4700::1]"] {
+            assert_eq!(of(endpoint), Addresses::Public, "{endpoint}");
+        }
+        assert_eq!(Egress::only("s3.example.com").unwrap().allow_private().addresses, Addresses::Private);
+    }
+
+    #[test]
+    fn every_kind_of_private_address_is_known() {
+        for address in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.53",
+            "169.254.1.1",
+            "172.31.255.255",
+            "192.168.0.1",
+            "192.0.2.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "fec0::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "::7f00:1",
+        ] {
+            assert!(Addresses::Public.refuses(address.parse().unwrap()).is_some(), "{address}");
+        }
+        for address in
+            ["1.1.1.1", "52.95.110.1", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111", "64:ff9b::1.1.1.1"]
+        {
+            assert_eq!(Addresses::Public.refuses(address.parse().unwrap()), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn metadata_services_are_never_reached() {
+        for address in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "169.254.170.2"] {
+            assert!(Addresses::Private.refuses(address.parse().unwrap()).is_some(), "{address}");
+        }
+        assert_eq!(Addresses::Private.refuses("127.0.0.1".parse().unwrap()), None);
+    }
+}

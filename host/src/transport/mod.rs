@@ -1,0 +1,102 @@
+//! Outgoing HTTP: what plugins' requests go through. Nothing else in this crate knows hyper.
+//!
+//! A request of a plugin comes to [`Hooks`], is held against the store's [`Egress`], and goes out over the [`Client`],
+//! whose connections all stores with the same TLS options share.
+
+mod body;
+mod client;
+mod connect;
+mod egress;
+mod tls;
+mod trouble;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Request, Response};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+pub(crate) use client::Client;
+pub use egress::Egress;
+pub use tls::TlsOptions;
+
+use crate::limits::Limits;
+use crate::sandbox::Progress;
+use body::Timeouts;
+
+/// The way out of one store.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    client: Client,
+    egress: Egress,
+    timeouts: Timeouts,
+}
+
+impl Gate {
+    pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
+        let timeouts = Timeouts { first_byte: limits.first_byte_timeout, between_bytes: limits.between_bytes_timeout };
+        Gate { client, egress, timeouts }
+    }
+}
+
+/// What an instance's requests come to.
+pub(crate) struct Hooks {
+    gate: Gate,
+    progress: Option<Progress>,
+    /// What the host has to say on the request that failed last, in this call.
+    words: Arc<Mutex<Option<String>>>,
+}
+
+impl Hooks {
+    pub(crate) fn new(gate: Gate) -> Hooks {
+        Hooks { gate, progress: None, words: Arc::default() }
+    }
+
+    /// A call begins; `progress` is told of the bytes that go out in it.
+    pub(crate) fn begin_call(&mut self, progress: Option<Progress>) {
+        self.progress = progress;
+        self.take_refusal();
+    }
+
+    /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
+    pub(crate) fn take_refusal(&mut self) -> Option<String> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let Gate { client, egress, timeouts } = self.gate.clone();
+        let timeouts = timeouts.within(options);
+        let progress = self.progress.clone();
+        let words = self.words.clone();
+        Box::new(async move {
+            let sent = match egress.check(request.uri()) {
+                Ok(addresses) => client.send(request, addresses, timeouts, progress).await,
+                Err(refused) => Err(refused),
+            };
+            match sent {
+                Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Box<_>)),
+                Err(trouble) => {
+                    tracing::debug!(trouble = %trouble.words, "request failed");
+                    *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.words);
+                    Err(trouble.error)
+                }
+            }
+        })
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        4
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        256 * 1024
+    }
+}

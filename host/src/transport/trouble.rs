@@ -1,0 +1,109 @@
+//! Why a request came to nothing: once for the plugin, as wasi:http has it, and once in words for people.
+
+use std::error::Error as _;
+use std::io;
+
+use wasmtime_wasi_http::Error;
+
+/// A request that failed.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) error: Error,
+    pub(crate) words: String,
+}
+
+/// Why no connection came about. It travels through hyper as the source of its error.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error(
+        "the address {address} of {host} is {kind}, which this store may not reach; `allow-private` would allow it"
+    )]
+    Prohibited { host: String, address: std::net::IpAddr, kind: &'static str },
+    #[error("the name {host} could not be resolved: {told}")]
+    Name { host: String, told: String },
+    #[error("connecting to {address}: {told}")]
+    Refused { address: std::net::SocketAddr, told: String },
+    #[error("connecting to {address}: {told}")]
+    Unreachable { address: std::net::SocketAddr, told: String },
+    #[error("no connection to {host} within {limit:?}")]
+    Timeout { host: String, limit: std::time::Duration },
+    #[error("the certificate of {host} is not trusted: {told}; `ca-file` can name the authority that signed it")]
+    Certificate { host: String, told: String },
+    #[error("TLS with {host} failed: {told}")]
+    Tls { host: String, told: String },
+}
+
+impl ConnectError {
+    fn as_wasi(&self) -> Error {
+        match self {
+            ConnectError::Prohibited { .. } => Error::DestinationIpProhibited,
+            ConnectError::Name { .. } => Error::DnsError { rcode: None, info_code: None },
+            ConnectError::Refused { .. } => Error::ConnectionRefused,
+            ConnectError::Unreachable { .. } => Error::DestinationUnavailable,
+            ConnectError::Timeout { .. } => Error::ConnectionTimeout,
+            ConnectError::Certificate { .. } => Error::TlsCertificateError,
+            ConnectError::Tls { .. } => Error::TlsProtocolError,
+        }
+    }
+
+    /// What TLS stumbled over.
+    pub(super) fn of_tls(host: &str, error: &io::Error) -> ConnectError {
+        let host = host.to_owned();
+        let told = error.to_string();
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                ConnectError::Certificate { host, told }
+            }
+            _ => ConnectError::Tls { host, told },
+        }
+    }
+}
+
+impl Trouble {
+    /// A request that is not allowed out.
+    pub(super) fn denied(words: String) -> Trouble {
+        Trouble { error: Error::HttpRequestDenied, words }
+    }
+
+    pub(super) fn of_client(error: &hyper_util::client::legacy::Error) -> Trouble {
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(error) = cause.downcast_ref::<ConnectError>() {
+                return Trouble { error: error.as_wasi(), words: error.to_string() };
+            }
+            if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+                return Trouble { error: of_hyper(error), words: chain(error) };
+            }
+            source = cause.source();
+        }
+        Trouble { error: Error::ConnectionTerminated, words: chain(error) }
+    }
+}
+
+/// What hyper's error means to a plugin.
+pub(super) fn of_hyper(error: &hyper::Error) -> Error {
+    if error.is_parse_too_large() {
+        Error::HttpResponseHeaderSectionSize(None)
+    } else if error.is_parse() || error.is_parse_status() {
+        Error::HttpProtocolError
+    } else if error.is_incomplete_message() {
+        Error::HttpResponseIncomplete
+    } else {
+        Error::ConnectionTerminated
+    }
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words.push_str(": ");
+            words.push_str(&cause_words);
+        }
+        source = cause.source();
+    }
+    words
+}
