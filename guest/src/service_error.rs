@@ -112,6 +112,9 @@ fn is_region(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
+/// What to say of a precondition.
+const UNMET: &str = "the precondition does not hold for what is there";
+
 /// Which case of the contract's error a refusal is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -158,7 +161,7 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
                 ),
             )
         }
-        304 => Verdict::new(Kind::NotModified, ""),
+        304 => Verdict::new(Kind::NotModified, "the blob is still the one that the condition names"),
         400 if method == Method::Head => Verdict::new(
             Kind::Service,
             "a HEAD is refused without words: an expired security token or a wrong region does this",
@@ -169,7 +172,7 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
             "it does not allow this without credentials: set access-key and secret-key",
         ),
         401 | 403 => Verdict::new(Kind::AccessDenied, "check the keys and what their policy allows on this bucket"),
-        404 => Verdict::new(Kind::NotFound, ""),
+        404 => Verdict::new(Kind::NotFound, "there is no such key, or no such bucket"),
         405 if head.get("x-amz-delete-marker") == Some("true") => {
             Verdict::new(Kind::NotFound, "this version is a delete marker")
         }
@@ -178,7 +181,7 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
         408 => Verdict::new(Kind::Timeout, ""),
         409 => Verdict::new(Kind::Conflict, ""),
         411 => Verdict::new(Kind::Unsupported, "it wants the length in another way, or a proxy in between took it out"),
-        412 => Verdict::new(Kind::PreconditionFailed, ""),
+        412 => Verdict::new(Kind::PreconditionFailed, UNMET),
         413 => Verdict::new(Kind::TooLarge, "the body is larger than it takes"),
         416 => Verdict::new(Kind::InvalidRange, "no byte of the blob is in the range"),
         429 => Verdict::new(Kind::Throttled, "it asks for fewer requests"),
@@ -189,7 +192,8 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
 
 fn by_code(code: &str) -> Option<Verdict> {
     Some(match code {
-        "NoSuchKey" | "NoSuchVersion" => Verdict::new(Kind::NotFound, ""),
+        "NoSuchKey" => Verdict::new(Kind::NotFound, "there is no such key"),
+        "NoSuchVersion" => Verdict::new(Kind::NotFound, "there is no such version of the key"),
         "NoSuchBucket" => Verdict::of(
             Kind::NotFound,
             "bucket",
@@ -216,7 +220,7 @@ fn by_code(code: &str) -> Option<Verdict> {
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "NotSignedUp" => {
             Verdict::new(Kind::AccessDenied, "check the keys and what their policy allows on this bucket")
         }
-        "PreconditionFailed" => Verdict::new(Kind::PreconditionFailed, ""),
+        "PreconditionFailed" => Verdict::new(Kind::PreconditionFailed, UNMET),
         "InvalidRange" => Verdict::new(Kind::InvalidRange, "no byte of the blob is in the range"),
         "ConditionalRequestConflict" | "OperationAborted" => {
             Verdict::new(Kind::Conflict, "another write of this key is under way")

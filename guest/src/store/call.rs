@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
-use crate::error::{Answer, Failure, Kind, tidy};
+use crate::error::{Answer, Failure, Kind};
 use crate::model::CallOptions;
 use crate::request::{Method, Refused, Request};
 use crate::response::{Garbled, Head};
@@ -259,11 +259,13 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     fn sentence(&self, what: &str) -> String {
         let settings = &self.store.settings;
-        let key = tidy(self.key, SHOWN_KEY);
-        let cut = if key.len() == self.key.len() { "" } else { "…" };
         format!(
-            "{} \"{}{key}{cut}\" in bucket \"{}\" at {}: {what}",
-            self.operation, settings.key_prefix, settings.bucket, settings.endpoint.display
+            "{} \"{}{}\" in bucket \"{}\" at {}: {what}",
+            self.operation,
+            shown(&settings.key_prefix),
+            shown(self.key),
+            settings.bucket,
+            settings.endpoint.display
         )
     }
 }
@@ -283,6 +285,23 @@ fn words_of(answer: &Answer) -> String {
         (None, None) => {}
     }
     words
+}
+
+/// A key as messages show it: control characters escaped, and cut where it is long.
+fn shown(key: &str) -> String {
+    let mut text = String::new();
+    for c in key.chars() {
+        if text.len() >= SHOWN_KEY {
+            text.push('…');
+            break;
+        }
+        if c.is_control() || c == '"' {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn human(time: Duration) -> String {

@@ -41,7 +41,7 @@ impl Store {
     /// `seed` starts the jitter of the pauses: anything that differs between instances will do.
     pub fn open(pairs: &[Pair], seed: u64) -> Result<Store, Failure> {
         let settings = settings::parse(pairs).map_err(Fault::into_settings)?;
-        let signer = Signer::new(settings.region.clone());
+        let signer = Signer::new(&settings.region);
         Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed) })
     }
 

@@ -141,9 +141,15 @@ fn a_failure_says_what_where_why_and_no_secret() {
     let mut script = Script::new([step]);
     let failure = store(&[]).get(&mut script, "a\u{7}b", &ReadOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.attempts, failure.retryable), (Kind::AccessDenied, 1, false));
-    for part in
-        ["get \"a b\"", "\"demo\"", "localhost:9000", "403 SignatureDoesNotMatch", "words of it", "R7", "secret-key"]
-    {
+    for part in [
+        "get \"a\\u{7}b\"",
+        "\"demo\"",
+        "localhost:9000",
+        "403 SignatureDoesNotMatch",
+        "words of it",
+        "R7",
+        "secret-key",
+    ] {
         assert!(failure.message.contains(part), "{part}: {}", failure.message);
     }
     assert!(!format!("{failure:?}").contains("very-secret"));
