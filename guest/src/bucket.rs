@@ -1,53 +1,56 @@
-//! Which bucket names there are.
+//! What may be a bucket's name.
 
-use crate::error::{Fault, tidy};
+use std::net::Ipv4Addr;
 
-/// Checks a bucket's name. AWS's rules for general-purpose buckets hold where `strict`; services of one's own take old
-/// names too: upper case, underscores, up to 255 characters.
+use crate::error::Fault;
+
+/// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
+/// and beside each dot, and no IPv4 address.
+///
+/// The prefixes and suffixes that Amazon reserves only bind who makes a bucket: an access point's alias is used as a
+/// bucket's name, so they are taken. Not so a directory bucket (`--x-s3`), which wants another way to sign.
 ///
 /// # Errors
-/// A fault of the setting `bucket` that says which rule is broken.
-pub fn check(name: &str, strict: bool) -> Result<(), Fault> {
-    match broken_rule(name, strict) {
-        None => Ok(()),
-        Some(rule) => {
-            Err(Fault::new("bucket", format!("bucket: {:?} cannot be a bucket's name: {rule}", tidy(name, 80))))
-        }
-    }
-}
-
-fn broken_rule(name: &str, strict: bool) -> Option<&'static str> {
-    if name.contains([':', '/']) {
-        return Some("give the name alone, without URL, path or ARN");
-    }
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    if !strict {
-        let old = |b: u8| plain(b) || b.is_ascii_uppercase() || b"-._".contains(&b);
-        return if !(1..=255).contains(&name.len()) || !name.bytes().all(old) || name == "." || name == ".." {
-            Some("it takes 1 to 255 letters, digits, hyphens, dots and underscores")
-        } else {
-            None
-        };
-    }
+/// A fault of `bucket`.
+pub fn check_aws(name: &str) -> Result<(), Fault> {
     if !(3..=63).contains(&name.len()) {
-        return Some("it takes 3 to 63 characters");
+        return Err(fault(name, "a bucket's name has 3 to 63 characters"));
     }
-    if !name.bytes().all(|b| plain(b) || b == b'-' || b == b'.') {
-        return Some("it takes lower-case letters, digits, hyphens and dots");
+    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-') {
+        return Err(fault(name, "a bucket's name has only lower-case letters, digits, dots and hyphens"));
     }
-    if !name.bytes().next().is_some_and(plain) || !name.bytes().last().is_some_and(plain) {
-        return Some("it begins and ends with a letter or a digit");
+    if !name.split('.').all(is_dns_label) {
+        return Err(fault(name, "a bucket's name has a letter or a digit at both ends and beside each dot"));
     }
-    if name.contains("..") {
-        return Some("it has two dots in a row");
+    if name.parse::<Ipv4Addr>().is_ok() {
+        return Err(fault(name, "a bucket's name must not look like an IP address"));
     }
-    if name.parse::<std::net::Ipv4Addr>().is_ok() {
-        return Some("it looks like an IP address");
+    if name.ends_with("--x-s3") {
+        return Err(fault(name, "directory buckets are not supported"));
     }
-    None
+    Ok(())
 }
 
-/// Whether the name can be a single label of a host name, and so be covered by a wildcard certificate.
+/// Checks a name for another service, which may keep the rules that Amazon had at first: 3 to 255 letters of either
+/// case, digits, dots, hyphens and underscores, a letter or a digit first, and no two dots in a row.
+///
+/// # Errors
+/// A fault of `bucket`.
+pub fn check_custom(name: &str) -> Result<(), Fault> {
+    if !(3..=255).contains(&name.len()) {
+        return Err(fault(name, "a bucket's name has 3 to 255 characters"));
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+        return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.contains("..") {
+        return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
+    }
+    Ok(())
+}
+
+/// Whether the name can be one label of a host name, which is what a certificate's `*` stands for: 1 to 63 lower-case
+/// letters, digits and hyphens, no hyphen at either end.
 pub fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -55,50 +58,62 @@ pub fn is_dns_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+fn fault(name: &str, rule: &str) -> Fault {
+    Fault::new("bucket", format!("the bucket {:?} cannot be: {rule}", crate::error::tidy(name, 80)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn awss_rules_hold_on_aws() {
-        for name in ["abc", "my-bucket", "a.b.c", "1-2", &"a".repeat(63)] {
-            assert!(check(name, true).is_ok(), "{name}");
+    fn amazons_names() {
+        for good in ["abc", "a-b", "my.bucket.1", "1234", "a--b", "x-s3alias", &"n".repeat(63)] {
+            check_aws(good).unwrap();
         }
-        for name in [
+        let long = "n".repeat(64);
+        for bad in [
             "",
             "ab",
+            &long,
             "Abc",
             "a_b",
+            "a/b",
             "-ab",
             "ab-",
             ".ab",
+            "ab.",
             "a..b",
+            "a.-b",
+            "a-.b",
             "1.2.3.4",
-            "a/b",
-            "arn:aws:s3:::b",
-            "b é",
-            &"a".repeat(64),
+            "é12",
+            "a b c",
+            "a\nbc",
+            "zone--x-s3",
         ] {
-            let fault = check(name, true).unwrap_err();
-            assert_eq!(fault.subject.as_deref(), Some("bucket"), "{name}");
+            assert_eq!(check_aws(bad).unwrap_err().subject.as_deref(), Some("bucket"), "{bad:?}");
         }
     }
 
     #[test]
-    fn other_services_take_old_names() {
-        for name in ["Ab_c", "a", "x..y"] {
-            assert!(check(name, false).is_ok(), "{name}");
+    fn other_services_names() {
+        for good in ["abc", "My_Bucket", "a-.b", "ab-", "192.168.0.1", &"n".repeat(255)] {
+            check_custom(good).unwrap();
         }
-        for name in ["", ".", "..", "a/b", "a b", "a?b", "é", &"a".repeat(256)] {
-            assert!(check(name, false).is_err(), "{name}");
+        let long = "n".repeat(256);
+        for bad in ["ab", &long, "a..b", "a/b", ".ab", "..", "../", "-ab", "a?b", "a#b", "a%2F", "é12", "a\r\nb"] {
+            assert_eq!(check_custom(bad).unwrap_err().subject.as_deref(), Some("bucket"), "{bad:?}");
         }
     }
 
     #[test]
-    fn a_label_has_no_dots_and_no_capitals() {
-        assert!(is_dns_label("my-bucket"));
-        for name in ["a.b", "A", "a_b", "-a", "a-", ""] {
-            assert!(!is_dns_label(name), "{name}");
+    fn labels() {
+        for good in ["a", "a-b", "1", &"n".repeat(63)] {
+            assert!(is_dns_label(good), "{good}");
+        }
+        for bad in ["", "a.b", "A", "-a", "a-", "a_b", &"n".repeat(64)] {
+            assert!(!is_dns_label(bad), "{bad}");
         }
     }
 }

@@ -1,22 +1,33 @@
-//! Percent-encoding as S3 signs it: all but the unreserved characters, with capital digits.
+//! Percent-encoding by S3's rule: all bytes but `A-Z a-z 0-9 - . _ ~` become `%XX`, in upper-case hex.
+//!
+//! S3 computes the signature over the key decoded and encoded again by this same rule, so it is the only spelling that
+//! every service verifies. `.` and `..` segments and empty ones therefore go out as they are: a dot spelled `%2E` would
+//! be the same key under another signature at the services that encode anew. Nothing on the way may tidy the path; hyper
+//! and the `http` crate do not.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but RFC 3986's unreserved characters.
+/// What is encoded in a query's names and values.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// In a key, slashes stay too.
+/// What is encoded in a path.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// A name or a value of a query.
-pub fn query(text: &str) -> String {
-    utf8_percent_encode(text, QUERY).to_string()
+/// A key as it stands in a request's path. Slashes stay.
+pub fn key_path(key: &str) -> String {
+    let mut path = String::with_capacity(key.len());
+    push_key_path(&mut path, key);
+    path
 }
 
-/// A key as a path. The segments `.` and `..` stay as they are: S3 takes and signs them literally, and HTTP/1.1 clients
-/// that get a request target, as wasi:http's do, send it as it is.
-pub fn key_path(key: &str) -> String {
-    utf8_percent_encode(key, PATH).to_string()
+/// Appends a key as it stands in a request's path.
+pub fn push_key_path(path: &mut String, key: &str) {
+    path.extend(utf8_percent_encode(key, PATH));
+}
+
+/// A name or a value as it stands in a query.
+pub fn query(text: &str) -> String {
+    utf8_percent_encode(text, QUERY).to_string()
 }
 
 #[cfg(test)]
@@ -24,8 +35,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unreserved_characters_stay() {
-        assert_eq!(query("azAZ09-._~ /+%é"), "azAZ09-._~%20%2F%2B%25%C3%A9");
-        assert_eq!(key_path("a b//c/../~+%41\u{1}😀"), "a%20b//c/../~%2B%2541%01%F0%9F%98%80");
+    fn a_path_keeps_the_unreserved_and_slashes() {
+        let kept = "azAZ09-._~/";
+        assert_eq!(key_path(kept), kept);
+        assert_eq!(key_path("a b+c%2F&=?#:@!$'()*,;"), "a%20b%2Bc%252F%26%3D%3F%23%3A%40%21%24%27%28%29%2A%2C%3B");
+        assert_eq!(key_path("é🪣\u{0}\u{1f}\u{7f}\\"), "%C3%A9%F0%9F%AA%A3%00%1F%7F%5C");
+    }
+
+    #[test]
+    fn dot_segments_and_empty_ones_go_out_as_they_are() {
+        for key in [".", "..", "a/../b", "./a", "//a//", "/"] {
+            assert_eq!(key_path(key), key);
+        }
+    }
+
+    #[test]
+    fn a_query_encodes_slashes_too() {
+        assert_eq!(query("a/b c~d"), "a%2Fb%20c~d");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decoding_gives_the_text_back(text in ".*") {
+            let decode = |encoded: &str| percent_encoding::percent_decode_str(encoded).decode_utf8().unwrap().into_owned();
+            proptest::prop_assert_eq!(decode(&key_path(&text)), text.clone());
+            proptest::prop_assert_eq!(decode(&query(&text)), text);
+        }
     }
 }

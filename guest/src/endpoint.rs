@@ -1,254 +1,238 @@
-//! Where the bucket is: the service's address, and whether the bucket is named in its host or in the path.
+//! Where a bucket is: scheme, host and the path before a key.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::bucket;
 use crate::encode;
 use crate::error::{Fault, tidy};
 
-/// Where a request names the bucket.
+/// How a request names the bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressingStyle {
-    /// In the host on AWS where the name allows it, in the path everywhere else.
+    /// In the host name on AWS, where the bucket's name can be one label of it; else in the path.
     #[default]
     Auto,
-    /// `https://host/bucket/key`
+    /// In the path: `https://host/bucket/key`.
     Path,
-    /// `https://bucket.host/key`
+    /// In the host name: `https://bucket.host/key`.
     Virtual,
 }
 
-/// Where requests go.
+/// Where a bucket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether over TLS.
+    /// Whether requests go over TLS.
     pub https: bool,
-    /// Host, with the bucket where it is named there, and port where it is not the scheme's own.
+    /// The `host` header and what to connect to: the host, with the bucket before it where that is how it is addressed,
+    /// and the port where it is not the scheme's own. In lower case.
     pub authority: String,
-    /// What the path begins with: empty, or segments each with a slash before it.
+    /// What comes before `/key` in a path, encoded: empty, `/bucket`, `/prefix` or `/prefix/bucket`.
     pub base_path: String,
-    /// The service's address for people, without the bucket.
+    /// The service for people: as it was given, but in full and without the bucket.
     pub display: String,
 }
 
 impl Endpoint {
-    /// Works out where `bucket` is. No endpoint is AWS's of the region. A bare host is meant with `https`.
+    /// Finds out where a bucket is.
+    ///
+    /// `endpoint` is a host, a host and port, or an `http` or `https` URL, which may have a path to put before all
+    /// others; without a scheme it is `https`. None, or blank, is Amazon S3 in `region`.
     ///
     /// # Errors
-    /// A fault of `endpoint`, `bucket`, `region` or `addressing-style`.
+    /// A fault of `endpoint`, `region`, `bucket` or `addressing-style`. What may be a password in an endpoint is not in
+    /// its words.
     pub fn resolve(
         endpoint: Option<&str>,
         region: &str,
         bucket: &str,
         style: AddressingStyle,
     ) -> Result<Endpoint, Fault> {
-        let url = match endpoint {
-            Some(text) => Url::parse(text)?,
-            None => Url { https: true, host: aws_host(region)?, port: None, path: String::new() },
+        let Base { https, host, port, prefix } = match endpoint.map(str::trim).filter(|text| !text.is_empty()) {
+            Some(text) => parse(text)?,
+            None => Base { https: true, host: aws_host(region)?, port: None, prefix: String::new() },
         };
-        let aws = url.host.ends_with(".amazonaws.com") || url.host.ends_with(".amazonaws.com.cn");
-        bucket::check(bucket, aws)?;
-        let ip = url.host.starts_with('[') || url.host.parse::<IpAddr>().is_ok();
+        let aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+        if aws {
+            bucket::check_aws(bucket)?;
+            if host.starts_with(&format!("{bucket}.s3")) {
+                let host = &host[bucket.len() + 1..];
+                return Err(fault(format!(
+                    "the endpoint has the bucket in it already: write {host:?}, or leave it blank"
+                )));
+            }
+        } else {
+            bucket::check_custom(bucket)?;
+        }
         let in_host = match style {
-            AddressingStyle::Path => false,
             AddressingStyle::Auto => aws && bucket::is_dns_label(bucket),
+            AddressingStyle::Path => false,
             AddressingStyle::Virtual => {
-                let why = if ip {
-                    Some("an IP address takes no bucket before it")
-                } else if url.https && !bucket::is_dns_label(bucket) {
-                    Some("its certificate would not cover a bucket with this name before the host")
-                } else if bucket.contains('_') || bucket.bytes().any(|b| b.is_ascii_uppercase()) {
-                    Some("this bucket's name cannot be part of a host name")
-                } else {
-                    None
-                };
-                if let Some(why) = why {
-                    return Err(Fault::new(
-                        "addressing-style",
-                        format!("addressing-style: virtual does not work here: {why}; use path"),
-                    ));
-                }
+                check_virtual(bucket, &host, https)?;
                 true
             }
         };
-        let port = url.port.map_or(String::new(), |port| format!(":{port}"));
-        let scheme = if url.https { "https" } else { "http" };
-        let display = format!("{scheme}://{}{port}{}", url.host, url.path);
-        let (authority, base_path) = if in_host {
-            (format!("{bucket}.{}{port}", url.host), url.path)
-        } else {
-            (format!("{}{port}", url.host), format!("{}/{bucket}", url.path))
-        };
-        Ok(Endpoint { https: url.https, authority, base_path, display })
+        let port = port.map_or(String::new(), |port| format!(":{port}"));
+        let display = format!("{}://{host}{port}{prefix}", if https { "https" } else { "http" });
+        let authority = if in_host { format!("{bucket}.{host}{port}") } else { format!("{host}{port}") };
+        let base_path = if in_host { prefix } else { format!("{prefix}/{bucket}") };
+        Ok(Endpoint { https, authority, base_path, display })
     }
 
-    /// The path of a key.
+    /// The path of a key, encoded as it is sent and signed.
     pub fn object_path(&self, key: &str) -> String {
-        let mut path = String::with_capacity(self.base_path.len() + key.len() + 16);
+        let mut path = String::with_capacity(self.base_path.len() + 1 + key.len());
         path.push_str(&self.base_path);
         path.push('/');
-        path.push_str(&encode::key_path(key));
+        encode::push_key_path(&mut path, key);
         path
     }
 }
 
-/// AWS's host of this region. What no list has to name: a new region works on the day it opens.
-fn aws_host(region: &str) -> Result<String, Fault> {
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    if !bucket::is_dns_label(region) {
-        return Err(Fault::new("region", format!("region: {:?} is no region of AWS", tidy(region, 80))));
-    }
-    Ok(format!("s3.{region}.amazonaws.com{suffix}"))
-}
-
-struct Url {
+/// What an endpoint says.
+struct Base {
     https: bool,
     host: String,
+    /// None is the scheme's own.
     port: Option<u16>,
-    path: String,
+    /// Empty, or a slash and what follows, without a slash at the end.
+    prefix: String,
 }
 
-impl Url {
-    fn parse(text: &str) -> Result<Url, Fault> {
-        let wrong = |why: &str| {
-            Fault::new(
-                "endpoint",
-                format!("endpoint: {why}; it takes a host, host:port, or an http:// or https:// URL"),
-            )
-        };
-        // A name and password before the host are not repeated in the message.
-        if text.contains('@') {
-            return Err(wrong("a name and password do not belong in it (access-key and secret-key are for them)"));
-        }
-        let shown = format!("{:?}", tidy(text, 120));
-        let (https, rest) = match text.split_once("://") {
-            None => (true, text),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            Some((scheme, _)) => return Err(wrong(&format!("the scheme {:?} is not known", tidy(scheme, 20)))),
-        };
-        if rest.contains(['?', '#']) {
-            return Err(wrong(&format!("{shown} has a query or a fragment")));
-        }
-        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        let path = path.trim_end_matches('/');
-        if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/%".contains(&b)) {
-            return Err(wrong(&format!("the path of {shown} has characters that do not belong in one")));
-        }
-        let (host, port) = split_port(authority).ok_or_else(|| wrong(&format!("{shown} has no host")))?;
-        let port = match port {
-            None => None,
-            Some(port) => match port.parse::<u16>() {
-                Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => Some(number),
-                _ => return Err(wrong(&format!("{:?} is no port", tidy(port, 20)))),
-            },
-        };
-        let host = host.to_ascii_lowercase();
-        if !is_host(&host) {
-            return Err(wrong(&format!("{shown} has no valid host")));
-        }
-        let own = if https { 443 } else { 80 };
-        Ok(Url { https, host, port: port.filter(|port| *port != own), path: path.to_owned() })
-    }
-}
-
-fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
-    let end_of_host = if authority.starts_with('[') {
-        authority.find(']')? + 1
-    } else {
-        authority.find(':').unwrap_or(authority.len())
+fn parse(text: &str) -> Result<Base, Fault> {
+    let (https, rest) = match text.split_once("://") {
+        None => (true, text),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some(_) => return Err(fault("the endpoint must be a host, host:port, or an http:// or https:// URL")),
     };
-    let (host, rest) = authority.split_at(end_of_host);
-    let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-    (!host.is_empty()).then_some((host, port))
+    if rest.contains(['?', '#']) {
+        return Err(fault("the endpoint must not have a query or a fragment (? or #)"));
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(fault(
+            "the endpoint must not have a user or a password in it: give them as access-key and secret-key",
+        ));
+    }
+    let (host, port) = split_port(authority)?;
+    let port = match port {
+        None => None,
+        Some(digits) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Some(port),
+            _ => return Err(fault(format!("the endpoint's port {:?} is not from 1 to 65535", tidy(digits, 32)))),
+        },
+    };
+    let port = port.filter(|&port| port != if https { 443 } else { 80 });
+    Ok(Base { https, host: check_host(host)?, port, prefix: check_prefix(path)? })
 }
 
-fn is_host(host: &str) -> bool {
-    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return inner.parse::<std::net::Ipv6Addr>().is_ok();
+/// Takes the port off, minding that an IPv6 address has colons of its own.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), Fault> {
+    if authority.starts_with('[') {
+        return match authority.split_once(']') {
+            Some((_, "")) => Ok((authority, None)),
+            Some((host, port)) if port.starts_with(':') => Ok((&authority[..host.len() + 1], Some(&port[1..]))),
+            _ => Err(fault("the endpoint's IPv6 address is written [address] or [address]:port")),
+        };
     }
-    host.len() <= 253
-        && host.trim_end_matches('.').split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        })
+    match authority.split_once(':') {
+        None => Ok((authority, None)),
+        Some((_, port)) if port.contains(':') => {
+            Err(fault("the endpoint has too many colons; an IPv6 address is written [address] or [address]:port"))
+        }
+        Some((host, port)) => Ok((host, Some(port))),
+    }
+}
+
+/// The host in lower case, if it can be one.
+fn check_host(host: &str) -> Result<String, Fault> {
+    let shown = tidy(host, 80);
+    if host.is_empty() {
+        return Err(fault("the endpoint has no host in it"));
+    }
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return match address.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(format!("[{address}]")),
+            Err(_) => Err(fault(format!("the endpoint's host {shown:?} is no IPv6 address"))),
+        };
+    }
+    if !host.is_ascii() {
+        return Err(fault(format!("the endpoint's host {shown:?} must be in its ASCII spelling (xn--…)")));
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(fault(format!("the endpoint's host {shown:?} is no host name")));
+    }
+    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if numeric && !is_ip(host) {
+        return Err(fault(format!("the endpoint's host {shown:?} is no IPv4 address")));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// The path before all others, without slashes at its end. It takes nothing that would need encoding, and nothing that a
+/// proxy would tidy away.
+fn check_prefix(path: &str) -> Result<String, Fault> {
+    let path = path.trim_end_matches('/');
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+    if path.is_empty() || path.split('/').skip(1).all(segment) {
+        return Ok(path.to_owned());
+    }
+    Err(fault("the endpoint's path takes letters, digits and -._~ between single slashes, and no . or .. alone"))
+}
+
+/// The host of Amazon S3 in this region.
+fn aws_host(region: &str) -> Result<String, Fault> {
+    let wrong = |why: &str| {
+        let message = format!(
+            "the region {:?} {why}; with no endpoint given the store is Amazon S3: set the endpoint if it is another service",
+            tidy(region, 64)
+        );
+        Err(Fault::new("region", message))
+    };
+    if !bucket::is_dns_label(region) || !region.contains('-') || !region.ends_with(|c: char| c.is_ascii_digit()) {
+        return wrong("is not spelled as AWS spells them, such as eu-central-1");
+    }
+    if region.starts_with("cn-") {
+        return Ok(format!("s3.{region}.amazonaws.com.cn"));
+    }
+    if region.starts_with("eusc-") || region.contains("-iso") {
+        return wrong("is in a partition of AWS whose hosts must be given as the endpoint");
+    }
+    Ok(format!("s3.{region}.amazonaws.com"))
+}
+
+/// Checks that the bucket can stand in the host name.
+fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Fault> {
+    let wrong = |why: &str| {
+        let message = format!("with addressing-style virtual the bucket is part of the host name, but {why}; use path");
+        Err(Fault::new("addressing-style", message))
+    };
+    if host.starts_with('[') || is_ip(host) {
+        return wrong("the endpoint is an IP address");
+    }
+    if https && bucket.contains('.') {
+        return wrong("a certificate does not cover a bucket with a dot in its name");
+    }
+    if !bucket.split('.').all(bucket::is_dns_label) || bucket.len() + 1 + host.len() > 253 {
+        return wrong("this bucket's name cannot be part of one");
+    }
+    Ok(())
+}
+
+fn is_ip(host: &str) -> bool {
+    host.parse::<Ipv4Addr>().is_ok()
+}
+
+fn fault(message: impl Into<String>) -> Fault {
+    Fault::new("endpoint", message)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(endpoint: &str, bucket: &str, style: AddressingStyle) -> Result<(bool, String, String), Fault> {
-        let endpoint = (!endpoint.is_empty()).then_some(endpoint);
-        let found = Endpoint::resolve(endpoint, "eu-central-1", bucket, style)?;
-        Ok((found.https, found.authority.clone(), found.object_path("k")))
-    }
-
-    fn is(https: bool, authority: &str, path: &str) -> Result<(bool, String, String), Fault> {
-        Ok((https, authority.into(), path.into()))
-    }
-
-    #[test]
-    fn each_form_of_address_is_understood() {
-        use AddressingStyle::{Auto, Path, Virtual};
-        for (endpoint, bucket, style, expected) in [
-            ("", "demo", Auto, is(true, "demo.s3.eu-central-1.amazonaws.com", "/k")),
-            ("", "a.b.c", Auto, is(true, "s3.eu-central-1.amazonaws.com", "/a.b.c/k")),
-            ("", "demo", Path, is(true, "s3.eu-central-1.amazonaws.com", "/demo/k")),
-            ("minio", "demo", Auto, is(true, "minio", "/demo/k")),
-            ("minio:9000", "demo", Auto, is(true, "minio:9000", "/demo/k")),
-            ("http://MinIO:80/", "demo", Auto, is(false, "minio", "/demo/k")),
-            ("https://h:443", "demo", Auto, is(true, "h", "/demo/k")),
-            ("HTTPS://h:8443/s3/", "Demo_1", Auto, is(true, "h:8443", "/s3/Demo_1/k")),
-            ("https://h.example/s3", "demo", Virtual, is(true, "demo.h.example", "/s3/k")),
-            ("http://[::1]:9000", "demo", Auto, is(false, "[::1]:9000", "/demo/k")),
-            ("http://127.0.0.1:9000", "demo", Auto, is(false, "127.0.0.1:9000", "/demo/k")),
-            ("s3.us-west-2.amazonaws.com", "demo", Auto, is(true, "demo.s3.us-west-2.amazonaws.com", "/k")),
-            ("http://h", "a.b", Virtual, is(false, "a.b.h", "/k")),
-        ] {
-            assert_eq!(at(endpoint, bucket, style), expected, "{endpoint} {bucket}");
-        }
-        let china = Endpoint::resolve(None, "cn-north-1", "demo", Auto).unwrap();
-        assert_eq!(china.authority, "demo.s3.cn-north-1.amazonaws.com.cn");
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused_by_name() {
-        for endpoint in [
-            "ftp://h",
-            "http://",
-            "https:///x",
-            "http://h:0",
-            "http://h:99999",
-            "http://h:+1",
-            "http://h:",
-            "http://u:p@h",
-            "http://h?x",
-            "http://h#x",
-            "http://h/a b",
-            "h ost",
-            "http://[::1",
-            "http://[::g]",
-            "a..b",
-            "http://h\r\nx: y",
-        ] {
-            let fault = at(endpoint, "demo", AddressingStyle::Auto).unwrap_err();
-            assert_eq!(fault.subject.as_deref(), Some("endpoint"), "{endpoint}");
-        }
-        let fault = at("http://me:hunter2@h", "demo", AddressingStyle::Auto).unwrap_err();
-        assert!(!fault.message.contains("hunter2"));
-    }
-
-    #[test]
-    fn a_bucket_that_cannot_be_in_the_host_is_refused_there() {
-        for (endpoint, bucket) in
-            [("http://127.0.0.1", "demo"), ("https://[::1]", "demo"), ("https://h", "a.b"), ("http://h", "A_b")]
-        {
-            let fault = at(endpoint, bucket, AddressingStyle::Virtual).unwrap_err();
-            assert_eq!(fault.subject.as_deref(), Some("addressing-style"), "{endpoint} {bucket}");
-        }
-        assert_eq!(at("", "Demo", AddressingStyle::Auto).unwrap_err().subject.as_deref(), Some("bucket"));
-        let fault = Endpoint::resolve(None, "a/b", "demo", AddressingStyle::Auto).unwrap_err();
-        assert_eq!(fault.subject.as_deref(), Some("region"));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The settings: one table of what there is, and how they become a store's.
+//! The settings of a store: the one table of what there is, and what a set of them means.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::duration;
 use crate::endpoint::{AddressingStyle, Endpoint};
 use crate::error::{Fault, tidy};
+use crate::key::MAX_KEY;
 
 /// What a setting's text must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,146 +17,125 @@ pub enum SettingKind {
     Integer,
     /// `true` or `false`.
     Boolean,
-    /// A number with a unit.
+    /// As [`duration::parse`] reads it.
     Duration,
-    /// One of the words that the help lists.
+    /// One of the words that the help line lists.
     Choice,
-    /// A host, a host and port, or a URL.
+    /// As [`Endpoint::resolve`] reads it.
     Url,
 }
 
-/// A setting that is known.
-#[derive(Clone, Copy, Debug)]
+/// A setting that there is.
+#[derive(Clone, Debug)]
 pub struct Setting {
-    /// Its name.
+    /// In kebab-case.
     pub name: &'static str,
-    /// Other names for it.
+    /// Other names that are taken for it.
     pub aliases: &'static [&'static str],
-    /// What its text looks like.
+    /// What its text must look like.
     pub kind: SettingKind,
-    /// What holds without it.
+    /// The value that holds where none is given.
     pub default: Option<&'static str>,
-    /// Whether there is no store without it.
+    /// Whether a store cannot be opened without it.
     pub required: bool,
-    /// Whether it must not be shown.
+    /// Whether the value must never be shown.
     pub secret: bool,
-    /// What it does, in a line.
+    /// One line for people.
     pub help: &'static str,
 }
 
-const fn setting(name: &'static str, kind: SettingKind, default: Option<&'static str>, help: &'static str) -> Setting {
-    Setting { name, aliases: &[], kind, default, required: false, secret: false, help }
+impl Setting {
+    const fn new(name: &'static str, kind: SettingKind, default: Option<&'static str>, help: &'static str) -> Self {
+        Setting { name, aliases: &[], kind, default, required: false, secret: false, help }
+    }
 }
 
-/// All settings, in the order in which to show them.
+/// All settings there are, in the order in which to show them.
 pub const TABLE: &[Setting] = &[
-    Setting { required: true, ..setting("bucket", SettingKind::Text, None, "The bucket's name.") },
-    setting(
+    Setting { required: true, ..Setting::new("bucket", SettingKind::Text, None, "The bucket that the blobs are in.") },
+    Setting::new(
         "region",
         SettingKind::Text,
         Some("us-east-1"),
-        "The bucket's region. Services of one's own mostly take the default.",
+        "The region that requests are signed for and, without an endpoint, sent to.",
     ),
-    setting(
-        "access-key",
-        SettingKind::Text,
-        None,
-        "The access key's id. Without it and secret-key, requests are anonymous.",
-    ),
-    Setting {
-        secret: true,
-        ..setting("secret-key", SettingKind::Text, None, "The secret that belongs to access-key.")
-    },
-    setting(
+    Setting::new(
         "endpoint",
         SettingKind::Url,
         None,
-        "The service: a host (over https), host:port, or an http or https URL. Without it, AWS in the region.",
+        "The service: a host, host:port (both https) or an http or https URL. Blank is Amazon S3 in the region.",
     ),
+    Setting::new(
+        "access-key",
+        SettingKind::Text,
+        None,
+        "The access key's id. Blank, with secret-key blank too, is anonymous access.",
+    ),
+    Setting { secret: true, ..Setting::new("secret-key", SettingKind::Text, None, "The access key's secret.") },
     Setting {
         aliases: &["session-token"],
         secret: true,
-        ..setting("security-token", SettingKind::Text, None, "The token of temporary credentials, with their keys.")
+        ..Setting::new("security-token", SettingKind::Text, None, "The token that temporary credentials come with.")
     },
-    setting(
+    Setting::new(
         "timeout",
         SettingKind::Duration,
         Some("30s"),
-        "How long each try waits for the service without progress. A whole call takes 3 minutes at most unless it says otherwise.",
+        "The longest wait for the service without progress, in each try: above 0, at most 24h. A call in all takes 3m at \
+         most where it has no time limit of its own.",
     ),
-    setting("max-retries", SettingKind::Integer, Some("3"), "How often a failed request is tried again: 0 to 100."),
-    setting("key-prefix", SettingKind::Text, None, "What every key begins with at the service; callers do not see it."),
-    setting(
+    Setting::new(
+        "max-retries",
+        SettingKind::Integer,
+        Some("3"),
+        "How many more times a request is tried that failed and can be repeated safely, from 0 to 100.",
+    ),
+    Setting::new(
+        "key-prefix",
+        SettingKind::Text,
+        None,
+        "Text put before every key, such as tenant-7/. S3's 1,024 bytes for a key include it.",
+    ),
+    Setting::new(
         "verify-after-write",
         SettingKind::Boolean,
         Some("false"),
-        "Whether a write ends only when the blob can be seen, for services that acknowledge earlier.",
+        "Whether a write returns only once the blob is seen to be there.",
     ),
-    setting(
+    Setting::new(
         "addressing-style",
         SettingKind::Choice,
         Some("auto"),
-        "Where requests name the bucket: path, virtual (in the host), or auto (virtual on AWS, path elsewhere).",
+        "Where the bucket's name goes: path, virtual (before the host name), or auto: virtual on AWS if it can be, else path.",
     ),
-    setting(
+    Setting::new(
         "payload-signing",
         SettingKind::Choice,
         Some("auto"),
-        "Whether bodies are hashed and signed: signed, unsigned, or auto (signed over http, unsigned over https).",
+        "Whether bodies are hashed and signed: signed, unsigned, or auto: signed over http, unsigned over https.",
     ),
 ];
 
-/// Settings, understood.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The bucket.
-    pub bucket: String,
-    /// The region that requests are signed for.
-    pub region: String,
-    /// None is anonymous.
-    pub credentials: Option<Credentials>,
-    /// Where requests go.
-    pub endpoint: Endpoint,
-    /// The longest wait without progress, a try.
-    pub timeout: Duration,
-    /// How often a request is tried again.
-    pub max_retries: u32,
-    /// What every key begins with.
-    pub key_prefix: String,
-    /// Whether a write is looked for before it counts.
-    pub verify_after_write: bool,
-    /// Whether bodies are hashed.
-    pub payload_signing: PayloadSigning,
-}
+/// Settings that go with these but are for the host to use up.
+const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
 
-/// Whether bodies are hashed and signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PayloadSigning {
-    /// Over http only.
-    Auto,
-    /// Always.
-    Signed,
-    /// Never.
-    Unsigned,
-}
+/// The longest `timeout`.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// Who asks.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The access key's id.
-    pub access_key: String,
-    /// The secret.
-    pub secret_key: Secret,
-    /// The token of temporary credentials.
-    pub security_token: Option<Secret>,
-}
+/// The most retries.
+const MAX_RETRIES: u32 = 100;
 
-/// A text that is never shown: it has no `Display`, and its `Debug` says only that it is there.
+/// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself.
+    /// Takes a text to be kept from view.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself, to sign or send with.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -163,165 +143,238 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+        f.write_str("Secret(…)")
     }
 }
 
-/// Understands settings. A blank one counts as not given.
+/// What requests are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The key's id. Visible ASCII.
+    pub access_key: String,
+    /// The key's secret.
+    pub secret_key: Secret,
+    /// What temporary credentials come with. Visible ASCII and inner spaces.
+    pub security_token: Option<Secret>,
+}
+
+/// Whether bodies are hashed and signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PayloadSigning {
+    /// Signed over http, unsigned over https.
+    #[default]
+    Auto,
+    /// Always.
+    Signed,
+    /// Never.
+    Unsigned,
+}
+
+/// What a set of settings means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The region to sign for.
+    pub region: String,
+    /// None is anonymous access.
+    pub credentials: Option<Credentials>,
+    /// Where the bucket is.
+    pub endpoint: Endpoint,
+    /// The longest wait without progress, in each try. Above 0.
+    pub timeout: Duration,
+    /// How many tries may follow the first.
+    pub max_retries: u32,
+    /// What is put before every key. Shorter than a key may be.
+    pub key_prefix: String,
+    /// Whether a write is seen to be there before it returns.
+    pub verify_after_write: bool,
+    /// Whether bodies are signed.
+    pub payload_signing: PayloadSigning,
+}
+
+/// Understands settings given by name. A blank one counts as absent. White space around a value is taken off, but for
+/// `key-prefix`.
 ///
 /// # Errors
-/// The first setting that is unknown, doubled, missing, malformed or at odds with another, by its name.
+/// A fault of the setting that is unknown, given twice, missing, malformed or at odds with another. No secret is in its
+/// words.
 pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Fault> {
-    let mut given: Vec<Option<&str>> = vec![None; TABLE.len()];
-    for (name, value) in pairs {
-        let known = TABLE.iter().position(|known| known.name == name || known.aliases.contains(&name.as_str()));
-        let value = value.trim();
-        match known {
-            None if value.is_empty() && name == "profile" => {}
-            None => return Err(unknown(name)),
-            Some(_) if value.is_empty() => {}
-            Some(at) if given[at].is_some() => {
-                let known = TABLE[at].name;
-                return Err(Fault::new(known, format!("{known} is given twice (as {name} the second time)")));
-            }
-            Some(at) => given[at] = Some(value),
-        }
+    let given = Given::sort_out(pairs)?;
+    let bucket = given.text("bucket").ok_or_else(|| Fault::new("bucket", "the setting bucket is missing"))?;
+    let region = given.text("region").unwrap_or("us-east-1");
+    if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        return Err(malformed("region", "must be at most 64 letters, digits and -._, such as eu-central-1"));
     }
-    let get = |name: &str| TABLE.iter().position(|known| known.name == name).and_then(|at| given[at]);
-
-    let bucket = get("bucket").ok_or_else(|| Fault::new("bucket", "bucket is missing: name the bucket to use"))?;
-    let region = get("region").unwrap_or("us-east-1");
-    plain("region", region)?;
-    let style = choice(
+    let style = given.choice(
         "addressing-style",
-        get("addressing-style"),
-        AddressingStyle::Auto,
         &[("auto", AddressingStyle::Auto), ("path", AddressingStyle::Path), ("virtual", AddressingStyle::Virtual)],
     )?;
-    let payload_signing = choice(
+    let payload_signing = given.choice(
         "payload-signing",
-        get("payload-signing"),
-        PayloadSigning::Auto,
         &[("auto", PayloadSigning::Auto), ("signed", PayloadSigning::Signed), ("unsigned", PayloadSigning::Unsigned)],
     )?;
-    let verify_after_write =
-        choice("verify-after-write", get("verify-after-write"), false, &[("false", false), ("true", true)])?;
-    let timeout = match get("timeout") {
-        None => Duration::from_secs(30),
-        Some(text) => match duration::parse(text) {
-            Ok(time) if !time.is_zero() => time,
-            Ok(_) => return Err(Fault::new("timeout", "timeout must be longer than 0")),
-            Err(why) => return Err(Fault::new("timeout", format!("timeout: {:?} {why}", tidy(text, 40)))),
-        },
-    };
-    let max_retries = match get("max-retries") {
-        None => 3,
-        Some(text) => match text.parse::<u32>() {
-            Ok(number) if number <= 100 => number,
-            _ => {
-                let text = tidy(text, 40);
-                return Err(Fault::new(
-                    "max-retries",
-                    format!("max-retries: {text:?} must be a whole number from 0 to 100"),
-                ));
-            }
-        },
-    };
-    let key_prefix = get("key-prefix").unwrap_or_default();
-    if key_prefix.len() >= crate::key::MAX {
-        return Err(Fault::new(
-            "key-prefix",
-            "key-prefix leaves no room for a key: both together may have 1,024 bytes",
-        ));
-    }
     Ok(Settings {
-        endpoint: Endpoint::resolve(get("endpoint"), region, bucket, style)?,
-        credentials: credentials(get("access-key"), get("secret-key"), get("security-token"))?,
+        credentials: given.credentials()?,
+        endpoint: Endpoint::resolve(given.text("endpoint"), region, bucket, style.unwrap_or_default())?,
+        timeout: given.timeout()?,
+        max_retries: given.max_retries()?,
+        key_prefix: given.key_prefix()?,
+        verify_after_write: given.choice("verify-after-write", &[("true", true), ("false", false)])?.unwrap_or(false),
+        payload_signing: payload_signing.unwrap_or_default(),
         bucket: bucket.to_owned(),
         region: region.to_owned(),
-        timeout,
-        max_retries,
-        key_prefix: key_prefix.to_owned(),
-        verify_after_write,
-        payload_signing,
     })
 }
 
-fn credentials(key: Option<&str>, secret: Option<&str>, token: Option<&str>) -> Result<Option<Credentials>, Fault> {
-    let (key, secret) = match (key, secret) {
-        (Some(key), Some(secret)) => (key, secret),
-        (Some(_), None) => {
-            return Err(Fault::new(
-                "secret-key",
-                "access-key is given without secret-key: give both, or neither for anonymous access",
-            ));
+/// The settings that are given and not blank, by their proper names.
+struct Given<'a>(Vec<(&'static str, &'a str)>);
+
+impl<'a> Given<'a> {
+    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Fault> {
+        let mut given: Vec<(&'static str, &'a str)> = Vec::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            let known = TABLE.iter().find(|setting| setting.name == name || setting.aliases.contains(&name.as_str()));
+            if value.trim().is_empty() && (known.is_some() || FOR_THE_HOST.contains(&name.as_str())) {
+                continue;
+            }
+            let Some(known) = known else {
+                return Err(unknown(name));
+            };
+            if given.iter().any(|(there, _)| *there == known.name) {
+                let also = if known.aliases.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({} is the same setting)", known.aliases.join(", "))
+                };
+                return Err(Fault::new(known.name, format!("the setting {} is given twice{also}", known.name)));
+            }
+            given.push((known.name, value));
         }
-        (None, Some(_)) => {
-            return Err(Fault::new(
-                "access-key",
-                "secret-key is given without access-key: give both, or neither for anonymous access",
-            ));
-        }
-        (None, None) if token.is_some() => {
-            return Err(Fault::new(
-                "access-key",
-                "security-token is given without access-key and secret-key, which belong to it",
-            ));
-        }
-        (None, None) => return Ok(None),
-    };
-    plain("access-key", key)?;
-    if key.contains(['/', ',', ' ']) {
-        return Err(Fault::new("access-key", "access-key has a character that no access key has; is it the secret?"));
+        Ok(Given(given))
     }
-    if let Some(token) = token {
-        plain("security-token", token)?;
+
+    /// The value as it was given.
+    fn exact(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(there, _)| *there == name).map(|(_, value)| *value)
     }
-    Ok(Some(Credentials {
-        access_key: key.to_owned(),
-        secret_key: Secret(secret.to_owned()),
-        security_token: token.map(|token| Secret(token.to_owned())),
-    }))
+
+    /// The value without white space around it.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.exact(name).map(str::trim)
+    }
+
+    fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Fault> {
+        let Some(value) = self.text(name) else {
+            return Ok(None);
+        };
+        match words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
+            Some(&(_, meaning)) => Ok(Some(meaning)),
+            None => {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                Err(malformed(name, &format!("must be {}, not {:?}", words.join(" or "), tidy(value, 64))))
+            }
+        }
+    }
+
+    fn credentials(&self) -> Result<Option<Credentials>, Fault> {
+        let (access_key, secret_key, token) =
+            (self.text("access-key"), self.text("secret-key"), self.text("security-token"));
+        let (access_key, secret_key) = match (access_key, secret_key) {
+            (Some(access_key), Some(secret_key)) => (access_key, secret_key),
+            (Some(_), None) => return Err(Fault::new("secret-key", "there is an access-key but no secret-key")),
+            (None, Some(_)) => return Err(Fault::new("access-key", "there is a secret-key but no access-key")),
+            (None, None) if token.is_some() => {
+                return Err(Fault::new("access-key", "there is a security-token but no access-key and no secret-key"));
+            }
+            (None, None) => return Ok(None),
+        };
+        // These two go into headers, where a line break would begin another header, and a slash or a comma would end the id.
+        if access_key.len() > 1024 || !access_key.bytes().all(|b| b.is_ascii_graphic() && !b"/,".contains(&b)) {
+            let why =
+                "must be visible ASCII without spaces, slashes and commas, at most 1,024 characters; is it the secret?";
+            return Err(malformed("access-key", why));
+        }
+        if token.is_some_and(|token| token.len() > 16_384 || !token.bytes().all(|b| (b' '..=b'~').contains(&b))) {
+            return Err(malformed("security-token", "must be visible ASCII on one line, at most 16 KiB"));
+        }
+        Ok(Some(Credentials {
+            access_key: access_key.to_owned(),
+            secret_key: Secret::new(secret_key),
+            security_token: token.map(Secret::new),
+        }))
+    }
+
+    fn timeout(&self) -> Result<Duration, Fault> {
+        let timeout = match self.text("timeout") {
+            None => return Ok(Duration::from_secs(30)),
+            Some(text) => duration::parse(text).map_err(|why| malformed("timeout", &format!("is wrong: {why}")))?,
+        };
+        if timeout.is_zero() || timeout > MAX_TIMEOUT {
+            return Err(malformed("timeout", "must be above 0 and at most 24h"));
+        }
+        Ok(timeout)
+    }
+
+    fn max_retries(&self) -> Result<u32, Fault> {
+        let Some(text) = self.text("max-retries") else {
+            return Ok(3);
+        };
+        match text.parse() {
+            Ok(count) if count <= MAX_RETRIES => Ok(count),
+            _ => Err(malformed(
+                "max-retries",
+                &format!("must be a number from 0 to {MAX_RETRIES}, not {:?}", tidy(text, 64)),
+            )),
+        }
+    }
+
+    fn key_prefix(&self) -> Result<String, Fault> {
+        let prefix = self.exact("key-prefix").unwrap_or_default();
+        if prefix.len() >= MAX_KEY {
+            let why = format!("has {} bytes, which leaves none of S3's {MAX_KEY} for a key", prefix.len());
+            return Err(malformed("key-prefix", &why));
+        }
+        Ok(prefix.to_owned())
+    }
 }
 
-/// Refuses what cannot stand in a header. The value is not repeated: it may be a secret in the wrong place.
-fn plain(name: &'static str, value: &str) -> Result<(), Fault> {
-    if value.bytes().all(|b| (b'!'..=b'~').contains(&b)) {
-        Ok(())
-    } else {
-        Err(Fault::new(name, format!("{name} has a space, a line end or another character that cannot be in it")))
-    }
+fn malformed(name: &'static str, why: &str) -> Fault {
+    Fault::new(name, format!("the setting {name} {why}"))
 }
 
-fn choice<T: Copy>(name: &'static str, given: Option<&str>, default: T, choices: &[(&str, T)]) -> Result<T, Fault> {
-    let Some(given) = given else { return Ok(default) };
-    match choices.iter().find(|(word, _)| given.eq_ignore_ascii_case(word)) {
-        Some((_, value)) => Ok(*value),
-        None => {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            Err(Fault::new(name, format!("{name}: {:?} must be one of {}", tidy(given, 40), words.join(", "))))
-        }
-    }
-}
-
+/// The fault that a setting nobody knows is. Its value, which may be a secret under a misspelled name, is not told.
 fn unknown(name: &str) -> Fault {
-    let shown = tidy(name, 60);
-    if name == "profile" {
-        return Fault::new(
-            "profile",
-            "profile names credentials in a file, which the plugin cannot read: the host must resolve it and give \
-             access-key, secret-key and security-token",
-        );
-    }
-    let names = TABLE.iter().flat_map(|known| std::iter::once(known.name).chain(known.aliases.iter().copied()));
-    let nearest = names
-        .map(|known| (strsim::damerau_levenshtein(&shown.to_ascii_lowercase().replace('_', "-"), known), known))
-        .min_by_key(|(distance, _)| *distance);
-    let advice = match nearest {
-        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!("did you mean {known}?"),
-        _ => format!("there are {}", TABLE.iter().map(|known| known.name).collect::<Vec<_>>().join(", ")),
+    let shown = tidy(name, 64);
+    let message = match name {
+        "profile" => {
+            "the setting profile must be resolved by the host: the plugin reads no files, and takes the profile's \
+                      access-key, secret-key and security-token instead"
+                .to_owned()
+        }
+        _ if FOR_THE_HOST.contains(&name) => {
+            format!("the setting {shown} is for the host: the plugin does not take it")
+        }
+        _ => match nearest(&shown) {
+            Some(near) => format!("there is no setting {shown:?}; did you mean {near}?"),
+            None => {
+                let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
+                format!("there is no setting {shown:?}; there are {}", names.join(", "))
+            }
+        },
     };
-    Fault::new(shown.clone(), format!("there is no setting {shown:?}: {advice}"))
+    Fault::new(shown, message)
+}
+
+/// The known name most like this one, if one is like it.
+fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
+    let names = TABLE.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
+    names
+        .map(|known| (strsim::jaro_winkler(&name, known), *known))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

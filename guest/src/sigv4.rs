@@ -1,37 +1,56 @@
-//! Signature version 4 in the `Authorization` header, by S3's rules: the path is signed as it is sent, and the payload's
-//! hash, or word that it is not signed, is a header.
+//! AWS Signature Version 4 in headers, as S3 wants it: each path byte encoded once, no path tidied, the body's hash in
+//! `x-amz-content-sha256`.
+//!
+//! This runs for every request, so the signing key is kept for as long as its day lasts, and the texts that are hashed
+//! are built in buffers that are used again.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::encode;
 use crate::request::Request;
-use crate::settings::Credentials;
+use crate::settings::{Credentials, Secret};
 use crate::time::AmzTime;
 
-/// The hash of no bytes.
+/// In place of a body's hash: the transport is trusted with the body.
+pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// The SHA-256 of no bytes, in hex.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// What stands for the hash of a payload that is not signed.
-pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// Headers that are sent unsigned: what proxies on the way change, add or take off.
+const NOT_SIGNED: [&str; 10] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "te",
+    "transfer-encoding",
+    "user-agent",
+    "via",
+    "x-amzn-trace-id",
+];
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What is signed of a payload.
+/// What is said of a request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadHash {
     /// There is none.
     Empty,
-    /// Nothing: TLS is trusted with it.
+    /// Nothing.
     Unsigned,
-    /// Its SHA-256 in hex.
+    /// Its SHA-256, in lower-case hex.
     Sha256(String),
 }
 
 impl PayloadHash {
-    fn as_str(&self) -> &str {
+    /// As it is sent and signed.
+    pub fn as_str(&self) -> &str {
         match self {
             PayloadHash::Empty => EMPTY_SHA256,
             PayloadHash::Unsigned => UNSIGNED_PAYLOAD,
@@ -40,127 +59,213 @@ impl PayloadHash {
     }
 }
 
-/// Signs requests, and keeps the key that holds for a day.
+/// Signs requests to one service in one region.
 pub struct Signer {
     region: String,
-    key: Option<([u8; 8], [u8; 32])>,
+    service: &'static str,
+    key: Option<DayKey>,
+    /// The canonical request, which may have a security token in it.
+    canonical: String,
+}
+
+/// The signing key of one day.
+struct DayKey {
+    /// The secret it was made from.
+    secret: Secret,
+    /// `date/region/service/aws4_request`.
+    scope: String,
+    mac: Hmac<Sha256>,
 }
 
 impl Signer {
-    /// Signs for this region.
+    /// A signer for S3 in this region.
     pub fn new(region: impl Into<String>) -> Self {
-        Signer { region: region.into(), key: None }
+        Signer::for_service(region, "s3")
     }
 
-    /// Adds `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token` where there is one, and `authorization`.
+    /// A signer for another service that signs as S3 does.
+    pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
+        Signer { region: region.into(), service, key: None, canonical: String::new() }
+    }
+
+    /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
+    /// token, `x-amz-security-token` at the end of those that are there.
     ///
-    /// All headers of the request are signed, and `host`.
+    /// All headers of the request are signed but those that proxies meddle with, and the `host` that its authority will
+    /// be. What is to be sent otherwise than the request says must be changed before.
     pub fn sign(&mut self, request: &mut Request, credentials: &Credentials, payload: &PayloadHash, now: AmzTime) {
-        let stamp = now.stamp();
-        let stamp: String = stamp.iter().map(|&b| char::from(b)).collect();
-        let date = &stamp[..8];
-        request.header("x-amz-date", stamp.clone());
+        let date = now.text();
+        request.header("x-amz-date", date.as_str());
         request.header("x-amz-content-sha256", payload.as_str());
         if let Some(token) = &credentials.security_token {
             request.header("x-amz-security-token", token.expose());
         }
-        let scope = format!("{date}/{}/s3/aws4_request", self.region);
-        let (canonical, signed) = canonical(request, payload);
-        let to_sign = format!("{ALGORITHM}\n{stamp}\n{scope}\n{}", sha256_hex(canonical.as_bytes()));
-        let key = self.key_of(date, credentials);
-        let mut value =
-            format!("{ALGORITHM} Credential={}/{scope},SignedHeaders={signed},Signature=", credentials.access_key);
-        push_hex(&mut value, &hmac(&key, to_sign.as_bytes()));
-        request.header("authorization", value);
+        let headers = request.headers.iter().map(|(name, value)| (&**name, &**value));
+        let mut headers: Vec<(&str, &str)> = headers.filter(|(name, _)| !NOT_SIGNED.contains(name)).collect();
+        headers.push(("host", &request.authority));
+        let authorization = self.authorization(
+            &mut Parts {
+                method: request.method.as_str(),
+                path: &request.path,
+                query: &request.query,
+                headers,
+                payload: payload.as_str(),
+            },
+            credentials,
+            &date,
+        );
+        request.header("authorization", authorization);
     }
 
-    /// The key of this day. A store's credentials and region never change, so that the day alone tells it apart.
-    fn key_of(&mut self, date: &str, credentials: &Credentials) -> [u8; 32] {
-        let mut day = [0; 8];
-        day.copy_from_slice(date.as_bytes());
-        match self.key {
-            Some((of, key)) if of == day => key,
-            _ => {
-                let first = format!("AWS4{}", credentials.secret_key.expose());
-                let key = [self.region.as_bytes(), b"s3", b"aws4_request"]
-                    .iter()
-                    .fold(hmac(first.as_bytes(), &day), |key, part| hmac(&key, part));
-                self.key = Some((day, key));
-                key
+    /// The `authorization` header's value for these parts of a request, at this time as [`AmzTime::text`] tells it. Sorts
+    /// the headers.
+    pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
+        self.canonical.clear();
+        parts.push_canonical(&mut self.canonical);
+        let hash = Sha256::digest(self.canonical.as_bytes());
+        let key = self.day_key(&credentials.secret_key, &date[..8]);
+        let mut mac = key.mac.clone();
+        for piece in [ALGORITHM, "\n", date, "\n", &key.scope, "\n"] {
+            mac.update(piece.as_bytes());
+        }
+        let mut hex = String::with_capacity(64);
+        push_hex(&mut hex, &hash);
+        mac.update(hex.as_bytes());
+
+        let mut value = String::with_capacity(256 + 16 * parts.headers.len());
+        for piece in [ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="] {
+            value.push_str(piece);
+        }
+        parts.push_header_names(&mut value);
+        value.push_str(", Signature=");
+        push_hex(&mut value, &mac.finalize().into_bytes());
+        value
+    }
+
+    /// The key of this day, made anew where the day or the secret is another than last time.
+    fn day_key(&mut self, secret: &Secret, day: &str) -> &DayKey {
+        if self.key.as_ref().is_some_and(|key| !key.scope.starts_with(day) || key.secret != *secret) {
+            self.key = None;
+        }
+        self.key.get_or_insert_with(|| {
+            let first = ["AWS4", secret.expose()].concat();
+            let mut mac = keyed(first.as_bytes());
+            for step in [day, &self.region, self.service, "aws4_request"] {
+                mac.update(step.as_bytes());
+                mac = keyed(&mac.finalize().into_bytes());
             }
+            let scope = [day, "/", &self.region, "/", self.service, "/aws4_request"].concat();
+            DayKey { secret: secret.clone(), scope, mac }
+        })
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("region", &self.region).field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// What is signed of a request.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    /// `GET`, `PUT` and so on.
+    pub method: &'a str,
+    /// The path, encoded as it is sent.
+    pub path: &'a str,
+    /// Names and values of the query, not encoded, in any order.
+    pub query: &'a [(Cow<'static, str>, String)],
+    /// The headers to sign, `host` among them, names in lower case, in any order. Values of the same name are joined in
+    /// the order that they have here.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// The body's SHA-256 in hex, or [`UNSIGNED_PAYLOAD`].
+    pub payload: &'a str,
+}
+
+impl Parts<'_> {
+    /// Appends the canonical request, which is what the signature is about. Sorts the headers.
+    pub fn push_canonical(&mut self, out: &mut String) {
+        self.headers.sort_by_key(|&(name, _)| name);
+        for piece in [self.method, "\n", self.path, "\n"] {
+            out.push_str(piece);
+        }
+        push_query(out, self.query);
+        let mut last = None;
+        for &(name, value) in &self.headers {
+            if last == Some(name) {
+                out.push(',');
+            } else {
+                for piece in ["\n", name, ":"] {
+                    out.push_str(piece);
+                }
+            }
+            push_value(out, value);
+            last = Some(name);
+        }
+        out.push_str("\n\n");
+        self.push_header_names(out);
+        out.push('\n');
+        out.push_str(self.payload);
+    }
+
+    /// The names of the headers, which are sorted, each once.
+    fn push_header_names(&self, out: &mut String) {
+        let mut last = None;
+        for &(name, _) in &self.headers {
+            if last == Some(name) {
+                continue;
+            }
+            if last.is_some() {
+                out.push(';');
+            }
+            out.push_str(name);
+            last = Some(name);
         }
     }
 }
 
-/// The request as it is signed, and the names of the headers in it.
-fn canonical(request: &Request, payload: &PayloadHash) -> (String, String) {
-    let mut headers: Vec<(&str, Cow<'_, str>)> =
-        request.headers.iter().map(|(name, value)| (&**name, trimmed(value))).collect();
-    headers.push(("host", Cow::Borrowed(&request.authority)));
-    headers.sort_unstable_by(|a, b| a.0.cmp(b.0));
-    let mut text = String::with_capacity(512);
-    text.push_str(request.method.as_str());
-    text.push('\n');
-    text.push_str(&request.path);
-    text.push('\n');
-    let mut query: Vec<(String, String)> =
-        request.query.iter().map(|(name, value)| (encode::query(name), encode::query(value))).collect();
-    query.sort();
-    for (n, (name, value)) in query.iter().enumerate() {
+/// Sorted by encoded name, then encoded value: not as one text, where `=` would take part in the order.
+fn push_query(out: &mut String, query: &[(Cow<'static, str>, String)]) {
+    let mut pairs: Vec<_> = query.iter().map(|(name, value)| (encode::query(name), encode::query(value))).collect();
+    pairs.sort_unstable();
+    for (n, (name, value)) in pairs.iter().enumerate() {
         if n > 0 {
-            text.push('&');
+            out.push('&');
         }
-        text.push_str(name);
-        text.push('=');
-        text.push_str(value);
-    }
-    text.push('\n');
-    let mut signed = String::with_capacity(128);
-    for (name, value) in &headers {
-        text.push_str(name);
-        text.push(':');
-        text.push_str(value);
-        text.push('\n');
-        if !signed.is_empty() {
-            signed.push(';');
+        for piece in [name, "=", value] {
+            out.push_str(piece);
         }
-        signed.push_str(name);
     }
-    text.push('\n');
-    text.push_str(&signed);
-    text.push('\n');
-    text.push_str(payload.as_str());
-    (text, signed)
 }
 
-/// The value without outer spaces, and with one space where there are several.
-fn trimmed(value: &str) -> Cow<'_, str> {
-    let value = value.trim_matches(' ');
-    if !value.contains("  ") {
-        return Cow::Borrowed(value);
+/// A header's value, without white space around it and with one space for each stretch of it inside.
+fn push_value(out: &mut String, value: &str) {
+    for (n, word) in value.split_ascii_whitespace().enumerate() {
+        if n > 0 {
+            out.push(' ');
+        }
+        out.push_str(word);
     }
-    let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
-    Cow::Owned(words.join(" "))
 }
 
-/// The SHA-256 in hex, in lower case.
+/// The SHA-256 of these bytes, in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
     push_hex(&mut hex, &Sha256::digest(bytes));
     hex
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
+fn push_hex(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    // HMAC takes a key of any length; the error of this signature is for other kinds.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,105 +1,183 @@
 use super::*;
 
-fn given(pairs: &[(&str, &str)]) -> Result<Settings, Fault> {
-    let mut all = vec![("bucket".to_string(), "demo".to_string())];
-    all.extend(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())));
-    parse(&all)
+fn with(pairs: &[(&str, &str)]) -> Result<Settings, Fault> {
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    parse(&pairs)
 }
 
-fn fault(pairs: &[(&str, &str)]) -> (String, String) {
-    let fault = given(pairs).unwrap_err();
-    (fault.subject.unwrap_or_default().into_owned(), fault.message)
-}
-
-#[test]
-fn defaults_are_those_of_the_table() {
-    let settings = given(&[]).unwrap();
-    let default = |name: &str| TABLE.iter().find(|known| known.name == name).unwrap().default.unwrap();
-    assert_eq!(settings.region, default("region"));
-    assert_eq!(Ok(settings.timeout), crate::duration::parse(default("timeout")));
-    assert_eq!(settings.max_retries.to_string(), default("max-retries"));
-    assert_eq!(settings.verify_after_write.to_string(), default("verify-after-write"));
-    assert_eq!(settings.payload_signing, PayloadSigning::Auto);
-    assert!(settings.credentials.is_none() && settings.key_prefix.is_empty());
-    assert_eq!(settings.endpoint.authority, "demo.s3.us-east-1.amazonaws.com");
+/// The subject and message of what is wrong with these besides a bucket.
+fn wrong(pairs: &[(&str, &str)]) -> (String, String) {
+    let fault = with(&[&[("bucket", "demo")], pairs].concat()).expect_err(&format!("{pairs:?}"));
+    (fault.subject.unwrap().into_owned(), fault.message)
 }
 
 #[test]
-fn all_are_understood() {
-    let settings = given(&[
-        ("region", "eu-central-1"),
-        ("access-key", "AK"),
-        ("secret-key", "a/b+c"),
-        ("session-token", "T"),
-        ("endpoint", "http://h:9000"),
+fn the_defaults_are_those_of_the_table() {
+    let bare = with(&[("bucket", "demo")]).unwrap();
+    assert_eq!((bare.bucket.as_str(), bare.region.as_str()), ("demo", "us-east-1"));
+    assert_eq!(bare.endpoint.authority, "demo.s3.us-east-1.amazonaws.com");
+    assert_eq!((bare.credentials.as_ref(), bare.key_prefix.as_str()), (None, ""));
+    let mut defaults = vec![("bucket", "demo")];
+    defaults.extend(TABLE.iter().filter_map(|setting| Some((setting.name, setting.default?))));
+    assert_eq!(defaults.len(), 7);
+    assert_eq!(with(&defaults).unwrap(), bare);
+}
+
+#[test]
+fn the_table_is_in_order() {
+    let mut names = std::collections::BTreeSet::new();
+    for setting in TABLE {
+        for name in std::iter::once(&setting.name).chain(setting.aliases) {
+            assert!(names.insert(*name), "{name} is there twice");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
+            assert!(!FOR_THE_HOST.contains(name), "{name}");
+        }
+        assert!(setting.help.ends_with('.') && !setting.help.contains('\n'), "{}", setting.name);
+        assert_eq!(setting.required, setting.name == "bucket");
+    }
+}
+
+#[test]
+fn all_of_them() {
+    let all = with(&[
+        ("bucket", " demo "),
+        ("region", "garage"),
+        ("endpoint", "http://example.com:9000"),
+        ("access-key", "ak"),
+        ("secret-key", " s3 cret/+= "),
+        ("session-token", "a/token+="),
         ("timeout", "500ms"),
         ("max-retries", "0"),
-        ("key-prefix", "a/"),
-        ("verify-after-write", "true"),
-        ("addressing-style", "path"),
+        ("key-prefix", " a/ "),
+        ("verify-after-write", "True"),
+        ("addressing-style", "virtual"),
         ("payload-signing", "unsigned"),
     ])
     .unwrap();
-    let credentials = settings.credentials.as_ref().unwrap();
-    assert_eq!((credentials.access_key.as_str(), credentials.secret_key.expose()), ("AK", "a/b+c"));
-    assert_eq!(credentials.security_token.as_ref().map(Secret::expose), Some("T"));
-    assert_eq!((settings.timeout, settings.max_retries), (Duration::from_millis(500), 0));
-    assert!(settings.verify_after_write && settings.key_prefix == "a/");
-    assert_eq!(settings.payload_signing, PayloadSigning::Unsigned);
-    let shown = format!("{settings:?}");
-    assert!(!shown.contains("a/b+c") && !shown.contains("\"T\""), "{shown}");
+    assert_eq!((all.bucket.as_str(), all.region.as_str()), ("demo", "garage"));
+    assert_eq!(all.endpoint.authority, "demo.example.com:9000");
+    let credentials = all.credentials.unwrap();
+    assert_eq!((credentials.access_key.as_str(), credentials.secret_key.expose()), ("ak", "s3 cret/+="));
+    assert_eq!(credentials.security_token.unwrap().expose(), "a/token+=");
+    assert_eq!((all.timeout, all.max_retries), (Duration::from_millis(500), 0));
+    assert_eq!((all.key_prefix.as_str(), all.verify_after_write), (" a/ ", true));
+    assert_eq!(all.payload_signing, PayloadSigning::Unsigned);
 }
 
 #[test]
 fn blank_is_absent() {
-    let settings =
-        given(&[("endpoint", " "), ("access-key", ""), ("secret-key", ""), ("profile", ""), ("timeout", "")]).unwrap();
-    assert!(settings.credentials.is_none());
-    assert_eq!(parse(&[("bucket".into(), "  ".into())]).unwrap_err().subject.as_deref(), Some("bucket"));
-}
-
-#[test]
-fn each_fault_names_its_setting() {
-    for (pairs, subject, words) in [
-        (&[("buckett", "x")][..], "buckett", "did you mean bucket?"),
-        (&[("acces_key", "x")], "acces_key", "did you mean access-key?"),
-        (&[("sesion-token", "x")], "sesion-token", "did you mean session-token?"),
-        (&[("completely-different", "x")], "completely-different", "there are bucket, region"),
-        (&[("profile", "work")], "profile", "the host must resolve it"),
-        (&[("region", "a"), ("region", "b")], "region", "twice"),
-        (&[("security-token", "a"), ("session-token", "b")], "security-token", "twice"),
-        (&[("access-key", "AK")], "secret-key", "without secret-key"),
-        (&[("secret-key", "SK")], "access-key", "without access-key"),
-        (&[("security-token", "T")], "access-key", "without access-key"),
-        (&[("access-key", "A\nB"), ("secret-key", "s")], "access-key", "line end"),
-        (&[("access-key", "AK"), ("secret-key", "s"), ("security-token", "a\r\nb")], "security-token", "line end"),
-        (&[("region", "a\nb")], "region", "line end"),
-        (&[("endpoint", "ftp://x")], "endpoint", "scheme"),
-        (&[("timeout", "soon")], "timeout", "500ms"),
-        (&[("timeout", "0s")], "timeout", "longer than 0"),
-        (&[("max-retries", "-1")], "max-retries", "0 to 100"),
-        (&[("max-retries", "101")], "max-retries", "0 to 100"),
-        (&[("verify-after-write", "yes")], "verify-after-write", "false, true"),
-        (&[("addressing-style", "host")], "addressing-style", "auto, path, virtual"),
-        (&[("payload-signing", "maybe")], "payload-signing", "auto, signed, unsigned"),
-    ] {
-        let (named, message) = fault(pairs);
-        assert_eq!(named, subject, "{message}");
-        assert!(message.contains(words), "{message}");
-        assert!(message.contains(subject), "{message}");
+    let mut blank: Vec<_> = TABLE.iter().map(|setting| (setting.name, " \t")).collect();
+    blank.extend(FOR_THE_HOST.map(|name| (name, "")));
+    blank.extend([("session-token", ""), ("bucket", "demo"), ("bucket", "")]);
+    assert_eq!(with(&blank).unwrap(), with(&[("bucket", "demo")]).unwrap());
+    for none in [&[][..], &[("bucket", "  ")]] {
+        assert_eq!(with(none).unwrap_err().subject.as_deref(), Some("bucket"));
     }
-    let long = "p".repeat(1024);
-    assert_eq!(fault(&[("key-prefix", &long)]).0, "key-prefix");
 }
 
 #[test]
-fn the_table_names_each_setting_once_and_says_what_it_does() {
-    let mut names: Vec<&str> = TABLE.iter().flat_map(|known| [&[known.name], known.aliases].concat()).collect();
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count);
-    assert!(TABLE.iter().all(|known| !known.help.is_empty() && !known.help.contains('\n')));
-    let secret: Vec<&str> = TABLE.iter().filter(|known| known.secret).map(|known| known.name).collect();
-    assert_eq!(secret, ["secret-key", "security-token"]);
+fn malformed_ones_are_named() {
+    let long = "n".repeat(1024);
+    for (name, value) in [
+        ("region", "eu central 1"),
+        ("region", "a/b"),
+        ("region", "a\nb"),
+        ("region", &long),
+        ("timeout", "soon"),
+        ("timeout", "0"),
+        ("timeout", "0ms"),
+        ("timeout", "25h"),
+        ("max-retries", "many"),
+        ("max-retries", "-1"),
+        ("max-retries", "101"),
+        ("max-retries", "99999999999"),
+        ("key-prefix", &long),
+        ("verify-after-write", "maybe"),
+        ("verify-after-write", "1"),
+        ("addressing-style", "sideways"),
+        ("payload-signing", "perhaps"),
+    ] {
+        let (subject, message) = wrong(&[(name, value)]);
+        assert_eq!(subject, name);
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
+fn what_would_break_a_header_is_refused_and_not_shown() {
+    for (name, value) in [
+        ("access-key", "hid\r\nden"),
+        ("access-key", "hid den"),
+        ("access-key", "hid/den"),
+        ("access-key", "hidden\u{e9}"),
+        ("security-token", "hid\nden"),
+        ("security-token", "hid\tden"),
+        ("security-token", "hidden\u{e9}"),
+    ] {
+        let mut pairs = vec![("access-key", "ak"), ("secret-key", "hidden")];
+        pairs.retain(|(there, _)| *there != name);
+        pairs.push((name, value));
+        let (subject, message) = wrong(&pairs);
+        assert_eq!(subject, name);
+        assert!(!message.contains("hid"), "{message}");
+    }
+}
+
+#[test]
+fn half_a_pair_of_keys() {
+    for (given, missing) in
+        [("access-key", "secret-key"), ("secret-key", "access-key"), ("session-token", "access-key")]
+    {
+        let (subject, message) = wrong(&[(given, "hidden")]);
+        assert_eq!(subject, missing);
+        assert!(message.contains(missing) && !message.contains("hidden"), "{message}");
+    }
+}
+
+#[test]
+fn given_twice() {
+    assert_eq!(wrong(&[("bucket", "demo")]).0, "bucket");
+    let (subject, message) = wrong(&[("session-token", "a"), ("security-token", "a")]);
+    assert_eq!(subject, "security-token");
+    assert!(message.contains("session-token"), "{message}");
+}
+
+#[test]
+fn unknown_ones_are_named_with_the_nearest() {
+    for (name, near) in [
+        ("buckett", "bucket"),
+        ("acces-key", "access-key"),
+        ("access_key", "access-key"),
+        ("Secret-Key", "secret-key"),
+        ("max-retry", "max-retries"),
+        ("session_token", "session-token"),
+        ("end-point", "endpoint"),
+        ("adressing-style", "addressing-style"),
+    ] {
+        let (subject, message) = wrong(&[(name, "hidden")]);
+        assert_eq!(subject, name);
+        assert!(message.contains(&format!("did you mean {near}?")) && !message.contains("hidden"), "{message}");
+    }
+    let (_, message) = wrong(&[("zzz\n", "")]);
+    assert!(message.contains("there are bucket, region"), "{message}");
+}
+
+#[test]
+fn what_is_the_hosts_is_told() {
+    let (subject, message) = wrong(&[("profile", "work")]);
+    assert_eq!(subject, "profile");
+    assert!(message.contains("host") && message.contains("secret-key"), "{message}");
+    for name in ["allow-invalid-certs", "ca-file"] {
+        let (subject, message) = wrong(&[(name, "true")]);
+        assert_eq!(subject, name);
+        assert!(message.contains("host"), "{message}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let open =
+        with(&[("bucket", "demo"), ("access-key", "ak"), ("secret-key", "hidden"), ("security-token", "hidden")]);
+    let shown = format!("{open:?}");
+    assert!(shown.contains("ak") && !shown.contains("hidden"), "{shown}");
 }

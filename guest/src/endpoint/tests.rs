@@ -1,0 +1,177 @@
+use super::*;
+use AddressingStyle::{Auto, Path, Virtual};
+
+fn place(endpoint: &str, bucket: &str, style: AddressingStyle) -> (bool, String, String) {
+    let found = Endpoint::resolve(Some(endpoint), "us-east-1", bucket, style).unwrap();
+    (found.https, found.authority, found.base_path)
+}
+
+fn wrong(endpoint: &str, region: &str, bucket: &str, style: AddressingStyle) -> (String, String) {
+    let fault = Endpoint::resolve(Some(endpoint), region, bucket, style)
+        .expect_err(&format!("{endpoint:?} {region:?} {bucket:?} {style:?}"));
+    (fault.subject.unwrap().into_owned(), fault.message)
+}
+
+#[test]
+fn blank_is_aws_by_region() {
+    for (region, bucket, style, authority, base) in [
+        ("us-east-1", "demo", Auto, "demo.s3.us-east-1.amazonaws.com", ""),
+        ("us-gov-west-1", "demo", Auto, "demo.s3.us-gov-west-1.amazonaws.com", ""),
+        ("cn-north-1", "demo", Auto, "demo.s3.cn-north-1.amazonaws.com.cn", ""),
+        ("eu-west-1", "demo", Path, "s3.eu-west-1.amazonaws.com", "/demo"),
+        ("eu-west-1", "demo", Virtual, "demo.s3.eu-west-1.amazonaws.com", ""),
+        // No certificate covers a dot.
+        ("eu-west-1", "de.mo", Auto, "s3.eu-west-1.amazonaws.com", "/de.mo"),
+    ] {
+        for blank in [None, Some(""), Some("  ")] {
+            let found = Endpoint::resolve(blank, region, bucket, style).unwrap();
+            assert_eq!((found.https, found.authority.as_str(), found.base_path.as_str()), (true, authority, base));
+        }
+    }
+}
+
+#[test]
+fn a_region_that_is_not_awss_wants_an_endpoint() {
+    for region in ["garage", "auto", "EU-WEST-1", "eu.west.1", "eu-west", "us-iso-east-1", "eusc-de-east-1"] {
+        let (subject, message) = wrong("", region, "demo", Auto);
+        assert_eq!(subject, "region");
+        assert!(message.contains("endpoint") && message.contains(region), "{message}");
+        assert!(Endpoint::resolve(Some("localhost"), region, "demo", Auto).is_ok());
+    }
+}
+
+#[test]
+fn hosts_ports_and_urls() {
+    let own = |https, authority: &str, base: &str| (https, authority.to_owned(), base.to_owned());
+    for (endpoint, expected) in [
+        ("s3.example.com", own(true, "s3.example.com", "/demo")),
+        ("s3.example.com:9000", own(true, "s3.example.com:9000", "/demo")),
+        ("s3.example.com/", own(true, "s3.example.com", "/demo")),
+        ("HTTPS://S3.Example.com:443/", own(true, "s3.example.com", "/demo")),
+        ("http://localhost:80", own(false, "localhost", "/demo")),
+        ("http://localhost:443", own(false, "localhost:443", "/demo")),
+        ("https://localhost:80", own(true, "localhost:80", "/demo")),
+        ("http://127.0.0.1:9000", own(false, "127.0.0.1:9000", "/demo")),
+        ("http://[::1]:9000", own(false, "[::1]:9000", "/demo")),
+        ("[0:0::1]", own(true, "[::1]", "/demo")),
+        ("http://my_minio:9000/a/b//", own(false, "my_minio:9000", "/a/b/demo")),
+        (" http://localhost:9000 ", own(false, "localhost:9000", "/demo")),
+        ("s3.eu-west-1.amazonaws.com", own(true, "demo.s3.eu-west-1.amazonaws.com", "")),
+    ] {
+        assert_eq!(place(endpoint, "demo", Auto), expected, "{endpoint}");
+    }
+}
+
+#[test]
+fn a_bucket_in_the_host_name() {
+    let own = |https, authority: &str, base: &str| (https, authority.to_owned(), base.to_owned());
+    assert_eq!(place("http://localhost:9000", "demo", Virtual), own(false, "demo.localhost:9000", ""));
+    assert_eq!(place("https://example.com/s3", "demo", Virtual), own(true, "demo.example.com", "/s3"));
+    assert_eq!(place("http://example.com", "de.mo", Virtual), own(false, "de.mo.example.com", ""));
+    for (endpoint, bucket) in [
+        ("http://127.0.0.1:9000", "demo"),
+        ("http://[::1]", "demo"),
+        ("https://example.com", "de.mo"),
+        ("https://example.com", "Demo"),
+        ("http://example.com", "de_mo"),
+    ] {
+        let (subject, message) = wrong(endpoint, "us-east-1", bucket, Virtual);
+        assert_eq!(subject, "addressing-style");
+        assert!(message.contains("use path"), "{message}");
+    }
+}
+
+#[test]
+fn what_is_no_endpoint() {
+    for endpoint in [
+        "ftp://127.0.0.1",
+        "http://",
+        "https:///a",
+        ":9000",
+        "http://127.0.0.1/?a=b",
+        "http://h/#x",
+        "h?x",
+        "a b",
+        "http://127.0.0.1:99999",
+        "h:0",
+        "h:",
+        "h:+80",
+        "h:80:90",
+        "::1",
+        "[::1",
+        "[::1]9",
+        "[fe80::1%25eth0]",
+        "[1.2.3.4]",
+        "h_\u{e9}",
+        "-h",
+        "h-",
+        "a..b",
+        "h.",
+        ".h",
+        "1.2.3",
+        "256.1.1.1",
+        "http://h/a%2Fb",
+        "http://h/a//b",
+        "http://h/../a",
+        "http://h/./a",
+        "http://h/a b",
+        "h\\x",
+        "h\r\nx: y",
+        "http://http://h",
+        "https//h",
+        "*.example.com",
+    ] {
+        assert_eq!(wrong(endpoint, "us-east-1", "demo", Auto).0, "endpoint", "{endpoint:?}");
+    }
+    let long = "n.".repeat(127) + "com";
+    assert_eq!(wrong(&long, "us-east-1", "demo", Auto).0, "endpoint");
+}
+
+#[test]
+fn a_password_is_not_repeated() {
+    for endpoint in ["https://user:hunter2@example.com", "user:hunter2@h:1", "http://hunter2@h/p"] {
+        let (subject, message) = wrong(endpoint, "us-east-1", "demo", Auto);
+        assert_eq!(subject, "endpoint");
+        assert!(!message.contains("hunter2") && message.contains("secret-key"), "{message}");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_in_awss_host_already_is_told() {
+    let (subject, message) = wrong("https://demo.s3.eu-west-1.amazonaws.com", "eu-west-1", "demo", Auto);
+    assert_eq!(subject, "endpoint");
+    assert!(message.contains("\"s3.eu-west-1.amazonaws.com\""), "{message}");
+}
+
+#[test]
+fn old_names_are_for_other_services() {
+    assert_eq!(place("http://localhost", "My_Bucket", Auto).2, "/My_Bucket");
+    assert_eq!(wrong("", "us-east-1", "My_Bucket", Auto).0, "bucket");
+}
+
+#[test]
+fn paths_of_keys_are_never_tidied() {
+    let by_path = Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", Path).unwrap();
+    let by_host = Endpoint::resolve(Some("http://localhost:9000"), "us-east-1", "demo", Virtual).unwrap();
+    for (key, path) in [
+        ("a b", "/a%20b"),
+        ("/", "//"),
+        ("..", "/.."),
+        ("a/./b//", "/a/./b//"),
+        ("é?#%", "/%C3%A9%3F%23%25"),
+        ("\0", "/%00"),
+    ] {
+        assert_eq!(by_path.object_path(key), format!("/p/demo{path}"));
+        assert_eq!(by_host.object_path(key), path);
+        // The library under every HTTP client here takes it and leaves it alone.
+        let uri: http::Uri = format!("http://h{path}").parse().unwrap();
+        assert_eq!(uri.path(), path);
+    }
+}
+
+#[test]
+fn shown_without_the_bucket() {
+    let shown = |style| Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", style).unwrap().display;
+    assert_eq!(shown(Path), "http://localhost:9000/p");
+    assert_eq!(shown(Virtual), "http://localhost:9000/p");
+}
