@@ -138,6 +138,7 @@ fn info(info: model::BlobInfo) -> wit::BlobInfo {
     }
 }
 
+#[inline(never)]
 fn error(failure: Failure) -> wit::Error {
     let told = wit::Failure {
         message: failure.message,

@@ -359,10 +359,8 @@ fn error_of(code: &ErrorCode) -> TransportError {
             let message = format!("the host could not do the request: {}", tidy(words, 200));
             return TransportError { kind: Kind::Network, message, unsent: false, retryable: true };
         }
-        other => {
-            let message = format!("the host could not do the request: {other:?}");
-            return TransportError { kind: Kind::Network, message, unsent: false, retryable: true };
-        }
+        E::ConfigurationError => (Kind::Network, true, false, "the host is not set up for this request"),
+        _ => (Kind::Network, false, true, "the host could not do the request"),
     };
     TransportError { kind, message: message.to_owned(), unsent, retryable }
 }

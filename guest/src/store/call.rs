@@ -44,6 +44,9 @@ pub(super) struct Trouble {
     next: Next,
 }
 
+/// What is done with an answer that claims success.
+type Accept<'a, C, B> = dyn FnMut(&mut C, Head, B) -> Result<(), Trouble> + 'a;
+
 impl<'a, E: Transport + Clock> Call<'a, E> {
     pub(super) fn start(
         store: &'a mut Store,
@@ -97,14 +100,30 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         request: &mut Request,
         body: &[u8],
         payload: &PayloadHash,
-        mut accept: impl FnMut(&mut Self, Head, E::Body) -> Result<T, Trouble>,
+        accept: impl Fn(&mut Self, Head, E::Body) -> Result<T, Trouble>,
     ) -> Result<T, Failure> {
+        let mut done = None;
+        self.try_until(request, body, payload, &mut |call, head, answer| {
+            done = Some(accept(call, head, answer)?);
+            Ok(())
+        })?;
+        done.ok_or_else(|| self.failure(Kind::Integrity, "the answer was lost"))
+    }
+
+    /// The loop of [`Self::run`], compiled once for all operations.
+    fn try_until(
+        &mut self,
+        request: &mut Request,
+        body: &[u8],
+        payload: &PayloadHash,
+        accept: &mut Accept<'_, Self, E::Body>,
+    ) -> Result<(), Failure> {
         let unsigned = request.headers.len();
         let mut retries = 0;
         loop {
             request.headers.truncate(unsigned);
-            let trouble = match self.exchange(request, body, payload, &mut accept) {
-                Ok(done) => return Ok(done),
+            let trouble = match self.exchange(request, body, payload, accept) {
+                Ok(()) => return Ok(()),
                 Err(trouble) => trouble,
             };
             let mut failure = trouble.failure;
@@ -139,13 +158,13 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     }
 
     /// One try.
-    fn exchange<T>(
+    fn exchange(
         &mut self,
         request: &mut Request,
         body: &[u8],
         payload: &PayloadHash,
-        accept: &mut impl FnMut(&mut Self, Head, E::Body) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        accept: &mut Accept<'_, Self, E::Body>,
+    ) -> Result<(), Trouble> {
         if self.remaining().is_zero() {
             return Err(self.out_of_time());
         }
