@@ -35,6 +35,7 @@
 
 mod bindings;
 mod blob;
+mod config;
 mod engine;
 mod error;
 mod instance;
@@ -52,6 +53,7 @@ mod transport;
 pub mod dev_server;
 
 pub use blob::{BlobInfo, ByteRange, Setting, SettingKind, Written};
+pub use config::Config;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceAnswer};
 pub use limits::Limits;

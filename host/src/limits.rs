@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_limit() {
         for text in
-            ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "chunk = \"99999999 GiB\""]
+            ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "chunk = \"99999999999 GiB\""]
         {
             assert!(toml::from_str::<Limits>(text).is_err(), "{text}");
         }

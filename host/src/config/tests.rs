@@ -1,0 +1,93 @@
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
+    let path = Some(Path::new("/etc/app/sandbucket.toml"));
+    Reader { path, text, environment: &Environment::of(variables) }.read()
+}
+
+fn error(text: &str) -> String {
+    read(text, &[]).unwrap_err().to_string()
+}
+
+const SECTION_OF_A_USER: &str = r#"
+[store.blob.s3]
+bucket = "stalwart"
+region = "eu-central-1"
+access-key = "%{env:KEY}%"
+secret-key = "minioadmin"
+endpoint = "https://myminio:9000"
+security-token = ""
+profile = " "
+timeout = "30s"
+max-retries = 5
+verify-after-write = true
+"#;
+
+#[test]
+fn the_section_is_read_as_its_users_write_it() {
+    let config = read(SECTION_OF_A_USER, &[("KEY", "admin")]).unwrap();
+    let of = |name: &str| config.settings().iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!(of("bucket"), Some("stalwart"));
+    assert_eq!(of("access-key"), Some("admin"));
+    assert_eq!(of("max-retries"), Some("5"));
+    assert_eq!(of("verify-after-write"), Some("true"));
+    assert_eq!((of("security-token"), of("profile")), (None, None));
+    assert_eq!(config.limits(), &Limits::default());
+    assert!(!format!("{config:?}").contains("minioadmin"));
+}
+
+#[test]
+fn what_is_the_hosts_stays_with_the_host() {
+    let config = read(
+        "[other]\nx = 1\n[store.blob.s3]\nbucket = 'b'\nca-file = 'ca.pem'\nallow-invalid-certs = 'true'\n\
+         allow-private = true\n[sandbox]\nmemory = '128MiB'\ncpu-time = 3\nplugin = '/opt/p.wasm'\ncache-dir = 'c'\n",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.settings(), [("bucket".to_owned(), "b".to_owned())]);
+    assert_eq!(config.tls().ca_file.as_deref(), Some(Path::new("/etc/app/ca.pem")));
+    assert!(config.tls().allow_invalid_certs && config.allow_private);
+    assert_eq!((config.limits().memory, config.limits().cpu_time), (128 << 20, Duration::from_secs(3)));
+    assert_eq!(config.plugin.as_deref(), Some(Path::new("/opt/p.wasm")));
+    assert_eq!(config.cache_dir.as_deref(), Some(Path::new("/etc/app/c")));
+}
+
+#[test]
+fn errors_have_file_line_and_key() {
+    let at = |line: usize, key: &str| format!("/etc/app/sandbucket.toml:{line}: {key}: ");
+    let section = "[store.blob.s3]\nbucket = 'b'\n";
+    let missing = error(&format!("{section}access-key = '%{{env:NONE}}%'"));
+    assert!(missing.starts_with(&at(3, "store.blob.s3.access-key")) && missing.contains("NONE"), "{missing}");
+    assert!(error(&format!("{section}timeout = 1.5")).contains("a fraction"));
+    assert!(error(&format!("{section}\nallow-private = 'maybe'")).starts_with(&at(4, "store.blob.s3.allow-private")));
+    assert!(error(&format!("{section}profile = 'p'")).starts_with(&at(3, "store.blob.s3.profile")));
+    assert!(error(&format!("{section}[sandbox]\nmemory = 'lots'")).starts_with(&at(4, "sandbox.memory")));
+    let unknown = error(&format!("{section}[sandbox]\nmemroy = 1"));
+    assert!(unknown.starts_with(&at(4, "sandbox.memroy")) && unknown.contains("memory"), "{unknown}");
+    assert!(error(&format!("{section}[sandbox]\nmax-put = '1GiB'")).contains("max-put"));
+    assert!(error(&format!("{section}bucket = 'c'")).starts_with("/etc/app/sandbucket.toml:3: "));
+    assert!(error("[store.blob]\nx = 1").contains("[store.blob.s3]"));
+    assert!(error("= 1").starts_with("/etc/app/sandbucket.toml:1: "));
+}
+
+#[test]
+fn no_secret_is_in_an_error() {
+    let text = "[store.blob.s3]\nsecret-key = 'hush'\naccess-key = 'hush2'\nbucket = ['hush3']\n";
+    let words = error(text);
+    assert!(!words.contains("hush"), "{words}");
+    let broken = error("[store.blob.s3]\nsecret-key = 'hush\nbucket = 1");
+    assert!(!broken.contains("hush"), "{broken}");
+}
+
+#[test]
+fn a_file_is_loaded_and_a_missing_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sandbucket.toml");
+    fs::write(&path, "[store.blob.s3]\nbucket = 'b'\naccess-key = 'k'\nsecret-key = 's'\nregion = 'r'").unwrap();
+    assert_eq!(Config::load(&path).unwrap().settings().len(), 4);
+    let missing = Config::load(folder.path().join("none.toml")).unwrap_err().to_string();
+    assert!(missing.contains("none.toml"), "{missing}");
+}
