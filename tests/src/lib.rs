@@ -1,1 +1,83 @@
-//! lib
+//! What the tests share: one engine and one runtime a test program, odd keys, and a server that misbehaves by script.
+
+pub mod faulty;
+pub mod keys;
+pub mod python;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sandbucket::dev_server::DevServer;
+use sandbucket::{Engine, Store};
+use tokio::runtime::Runtime;
+
+/// The component of `tests/rogue`.
+pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");
+/// Where compiled components are kept between runs.
+pub const CACHE: &str = concat!(env!("OUT_DIR"), "/cache");
+/// Longer than any test should take, many times over: what hangs ends in a failure, and no slow machine fails.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The bucket of [`dev_server`].
+pub const BUCKET: &str = "sandbucket-tests";
+/// The access key of [`dev_server`].
+pub const ACCESS_KEY: &str = "tester";
+/// The secret key of [`dev_server`].
+pub const SECRET_KEY: &str = "a secret that must not show";
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a tokio runtime"));
+
+static ENGINE: LazyLock<Engine> =
+    LazyLock::new(|| Engine::builder().cache_dir(Path::new(CACHE)).build().expect("an engine with the real plugin"));
+
+/// Runs a test to its end, and fails it after [`PATIENCE`]. All tests of a program share a runtime, since they share an
+/// engine and with it open connections.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the test hangs") })
+}
+
+/// The engine with the real plugin.
+pub fn engine() -> &'static Engine {
+    &ENGINE
+}
+
+/// An embedded S3 server with [`BUCKET`] in it.
+pub async fn dev_server() -> DevServer {
+    DevServer::builder()
+        .credentials(ACCESS_KEY, SECRET_KEY)
+        .buckets([BUCKET])
+        .start()
+        .await
+        .expect("the embedded server starts")
+}
+
+/// The settings that suit [`dev_server`], then these: a name that is given again replaces the first one.
+pub fn settings(endpoint: &str, further: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut settings: Vec<(String, String)> = Vec::new();
+    let common = [("bucket", BUCKET), ("access-key", ACCESS_KEY), ("secret-key", SECRET_KEY), ("endpoint", endpoint)];
+    for (name, value) in common.iter().chain(further) {
+        settings.retain(|(known, _)| known != name);
+        settings.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    settings
+}
+
+/// A store of the real plugin on a server like [`dev_server`].
+pub async fn open(endpoint: &str, further: &[(&str, &str)]) -> Store {
+    engine().store(settings(endpoint, further)).await.expect("the store opens")
+}
+
+/// The failure inside the expected error; any other outcome fails the test.
+#[macro_export]
+macro_rules! refused {
+    ($result:expr, $case:ident) => {
+        match $result {
+            Err(sandbucket::Error::$case(failure)) => *failure,
+            Err(other) => panic!("expected {}, got {other:?}", stringify!($case)),
+            Ok(_) => panic!("expected {}, but it went well", stringify!($case)),
+        }
+    };
+}

@@ -1,1 +1,108 @@
-//! lib
+//! A plugin that misbehaves on request, for the host's tests. It implements the contract, in memory and without a
+//! service, and its setting `mode` says what is wrong with it: see [`misdeeds`].
+#![cfg(target_arch = "wasm32")]
+
+mod misdeeds;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "plugin",
+    generate_all,
+});
+
+use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
+use exports::sandbucket::blob::types::{
+    Blob, BlobInfo, DeleteOptions, Error, Failure, HeadOptions, Pair, ReadOptions, Setting, SettingKind, Span,
+    WriteOptions, Written,
+};
+use misdeeds::Mode;
+
+struct Rogue;
+
+export!(Rogue);
+
+struct Open {
+    mode: Mode,
+    blobs: RefCell<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Guest for Rogue {
+    type Store = Open;
+
+    fn settings() -> Vec<Setting> {
+        let text = |name: &str, help: &str| Setting {
+            name: name.to_owned(),
+            aliases: Vec::new(),
+            kind: SettingKind::Text,
+            default: None,
+            required: false,
+            secret: false,
+            help: help.to_owned(),
+        };
+        vec![
+            text("mode", "what is wrong with this plugin; nothing where it is left out"),
+            text("target", "the authority that it calls without leave"),
+        ]
+    }
+}
+
+impl GuestStore for Open {
+    fn open(settings: Vec<Pair>) -> Result<Handle, Error> {
+        let value = |name: &str| settings.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        let mode = Mode { name: value("mode").unwrap_or_default(), target: value("target").unwrap_or_default() };
+        if let Some(misdeed) = mode.name.strip_prefix("open-") {
+            Mode { name: misdeed.to_owned(), ..mode.clone() }.act()?;
+        }
+        Ok(Handle::new(Open { mode, blobs: RefCell::default() }))
+    }
+
+    fn head(&self, key: String, _: HeadOptions) -> Result<BlobInfo, Error> {
+        self.mode.act()?;
+        self.blobs.borrow().get(&key).map(|body| info(body)).ok_or_else(|| missing(&key))
+    }
+
+    fn get(&self, key: String, _: ReadOptions) -> Result<Blob, Error> {
+        self.mode.act()?;
+        if let Some(absurd) = self.mode.absurd() {
+            return Ok(absurd);
+        }
+        let blobs = self.blobs.borrow();
+        let body = blobs.get(&key).ok_or_else(|| missing(&key))?;
+        Ok(Blob { info: info(body), range: Span { start: 0, end: body.len() as u64 }, body: body.clone() })
+    }
+
+    fn put(&self, key: String, body: Vec<u8>, _: WriteOptions) -> Result<Written, Error> {
+        self.mode.act()?;
+        self.blobs.borrow_mut().insert(key, body);
+        Ok(Written { etag: Some("\"in-memory\"".to_owned()), version: None })
+    }
+
+    fn delete(&self, key: String, _: DeleteOptions) -> Result<(), Error> {
+        self.mode.act()?;
+        self.blobs.borrow_mut().remove(&key);
+        Ok(())
+    }
+}
+
+fn info(body: &[u8]) -> BlobInfo {
+    BlobInfo {
+        size: body.len() as u64,
+        etag: Some("\"in-memory\"".to_owned()),
+        last_modified: None,
+        content_type: None,
+        metadata: Vec::new(),
+        version: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn missing(key: &str) -> Error {
+    Error::NotFound(failure(format!("there is no {key}")))
+}
+
+fn failure(message: String) -> Failure {
+    Failure { message, retryable: false, attempts: 0, subject: None, answer: None }
+}

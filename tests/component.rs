@@ -1,0 +1,137 @@
+//! The built component itself: what it can reach, what it offers, and how large it is.
+
+use std::collections::BTreeMap;
+
+use sandbucket_tests::{engine, run};
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType, ComponentInstanceTypeId};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload, Validator};
+
+/// In bytes. It is downloaded, compiled and kept by everyone who uses it.
+const MAX_SIZE: usize = 400 * 1024;
+
+/// All that the plugin may reach. One that is not used is no fault; one that is added here widens the sandbox.
+const MAY_IMPORT: [&str; 7] = [
+    "wasi:clocks/monotonic-clock@0.2.0",
+    "wasi:clocks/wall-clock@0.2.0",
+    "wasi:http/outgoing-handler@0.2.0",
+    "wasi:http/types@0.2.0",
+    "wasi:io/error@0.2.0",
+    "wasi:io/poll@0.2.0",
+    "wasi:io/streams@0.2.0",
+];
+
+/// The contract's own records and variants: names for shapes, with nothing behind them to be called.
+const TYPES: &str = "sandbucket:blob/types@0.1.0";
+
+/// What the component imports or exports: the name, and of an interface the functions in it.
+type Interfaces = BTreeMap<String, Vec<String>>;
+
+/// The imports and exports of the component itself, those of what is nested in it left out.
+fn outside(component: &[u8]) -> (Interfaces, Interfaces) {
+    let types = Validator::new().validate_all(component).expect("a valid component");
+    let types = types.as_ref();
+    let functions = |id: ComponentInstanceTypeId| {
+        let exports = types[id].exports.iter();
+        let is_function = |entity: &ComponentEntityType| matches!(entity, ComponentEntityType::Func(_));
+        exports.filter(|(_, item)| is_function(&item.ty)).map(|(name, _)| name.clone()).collect()
+    };
+    let (mut imports, mut exports, mut depth) = (Interfaces::new(), Interfaces::new(), 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.expect("a well-formed component") {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let import = import.expect("an import");
+                    let ComponentTypeRef::Instance(index) = import.ty else { panic!("{import:?} is no interface") };
+                    let ComponentAnyTypeId::Instance(id) = types.component_any_type_at(index) else {
+                        panic!("{import:?} is no interface")
+                    };
+                    imports.insert(import.name.name.to_owned(), functions(id));
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let export = export.expect("an export");
+                    assert_eq!(export.kind, ComponentExternalKind::Instance, "{export:?} is no interface");
+                    exports.insert(export.name.name.to_owned(), functions(types.component_instance_at(export.index)));
+                }
+            }
+            _ => {}
+        }
+    }
+    (imports, exports)
+}
+
+#[test]
+fn it_can_reach_http_streams_and_clocks_and_nothing_else() {
+    let (mut imports, _) = outside(sandbucket::PLUGIN);
+    assert_eq!(imports.remove(TYPES).unwrap_or_default(), [""; 0], "the contract's types must stay types");
+    for name in imports.keys() {
+        assert!(MAY_IMPORT.contains(&name.as_str()), "the component imports {name}");
+    }
+    // What makes it an S3 client is there, or this test reads the wrong component.
+    assert_eq!(imports["wasi:http/outgoing-handler@0.2.0"], ["handle"]);
+    assert!(!imports["wasi:clocks/wall-clock@0.2.0"].is_empty());
+}
+
+#[test]
+fn the_engine_tells_the_same_imports() {
+    let (imports, _) = outside(sandbucket::PLUGIN);
+    assert_eq!(engine().imports(), imports.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn it_offers_the_contract() {
+    let (_, exports) = outside(sandbucket::PLUGIN);
+    assert_eq!(exports.keys().collect::<Vec<_>>(), ["sandbucket:blob/blob-store@0.1.0"]);
+    let functions = &exports["sandbucket:blob/blob-store@0.1.0"];
+    for wanted in [
+        "settings",
+        "[static]store.open",
+        "[method]store.head",
+        "[method]store.get",
+        "[method]store.put",
+        "[method]store.delete",
+    ] {
+        assert!(functions.iter().any(|name| name == wanted), "{wanted} is missing from {functions:?}");
+    }
+}
+
+#[test]
+fn it_is_small() {
+    let size = sandbucket::PLUGIN.len();
+    assert!(size <= MAX_SIZE, "the component has {size} bytes, {} too many", size - MAX_SIZE);
+}
+
+#[test]
+fn it_documents_its_settings() {
+    run(async {
+        let settings = engine().settings().await.unwrap();
+        let names: Vec<&str> = settings.iter().map(|setting| setting.name.as_str()).collect();
+        for wanted in [
+            "bucket",
+            "region",
+            "access-key",
+            "secret-key",
+            "endpoint",
+            "security-token",
+            "timeout",
+            "max-retries",
+            "key-prefix",
+            "verify-after-write",
+            "addressing-style",
+            "payload-signing",
+        ] {
+            assert!(names.contains(&wanted), "{wanted} is missing from {names:?}");
+        }
+        for setting in &settings {
+            assert!(setting.help.len() > 10 && !setting.help.contains('\n'), "{setting:?}");
+            let hidden = ["secret-key", "security-token"].contains(&setting.name.as_str());
+            assert_eq!(setting.secret, hidden, "{setting:?}");
+            assert_eq!(setting.required, setting.name == "bucket", "{setting:?}");
+        }
+        let token = settings.iter().find(|setting| setting.name == "security-token").unwrap();
+        assert!(token.aliases.iter().any(|alias| alias == "session-token"), "{token:?}");
+    });
+}

@@ -1,0 +1,195 @@
+//! Blobs in and out: bodies of every size, parts of them, and what is kept beside them.
+
+use std::time::{Duration, SystemTime};
+
+use sandbucket::ByteRange;
+use sandbucket_tests::{dev_server, open, refused, run};
+
+#[test]
+fn a_blob_comes_back_as_it_was_put() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let written = store
+            .put("report.txt", "seven bytes, and some")
+            .content_type("text/plain; charset=utf-8")
+            .metadata("Author", "A. N. Other")
+            .metadata("stage", "draft")
+            .await
+            .unwrap();
+
+        let blob = store.get("report.txt").await.unwrap();
+        assert_eq!(blob.range(), 0..21);
+        let info = blob.info().clone();
+        assert_eq!(info.size, 21);
+        assert_eq!(info.content_type.as_deref(), Some("text/plain; charset=utf-8"));
+        assert_eq!(info.etag, written.etag);
+        assert!(info.etag.as_deref().is_some_and(|tag| tag.starts_with('"') && tag.ends_with('"')), "{:?}", info.etag);
+        let mut metadata = info.metadata.clone();
+        metadata.sort();
+        let wanted = [("author", "A. N. Other"), ("stage", "draft")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(metadata, wanted);
+        let age = SystemTime::now().duration_since(info.last_modified.unwrap()).unwrap_or_default();
+        assert!(age < Duration::from_secs(3600), "{age:?}");
+        assert_eq!(blob.bytes().await.unwrap(), "seven bytes, and some");
+
+        let head = store.head("report.txt").await.unwrap();
+        assert_eq!((head.size, &head.etag, &head.content_type), (21, &info.etag, &info.content_type));
+        assert_eq!(head.last_modified, info.last_modified);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_blob_is_replaced_whole() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let first = store.put("k", "the first, and longer").metadata("a", "1").await.unwrap();
+        let second = store.put("k", "the second").await.unwrap();
+        assert_ne!(first.etag, second.etag);
+        let blob = store.get("k").await.unwrap();
+        assert!(blob.info().metadata.is_empty(), "{:?}", blob.info().metadata);
+        assert_eq!(blob.bytes().await.unwrap(), "the second");
+    });
+}
+
+#[test]
+fn an_empty_blob_is_a_blob() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("empty", "").await.unwrap();
+        assert_eq!(store.head("empty").await.unwrap().size, 0);
+        let blob = store.get("empty").await.unwrap();
+        assert_eq!(blob.range(), 0..0);
+        assert_eq!(blob.bytes().await.unwrap(), "");
+        refused!(store.get("empty").range(0..1).await, InvalidRange);
+    });
+}
+
+#[test]
+fn what_is_not_there_is_not_found_and_may_be_deleted() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let failure = refused!(store.get("nothing").await, NotFound);
+        assert!(failure.message.contains("nothing"), "{failure:?}");
+        assert!(!failure.retryable);
+        assert_eq!(failure.attempts, 1);
+        let answer = failure.answer.unwrap();
+        assert_eq!((answer.status, answer.code.as_deref()), (404, Some("NoSuchKey")));
+        assert!(answer.request_id.is_some());
+        refused!(store.head("nothing").await, NotFound);
+        store.delete("nothing").await.unwrap();
+
+        store.put("k", "x").await.unwrap();
+        store.delete("k").await.unwrap();
+        refused!(store.get("k").await, NotFound);
+    });
+}
+
+#[test]
+fn parts_are_read_by_every_form_of_range() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("k", "0123456789").await.unwrap();
+        let cases: [(ByteRange, std::ops::Range<u64>); 9] = [
+            ((0..1).into(), 0..1),
+            ((0..10).into(), 0..10),
+            ((3..7).into(), 3..7),
+            ((9..10).into(), 9..10),
+            ((8..1000).into(), 8..10),
+            ((4..).into(), 4..10),
+            ((0..).into(), 0..10),
+            (ByteRange::Last(3), 7..10),
+            (ByteRange::Last(1000), 0..10),
+        ];
+        for (asked, got) in cases {
+            let blob = store.get("k").range(asked.clone()).await.unwrap_or_else(|error| panic!("{asked:?}: {error}"));
+            assert_eq!(blob.range(), got, "{asked:?}");
+            assert_eq!(blob.info().size, 10, "{asked:?}");
+            assert_eq!(blob.bytes().await.unwrap(), "0123456789"[got.start as usize..got.end as usize], "{asked:?}");
+        }
+        refused!(store.get("k").range(10..11).await, InvalidRange);
+        refused!(store.get("k").range(1 << 40..).await, InvalidRange);
+        for nothing in [ByteRange::from(4..4), ByteRange::Last(0)] {
+            let failure = refused!(store.get("k").range(nothing).await, InvalidArgument);
+            assert_eq!(failure.attempts, 0, "{failure:?}");
+        }
+        #[allow(clippy::reversed_empty_ranges)] // That is what must be refused.
+        let backward = 7..4;
+        refused!(store.get("k").range(backward).await, InvalidArgument);
+    });
+}
+
+#[test]
+fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        // Larger than the chunk that the host reads at once, and of no round size.
+        let body: Vec<u8> = (0..21_000_001u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        store.put("large", body.clone()).await.unwrap();
+        let blob = store.get("large").await.unwrap();
+        assert_eq!(blob.range(), 0..body.len() as u64);
+        assert!(blob.bytes().await.unwrap() == body, "the body differs");
+
+        let blob = store.get("large").range(1_000_001..20_000_002).await.unwrap();
+        assert_eq!(blob.info().size, body.len() as u64);
+        assert!(blob.bytes().await.unwrap() == body[1_000_001..20_000_002], "the part differs");
+        let blob = store.get("large").range(ByteRange::Last(12_000_000)).await.unwrap();
+        assert!(blob.bytes().await.unwrap() == body[9_000_001..], "the end differs");
+
+        // A reader that stops in the middle costs nothing but what it read.
+        drop(store.get("large").await.unwrap());
+        assert_eq!(store.head("large").await.unwrap().size, body.len() as u64);
+    });
+}
+
+#[test]
+fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("k", vec![b'a'; 20 << 20]).await.unwrap();
+        let blob = store.get("k").await.unwrap();
+        store.put("k", vec![b'b'; 20 << 20]).await.unwrap();
+        match blob.bytes().await {
+            Ok(bytes) => assert!(bytes.iter().all(|byte| *byte == b'a'), "two blobs were mixed"),
+            Err(error) => assert!(error.failure().is_some(), "{error:?}"),
+        }
+    });
+}
+
+#[test]
+fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        for (name, value) in
+            [("a b", "x"), ("", "x"), ("a:b", "x"), ("ä", "x"), ("a", "x\r\nx-amz-acl: public-read"), ("a", "ä")]
+        {
+            let failure = refused!(store.put("k", "x").metadata(name, value).await, InvalidArgument);
+            assert_eq!(failure.attempts, 0, "{failure:?}");
+        }
+        refused!(store.put("k", "x").metadata("a", "x".repeat(2048)).await, InvalidArgument);
+        refused!(store.put("k", "x").metadata("a", "1").metadata("A", "2").await, InvalidArgument);
+        refused!(store.put("k", "x").content_type("text/plain\r\nx-amz-acl: public-read").await, InvalidArgument);
+        refused!(store.put("k", "x").attribute("no-such-attribute", "1").await, Unsupported);
+        refused!(store.head("k").await, NotFound);
+    });
+}
+
+#[test]
+fn attributes_are_kept() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("k", "x").attribute("cache-control", "max-age=60").await.unwrap();
+        let attributes = store.head("k").await.unwrap().attributes;
+        let wanted = ("cache-control".to_owned(), "max-age=60".to_owned());
+        assert!(attributes.contains(&wanted), "{attributes:?}");
+    });
+}

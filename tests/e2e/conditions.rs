@@ -1,0 +1,99 @@
+//! Preconditions: the four of a read, the two of a write.
+
+use std::time::Duration;
+
+use sandbucket_tests::{dev_server, open, refused, run};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn reads_heed_the_entity_tag() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let tag = store.put("k", "body").await.unwrap().etag.unwrap();
+
+        assert_eq!(store.get("k").if_match(&tag).await.unwrap().bytes().await.unwrap(), "body");
+        assert_eq!(store.head("k").if_match(&tag).await.unwrap().size, 4);
+        refused!(store.get("k").if_match("\"other\"").await, PreconditionFailed);
+        refused!(store.head("k").if_match("\"other\"").await, PreconditionFailed);
+
+        refused!(store.get("k").if_none_match(&tag).await, NotModified);
+        refused!(store.head("k").if_none_match(&tag).await, NotModified);
+        assert_eq!(store.get("k").if_none_match("\"other\"").await.unwrap().bytes().await.unwrap(), "body");
+    });
+}
+
+#[test]
+fn reads_heed_the_date() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("k", "body").await.unwrap();
+        let written = store.head("k").await.unwrap().last_modified.unwrap();
+
+        refused!(store.get("k").if_modified_since(written + HOUR).await, NotModified);
+        refused!(store.head("k").if_modified_since(written).await, NotModified);
+        assert_eq!(store.get("k").if_modified_since(written - HOUR).await.unwrap().bytes().await.unwrap(), "body");
+
+        refused!(store.get("k").if_unmodified_since(written - HOUR).await, PreconditionFailed);
+        refused!(store.head("k").if_unmodified_since(written - HOUR).await, PreconditionFailed);
+        assert_eq!(store.get("k").if_unmodified_since(written).await.unwrap().bytes().await.unwrap(), "body");
+    });
+}
+
+#[test]
+fn the_tag_outweighs_the_date() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let tag = store.put("k", "body").await.unwrap().etag.unwrap();
+        let written = store.head("k").await.unwrap().last_modified.unwrap();
+        store.get("k").if_match(&tag).if_unmodified_since(written - HOUR).await.unwrap();
+        refused!(store.get("k").if_none_match(&tag).if_modified_since(written - HOUR).await, NotModified);
+    });
+}
+
+#[test]
+fn a_write_if_absent_happens_once() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("k", "first").if_absent().await.unwrap();
+        let failure = refused!(store.put("k", "second").if_absent().await, PreconditionFailed);
+        assert_eq!(failure.attempts, 1);
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "first");
+
+        // Of many at once, one wins.
+        let writers: Vec<_> = (0..8)
+            .map(|n| {
+                let store = store.clone();
+                tokio::spawn(async move { store.put("contested", format!("writer {n}")).if_absent().await.is_ok() })
+            })
+            .collect();
+        let mut won = 0;
+        for writer in writers {
+            won += usize::from(writer.await.unwrap());
+        }
+        assert_eq!(won, 1);
+    });
+}
+
+#[test]
+fn a_write_if_match_replaces_what_the_caller_knows() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let tag = store.put("k", "first").await.unwrap().etag.unwrap();
+        let next = store.put("k", "second").if_match(&tag).await.unwrap().etag.unwrap();
+        refused!(store.put("k", "third").if_match(&tag).await, PreconditionFailed);
+        assert_eq!(store.get("k").if_match(&next).await.unwrap().bytes().await.unwrap(), "second");
+        let error = store.put("nothing", "x").if_match(&tag).await.unwrap_err();
+        // S3 says that there is nothing to match; others that it does not match.
+        assert!(
+            matches!(error, sandbucket::Error::NotFound(_) | sandbucket::Error::PreconditionFailed(_)),
+            "{error:?}"
+        );
+        refused!(store.head("nothing").await, NotFound);
+    });
+}

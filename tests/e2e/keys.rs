@@ -1,0 +1,66 @@
+//! Keys that clients get wrong, and those that S3 does not take.
+
+use std::collections::BTreeSet;
+
+use sandbucket_tests::{dev_server, keys, open, refused, run};
+
+#[test]
+fn odd_keys_are_blobs_like_any_other() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        // All are written first: two that were taken for one would overwrite each other.
+        for key in keys::odd() {
+            store.put(&key, key.clone()).await.unwrap_or_else(|error| panic!("putting {key:?}: {error}"));
+        }
+        for key in keys::odd() {
+            let blob = store.get(&key).await.unwrap_or_else(|error| panic!("getting {key:?}: {error}"));
+            assert_eq!(blob.bytes().await.unwrap(), key, "{key:?}");
+            assert_eq!(store.head(&key).await.unwrap().size, key.len() as u64, "{key:?}");
+        }
+        for key in keys::odd() {
+            store.delete(&key).await.unwrap_or_else(|error| panic!("deleting {key:?}: {error}"));
+            refused!(store.head(&key).await, NotFound);
+        }
+    });
+}
+
+#[test]
+fn odd_keys_are_all_different() {
+    let keys = keys::odd();
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
+}
+
+#[test]
+fn keys_that_s3_does_not_take_are_refused_before_a_request() {
+    run(async {
+        // Nobody listens there: a request would end in another error.
+        let store = open("http://127.0.0.1:9", &[]).await;
+        for key in ["".to_owned(), "n".repeat(1025), "🪣".repeat(256) + "n"] {
+            let failure = refused!(store.put(&key, "x").await, InvalidArgument);
+            assert_eq!(failure.attempts, 0, "{failure:?}");
+            assert_eq!(failure.subject.as_deref(), Some("key"), "{failure:?}");
+            refused!(store.get(&key).await, InvalidArgument);
+            refused!(store.head(&key).await, InvalidArgument);
+            refused!(store.delete(&key).await, InvalidArgument);
+        }
+    });
+}
+
+#[test]
+fn a_prefix_keeps_tenants_apart() {
+    run(async {
+        let server = dev_server().await;
+        let ours = open(&server.endpoint(), &[("key-prefix", "tenant a/")]).await;
+        let theirs = open(&server.endpoint(), &[("key-prefix", "tenant b/")]).await;
+        let all = open(&server.endpoint(), &[]).await;
+        ours.put("k", "ours").await.unwrap();
+        refused!(theirs.get("k").await, NotFound);
+        assert_eq!(all.get("tenant a/k").await.unwrap().bytes().await.unwrap(), "ours");
+        // No way out of it, and no longer than S3 takes.
+        theirs.put("../tenant a/k", "theirs").await.unwrap();
+        assert_eq!(ours.get("k").await.unwrap().bytes().await.unwrap(), "ours");
+        ours.put(&"n".repeat(1024 - "tenant a/".len()), "x").await.unwrap();
+        refused!(ours.put(&"n".repeat(1025 - "tenant a/".len()), "x").await, InvalidArgument);
+    });
+}

@@ -1,0 +1,7 @@
+//! The whole path, from the host's API through the sandboxed plugin to an S3 server that checks signatures.
+
+mod blobs;
+mod conditions;
+mod keys;
+mod settings;
+mod traffic;

@@ -1,0 +1,235 @@
+//! Opening a store: whom the service lets in, and settings that cannot be used.
+
+use sandbucket::dev_server::DevServer;
+use sandbucket::{Error, Failure};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, open, refused, run, settings};
+
+/// What opening a store with these further settings is refused with.
+async fn refusal(further: &[(&str, &str)]) -> Failure {
+    let failure = refused!(engine().store(settings("http://127.0.0.1:9", further)).await, InvalidSettings);
+    assert_eq!(failure.attempts, 0, "{failure:?}");
+    assert!(!failure.retryable, "{failure:?}");
+    assert!(!format!("{failure:?}").contains(SECRET_KEY), "the secret shows");
+    failure
+}
+
+#[test]
+fn a_wrong_secret_is_refused_and_told() {
+    run(async {
+        let server = dev_server().await;
+        for wrong in [("secret-key", "wrong"), ("access-key", "nobody")] {
+            let store = open(&server.endpoint(), &[wrong]).await;
+            for error in [store.put("k", "x").await.err(), store.get("k").await.err(), store.delete("k").await.err()] {
+                let failure = refused!(Err::<(), _>(error.unwrap()), AccessDenied);
+                assert_eq!((failure.attempts, failure.retryable), (1, false), "{failure:?}");
+                assert!(failure.message.contains(BUCKET), "{failure:?}");
+                assert!(!format!("{failure:?}").contains(SECRET_KEY), "the secret shows");
+            }
+        }
+        let store = open(&server.endpoint(), &[]).await;
+        refused!(store.head("k").await, NotFound);
+    });
+}
+
+#[test]
+fn without_keys_requests_are_anonymous() {
+    run(async {
+        let closed = dev_server().await;
+        let anonymous = [("access-key", ""), ("secret-key", " ")];
+        refused!(open(&closed.endpoint(), &anonymous).await.get("k").await, AccessDenied);
+
+        let open_to_all = DevServer::builder()
+            .credentials(ACCESS_KEY, SECRET_KEY)
+            .buckets([BUCKET])
+            .anonymous(true)
+            .start()
+            .await
+            .unwrap();
+        let store = open(&open_to_all.endpoint(), &anonymous).await;
+        store.put("k", "free for all").await.unwrap();
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "free for all");
+        refused!(open(&open_to_all.endpoint(), &[("secret-key", "wrong")]).await.get("k").await, AccessDenied);
+    });
+}
+
+#[test]
+fn a_session_token_goes_along_under_either_name() {
+    run(async {
+        let server = DevServer::builder()
+            .credentials(ACCESS_KEY, SECRET_KEY)
+            .session_token("a token/with+odd=marks")
+            .buckets([BUCKET])
+            .start()
+            .await
+            .unwrap();
+        for name in ["security-token", "session-token"] {
+            let store = open(&server.endpoint(), &[(name, "a token/with+odd=marks")]).await;
+            store.put("k", "x").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        refused!(open(&server.endpoint(), &[]).await.get("k").await, AccessDenied);
+        refused!(open(&server.endpoint(), &[("security-token", "another")]).await.get("k").await, AccessDenied);
+    });
+}
+
+#[test]
+fn bodies_are_taken_signed_and_unsigned() {
+    run(async {
+        let server = dev_server().await;
+        for signing in ["auto", "signed", "unsigned"] {
+            let store = open(&server.endpoint(), &[("payload-signing", signing)]).await;
+            store.put("k", signing.to_owned()).await.unwrap();
+            assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), signing);
+        }
+    });
+}
+
+#[test]
+fn a_bucket_may_be_in_the_host_name() {
+    run(async {
+        let server = dev_server().await;
+        let endpoint = server.endpoint().replace("127.0.0.1", "localhost");
+        let store = open(&endpoint, &[("addressing-style", "virtual")]).await;
+        // Where the system knows no names under localhost there is nothing to be tested.
+        if tokio::net::lookup_host(format!("{BUCKET}.localhost:80")).await.is_err() {
+            return;
+        }
+        store.put("a//b c", "x").await.unwrap();
+        let by_path = open(&endpoint, &[("addressing-style", "path")]).await;
+        assert_eq!(by_path.get("a//b c").await.unwrap().bytes().await.unwrap(), "x");
+    });
+}
+
+#[test]
+fn a_write_may_be_verified() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[("verify-after-write", "true")]).await;
+        store.put("k", "seen to be there").await.unwrap();
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "seen to be there");
+    });
+}
+
+#[test]
+fn an_unknown_setting_is_named_with_the_nearest_one() {
+    run(async {
+        for (wrong, nearest) in [("buckett", "bucket"), ("acces-key", "access-key"), ("max-retry", "max-retries")] {
+            let failure = refusal(&[(wrong, "x")]).await;
+            assert_eq!(failure.subject.as_deref(), Some(wrong), "{failure:?}");
+            assert!(failure.message.contains(nearest), "{failure:?}");
+        }
+    });
+}
+
+#[test]
+fn a_malformed_setting_is_named() {
+    run(async {
+        let cases = [
+            ("bucket", "UPPER/slash"),
+            ("bucket", "ab"),
+            ("bucket", ""),
+            ("bucket", "a..b"),
+            ("timeout", "soon"),
+            ("timeout", "-1s"),
+            ("timeout", "0"),
+            ("max-retries", "many"),
+            ("max-retries", "-1"),
+            ("max-retries", "100000"),
+            ("verify-after-write", "maybe"),
+            ("addressing-style", "sideways"),
+            ("payload-signing", "perhaps"),
+            ("access-key", "a\r\nb"),
+            ("security-token", "a\nb"),
+            ("region", "eu central 1"),
+            ("region", "a/b"),
+        ];
+        for (name, value) in cases {
+            let failure = refusal(&[(name, value)]).await;
+            assert_eq!(failure.subject.as_deref(), Some(name), "{value:?}: {failure:?}");
+            assert!(failure.message.contains(name), "{value:?}: {failure:?}");
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_no_url_is_named() {
+    run(async {
+        for wrong in [
+            "ftp://127.0.0.1",
+            "http://",
+            "http://user:secret@127.0.0.1",
+            "http://127.0.0.1/?a=b",
+            "http://127.0.0.1:99999",
+            "a b",
+        ] {
+            let error = engine()
+                .store(settings("", &[("endpoint", wrong)]))
+                .await
+                .err()
+                .unwrap_or_else(|| panic!("{wrong:?} opened"));
+            match &error {
+                Error::InvalidSettings(failure) => {
+                    assert_eq!(failure.subject.as_deref(), Some("endpoint"), "{wrong:?}")
+                }
+                // The host has to read it too, for what it lets the plugin reach.
+                Error::Config { key, .. } => {
+                    assert!(key.as_deref().is_some_and(|key| key.contains("endpoint")), "{error:?}")
+                }
+                other => panic!("{wrong:?}: {other:?}"),
+            }
+            assert!(!error.to_string().contains("user:secret"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn half_a_pair_of_keys_is_refused() {
+    run(async {
+        assert_eq!(refusal(&[("secret-key", "")]).await.subject.as_deref(), Some("secret-key"));
+        assert_eq!(refusal(&[("access-key", "")]).await.subject.as_deref(), Some("access-key"));
+    });
+}
+
+#[test]
+fn a_setting_given_twice_is_refused() {
+    run(async {
+        let mut doubled = settings("http://127.0.0.1:9", &[]);
+        doubled.push(("bucket".to_owned(), "another".to_owned()));
+        let failure = refused!(engine().store(doubled).await, InvalidSettings);
+        assert_eq!(failure.subject.as_deref(), Some("bucket"));
+        let failure = refusal(&[("security-token", "a"), ("session-token", "b")]).await;
+        assert!(failure.message.contains("token"), "{failure:?}");
+    });
+}
+
+#[test]
+fn a_profile_is_the_hosts_business() {
+    run(async {
+        let failure = refusal(&[("profile", "work")]).await;
+        assert_eq!(failure.subject.as_deref(), Some("profile"), "{failure:?}");
+    });
+}
+
+#[test]
+fn blank_settings_count_as_absent() {
+    run(async {
+        let server = dev_server().await;
+        let blank =
+            [("region", ""), ("timeout", "  "), ("security-token", ""), ("key-prefix", ""), ("max-retries", "")];
+        let store = open(&server.endpoint(), &blank).await;
+        store.put("k", "x").await.unwrap();
+    });
+}
+
+#[test]
+fn nobody_at_the_endpoint_is_a_network_error_that_names_it() {
+    run(async {
+        // A port that was free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let store = open(&format!("http://{address}"), &[("max-retries", "1")]).await;
+        let failure = refused!(store.get("k").await, Network);
+        assert!(failure.retryable, "{failure:?}");
+        assert!(failure.message.contains(&address.to_string()), "{failure:?}");
+    });
+}

@@ -1,0 +1,125 @@
+//! Many calls at once, and many blobs at random.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sandbucket_tests::{BUCKET, dev_server, open, run};
+
+#[test]
+fn many_calls_at_once_do_not_mix() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let calls: Vec<_> = (0..64usize)
+            .map(|n| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let (key, body) = (format!("key {n}"), vec![n as u8; n * 997]);
+                    store.put(&key, body.clone()).metadata("n", n.to_string()).await.unwrap();
+                    let blob = store.get(&key).await.unwrap();
+                    assert_eq!(blob.info().metadata, [("n".to_owned(), n.to_string())]);
+                    assert_eq!(blob.bytes().await.unwrap(), body);
+                    store.delete(&key).await.unwrap();
+                })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+        let pool = store.pool();
+        assert_eq!((pool.busy, pool.discarded), (0, 0), "{pool:?}");
+        assert!(pool.idle >= 1 && pool.created <= 64, "{pool:?}");
+    });
+}
+
+#[test]
+fn calls_one_after_another_need_one_instance() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        for n in 0..20 {
+            store.put("k", n.to_string()).await.unwrap();
+        }
+        let pool = store.pool();
+        assert_eq!((pool.idle, pool.busy, pool.created, pool.discarded, pool.retired), (1, 0, 1, 0, 0), "{pool:?}");
+        // One that has grown with its call is not kept.
+        store.put("large", vec![0; 20 << 20]).await.unwrap();
+        let pool = store.pool();
+        assert_eq!((pool.idle, pool.busy, pool.discarded, pool.retired), (0, 0, 0, 1), "{pool:?}");
+        store.put("k", "and on").await.unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_is_given_up_leaves_no_trace() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let call = tokio::spawn({
+            let store = store.clone();
+            async move { store.put("k", vec![7; 30 << 20]).await }
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        call.abort();
+        let _ = call.await;
+        store.put("after", "x").await.unwrap();
+        assert_eq!(store.get("after").await.unwrap().bytes().await.unwrap(), "x");
+        assert_eq!(store.pool().busy, 0, "{:?}", store.pool());
+    });
+}
+
+#[test]
+fn progress_is_told_to_the_end() {
+    run(async {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let (sent, told) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (last, times) = (sent.clone(), told.clone());
+        let put = store.put("k", vec![7; 5 << 20]).progress(move |bytes| {
+            last.fetch_max(bytes, Ordering::Relaxed);
+            times.fetch_add(1, Ordering::Relaxed);
+        });
+        put.await.unwrap();
+        assert_eq!(sent.load(Ordering::Relaxed), 5 << 20);
+        assert!(told.load(Ordering::Relaxed) > 1);
+    });
+}
+
+/// Any text that S3 takes as a key: mostly short, with what URLs give a meaning to more often than by chance.
+fn any_key() -> impl Strategy<Value = String> {
+    let character = prop_oneof![
+        4 => proptest::sample::select("/.+%~ &=?#:;@$,!'()*\\\"<>[]^`{|}_-".chars().collect::<Vec<_>>()),
+        3 => proptest::char::range('a', 'z'),
+        1 => any::<char>().prop_filter("NUL is a case of its own", |c| *c != '\0'),
+    ];
+    proptest::collection::vec(character, 1..40).prop_map(String::from_iter)
+}
+
+#[test]
+fn any_blob_under_any_key_comes_back() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        let runtime = tokio::runtime::Handle::current();
+        // The cases are drawn by a thread of their own, which waits for each.
+        let cases = tokio::task::spawn_blocking(move || {
+            let strategy = (any_key(), proptest::collection::vec(any::<u8>(), 0..2000));
+            let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+            TestRunner::new(config)
+                .run(&strategy, |(key, body)| {
+                    runtime.block_on(async {
+                        let written =
+                            store.put(&key, body.clone()).await.map_err(|e| TestCaseError::fail(e.to_string()))?;
+                        let blob = store.get(&key).await.map_err(|e| TestCaseError::fail(e.to_string()))?;
+                        prop_assert_eq!(blob.info().etag.clone(), written.etag);
+                        prop_assert_eq!(blob.bytes().await.map_err(|e| TestCaseError::fail(e.to_string()))?, body);
+                        store.delete(&key).await.map_err(|e| TestCaseError::fail(e.to_string()))
+                    })
+                })
+                .map_err(|error| error.to_string())
+        });
+        cases.await.unwrap().unwrap();
+        assert!(server.folder().join(BUCKET).is_dir());
+    });
+}

@@ -1,0 +1,75 @@
+//! Writes whose answer is lost: what became of them?
+
+use super::*;
+
+#[test]
+fn a_conditional_put_that_took_effect_unheard_is_a_success() {
+    run(async {
+        for break_off in [
+            Act::silent().applied().then_reset(),
+            Act::silent().applied().then_close(),
+            Act::answer(503, "", "").applied(),
+        ] {
+            let bench = Bench::new([break_off]).await;
+            let written = bench.store.put("new", "mine").if_absent().await.unwrap();
+            assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"mine");
+            assert_eq!(written.etag, bench.store.head("new").await.unwrap().etag);
+            bench.is_well().await;
+        }
+    });
+}
+
+#[test]
+fn a_conditional_put_that_took_no_effect_is_sent_again() {
+    run(async {
+        let bench = Bench::new([Act::silent().then_reset()]).await;
+        bench.store.put("new", "mine").if_absent().await.unwrap();
+        assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"mine");
+        assert_eq!(bench.requests(), 2);
+        assert!(bench.server.seen().iter().all(|seen| seen.header("if-none-match") == Some("*")));
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_conditional_put_that_somebody_else_won_is_no_success() {
+    run(async {
+        let bench = Bench::new([Act::silent().then_reset()]).await;
+        bench.server.keep("/sandbucket-tests/new", "theirs");
+        // It was there before we began, so ours cannot have been.
+        refused!(bench.store.put("new", "mine").if_absent().await, PreconditionFailed);
+        assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"theirs");
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn an_update_that_took_effect_unheard_is_a_success() {
+    run(async {
+        let bench = Bench::new([]).await;
+        let tag = bench.store.head("k").await.unwrap().etag.unwrap();
+        bench.server.then([Act::silent().applied().then_reset()]);
+        bench.store.put("k", "mine").if_match(&tag).await.unwrap();
+        assert_eq!(bench.server.blob(PATH).unwrap(), b"mine");
+        // The tag is spent: the same update again is refused, at once.
+        let before = bench.requests();
+        refused!(bench.store.put("k", "again").if_match(&tag).await, PreconditionFailed);
+        assert_eq!(bench.requests(), before + 1);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_conditional_put_whose_outcome_cannot_be_told_says_so() {
+    run(async {
+        let bench = Bench::new([Act::silent().applied().then_reset()]).await;
+        bench.server.then(vec![Act::silent().then_reset(); 20]);
+        let error = bench.store.put("new", "mine").if_absent().await.unwrap_err();
+        let failure = match &error {
+            Error::OutcomeUnknown(failure) => failure,
+            other => panic!("{other:?}"),
+        };
+        assert!(failure.message.contains("new"), "{failure:?}");
+        assert!(bench.requests() <= 2 * TRIES, "{} requests", bench.requests());
+    });
+}

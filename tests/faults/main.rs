@@ -1,0 +1,83 @@
+//! A service that misbehaves: each case ends in the right result or the right error, in bounded time and with no more
+//! requests than it takes, and the store is as good as new afterwards.
+
+mod connections;
+mod lost_answers;
+mod nonsense;
+mod patience;
+mod refusals;
+mod silence;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sandbucket::{Error, Failure, Store};
+use sandbucket_tests::faulty::{Act, Faulty};
+use sandbucket_tests::{SECRET_KEY, open, refused, run};
+
+/// Where the blob `k` is in the requests.
+const PATH: &str = "/sandbucket-tests/k";
+/// How often the bench's store asks at most.
+const TRIES: usize = 3;
+
+/// A faulty server, and a store on it that waits a second at most and tries [`TRIES`] times.
+struct Bench {
+    server: Faulty,
+    store: Store,
+}
+
+impl Bench {
+    async fn new(script: impl IntoIterator<Item = Act>) -> Self {
+        Bench::with(script, &[]).await
+    }
+
+    async fn with(script: impl IntoIterator<Item = Act>, further: &[(&str, &str)]) -> Self {
+        let server = Faulty::start(script).await;
+        server.keep(PATH, "right");
+        let settings = [&[("region", "eu-central-1"), ("timeout", "1s"), ("max-retries", "2")], further].concat();
+        let store = open(&server.endpoint(), &settings).await;
+        Bench { server, store }
+    }
+
+    async fn read(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.store.get("k").await?.bytes().await?.to_vec())
+    }
+
+    /// How many requests the server was sent.
+    fn requests(&self) -> usize {
+        self.server.seen().len()
+    }
+
+    /// What must hold after every case: the script was played, the next calls go well, and no instance was lost.
+    async fn is_well(self) {
+        assert_eq!(self.server.left(), 0, "the script was not played to its end");
+        let before = self.requests();
+        self.store.put("after", "all is well").await.expect("a put afterwards");
+        let after = self.store.get("after").await.expect("a get afterwards").bytes().await.expect("its body");
+        assert_eq!(after, "all is well");
+        assert_eq!(self.requests(), before + 2, "a healthy request was sent more than once");
+        let pool = self.store.pool();
+        assert_eq!((pool.busy, pool.discarded), (0, 0), "{pool:?}");
+        assert!(pool.idle >= 1, "{pool:?}");
+    }
+}
+
+/// The script that does this for as long as the store tries.
+fn always(act: Act) -> Vec<Act> {
+    vec![act; TRIES]
+}
+
+fn code(failure: &Failure) -> Option<&str> {
+    failure.answer.as_ref()?.code.as_deref()
+}
+
+fn status(failure: &Failure) -> u16 {
+    failure.answer.as_ref().map_or(0, |answer| answer.status)
+}
+
+/// What every error must be like, whatever its case.
+fn is_decent(failure: &Failure, attempts: usize) {
+    assert_eq!(failure.attempts as usize, attempts, "{failure:?}");
+    assert!(failure.message.contains("sandbucket-tests"), "does not name the bucket: {failure:?}");
+    assert!(failure.message.len() < 4096, "{} bytes of message", failure.message.len());
+    assert!(!format!("{failure:?}").contains(SECRET_KEY), "the secret shows");
+}

@@ -1,0 +1,86 @@
+//! Silence: a service that stops answering, reading or sending.
+
+use super::*;
+
+#[test]
+fn no_answer_is_a_timeout() {
+    run(async {
+        let bench = Bench::new(always(Act::silent().then_stall())).await;
+        let failure = refused!(bench.read().await, Timeout);
+        is_decent(&failure, TRIES);
+        assert!(failure.retryable);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn an_answer_that_stops_is_a_timeout() {
+    run(async {
+        let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_stall();
+        let bench = Bench::new(always(half)).await;
+        let failure = refused!(bench.read().await, Timeout);
+        is_decent(&failure, TRIES);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_head_of_an_answer_that_stops_is_a_timeout() {
+    run(async {
+        let bench = Bench::new(always(Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncont").then_stall())).await;
+        let failure = refused!(bench.read().await, Timeout);
+        is_decent(&failure, TRIES);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_service_that_stops_reading_is_a_timeout() {
+    run(async {
+        let bench = Bench::with([Act::silent().before_body().then_freeze()], &[("max-retries", "0")]).await;
+        let failure = refused!(bench.store.put("k", vec![7; 16 << 20]).await, Timeout);
+        is_decent(&failure, 1);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_drip_that_never_ends_is_ended_by_the_calls_time_limit() {
+    run(async {
+        let drip = Act::drip("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 1000000\r\n\r\n");
+        let bench = Bench::with([drip], &[("max-retries", "0")]).await;
+        let got = bench.store.get("k").time_limit(Duration::from_secs(3)).await;
+        let failure = match got {
+            Ok(blob) => refused!(blob.bytes().await, Timeout),
+            other => refused!(other, Timeout),
+        };
+        is_decent(&failure, 1);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_drip_of_headers_is_a_timeout() {
+    run(async {
+        let bench = Bench::with([Act::drip("HTTP/1.1 200 OK\r\nx-drip: ")], &[("max-retries", "0")]).await;
+        let failure = refused!(bench.read().await, Timeout);
+        is_decent(&failure, 1);
+        bench.is_well().await;
+    });
+}
+
+#[test]
+fn a_drip_of_an_error_ends_too() {
+    run(async {
+        let drip = Act::drip("HTTP/1.1 403 Forbidden\r\ncontent-length: 1000000\r\n\r\n");
+        let bench = Bench::with([drip], &[("max-retries", "0")]).await;
+        // The status is known, its explanation never comes: either may be told.
+        let failure = match bench.store.get("k").time_limit(Duration::from_secs(3)).await {
+            Err(Error::AccessDenied(failure) | Error::Timeout(failure)) => *failure,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("it went well"),
+        };
+        is_decent(&failure, 1);
+        bench.is_well().await;
+    });
+}

@@ -1,0 +1,48 @@
+"""A moto server on a free loopback port, with authentication on.
+
+Prints one line of JSON with its endpoint and a pair of keys that may do anything, and serves until standard input is
+closed, so that it never outlives the test that started it.
+"""
+
+import json
+import logging
+import os
+import sys
+
+# Requests that moto takes before it begins to check who sends them: exactly those that make the user below. It is read
+# when moto is loaded.
+SETTING_UP = 3
+os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = str(SETTING_UP)
+
+import boto3  # noqa: E402
+from moto.server import ThreadedMotoServer  # noqa: E402
+
+ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+
+def main():
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # Not a line for every request.
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+
+    iam = boto3.client(
+        "iam",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="setting-up",
+        aws_secret_access_key="setting-up",
+    )
+    iam.create_user(UserName="tester")
+    iam.put_user_policy(UserName="tester", PolicyName="anything", PolicyDocument=json.dumps(ANYTHING))
+    key = iam.create_access_key(UserName="tester")["AccessKey"]
+
+    started = {"endpoint": endpoint, "access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"]}
+    print(json.dumps(started), flush=True)
+    sys.stdin.read()
+    server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+//! Plugins that are broken or mean no good: each misdeed of `tests/rogue` ends in a typed error of its own call, and
+//! nobody else notices. "Nobody else" is a store on the same engine and one of the real plugin, both at work meanwhile.
+
+use std::future::IntoFuture;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sandbucket::{Engine, Error, Limits, Store};
+use sandbucket_tests::faulty::Faulty;
+use sandbucket_tests::{CACHE, ROGUE, dev_server, open, run};
+use tokio::task::JoinHandle;
+
+const MEMORY: usize = 16 << 20;
+const CPU_TIME: Duration = Duration::from_millis(300);
+const CALL_TIME: Duration = Duration::from_secs(2);
+
+static ROGUES: LazyLock<Engine> = LazyLock::new(|| {
+    let mut limits = Limits::default();
+    limits.memory = MEMORY;
+    limits.retire_memory = MEMORY / 2;
+    limits.max_put = MEMORY / 4;
+    limits.chunk = MEMORY / 4;
+    limits.cpu_time = CPU_TIME;
+    limits.call_time = CALL_TIME;
+    let builder = Engine::builder().limits(limits).plugin_file(Path::new(ROGUE)).cache_dir(Path::new(CACHE));
+    builder.build().expect("an engine with the rogue plugin")
+});
+
+/// Opens a store of the rogue plugin, which may reach `endpoint`.
+async fn rogue(mode: &str, endpoint: &str, target: &str) -> Result<Store, Error> {
+    ROGUES.store([("mode", mode), ("endpoint", endpoint), ("target", target)]).await
+}
+
+/// Stores that do their work over and over until [`Bystanders::are_unharmed`].
+struct Bystanders {
+    enough: Arc<AtomicBool>,
+    rounds: Arc<[AtomicUsize; 2]>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Bystanders {
+    async fn at_work() -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let rounds = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let server = dev_server().await;
+        let stores = [open(&server.endpoint(), &[]).await, rogue("", "http://127.0.0.1:9", "").await.unwrap()];
+        let server = Arc::new(server);
+        let tasks = stores.into_iter().enumerate().map(|(n, store)| {
+            let (enough, rounds, server) = (enough.clone(), rounds.clone(), server.clone());
+            tokio::spawn(async move {
+                while !enough.load(Ordering::Relaxed) {
+                    let body = format!("round {}", rounds[n].load(Ordering::Relaxed));
+                    store.put("k", body.clone()).await.unwrap();
+                    assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), body);
+                    rounds[n].fetch_add(1, Ordering::Relaxed);
+                    // The rogue plugin never waits, and must not keep this thread from everybody else.
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(store.pool().discarded, 0);
+                drop(server);
+            })
+        });
+        Bystanders { tasks: tasks.collect(), enough, rounds }
+    }
+
+    /// They have worked on all the time, and still do.
+    async fn are_unharmed(self) {
+        let before: Vec<usize> = self.rounds.iter().map(|rounds| rounds.load(Ordering::Relaxed)).collect();
+        while self.rounds.iter().zip(&before).any(|(rounds, before)| rounds.load(Ordering::Relaxed) < before + 2) {
+            assert!(self.tasks.iter().all(|task| !task.is_finished()), "a bystander was harmed");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.enough.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("a bystander was harmed");
+        }
+    }
+}
+
+/// Lets a plugin do this in every operation, each ending in an error that `is_right`, and shows that its instance is
+/// gone, the store is not, and nobody else was harmed.
+async fn misdeed(mode: &str, is_right: impl Fn(&Error) -> bool) {
+    let bystanders = Bystanders::at_work().await;
+    let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+    // All at once, so that four of them take no longer than one.
+    let (put, get, head, delete) = tokio::join!(
+        store.put("k", "x").into_future(),
+        store.get("k").into_future(),
+        store.head("k").into_future(),
+        store.delete("k").into_future(),
+    );
+    let endings = [put.err(), get.err(), head.err(), delete.err()];
+    for ending in endings {
+        let error = ending.unwrap_or_else(|| panic!("{mode}: it went well"));
+        assert!(is_right(&error), "{mode}: {error:?}");
+        assert!(error.failure().is_none(), "{mode}: the plugin cannot have told this: {error:?}");
+        assert!(!error.to_string().is_empty());
+    }
+    let pool = store.pool();
+    assert_eq!((pool.idle, pool.busy, pool.discarded), (0, 0, 4), "{mode}: {pool:?}");
+    // Already when it is opened, it costs only its own opening.
+    let error = rogue(&format!("open-{mode}"), "http://127.0.0.1:9", "").await.err();
+    let error = error.unwrap_or_else(|| panic!("open-{mode}: it went well"));
+    assert!(is_right(&error), "open-{mode}: {error:?}");
+    bystanders.are_unharmed().await;
+}
+
+#[test]
+fn a_loop_is_stopped() {
+    run(misdeed("loop", |error| matches!(error, Error::OutOfTime { limit: CPU_TIME, .. })));
+}
+
+#[test]
+fn memory_without_end_is_refused() {
+    run(misdeed("allocate", |error| matches!(error, Error::OutOfMemory { limit: MEMORY, .. })));
+}
+
+#[test]
+fn a_crash_is_contained() {
+    for mode in ["unreachable", "panic", "overrun", "recurse"] {
+        run(misdeed(mode, |error| matches!(error, Error::Trapped { .. })));
+    }
+}
+
+#[test]
+fn sleep_without_end_is_ended() {
+    run(misdeed("sleep", |error| matches!(error, Error::Overdue { limit: CALL_TIME, .. })));
+}
+
+#[test]
+fn what_the_host_must_keep_for_it_is_bounded() {
+    for mode in ["handles", "headers"] {
+        run(misdeed(mode, |error| {
+            matches!(error, Error::Trapped { .. } | Error::OutOfTime { .. } | Error::OutOfMemory { .. })
+        }));
+    }
+}
+
+#[test]
+fn another_host_is_out_of_reach() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        let (own, other) = (Faulty::start([]).await, Faulty::start([]).await);
+        let targets = [
+            format!("127.0.0.1:{}", other.port()),
+            format!("localhost:{}", other.port()),
+            format!("127.1:{}", other.port()),
+            format!("[::ffff:127.0.0.1]:{}", other.port()),
+            format!("0.0.0.0:{}", other.port()),
+            "169.254.169.254".to_owned(),
+            "[fd00:ec2::254]".to_owned(),
+            "metadata.google.internal".to_owned(),
+            "example.com".to_owned(),
+            // The same host under another port, and its own with a name before it that is no part of it.
+            format!("127.0.0.1:{}", own.port() ^ 1),
+            format!("user@127.0.0.1:{}", other.port()),
+        ];
+        for target in targets {
+            let store = rogue("call", &own.endpoint(), &target).await.unwrap();
+            let error = store.get("k").await.err().unwrap_or_else(|| panic!("{target} was reached"));
+            let Error::Network(failure) = &error else { panic!("{target}: {error:?}") };
+            let allowed = own.endpoint().replace("http://", "");
+            assert!(failure.message.contains(&target), "does not name {target}: {failure:?}");
+            assert!(failure.message.contains(&allowed), "does not say that {allowed} is allowed: {failure:?}");
+            let pool = store.pool();
+            assert_eq!((pool.busy, pool.discarded), (0, 0), "{target}: {pool:?}");
+        }
+        assert!(other.seen().is_empty(), "the other host was reached");
+        assert!(own.seen().is_empty());
+        // Its own endpoint it may call.
+        let target = own.endpoint().replace("http://", "");
+        let store = rogue("call", &own.endpoint(), &target).await.unwrap();
+        let error = store.get("k").await.err().expect("the plugin tells the answer as an error");
+        assert!(matches!(error, Error::Service(_)), "{error:?}");
+        assert_eq!(own.seen().len(), 1);
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn calls_without_end_are_ended() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        let own = Faulty::start([]).await;
+        let target = own.endpoint().replace("http://", "");
+        let store = rogue("calls", &own.endpoint(), &target).await.unwrap();
+        let error = store.get("k").await.err().expect("it never comes back by itself");
+        assert!(error.failure().is_none(), "{error:?}");
+        assert_eq!((store.pool().busy, store.pool().discarded), (0, 1), "{:?}", store.pool());
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn a_blob_that_cannot_be_is_not_passed_on() {
+    run(async {
+        let modes = ["backward-range", "short-body", "long-body", "past-the-end", "another-range", "endless-size"];
+        for mode in modes {
+            let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+            let got = match store.get("k").range(0..10).await {
+                Ok(blob) => blob.bytes().await.map(|bytes| bytes.len()),
+                Err(error) => Err(error),
+            };
+            // As far as the answer is only larger than it says, the ten bytes asked for are there.
+            match got {
+                Err(Error::Plugin { .. } | Error::Integrity(_)) => {}
+                Ok(10) if mode == "endless-size" => {}
+                other => panic!("{mode}: {other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_component_that_asks_for_more_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, import) in [
+        ("files", "wasi:filesystem/types@0.2.0"),
+        ("environment", "wasi:cli/environment@0.2.0"),
+        ("sockets", "wasi:sockets/tcp@0.2.0"),
+        ("random", "wasi:random/random@0.2.0"),
+        ("unheard-of", "acme:rocket/launch@1.0.0"),
+    ] {
+        let text = format!("(component (import \"{import}\" (instance (export \"do\" (func)))))");
+        let path = folder.path().join(format!("{name}.wasm"));
+        std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+        let error = Engine::builder().plugin_file(&path).cache_dir(Path::new(CACHE)).build().err();
+        let Some(Error::Plugin { message }) = error else { panic!("{import}: {error:?}") };
+        assert!(message.contains(import), "{import}: {message}");
+    }
+}
+
+#[test]
+fn what_is_no_plugin_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: [(&str, Vec<u8>); 5] = [
+        ("no-exports.wasm", wat::parse_str("(component)").unwrap()),
+        ("a-module.wasm", wat::parse_str("(module)").unwrap()),
+        ("empty.wasm", Vec::new()),
+        ("words.wasm", b"not a component at all".to_vec()),
+        ("half.wasm", std::fs::read(ROGUE).unwrap()[..10_000].to_vec()),
+    ];
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Engine::builder().plugin_file(&path).cache_dir(Path::new(CACHE)).build().err();
+        let Some(Error::Plugin { message }) = error else { panic!("{name}: {error:?}") };
+        assert!(message.contains(name), "does not name the file {name}: {message}");
+    }
+    let error = Engine::builder().plugin_file(folder.path().join("nowhere.wasm")).build().err();
+    assert!(matches!(error, Some(Error::Io { .. } | Error::Plugin { .. })), "{error:?}");
+}

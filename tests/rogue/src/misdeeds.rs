@@ -1,0 +1,124 @@
+//! What can be wrong with a plugin.
+
+use std::hint::black_box;
+
+use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, Span};
+use crate::wasi::clocks::monotonic_clock;
+use crate::wasi::http::outgoing_handler;
+use crate::wasi::http::types::{Fields, OutgoingRequest, Scheme};
+use crate::{failure, info};
+
+/// What this plugin does wrong.
+#[derive(Clone)]
+pub struct Mode {
+    /// The misdeed; empty is none. `open-` before it does it while the store is opened, not in its calls.
+    pub name: String,
+    /// Whom `call` calls.
+    pub target: String,
+}
+
+impl Mode {
+    /// Does what is to be done before every call's own work. It may not come back.
+    pub fn act(&self) -> Result<(), Error> {
+        match self.name.as_str() {
+            "loop" => endless(),
+            "allocate" => hoard_memory(),
+            "recurse" => drop(black_box(recurse(1))),
+            "unreachable" => core::arch::wasm32::unreachable(),
+            "panic" => panic!("on purpose"),
+            "overrun" => overrun(),
+            "sleep" => monotonic_clock::subscribe_duration(u64::MAX).block(),
+            "handles" => hoard_handles(),
+            "headers" => grow_headers(),
+            "call" => return call(&self.target),
+            "calls" => call_without_listening(&self.target),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A blob that cannot be, where this mode is about one.
+    pub fn absurd(&self) -> Option<Blob> {
+        let ten = info(&[0; 10]);
+        let span = |start, end| Span { start, end };
+        Some(match self.name.as_str() {
+            "backward-range" => Blob { info: ten, range: span(7, 3), body: Vec::new() },
+            "short-body" => Blob { info: ten, range: span(0, 10), body: vec![0; 9] },
+            "long-body" => Blob { info: ten, range: span(0, 10), body: vec![0; 11] },
+            "past-the-end" => Blob { info: ten, range: span(5, 15), body: vec![0; 10] },
+            "another-range" => Blob { info: ten, range: span(5, 6), body: vec![0] },
+            "endless-size" => Blob { info: BlobInfo { size: u64::MAX, ..ten }, range: span(0, 10), body: vec![0; 10] },
+            _ => return None,
+        })
+    }
+}
+
+fn endless() {
+    let mut n = 0u64;
+    loop {
+        n = black_box(n.wrapping_add(1));
+    }
+}
+
+fn hoard_memory() {
+    let mut hoard: Vec<Vec<u8>> = Vec::new();
+    loop {
+        hoard.push(black_box(vec![1; 1 << 20]));
+    }
+}
+
+#[allow(unconditional_recursion)] // That is the point.
+fn recurse(n: u64) -> u64 {
+    black_box(recurse(black_box(n + 1))) + n
+}
+
+/// Reads far outside of its memory.
+fn overrun() {
+    let place = black_box(0xffff_fff0_u32) as *const u8;
+    // SAFETY: none. The sandbox must turn this into a trap.
+    black_box(unsafe { place.read_volatile() });
+}
+
+/// Makes the host keep things without end.
+fn hoard_handles() {
+    loop {
+        std::mem::forget(Fields::new());
+    }
+}
+
+/// Makes the host keep one ever larger thing. A host that refuses at some size is taken at its word only for a while.
+fn grow_headers() {
+    let fields = Fields::new();
+    loop {
+        let _ = fields.append("x-grow", &vec![b'x'; 64 * 1024]);
+    }
+}
+
+fn call(target: &str) -> Result<(), Error> {
+    let answer = outgoing_handler::handle(request(target), None).map_err(|code| refused(target, &code))?;
+    answer.subscribe().block();
+    match answer.get() {
+        Some(Ok(Ok(answer))) => Err(Error::Service(failure(format!("{target} answered {}", answer.status())))),
+        Some(Ok(Err(code))) => Err(refused(target, &code)),
+        _ => Err(Error::Integrity(failure("no answer where there must be one".to_owned()))),
+    }
+}
+
+fn refused(target: &str, code: &dyn std::fmt::Debug) -> Error {
+    Error::Network(failure(format!("calling {target}: {code:?}")))
+}
+
+/// Opens as many connections as it gets, and listens to none.
+fn call_without_listening(target: &str) {
+    loop {
+        std::mem::forget(outgoing_handler::handle(request(target), None));
+    }
+}
+
+fn request(target: &str) -> OutgoingRequest {
+    let request = OutgoingRequest::new(Fields::new());
+    let _ = request.set_scheme(Some(&Scheme::Http));
+    let _ = request.set_authority(Some(target));
+    let _ = request.set_path_with_query(Some("/"));
+    request
+}

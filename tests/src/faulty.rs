@@ -1,0 +1,263 @@
+//! An HTTP/1.1 server that misbehaves by script, one [`Act`] a request, and behaves well once the script is over.
+//!
+//! It writes bytes straight to the socket: no HTTP library stands in the way of what is wrong. What it is asked it writes
+//! down ([`Faulty::seen`]). What it stores well is kept in memory, with S3's entity tags and write preconditions.
+
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+pub use wire::Seen;
+use wire::{Kept, Reader};
+
+/// How long a closing connection is read on, so that what was sent last is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What the server does with one request.
+#[derive(Clone, Debug)]
+pub struct Act {
+    reads_body: bool,
+    applies: bool,
+    says: Says,
+    end: End,
+}
+
+#[derive(Clone, Debug)]
+enum Says {
+    Nothing,
+    /// What a good store answers.
+    Right,
+    These(Vec<u8>),
+    /// These, and then one byte again and again for ever.
+    Drip(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// The connection is kept for the next request.
+    Keep,
+    /// It is closed in good order.
+    Close,
+    /// It is reset.
+    Reset,
+    /// Nothing more comes, and it stays open.
+    Stall,
+    /// Nor is anything more read.
+    Freeze,
+}
+
+impl Act {
+    /// Reads the request and does what a good store does.
+    pub fn well() -> Self {
+        Act { reads_body: true, applies: true, says: Says::Right, end: End::Keep }
+    }
+
+    /// Reads the request and sends nothing.
+    pub fn silent() -> Self {
+        Act { reads_body: true, applies: false, says: Says::Nothing, end: End::Keep }
+    }
+
+    /// Reads the request and sends these bytes as they are.
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Act { says: Says::These(bytes.into()), ..Act::silent() }
+    }
+
+    /// Reads the request and answers with this status, these further header lines (each ended by CRLF) and this body.
+    pub fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
+        Act::raw(wire::answer(status, headers, body.as_ref()))
+    }
+
+    /// Answers with an error as S3 words it.
+    pub fn error(status: u16, code: &str) -> Self {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>scripted</Message>\
+             <RequestId>REQ-{code}</RequestId></Error>"
+        );
+        Act::answer(status, "content-type: application/xml\r\n", body)
+    }
+
+    /// Sends these bytes and then one more every 50 ms, for ever.
+    pub fn drip(bytes: impl Into<Vec<u8>>) -> Self {
+        Act { says: Says::Drip(bytes.into()), ..Act::silent() }
+    }
+
+    /// Does it as soon as the head of the request is there, without reading the body.
+    pub fn before_body(mut self) -> Self {
+        self.reads_body = false;
+        self
+    }
+
+    /// Also does with the blobs what was asked, whatever it then says of it.
+    pub fn applied(mut self) -> Self {
+        self.applies = true;
+        self
+    }
+
+    /// Closes the connection afterwards.
+    pub fn then_close(mut self) -> Self {
+        self.end = End::Close;
+        self
+    }
+
+    /// Resets the connection afterwards.
+    pub fn then_reset(mut self) -> Self {
+        self.end = End::Reset;
+        self
+    }
+
+    /// Sends nothing more, and leaves the connection open.
+    pub fn then_stall(mut self) -> Self {
+        self.end = End::Stall;
+        self
+    }
+
+    /// Sends nothing more and reads nothing more, and leaves the connection open.
+    pub fn then_freeze(mut self) -> Self {
+        self.end = End::Freeze;
+        self
+    }
+}
+
+/// The server. It ends when this is dropped.
+pub struct Faulty {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: VecDeque<Act>,
+    seen: Vec<Seen>,
+    blobs: BTreeMap<String, Kept>,
+    connections: usize,
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Faulty {
+    /// Starts on a free loopback port with this script.
+    pub async fn start(script: impl IntoIterator<Item = Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
+        let address = listener.local_addr().expect("the address listened on");
+        let shared = Arc::new(Mutex::new(Shared { script: script.into_iter().collect(), ..Shared::default() }));
+        let task = tokio::spawn(listen(listener, shared.clone()));
+        Faulty { address, shared, task }
+    }
+
+    /// As the setting `endpoint` takes it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Adds to the script.
+    pub fn then(&self, script: impl IntoIterator<Item = Act>) {
+        self.shared.lock().unwrap().script.extend(script);
+    }
+
+    /// How much of the script is still to come.
+    pub fn left(&self) -> usize {
+        self.shared.lock().unwrap().script.len()
+    }
+
+    /// The requests so far, in the order in which their heads came.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.lock().unwrap().seen.clone()
+    }
+
+    /// Puts a blob there, as somebody else did long ago. The path is that of the request, as it is sent.
+    pub fn keep(&self, path: &str, body: impl Into<Vec<u8>>) {
+        self.shared.lock().unwrap().blobs.insert(path.to_owned(), Kept::since_long(body.into()));
+    }
+
+    /// What is there.
+    pub fn blob(&self, path: &str) -> Option<Vec<u8>> {
+        self.shared.lock().unwrap().blobs.get(path).map(|kept| kept.body.clone())
+    }
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let number = {
+            let mut shared = shared.lock().unwrap();
+            shared.connections += 1;
+            shared.connections
+        };
+        connections.spawn(serve(stream, number, shared.clone()));
+    }
+}
+
+/// One connection. That the other side is gone ends it, and is no matter of the server's.
+async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Shared>>) {
+    let mut reader = Reader::default();
+    loop {
+        let Ok(Some(mut request)) = reader.head(&mut stream, connection).await else { return };
+        let (act, place) = {
+            let mut shared = shared.lock().unwrap();
+            shared.seen.push(request.clone());
+            (shared.script.pop_front().unwrap_or_else(Act::well), shared.seen.len() - 1)
+        };
+        if act.reads_body {
+            if reader.body(&mut stream, &mut request).await.is_err() {
+                return;
+            }
+            shared.lock().unwrap().seen[place].body = request.body.clone();
+        }
+        let right = act.applies.then(|| wire::store(&mut shared.lock().unwrap().blobs, &request));
+        let sent = match &act.says {
+            Says::Nothing => Ok(()),
+            Says::Right => stream.write_all(&right.unwrap_or_default()).await,
+            Says::These(bytes) => stream.write_all(bytes).await,
+            Says::Drip(bytes) => drip(&mut stream, bytes).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+        match act.end {
+            End::Keep => {}
+            End::Close => return close(stream).await,
+            End::Reset => return reset(stream),
+            End::Stall => return until_gone(stream).await,
+            End::Freeze => std::future::pending().await,
+        }
+    }
+}
+
+async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await?;
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(b".").await?;
+    }
+}
+
+async fn close(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let _ = tokio::time::timeout(LINGER, until_gone(stream)).await;
+}
+
+fn reset(stream: TcpStream) {
+    let _ = stream.set_zero_linger();
+}
+
+async fn until_gone(mut stream: TcpStream) {
+    let mut waste = vec![0; 64 * 1024];
+    while matches!(stream.read(&mut waste).await, Ok(1..)) {}
+}

@@ -1,0 +1,146 @@
+//! boto3 and moto, in a virtual environment of the tests' own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop");
+const ENVIRONMENT: &str = concat!(env!("OUT_DIR"), "/python");
+
+/// The Python that has boto3 and moto. Installs them at the first call of the first run, and again when what is wanted
+/// has changed.
+///
+/// # Errors
+/// If there is no Python 3 with `venv`, or if the packages cannot be installed: then with what pip said.
+pub fn interpreter() -> Result<PathBuf> {
+    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    INSTALLED.get_or_init(|| install().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+}
+
+fn install() -> Result<PathBuf> {
+    let requirements = Path::new(SCRIPTS).join("requirements.txt");
+    let wanted = fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let environment = Path::new(ENVIRONMENT);
+    let python = environment.join("bin/python");
+    // Written last, so that a half-made environment is never taken for a whole one.
+    let done = environment.join("installed");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let _ = fs::remove_dir_all(environment);
+    heed(Command::new("python3").args(["-m", "venv"]).arg(environment))
+        .context("making a virtual environment for boto3 and moto (Debian: apt-get install python3-venv)")?;
+    heed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))
+        .context("installing boto3 and moto with pip: is a package index within reach?")?;
+    fs::write(&done, wanted).context("noting that boto3 and moto are installed")?;
+    Ok(python)
+}
+
+fn heed(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("running {command:?}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{command:?} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr))
+}
+
+/// A script at work, line by line. It is killed when this is dropped.
+struct Script {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Script {
+    fn start(name: &str) -> Result<Self> {
+        let mut child = tokio::process::Command::new(interpreter()?)
+            .arg(Path::new(SCRIPTS).join(name))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        let input = child.stdin.take().context("its standard input")?;
+        let output = BufReader::new(child.stdout.take().context("its standard output")?).lines();
+        Ok(Script { child, input, output })
+    }
+
+    async fn say(&mut self, line: &Value) -> Result<()> {
+        self.input.write_all(format!("{line}\n").as_bytes()).await.context("writing to the script")
+    }
+
+    async fn hear(&mut self) -> Result<Value> {
+        let Some(line) = self.output.next_line().await.context("reading from the script")? else {
+            bail!("the script has ended ({:?}); what it said is above", self.child.wait().await);
+        };
+        serde_json::from_str(&line).with_context(|| format!("the script said {line:?}"))
+    }
+}
+
+/// A moto server with authentication on.
+pub struct Moto {
+    _script: Script,
+    /// As the setting `endpoint` takes it.
+    pub endpoint: String,
+    /// Of a user who may do anything.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+}
+
+impl Moto {
+    /// Starts one on a free loopback port.
+    pub async fn start() -> Result<Self> {
+        let mut script = Script::start("server.py")?;
+        let started = script.hear().await?;
+        let word = |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
+        Ok(Moto {
+            endpoint: word("endpoint")?,
+            access_key: word("access_key")?,
+            secret_key: word("secret_key")?,
+            _script: script,
+        })
+    }
+
+    /// boto3 as a client of it.
+    pub async fn boto(&self) -> Result<Boto> {
+        let mut script = Script::start("client.py")?;
+        let start = json!({
+            "endpoint": self.endpoint,
+            "region": "us-east-1",
+            "access_key": self.access_key,
+            "secret_key": self.secret_key,
+        });
+        script.say(&start).await?;
+        Ok(Boto { script })
+    }
+}
+
+/// A boto3 client.
+pub struct Boto {
+    script: Script,
+}
+
+impl Boto {
+    /// Does what `client.py` documents, and gives its answer.
+    ///
+    /// # Errors
+    /// If the call failed: with the service's code.
+    pub async fn call(&mut self, command: Value) -> Result<Value> {
+        self.script.say(&command).await?;
+        let answer = self.script.hear().await?;
+        ensure!(answer.get("error").is_none(), "boto3 could not {command}: {}", answer["error"]);
+        Ok(answer)
+    }
+}
+
+/// Bytes as the scripts want them.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
