@@ -16,7 +16,7 @@ wit_bindgen::generate!({
 });
 
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as StoreHandle};
-use sandbucket::blob::types as wit;
+use exports::sandbucket::blob::types as wit;
 use wasi::clocks::wall_clock::Datetime;
 
 struct Plugin;

@@ -11,7 +11,7 @@ mod generated {
         // The imports are linked by hand (see `plugin`): of the plugin's world only what it exports is of use here.
         inline: "
             package sandbucket:host@0.1.0;
-            world blobs { export sandbucket:blob/blob-store@0.1.0; }
+            world blobs { export sandbucket:blob/types@0.1.0; export sandbucket:blob/blob-store@0.1.0; }
         ",
         world: "sandbucket:host/blobs",
         with: { "wasi:io": wasmtime_wasi::p2::bindings::io, "wasi:clocks": wasmtime_wasi::p2::bindings::clocks },
@@ -21,7 +21,7 @@ mod generated {
 }
 
 pub(crate) use generated::exports::sandbucket::blob::blob_store;
-pub(crate) use generated::sandbucket::blob::types as wit;
+pub(crate) use generated::exports::sandbucket::blob::types as wit;
 pub(crate) use generated::{Blobs as Host, BlobsPre as HostPre};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 

@@ -17,9 +17,8 @@ use crate::bindings::HostPre;
 use crate::error::{Error, Result};
 use crate::state::State;
 
-/// What a plugin may import. `sandbucket:blob/types` holds types alone: nothing can be called through it.
-const ALLOWED: [&str; 8] = [
-    "sandbucket:blob/types",
+/// What a plugin may import.
+const ALLOWED: [&str; 7] = [
     "wasi:clocks/monotonic-clock",
     "wasi:clocks/wall-clock",
     "wasi:http/outgoing-handler",
