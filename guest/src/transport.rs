@@ -18,6 +18,9 @@ use crate::plugin::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::request::{Method, Request};
 use crate::response::Head;
 
+/// How much longer than the plugin the host waits between bytes, in nanoseconds.
+const BACKSTOP: u64 = 1_000_000_000;
+
 const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION"));
 
 /// The host, as a store's ground.
@@ -100,7 +103,8 @@ fn options(waits: Waits, uploads: bool) -> RequestOptions {
     let _ = options.set_connect_timeout(Some(idle));
     // Hosts count this from the start of the request, which is too early where a body is still to be sent.
     let _ = options.set_first_byte_timeout(Some(if uploads { left } else { idle }));
-    let _ = options.set_between_bytes_timeout(Some(idle));
+    // A little longer than we watch the clock ourselves: what the host ends is told as a broken stream, without why.
+    let _ = options.set_between_bytes_timeout(Some(idle.saturating_add(BACKSTOP)));
     options
 }
 

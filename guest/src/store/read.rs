@@ -61,8 +61,8 @@ impl<E: Transport + Clock> Call<'_, E> {
             return Err(self.stop(Kind::TooLarge, &what));
         }
         let mut bytes = Vec::new();
-        let room = usize::try_from(expected).is_ok_and(|expected| bytes.try_reserve_exact(expected).is_ok());
-        if !room {
+        // What comes in one piece is handed on as it is. The rest gets its memory before anything is read.
+        if expected > CHUNK && !room_for(&mut bytes, expected) {
             let what = format!("the answer's body is {expected} bytes, more than the plugin's memory holds");
             return Err(self.stop(Kind::TooLarge, &what));
         }
@@ -85,11 +85,14 @@ impl<E: Transport + Clock> Call<'_, E> {
             if more.len() as u64 > missing {
                 return Err(self.surplus(expected));
             }
-            if bytes.is_empty() && more.len() as u64 == expected {
+            if more.len() as u64 == expected {
                 bytes = more;
-            } else {
-                bytes.extend_from_slice(&more);
+                continue;
             }
+            if bytes.capacity() == 0 {
+                bytes.reserve_exact(expected as usize);
+            }
+            bytes.extend_from_slice(&more);
         }
     }
 
@@ -100,6 +103,11 @@ impl<E: Transport + Clock> Call<'_, E> {
     fn surplus(&self, expected: u64) -> Trouble {
         self.garbled(Garbled(format!("its body goes on after the {expected} bytes announced")))
     }
+}
+
+/// Makes room for this many bytes in all, if the memory has it.
+fn room_for(bytes: &mut Vec<u8>, expected: u64) -> bool {
+    usize::try_from(expected).is_ok_and(|expected| bytes.try_reserve_exact(expected).is_ok())
 }
 
 /// The wanted bytes of those that came.
