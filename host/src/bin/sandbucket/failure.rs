@@ -122,10 +122,8 @@ fn classify(error: &Error) -> (Exit, &'static str) {
 /// What to do about S3's own codes, where its words leave that open.
 fn hint_for_code(code: &str) -> Option<&'static str> {
     Some(match code {
-        "InvalidAccessKeyId" => "`access-key` is unknown to this service: is it the right key, and the right endpoint?",
-        "SignatureDoesNotMatch" => {
-            "`secret-key` does not belong to `access-key`, or something on the way changes requests"
-        }
+        "InvalidAccessKeyId" => "compare `access-key` and `endpoint`: one service does not know another's keys",
+        "SignatureDoesNotMatch" => "compare `secret-key` with what was issued together with this `access-key`",
         "ExpiredToken" => "the temporary credentials have run out: get new ones",
         "InvalidToken" => "`security-token` must be the one that came with these keys, and is for temporary keys only",
         "RequestTimeTooSkewed" => "this machine's clock and the service's differ too much: set the clock",
