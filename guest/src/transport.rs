@@ -1,7 +1,9 @@
-//! Requests over wasi:http: the one file that knows it.
+//! Requests over wasi:http: the one place that knows it.
 //!
 //! The host is given the timeouts as request options, and everything is waited for with a clock beside it, so that a
 //! stall ends also on a host that does not heed them.
+
+mod trouble;
 
 use std::time::Duration;
 
@@ -10,13 +12,14 @@ use crate::error::{Kind, tidy};
 use crate::plugin::wasi::clocks::{monotonic_clock, wall_clock};
 use crate::plugin::wasi::http::outgoing_handler;
 use crate::plugin::wasi::http::types::{
-    self, ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, OutgoingBody, OutgoingRequest,
+    self, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, OutgoingBody, OutgoingRequest,
     RequestOptions, Scheme,
 };
 use crate::plugin::wasi::io::poll::{self, Pollable};
 use crate::plugin::wasi::io::streams::{InputStream, OutputStream, StreamError};
 use crate::request::{Method, Request};
 use crate::response::Head;
+use trouble::error_of;
 
 /// How much longer than the plugin the host waits between bytes, in nanoseconds.
 const BACKSTOP: u64 = 1_000_000_000;
@@ -312,61 +315,6 @@ fn stream_error(error: StreamError) -> TransportError {
             None => broken(&format!("the connection broke: {}", tidy(&error.to_debug_string(), 200))),
         },
     }
-}
-
-/// What the host's error means for the call.
-fn error_of(code: &ErrorCode) -> TransportError {
-    use ErrorCode as E;
-    let (kind, unsent, retryable, message) = match code {
-        E::DnsTimeout => (Kind::Timeout, true, true, "its name was not resolved in time"),
-        E::DnsError(_) | E::DestinationNotFound => {
-            (Kind::Network, true, true, "its name cannot be resolved: check endpoint")
-        }
-        E::DestinationUnavailable => (Kind::Network, true, true, "it cannot be reached: check endpoint"),
-        E::DestinationIpUnroutable => (Kind::Network, true, true, "there is no way to its address: check endpoint"),
-        E::DestinationIpProhibited | E::HttpRequestDenied => {
-            (Kind::Network, true, false, "the host does not allow the plugin to reach this address")
-        }
-        E::ConnectionRefused => {
-            (Kind::Network, true, true, "it refused the connection: check that it runs, and endpoint")
-        }
-        E::ConnectionTimeout => (Kind::Timeout, true, true, "it could not be connected to in time"),
-        E::ConnectionLimitReached => (Kind::Network, true, true, "the host has no connection to spare"),
-        E::ConnectionTerminated => (Kind::Network, false, true, "the connection broke"),
-        E::ConnectionReadTimeout => (Kind::Timeout, false, true, "its answer stopped coming"),
-        E::ConnectionWriteTimeout => (Kind::Timeout, false, true, "it stopped taking the request"),
-        E::HttpResponseTimeout => (Kind::Timeout, false, true, "it did not answer in time"),
-        E::TlsCertificateError => {
-            (Kind::Network, true, false, "its TLS certificate is not trusted: check endpoint, or give the host its CA")
-        }
-        E::TlsProtocolError | E::TlsAlertReceived(_) => {
-            (Kind::Network, true, true, "TLS failed: check that endpoint speaks https on this port")
-        }
-        E::HttpResponseIncomplete => (Kind::Network, false, true, "the connection broke in the middle of its answer"),
-        E::HttpResponseHeaderSectionSize(_)
-        | E::HttpResponseHeaderSize(_)
-        | E::HttpResponseTrailerSectionSize(_)
-        | E::HttpResponseTrailerSize(_) => {
-            (Kind::Integrity, false, true, "its answer's header is larger than the host takes")
-        }
-        E::HttpResponseBodySize(_) => {
-            (Kind::Integrity, false, true, "its answer's body is not of the length announced")
-        }
-        E::HttpResponseTransferCoding(_) | E::HttpResponseContentCoding(_) => {
-            (Kind::Integrity, false, true, "its answer is coded in a way the host does not know")
-        }
-        E::HttpProtocolError => (Kind::Network, false, true, "the connection broke, or what it answered is not HTTP"),
-        E::HttpRequestUriTooLong | E::HttpRequestUriInvalid => {
-            (Kind::Network, true, false, "the host does not take its URL")
-        }
-        E::InternalError(Some(words)) => {
-            let message = format!("the host could not do the request: {}", tidy(words, 200));
-            return TransportError { kind: Kind::Network, message, unsent: false, retryable: true };
-        }
-        E::ConfigurationError => (Kind::Network, true, false, "the host is not set up for this request"),
-        _ => (Kind::Network, false, true, "the host could not do the request"),
-    };
-    TransportError { kind, message: message.to_owned(), unsent, retryable }
 }
 
 fn nanos(time: Duration) -> u64 {
