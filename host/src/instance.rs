@@ -87,8 +87,8 @@ impl Instance {
     }
 
     /// Bytes of its linear memory.
-    pub(crate) fn memory(&self) -> usize {
-        self.sandbox.memory()
+    pub(crate) fn used_memory(&self) -> usize {
+        self.sandbox.used_memory()
     }
 }
 

@@ -163,7 +163,7 @@ impl Lease<'_> {
     pub(crate) fn give_back(&mut self) {
         let Some(mut kept) = self.kept.take() else { return };
         self.pool.busy.fetch_sub(1, Relaxed);
-        if kept.instance.memory() > self.pool.engine.limits.retire_memory {
+        if kept.instance.used_memory() > self.pool.engine.limits.retire_memory {
             self.pool.retired.fetch_add(1, Relaxed);
         } else if !self.pool.engine.short_of_instances() {
             kept.instance.idle_since = Instant::now();

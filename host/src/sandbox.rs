@@ -125,7 +125,7 @@ impl Sandbox {
     }
 
     /// Bytes of its linear memory.
-    pub(crate) fn memory(&self) -> usize {
+    pub(crate) fn used_memory(&self) -> usize {
         self.store.data().limiter.used
     }
 }

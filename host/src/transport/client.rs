@@ -14,7 +14,7 @@ use wasmtime_wasi_http::WasiBody;
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
 use super::egress::Addresses;
-use super::tls::{self, TlsOptions};
+use super::tls::TlsOptions;
 use super::trouble::Trouble;
 use crate::error::Result;
 use crate::limits::Limits;
@@ -34,7 +34,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(tls: &TlsOptions, limits: &Limits) -> Result<Client> {
-        let tls = Arc::new(tls::config(tls)?);
+        let tls = Arc::new(tls.client_config()?);
         let client = |addresses| {
             legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())

@@ -89,6 +89,12 @@ impl Egress {
         self
     }
 
+    /// Lets names lead to public addresses alone, whatever they look like: for endpoints that come from strangers.
+    pub fn only_public(mut self) -> Egress {
+        self.addresses = Addresses::Public;
+        self
+    }
+
     /// Whether a request may go to this URL; if so, to which addresses.
     pub(super) fn check(&self, uri: &Uri) -> Result<Addresses, Trouble> {
         let https = uri.scheme() == Some(&Scheme::HTTPS);

@@ -22,7 +22,17 @@ pub struct TlsOptions {
     pub allow_invalid_certs: bool,
 }
 
-pub(super) fn config(options: &TlsOptions) -> Result<ClientConfig> {
+impl TlsOptions {
+    /// What rustls makes of them: for connections that are to be held to the same rules.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a `ca_file` that cannot be read or has no certificate in it.
+    pub fn client_config(&self) -> Result<ClientConfig> {
+        config(self)
+    }
+}
+
+fn config(options: &TlsOptions) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

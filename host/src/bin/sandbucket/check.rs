@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use sandbucket::{Config, Error, Store};
+use sandbucket::{Config, Error, Store, TlsOptions};
 use serde_json::json;
 
 use crate::calls::{read, timed};
@@ -124,7 +124,9 @@ impl Check<'_> {
         }
         let begun = Instant::now();
         let tls = config.tls();
-        let shaking = handshake(tls.ca_file.as_deref(), &target.host, stream);
+        // What is wrong with the certificate is told even where the store would take it.
+        let strict = TlsOptions { allow_invalid_certs: false, ..tls.clone() };
+        let shaking = handshake(&strict, &target.host, stream);
         let outcome = match tokio::time::timeout(PATIENCE, shaking).await {
             Ok(outcome) => outcome,
             Err(_) => Err(format!("no answer in {} s", PATIENCE.as_secs())),

@@ -1,0 +1,142 @@
+//! TLS and the way out: which certificates and which addresses are taken.
+
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls_pki_types::PrivateKeyDer;
+use sandbucket::{Egress, Error, Store, StoreOptions, TlsOptions};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, run, settings};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+
+/// A TLS front before a server: its port, and its certificate in PEM.
+async fn front(server: &str) -> (u16, String) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = server.trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (acceptor, behind) = (acceptor.clone(), behind.clone());
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(client).await?;
+                let mut server = TcpStream::connect(behind).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    (port, cert.pem())
+}
+
+async fn open(endpoint: &str, tls: TlsOptions) -> Store {
+    let options = StoreOptions::new().settings(settings(endpoint, &[("max-retries", "0")])).tls(tls);
+    engine().open(options).await.expect("a store")
+}
+
+async fn words(store: &Store) -> String {
+    match store.put("k", "body").await {
+        Err(Error::Network(failure)) => failure.message,
+        other => panic!("expected a network error, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_certificate_must_be_trusted_by_name_and_authority() {
+    run(async {
+        let server = dev_server().await;
+        let (port, pem) = front(&server.endpoint()).await;
+        let endpoint = format!("https://localhost:{port}");
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, pem).unwrap();
+        let trusting = TlsOptions { ca_file: Some(ca_file), ..TlsOptions::default() };
+
+        let refused = words(&open(&endpoint, TlsOptions::default()).await).await;
+        assert!(refused.contains("certificate") && refused.contains("ca-file"), "{refused}");
+
+        let store = open(&endpoint, trusting.clone()).await;
+        store.put("k", "body").await.unwrap();
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "body");
+
+        // The same server by a name that is not in its certificate.
+        let other_name = words(&open(&format!("https://127.0.0.1:{port}"), trusting).await).await;
+        assert!(other_name.contains("certificate"), "{other_name}");
+
+        let careless = TlsOptions { allow_invalid_certs: true, ..TlsOptions::default() };
+        let store = open(&format!("https://127.0.0.1:{port}"), careless).await;
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "body");
+    });
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_told_apart() {
+    run(async {
+        let server = dev_server().await;
+        let endpoint = server.endpoint().replace("http://", "https://");
+        let said = words(&open(&endpoint, TlsOptions::default()).await).await;
+        assert!(said.contains("TLS"), "{said}");
+    });
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_named() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "nothing here").unwrap();
+        for file in [empty, folder.path().join("missing.pem")] {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            let tls = TlsOptions { ca_file: Some(file), ..TlsOptions::default() };
+            let options = StoreOptions::new().settings(settings("https://localhost:1", &[])).tls(tls);
+            let error = engine().open(options).await.unwrap_err();
+            assert!(matches!(&error, Error::Config { key: Some(key), .. } if key == "ca-file"), "{error:?}");
+            assert!(error.to_string().contains(&name), "{error}");
+        }
+    });
+}
+
+#[test]
+fn nothing_but_the_allowed_authority_is_reached() {
+    run(async {
+        let server = dev_server().await;
+        let closed =
+            engine().open(StoreOptions::new().settings(settings(&server.endpoint(), &[])).egress(Egress::none()));
+        let said = words(&closed.await.unwrap()).await;
+        assert!(said.contains("nothing") && said.contains(server.endpoint().as_str()), "{said}");
+
+        let elsewhere = Egress::only("https://s3.example.com").unwrap();
+        let options = StoreOptions::new().settings(settings(&server.endpoint(), &[])).egress(elsewhere);
+        let said = words(&engine().open(options).await.unwrap()).await;
+        assert!(said.contains("https://s3.example.com"), "{said}");
+    });
+}
+
+/// A public name may not lead into this machine, though nothing in a request shows that it does.
+#[test]
+fn the_address_really_connected_to_is_checked() {
+    run(async {
+        let server = dev_server().await;
+        let endpoint = server.endpoint();
+        let port = endpoint.rsplit(':').next().unwrap();
+        // `localhost` counts as private by its name; written as the policy of a public name it is not.
+        let strict = Egress::only(&format!("http://localhost:{port}")).unwrap().only_public();
+        let options = StoreOptions::new()
+            .setting("bucket", BUCKET)
+            .setting("endpoint", format!("http://localhost:{port}"))
+            .setting("access-key", ACCESS_KEY)
+            .setting("secret-key", SECRET_KEY)
+            .egress(strict);
+        let said = words(&engine().open(options).await.unwrap()).await;
+        assert!(said.contains("loopback") && said.contains("allow-private"), "{said}");
+    });
+}
