@@ -134,7 +134,10 @@ impl EngineBuilder {
             Some(file) => {
                 let doing = || format!("reading the plugin {}", file.display());
                 let bytes = std::fs::read(&file).map_err(|source| Error::Io { doing: doing(), source })?;
-                Plugin::load(&wasmtime, &bytes, folder.as_deref())?
+                Plugin::load(&wasmtime, &bytes, folder.as_deref()).map_err(|error| match error {
+                    Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
+                    other => other,
+                })?
             }
         };
         let inner = Arc::new(Inner {

@@ -40,6 +40,7 @@ mod engine;
 mod error;
 mod instance;
 mod limits;
+mod outgoing;
 mod plugin;
 mod pool;
 mod reading;

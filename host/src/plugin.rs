@@ -12,9 +12,12 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker, types::ComponentItem};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::p2::bindings::{clocks, io as wasi_io};
+use wasmtime_wasi_http::p2::bindings::{LinkOptions, http};
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 use crate::bindings::HostPre;
 use crate::error::{Error, Result};
+use crate::outgoing;
 use crate::state::State;
 
 /// What a plugin may import.
@@ -98,7 +101,9 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     wasi_io::streams::add_to_linker::<_, State>(&mut linker, |state: &mut State| &mut state.table)?;
     clocks::wall_clock::add_to_linker::<_, WasiClocks>(&mut linker, State::clocks)?;
     clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(&mut linker, State::clocks)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    let features = LinkOptions::default();
+    http::types::add_to_linker::<_, WasiHttp>(&mut linker, &(&features).into(), State::http)?;
+    outgoing::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

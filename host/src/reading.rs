@@ -46,8 +46,8 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// A plugin is not trusted to count.
-    pub(crate) fn checked(blob: wit::Blob) -> Result<Piece> {
+    /// A plugin is not trusted to count, nor to give the bytes that were asked for.
+    pub(crate) fn checked(blob: wit::Blob, asked: wit::ByteRange) -> Result<Piece> {
         let wit::Blob { info, range: wit::Span { start, end }, body } = blob;
         if end.checked_sub(start) != Some(body.len() as u64) || end > info.size {
             let message = format!(
@@ -57,7 +57,22 @@ impl Piece {
             );
             return Err(Error::Integrity(Failure::ours("body", message)));
         }
+        let wanted = wanted(asked, info.size);
+        if wanted != (start..end) {
+            let message = format!("get: the plugin gave the range {start} to {end} where {wanted:?} was asked for");
+            return Err(Error::Integrity(Failure::ours("body", message)));
+        }
         Ok(Piece { info: info.into(), range: start..end, body: body.into() })
+    }
+}
+
+/// The bytes that this range is of a blob of this size.
+fn wanted(range: wit::ByteRange, size: u64) -> Range<u64> {
+    match range {
+        wit::ByteRange::Whole => 0..size,
+        wit::ByteRange::From(start) => start..size,
+        wit::ByteRange::Within(span) => span.start..span.end.min(size),
+        wit::ByteRange::Last(count) => size.saturating_sub(count)..size,
     }
 }
 
@@ -82,12 +97,7 @@ impl Blob {
             // The pieces could be of different contents, and nobody would notice.
             return Err(Error::TooLarge(too_large));
         };
-        let range = match options.range {
-            wit::ByteRange::Whole => 0..info.size,
-            wit::ByteRange::From(start) => start..info.size,
-            wit::ByteRange::Within(span) => span.start..span.end.min(info.size),
-            wit::ByteRange::Last(count) => info.size.saturating_sub(count)..info.size,
-        };
+        let range = wanted(options.range, info.size);
         let conditions = wit::ReadConditions { if_match: Some(etag), ..no_conditions() };
         let source = Source { store, key, options: wit::ReadOptions { conditions, ..options } };
         let position = range.start;

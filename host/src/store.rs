@@ -158,7 +158,7 @@ impl Store {
     pub(crate) async fn call_get(&self, key: &str, options: &wit::ReadOptions) -> Result<Piece> {
         let mut lease = self.pool.lease("get").await?;
         let ended = lease.instance()?.get(self.asked(key, &options.call), options).await;
-        Piece::checked(lease.end(ended)?)
+        Piece::checked(lease.end(ended)?, options.range)
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(key, size = body.len()), err(level = "debug"))]
