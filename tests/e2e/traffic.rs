@@ -50,6 +50,21 @@ fn calls_one_after_another_need_one_instance() {
 }
 
 #[test]
+fn an_instance_does_not_wear_out() {
+    run(async {
+        let server = dev_server().await;
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("k", "x").await.unwrap();
+        // More than the handles that an instance may hold: one that each call left behind would show.
+        for _ in 0..1500 {
+            store.head("k").await.unwrap();
+        }
+        let pool = store.pool();
+        assert_eq!((pool.idle, pool.created, pool.discarded, pool.retired), (1, 1, 0, 0), "{pool:?}");
+    });
+}
+
+#[test]
 fn a_call_that_is_given_up_leaves_no_trace() {
     run(async {
         let server = dev_server().await;
