@@ -173,7 +173,7 @@ fn another_host_is_out_of_reach() {
         // Its own endpoint it may call.
         let target = own.endpoint().replace("http://", "");
         let store = rogue("call", &own.endpoint(), &target).await.unwrap();
-        let error = store.get("k").await.err().expect("the plugin tells the answer as an error");
+        let error = store.get("k").await.expect_err("the plugin tells the answer as an error");
         assert!(matches!(error, Error::Service(_)), "{error:?}");
         assert_eq!(own.seen().len(), 1);
         bystanders.are_unharmed().await;
@@ -187,7 +187,7 @@ fn calls_without_end_are_ended() {
         let own = Faulty::start([]).await;
         let target = own.endpoint().replace("http://", "");
         let store = rogue("calls", &own.endpoint(), &target).await.unwrap();
-        let error = store.get("k").await.err().expect("it never comes back by itself");
+        let error = store.get("k").await.expect_err("it never comes back by itself");
         assert!(error.failure().is_none(), "{error:?}");
         assert_eq!((store.pool().busy, store.pool().discarded), (0, 1), "{:?}", store.pool());
         bystanders.are_unharmed().await;

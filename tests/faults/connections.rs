@@ -8,7 +8,7 @@ fn a_reset_before_the_answer_is_tried_again() {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.requests(), 2);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -20,7 +20,7 @@ fn resets_without_end_are_a_network_error() {
         is_decent(&failure, TRIES);
         assert!(failure.retryable);
         assert_eq!(bench.requests(), TRIES);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -30,7 +30,7 @@ fn a_connection_closed_without_an_answer_is_tried_again() {
         let bench = Bench::new([Act::silent().then_close(), Act::silent().then_close()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.requests(), 3);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -41,7 +41,7 @@ fn a_kept_connection_that_was_closed_meanwhile_costs_no_call() {
         for _ in 0..3 {
             assert_eq!(bench.read().await.unwrap(), b"right");
         }
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -52,7 +52,7 @@ fn a_reset_in_the_body_is_tried_again() {
         let bench = Bench::new([half]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.requests(), 2);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -63,7 +63,7 @@ fn half_a_body_is_read_again() {
         let bench = Bench::new([half]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.requests(), 2);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -74,7 +74,7 @@ fn half_bodies_without_end_are_never_returned() {
         let bench = Bench::new(always(half)).await;
         let failure = refused!(bench.read().await, Integrity);
         is_decent(&failure, TRIES);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -86,6 +86,6 @@ fn a_put_whose_connection_breaks_is_sent_again_whole() {
         bench.store.put("k", body.clone()).await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), body);
         assert_eq!(bench.requests(), 2);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }

@@ -14,7 +14,7 @@ fn a_conditional_put_that_took_effect_unheard_is_a_success() {
             let written = bench.store.put("new", "mine").if_absent().await.unwrap();
             assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"mine");
             assert_eq!(written.etag, bench.store.head("new").await.unwrap().etag);
-            bench.is_well().await;
+            bench.ends_well().await;
         }
     });
 }
@@ -27,7 +27,7 @@ fn a_conditional_put_that_took_no_effect_is_sent_again() {
         assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"mine");
         assert_eq!(bench.requests(), 2);
         assert!(bench.server.seen().iter().all(|seen| seen.header("if-none-match") == Some("*")));
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -39,7 +39,7 @@ fn a_conditional_put_that_somebody_else_won_is_no_success() {
         // It was there before we began, so ours cannot have been.
         refused!(bench.store.put("new", "mine").if_absent().await, PreconditionFailed);
         assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"theirs");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -55,7 +55,7 @@ fn an_update_that_took_effect_unheard_is_a_success() {
         let before = bench.requests();
         refused!(bench.store.put("k", "again").if_match(&tag).await, PreconditionFailed);
         assert_eq!(bench.requests(), before + 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 

@@ -48,7 +48,7 @@ impl Bench {
     }
 
     /// What must hold after every case: the script was played, the next calls go well, and no instance was lost.
-    async fn is_well(self) {
+    async fn ends_well(self) {
         assert_eq!(self.server.left(), 0, "the script was not played to its end");
         let before = self.requests();
         self.store.put("after", "all is well").await.expect("a put afterwards");

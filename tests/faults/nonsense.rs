@@ -18,7 +18,7 @@ fn what_is_not_http_is_an_error() {
                 other => panic!("{garbage:?}: {other:?}"),
             };
             is_decent(&failure, TRIES);
-            bench.is_well().await;
+            bench.ends_well().await;
         }
     });
 }
@@ -36,7 +36,7 @@ fn contradictory_lengths_are_an_error() {
                 other => panic!("{lengths:?}: {other:?}"),
             };
             is_decent(&failure, TRIES);
-            bench.is_well().await;
+            bench.ends_well().await;
         }
     });
 }
@@ -71,7 +71,7 @@ fn success_without_an_entity_tag_is_believed_of_a_dated_blob_and_of_no_write() {
         bench.server.then([Act::answer(200, "etag: \"x\"\r\n", "<Error><Code>InternalError</Code></Error>")]);
         bench.store.put("k", "x").await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), b"x");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -104,7 +104,7 @@ fn of_a_service_that_ignores_the_range_the_right_part_is_taken() {
         let blob = bench.store.get("k").range(1..3).await.unwrap();
         assert_eq!((blob.range(), blob.info().size), (1..3, 5));
         assert_eq!(blob.bytes().await.unwrap(), "ig");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -116,7 +116,7 @@ fn what_follows_an_answer_is_not_taken_for_the_next_one() {
         let bench = Bench::new([Act::raw(two)]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.read().await.unwrap(), b"right");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -161,7 +161,7 @@ fn an_error_body_is_read_no_further_than_the_bound() {
         is_decent(&failure, TRIES);
         assert_eq!(status(&failure), 500);
         assert!(format!("{:?}", failure.answer).len() < 4096, "the answer is kept whole");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -182,11 +182,11 @@ fn an_error_need_not_be_xml() {
             let failure = refused!(bench.read().await, AccessDenied);
             is_decent(&failure, 1);
             assert_eq!(status(&failure), 403);
-            bench.is_well().await;
+            bench.ends_well().await;
         }
         let bench = Bench::new([Act::answer(404, "", "")]).await;
         is_decent(&refused!(bench.read().await, NotFound), 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -209,6 +209,6 @@ fn interim_answers_are_passed_over() {
         let bench = Bench::new([Act::raw(raw)]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.requests(), 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }

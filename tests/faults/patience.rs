@@ -10,7 +10,7 @@ fn a_503_is_tried_again() {
         assert_eq!(bench.server.blob(PATH).unwrap(), b"written twice");
         assert_eq!(bench.requests(), 2);
         assert_eq!(bench.server.seen()[0].body, b"written twice");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -26,7 +26,7 @@ fn a_503_for_ever_is_told_as_it_is() {
         assert!(failure.retryable);
         assert_eq!((status(&failure), code(&failure)), (503, Some("ServiceUnavailable")));
         assert_eq!(failure.answer.unwrap().request_id.as_deref(), Some("REQ-ServiceUnavailable"));
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -39,7 +39,7 @@ fn a_slow_down_is_heeded() {
         assert_eq!(code(&failure), Some("SlowDown"));
         bench.server.then([Act::error(503, "SlowDown"), Act::error(500, "InternalError")]);
         assert_eq!(bench.read().await.unwrap(), b"right");
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -52,7 +52,7 @@ fn codes_that_ask_for_another_try_get_one_whatever_their_status() {
             let bench = Bench::new([Act::error(status, code)]).await;
             assert_eq!(bench.read().await.unwrap(), b"right", "{status} {code}");
             assert_eq!(bench.requests(), 2, "{status} {code}");
-            bench.is_well().await;
+            bench.ends_well().await;
         }
     });
 }
@@ -69,7 +69,7 @@ fn what_is_final_is_not_asked_twice() {
             is_decent(failure, 1);
             assert!(!error.is_retryable(), "{error:?}");
             assert_eq!(bench.requests(), 1, "{status} {code}");
-            bench.is_well().await;
+            bench.ends_well().await;
         }
     });
 }
@@ -82,7 +82,7 @@ fn retry_after_is_waited_for() {
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
         assert_eq!(bench.requests(), 2);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -94,6 +94,6 @@ fn a_retry_after_beyond_the_time_limit_ends_the_call() {
         let failure = refused!(got, Throttled);
         is_decent(&failure, 1);
         assert!(failure.retryable);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }

@@ -11,7 +11,7 @@ fn a_refusal_while_the_body_is_under_way_is_heard() {
         let failure = refused!(bench.store.put("k", vec![7; 16 << 20]).await, AccessDenied);
         is_decent(&failure, 1);
         assert_eq!(code(&failure), Some("QuotaExceeded"));
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -76,7 +76,7 @@ fn a_wrong_clock_is_set_by_the_services() {
         let seen = bench.server.seen();
         assert_eq!(seen.len(), 3);
         assert!(seen[2].header("x-amz-date").unwrap().starts_with("20300101T00"));
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 

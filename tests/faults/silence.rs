@@ -9,7 +9,7 @@ fn no_answer_is_a_timeout() {
         let failure = refused!(bench.read().await, Timeout);
         is_decent(&failure, TRIES);
         assert!(failure.retryable);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -20,7 +20,7 @@ fn an_answer_that_stops_is_a_timeout() {
         let bench = Bench::new(always(half)).await;
         let failure = refused!(bench.read().await, Timeout);
         is_decent(&failure, TRIES);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -30,7 +30,7 @@ fn a_head_of_an_answer_that_stops_is_a_timeout() {
         let bench = Bench::new(always(Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncont").then_stall())).await;
         let failure = refused!(bench.read().await, Timeout);
         is_decent(&failure, TRIES);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -40,7 +40,7 @@ fn a_service_that_stops_reading_is_a_timeout() {
         let bench = Bench::with([Act::silent().before_body().then_freeze()], &[("max-retries", "0")]).await;
         let failure = refused!(bench.store.put("k", vec![7; 16 << 20]).await, Timeout);
         is_decent(&failure, 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -55,7 +55,7 @@ fn a_drip_that_never_ends_is_ended_by_the_calls_time_limit() {
             other => refused!(other, Timeout),
         };
         is_decent(&failure, 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -65,7 +65,7 @@ fn a_drip_of_headers_is_a_timeout() {
         let bench = Bench::with([Act::drip("HTTP/1.1 200 OK\r\nx-drip: ")], &[("max-retries", "0")]).await;
         let failure = refused!(bench.read().await, Timeout);
         is_decent(&failure, 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
 
@@ -81,6 +81,6 @@ fn a_drip_of_an_error_ends_too() {
             Ok(_) => panic!("it went well"),
         };
         is_decent(&failure, 1);
-        bench.is_well().await;
+        bench.ends_well().await;
     });
 }
