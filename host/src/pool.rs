@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::timeout_at;
 
+use crate::bindings::wit::CallOptions;
 use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
@@ -83,31 +85,40 @@ impl Pool {
         }
     }
 
-    /// An instance for one call, as soon as there is one.
-    pub(crate) async fn lease(&self, operation: &'static str) -> Result<Lease<'_>> {
+    /// An instance for one call, as soon as there is one. The time it took to come by is taken off the call's limit.
+    pub(crate) async fn lease(&self, operation: &'static str, call: &mut CallOptions) -> Result<Lease<'_>> {
+        // Mostly there is one at hand, and it is not worth looking at the clock.
+        if let Ok(turn) = self.calls.try_acquire()
+            && let Some(kept) = self.idle().pop_back()
+        {
+            return Ok(self.leased(kept, turn));
+        }
+        let limits = &self.engine.limits;
+        let limit = call.time_limit.map_or(limits.call_time, Duration::from_nanos).min(limits.call_time);
+        let end = tokio::time::Instant::now() + limit;
         let busy = |limit| move |_| Error::Busy { operation, limit };
-        let wait = self.engine.limits.call_time;
-        let turn = match self.calls.try_acquire() {
-            Ok(turn) => turn,
-            Err(_) => tokio::time::timeout(wait, self.calls.acquire())
-                .await
-                .map_err(busy(self.engine.limits.instances_per_store))?
-                .map_err(|_| Error::plugin("the store is closed"))?,
-        };
+        let turn = timeout_at(end, self.calls.acquire())
+            .await
+            .map_err(busy(limits.instances_per_store))?
+            .map_err(|_| Error::plugin("the store is closed"))?;
         let kept = self.idle().pop_back();
         let kept = match kept {
             Some(kept) => kept,
             None => {
-                let permit = tokio::time::timeout(wait, self.engine.permit())
-                    .await
-                    .map_err(busy(self.engine.limits.instances))?;
+                let permit = timeout_at(end, self.engine.permit()).await.map_err(busy(limits.instances))?;
                 let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings).await?;
                 self.created.fetch_add(1, Relaxed);
                 Kept { instance, _permit: permit }
             }
         };
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        call.time_limit = Some(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+        Ok(self.leased(kept, turn))
+    }
+
+    fn leased<'a>(&'a self, kept: Kept, turn: SemaphorePermit<'a>) -> Lease<'a> {
         self.busy.fetch_add(1, Relaxed);
-        Ok(Lease { pool: self, kept: Some(kept), _turn: turn })
+        Lease { pool: self, kept: Some(kept), _turn: turn }
     }
 
     /// Gives up an instance that has nothing to do, the one idle for longest. False where there is none.
@@ -165,9 +176,13 @@ impl Lease<'_> {
         self.pool.busy.fetch_sub(1, Relaxed);
         if kept.instance.used_memory() > self.pool.engine.limits.retire_memory {
             self.pool.retired.fetch_add(1, Relaxed);
-        } else if !self.pool.engine.short_of_instances() {
+        } else {
             kept.instance.idle_since = Instant::now();
             self.pool.idle().push_back(kept);
+            // Looked at only now: who began to wait before this, and found nothing idle, is seen here.
+            if self.pool.engine.short_of_instances() {
+                self.pool.give_up_one();
+            }
         }
     }
 }

@@ -77,8 +77,8 @@ fn wanted(range: wit::ByteRange, size: u64) -> Range<u64> {
 }
 
 impl Blob {
-    pub(crate) async fn open(store: Store, key: String, options: wit::ReadOptions) -> Result<Blob> {
-        let too_large = match store.call_get(&key, &options).await {
+    pub(crate) async fn open(store: Store, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
+        let too_large = match store.call_get(&key, &mut options).await {
             Ok(Piece { info, range, body }) => {
                 let position = range.start;
                 return Ok(Blob { info, range, position, ready: Some(body), asked: None, source: None });
@@ -87,12 +87,12 @@ impl Blob {
             Err(error) => return Err(error),
         };
         // More than fits one call. How long is it, and what tag holds its pieces together?
-        let head = wit::HeadOptions {
+        let mut head = wit::HeadOptions {
             conditions: options.conditions.clone(),
             version: options.version.clone(),
             call: options.call.clone(),
         };
-        let info = store.call_head(&key, &head).await?;
+        let info = store.call_head(&key, &mut head).await?;
         let Some(etag) = info.etag.clone() else {
             // The pieces could be of different contents, and nobody would notice.
             return Err(Error::TooLarge(too_large));
@@ -145,7 +145,7 @@ impl Blob {
         let end = self.range.end.min(self.position.saturating_add(store.limits().chunk as u64));
         options.range = wit::ByteRange::Within(wit::Span { start: self.position, end });
         Box::pin(async move {
-            let piece = store.call_get(&key, &options).await?;
+            let piece = store.call_get(&key, &mut options).await?;
             // Not every service heeds a condition.
             let same = piece.info.etag == options.conditions.if_match;
             match options.range {

@@ -103,8 +103,8 @@ impl IntoFuture for Head {
     type Output = Result<BlobInfo>;
     type IntoFuture = Call<BlobInfo>;
 
-    fn into_future(self) -> Call<BlobInfo> {
-        Box::pin(async move { self.store.call_head(&self.key, &self.options).await })
+    fn into_future(mut self) -> Call<BlobInfo> {
+        Box::pin(async move { self.store.call_head(&self.key, &mut self.options).await })
     }
 }
 
@@ -205,7 +205,7 @@ impl IntoFuture for Put {
     type Output = Result<Written>;
     type IntoFuture = Call<Written>;
 
-    fn into_future(self) -> Call<Written> {
+    fn into_future(mut self) -> Call<Written> {
         Box::pin(async move {
             let most = self.store.limits().max_put;
             if self.body.len() > most {
@@ -216,7 +216,7 @@ impl IntoFuture for Put {
                 );
                 return Err(Error::TooLarge(Failure::ours("body", message)));
             }
-            self.store.call_put(&self.key, &self.body, &self.options, self.progress).await
+            self.store.call_put(&self.key, &self.body, &mut self.options, self.progress).await
         })
     }
 }
@@ -248,7 +248,7 @@ impl IntoFuture for Delete {
     type Output = Result<()>;
     type IntoFuture = Call<()>;
 
-    fn into_future(self) -> Call<()> {
-        Box::pin(async move { self.store.call_delete(&self.key, &self.options).await })
+    fn into_future(mut self) -> Call<()> {
+        Box::pin(async move { self.store.call_delete(&self.key, &mut self.options).await })
     }
 }

@@ -107,7 +107,8 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens the store in a first instance, which tells whether the settings are right.
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Store> {
-        let mut first = pool.lease("opening the store").await?;
+        let mut call = wit::CallOptions { time_limit: None, attributes: Vec::new() };
+        let mut first = pool.lease("opening the store", &mut call).await?;
         first.give_back();
         drop(first);
         Ok(Store { pool })
@@ -148,15 +149,15 @@ impl Store {
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn call_head(&self, key: &str, options: &wit::HeadOptions) -> Result<BlobInfo> {
-        let mut lease = self.pool.lease("head").await?;
+    pub(crate) async fn call_head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
+        let mut lease = self.pool.lease("head", &mut options.call).await?;
         let ended = lease.instance()?.head(self.asked(key, &options.call), options).await;
         lease.end(ended).map(BlobInfo::from)
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn call_get(&self, key: &str, options: &wit::ReadOptions) -> Result<Piece> {
-        let mut lease = self.pool.lease("get").await?;
+    pub(crate) async fn call_get(&self, key: &str, options: &mut wit::ReadOptions) -> Result<Piece> {
+        let mut lease = self.pool.lease("get", &mut options.call).await?;
         let ended = lease.instance()?.get(self.asked(key, &options.call), options).await;
         Piece::checked(lease.end(ended)?, options.range)
     }
@@ -166,17 +167,17 @@ impl Store {
         &self,
         key: &str,
         body: &[u8],
-        options: &wit::WriteOptions,
+        options: &mut wit::WriteOptions,
         progress: Option<Progress>,
     ) -> Result<Written> {
-        let mut lease = self.pool.lease("put").await?;
+        let mut lease = self.pool.lease("put", &mut options.call).await?;
         let ended = lease.instance()?.put(self.asked(key, &options.call), body, options, progress).await;
         lease.end(ended).map(Written::from)
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn call_delete(&self, key: &str, options: &wit::DeleteOptions) -> Result<()> {
-        let mut lease = self.pool.lease("delete").await?;
+    pub(crate) async fn call_delete(&self, key: &str, options: &mut wit::DeleteOptions) -> Result<()> {
+        let mut lease = self.pool.lease("delete", &mut options.call).await?;
         let ended = lease.instance()?.delete(self.asked(key, &options.call), options).await;
         lease.end(ended)
     }
