@@ -17,7 +17,9 @@ pub(super) fn complete(
     environment: &Environment,
 ) -> Result<(), String> {
     let has = |settings: &[(String, String)], name: &str| settings.iter().any(|(known, _)| known == name);
-    let has_keys = has(settings, "access-key") || has(settings, "secret-key");
+    // A token too belongs to keys beside it; without them the plugin says so.
+    let own = ["access-key", "secret-key", "security-token", "session-token"];
+    let has_keys = own.iter().any(|name| has(settings, name));
     let mut region = None;
     let mut last_region = None;
     let mut add = |name: &str, value: String| settings.push((name.to_owned(), value));
@@ -45,8 +47,8 @@ pub(super) fn complete(
         let found = named(&profiles, &name).map_err(|message| format!("AWS_PROFILE: {message}"))?;
         keys(found, &name, &mut add)?;
         last_region = found.get("region").cloned();
-    } else if let Some(found) = Profiles::read(environment)?.get("default") {
-        // Nobody asked for it: one that has no keys is no error.
+    } else if let Some(found) = unasked(environment).get("default") {
+        // One that has no keys is no error.
         if found.contains_key("aws_access_key_id") {
             keys(found, "default", &mut add)?;
         }
@@ -61,6 +63,14 @@ pub(super) fn complete(
         }
     }
     Ok(())
+}
+
+/// The profiles, where nobody asked for any: files that cannot be read are as good as absent.
+fn unasked(environment: &Environment) -> Profiles {
+    Profiles::read(environment).unwrap_or_else(|message| {
+        tracing::debug!(message, "going on without profiles");
+        Profiles::default()
+    })
 }
 
 fn named<'a>(profiles: &'a Profiles, name: &str) -> Result<&'a Profile, String> {

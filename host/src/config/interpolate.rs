@@ -1,6 +1,7 @@
 //! `%{env:NAME}%` and `%{file:PATH}%`: values that are kept elsewhere.
 
 use std::fs;
+use std::io::Read;
 
 use super::environment::Environment;
 
@@ -34,10 +35,13 @@ fn look_up(reference: &str, environment: &Environment) -> Result<String, String>
         Some(("file", path)) => {
             let path = path.trim();
             let failed = |error: std::io::Error| format!("the file {path} cannot be read: {error}");
-            if fs::metadata(path).map_err(failed)?.len() > MAX_FILE {
+            let mut text = String::new();
+            let file = fs::File::open(path).map_err(failed)?;
+            // What a device or a pipe will give is not to be known beforehand.
+            file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+            if text.len() as u64 > MAX_FILE {
                 return Err(format!("the file {path} is longer than {MAX_FILE} bytes: that is no setting"));
             }
-            let text = fs::read_to_string(path).map_err(failed)?;
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
         _ => Err(format!("`%{{{reference}}}%` is neither `%{{env:NAME}}%` nor `%{{file:PATH}}%`")),
@@ -61,6 +65,7 @@ mod tests {
         assert!(put("%{env:NONE}%").unwrap_err().contains("NONE"));
         assert!(put("%{env:EMPTY}%").is_err());
         assert!(put("%{file:/no/such/file}%").unwrap_err().contains("/no/such/file"));
+        assert!(put("%{file:/dev/zero}%").unwrap_err().contains("longer"));
         assert!(put("%{env:A").unwrap_err().contains("}%"));
         assert!(put("%{vault:x}%").unwrap_err().contains("%{env:NAME}%"));
     }

@@ -18,6 +18,8 @@ use crate::sandbox::Progress;
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
+    /// Until there is a connection.
+    pub(crate) connect: Duration,
     /// From the request's end to the answer's beginning.
     pub(crate) first_byte: Duration,
     /// Between two pieces of a body, in either direction.
@@ -30,6 +32,7 @@ impl Timeouts {
         let least = |ours: Duration, asked: Option<Duration>| asked.map_or(ours, |asked| ours.min(asked));
         let options = options.unwrap_or_default();
         Timeouts {
+            connect: least(self.connect, options.connect_timeout),
             first_byte: least(self.first_byte, options.first_byte_timeout),
             between_bytes: least(self.between_bytes, options.between_bytes_timeout),
         }
@@ -50,7 +53,8 @@ impl Watch {
         Arc::new(Watch { began: Instant::now(), last: AtomicU64::new(0), sent: AtomicBool::new(sent) })
     }
 
-    fn moved(&self) {
+    /// Something has moved: the waiting begins anew.
+    pub(super) fn moved(&self) {
         self.last.store(self.began.elapsed().as_nanos() as u64, Relaxed);
     }
 

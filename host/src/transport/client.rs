@@ -7,9 +7,10 @@ use futures::future::{Either, select};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper_util::client::legacy;
+use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use wasmtime_wasi_http::WasiBody;
+use tokio::time::timeout;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
@@ -43,7 +44,7 @@ impl Client {
                 .pool_idle_timeout(limits.idle_timeout)
                 .http1_max_buf_size(limits.header_bytes.max(8 * 1024))
                 .http1_max_headers(MAX_HEADERS)
-                .build(Connector::new(tls.clone(), addresses, limits.connect_timeout))
+                .build(Connector::new(tls.clone(), addresses, limits))
         };
         Ok(Client { public: client(Addresses::Public), private: client(Addresses::Private) })
     }
@@ -61,9 +62,18 @@ impl Client {
             Addresses::Private => &self.private,
         };
         let watch = Watch::new(request.body().is_end_stream());
-        let request = request.map(|body| Outgoing::new(body, watch.clone(), progress));
+        let mut request = request.map(|body| Outgoing::new(body, watch.clone(), progress));
+        let mut connection = capture_connection(&mut request);
         let answered = pin!(client.request(request));
-        let stalled = pin!(watch.stalled(timeouts));
+        let stalled = pin!(async {
+            let connected = connection.wait_for_connection_metadata();
+            if timeout(timeouts.connect, connected).await.is_err() {
+                let words = format!("no connection within {:?}", timeouts.connect);
+                return Trouble { error: Error::ConnectionTimeout, words };
+            }
+            watch.moved();
+            watch.stalled(timeouts).await
+        });
         match select(answered, stalled).await {
             Either::Left((Ok(response), _)) => Ok(response.map(|body| Answer::new(body, timeouts).boxed_unsync())),
             Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Uri;
@@ -15,24 +15,29 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::egress::Addresses;
 use super::trouble::ConnectError;
+use crate::limits::Limits;
 
 /// Makes connections to addresses of one kind.
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: TlsConnector,
     addresses: Addresses,
+    /// For a connection to come about.
     limit: Duration,
+    /// For a write to go on.
+    patience: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<rustls::ClientConfig>, addresses: Addresses, limit: Duration) -> Connector {
-        Connector { tls: TlsConnector::from(tls), addresses, limit }
+    pub(super) fn new(tls: Arc<rustls::ClientConfig>, addresses: Addresses, limits: &Limits) -> Connector {
+        let (limit, patience) = (limits.connect_timeout, limits.between_bytes_timeout);
+        Connector { tls: TlsConnector::from(tls), addresses, limit, patience }
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
@@ -40,15 +45,17 @@ impl Connector {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         let limit = self.limit;
+        let patience = self.patience;
+        let stream = |kind| Stream { kind, patience, stuck: None };
         let connecting = async {
             let tcp = self.tcp(&host, port).await?;
             if !https {
-                return Ok(Stream::Plain(TokioIo::new(tcp)));
+                return Ok(stream(Kind::Plain(TokioIo::new(tcp))));
             }
             let name = ServerName::try_from(host.clone())
                 .map_err(|error| ConnectError::Tls { host: host.clone(), told: error.to_string() })?;
             let tls = self.tls.connect(name, tcp).await.map_err(|error| ConnectError::of_tls(&host, &error))?;
-            Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
+            Ok(stream(Kind::Tls(Box::new(TokioIo::new(tls)))))
         };
         match timeout(limit, connecting).await {
             Ok(connected) => connected,
@@ -111,20 +118,30 @@ impl tower_service::Service<Uri> for Connector {
 }
 
 /// A connection, as hyper has it.
-pub(super) enum Stream {
+///
+/// Reading has no clock here: a kept connection may be silent for as long as it is kept, and answers are watched where
+/// they are awaited. Writing has: nobody may be waiting any more for a request whose answer came early.
+pub(super) struct Stream {
+    kind: Kind,
+    patience: Duration,
+    /// Set while nothing can be written.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+enum Kind {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
 /// Does the same to whichever it is.
 macro_rules! either {
-    ($self:expr, $stream:ident => $do:expr) => {
-        match $self.get_mut() {
-            Stream::Plain($stream) => {
+    ($kind:expr, $stream:ident => $do:expr) => {
+        match $kind {
+            Kind::Plain($stream) => {
                 let $stream = Pin::new($stream);
                 $do
             }
-            Stream::Tls($stream) => {
+            Kind::Tls($stream) => {
                 let $stream = Pin::new($stream.as_mut());
                 $do
             }
@@ -132,38 +149,55 @@ macro_rules! either {
     };
 }
 
+impl Stream {
+    /// Bounds how long one write may stand still.
+    fn watched<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl Read for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_read(cx, buffer))
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        either!(&mut self.kind, stream => stream.poll_read(cx, buffer))
     }
 }
 
 impl Write for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, bytes))
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = either!(&mut self.kind, stream => stream.poll_write(cx, bytes));
+        self.watched(cx, written)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = either!(&mut self.kind, stream => stream.poll_flush(cx));
+        self.watched(cx, flushed)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_shutdown(cx))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = either!(&mut self.kind, stream => stream.poll_shutdown(cx));
+        self.watched(cx, shut)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
+        match &self.kind {
+            Kind::Plain(stream) => stream.is_write_vectored(),
+            Kind::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_vectored(cx, bytes))
+        let written = either!(&mut self.kind, stream => stream.poll_write_vectored(cx, bytes));
+        self.watched(cx, written)
     }
 }
 

@@ -33,7 +33,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
-        let timeouts = Timeouts { first_byte: limits.first_byte_timeout, between_bytes: limits.between_bytes_timeout };
+        let timeouts = Timeouts {
+            connect: limits.connect_timeout,
+            first_byte: limits.first_byte_timeout,
+            between_bytes: limits.between_bytes_timeout,
+        };
         Gate { client, egress, timeouts }
     }
 }

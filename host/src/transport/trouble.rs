@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
+use rustls::CertificateError as Fault;
 use wasmtime_wasi_http::Error;
 
 /// A request that failed.
@@ -27,8 +28,8 @@ pub(super) enum ConnectError {
     Unreachable { address: std::net::SocketAddr, told: String },
     #[error("no connection to {host} within {limit:?}")]
     Timeout { host: String, limit: std::time::Duration },
-    #[error("the certificate of {host} is not trusted: {told}; `ca-file` can name the authority that signed it")]
-    Certificate { host: String, told: String },
+    #[error("the certificate of {host} is not trusted: {told}; {advice}")]
+    Certificate { host: String, told: String, advice: &'static str },
     #[error("TLS with {host} failed: {told}")]
     Tls { host: String, told: String },
 }
@@ -51,8 +52,17 @@ impl ConnectError {
         let host = host.to_owned();
         let told = error.to_string();
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-                ConnectError::Certificate { host, told }
+            Some(rustls::Error::InvalidCertificate(fault)) => {
+                let advice = match fault {
+                    Fault::UnknownIssuer => "`ca-file` can name the authority that signed it",
+                    Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+                        "`endpoint` must be a name that is in it"
+                    }
+                    Fault::Expired | Fault::ExpiredContext { .. } => "the service needs a new one",
+                    Fault::NotValidYet | Fault::NotValidYetContext { .. } => "is this machine's clock right?",
+                    _ => "on a test bench, `allow-invalid-certs` takes any",
+                };
+                ConnectError::Certificate { host, told, advice }
             }
             _ => ConnectError::Tls { host, told },
         }
