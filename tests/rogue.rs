@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sandbucket::{Engine, Error, Limits, Store};
 use sandbucket_tests::faulty::Faulty;
-use sandbucket_tests::{CACHE, ROGUE, dev_server, open, run};
+use sandbucket_tests::{CACHE, ROGUE, dev_server, open, refused, run};
 use tokio::task::JoinHandle;
 
 const MEMORY: usize = 16 << 20;
@@ -195,6 +195,22 @@ fn calls_without_end_are_ended() {
 }
 
 #[test]
+fn one_instance_takes_but_a_few_connections() {
+    run(async {
+        let own = Faulty::start([]).await;
+        let target = own.endpoint().replace("http://", "");
+        let store = rogue("crowd", &own.endpoint(), &target).await.unwrap();
+        // What it kept is gone with the call: the next one has as many.
+        for calls in 1..=2 {
+            let failure = refused!(store.get("k").await, Service);
+            assert_eq!(failure.message, "8 answers");
+            assert_eq!(own.seen().len(), 8 * calls);
+        }
+        assert_eq!(store.pool().discarded, 0);
+    });
+}
+
+#[test]
 fn a_blob_that_cannot_be_is_not_passed_on() {
     run(async {
         let modes = ["backward-range", "short-body", "long-body", "past-the-end", "another-range", "endless-size"];
@@ -210,6 +226,18 @@ fn a_blob_that_cannot_be_is_not_passed_on() {
                 Ok(10) if mode == "endless-size" => {}
                 other => panic!("{mode}: {other:?}"),
             }
+        }
+    });
+}
+
+#[test]
+fn a_blob_larger_than_all_memory_does_not_fit() {
+    run(async {
+        for mode in ["endless-blob", "vast-blob"] {
+            let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+            let blob = store.get("k").await.unwrap();
+            let failure = refused!(blob.bytes().await, TooLarge);
+            assert!(failure.message.contains("memory"), "{failure:?}");
         }
     });
 }

@@ -72,6 +72,18 @@ fn no_instance_in_time_is_an_error_that_says_so() {
 }
 
 #[test]
+fn asking_for_the_settings_takes_its_turn() {
+    run(async {
+        let server = dev_server().await;
+        let engine = engine(|limits| limits.instances = 1);
+        let store = open(&engine, &server, &[]).await;
+        assert_eq!(store.pool().idle, 1);
+        assert!(!engine.settings().await.expect("the idle instance makes way").is_empty());
+        refused!(store.head("k").await, NotFound);
+    });
+}
+
+#[test]
 fn a_store_with_wrong_keys_harms_no_other() {
     run(async {
         let server = dev_server().await;

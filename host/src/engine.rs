@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::blob::Setting;
@@ -16,6 +17,7 @@ use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::pool::{IDLE, Pool};
 use crate::sandbox::Sandbox;
+use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Client, Egress, Gate, TlsOptions};
 
@@ -180,8 +182,11 @@ impl Engine {
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         // It is asked nothing that needs the network, and gets none.
         let gate = Gate::new(self.client(&TlsOptions::default())?, Egress::none(), &self.inner.limits);
-        let mut sandbox = Sandbox::new(&self.inner, gate).await?;
-        let settings = sandbox.settings(&self.inner.limits).await?;
+        let limits = &self.inner.limits;
+        let busy = |_| Error::Busy { operation: "asking for the settings", limit: limits.instances };
+        let _permit = timeout(limits.call_time, self.inner.permit()).await.map_err(busy)?;
+        let mut sandbox = Sandbox::new(&self.inner, gate, limits.call_time).await?;
+        let settings = sandbox.settings(limits).await?;
         Ok(settings.into_iter().map(Setting::from).collect())
     }
 
@@ -295,17 +300,16 @@ fn wasmtime_config(limits: &Limits, pooled: bool) -> Config {
     if pooled {
         let instances = u32::try_from(limits.instances).unwrap_or(u32::MAX);
         let mut pool = PoolingAllocationConfig::new();
-        // A component is a few core instances, of which one has the memory.
         pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(8))
-            .total_memories(instances)
-            .total_tables(instances.saturating_mul(4))
+            .total_core_instances(instances.saturating_mul(MAX_INSTANCES as u32))
+            .total_memories(instances.saturating_mul(MAX_MEMORIES as u32))
+            .total_tables(instances.saturating_mul(MAX_TABLES as u32))
             .total_stacks(instances)
-            .max_core_instances_per_component(8)
-            .max_memories_per_component(1)
-            .max_tables_per_component(4)
+            .max_core_instances_per_component(MAX_INSTANCES as u32)
+            .max_memories_per_component(MAX_MEMORIES as u32)
+            .max_tables_per_component(MAX_TABLES as u32)
             .max_memory_size(limits.memory.next_multiple_of(64 * 1024))
-            .table_elements(20_000);
+            .table_elements(MAX_TABLE);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     config

@@ -29,10 +29,15 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Instance {
-    /// Makes an instance and opens a store in it.
-    pub(crate) async fn open(engine: &Inner, gate: Gate, settings: &[(String, String)]) -> Result<Instance> {
-        let mut sandbox = Sandbox::new(engine, gate).await?;
-        let begun = sandbox.begin("opening the store", &engine.limits, None, None);
+    /// Makes an instance and opens a store in it, each in no more than this time.
+    pub(crate) async fn open(
+        engine: &Inner,
+        gate: Gate,
+        settings: &[(String, String)],
+        limit: Duration,
+    ) -> Result<Instance> {
+        let mut sandbox = Sandbox::new(engine, gate, limit).await?;
+        let begun = sandbox.begin("opening the store", &engine.limits, Some(limit), None);
         let functions = functions(&sandbox.plugin);
         let asked = functions.call_open(&mut sandbox.store, settings);
         let ended = begun.run(asked).await;

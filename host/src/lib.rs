@@ -12,7 +12,8 @@
 //!     .await?;
 //! store.put("cat.jpg", std::fs::read("cat.jpg").unwrap()).content_type("image/jpeg").await?;
 //! let blob = store.get("cat.jpg").range(0..16).await?;
-//! println!("{} bytes in all, the first being {:?}", blob.info().size, blob.bytes().await?);
+//! let size = blob.info().size;
+//! println!("{size} bytes in all, the first being {:?}", blob.bytes().await?);
 //! # Ok(())
 //! # }
 //! ```

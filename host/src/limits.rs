@@ -85,6 +85,7 @@ impl Limits {
     /// What is at odds in these limits, in words for people.
     pub(crate) fn check(&self) -> Result<(), String> {
         const PAGE: usize = 64 * 1024;
+        const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
         let none_at_all =
             [("instances-per-store", self.instances_per_store), ("instances", self.instances), ("chunk", self.chunk)];
         for (name, value) in none_at_all {
@@ -102,6 +103,13 @@ impl Limits {
             if value.is_zero() {
                 return Err(format!("the limit {name} must be above 0"));
             }
+            // A moment so far away is none that clocks can tell.
+            if value > LONGEST {
+                return Err(format!("the limit {name} must be at most 87600h, which is ten years"));
+            }
+        }
+        if self.idle_timeout > LONGEST {
+            return Err("the limit idle-timeout must be at most 87600h, which is ten years".to_owned());
         }
         if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
             return Err(format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory));
@@ -214,5 +222,10 @@ mod tests {
         assert!(odd.check().unwrap_err().contains("max-put"));
         assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().contains("instances"));
         assert!(Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().contains("cpu-time"));
+        // Added to a moment, they would be none any more.
+        let endless = Limits { call_time: Duration::MAX, ..Limits::default() };
+        assert!(endless.check().unwrap_err().contains("call-time"));
+        let endless = Limits { idle_timeout: Duration::MAX, ..Limits::default() };
+        assert!(endless.check().unwrap_err().contains("idle-timeout"));
     }
 }

@@ -87,14 +87,14 @@ impl Pool {
 
     /// An instance for one call, as soon as there is one. The time it took to come by is taken off the call's limit.
     pub(crate) async fn lease(&self, operation: &'static str, call: &mut CallOptions) -> Result<Lease<'_>> {
+        let limits = &self.engine.limits;
+        let limit = call.time_limit.map_or(limits.call_time, Duration::from_nanos).min(limits.call_time);
         // Mostly there is one at hand, and it is not worth looking at the clock.
         if let Ok(turn) = self.calls.try_acquire()
             && let Some(kept) = self.idle().pop_back()
         {
-            return Ok(self.leased(kept, turn));
+            return Ok(self.leased(kept, turn, limit));
         }
-        let limits = &self.engine.limits;
-        let limit = call.time_limit.map_or(limits.call_time, Duration::from_nanos).min(limits.call_time);
         let end = tokio::time::Instant::now() + limit;
         let busy = |limit| move |_| Error::Busy { operation, limit };
         let turn = timeout_at(end, self.calls.acquire())
@@ -106,19 +106,22 @@ impl Pool {
             Some(kept) => kept,
             None => {
                 let permit = timeout_at(end, self.engine.permit()).await.map_err(busy(limits.instances))?;
-                let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings).await?;
+                let left = end.saturating_duration_since(tokio::time::Instant::now());
+                let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings, left)
+                    .await
+                    .map_err(|error| of_whole_call(error, limit))?;
                 self.created.fetch_add(1, Relaxed);
                 Kept { instance, _permit: permit }
             }
         };
         let left = end.saturating_duration_since(tokio::time::Instant::now());
         call.time_limit = Some(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
-        Ok(self.leased(kept, turn))
+        Ok(self.leased(kept, turn, limit))
     }
 
-    fn leased<'a>(&'a self, kept: Kept, turn: SemaphorePermit<'a>) -> Lease<'a> {
+    fn leased<'a>(&'a self, kept: Kept, turn: SemaphorePermit<'a>, limit: Duration) -> Lease<'a> {
         self.busy.fetch_add(1, Relaxed);
-        Lease { pool: self, kept: Some(kept), _turn: turn }
+        Lease { pool: self, kept: Some(kept), limit, _turn: turn }
     }
 
     /// Gives up an instance that has nothing to do, the one idle for longest. False where there is none.
@@ -145,11 +148,21 @@ impl Pool {
     }
 }
 
+/// Tells of the time that the caller gave the call, and not of what waiting left of it.
+fn of_whole_call(error: Error, limit: Duration) -> Error {
+    match error {
+        Error::Overdue { operation, .. } => Error::Overdue { operation, limit },
+        other => other,
+    }
+}
+
 /// An instance in use. Unless it is given back, it is thrown away: its call was broken off, and what state it is in is
 /// unknown.
 pub(crate) struct Lease<'a> {
     pool: &'a Pool,
     kept: Option<Kept>,
+    /// The whole call's time.
+    limit: Duration,
     _turn: SemaphorePermit<'a>,
 }
 
@@ -166,7 +179,7 @@ impl Lease<'_> {
                 self.give_back();
                 result
             }
-            Ended::Badly(error) => Err(error),
+            Ended::Badly(error) => Err(of_whole_call(error, self.limit)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 use crate::bindings::wit;
@@ -128,15 +128,18 @@ impl Blob {
         if left == 0 {
             return Ok(first);
         }
-        let whole = usize::try_from(left).ok().and_then(|left| left.checked_add(first.len())).ok_or_else(|| {
-            Error::TooLarge(Failure::ours("body", format!("get: {left} more bytes do not fit this machine's memory")))
-        })?;
-        let mut bytes = BytesMut::with_capacity(whole);
+        let mut bytes = Vec::new();
+        // How long a blob is, is only what plugin and service say: asking for too much must not end the process.
+        let whole = usize::try_from(left).ok().and_then(|left| left.checked_add(first.len()));
+        if whole.is_none_or(|whole| bytes.try_reserve_exact(whole).is_err()) {
+            let message = format!("get: {left} more bytes do not fit this machine's memory");
+            return Err(Error::TooLarge(Failure::ours("body", message)));
+        }
         bytes.extend_from_slice(&first);
         while let Some(piece) = self.next().await {
             bytes.extend_from_slice(&piece?);
         }
-        Ok(bytes.freeze())
+        Ok(bytes.into())
     }
 
     /// Asks for the next piece.

@@ -48,8 +48,8 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes one.
-    pub(crate) async fn new(engine: &Inner, gate: Gate) -> Result<Sandbox> {
+    /// Makes one. What the plugin does to begin with is bounded as a call is.
+    pub(crate) async fn new(engine: &Inner, gate: Gate, limit: Duration) -> Result<Sandbox> {
         let limits = &engine.limits;
         let mut store = wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits));
         store.limiter(|state| &mut state.limiter);
@@ -65,11 +65,13 @@ impl Sandbox {
             Ok(UpdateDeadline::Yield(1))
         });
         store.set_epoch_deadline(1);
-        let meter = store.data().meter.clone();
-        let made = meter.measure(engine.plugin.pre.instantiate_async(&mut store)).await;
+        let operation = "making an instance";
+        let begun = Begun { operation, meter: store.data().meter.clone(), limit };
+        let made = begun.run(engine.plugin.pre.instantiate_async(&mut store)).await;
         match made {
-            Ok(plugin) => Ok(Sandbox { store, plugin }),
-            Err(error) => Err(trouble("making an instance", &store, limits, &error)),
+            None => Err(Error::Overdue { operation, limit }),
+            Some(Ok(plugin)) => Ok(Sandbox { store, plugin }),
+            Some(Err(error)) => Err(trouble(operation, &store, limits, &error)),
         }
     }
 

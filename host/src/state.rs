@@ -15,8 +15,14 @@ use crate::transport::Hooks;
 /// Handles that an instance may hold at once. A call needs about ten.
 const MAX_RESOURCES: usize = 1024;
 
+/// Core instances, memories and tables that one component may be made of: it is a few core instances, of which one has
+/// the memory.
+pub(crate) const MAX_INSTANCES: usize = 8;
+pub(crate) const MAX_MEMORIES: usize = 1;
+pub(crate) const MAX_TABLES: usize = 4;
+
 /// Elements of a table that an instance may grow to.
-const MAX_TABLE: usize = 20_000;
+pub(crate) const MAX_TABLE: usize = 20_000;
 
 /// The data of a wasmtime store.
 pub(crate) struct State {
@@ -87,6 +93,19 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= MAX_TABLE)
+    }
+
+    // As many as the pool of instances gives; they hold where there is none, too.
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -129,11 +130,13 @@ pub(super) struct Answer {
     patience: Duration,
     /// Set while nothing comes.
     end: Option<Pin<Box<Sleep>>>,
+    /// Given back with the connection.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, timeouts: Timeouts) -> Answer {
-        Answer { body, patience: timeouts.between_bytes, end: None }
+    pub(super) fn new(body: Incoming, timeouts: Timeouts, place: OwnedSemaphorePermit) -> Answer {
+        Answer { body, patience: timeouts.between_bytes, end: None, _place: place }
     }
 }
 

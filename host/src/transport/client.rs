@@ -9,6 +9,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -49,13 +50,14 @@ impl Client {
         Ok(Client { public: client(Addresses::Public), private: client(Addresses::Private) })
     }
 
-    /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
+    /// Sends a request and waits for the answer to begin; its place is taken until the answer is gone. Redirects are answers like any other.
     pub(super) async fn send(
         &self,
         request: Request<WasiBody>,
         addresses: Addresses,
         timeouts: Timeouts,
         progress: Option<Progress>,
+        place: OwnedSemaphorePermit,
     ) -> Result<Response<WasiBody>, Trouble> {
         let client = match addresses {
             Addresses::Public => &self.public,
@@ -75,7 +77,9 @@ impl Client {
             watch.stalled(timeouts).await
         });
         match select(answered, stalled).await {
-            Either::Left((Ok(response), _)) => Ok(response.map(|body| Answer::new(body, timeouts).boxed_unsync())),
+            Either::Left((Ok(response), _)) => {
+                Ok(response.map(|body| Answer::new(body, timeouts, place).boxed_unsync()))
+            }
             Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),
             Either::Right((trouble, _)) => Err(trouble),
         }

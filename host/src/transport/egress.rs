@@ -178,9 +178,16 @@ fn canonical(address: IpAddr) -> IpAddr {
 
 fn is_metadata(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => [[169, 254, 169, 254], [169, 254, 170, 2], [169, 254, 170, 23], [100, 100, 100, 200]]
-            .contains(&address.octets()),
-        IpAddr::V6(address) => address.segments()[..6] == [0xfd00, 0xec2, 0, 0, 0, 0],
+        // All of AWS's; then Alibaba's, Oracle's, and Azure's, which is a public one.
+        IpAddr::V4(address) => {
+            matches!(address.octets(), [169, 254, 169, 254] | [169, 254, 170, 2 | 23] | [100, 100, 100, 200])
+                || matches!(address.octets(), [192, 0, 0, 192] | [168, 63, 129, 16])
+        }
+        // AWS's; Google's.
+        IpAddr::V6(address) => {
+            address.segments()[..6] == [0xfd00, 0xec2, 0, 0, 0, 0]
+                || address.segments() == [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+        }
     }
 }
 
@@ -368,9 +375,18 @@ mod tests {
 
     #[test]
     fn metadata_services_are_never_reached() {
-        for address in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "169.254.170.2"] {
+        for address in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fd00:ec2::254",
+            "169.254.170.2",
+            "192.0.0.192",
+            "fd20:ce::254",
+        ] {
             assert!(Addresses::Private.refuses(address.parse().unwrap()).is_some(), "{address}");
         }
         assert_eq!(Addresses::Private.refuses("127.0.0.1".parse().unwrap()), None);
+        // Public as addresses go, and yet only there for the machine itself.
+        assert!(Addresses::Public.refuses("168.63.129.16".parse().unwrap()).is_some());
     }
 }

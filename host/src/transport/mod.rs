@@ -13,6 +13,7 @@ mod trouble;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Response};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use client::Client;
@@ -22,6 +23,11 @@ pub use tls::TlsOptions;
 use crate::limits::Limits;
 use crate::sandbox::Progress;
 use body::Timeouts;
+use trouble::Trouble;
+
+/// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
+/// each takes a connection, of which the whole process has but so many.
+const MAX_REQUESTS: usize = 8;
 
 /// The way out of one store.
 #[derive(Clone)]
@@ -48,11 +54,13 @@ pub(crate) struct Hooks {
     progress: Option<Progress>,
     /// What the host has to say on the request that failed last, in this call.
     words: Arc<Mutex<Option<String>>>,
+    /// Places for requests under way.
+    places: Arc<Semaphore>,
 }
 
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
-        Hooks { gate, progress: None, words: Arc::default() }
+        Hooks { gate, progress: None, words: Arc::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
     }
 
     /// A call begins; `progress` is told of the bytes that go out in it.
@@ -80,10 +88,14 @@ impl WasiHttpHooks for Hooks {
         let timeouts = timeouts.within(options);
         let progress = self.progress.clone();
         let words = self.words.clone();
+        let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
-            let sent = match egress.check(request.uri()) {
-                Ok(addresses) => client.send(request, addresses, timeouts, progress).await,
-                Err(refused) => Err(refused),
+            let sent = match (egress.check(request.uri()), place) {
+                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, place).await,
+                (Ok(_), Err(_)) => {
+                    Err(Trouble::denied(format!("the plugin has {MAX_REQUESTS} requests under way already")))
+                }
+                (Err(refused), _) => Err(refused),
             };
             match sent {
                 Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Box<_>)),

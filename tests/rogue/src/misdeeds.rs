@@ -31,6 +31,7 @@ impl Mode {
             "handles" => hoard_handles(),
             "headers" => grow_headers(),
             "call" => return call(&self.target),
+            "crowd" => return crowd(&self.target),
             "calls" => call_without_listening(&self.target),
             _ => {}
         }
@@ -50,6 +51,15 @@ impl Mode {
             "endless-size" => Blob { info: BlobInfo { size: u64::MAX, ..ten }, range: span(0, 10), body: vec![0; 10] },
             _ => return None,
         })
+    }
+
+    /// How long a blob claims to be, where this mode is about one that no memory holds.
+    pub fn vast(&self) -> Option<u64> {
+        match self.name.as_str() {
+            "endless-blob" => Some(u64::MAX),
+            "vast-blob" => Some(1 << 60),
+            _ => None,
+        }
     }
 }
 
@@ -113,6 +123,17 @@ fn call_without_listening(target: &str) {
     loop {
         std::mem::forget(outgoing_handler::handle(request(target), None));
     }
+}
+
+/// Makes many requests at once, keeps every answer unread, and tells how many there were.
+fn crowd(target: &str) -> Result<(), Error> {
+    let asked: Vec<_> = (0..100).filter_map(|_| outgoing_handler::handle(request(target), None).ok()).collect();
+    let answers = asked.iter().filter_map(|asked| {
+        asked.subscribe().block();
+        asked.get()?.ok()?.ok()
+    });
+    let answers: Vec<_> = answers.collect();
+    Err(Error::Service(failure(format!("{} answers", answers.len()))))
 }
 
 fn request(target: &str) -> OutgoingRequest {
