@@ -44,7 +44,8 @@ fn look_up(reference: &str, environment: &Environment) -> Result<String, String>
             }
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
-        _ => Err(format!("`%{{{reference}}}%` is neither `%{{env:NAME}}%` nor `%{{file:PATH}}%`")),
+        // Not shown: it may be part of a secret that happens to look so.
+        _ => Err("a `%{…}%` that is neither `%{env:NAME}%` nor `%{file:PATH}%`".to_owned()),
     }
 }
 

@@ -13,9 +13,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
-use super::egress::Addresses;
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
 use crate::error::Result;

@@ -19,7 +19,7 @@ use tokio::time::{Sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::egress::Addresses;
+use super::addresses::Addresses;
 use super::trouble::ConnectError;
 use crate::limits::Limits;
 

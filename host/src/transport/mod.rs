@@ -3,6 +3,7 @@
 //! A request of a plugin comes to [`Hooks`], is held against the store's [`Egress`], and goes out over the [`Client`],
 //! whose connections all stores with the same TLS options share.
 
+mod addresses;
 mod body;
 mod client;
 mod connect;
