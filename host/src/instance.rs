@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceAny;
 
 use crate::bindings::{Host, blob_store, wit};
-use crate::engine::Inner;
 use crate::error::Result;
 use crate::limits::Limits;
-use crate::sandbox::{Ended, Progress, Sandbox};
-use crate::transport::Gate;
+use crate::runtime::Runtime;
+use crate::sandbox::{Ended, Sandbox};
+use crate::transport::{Gate, Progress};
 
 /// An instance.
 pub(crate) struct Instance {
@@ -31,7 +31,7 @@ pub(crate) struct Asked<'a> {
 impl Instance {
     /// Makes an instance and opens a store in it, each in no more than this time.
     pub(crate) async fn open(
-        engine: &Inner,
+        engine: &Runtime,
         gate: Gate,
         settings: &[(String, String)],
         limit: Duration,

@@ -36,6 +36,7 @@
 
 mod bindings;
 mod blob;
+mod calls;
 mod config;
 mod engine;
 mod error;
@@ -46,6 +47,7 @@ mod plugin;
 mod pool;
 mod reading;
 mod requests;
+mod runtime;
 mod sandbox;
 mod state;
 mod store;
@@ -55,13 +57,14 @@ mod transport;
 pub mod dev_server;
 
 pub use blob::{BlobInfo, ByteRange, Setting, SettingKind, Written};
+pub use calls::Call;
 pub use config::Config;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceAnswer};
 pub use limits::Limits;
 pub use pool::PoolStatus;
 pub use reading::Blob;
-pub use requests::{Call, Delete, Get, Head, Put};
+pub use requests::{Delete, Get, Head, Put};
 pub use store::{Store, StoreOptions};
 pub use transport::{Egress, TlsOptions};
 

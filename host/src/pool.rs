@@ -2,21 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
 
 use crate::bindings::wit::CallOptions;
-use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
+use crate::runtime::{Idle, Runtime};
 use crate::sandbox::Ended;
 use crate::transport::Gate;
-
-/// How long an instance may have nothing to do before it is given up.
-pub(crate) const IDLE: Duration = Duration::from_secs(60);
 
 /// What a pool holds and has held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +38,7 @@ struct Kept {
 }
 
 pub(crate) struct Pool {
-    engine: Arc<Inner>,
+    engine: Arc<Runtime>,
     gate: Gate,
     settings: Vec<(String, String)>,
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
@@ -54,7 +51,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(engine: Arc<Inner>, gate: Gate, settings: Vec<(String, String)>) -> Arc<Pool> {
+    pub(crate) fn new(engine: Arc<Runtime>, gate: Gate, settings: Vec<(String, String)>) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
         let pool = Arc::new(Pool {
             engine,
@@ -67,11 +64,12 @@ impl Pool {
             discarded: AtomicU64::new(0),
             retired: AtomicU64::new(0),
         });
-        pool.engine.register(&pool);
+        let known: Weak<Pool> = Arc::downgrade(&pool);
+        pool.engine.register(known);
         pool
     }
 
-    pub(crate) fn engine(&self) -> &Inner {
+    pub(crate) fn engine(&self) -> &Runtime {
         &self.engine
     }
 
@@ -124,25 +122,6 @@ impl Pool {
         Lease { pool: self, kept: Some(kept), limit, _turn: turn }
     }
 
-    /// Gives up an instance that has nothing to do, the one idle for longest. False where there is none.
-    pub(crate) fn give_up_one(&self) -> bool {
-        let kept = self.idle().pop_front();
-        kept.is_some()
-    }
-
-    /// Gives up those that have had nothing to do since before this.
-    pub(crate) fn trim(&self, before: Instant) {
-        let mut old = Vec::new();
-        {
-            let mut idle = self.idle();
-            while idle.front().is_some_and(|kept| kept.instance.idle_since < before) {
-                old.extend(idle.pop_front());
-            }
-        }
-        // Unmapping memory takes its time: not under the lock.
-        drop(old);
-    }
-
     fn idle(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,6 +132,25 @@ fn of_whole_call(error: Error, limit: Duration) -> Error {
     match error {
         Error::Overdue { operation, .. } => Error::Overdue { operation, limit },
         other => other,
+    }
+}
+
+impl Idle for Pool {
+    fn give_up_one(&self) -> bool {
+        let kept = self.idle().pop_front();
+        kept.is_some()
+    }
+
+    fn trim(&self, before: Instant) {
+        let mut old = Vec::new();
+        {
+            let mut idle = self.idle();
+            while idle.front().is_some_and(|kept| kept.instance.idle_since < before) {
+                old.extend(idle.pop_front());
+            }
+        }
+        // Unmapping memory takes its time: not under the lock.
+        drop(old);
     }
 }
 

@@ -9,9 +9,8 @@ use futures::{Stream, StreamExt};
 
 use crate::bindings::wit;
 use crate::blob::BlobInfo;
+use crate::calls::{Call, Calls, Piece, no_conditions, wanted};
 use crate::error::{Error, Failure, Result};
-use crate::requests::{Call, no_conditions};
-use crate::store::Store;
 
 /// A blob, or the part of it that was asked for.
 ///
@@ -33,52 +32,14 @@ pub struct Blob {
 
 #[derive(Clone)]
 struct Source {
-    store: Store,
+    calls: Calls,
     key: String,
     options: wit::ReadOptions,
 }
 
-/// One answer of the plugin, found to be what it says.
-pub(crate) struct Piece {
-    info: BlobInfo,
-    range: Range<u64>,
-    body: Bytes,
-}
-
-impl Piece {
-    /// A plugin is not trusted to count, nor to give the bytes that were asked for.
-    pub(crate) fn checked(blob: wit::Blob, asked: wit::ByteRange) -> Result<Piece> {
-        let wit::Blob { info, range: wit::Span { start, end }, body } = blob;
-        if end.checked_sub(start) != Some(body.len() as u64) || end > info.size {
-            let message = format!(
-                "get: the plugin gave {} bytes for the range {start} to {end} of a blob of {}",
-                body.len(),
-                info.size
-            );
-            return Err(Error::Integrity(Failure::ours("body", message)));
-        }
-        let wanted = wanted(asked, info.size);
-        if wanted != (start..end) {
-            let message = format!("get: the plugin gave the range {start} to {end} where {wanted:?} was asked for");
-            return Err(Error::Integrity(Failure::ours("body", message)));
-        }
-        Ok(Piece { info: info.into(), range: start..end, body: body.into() })
-    }
-}
-
-/// The bytes that this range is of a blob of this size.
-fn wanted(range: wit::ByteRange, size: u64) -> Range<u64> {
-    match range {
-        wit::ByteRange::Whole => 0..size,
-        wit::ByteRange::From(start) => start..size,
-        wit::ByteRange::Within(span) => span.start..span.end.min(size),
-        wit::ByteRange::Last(count) => size.saturating_sub(count)..size,
-    }
-}
-
 impl Blob {
-    pub(crate) async fn open(store: Store, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
-        let too_large = match store.call_get(&key, &mut options).await {
+    pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
+        let too_large = match calls.get(&key, &mut options).await {
             Ok(Piece { info, range, body }) => {
                 let position = range.start;
                 return Ok(Blob { info, range, position, ready: Some(body), asked: None, source: None });
@@ -92,14 +53,14 @@ impl Blob {
             version: options.version.clone(),
             call: options.call.clone(),
         };
-        let info = store.call_head(&key, &mut head).await?;
+        let info = calls.head(&key, &mut head).await?;
         let Some(etag) = info.etag.clone() else {
             // The pieces could be of different contents, and nobody would notice.
             return Err(Error::TooLarge(too_large));
         };
         let range = wanted(options.range, info.size);
         let conditions = wit::ReadConditions { if_match: Some(etag), ..no_conditions() };
-        let source = Source { store, key, options: wit::ReadOptions { conditions, ..options } };
+        let source = Source { calls, key, options: wit::ReadOptions { conditions, ..options } };
         let position = range.start;
         let mut blob = Blob { info, range, position, ready: None, asked: None, source: Some(source) };
         // What is wrong with reading at all shows here, and not in the middle of a stream.
@@ -144,11 +105,11 @@ impl Blob {
 
     /// Asks for the next piece.
     fn ask(&self, source: &Source) -> Call<Piece> {
-        let Source { store, key, mut options } = source.clone();
-        let end = self.range.end.min(self.position.saturating_add(store.limits().chunk as u64));
+        let Source { calls, key, mut options } = source.clone();
+        let end = self.range.end.min(self.position.saturating_add(calls.limits().chunk as u64));
         options.range = wit::ByteRange::Within(wit::Span { start: self.position, end });
         Box::pin(async move {
-            let piece = store.call_get(&key, &mut options).await?;
+            let piece = calls.get(&key, &mut options).await?;
             // Not every service heeds a condition.
             let same = piece.info.etag == options.conditions.if_match;
             match options.range {

@@ -1,7 +1,6 @@
 //! Calls in the making: what may be said of each before it is awaited.
 
-use std::future::{Future, IntoFuture};
-use std::pin::Pin;
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,18 +8,10 @@ use bytes::Bytes;
 
 use crate::bindings::{datetime, wit};
 use crate::blob::{BlobInfo, ByteRange, Written};
+use crate::calls::{Call, Calls, no_conditions};
 use crate::error::{Error, Failure, Result};
 use crate::reading::Blob;
-use crate::sandbox::Progress;
-use crate::store::Store;
-
-/// A call under way.
-pub type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
-
-/// A read that is made in any case.
-pub(crate) fn no_conditions() -> wit::ReadConditions {
-    wit::ReadConditions { if_match: None, if_none_match: None, if_modified_since: None, if_unmodified_since: None }
-}
+use crate::transport::Progress;
 
 /// The setters that calls share.
 macro_rules! every_call {
@@ -76,23 +67,23 @@ macro_rules! every_read {
     };
 }
 
-fn call_options(store: &Store) -> wit::CallOptions {
-    let limit = u64::try_from(store.limits().call_time.as_nanos()).unwrap_or(u64::MAX);
+fn call_options(calls: &Calls) -> wit::CallOptions {
+    let limit = u64::try_from(calls.limits().call_time.as_nanos()).unwrap_or(u64::MAX);
     wit::CallOptions { time_limit: Some(limit), attributes: Vec::new() }
 }
 
 /// [`Store::head`] in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Head {
-    store: Store,
+    calls: Calls,
     key: String,
     options: wit::HeadOptions,
 }
 
 impl Head {
-    pub(crate) fn new(store: Store, key: String) -> Self {
-        let call = call_options(&store);
-        Head { store, key, options: wit::HeadOptions { conditions: no_conditions(), version: None, call } }
+    pub(crate) fn new(calls: Calls, key: String) -> Self {
+        let call = call_options(&calls);
+        Head { calls, key, options: wit::HeadOptions { conditions: no_conditions(), version: None, call } }
     }
 
     every_read!();
@@ -104,28 +95,28 @@ impl IntoFuture for Head {
     type IntoFuture = Call<BlobInfo>;
 
     fn into_future(mut self) -> Call<BlobInfo> {
-        Box::pin(async move { self.store.call_head(&self.key, &mut self.options).await })
+        Box::pin(async move { self.calls.head(&self.key, &mut self.options).await })
     }
 }
 
 /// [`Store::get`] in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Get {
-    store: Store,
+    calls: Calls,
     key: String,
     options: wit::ReadOptions,
 }
 
 impl Get {
-    pub(crate) fn new(store: Store, key: String) -> Self {
+    pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = wit::ReadOptions {
             range: wit::ByteRange::Whole,
             conditions: no_conditions(),
             version: None,
-            max_bytes: Some(store.limits().chunk as u64),
-            call: call_options(&store),
+            max_bytes: Some(calls.limits().chunk as u64),
+            call: call_options(&calls),
         };
-        Get { store, key, options }
+        Get { calls, key, options }
     }
 
     /// Only this part of it: `0..100`, `100..`, [`ByteRange::Last(100)`](ByteRange::Last) and so on.
@@ -143,14 +134,14 @@ impl IntoFuture for Get {
     type IntoFuture = Call<Blob>;
 
     fn into_future(self) -> Call<Blob> {
-        Box::pin(Blob::open(self.store, self.key, self.options))
+        Box::pin(Blob::open(self.calls, self.key, self.options))
     }
 }
 
 /// [`Store::put`] in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Put {
-    store: Store,
+    calls: Calls,
     key: String,
     body: Bytes,
     options: wit::WriteOptions,
@@ -158,14 +149,14 @@ pub struct Put {
 }
 
 impl Put {
-    pub(crate) fn new(store: Store, key: String, body: Bytes) -> Self {
+    pub(crate) fn new(calls: Calls, key: String, body: Bytes) -> Self {
         let options = wit::WriteOptions {
             content_type: None,
             metadata: Vec::new(),
             condition: wit::WriteCondition::Always,
-            call: call_options(&store),
+            call: call_options(&calls),
         };
-        Put { store, key, body, options, progress: None }
+        Put { calls, key, body, options, progress: None }
     }
 
     /// The media type to store with it.
@@ -207,7 +198,7 @@ impl IntoFuture for Put {
 
     fn into_future(mut self) -> Call<Written> {
         Box::pin(async move {
-            let most = self.store.limits().max_put;
+            let most = self.calls.limits().max_put;
             if self.body.len() > most {
                 let message = format!(
                     "put \"{}\": the body has {} bytes; `max-put` allows {most} at once",
@@ -216,7 +207,7 @@ impl IntoFuture for Put {
                 );
                 return Err(Error::TooLarge(Failure::ours("body", message)));
             }
-            self.store.call_put(&self.key, &self.body, &mut self.options, self.progress).await
+            self.calls.put(&self.key, &self.body, &mut self.options, self.progress).await
         })
     }
 }
@@ -224,15 +215,15 @@ impl IntoFuture for Put {
 /// [`Store::delete`] in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Delete {
-    store: Store,
+    calls: Calls,
     key: String,
     options: wit::DeleteOptions,
 }
 
 impl Delete {
-    pub(crate) fn new(store: Store, key: String) -> Self {
-        let call = call_options(&store);
-        Delete { store, key, options: wit::DeleteOptions { version: None, call } }
+    pub(crate) fn new(calls: Calls, key: String) -> Self {
+        let call = call_options(&calls);
+        Delete { calls, key, options: wit::DeleteOptions { version: None, call } }
     }
 
     /// This version, for good.
@@ -249,6 +240,6 @@ impl IntoFuture for Delete {
     type IntoFuture = Call<()>;
 
     fn into_future(mut self) -> Call<()> {
-        Box::pin(async move { self.store.call_delete(&self.key, &mut self.options).await })
+        Box::pin(async move { self.calls.delete(&self.key, &mut self.options).await })
     }
 }

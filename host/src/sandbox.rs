@@ -6,17 +6,14 @@ use std::time::Duration;
 use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::{Host, wit};
-use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::runtime::Runtime;
 use crate::state::{Meter, State};
-use crate::transport::{Gate, Hooks};
+use crate::transport::{Gate, Hooks, Progress};
 
 /// How much longer than its own time limit a call may take before it is stopped from outside.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// A caller's interest in how many bytes of a body have gone out.
-pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// How a call ended: with an answer, of whichever kind, from a plugin that is well; or with one that is not.
 pub(crate) enum Ended<T> {
@@ -49,7 +46,7 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     /// Makes one. What the plugin does to begin with is bounded as a call is.
-    pub(crate) async fn new(engine: &Inner, gate: Gate, limit: Duration) -> Result<Sandbox> {
+    pub(crate) async fn new(engine: &Runtime, gate: Gate, limit: Duration) -> Result<Sandbox> {
         let limits = &engine.limits;
         let mut store = wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits));
         store.limiter(|state| &mut state.limiter);

@@ -4,15 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bindings::wit;
-use crate::blob::{BlobInfo, Written};
+use crate::calls::Calls;
 use crate::error::Result;
-use crate::instance::Asked;
-use crate::limits::Limits;
 use crate::pool::{Pool, PoolStatus};
-use crate::reading::Piece;
 use crate::requests::{Delete, Get, Head, Put};
-use crate::sandbox::Progress;
 use crate::transport::{Egress, TlsOptions};
 
 /// How a store is opened: the plugin's settings, and what the host itself must know.
@@ -95,90 +90,42 @@ impl std::fmt::Debug for StoreOptions {
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    pool: Arc<Pool>,
+    calls: Calls,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("pool", &self.pool.status()).finish()
+        f.debug_struct("Store").field("pool", &self.calls.status()).finish()
     }
 }
 
 impl Store {
-    /// Opens the store in a first instance, which tells whether the settings are right.
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Store> {
-        let mut call = wit::CallOptions { time_limit: None, attributes: Vec::new() };
-        let mut first = pool.lease("opening the store", &mut call).await?;
-        first.give_back();
-        drop(first);
-        Ok(Store { pool })
+        Ok(Store { calls: Calls::open(pool).await? })
     }
 
     /// What is known of a blob, without its content.
     pub fn head(&self, key: impl Into<String>) -> Head {
-        Head::new(self.clone(), key.into())
+        Head::new(self.calls.clone(), key.into())
     }
 
     /// Reads a blob, or a part of it.
     pub fn get(&self, key: impl Into<String>) -> Get {
-        Get::new(self.clone(), key.into())
+        Get::new(self.calls.clone(), key.into())
     }
 
     /// Writes a blob. It is there whole or not at all.
     pub fn put(&self, key: impl Into<String>, body: impl Into<Bytes>) -> Put {
-        Put::new(self.clone(), key.into(), body.into())
+        Put::new(self.calls.clone(), key.into(), body.into())
     }
 
     /// Deletes a blob. That it was not there is no error.
     pub fn delete(&self, key: impl Into<String>) -> Delete {
-        Delete::new(self.clone(), key.into())
+        Delete::new(self.calls.clone(), key.into())
     }
 
     /// What the store's sandboxes are doing.
     pub fn pool(&self) -> PoolStatus {
-        self.pool.status()
-    }
-
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.pool.engine().limits
-    }
-
-    fn asked<'a>(&'a self, key: &'a str, call: &wit::CallOptions) -> Asked<'a> {
-        let time_limit = call.time_limit.map(std::time::Duration::from_nanos);
-        Asked { key, limits: self.limits(), time_limit }
-    }
-
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn call_head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
-        let mut lease = self.pool.lease("head", &mut options.call).await?;
-        let ended = lease.instance()?.head(self.asked(key, &options.call), options).await;
-        lease.end(ended).map(BlobInfo::from)
-    }
-
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn call_get(&self, key: &str, options: &mut wit::ReadOptions) -> Result<Piece> {
-        let mut lease = self.pool.lease("get", &mut options.call).await?;
-        let ended = lease.instance()?.get(self.asked(key, &options.call), options).await;
-        Piece::checked(lease.end(ended)?, options.range)
-    }
-
-    #[tracing::instrument(level = "debug", skip_all, fields(key, size = body.len()), err(level = "debug"))]
-    pub(crate) async fn call_put(
-        &self,
-        key: &str,
-        body: &[u8],
-        options: &mut wit::WriteOptions,
-        progress: Option<Progress>,
-    ) -> Result<Written> {
-        let mut lease = self.pool.lease("put", &mut options.call).await?;
-        let ended = lease.instance()?.put(self.asked(key, &options.call), body, options, progress).await;
-        lease.end(ended).map(Written::from)
-    }
-
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn call_delete(&self, key: &str, options: &mut wit::DeleteOptions) -> Result<()> {
-        let mut lease = self.pool.lease("delete", &mut options.call).await?;
-        let ended = lease.instance()?.delete(self.asked(key, &options.call), options).await;
-        lease.end(ended)
+        self.calls.status()
     }
 }

@@ -13,8 +13,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
+use super::Progress;
 use super::trouble::{Trouble, of_hyper};
-use crate::sandbox::Progress;
 
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::Progress;
 use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
@@ -20,7 +21,6 @@ use super::tls::TlsOptions;
 use super::trouble::Trouble;
 use crate::error::Result;
 use crate::limits::Limits;
-use crate::sandbox::Progress;
 
 /// Header lines in an answer. S3 sends about ten, and one for each piece of user metadata, of which 2 KiB are allowed.
 const MAX_HEADERS: usize = 256;

@@ -22,13 +22,15 @@ pub use egress::Egress;
 pub use tls::TlsOptions;
 
 use crate::limits::Limits;
-use crate::sandbox::Progress;
 use body::Timeouts;
 use trouble::Trouble;
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
 /// each takes a connection, of which the whole process has but so many.
 const MAX_REQUESTS: usize = 8;
+
+/// A caller's interest in how many bytes of a body have gone out.
+pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// The way out of one store.
 #[derive(Clone)]
