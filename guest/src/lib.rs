@@ -6,6 +6,7 @@ pub mod encode;
 pub mod endpoint;
 pub mod env;
 pub mod error;
+pub mod headers;
 pub mod key;
 pub mod model;
 pub mod request;
@@ -17,6 +18,8 @@ pub mod sigv4;
 pub mod store;
 pub mod time;
 
+#[cfg(target_arch = "wasm32")]
+mod bindings;
 #[cfg(target_arch = "wasm32")]
 pub mod plugin;
 #[cfg(target_arch = "wasm32")]

@@ -21,7 +21,7 @@ pub struct BlobInfo {
     pub metadata: Vec<Pair>,
     /// The version.
     pub version: Option<String>,
-    /// Named attributes: see [`crate::request::ATTRIBUTES`].
+    /// Named attributes: see [`crate::headers::ATTRIBUTES`].
     pub attributes: Vec<Pair>,
 }
 

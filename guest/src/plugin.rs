@@ -2,6 +2,10 @@
 
 use std::cell::RefCell;
 
+use crate::bindings;
+use crate::bindings::exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as StoreHandle};
+use crate::bindings::exports::sandbucket::blob::types as wit;
+use crate::bindings::wasi::clocks::wall_clock::Datetime;
 use crate::env::Clock;
 use crate::error::{Failure, Kind};
 use crate::model;
@@ -9,19 +13,9 @@ use crate::settings;
 use crate::store;
 use crate::transport::Wasi;
 
-wit_bindgen::generate!({
-    path: "../wit",
-    world: "plugin",
-    generate_all,
-});
-
-use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as StoreHandle};
-use exports::sandbucket::blob::types as wit;
-use wasi::clocks::wall_clock::Datetime;
-
 struct Plugin;
 
-export!(Plugin);
+bindings::export!(Plugin with_types_in bindings);
 
 /// A store, lent to one call at a time: the contract has no others.
 struct Open(RefCell<store::Store>);

@@ -8,14 +8,10 @@ use std::fmt::Write as _;
 use crate::encode;
 use crate::endpoint::Endpoint;
 use crate::error::{Fault, Kind};
+use crate::headers::{ATTRIBUTES, METADATA_PREFIX};
 use crate::model::{
     ByteRange, CallOptions, Conditions, DeleteOptions, HeadOptions, Pair, ReadOptions, WriteCondition, WriteOptions,
 };
-use crate::response::METADATA_PREFIX;
-
-/// The named attributes that a write takes and a read gives back, each the HTTP header of the same name.
-pub const ATTRIBUTES: [&str; 5] =
-    ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
 /// How many bytes of names and values S3 takes as user metadata.
 pub const MAX_METADATA: usize = 2048;

@@ -3,11 +3,8 @@
 //! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
 //! odds with another makes the answer [`Garbled`], never a wrong blob.
 
+use crate::headers::{ATTRIBUTES, METADATA_PREFIX};
 use crate::model::{BlobInfo, ByteRange, Span, Written};
-use crate::request::ATTRIBUTES;
-
-/// What the names of user metadata begin with in HTTP.
-pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;

@@ -7,16 +7,16 @@ mod trouble;
 
 use std::time::Duration;
 
-use crate::env::{Body, Clock, Transport, TransportError, Waits};
-use crate::error::{Kind, tidy};
-use crate::plugin::wasi::clocks::{monotonic_clock, wall_clock};
-use crate::plugin::wasi::http::outgoing_handler;
-use crate::plugin::wasi::http::types::{
+use crate::bindings::wasi::clocks::{monotonic_clock, wall_clock};
+use crate::bindings::wasi::http::outgoing_handler;
+use crate::bindings::wasi::http::types::{
     self, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, OutgoingBody, OutgoingRequest,
     RequestOptions, Scheme,
 };
-use crate::plugin::wasi::io::poll::{self, Pollable};
-use crate::plugin::wasi::io::streams::{InputStream, OutputStream, StreamError};
+use crate::bindings::wasi::io::poll::{self, Pollable};
+use crate::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
+use crate::env::{Body, Clock, Transport, TransportError, Waits};
+use crate::error::{Kind, tidy};
 use crate::request::{Method, Request};
 use crate::response::Head;
 use trouble::error_of;

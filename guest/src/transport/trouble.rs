@@ -1,8 +1,8 @@
 //! What the host's errors mean: whose they are, whether the request can have gone out, and what to do.
 
+use crate::bindings::wasi::http::types::ErrorCode;
 use crate::env::TransportError;
 use crate::error::{Kind, tidy};
-use crate::plugin::wasi::http::types::ErrorCode;
 
 /// What the host's error means for the call.
 pub(super) fn error_of(code: &ErrorCode) -> TransportError {
