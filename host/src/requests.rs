@@ -72,7 +72,7 @@ fn call_options(calls: &Calls) -> wit::CallOptions {
     wit::CallOptions { time_limit: Some(limit), attributes: Vec::new() }
 }
 
-/// [`Store::head`] in the making. Await it.
+/// [`Store::head`](crate::Store::head) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Head {
     calls: Calls,
@@ -99,7 +99,7 @@ impl IntoFuture for Head {
     }
 }
 
-/// [`Store::get`] in the making. Await it.
+/// [`Store::get`](crate::Store::get) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Get {
     calls: Calls,
@@ -138,7 +138,7 @@ impl IntoFuture for Get {
     }
 }
 
-/// [`Store::put`] in the making. Await it.
+/// [`Store::put`](crate::Store::put) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Put {
     calls: Calls,
@@ -212,7 +212,7 @@ impl IntoFuture for Put {
     }
 }
 
-/// [`Store::delete`] in the making. Await it.
+/// [`Store::delete`](crate::Store::delete) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Delete {
     calls: Calls,

@@ -72,8 +72,8 @@ impl std::fmt::Debug for StoreOptions {
 /// An open store: one bucket, one set of credentials, and sandboxes of its own.
 ///
 /// Cloning it is cheap and gives the same store. Calls may be made from any task, as many at once as
-/// [`Limits::instances_per_store`]; further ones wait. A call whose future is dropped is broken off; a write may then
-/// have taken effect or not.
+/// [`Limits::instances_per_store`](crate::Limits::instances_per_store); further ones wait. A call whose future is
+/// dropped is broken off; a write may then have taken effect or not.
 ///
 /// ```no_run
 /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
