@@ -5,8 +5,14 @@
 #![allow(clippy::result_large_err, reason = "a failure is rare, and the contract hands it out by value")]
 
 mod call;
+mod copy;
+mod delete_many;
+mod list;
 mod outcome;
+mod presign;
 mod read;
+mod tags;
+mod upload;
 mod write;
 
 use std::time::Duration;
@@ -15,7 +21,11 @@ use crate::endpoint::Endpoint;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Fault};
 use crate::key;
-use crate::model::{Blob, BlobInfo, DeleteOptions, HeadOptions, Pair, ReadOptions, WriteOptions, Written};
+use crate::model::{
+    Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
+    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Pair, Part, PartPage, PresignOptions,
+    Presigned, PresignedMethod, ReadOptions, TagOptions, UploadOptions, UploadPage, VersionPage, WriteOptions, Written,
+};
 use crate::request;
 use crate::retry::Rng;
 use crate::settings::{self, Settings};
@@ -86,6 +96,152 @@ impl Store {
         options: &DeleteOptions,
     ) -> Result<(), Failure> {
         Call::start(self, env, "delete", key, &options.call).delete(options)
+    }
+
+    /// Deletes several blobs: an outcome for each.
+    pub fn delete_many<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        blobs: &[BlobName],
+        options: &DeleteManyOptions,
+    ) -> Result<Vec<Result<(), Failure>>, Failure> {
+        Call::start(self, env, "delete several blobs", "", &options.call).delete_many(blobs, options)
+    }
+
+    /// One page of the blobs there are.
+    pub fn list<E: Transport + Clock>(&mut self, env: &mut E, options: &ListOptions) -> Result<ListPage, Failure> {
+        Call::start(self, env, "list", &options.prefix, &options.call).list(options)
+    }
+
+    /// One page of the versions there are.
+    pub fn list_versions<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        options: &ListOptions,
+    ) -> Result<VersionPage, Failure> {
+        Call::start(self, env, "list the versions of", &options.prefix, &options.call).list_versions(options)
+    }
+
+    /// Copies a blob at the service.
+    pub fn copy<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        source: &BlobName,
+        to: &str,
+        options: &CopyOptions,
+    ) -> Result<Written, Failure> {
+        Call::start(self, env, "copy to", to, &options.call).copy(source, options)
+    }
+
+    /// A URL that allows one request. Sends nothing.
+    pub fn presign<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        method: PresignedMethod,
+        key: &str,
+        options: &PresignOptions,
+    ) -> Result<Presigned, Failure> {
+        Call::start(self, env, "presign", key, &options.call).presign(method, options)
+    }
+
+    /// A blob's tags.
+    pub fn tags<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        options: &TagOptions,
+    ) -> Result<Vec<Pair>, Failure> {
+        Call::start(self, env, "get the tags of", key, &options.call).tags(options)
+    }
+
+    /// Gives a blob these tags.
+    pub fn set_tags<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        tags: &[Pair],
+        options: &TagOptions,
+    ) -> Result<(), Failure> {
+        Call::start(self, env, "tag", key, &options.call).set_tags(tags, options)
+    }
+
+    /// Begins a blob that is written in parts.
+    pub fn create_upload<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        options: &WriteOptions,
+    ) -> Result<String, Failure> {
+        Call::start(self, env, "begin an upload of", key, &options.call).create_upload(options)
+    }
+
+    /// Uploads a part.
+    pub fn upload_part<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        upload: &str,
+        number: u32,
+        body: &[u8],
+        options: &UploadOptions,
+    ) -> Result<Part, Failure> {
+        Call::start(self, env, "upload a part of", key, &options.call).upload_part(upload, number, body, options)
+    }
+
+    /// Makes a part of what is there.
+    pub fn copy_part<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        upload: &str,
+        number: u32,
+        source: &BlobName,
+        options: &CopyPartOptions,
+    ) -> Result<Part, Failure> {
+        Call::start(self, env, "copy a part to", key, &options.call).copy_part(upload, number, source, options)
+    }
+
+    /// One page of the parts of an upload.
+    pub fn list_parts<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        upload: &str,
+        options: &ListPartsOptions,
+    ) -> Result<PartPage, Failure> {
+        Call::start(self, env, "list the parts of", key, &options.call).list_parts(upload, options)
+    }
+
+    /// Makes the blob of its parts.
+    pub fn complete_upload<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        upload: &str,
+        parts: &[Part],
+        options: &CompleteOptions,
+    ) -> Result<Written, Failure> {
+        Call::start(self, env, "complete the upload of", key, &options.call).complete_upload(upload, parts, options)
+    }
+
+    /// Drops an upload and its parts.
+    pub fn abort_upload<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        upload: &str,
+        options: &UploadOptions,
+    ) -> Result<(), Failure> {
+        Call::start(self, env, "abort the upload of", key, &options.call).abort_upload(upload, options)
+    }
+
+    /// One page of the uploads under way.
+    pub fn list_uploads<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        options: &ListUploadsOptions,
+    ) -> Result<UploadPage, Failure> {
+        Call::start(self, env, "list the uploads of", &options.prefix, &options.call).list_uploads(options)
     }
 
     /// The whole key: the prefix and the caller's.

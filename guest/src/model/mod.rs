@@ -3,6 +3,15 @@
 //! Field by field they are what `wit/types.wit` documents; here only what differs is said. Points in time are whole
 //! seconds since 1970.
 
+mod listing;
+mod multipart;
+
+pub use listing::{Entry, ListOptions, ListPage, VersionEntry, VersionPage};
+pub use multipart::{
+    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartPage, Upload, UploadOptions,
+    UploadPage,
+};
+
 /// A name with a value.
 pub type Pair = (String, String);
 
@@ -125,6 +134,95 @@ pub struct WriteOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
     /// The version to delete for good.
+    pub version: Option<String>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// A blob by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlobName {
+    /// Its key.
+    pub key: String,
+    /// The version that is meant.
+    pub version: Option<String>,
+}
+
+/// How to delete several blobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteManyOptions {
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// What a blob is stored with besides its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// The media type.
+    pub content_type: Option<String>,
+    /// The user's metadata.
+    pub metadata: Vec<Pair>,
+}
+
+/// How to copy a blob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// What must hold of the source.
+    pub source_conditions: Conditions,
+    /// What must hold of the key that is written.
+    pub condition: WriteCondition,
+    /// What to store instead of what the source has.
+    pub properties: Option<Properties>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// What a presigned request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresignedMethod {
+    /// Reads the blob.
+    Get,
+    /// Looks at the blob.
+    Head,
+    /// Writes the blob.
+    Put,
+    /// Deletes the blob.
+    Delete,
+}
+
+/// What a presigned URL is to allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PresignOptions {
+    /// How long it is to be good for, in nanoseconds.
+    pub expires: u64,
+    /// Headers that the request must be sent with.
+    pub headers: Vec<Pair>,
+    /// The version that is meant.
+    pub version: Option<String>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// A request that anybody may send.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presigned {
+    /// The URL.
+    pub url: String,
+    /// The headers to send with it.
+    pub headers: Vec<Pair>,
+}
+
+impl std::fmt::Debug for Presigned {
+    /// Who has the URL can use it, so it is not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Presigned(…)")
+    }
+}
+
+/// What a call on a blob's tags may be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagOptions {
+    /// The version that is meant.
     pub version: Option<String>,
     /// What any call may be told.
     pub call: CallOptions,

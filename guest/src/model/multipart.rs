@@ -1,0 +1,98 @@
+//! Uploads in parts, as `wit/multipart.wit` documents them.
+
+use super::{CallOptions, Conditions, Pair, Span, WriteCondition};
+
+/// A part that was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Its place.
+    pub number: u32,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its entity tag.
+    pub etag: String,
+    /// When it was taken.
+    pub last_modified: Option<u64>,
+    /// Named attributes: its checksum.
+    pub attributes: Vec<Pair>,
+}
+
+/// What a call on an upload may be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadOptions {
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// Which part of a blob becomes a part of an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyPartOptions {
+    /// The bytes to copy; none for all.
+    pub range: Option<Span>,
+    /// What must hold of the source.
+    pub source_conditions: Conditions,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// Which parts to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListPartsOptions {
+    /// Where the page before ended.
+    pub continuation: Option<String>,
+    /// The most parts in one page.
+    pub page_size: Option<u32>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// Some of the parts of an upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartPage {
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// How to ask for the next page.
+    pub next: Option<String>,
+}
+
+/// How to make a blob of the parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompleteOptions {
+    /// What must hold of the key that is written.
+    pub condition: WriteCondition,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// Which uploads to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListUploadsOptions {
+    /// What the keys begin with.
+    pub prefix: String,
+    /// Where the page before ended.
+    pub continuation: Option<String>,
+    /// The most uploads in one page.
+    pub page_size: Option<u32>,
+    /// What any call may be told.
+    pub call: CallOptions,
+}
+
+/// An upload that was neither completed nor aborted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upload {
+    /// The key it is for.
+    pub key: String,
+    /// Its id.
+    pub id: String,
+    /// When it was begun.
+    pub initiated: Option<u64>,
+}
+
+/// Some of the uploads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<Upload>,
+    /// How to ask for the next page.
+    pub next: Option<String>,
+}

@@ -1,0 +1,174 @@
+//! The contract's records to the plain ones, and back.
+
+use crate::bindings::exports::sandbucket::blob::{listing, multipart, types as wit};
+use crate::bindings::wasi::clocks::wall_clock::Datetime;
+use crate::error::{Failure, Kind};
+use crate::model;
+use crate::settings;
+
+pub(super) fn setting(setting: &settings::Setting) -> wit::Setting {
+    wit::Setting {
+        name: setting.name.to_owned(),
+        aliases: setting.aliases.iter().map(|&alias| alias.to_owned()).collect(),
+        kind: match setting.kind {
+            settings::SettingKind::Text => wit::SettingKind::Text,
+            settings::SettingKind::Integer => wit::SettingKind::Integer,
+            settings::SettingKind::Boolean => wit::SettingKind::Boolean,
+            settings::SettingKind::Duration => wit::SettingKind::Duration,
+            settings::SettingKind::Choice => wit::SettingKind::Choice,
+            settings::SettingKind::Url => wit::SettingKind::Url,
+        },
+        default: setting.default.map(str::to_owned),
+        required: setting.required,
+        secret: setting.secret,
+        help: setting.help.to_owned(),
+    }
+}
+
+pub(super) fn range(range: wit::ByteRange) -> model::ByteRange {
+    match range {
+        wit::ByteRange::Whole => model::ByteRange::Whole,
+        wit::ByteRange::From(start) => model::ByteRange::From(start),
+        wit::ByteRange::Within(span) => model::ByteRange::Within(model::Span { start: span.start, end: span.end }),
+        wit::ByteRange::Last(count) => model::ByteRange::Last(count),
+    }
+}
+
+pub(super) fn conditions(conditions: wit::ReadConditions) -> model::Conditions {
+    model::Conditions {
+        if_match: conditions.if_match,
+        if_none_match: conditions.if_none_match,
+        if_modified_since: conditions.if_modified_since.map(|at| at.seconds),
+        if_unmodified_since: conditions.if_unmodified_since.map(|at| at.seconds),
+    }
+}
+
+pub(super) fn call(call: wit::CallOptions) -> model::CallOptions {
+    model::CallOptions { time_limit: call.time_limit, attributes: call.attributes }
+}
+
+pub(super) fn info(info: model::BlobInfo) -> wit::BlobInfo {
+    wit::BlobInfo {
+        size: info.size,
+        etag: info.etag,
+        last_modified: info.last_modified.map(datetime),
+        content_type: info.content_type,
+        metadata: info.metadata,
+        version: info.version,
+        attributes: info.attributes,
+    }
+}
+
+#[inline(never)]
+pub(super) fn error(failure: Failure) -> wit::Error {
+    let told = wit::Failure {
+        message: failure.message,
+        retryable: failure.retryable,
+        attempts: failure.attempts,
+        subject: failure.subject.map(|subject| subject.into_owned()),
+        answer: failure.answer.map(|answer| wit::ServiceAnswer {
+            status: answer.status,
+            code: answer.code,
+            message: answer.message,
+            request_id: answer.request_id,
+            region: answer.region,
+        }),
+    };
+    match failure.kind {
+        Kind::NotFound => wit::Error::NotFound(told),
+        Kind::PreconditionFailed => wit::Error::PreconditionFailed(told),
+        Kind::NotModified => wit::Error::NotModified(told),
+        Kind::InvalidRange => wit::Error::InvalidRange(told),
+        Kind::Conflict => wit::Error::Conflict(told),
+        Kind::AccessDenied => wit::Error::AccessDenied(told),
+        Kind::Throttled => wit::Error::Throttled(told),
+        Kind::Timeout => wit::Error::Timeout(told),
+        Kind::Network => wit::Error::Network(told),
+        Kind::Integrity => wit::Error::Integrity(told),
+        Kind::InvalidSettings => wit::Error::InvalidSettings(told),
+        Kind::InvalidArgument => wit::Error::InvalidArgument(told),
+        Kind::TooLarge => wit::Error::TooLarge(told),
+        Kind::Unsupported => wit::Error::Unsupported(told),
+        Kind::OutcomeUnknown => wit::Error::OutcomeUnknown(told),
+        Kind::Service => wit::Error::Service(told),
+    }
+}
+
+pub(super) fn write_options(options: wit::WriteOptions) -> model::WriteOptions {
+    model::WriteOptions {
+        content_type: options.content_type,
+        metadata: options.metadata,
+        condition: write_condition(options.condition),
+        call: call(options.call),
+    }
+}
+
+pub(super) fn write_condition(condition: wit::WriteCondition) -> model::WriteCondition {
+    match condition {
+        wit::WriteCondition::Always => model::WriteCondition::Always,
+        wit::WriteCondition::IfAbsent => model::WriteCondition::IfAbsent,
+        wit::WriteCondition::IfMatch(etag) => model::WriteCondition::IfMatch(etag),
+    }
+}
+
+pub(super) fn blob_name(name: wit::BlobName) -> model::BlobName {
+    model::BlobName { key: name.key, version: name.version }
+}
+
+pub(super) fn written(written: model::Written) -> wit::Written {
+    wit::Written { etag: written.etag, version: written.version }
+}
+
+pub(super) fn list_options(options: listing::ListOptions) -> model::ListOptions {
+    model::ListOptions {
+        prefix: options.prefix,
+        delimiter: options.delimiter,
+        start_after: options.start_after,
+        page_size: options.page_size,
+        continuation: options.continuation,
+        call: call(options.call),
+    }
+}
+
+pub(super) fn entry(entry: model::Entry) -> listing::Entry {
+    listing::Entry {
+        key: entry.key,
+        size: entry.size,
+        etag: entry.etag,
+        last_modified: entry.last_modified.map(datetime),
+        attributes: entry.attributes,
+    }
+}
+
+pub(super) fn version_entry(entry_: model::VersionEntry) -> listing::VersionEntry {
+    listing::VersionEntry {
+        blob: entry(entry_.blob),
+        version: entry_.version,
+        latest: entry_.latest,
+        deleted: entry_.deleted,
+    }
+}
+
+pub(super) fn part(part: model::Part) -> multipart::Part {
+    multipart::Part {
+        number: part.number,
+        size: part.size,
+        etag: part.etag,
+        last_modified: part.last_modified.map(datetime),
+        attributes: part.attributes,
+    }
+}
+
+pub(super) fn given_part(part: multipart::Part) -> model::Part {
+    model::Part {
+        number: part.number,
+        size: part.size,
+        etag: part.etag,
+        last_modified: part.last_modified.map(|at| at.seconds),
+        attributes: part.attributes,
+    }
+}
+
+pub(super) fn datetime(seconds: u64) -> Datetime {
+    Datetime { seconds, nanoseconds: 0 }
+}
