@@ -23,6 +23,75 @@ pub struct BlobInfo {
     pub attributes: Vec<(String, String)>,
 }
 
+/// A blob by its name: its key, and a version of it where that is not the current one. A key converts into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BlobName {
+    /// Its key.
+    pub key: String,
+    /// The version that is meant; none is the current one.
+    pub version: Option<String>,
+}
+
+impl BlobName {
+    /// The current version of this key.
+    pub fn new(key: impl Into<String>) -> Self {
+        BlobName { key: key.into(), version: None }
+    }
+
+    /// This version of it.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        BlobName { version: Some(version.into()), ..self }
+    }
+}
+
+impl From<&str> for BlobName {
+    fn from(key: &str) -> Self {
+        BlobName::new(key)
+    }
+}
+
+impl From<String> for BlobName {
+    fn from(key: String) -> Self {
+        BlobName::new(key)
+    }
+}
+
+impl From<&String> for BlobName {
+    fn from(key: &String) -> Self {
+        BlobName::new(key)
+    }
+}
+
+/// What a presigned request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PresignedMethod {
+    /// Reads the blob.
+    Get,
+    /// Looks at the blob.
+    Head,
+    /// Writes the blob.
+    Put,
+    /// Deletes the blob.
+    Delete,
+}
+
+/// A request that anybody may send, without keys, until it expires. It is to be kept as a secret is, so that its `Debug`
+/// does not show it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Presigned {
+    /// The URL.
+    pub url: String,
+    /// The headers to send with it, besides those that HTTP itself needs.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Presigned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Presigned(…)")
+    }
+}
+
 /// What a write came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

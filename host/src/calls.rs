@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bindings::wit;
-use crate::blob::{BlobInfo, Written};
+use crate::bindings::{listing, multipart, wit};
+use crate::blob::{BlobInfo, Presigned, Written};
 use crate::error::{Error, Failure, Result};
-use crate::instance::Asked;
 use crate::limits::Limits;
+use crate::listing::{ListPage, VersionPage};
+use crate::multipart::{Part, PartPage, UploadPage};
 use crate::pool::{Pool, PoolStatus};
 use crate::transport::Progress;
 
@@ -40,44 +41,94 @@ impl Calls {
     pub(crate) fn limits(&self) -> &Limits {
         &self.pool.engine().limits
     }
+}
 
-    fn asked<'a>(&'a self, key: &'a str, call: &wit::CallOptions) -> Asked<'a> {
-        let time_limit = call.time_limit.map(std::time::Duration::from_nanos);
-        Asked { key, limits: self.limits(), time_limit }
-    }
+/// Makes the contract's operations: each in an instance of the pool, within the call's bounds.
+macro_rules! operations {
+    ($($name:ident, $raw:ident, $words:literal, ($($argument:ident: $type:ty),*), [$($field:tt)*],
+        $options:ty => $given:ty as $made:expr;)*) => {
+        impl Calls {
+            $(
+                #[tracing::instrument(level = "debug", skip_all, fields($($field)*), err(level = "debug"))]
+                pub(crate) async fn $name(
+                    &self,
+                    $($argument: $type,)*
+                    options: &mut $options,
+                    progress: Option<Progress>,
+                ) -> Result<$given> {
+                    let mut lease = self.pool.lease($words, &mut options.call).await?;
+                    let (sandbox, store) = lease.instance()?.parts();
+                    let time_limit = options.call.time_limit.map(std::time::Duration::from_nanos);
+                    let begun = sandbox.begin($words, self.limits(), time_limit, progress);
+                    let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+                    let asked = functions.$raw(&mut sandbox.store, store, $($argument,)* options);
+                    let ended = begun.run(asked).await;
+                    let ended = sandbox.end(&begun, self.limits(), ended);
+                    lease.end(ended).map($made)
+                }
+            )*
+        }
+    };
+}
 
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
-        let mut lease = self.pool.lease("head", &mut options.call).await?;
-        let ended = lease.instance()?.head(self.asked(key, &options.call), options).await;
-        lease.end(ended).map(BlobInfo::from)
-    }
+operations! {
+    head, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo as BlobInfo::from;
+    get_raw, call_get, "get", (key: &str), [key], wit::ReadOptions => wit::Blob as std::convert::identity;
+    put, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
+        wit::WriteOptions => Written as Written::from;
+    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => () as std::convert::identity;
+    delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()],
+        wit::DeleteManyOptions => Vec<Result<(), wit::Error>> as std::convert::identity;
+    list, call_list, "list", (), [], listing::ListOptions => ListPage as ListPage::from;
+    list_versions, call_list_versions, "list versions", (), [],
+        listing::ListOptions => VersionPage as VersionPage::from;
+    copy, call_copy, "copy", (source: &wit::BlobName, to: &str), [from = source.key, to],
+        wit::CopyOptions => Written as Written::from;
+    presign, call_presign, "presign", (method: wit::PresignedMethod, key: &str), [key],
+        wit::PresignOptions => Presigned as Presigned::from;
+    tags, call_tags, "get tags", (key: &str), [key],
+        wit::TagOptions => Vec<(String, String)> as std::convert::identity;
+    set_tags, call_set_tags, "set tags", (key: &str, tags: &[(String, String)]), [key],
+        wit::TagOptions => () as std::convert::identity;
+    create_upload, call_create_upload, "begin an upload", (key: &str), [key],
+        wit::WriteOptions => String as std::convert::identity;
+    upload_part, call_upload_part, "upload a part", (key: &str, upload: &str, number: u32, body: &[u8]),
+        [key, number, size = body.len()], multipart::UploadOptions => Part as Part::from;
+    copy_part, call_copy_part, "copy a part", (key: &str, upload: &str, number: u32, source: &wit::BlobName),
+        [key, number], multipart::CopyPartOptions => Part as Part::from;
+    list_parts, call_list_parts, "list parts", (key: &str, upload: &str), [key],
+        multipart::ListPartsOptions => PartPage as PartPage::from;
+    complete_upload, call_complete_upload, "complete an upload",
+        (key: &str, upload: &str, parts: &[multipart::Part]), [key, parts = parts.len()],
+        multipart::CompleteOptions => Written as Written::from;
+    abort_upload, call_abort_upload, "abort an upload", (key: &str, upload: &str), [key],
+        multipart::UploadOptions => () as std::convert::identity;
+    list_uploads, call_list_uploads, "list uploads", (), [],
+        multipart::ListUploadsOptions => UploadPage as UploadPage::from;
+}
 
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
+impl Calls {
+    /// `get`, with its answer looked over.
     pub(crate) async fn get(&self, key: &str, options: &mut wit::ReadOptions) -> Result<Piece> {
-        let mut lease = self.pool.lease("get", &mut options.call).await?;
-        let ended = lease.instance()?.get(self.asked(key, &options.call), options).await;
-        Piece::checked(lease.end(ended)?, options.range)
+        Piece::checked(self.get_raw(key, options, None).await?, options.range)
     }
 
-    #[tracing::instrument(level = "debug", skip_all, fields(key, size = body.len()), err(level = "debug"))]
-    pub(crate) async fn put(
+    /// `delete-many`, with as many outcomes as there are blobs.
+    pub(crate) async fn delete_many(
         &self,
-        key: &str,
-        body: &[u8],
-        options: &mut wit::WriteOptions,
-        progress: Option<Progress>,
-    ) -> Result<Written> {
-        let mut lease = self.pool.lease("put", &mut options.call).await?;
-        let ended = lease.instance()?.put(self.asked(key, &options.call), body, options, progress).await;
-        lease.end(ended).map(Written::from)
-    }
-
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn delete(&self, key: &str, options: &mut wit::DeleteOptions) -> Result<()> {
-        let mut lease = self.pool.lease("delete", &mut options.call).await?;
-        let ended = lease.instance()?.delete(self.asked(key, &options.call), options).await;
-        lease.end(ended)
+        blobs: &[wit::BlobName],
+        options: &mut wit::DeleteManyOptions,
+    ) -> Result<Vec<Result<()>>> {
+        let outcomes = self.delete_batch(blobs, options, None).await?;
+        if outcomes.len() != blobs.len() {
+            let message = format!(
+                "delete several blobs: the plugin told of {} outcomes where {} blobs were to be deleted",
+                outcomes.len(),
+                blobs.len()
+            );
+            return Err(Error::Integrity(Failure::ours("blobs", message)));
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(Error::from)).collect())
     }
 }
 

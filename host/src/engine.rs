@@ -114,7 +114,8 @@ impl EngineBuilder {
             None => Plugin::load(&wasmtime, PLUGIN, folder.as_deref())?,
             Some(file) => {
                 let doing = || format!("reading the plugin {}", file.display());
-                let bytes = std::fs::read(&file).map_err(|source| Error::Io { doing: doing(), source })?;
+                let bytes =
+                    std::fs::read(&file).map_err(|source| Error::Io { doing: doing(), source: Arc::new(source) })?;
                 Plugin::load(&wasmtime, &bytes, folder.as_deref()).map_err(|error| match error {
                     Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
                     other => other,

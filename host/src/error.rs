@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the service itself answered, where an error rests on an answer.
@@ -46,7 +47,7 @@ impl Failure {
 /// Why a call, or the opening of a store or an engine, failed.
 ///
 /// The first cases are the contract's (`wit/types.wit`): the plugin tells them. The others are the host's own.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No such blob, version or bucket.
@@ -162,7 +163,7 @@ pub enum Error {
         /// What was tried, on which file.
         doing: String,
         /// What the system says.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
 }
 

@@ -38,10 +38,13 @@ mod bindings;
 mod blob;
 mod calls;
 mod config;
+mod copying;
 mod engine;
 mod error;
 mod instance;
 mod limits;
+mod listing;
+mod multipart;
 mod outgoing;
 mod plugin;
 mod pool;
@@ -52,21 +55,28 @@ mod sandbox;
 mod state;
 mod store;
 mod transport;
+mod uploading;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
 
-pub use blob::{BlobInfo, ByteRange, Setting, SettingKind, Written};
+pub use blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
 pub use calls::Call;
 pub use config::Config;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceAnswer};
 pub use limits::Limits;
+pub use listing::{Entry, ListPage, VersionEntry, VersionPage};
+pub use multipart::{Part, PartPage, PendingUpload, UploadPage};
 pub use pool::PoolStatus;
 pub use reading::Blob;
-pub use requests::{Delete, Get, Head, Put};
+pub use requests::{
+    AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
+    ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
+};
 pub use store::{Store, StoreOptions};
 pub use transport::{Egress, TlsOptions};
+pub use uploading::{Upload, Writer};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -53,7 +53,7 @@ impl Blob {
             version: options.version.clone(),
             call: options.call.clone(),
         };
-        let info = calls.head(&key, &mut head).await?;
+        let info = calls.head(&key, &mut head, None).await?;
         let Some(etag) = info.etag.clone() else {
             // The pieces could be of different contents, and nobody would notice.
             return Err(Error::TooLarge(too_large));

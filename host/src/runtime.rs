@@ -164,5 +164,7 @@ fn tick(engine: Weak<Runtime>) -> Result<()> {
         }
     };
     let spawned = thread::Builder::new().name("sandbucket-tick".to_owned()).spawn(run);
-    spawned.map(drop).map_err(|source| Error::Io { doing: "starting the engine's clock".to_owned(), source })
+    spawned
+        .map(drop)
+        .map_err(|source| Error::Io { doing: "starting the engine's clock".to_owned(), source: Arc::new(source) })
 }

@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::blob::{BlobName, PresignedMethod};
 use crate::calls::Calls;
 use crate::error::Result;
+use crate::multipart::Part;
 use crate::pool::{Pool, PoolStatus};
-use crate::requests::{Delete, Get, Head, Put};
+use crate::requests::{
+    AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
+    ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
+};
 use crate::transport::{Egress, TlsOptions};
+use crate::uploading::Upload;
 
 /// How a store is opened: the plugin's settings, and what the host itself must know.
 ///
@@ -122,6 +128,116 @@ impl Store {
     /// Deletes a blob. That it was not there is no error.
     pub fn delete(&self, key: impl Into<String>) -> Delete {
         Delete::new(self.calls.clone(), key.into())
+    }
+
+    /// Deletes any number of blobs, in batches.
+    pub fn delete_many<N: Into<BlobName>>(&self, blobs: impl IntoIterator<Item = N>) -> DeleteMany {
+        DeleteMany::new(self.calls.clone(), blobs.into_iter().map(Into::into).collect())
+    }
+
+    /// Lists the blobs whose keys begin with this text; with an empty one, all.
+    pub fn list(&self, prefix: impl Into<String>) -> List {
+        List::new(self.calls.clone(), prefix.into())
+    }
+
+    /// Lists the versions of the blobs whose keys begin with this text, on a bucket that keeps versions.
+    pub fn list_versions(&self, prefix: impl Into<String>) -> ListVersions {
+        ListVersions::new(self.calls.clone(), prefix.into())
+    }
+
+    /// Copies a blob within the store, at the service: its content does not come here.
+    pub fn copy(&self, source: impl Into<BlobName>, to: impl Into<String>) -> Copy {
+        Copy::new(self.calls.clone(), source.into(), to.into())
+    }
+
+    /// Copies a blob to another key, and deletes it at its own.
+    pub fn rename(&self, from: impl Into<String>, to: impl Into<String>) -> Rename {
+        Rename::new(self.calls.clone(), from.into(), to.into())
+    }
+
+    /// Makes a URL with which anybody can make this one request, until it expires.
+    pub fn presign(&self, method: PresignedMethod, key: impl Into<String>) -> Presign {
+        Presign::new(self.calls.clone(), method, key.into())
+    }
+
+    /// The tags of a blob.
+    pub fn tags(&self, key: impl Into<String>) -> GetTags {
+        GetTags::new(self.calls.clone(), key.into())
+    }
+
+    /// Gives a blob these tags and no others.
+    pub fn set_tags<N: Into<String>, V: Into<String>>(
+        &self,
+        key: impl Into<String>,
+        tags: impl IntoIterator<Item = (N, V)>,
+    ) -> SetTags {
+        let tags = tags.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        SetTags::new(self.calls.clone(), key.into(), tags)
+    }
+
+    /// Writes a blob from a stream of any length: in one call, or in parts.
+    ///
+    /// ```no_run
+    /// # async fn example(store: sandbucket::Store) -> Result<(), Box<dyn std::error::Error>> {
+    /// let file = tokio::fs::File::open("backup.tar").await?;
+    /// store.upload("backup.tar").content_type("application/x-tar").reader(file).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn upload(&self, key: impl Into<String>) -> Upload {
+        Upload::new(self.calls.clone(), key.into())
+    }
+
+    /// Begins a blob that is written in parts, step by step. [`upload`](Store::upload) does it all.
+    pub fn create_upload(&self, key: impl Into<String>) -> CreateUpload {
+        CreateUpload::new(self.calls.clone(), key.into())
+    }
+
+    /// Uploads a part, numbered from 1 to 10,000, or replaces it.
+    pub fn upload_part(
+        &self,
+        key: impl Into<String>,
+        upload: impl Into<String>,
+        number: u32,
+        body: impl Into<Bytes>,
+    ) -> UploadPart {
+        UploadPart::new(self.calls.clone(), key.into(), upload.into(), number, body.into())
+    }
+
+    /// Makes a part of a blob that is in the store.
+    pub fn copy_part(
+        &self,
+        key: impl Into<String>,
+        upload: impl Into<String>,
+        number: u32,
+        source: impl Into<BlobName>,
+    ) -> CopyPart {
+        CopyPart::new(self.calls.clone(), key.into(), upload.into(), number, source.into())
+    }
+
+    /// Lists the parts of an upload.
+    pub fn list_parts(&self, key: impl Into<String>, upload: impl Into<String>) -> ListParts {
+        ListParts::new(self.calls.clone(), key.into(), upload.into())
+    }
+
+    /// Makes the blob of these parts, which must be in the order of their numbers.
+    pub fn complete_upload(
+        &self,
+        key: impl Into<String>,
+        upload: impl Into<String>,
+        parts: impl IntoIterator<Item = Part>,
+    ) -> CompleteUpload {
+        CompleteUpload::new(self.calls.clone(), key.into(), upload.into(), parts.into_iter().collect())
+    }
+
+    /// Drops an upload and its parts. That there is no such upload is no error.
+    pub fn abort_upload(&self, key: impl Into<String>, upload: impl Into<String>) -> AbortUpload {
+        AbortUpload::new(self.calls.clone(), key.into(), upload.into())
+    }
+
+    /// Lists the uploads, to keys that begin with this text, that were neither completed nor aborted.
+    pub fn list_uploads(&self, prefix: impl Into<String>) -> ListUploads {
+        ListUploads::new(self.calls.clone(), prefix.into())
     }
 
     /// What the store's sandboxes are doing.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::blob::{BlobInfo, ByteRange, Setting, SettingKind, Written};
+use crate::blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
 use crate::error::{Error, Failure, ServiceAnswer};
+
+mod collections;
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -11,7 +13,12 @@ mod generated {
         // The imports are linked by hand (see `plugin`): of the plugin's world only what it exports is of use here.
         inline: "
             package sandbucket:host@0.1.0;
-            world blobs { export sandbucket:blob/types@0.1.0; export sandbucket:blob/blob-store@0.1.0; }
+            world blobs {
+                export sandbucket:blob/types@0.1.0;
+                export sandbucket:blob/listing@0.1.0;
+                export sandbucket:blob/multipart@0.1.0;
+                export sandbucket:blob/blob-store@0.1.0;
+            }
         ",
         world: "sandbucket:host/blobs",
         with: { "wasi:io": wasmtime_wasi::p2::bindings::io, "wasi:clocks": wasmtime_wasi::p2::bindings::clocks },
@@ -20,8 +27,8 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::sandbucket::blob::blob_store;
 pub(crate) use generated::exports::sandbucket::blob::types as wit;
+pub(crate) use generated::exports::sandbucket::blob::{listing, multipart};
 pub(crate) use generated::{Blobs as Host, BlobsPre as HostPre};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
@@ -64,6 +71,29 @@ impl From<wit::BlobInfo> for BlobInfo {
 impl From<wit::Written> for Written {
     fn from(written: wit::Written) -> Self {
         Written { etag: written.etag, version: written.version }
+    }
+}
+
+impl From<BlobName> for wit::BlobName {
+    fn from(name: BlobName) -> Self {
+        wit::BlobName { key: name.key, version: name.version }
+    }
+}
+
+impl From<wit::Presigned> for Presigned {
+    fn from(presigned: wit::Presigned) -> Self {
+        Presigned { url: presigned.url, headers: presigned.headers }
+    }
+}
+
+impl From<PresignedMethod> for wit::PresignedMethod {
+    fn from(method: PresignedMethod) -> Self {
+        match method {
+            PresignedMethod::Get => wit::PresignedMethod::Get,
+            PresignedMethod::Head => wit::PresignedMethod::Head,
+            PresignedMethod::Put => wit::PresignedMethod::Put,
+            PresignedMethod::Delete => wit::PresignedMethod::Delete,
+        }
     }
 }
 

@@ -1,0 +1,135 @@
+//! Copies that take more than one call.
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::bindings::{multipart, wit};
+use crate::blob::{BlobInfo, Written};
+use crate::calls::{Calls, no_conditions};
+use crate::error::{Error, Failure, Result};
+use crate::requests::{Copy, call_options};
+use crate::uploading::{self, MAX_PARTS};
+
+/// The size of a part where nobody says.
+const USUAL_PART: u64 = 128 << 20;
+
+/// How many parts are copied at once: the service does the work.
+const AT_ONCE: usize = 8;
+
+/// What a copy keeps of its source, as a service's own copy does. Tags have a call of their own.
+const KEPT: [&str; 5] = ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+
+/// The attribute with the key that the source was encrypted with by its writer.
+const SOURCE_KEY: &str = "source-sse-customer-key";
+
+/// Copies a blob that is too large to be copied at once.
+pub(crate) async fn by_parts(
+    calls: &Calls,
+    source: wit::BlobName,
+    to: &str,
+    options: wit::CopyOptions,
+    part_size: Option<u64>,
+) -> Result<Written> {
+    let wit::CopyOptions { source_conditions, condition, properties, call } = options;
+    let mut head =
+        wit::HeadOptions { conditions: source_conditions, version: source.version.clone(), call: shared(calls, &call) };
+    let info = calls.head(&source.key, &mut head, None).await.map_err(|error| match error {
+        // Of a copy, a condition that does not hold is always this.
+        Error::NotModified(failure) => Error::PreconditionFailed(failure),
+        error => error,
+    })?;
+    let Some(etag) = info.etag.clone() else {
+        let message =
+            format!("copy \"{}\": without an entity tag its parts could be of different contents", source.key);
+        return Err(Error::Unsupported(Failure::ours("source", message)));
+    };
+    let mut write = match properties {
+        Some(wit::Properties { content_type, metadata }) => {
+            wit::WriteOptions { content_type, metadata, condition: wit::WriteCondition::Always, call: call.clone() }
+        }
+        None => kept(calls, &source, &info, call.clone()).await?,
+    };
+    let part_size = part_size.unwrap_or(USUAL_PART).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
+    let upload = calls.create_upload(to, &mut write, None).await?;
+    let conditions = wit::ReadConditions { if_match: Some(etag), ..no_conditions() };
+    let pieces = (1..).zip(spans(info.size, part_size));
+    let copies = pieces.map(|(number, range)| {
+        let mut call = shared(calls, &call);
+        call.attributes.extend(source_key.clone());
+        let mut options =
+            multipart::CopyPartOptions { range: Some(range), source_conditions: conditions.clone(), call };
+        let (source, upload) = (&source, &upload);
+        async move { calls.copy_part(to, upload, number, source, &mut options, None).await }
+    });
+    let parts = futures::stream::iter(copies).buffered(AT_ONCE).try_collect::<Vec<_>>().await;
+    let done = match parts {
+        Ok(parts) => {
+            let parts: Vec<_> = parts.into_iter().map(Into::into).collect();
+            let mut options = multipart::CompleteOptions { condition, call: shared(calls, &call) };
+            calls.complete_upload(to, &upload, &parts, &mut options, None).await
+        }
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        uploading::clear_away(calls, to, &upload, &call).await;
+    }
+    done
+}
+
+/// Copies, and deletes what was copied.
+pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: wit::CopyOptions) -> Result<Written> {
+    let call = shared(calls, &options.call);
+    if from == to {
+        // Deleting what was copied would delete the copy.
+        let mut head = wit::HeadOptions { conditions: no_conditions(), version: None, call };
+        let info = calls.head(from, &mut head, None).await?;
+        if matches!(options.condition, wit::WriteCondition::IfAbsent) {
+            let message = format!("rename \"{from}\": it is to be renamed to itself, and only if that is not there");
+            return Err(Error::PreconditionFailed(Failure::ours("to", message)));
+        }
+        return Ok(Written { etag: info.etag, version: info.version });
+    }
+    let written = Copy::new(calls.clone(), from.into(), to).with(options).await?;
+    let mut delete = wit::DeleteOptions { version: None, call };
+    calls.delete(from, &mut delete, None).await?;
+    Ok(written)
+}
+
+/// What a write must say so that the copy has what the source has.
+async fn kept(
+    calls: &Calls,
+    source: &wit::BlobName,
+    info: &BlobInfo,
+    mut call: wit::CallOptions,
+) -> Result<wit::WriteOptions> {
+    for (name, value) in info.attributes.iter().filter(|(name, _)| KEPT.contains(&name.as_str())) {
+        if call.attributes.iter().all(|(given, _)| given != name) {
+            call.attributes.push((name.clone(), value.clone()));
+        }
+    }
+    let tagged = info.attributes.iter().any(|(name, count)| name == "tag-count" && count != "0");
+    if tagged && call.attributes.iter().all(|(given, _)| given != "tags") {
+        let mut options = wit::TagOptions { version: source.version.clone(), call: shared(calls, &call) };
+        let tags = calls.tags(&source.key, &mut options, None).await?;
+        let tags = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish();
+        call.attributes.push(("tags".to_owned(), tags));
+    }
+    Ok(wit::WriteOptions {
+        content_type: info.content_type.clone(),
+        metadata: info.metadata.clone(),
+        condition: wit::WriteCondition::Always,
+        call,
+    })
+}
+
+/// What of a call's options goes for the further calls that it takes: its time, and the attributes that say how the
+/// service is to be asked, but not those that say what is stored.
+pub(crate) fn shared(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
+    let every = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
+    let attributes = call.attributes.iter().filter(|(name, _)| every(name)).cloned().collect();
+    wit::CallOptions { time_limit: call.time_limit.or(call_options(calls).time_limit), attributes }
+}
+
+/// These many bytes, in stretches of this size.
+fn spans(size: u64, part: u64) -> impl Iterator<Item = wit::Span> {
+    (0..size.div_ceil(part)).map(move |n| wit::Span { start: n * part, end: ((n + 1) * part).min(size) })
+}

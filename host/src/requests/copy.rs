@@ -1,0 +1,115 @@
+//! Copying and renaming a blob, at the service.
+
+use std::future::IntoFuture;
+use std::time::{Duration, SystemTime};
+
+use super::{awaited, call_options, every_call, every_source, write_condition};
+use crate::bindings::{datetime, wit};
+use crate::blob::{BlobName, Written};
+use crate::calls::{Call, Calls, no_conditions};
+use crate::copying;
+use crate::error::{Error, Result};
+
+/// [`Store::copy`](crate::Store::copy) in the making. Await it.
+///
+/// What the service does not copy at once (on S3: above 5 GiB) is copied in parts, several at a time.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Copy {
+    calls: Calls,
+    source: BlobName,
+    to: String,
+    options: wit::CopyOptions,
+    part_size: Option<u64>,
+}
+
+impl Copy {
+    pub(crate) fn new(calls: Calls, source: BlobName, to: String) -> Self {
+        let options = wit::CopyOptions {
+            source_conditions: no_conditions(),
+            condition: wit::WriteCondition::Always,
+            properties: None,
+            call: call_options(&calls),
+        };
+        Copy { calls, source, to, options, part_size: None }
+    }
+
+    /// Stores the copy with none of the source's properties, but with those said here: its media type, metadata, and
+    /// attributes such as `cache-control`.
+    pub fn replace(mut self) -> Self {
+        self.properties();
+        self
+    }
+
+    /// The media type to store with it. Replaces all properties, as [`replace`](Copy::replace) does.
+    pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
+        self.properties().content_type = Some(media_type.into());
+        self
+    }
+
+    /// One more piece of the user's own metadata. Replaces all properties, as [`replace`](Copy::replace) does.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.properties().metadata.push((name.into(), value.into()));
+        self
+    }
+
+    fn properties(&mut self) -> &mut wit::Properties {
+        self.options.properties.get_or_insert_with(|| wit::Properties { content_type: None, metadata: Vec::new() })
+    }
+
+    /// How many bytes a part has where it is copied in parts: 5 MiB to 5 GiB. Default: 128 MiB, or more where that would
+    /// make more parts than an upload has.
+    pub fn part_size(mut self, bytes: u64) -> Self {
+        self.part_size = Some(bytes);
+        self
+    }
+
+    /// With all that another call was told.
+    pub(crate) fn with(self, options: wit::CopyOptions) -> Self {
+        Copy { options, ..self }
+    }
+
+    every_source!();
+    write_condition!(options.condition);
+    every_call!();
+
+    async fn call(mut self) -> Result<Written> {
+        let source = self.source.into();
+        match self.calls.copy(&source, &self.to, &mut self.options, None).await {
+            Err(Error::TooLarge(_)) => {
+                copying::by_parts(&self.calls, source, &self.to, self.options, self.part_size).await
+            }
+            done => done,
+        }
+    }
+}
+
+awaited!(Copy => Written, call);
+
+/// [`Store::rename`](crate::Store::rename) in the making. Await it.
+///
+/// Services have no such operation: it is a copy, and then the deletion of what was copied. Between the two both are
+/// there, and where the deletion fails, so does this, and both stay.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Rename {
+    calls: Calls,
+    from: String,
+    to: String,
+    options: wit::CopyOptions,
+}
+
+impl Rename {
+    pub(crate) fn new(calls: Calls, from: String, to: String) -> Self {
+        let Copy { calls, options, .. } = Copy::new(calls, BlobName::default(), String::new());
+        Rename { calls, from, to, options }
+    }
+
+    write_condition!(options.condition);
+    every_call!();
+
+    async fn call(self) -> Result<Written> {
+        let Rename { calls, from, to, options } = self;
+        copying::rename(&calls, &from, to, options).await
+    }
+}
+
+awaited!(Rename => Written, call);

@@ -1,0 +1,184 @@
+//! Calls in the making: what may be said of each before it is awaited.
+
+mod copy;
+mod delete;
+mod list;
+mod multipart;
+mod presign;
+mod read;
+mod tags;
+mod write;
+
+pub use copy::{Copy, Rename};
+pub use delete::{Delete, DeleteMany};
+pub use list::{List, ListVersions};
+pub use multipart::{AbortUpload, CompleteUpload, CopyPart, CreateUpload, ListParts, ListUploads, UploadPart};
+pub use presign::Presign;
+pub use read::{Get, Head};
+pub use tags::{GetTags, SetTags};
+pub use write::Put;
+
+use futures::Stream;
+
+use crate::bindings::wit;
+use crate::calls::Calls;
+use crate::error::Result;
+
+/// The setters that calls share.
+macro_rules! every_call {
+    () => {
+        /// Bounds the whole call: tries, pauses and waiting together. Never above
+        /// [`Limits::call_time`](crate::Limits::call_time), which is the default.
+        pub fn time_limit(mut self, limit: Duration) -> Self {
+            self.options.call.time_limit = Some(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+            self
+        }
+
+        /// An option by the name that the plugin gives it. One that it does not know is
+        /// [`Error::Unsupported`](crate::Error::Unsupported).
+        pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.options.call.attributes.push((name.into(), value.into()));
+            self
+        }
+    };
+}
+
+/// The setters that reads share.
+macro_rules! every_read {
+    () => {
+        /// Only if the entity tag is this one, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn if_match(mut self, etag: impl Into<String>) -> Self {
+            self.options.conditions.if_match = Some(etag.into());
+            self
+        }
+
+        /// Only if the entity tag is not this one, else [`Error::NotModified`](crate::Error::NotModified).
+        pub fn if_none_match(mut self, etag: impl Into<String>) -> Self {
+            self.options.conditions.if_none_match = Some(etag.into());
+            self
+        }
+
+        /// Only if it was written after this, to the second, else [`Error::NotModified`](crate::Error::NotModified).
+        pub fn if_modified_since(mut self, time: SystemTime) -> Self {
+            self.options.conditions.if_modified_since = Some(datetime(time));
+            self
+        }
+
+        /// Only if it was not written after this, to the second, else
+        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn if_unmodified_since(mut self, time: SystemTime) -> Self {
+            self.options.conditions.if_unmodified_since = Some(datetime(time));
+            self
+        }
+
+        /// This version, not the current one.
+        pub fn version(mut self, version: impl Into<String>) -> Self {
+            self.options.version = Some(version.into());
+            self
+        }
+    };
+}
+
+/// The setters that writes share.
+macro_rules! every_write {
+    () => {
+        /// The media type to store with it.
+        pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
+            self.options.content_type = Some(media_type.into());
+            self
+        }
+
+        /// One more piece of the user's own metadata. S3 takes 2 KiB of names and values, as they are sent.
+        pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.options.metadata.push((name.into(), value.into()));
+            self
+        }
+    };
+}
+
+/// The setters for the precondition of a write, which is in this field.
+macro_rules! write_condition {
+    ($($field:ident).+) => {
+        /// Only if no blob of this key is there, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn if_absent(mut self) -> Self {
+            self.$($field).+ = wit::WriteCondition::IfAbsent;
+            self
+        }
+
+        /// Only if the blob that is there has this entity tag, else
+        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn if_match(mut self, etag: impl Into<String>) -> Self {
+            self.$($field).+ = wit::WriteCondition::IfMatch(etag.into());
+            self
+        }
+    };
+}
+
+/// The setters for what must hold of the blob that is copied.
+macro_rules! every_source {
+    () => {
+        /// Only if the source's entity tag is this one, else
+        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn source_if_match(mut self, etag: impl Into<String>) -> Self {
+            self.options.source_conditions.if_match = Some(etag.into());
+            self
+        }
+
+        /// Only if the source's entity tag is not this one, else
+        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn source_if_none_match(mut self, etag: impl Into<String>) -> Self {
+            self.options.source_conditions.if_none_match = Some(etag.into());
+            self
+        }
+
+        /// Only if the source was written after this, to the second, else
+        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn source_if_modified_since(mut self, time: SystemTime) -> Self {
+            self.options.source_conditions.if_modified_since = Some(datetime(time));
+            self
+        }
+
+        /// Only if the source was not written after this, to the second, else
+        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        pub fn source_if_unmodified_since(mut self, time: SystemTime) -> Self {
+            self.options.source_conditions.if_unmodified_since = Some(datetime(time));
+            self
+        }
+    };
+}
+
+/// Makes a call of these options, awaited as it is or boxed.
+macro_rules! awaited {
+    ($builder:ident => $output:ty, $call:ident) => {
+        impl IntoFuture for $builder {
+            type Output = Result<$output>;
+            type IntoFuture = Call<$output>;
+
+            fn into_future(self) -> Call<$output> {
+                Box::pin(self.$call())
+            }
+        }
+    };
+}
+
+pub(crate) use write::write_options;
+pub(crate) use {awaited, every_call, every_read, every_source, every_write, write_condition};
+
+/// What a call is told where its caller says nothing.
+pub(crate) fn call_options(calls: &Calls) -> wit::CallOptions {
+    let limit = u64::try_from(calls.limits().call_time.as_nanos()).unwrap_or(u64::MAX);
+    wit::CallOptions { time_limit: Some(limit), attributes: Vec::new() }
+}
+
+/// Page after page, each asked for when it is wanted: `ask` gives one, and what to ask for the next with.
+pub(crate) fn pages<O, P, F>(first: O, ask: impl Fn(O) -> F + Send) -> impl Stream<Item = Result<P>> + Send + Unpin
+where
+    O: Send,
+    P: Send,
+    F: Future<Output = Result<(P, Option<O>)>> + Send,
+{
+    Box::pin(futures::stream::unfold((Some(first), ask), async |(options, ask)| match ask(options?).await {
+        Ok((page, next)) => Some((Ok(page), (next, ask))),
+        Err(error) => Some((Err(error), (None, ask))),
+    }))
+}

@@ -1,0 +1,56 @@
+//! URLs for others to use.
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use super::{awaited, call_options, every_call};
+use crate::bindings::wit;
+use crate::blob::{Presigned, PresignedMethod};
+use crate::calls::{Call, Calls};
+use crate::error::Result;
+
+/// How long a URL is good for where nobody says.
+const USUAL: Duration = Duration::from_secs(15 * 60);
+
+/// [`Store::presign`](crate::Store::presign) in the making. Await it; nothing is sent.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Presign {
+    calls: Calls,
+    method: PresignedMethod,
+    key: String,
+    options: wit::PresignOptions,
+}
+
+impl Presign {
+    pub(crate) fn new(calls: Calls, method: PresignedMethod, key: String) -> Self {
+        let call = call_options(&calls);
+        let options = wit::PresignOptions { expires: 0, headers: Vec::new(), version: None, call };
+        Presign { calls, method, key, options }.expires(USUAL)
+    }
+
+    /// How long the URL is to be good for: 1 second to 7 days. Default: 15 minutes.
+    pub fn expires(mut self, time: Duration) -> Self {
+        self.options.expires = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// A header that the request must be sent with, just so.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// This version, not the current one.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.options.version = Some(version.into());
+        self
+    }
+
+    every_call!();
+
+    async fn call(mut self) -> Result<Presigned> {
+        self.calls.presign(self.method.into(), &self.key, &mut self.options, None).await
+    }
+}
+
+awaited!(Presign => Presigned, call);

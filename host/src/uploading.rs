@@ -1,0 +1,391 @@
+//! A blob written from a stream whose end is not known: in one call where it turns out small, in parts where not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use tokio::task::JoinSet;
+
+use crate::bindings::{multipart, wit};
+use crate::blob::Written;
+use crate::calls::Calls;
+use crate::copying::shared;
+use crate::error::{Error, Failure, Result};
+use crate::multipart::Part;
+use crate::requests::{every_call, every_write, write_condition, write_options};
+use crate::transport::Progress;
+
+/// How many parts an upload has at most.
+pub(crate) const MAX_PARTS: u32 = 10_000;
+
+/// The size of a part where nobody says.
+const USUAL_PART: usize = 8 << 20;
+
+/// How many parts are under way at once where nobody says.
+const USUAL_AT_ONCE: usize = 4;
+
+/// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
+const ABORTS: usize = 3;
+
+/// [`Store::upload`](crate::Store::upload) in the making: end with [`stream`](Upload::stream),
+/// [`reader`](Upload::reader) or [`begin`](Upload::begin).
+///
+/// What fits one part is written in one call. All else goes in parts of one size (some services want that), several at a
+/// time, and is there whole or not at all: when it fails, or is given up, the parts are dropped at the service.
+///
+/// Memory: `part_size` × (`concurrency` + 1), and `part_size` once more in the sandbox of each part under way.
+#[must_use = "an upload does nothing until it is given a body"]
+pub struct Upload {
+    calls: Calls,
+    key: String,
+    options: wit::WriteOptions,
+    part_size: usize,
+    at_once: usize,
+    progress: Option<Progress>,
+}
+
+impl Upload {
+    pub(crate) fn new(calls: Calls, key: String) -> Self {
+        let options = write_options(&calls);
+        let part_size = USUAL_PART.min(calls.limits().max_put);
+        Upload { calls, key, options, part_size, at_once: USUAL_AT_ONCE, progress: None }
+    }
+
+    every_write!();
+    write_condition!(options.condition);
+
+    /// How many bytes a part has: on S3 from 5 MiB, and here at most [`Limits::max_put`](crate::Limits::max_put). Default:
+    /// 8 MiB. A blob has up to 10,000 parts.
+    pub fn part_size(mut self, bytes: usize) -> Self {
+        self.part_size = bytes;
+        self
+    }
+
+    /// About how long the body will be: parts are made larger where it would be too many of them.
+    pub fn length_hint(mut self, bytes: u64) -> Self {
+        let least = usize::try_from(bytes.div_ceil(u64::from(MAX_PARTS))).unwrap_or(usize::MAX);
+        if least > self.part_size {
+            self.part_size = least.checked_next_multiple_of(1 << 20).unwrap_or(least);
+        }
+        self
+    }
+
+    /// How many parts are under way at once, from 1. Default: 4.
+    pub fn concurrency(mut self, parts: usize) -> Self {
+        self.at_once = parts;
+        self
+    }
+
+    /// Is told how many bytes have gone out, as they go. Less than before where a part is tried again.
+    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(told));
+        self
+    }
+
+    every_call!();
+
+    /// Writes all that the stream gives.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the stream fails, and as `put`; nothing is written then.
+    pub async fn stream<B, E>(self, body: impl Stream<Item = Result<B, E>>) -> Result<Written>
+    where
+        B: Into<Bytes>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut writer = self.begin()?;
+        let mut body = std::pin::pin!(body);
+        while let Some(piece) = body.next().await {
+            match piece {
+                Ok(piece) => writer.write(piece).await?,
+                Err(error) => {
+                    let doing = format!("upload \"{}\": reading what is to be written", writer.key);
+                    writer.abort().await;
+                    return Err(Error::Io { doing, source: Arc::new(std::io::Error::other(error)) });
+                }
+            }
+        }
+        writer.finish().await
+    }
+
+    /// Writes all that can be read.
+    ///
+    /// # Errors
+    /// As [`stream`](Upload::stream).
+    pub async fn reader(self, reader: impl tokio::io::AsyncRead) -> Result<Written> {
+        let size = self.part_size.clamp(1, 1 << 20);
+        let reader = Box::pin(reader);
+        let pieces = futures::stream::try_unfold(reader, move |mut reader| async move {
+            let mut piece = BytesMut::with_capacity(size);
+            let count = tokio::io::AsyncReadExt::read_buf(&mut reader, &mut piece).await?;
+            Ok::<_, std::io::Error>((count > 0).then(|| (piece.freeze(), reader)))
+        });
+        self.stream(pieces).await
+    }
+
+    /// Begins, for a caller who writes piece by piece. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for sizes that cannot be.
+    pub fn begin(self) -> Result<Writer> {
+        let most = self.calls.limits().max_put;
+        let wrong = |subject: &str, words: String| {
+            Err(Error::InvalidArgument(Failure::ours(subject, format!("upload \"{}\": {words}", self.key))))
+        };
+        if !(1..=most).contains(&self.part_size) {
+            let words = format!("part_size is {} bytes; `max-put` allows 1 to {most}", self.part_size);
+            return wrong("part_size", words);
+        }
+        if self.at_once == 0 {
+            return wrong("concurrency", "with a concurrency of 0 nothing is sent".to_owned());
+        }
+        let Upload { calls, key, options, part_size, at_once, progress } = self;
+        Ok(Writer {
+            calls,
+            key,
+            options,
+            part_size,
+            at_once,
+            progress: progress.map(|told| Arc::new(Sum { told, total: AtomicU64::new(0) })),
+            filling: Bytes::new().into(),
+            upload: None,
+            begun: 0,
+            running: JoinSet::new(),
+            parts: Vec::new(),
+            broken: false,
+        })
+    }
+}
+
+/// A blob being written piece by piece: see [`Upload`].
+///
+/// It is there after [`finish`](Writer::finish), and only then. When this is dropped before, its parts are dropped at the
+/// service in the background, as long as the runtime goes on.
+pub struct Writer {
+    calls: Calls,
+    key: String,
+    options: wit::WriteOptions,
+    part_size: usize,
+    at_once: usize,
+    progress: Option<Arc<Sum>>,
+    /// The part that is not full yet, or just full: whether it is the last will show.
+    filling: BytesMut,
+    /// The upload's id, once there is one.
+    upload: Option<String>,
+    /// How many parts have been begun.
+    begun: u32,
+    running: JoinSet<Result<Part>>,
+    parts: Vec<Part>,
+    /// Whether a piece was lost, so that the rest is of no use.
+    broken: bool,
+}
+
+impl Writer {
+    /// Takes the next bytes. It waits where as many parts are under way as may be.
+    ///
+    /// # Errors
+    /// What a part failed with. The upload is aborted then, and whatever is called next fails.
+    pub async fn write(&mut self, piece: impl Into<Bytes>) -> Result<()> {
+        self.check()?;
+        // Holds where the future is dropped on the way.
+        self.broken = true;
+        let taken = self.take(piece.into()).await;
+        match &taken {
+            Ok(()) => self.broken = false,
+            Err(_) => self.clear().await,
+        }
+        taken
+    }
+
+    /// Writes what is left, and makes the blob of it.
+    ///
+    /// # Errors
+    /// As `put`. There is no blob then, unless it is [`Error::OutcomeUnknown`].
+    pub async fn finish(mut self) -> Result<Written> {
+        self.check()?;
+        let done = self.end().await;
+        if done.is_err() {
+            self.clear().await;
+        }
+        self.upload = None;
+        done
+    }
+
+    /// Gives up, and drops what was written so far.
+    pub async fn abort(mut self) {
+        self.clear().await;
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.broken {
+            return Ok(());
+        }
+        let message = format!("upload \"{}\": a piece was lost before: begin again", self.key);
+        Err(Error::InvalidArgument(Failure::ours("body", message)))
+    }
+
+    async fn take(&mut self, mut piece: Bytes) -> Result<()> {
+        loop {
+            // A part that comes in one piece is sent as it is.
+            if self.filling.is_empty() && piece.len() > self.part_size {
+                let part = piece.split_to(self.part_size);
+                self.send(part).await?;
+                continue;
+            }
+            let room = self.part_size - self.filling.len();
+            if piece.len() <= room {
+                if self.filling.capacity() == 0 {
+                    // Most blobs are small: memory for a whole part only where it will be needed.
+                    self.filling.reserve(piece.len());
+                } else if self.filling.capacity() - self.filling.len() < piece.len() {
+                    let more = self.filling.len().max(piece.len()).min(room);
+                    self.filling.reserve(more);
+                }
+                self.filling.extend_from_slice(&piece);
+                return Ok(());
+            }
+            self.filling.extend_from_slice(&piece.split_to(room));
+            let part = std::mem::take(&mut self.filling).freeze();
+            self.send(part).await?;
+        }
+    }
+
+    /// Sends a part on its way.
+    async fn send(&mut self, body: Bytes) -> Result<()> {
+        if self.begun == MAX_PARTS {
+            let message = format!(
+                "upload \"{}\": the body is longer than {MAX_PARTS} parts of {} bytes: set part_size or length_hint",
+                self.key, self.part_size
+            );
+            return Err(Error::TooLarge(Failure::ours("body", message)));
+        }
+        let upload = match &self.upload {
+            Some(upload) => upload.clone(),
+            None => {
+                // The condition is for the end.
+                let condition = wit::WriteCondition::Always;
+                let mut options = wit::WriteOptions { condition, ..self.options.clone() };
+                let upload = self.calls.create_upload(&self.key, &mut options, None).await?;
+                self.upload.insert(upload).clone()
+            }
+        };
+        while self.running.len() >= self.at_once {
+            self.gather().await?;
+        }
+        self.begun += 1;
+        let (calls, key, number) = (self.calls.clone(), self.key.clone(), self.begun);
+        let mut options = multipart::UploadOptions { call: shared(&self.calls, &self.options.call) };
+        let progress = self.progress.as_ref().map(Sum::part);
+        self.running
+            .spawn(async move { calls.upload_part(&key, &upload, number, &body, &mut options, progress).await });
+        Ok(())
+    }
+
+    /// Waits for one part that is under way.
+    async fn gather(&mut self) -> Result<()> {
+        match self.running.join_next().await {
+            None => Ok(()),
+            Some(Ok(part)) => {
+                self.parts.push(part?);
+                Ok(())
+            }
+            Some(Err(error)) => {
+                let message = format!("upload \"{}\": a part's task ended early: {error}", self.key);
+                Err(Error::Network(Failure::ours("body", message)))
+            }
+        }
+    }
+
+    async fn end(&mut self) -> Result<Written> {
+        let rest = std::mem::take(&mut self.filling).freeze();
+        if self.upload.is_none() {
+            let progress = self.progress.as_ref().map(Sum::part);
+            return self.calls.put(&self.key, &rest, &mut self.options, progress).await;
+        }
+        if !rest.is_empty() {
+            self.send(rest).await?;
+        }
+        while !self.running.is_empty() {
+            self.gather().await?;
+        }
+        self.parts.sort_by_key(|part| part.number);
+        let parts: Vec<multipart::Part> = std::mem::take(&mut self.parts).into_iter().map(Into::into).collect();
+        let call = shared(&self.calls, &self.options.call);
+        let mut options = multipart::CompleteOptions { condition: self.options.condition.clone(), call };
+        let upload = self.upload.as_deref().unwrap_or_default();
+        self.calls.complete_upload(&self.key, upload, &parts, &mut options, None).await
+    }
+
+    /// Drops what there is of it at the service.
+    async fn clear(&mut self) {
+        self.broken = true;
+        self.running.shutdown().await;
+        if let Some(upload) = self.upload.clone() {
+            clear_away(&self.calls, &self.key, &upload, &self.options.call).await;
+            // Only now: where this is dropped on the way, it is begun anew.
+            self.upload = None;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(upload) = self.upload.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            tracing::warn!(key = self.key, upload, "an upload was given up outside the runtime: its parts stay");
+            return;
+        };
+        let (calls, key, call) = (self.calls.clone(), std::mem::take(&mut self.key), self.options.call.clone());
+        let mut running = std::mem::take(&mut self.running);
+        runtime.spawn(async move {
+            running.shutdown().await;
+            clear_away(&calls, &key, &upload, &call).await;
+        });
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("key", &self.key).field("parts", &self.begun).finish_non_exhaustive()
+    }
+}
+
+/// Aborts an upload, and sees that no part of it is left. What it cannot do, it logs: the error that counts is another.
+pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wit::CallOptions) {
+    for attempt in 0..ABORTS {
+        // A part that was cut off may still be taken.
+        tokio::time::sleep(Duration::from_millis(100 * attempt as u64)).await;
+        let mut options = multipart::UploadOptions { call: shared(calls, call) };
+        if let Err(error) = calls.abort_upload(key, upload, &mut options, None).await {
+            tracing::warn!(key, upload, %error, "an upload could not be aborted: its parts may stay");
+            return;
+        }
+        let call = shared(calls, call);
+        let mut options = multipart::ListPartsOptions { continuation: None, page_size: Some(1), call };
+        match calls.list_parts(key, upload, &mut options, None).await {
+            Ok(page) if !page.parts.is_empty() => {}
+            _ => return,
+        }
+    }
+    tracing::warn!(key, upload, "parts of an aborted upload are still there");
+}
+
+/// Adds up what goes out of all parts.
+struct Sum {
+    told: Progress,
+    total: AtomicU64,
+}
+
+impl Sum {
+    /// What one part tells its progress to.
+    fn part(self: &Arc<Self>) -> Progress {
+        let (sum, last) = (self.clone(), AtomicU64::new(0));
+        Arc::new(move |now| {
+            let before = last.swap(now, Relaxed);
+            let total = sum.total.fetch_add(now.wrapping_sub(before), Relaxed).wrapping_add(now.wrapping_sub(before));
+            (sum.told)(total);
+        })
+    }
+}
