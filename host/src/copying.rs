@@ -29,9 +29,14 @@ pub(crate) async fn by_parts(
     options: wit::CopyOptions,
     part_size: Option<u64>,
 ) -> Result<Written> {
-    let wit::CopyOptions { source_conditions, condition, properties, call } = options;
-    let mut head =
-        wit::HeadOptions { conditions: source_conditions, version: source.version.clone(), call: shared(calls, &call) };
+    let wit::CopyOptions { source_conditions, condition, properties, mut call } = options;
+    // The source's key goes with what reads the source: under its own name beside the other, else as the key.
+    let place = call.attributes.iter().position(|(name, _)| name == SOURCE_KEY);
+    let source_key = place.map(|place| call.attributes.swap_remove(place));
+    let mut asking = shared(calls, &call);
+    asking.attributes.retain(|(name, _)| name != "sse-customer-key");
+    asking.attributes.extend(source_key.iter().map(|(_, key)| ("sse-customer-key".to_owned(), key.clone())));
+    let mut head = wit::HeadOptions { conditions: source_conditions, version: source.version.clone(), call: asking };
     let info = calls.head(&source.key, &mut head, None).await.map_err(|error| match error {
         // Of a copy, a condition that does not hold is always this.
         Error::NotModified(failure) => Error::PreconditionFailed(failure),

@@ -15,9 +15,11 @@ wit_bindgen::generate!({
 
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
 use exports::sandbucket::blob::types::{
-    Blob, BlobInfo, ByteRange, DeleteOptions, Error, Failure, HeadOptions, Pair, ReadOptions, Setting, SettingKind,
-    Span, WriteOptions, Written,
+    Blob, BlobInfo, BlobName, ByteRange, CopyOptions, DeleteManyOptions, DeleteOptions, Error, Failure, HeadOptions,
+    Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
+    WriteOptions, Written,
 };
+use exports::sandbucket::blob::{listing, multipart};
 use misdeeds::Mode;
 
 struct Rogue;
@@ -94,6 +96,90 @@ impl GuestStore for Open {
         self.mode.act()?;
         self.blobs.borrow_mut().remove(&key);
         Ok(())
+    }
+
+    fn delete_many(&self, _: Vec<BlobName>, _: DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error> {
+        self.mode.lacks()
+    }
+
+    fn list(&self, _: listing::ListOptions) -> Result<listing::ListPage, Error> {
+        self.mode.lacks()
+    }
+
+    fn list_versions(&self, _: listing::ListOptions) -> Result<listing::VersionPage, Error> {
+        self.mode.lacks()
+    }
+
+    fn copy(&self, _: BlobName, _: String, _: CopyOptions) -> Result<Written, Error> {
+        self.mode.lacks()
+    }
+
+    fn presign(&self, _: PresignedMethod, _: String, _: PresignOptions) -> Result<Presigned, Error> {
+        self.mode.lacks()
+    }
+
+    fn tags(&self, _: String, _: TagOptions) -> Result<Vec<Pair>, Error> {
+        self.mode.lacks()
+    }
+
+    fn set_tags(&self, _: String, _: Vec<Pair>, _: TagOptions) -> Result<(), Error> {
+        self.mode.lacks()
+    }
+
+    fn create_upload(&self, _: String, _: WriteOptions) -> Result<String, Error> {
+        self.mode.lacks()
+    }
+
+    fn upload_part(
+        &self,
+        _: String,
+        _: String,
+        _: u32,
+        _: Vec<u8>,
+        _: multipart::UploadOptions,
+    ) -> Result<multipart::Part, Error> {
+        self.mode.lacks()
+    }
+
+    fn copy_part(
+        &self,
+        _: String,
+        _: String,
+        _: u32,
+        _: BlobName,
+        _: multipart::CopyPartOptions,
+    ) -> Result<multipart::Part, Error> {
+        self.mode.lacks()
+    }
+
+    fn list_parts(&self, _: String, _: String, _: multipart::ListPartsOptions) -> Result<multipart::PartPage, Error> {
+        self.mode.lacks()
+    }
+
+    fn complete_upload(
+        &self,
+        _: String,
+        _: String,
+        _: Vec<multipart::Part>,
+        _: multipart::CompleteOptions,
+    ) -> Result<Written, Error> {
+        self.mode.lacks()
+    }
+
+    fn abort_upload(&self, _: String, _: String, _: multipart::UploadOptions) -> Result<(), Error> {
+        self.mode.lacks()
+    }
+
+    fn list_uploads(&self, _: multipart::ListUploadsOptions) -> Result<multipart::UploadPage, Error> {
+        self.mode.lacks()
+    }
+}
+
+impl Mode {
+    /// What an operation that this plugin does not have comes to, once it has misbehaved.
+    fn lacks<T>(&self) -> Result<T, Error> {
+        self.act()?;
+        Err(Error::Unsupported(failure("this plugin has no such operation".to_owned())))
     }
 }
 
