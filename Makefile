@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint doc build toolchain clean
+.PHONY: help demo test interop lint doc build toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
@@ -14,6 +14,14 @@ demo: toolchain ## Build, start an S3 server on loopback, and store and read rea
 
 test: toolchain ## Run every test: units, end to end, faults, rogue plugins, boto3 and moto
 	$(CARGO) test $(CRATES)
+
+interop: toolchain ## Run the end-to-end suite on moto and Garage, and write what each service can do to docs/capabilities.md
+	@./tests/interop/garage.sh
+	@for service in moto garage; do \
+		echo "the end-to-end suite on $$service"; \
+		SANDBUCKET_SERVICE=$$service $(CARGO) test --package sandbucket-tests --test e2e || exit 1; \
+	done
+	$(CARGO) test --package sandbucket-tests --test capabilities -- --include-ignored --nocapture
 
 lint: toolchain ## Check formatting and lints, of host and guest, natively and for wasm
 	$(CARGO) fmt --all --check

@@ -2,35 +2,24 @@
 //! server that checks signatures.
 
 use sandbucket::{Error, Store};
-use sandbucket_tests::python::{Boto, Moto, hex};
-use sandbucket_tests::{engine, keys, refused, run};
+use sandbucket_tests::python::{Boto, hex};
+use sandbucket_tests::{BUCKET, Kind, Service, keys, refused, run};
 use serde_json::json;
 
-const BUCKET: &str = "between-two-clients";
-
 struct Bench {
-    moto: Moto,
+    moto: Service,
     boto: Boto,
 }
 
 impl Bench {
     async fn new() -> Self {
-        let moto = Moto::start().await.expect("a moto server");
-        let mut boto = moto.boto().await.expect("a boto3 client");
-        boto.call(json!({"op": "create-bucket", "bucket": BUCKET})).await.expect("a bucket");
+        let moto = Kind::Moto.start().await;
+        let boto = moto.boto().await;
         Bench { moto, boto }
     }
 
     async fn store(&self, further: &[(&str, &str)]) -> Store {
-        let mut settings = vec![
-            ("bucket", BUCKET),
-            ("endpoint", &self.moto.endpoint),
-            ("access-key", &self.moto.access_key),
-            ("secret-key", &self.moto.secret_key),
-        ];
-        settings.retain(|(name, _)| further.iter().all(|(other, _)| other != name));
-        settings.extend_from_slice(further);
-        engine().store(settings).await.expect("the store opens")
+        self.moto.open(further).await
     }
 }
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use sandbucket::ByteRange;
-use sandbucket_tests::{dev_server, open, refused, run};
+use sandbucket_tests::{Service, refused, run};
 
 #[test]
 fn a_blob_comes_back_as_it_was_put() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         let written = store
             .put("report.txt", "seven bytes, and some")
             .content_type("text/plain; charset=utf-8")
@@ -43,8 +43,8 @@ fn a_blob_comes_back_as_it_was_put() {
 #[test]
 fn a_blob_is_replaced_whole() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         let first = store.put("k", "the first, and longer").metadata("a", "1").await.unwrap();
         let second = store.put("k", "the second").await.unwrap();
         assert_ne!(first.etag, second.etag);
@@ -57,8 +57,8 @@ fn a_blob_is_replaced_whole() {
 #[test]
 fn an_empty_blob_is_a_blob() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         store.put("empty", "").await.unwrap();
         assert_eq!(store.head("empty").await.unwrap().size, 0);
         let blob = store.get("empty").await.unwrap();
@@ -71,8 +71,8 @@ fn an_empty_blob_is_a_blob() {
 #[test]
 fn what_is_not_there_is_not_found_and_may_be_deleted() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         let failure = refused!(store.get("nothing").await, NotFound);
         assert!(failure.message.contains("nothing"), "{failure:?}");
         assert!(!failure.retryable);
@@ -92,8 +92,8 @@ fn what_is_not_there_is_not_found_and_may_be_deleted() {
 #[test]
 fn parts_are_read_by_every_form_of_range() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         store.put("k", "0123456789").await.unwrap();
         let cases: [(ByteRange, std::ops::Range<u64>); 9] = [
             ((0..1).into(), 0..1),
@@ -127,8 +127,8 @@ fn parts_are_read_by_every_form_of_range() {
 #[test]
 fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         // Larger than the chunk that the host reads at once, and of no round size.
         let body: Vec<u8> = (0..21_000_001u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         store.put("large", body.clone()).await.unwrap();
@@ -151,8 +151,8 @@ fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
 #[test]
 fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         store.put("k", vec![b'a'; 20 << 20]).await.unwrap();
         let blob = store.get("k").await.unwrap();
         store.put("k", vec![b'b'; 20 << 20]).await.unwrap();
@@ -166,8 +166,8 @@ fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
 #[test]
 fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         for (name, value) in
             [("a b", "x"), ("", "x"), ("a:b", "x"), ("ä", "x"), ("a", "x\r\nx-amz-acl: public-read"), ("a", "ä")]
         {
@@ -185,8 +185,8 @@ fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
 #[test]
 fn attributes_are_kept() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         store.put("k", "x").attribute("cache-control", "max-age=60").await.unwrap();
         let attributes = store.head("k").await.unwrap().attributes;
         let wanted = ("cache-control".to_owned(), "max-age=60".to_owned());

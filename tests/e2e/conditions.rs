@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use sandbucket_tests::{dev_server, open, refused, run};
+use sandbucket_tests::{Service, refused, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn reads_heed_the_entity_tag() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         let tag = store.put("k", "body").await.unwrap().etag.unwrap();
 
         assert_eq!(store.get("k").if_match(&tag).await.unwrap().bytes().await.unwrap(), "body");
@@ -27,8 +27,8 @@ fn reads_heed_the_entity_tag() {
 #[test]
 fn reads_heed_the_date() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         store.put("k", "body").await.unwrap();
         let written = store.head("k").await.unwrap().last_modified.unwrap();
 
@@ -45,8 +45,8 @@ fn reads_heed_the_date() {
 #[test]
 fn the_tag_outweighs_the_date() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         let tag = store.put("k", "body").await.unwrap().etag.unwrap();
         let written = store.head("k").await.unwrap().last_modified.unwrap();
         store.get("k").if_match(&tag).if_unmodified_since(written - HOUR).await.unwrap();
@@ -57,8 +57,8 @@ fn the_tag_outweighs_the_date() {
 #[test]
 fn a_write_if_absent_happens_once() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         store.put("k", "first").if_absent().await.unwrap();
         let failure = refused!(store.put("k", "second").if_absent().await, PreconditionFailed);
         assert_eq!(failure.attempts, 1);
@@ -82,8 +82,8 @@ fn a_write_if_absent_happens_once() {
 #[test]
 fn a_write_if_match_replaces_what_the_caller_knows() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         let tag = store.put("k", "first").await.unwrap().etag.unwrap();
         let next = store.put("k", "second").if_match(&tag).await.unwrap().etag.unwrap();
         refused!(store.put("k", "third").if_match(&tag).await, PreconditionFailed);

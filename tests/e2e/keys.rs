@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use sandbucket_tests::{dev_server, keys, open, refused, run};
+use sandbucket_tests::{Service, keys, open, refused, run};
 
 #[test]
 fn odd_keys_are_blobs_like_any_other() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
         // All are written first: two that were taken for one would overwrite each other.
         for key in keys::odd() {
             store.put(&key, key.clone()).await.unwrap_or_else(|error| panic!("putting {key:?}: {error}"));
@@ -50,10 +50,10 @@ fn keys_that_s3_does_not_take_are_refused_before_a_request() {
 #[test]
 fn a_prefix_keeps_tenants_apart() {
     run(async {
-        let server = dev_server().await;
-        let ours = open(&server.endpoint(), &[("key-prefix", "tenant a/")]).await;
-        let theirs = open(&server.endpoint(), &[("key-prefix", "tenant b/")]).await;
-        let all = open(&server.endpoint(), &[]).await;
+        let server = Service::start().await;
+        let ours = server.open(&[("key-prefix", "tenant a/")]).await;
+        let theirs = server.open(&[("key-prefix", "tenant b/")]).await;
+        let all = server.open(&[]).await;
         ours.put("k", "ours").await.unwrap();
         refused!(theirs.get("k").await, NotFound);
         assert_eq!(all.get("tenant a/k").await.unwrap().bytes().await.unwrap(), "ours");

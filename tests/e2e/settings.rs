@@ -2,7 +2,7 @@
 
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Error, Failure};
-use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, open, refused, run, settings};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, Service, engine, open, refused, run, settings};
 
 /// What opening a store with these further settings is refused with.
 async fn refusal(further: &[(&str, &str)]) -> Failure {
@@ -16,9 +16,9 @@ async fn refusal(further: &[(&str, &str)]) -> Failure {
 #[test]
 fn a_wrong_secret_is_refused_and_told() {
     run(async {
-        let server = dev_server().await;
+        let server = Service::start().await;
         for wrong in [("secret-key", "wrong"), ("access-key", "nobody")] {
-            let store = open(&server.endpoint(), &[wrong]).await;
+            let store = server.open(&[wrong]).await;
             for error in [store.put("k", "x").await.err(), store.get("k").await.err(), store.delete("k").await.err()] {
                 let failure = refused!(Err::<(), _>(error.unwrap()), AccessDenied);
                 assert_eq!((failure.attempts, failure.retryable), (1, false), "{failure:?}");
@@ -26,7 +26,7 @@ fn a_wrong_secret_is_refused_and_told() {
                 assert!(!format!("{failure:?}").contains(SECRET_KEY), "the secret shows");
             }
         }
-        let store = open(&server.endpoint(), &[]).await;
+        let store = server.open(&[]).await;
         refused!(store.head("k").await, NotFound);
     });
 }
@@ -34,9 +34,9 @@ fn a_wrong_secret_is_refused_and_told() {
 #[test]
 fn without_keys_requests_are_anonymous() {
     run(async {
-        let closed = dev_server().await;
+        let closed = Service::start().await;
         let anonymous = [("access-key", ""), ("secret-key", " ")];
-        refused!(open(&closed.endpoint(), &anonymous).await.get("k").await, AccessDenied);
+        refused!(closed.open(&anonymous).await.get("k").await, AccessDenied);
 
         let open_to_all = DevServer::builder()
             .credentials(ACCESS_KEY, SECRET_KEY)
@@ -74,9 +74,9 @@ fn a_session_token_goes_along_under_either_name() {
 #[test]
 fn bodies_are_taken_signed_and_unsigned() {
     run(async {
-        let server = dev_server().await;
+        let server = Service::start().await;
         for signing in ["auto", "signed", "unsigned"] {
-            let store = open(&server.endpoint(), &[("payload-signing", signing)]).await;
+            let store = server.open(&[("payload-signing", signing)]).await;
             store.put("k", signing.to_owned()).await.unwrap();
             assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), signing);
         }
@@ -86,7 +86,7 @@ fn bodies_are_taken_signed_and_unsigned() {
 #[test]
 fn a_bucket_may_be_in_the_host_name() {
     run(async {
-        let server = dev_server().await;
+        let server = Service::start().await;
         let endpoint = server.endpoint().replace("127.0.0.1", "localhost");
         let store = open(&endpoint, &[("addressing-style", "virtual")]).await;
         // Where the system knows no names under localhost there is nothing to be tested.
@@ -102,8 +102,8 @@ fn a_bucket_may_be_in_the_host_name() {
 #[test]
 fn a_write_may_be_verified() {
     run(async {
-        let server = dev_server().await;
-        let store = open(&server.endpoint(), &[("verify-after-write", "true")]).await;
+        let server = Service::start().await;
+        let store = server.open(&[("verify-after-write", "true")]).await;
         store.put("k", "seen to be there").await.unwrap();
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "seen to be there");
     });
@@ -212,10 +212,10 @@ fn a_profile_is_the_hosts_business() {
 #[test]
 fn blank_settings_count_as_absent() {
     run(async {
-        let server = dev_server().await;
+        let server = Service::start().await;
         let blank =
             [("region", ""), ("timeout", "  "), ("security-token", ""), ("key-prefix", ""), ("max-retries", "")];
-        let store = open(&server.endpoint(), &blank).await;
+        let store = server.open(&blank).await;
         store.put("k", "x").await.unwrap();
     });
 }

@@ -1,6 +1,6 @@
 """A moto server on a free loopback port, with authentication on.
 
-Prints one line of JSON with its endpoint and a pair of keys that may do anything, and serves until standard input is
+Its argument is the name of a bucket to make. Prints one line of JSON with its endpoint and a pair of keys that may do anything, and serves until standard input is
 closed, so that it never outlives the test that started it.
 """
 
@@ -37,6 +37,15 @@ def main():
     iam.create_user(UserName="tester")
     iam.put_user_policy(UserName="tester", PolicyName="anything", PolicyDocument=json.dumps(ANYTHING))
     key = iam.create_access_key(UserName="tester")["AccessKey"]
+
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    s3.create_bucket(Bucket=sys.argv[1])
 
     started = {"endpoint": endpoint, "access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"]}
     print(json.dumps(started), flush=True)

@@ -1,8 +1,11 @@
-//! What the tests share: one engine and one runtime a test program, odd keys, and a server that misbehaves by script.
+//! What the tests share: one engine and one runtime a test program, odd keys, the services to test on, and a server
+//! that misbehaves by script.
 
 pub mod faulty;
+pub mod garage;
 pub mod keys;
 pub mod python;
+pub mod services;
 
 use std::future::Future;
 use std::path::Path;
@@ -12,6 +15,8 @@ use std::time::Duration;
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, Store};
 use tokio::runtime::Runtime;
+
+pub use services::{Kind, Service};
 
 /// The component of `tests/rogue`.
 pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");

@@ -58,9 +58,10 @@ struct Script {
 }
 
 impl Script {
-    fn start(name: &str) -> Result<Self> {
+    fn start(name: &str, arguments: &[&str]) -> Result<Self> {
         let mut child = tokio::process::Command::new(interpreter()?)
             .arg(Path::new(SCRIPTS).join(name))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -95,9 +96,9 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts one on a free loopback port.
-    pub async fn start() -> Result<Self> {
-        let mut script = Script::start("server.py")?;
+    /// Starts one on a free loopback port, with this bucket in it.
+    pub async fn start(bucket: &str) -> Result<Self> {
+        let mut script = Script::start("server.py", &[bucket])?;
         let started = script.hear().await?;
         let word = |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
         Ok(Moto {
@@ -107,19 +108,6 @@ impl Moto {
             _script: script,
         })
     }
-
-    /// boto3 as a client of it.
-    pub async fn boto(&self) -> Result<Boto> {
-        let mut script = Script::start("client.py")?;
-        let start = json!({
-            "endpoint": self.endpoint,
-            "region": "us-east-1",
-            "access_key": self.access_key,
-            "secret_key": self.secret_key,
-        });
-        script.say(&start).await?;
-        Ok(Boto { script })
-    }
 }
 
 /// A boto3 client.
@@ -128,6 +116,19 @@ pub struct Boto {
 }
 
 impl Boto {
+    /// Starts one that talks to this endpoint with these keys.
+    pub async fn start(endpoint: &str, access_key: &str, secret_key: &str) -> Result<Self> {
+        let mut script = Script::start("client.py", &[])?;
+        let start = json!({
+            "endpoint": endpoint,
+            "region": "us-east-1",
+            "access_key": access_key,
+            "secret_key": secret_key,
+        });
+        script.say(&start).await?;
+        Ok(Boto { script })
+    }
+
     /// Does what `client.py` documents, and gives its answer.
     ///
     /// # Errors
