@@ -3,7 +3,7 @@
 
 use sandbucket::{Error, Store};
 use sandbucket_tests::python::{Boto, hex};
-use sandbucket_tests::{BUCKET, Kind, Service, keys, refused, run};
+use sandbucket_tests::{BUCKET, Kind, Service, refused, run};
 use serde_json::json;
 
 struct Bench {
@@ -23,11 +23,6 @@ impl Bench {
     }
 }
 
-/// The odd keys, but for those that moto cannot hold: its URL patterns stop at a line feed (boto3 fares no better).
-fn odd_keys() -> Vec<String> {
-    keys::odd().into_iter().filter(|key| !key.contains('\n')).collect()
-}
-
 /// A body of its own for every key, with every byte in it.
 fn body_of(key: &str) -> Vec<u8> {
     key.bytes().chain(0..=255).collect()
@@ -38,7 +33,7 @@ fn what_is_written_here_is_read_by_boto3() {
     run(async {
         let mut bench = Bench::new().await;
         let store = bench.store(&[]).await;
-        for key in odd_keys() {
+        for key in Kind::Moto.odd_keys() {
             let put = store.put(&key, body_of(&key)).content_type("text/x-odd; a=b").metadata("Colour", "dark blue");
             let written = put.await.unwrap_or_else(|error| panic!("{key:?}: {error}"));
             let got = bench.boto.call(json!({"op": "get", "bucket": BUCKET, "key": key})).await.unwrap();
@@ -50,7 +45,7 @@ fn what_is_written_here_is_read_by_boto3() {
         // Each under its own name, and nothing besides.
         let listed = bench.boto.call(json!({"op": "keys", "bucket": BUCKET})).await.unwrap();
         let mut listed: Vec<String> = serde_json::from_value(listed["keys"].clone()).unwrap();
-        let mut wanted = odd_keys();
+        let mut wanted = Kind::Moto.odd_keys();
         listed.sort();
         wanted.sort();
         assert_eq!(listed, wanted);
@@ -62,7 +57,7 @@ fn what_boto3_writes_is_read_here() {
     run(async {
         let mut bench = Bench::new().await;
         let store = bench.store(&[]).await;
-        for key in odd_keys() {
+        for key in Kind::Moto.odd_keys() {
             let put = json!({
                 "op": "put", "bucket": BUCKET, "key": key, "body": hex(&body_of(&key)),
                 "content_type": "text/x-odd; a=b", "metadata": {"colour": "dark blue"},

@@ -2,7 +2,7 @@
 
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Error, Failure};
-use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, Service, engine, open, refused, run, settings};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, engine, open, refused, run, settings};
 
 /// What opening a store with these further settings is refused with.
 async fn refusal(further: &[(&str, &str)]) -> Failure {
@@ -35,6 +35,9 @@ fn a_wrong_secret_is_refused_and_told() {
 fn without_keys_requests_are_anonymous() {
     run(async {
         let closed = Service::start().await;
+        if closed.cannot(Kind::Moto, "it breaks down (500) at a request without a signature") {
+            return;
+        }
         let anonymous = [("access-key", ""), ("secret-key", " ")];
         refused!(closed.open(&anonymous).await.get("k").await, AccessDenied);
 

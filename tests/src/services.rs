@@ -11,7 +11,7 @@ use sandbucket::dev_server::DevServer;
 
 use crate::garage::{self, Garage};
 use crate::python::{Boto, Moto};
-use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine};
+use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, keys};
 
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,22 @@ impl Kind {
             Kind::Moto => "moto",
             Kind::Garage => "Garage",
         }
+    }
+
+    /// Whether it can hold this key, in path style.
+    pub fn takes(self, key: &str) -> bool {
+        match self {
+            Kind::Dev => true,
+            // Its URL patterns stop at a line feed: it answers 404, to boto3 as well.
+            Kind::Moto => !key.contains('\n'),
+            // It takes slashes at a key's beginning for the end of the bucket's name: "/a" would be "a".
+            Kind::Garage => !key.starts_with('/'),
+        }
+    }
+
+    /// The odd keys that it can hold.
+    pub fn odd_keys(self) -> Vec<String> {
+        keys::odd().into_iter().filter(|key| self.takes(key)).collect()
     }
 
     /// What `SANDBUCKET_SERVICE` names.
