@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 /// The version that is run. `interop/garage.sh` installs the same one.
-const VERSION: &str = include_str!("../interop/garage-version");
+pub const VERSION: &str = include_str!("../interop/garage-version");
 
 /// How long it may take to listen.
 const START: Duration = Duration::from_secs(30);

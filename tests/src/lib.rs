@@ -4,6 +4,7 @@
 pub mod faulty;
 pub mod garage;
 pub mod keys;
+pub mod plain;
 pub mod python;
 pub mod services;
 

@@ -84,6 +84,12 @@ impl Script {
     }
 }
 
+/// The version of moto that is installed.
+pub fn moto_version() -> &'static str {
+    let wanted = include_str!("../interop/requirements.txt").lines().find(|line| line.starts_with("moto"));
+    wanted.and_then(|line| line.split_once("==")).map_or("of any version", |(_, version)| version)
+}
+
 /// A moto server with authentication on.
 pub struct Moto {
     _script: Script,

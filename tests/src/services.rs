@@ -10,7 +10,7 @@ use sandbucket::Store;
 use sandbucket::dev_server::DevServer;
 
 use crate::garage::{self, Garage};
-use crate::python::{Boto, Moto};
+use crate::python::{self, Boto, Moto};
 use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, keys};
 
 /// Whose server it is.
@@ -34,6 +34,15 @@ impl Kind {
             Kind::Dev => "dev server",
             Kind::Moto => "moto",
             Kind::Garage => "Garage",
+        }
+    }
+
+    /// As people know it, with the version that is run.
+    pub fn version(self) -> String {
+        match self {
+            Kind::Dev => "dev server".to_owned(),
+            Kind::Moto => format!("moto {}", python::moto_version()),
+            Kind::Garage => format!("Garage {}", garage::VERSION.trim()),
         }
     }
 
@@ -103,7 +112,12 @@ impl Service {
 
     /// A store of the real plugin on it.
     pub async fn open(&self, further: &[(&str, &str)]) -> Store {
-        engine().store(self.settings(further)).await.expect("the store opens")
+        self.try_open(further).await.expect("the store opens")
+    }
+
+    /// The same, where the plugin may refuse the settings.
+    pub async fn try_open(&self, further: &[(&str, &str)]) -> sandbucket::Result<Store> {
+        engine().store(self.settings(further)).await
     }
 
     /// boto3 as a client of it.

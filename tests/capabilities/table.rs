@@ -1,0 +1,53 @@
+//! The page: a table of services and capabilities.
+
+use std::fmt::Write;
+
+use sandbucket_tests::Kind;
+
+use crate::probe::{Lack, Outcome};
+
+const HEAD: &str = "\
+# What the services can do
+
+Written by `make interop`, which does each of these through Sandbucket and notes what came of it; not to be edited. \
+Sources: `tests/capabilities/`. A \"no\" is the service's own: what it answered, or did instead.
+
+";
+
+/// One outcome, as a cell.
+pub fn cell(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(()) => "yes".to_owned(),
+        Err(Lack::Service(what)) => format!("no: {}", one_line(what)),
+        Err(Lack::Ours(what)) => format!("(could not be asked: {})", one_line(what)),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ").replace('|', "\\|")
+}
+
+/// The whole page. The columns have their outcomes in the order of the names.
+pub fn page(areas: &[(&str, Vec<&str>)], columns: &[(Kind, Vec<Outcome>)]) -> String {
+    let mut page = HEAD.to_owned();
+    let mut place = 0;
+    for (area, names) in areas {
+        let _ = write!(page, "## {area}\n\n| |");
+        for (kind, _) in columns {
+            let _ = write!(page, " {} |", kind.version());
+        }
+        let _ = writeln!(page, "\n|---{}|", "|---".repeat(columns.len()));
+        for name in names {
+            let _ = write!(page, "| {name} |");
+            for (_, outcomes) in columns {
+                let _ = write!(page, " {} |", cell(&outcomes[place]));
+            }
+            page.push('\n');
+            place += 1;
+        }
+        page.push('\n');
+    }
+    page.truncate(page.trim_end().len());
+    page.push('\n');
+    page
+}

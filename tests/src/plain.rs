@@ -1,0 +1,42 @@
+//! A plain HTTP client, that knows nothing of S3: for URLs that anybody may fetch.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// What came back.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type it is said to have.
+    pub content_type: Option<String>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Makes this request of an `http` URL, with these headers and those that HTTP itself needs.
+///
+/// # Errors
+/// If the server cannot be reached or breaks off. Any status is an answer.
+pub async fn fetch(method: &str, url: &str, headers: &[(String, String)], body: impl Into<Bytes>) -> Result<Answer> {
+    let uri: http::Uri = url.parse().context("the URL")?;
+    let authority = uri.authority().context("an authority in the URL")?.clone();
+    let stream = TcpStream::connect(authority.as_str()).await.context("connecting")?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
+        .header("host", authority.as_str());
+    for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
+        request = request.header(name, value);
+    }
+    let response = sender.send_request(request.body(Full::new(body.into()))?).await.context("asking")?;
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = response.into_body().collect().await.context("reading the answer")?.to_bytes();
+    connection.abort();
+    Ok(Answer { status, content_type, body })
+}
