@@ -10,7 +10,8 @@ const HEAD: &str = "\
 # What the services can do
 
 Written by `make interop`, which does each of these through Sandbucket and notes what came of it; not to be edited. \
-Sources: `tests/capabilities/`. A \"no\" is the service's own: what it answered, or did instead.
+Sources: `tests/capabilities/`. A \"no\" is the service's own: what it answered, or did instead. moto runs with authentication on, Garage as a \
+single node.
 
 ";
 

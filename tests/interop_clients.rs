@@ -1,0 +1,215 @@
+//! Amazon's clients and plain ones read what is written here, and the other way round: in parts, with checksums, with
+//! metadata beyond ASCII, and through presigned URLs; on moto and on the embedded server.
+
+use std::time::Duration;
+
+use sandbucket::PresignedMethod;
+use sandbucket_tests::python::{Boto, hex};
+use sandbucket_tests::{BUCKET, Kind, Service, plain, run};
+use serde_json::{Value, json};
+
+/// The least that a part but the last may have.
+const PART: usize = 5 << 20;
+/// The same for boto3 and here: each by boto3's name for it and the settings'.
+const CHECKSUMS: [(&str, &str); 4] =
+    [("CRC32", "crc32"), ("CRC32C", "crc32c"), ("CRC64NVME", "crc64nvme"), ("SHA256", "sha256")];
+/// More than ASCII, and longer than one encoded word.
+const ODD: &str = "très foncé, 青い 🪣, and much more than the 75 characters that an encoded word of RFC 2047 may have";
+
+/// A server, and Python's clients of it.
+struct Bench {
+    service: Service,
+    boto: Boto,
+}
+
+async fn benches() -> Vec<Bench> {
+    let mut benches = Vec::new();
+    for kind in [Kind::Moto, Kind::Dev] {
+        let service = kind.start().await;
+        let boto = service.boto().await;
+        benches.push(Bench { service, boto });
+    }
+    benches
+}
+
+impl Bench {
+    async fn ask(&mut self, command: Value) -> Value {
+        self.boto.call(command).await.unwrap_or_else(|error| panic!("on {}: {error:#}", self.service.kind.name()))
+    }
+
+    async fn get(&mut self, key: &str) -> Value {
+        self.ask(json!({"op": "get", "bucket": BUCKET, "key": key})).await
+    }
+
+    async fn aws(&mut self, arguments: &[&str], body: &[u8]) -> String {
+        let answer = self.ask(json!({"op": "aws", "arguments": arguments, "body": hex(body)})).await;
+        answer["body"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// So many bytes, no two stretches of them alike.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+#[test]
+fn boto3_reads_what_is_uploaded_here_in_parts() {
+    run(async {
+        for mut bench in benches().await {
+            let store = bench.service.open(&[]).await;
+            let body = bytes(PART + 1017);
+            let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
+                body.chunks(99_991).map(|piece| Ok(piece.to_vec())).collect();
+            let upload = store.upload("k").part_size(PART).content_type("text/x-a").metadata("m", "1");
+            let written = upload.stream(futures::stream::iter(pieces)).await.unwrap();
+            let got = bench.get("k").await;
+            assert!(got["body"] == hex(&body), "the body differs");
+            assert_eq!((&got["content_type"], &got["metadata"]), (&json!("text/x-a"), &json!({"m": "1"})));
+            assert_eq!(got["etag"].as_str(), written.etag.as_deref());
+        }
+    });
+}
+
+#[test]
+fn what_boto3_uploads_in_parts_is_read_here() {
+    run(async {
+        for mut bench in benches().await {
+            let store = bench.service.open(&[]).await;
+            let body = bytes(PART + 1017);
+            let upload = json!({
+                "op": "upload", "bucket": BUCKET, "key": "k", "body": hex(&body), "part_size": PART, "checksum": "CRC32",
+                "content_type": "text/x-a", "metadata": {"m": "1"},
+            });
+            bench.ask(upload).await;
+            let blob = store.get("k").await.unwrap();
+            assert_eq!(blob.info().content_type.as_deref(), Some("text/x-a"));
+            assert_eq!(blob.info().metadata, [("m".to_owned(), "1".to_owned())]);
+            assert!(blob.bytes().await.unwrap() == body, "the body differs");
+            let across = store.get("k").range(PART as u64 - 7..PART as u64 + 7).await.unwrap();
+            assert_eq!(across.bytes().await.unwrap(), body[PART - 7..PART + 7]);
+        }
+    });
+}
+
+#[test]
+fn boto3_checks_the_checksums_that_are_written_here() {
+    run(async {
+        for mut bench in benches().await {
+            for (theirs, ours) in CHECKSUMS {
+                let store = bench.service.open(&[("checksum", ours)]).await;
+                store.put(ours, bytes(1017)).await.unwrap_or_else(|error| panic!("{ours}: {error}"));
+                let got = bench.get(ours).await;
+                assert_eq!(got["body"], hex(&bytes(1017)));
+                let name = format!("Checksum{theirs}");
+                // It was there to be checked; that it was wrong would have failed the call.
+                assert!(got["checksums"][&name].is_string(), "{}: {ours}: {got}", bench.service.kind.name());
+            }
+        }
+    });
+}
+
+#[test]
+fn what_boto3_writes_with_checksums_is_read_here() {
+    run(async {
+        for mut bench in benches().await {
+            for (theirs, ours) in CHECKSUMS {
+                let put = json!({
+                    "op": "put", "bucket": BUCKET, "key": ours, "body": hex(&bytes(1017)), "checksum": theirs,
+                });
+                bench.ask(put).await;
+                let store = bench.service.open(&[("checksum", ours)]).await;
+                let blob = store.get(ours).await.unwrap_or_else(|error| panic!("{ours}: {error}"));
+                assert_eq!(blob.bytes().await.unwrap(), bytes(1017), "{ours}");
+            }
+        }
+    });
+}
+
+#[test]
+fn metadata_beyond_ascii_goes_both_ways() {
+    run(async {
+        for mut bench in benches().await {
+            let store = bench.service.open(&[]).await;
+            store.put("ours", "x").metadata("colour", ODD).await.unwrap();
+            let got = bench.get("ours").await;
+            assert_eq!(got["decoded"], json!({"colour": ODD}), "{got}");
+
+            // boto3 takes ASCII alone: those who want more encode it, as here. One word in each of the two encodings.
+            let encoded = "=?UTF-8?B?dHLDqHMg?= =?utf-8?Q?fonc=C3=A9=2C_bleu?=";
+            let put =
+                json!({"op": "put", "bucket": BUCKET, "key": "theirs", "body": "", "metadata": {"colour": encoded}});
+            bench.ask(put).await;
+            let info = store.head("theirs").await.unwrap();
+            assert_eq!(info.metadata, [("colour".to_owned(), "très foncé, bleu".to_owned())]);
+        }
+    });
+}
+
+#[test]
+fn urllib_fetches_what_is_presigned_here() {
+    run(async {
+        for mut bench in benches().await {
+            let store = bench.service.open(&[]).await;
+            let checks = bench.service.prepare_for_presigned().await;
+            for key in ["plain", "a b/+%é"] {
+                let signed = store.presign(PresignedMethod::Put, key).expires(Duration::from_secs(60)).await.unwrap();
+                let headers: Value = signed.headers.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
+                let put = json!({"op": "fetch", "method": "PUT", "url": signed.url, "headers": headers, "body": hex(b"body")});
+                assert_eq!(bench.ask(put).await["status"], 200, "{key}");
+                let signed = store.presign(PresignedMethod::Get, key).await.unwrap();
+                let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": signed.url})).await;
+                assert_eq!((&got["status"], &got["body"]), (&json!(200), &json!(hex(b"body"))), "{key}");
+                let other = signed.url.replacen("X-Amz-Signature=", "X-Amz-Signature=0", 1);
+                let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": other})).await;
+                assert!(!checks || got["status"] == 403, "{key}: a wrong signature: {got}");
+                let signed = store.presign(PresignedMethod::Head, key).await.unwrap();
+                assert_eq!(bench.ask(json!({"op": "fetch", "method": "HEAD", "url": signed.url})).await["status"], 200);
+                let signed = store.presign(PresignedMethod::Delete, key).await.unwrap();
+                assert_eq!(
+                    bench.ask(json!({"op": "fetch", "method": "DELETE", "url": signed.url})).await["status"],
+                    204
+                );
+                sandbucket_tests::refused!(store.head(key).await, NotFound);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_boto3_presigns_is_fetched_plainly() {
+    run(async {
+        for mut bench in benches().await {
+            let store = bench.service.open(&[]).await;
+            bench.service.prepare_for_presigned().await;
+            let presign = |method: &str| json!({"op": "presign", "bucket": BUCKET, "key": "a b", "method": method, "expires": 60});
+            let url = bench.ask(presign("put_object")).await["url"].as_str().unwrap().to_owned();
+            assert_eq!(plain::fetch("PUT", &url, &[], "body").await.unwrap().status, 200);
+            assert_eq!(store.get("a b").await.unwrap().bytes().await.unwrap(), "body");
+            let url = bench.ask(presign("get_object")).await["url"].as_str().unwrap().to_owned();
+            let got = plain::fetch("GET", &url, &[], "").await.unwrap();
+            assert_eq!((got.status, got.body.as_ref()), (200, b"body".as_slice()));
+        }
+    });
+}
+
+#[test]
+fn the_aws_command_reads_and_writes_the_same_blobs() {
+    run(async {
+        for mut bench in benches().await {
+            let store = bench.service.open(&[]).await;
+            store.put("a b/ours.txt", "body").content_type("text/x-a").await.unwrap();
+            let ours = format!("s3://{BUCKET}/a b/ours.txt");
+            assert_eq!(bench.aws(&["s3", "cp", &ours, "-"], b"").await, hex(b"body"));
+
+            // More than it sends at once.
+            let body = bytes((8 << 20) + 1017);
+            let theirs = format!("s3://{BUCKET}/theirs");
+            bench.aws(&["s3", "cp", "-", &theirs, "--content-type", "text/x-b", "--metadata", "m=1"], &body).await;
+            let blob = store.get("theirs").await.unwrap();
+            assert_eq!(blob.info().content_type.as_deref(), Some("text/x-b"));
+            assert_eq!(blob.info().metadata, [("m".to_owned(), "1".to_owned())]);
+            assert!(blob.info().etag.as_deref().is_some_and(|tag| tag.contains('-')), "{:?}", blob.info().etag);
+            assert!(blob.bytes().await.unwrap() == body, "the body differs");
+        }
+    });
+}
