@@ -52,3 +52,21 @@ pub fn page(areas: &[(&str, Vec<&str>)], columns: &[(Kind, Vec<Outcome>)]) -> St
     page.push('\n');
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_in_its_row_and_column() {
+        let no = || Err(Lack::Service("answers 501 | `NotImplemented`\nand no more".to_owned()));
+        let columns = [(Kind::Dev, vec![Ok(()), no(), Ok(())]), (Kind::Garage, vec![no(), Ok(()), Ok(())])];
+        let page = page(&[("One", vec!["a", "b"]), ("Two", vec!["c"])], &columns);
+        let no = "no: answers 501 \\| `NotImplemented` and no more";
+        for line in [format!("| a | yes | {no} |"), format!("| b | {no} | yes |"), "| c | yes | yes |".to_owned()] {
+            assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
+        }
+        assert!(page.contains("\n\n## Two\n\n| | dev server | Garage "), "{page}");
+        assert!(page.ends_with("|\n") && !page.ends_with("\n\n"));
+    }
+}

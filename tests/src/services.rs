@@ -85,7 +85,7 @@ pub struct Service {
 
 enum Running {
     Dev(DevServer),
-    Moto(Moto),
+    Moto(Box<Moto>),
     Garage(Garage),
 }
 
@@ -170,7 +170,7 @@ impl Kind {
             Kind::Dev => (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned(), Running::Dev(dev_server().await)),
             Kind::Moto => {
                 let moto = Moto::start(BUCKET).await.context("starting moto")?;
-                (moto.access_key.clone(), moto.secret_key.clone(), Running::Moto(moto))
+                (moto.access_key.clone(), moto.secret_key.clone(), Running::Moto(Box::new(moto)))
             }
             Kind::Garage => {
                 let garage = Garage::start(BUCKET).await.context("starting Garage")?;
