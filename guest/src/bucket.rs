@@ -25,10 +25,29 @@ pub fn check_aws(name: &str) -> Result<(), Fault> {
     if name.parse::<Ipv4Addr>().is_ok() {
         return Err(fault(name, "a bucket's name must not look like an IP address"));
     }
-    if name.ends_with("--x-s3") {
-        return Err(fault(name, "directory buckets are not supported"));
-    }
     Ok(())
+}
+
+/// Refuses what looks like a bucket of AWS's and is of a kind that works otherwise.
+///
+/// # Errors
+/// A fault of `bucket` that says which.
+pub fn check_kind(name: &str) -> Result<(), Fault> {
+    let kinds = [
+        (
+            "--x-s3",
+            "directory buckets (S3 Express One Zone) have sessions and hosts of their own, which are not supported",
+        ),
+        ("--xa-s3", "access points of directory buckets are not supported"),
+        ("--ol-s3", "access points of Object Lambda are not supported"),
+        ("--op-s3", "S3 on Outposts is not supported"),
+        ("--table-s3", "the buckets of S3 Tables are not supported"),
+        (".mrap", "access points of several regions need SigV4A signatures, which are not supported"),
+    ];
+    match kinds.iter().find(|(end, _)| name.ends_with(end)) {
+        Some((_, why)) => Err(fault(name, why)),
+        None => Ok(()),
+    }
 }
 
 /// Checks a name for another service, which may keep the rules that Amazon had at first: 3 to 255 letters of either

@@ -1,6 +1,7 @@
 //! S3 as a plugin.
 
 pub mod bucket;
+pub mod checksum;
 pub mod duration;
 pub mod encode;
 pub mod endpoint;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::endpoint::Endpoint;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
 use crate::error::{Answer, Failure, Kind};
 use crate::model::CallOptions;
@@ -10,7 +9,7 @@ use crate::request::{Method, Refused, Request};
 use crate::response::{Garbled, Head};
 use crate::retry::{self, Next};
 use crate::service_error;
-use crate::settings::PayloadSigning;
+use crate::settings::{PayloadSigning, Settings};
 use crate::sigv4::{self, PayloadHash};
 use crate::time::AmzTime;
 
@@ -64,10 +63,10 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// Makes a request of checked arguments.
     pub(super) fn prepare(
         &mut self,
-        make: impl FnOnce(&Endpoint, &str) -> Result<Request, Refused>,
+        make: impl FnOnce(&Settings, &str) -> Result<Request, Refused>,
     ) -> Result<Request, Failure> {
         let made = match self.store.full_key(self.key) {
-            Ok(key) => make(self.store.endpoint(), &key),
+            Ok(key) => make(&self.store.settings, &key),
             Err(fault) => Err(fault.into()),
         };
         made.map_err(|refused| {

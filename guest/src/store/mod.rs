@@ -17,7 +17,6 @@ mod write;
 
 use std::time::Duration;
 
-use crate::endpoint::Endpoint;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Fault};
 use crate::key;
@@ -63,7 +62,7 @@ impl Store {
         options: &HeadOptions,
     ) -> Result<BlobInfo, Failure> {
         let mut call = Call::start(self, env, "head", key, &options.call);
-        let mut request = call.prepare(|endpoint, key| request::head(endpoint, key, options))?;
+        let mut request = call.prepare(|settings, key| request::head(settings, key, options))?;
         call.head(&mut request).map(|(info, _)| info)
     }
 
@@ -247,10 +246,6 @@ impl Store {
     /// The whole key: the prefix and the caller's.
     fn full_key(&self, key: &str) -> Result<String, Fault> {
         key::check(key, &self.settings.key_prefix)
-    }
-
-    fn endpoint(&self) -> &Endpoint {
-        &self.settings.endpoint
     }
 
     /// The service's time, in seconds since 1970, as well as it is known.

@@ -22,12 +22,12 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 
     pub(super) fn get(&mut self, options: &ReadOptions) -> Result<Blob, Failure> {
-        let mut request = self.prepare(|endpoint, key| request::get(endpoint, key, options))?;
+        let mut request = self.prepare(|settings, key| request::get(settings, key, options))?;
         self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| call.blob(&head, body, options))
     }
 
     pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<(), Failure> {
-        let mut request = self.prepare(|endpoint, key| request::delete(endpoint, key, options))?;
+        let mut request = self.prepare(|settings, key| request::delete(settings, key, options))?;
         let done = self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(()));
         match done {
             // It is gone, which is what was asked for. A missing bucket is another matter.

@@ -18,7 +18,7 @@ const LOOKS: u32 = 8;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn put(&mut self, body: &[u8], options: &WriteOptions) -> Result<Written, Failure> {
-        let mut request = self.prepare(|endpoint, key| request::put(endpoint, key, options))?;
+        let mut request = self.prepare(|settings, key| request::put(settings, key, body, options))?;
         let payload = self.payload(body);
         let began = self.env.now();
         let result = self.run(&mut request, body, &payload, |call, head, answer| call.accepted(&head, answer));
@@ -62,7 +62,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         failure: Failure,
         began: u64,
     ) -> Result<Written, Failure> {
-        let mut request = self.prepare(|endpoint, key| request::head(endpoint, key, &HeadOptions::default()))?;
+        let mut request = self.prepare(|settings, key| request::head(settings, key, &HeadOptions::default()))?;
         let found = match self.head(&mut request) {
             Ok((info, date)) => {
                 // The second, by the service's clock, at which this call began to write.
@@ -111,7 +111,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                 }
                 self.env.sleep(pause);
             }
-            let mut request = self.prepare(|endpoint, key| request::head(endpoint, key, &options))?;
+            let mut request = self.prepare(|settings, key| request::head(settings, key, &options))?;
             match self.head(&mut request) {
                 Ok((info, _)) if info.size == size && (info.etag == written.etag || info.etag.is_none()) => {
                     return Ok(());

@@ -1,120 +1,18 @@
-//! The settings of a store: the one table of what there is, and what a set of them means.
+//! The settings of a store: what a set of them means.
+
+mod table;
+
+pub use table::{Setting, SettingKind, TABLE};
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::checksum::Algorithm;
 use crate::duration;
-use crate::endpoint::{AddressingStyle, Endpoint};
+use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use crate::error::{Fault, tidy};
 use crate::key::MAX_KEY;
-
-/// What a setting's text must look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettingKind {
-    /// Any text.
-    Text,
-    /// A whole number.
-    Integer,
-    /// `true` or `false`.
-    Boolean,
-    /// As [`duration::parse`] reads it.
-    Duration,
-    /// One of the words that the help line lists.
-    Choice,
-    /// As [`Endpoint::resolve`] reads it.
-    Url,
-}
-
-/// A setting that there is.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// In kebab-case.
-    pub name: &'static str,
-    /// Other names that are taken for it.
-    pub aliases: &'static [&'static str],
-    /// What its text must look like.
-    pub kind: SettingKind,
-    /// The value that holds where none is given.
-    pub default: Option<&'static str>,
-    /// Whether a store cannot be opened without it.
-    pub required: bool,
-    /// Whether the value must never be shown.
-    pub secret: bool,
-    /// One line for people.
-    pub help: &'static str,
-}
-
-impl Setting {
-    const fn new(name: &'static str, kind: SettingKind, default: Option<&'static str>, help: &'static str) -> Self {
-        Setting { name, aliases: &[], kind, default, required: false, secret: false, help }
-    }
-}
-
-/// All settings there are, in the order in which to show them.
-pub const TABLE: &[Setting] = &[
-    Setting { required: true, ..Setting::new("bucket", SettingKind::Text, None, "The bucket that the blobs are in.") },
-    Setting::new(
-        "region",
-        SettingKind::Text,
-        Some("us-east-1"),
-        "The region that requests are signed for and, without an endpoint, sent to.",
-    ),
-    Setting::new(
-        "endpoint",
-        SettingKind::Url,
-        None,
-        "The service: a host, host:port (both https) or an http or https URL. Blank is Amazon S3 in the region.",
-    ),
-    Setting::new(
-        "access-key",
-        SettingKind::Text,
-        None,
-        "The access key's id. Blank, with secret-key blank too, is anonymous access.",
-    ),
-    Setting { secret: true, ..Setting::new("secret-key", SettingKind::Text, None, "The access key's secret.") },
-    Setting {
-        aliases: &["session-token"],
-        secret: true,
-        ..Setting::new("security-token", SettingKind::Text, None, "The token that temporary credentials come with.")
-    },
-    Setting::new(
-        "timeout",
-        SettingKind::Duration,
-        Some("30s"),
-        "The longest wait for the service without progress, in each try: above 0, at most 24h. A call in all takes 3m at \
-         most where it has no time limit of its own.",
-    ),
-    Setting::new(
-        "max-retries",
-        SettingKind::Integer,
-        Some("3"),
-        "How many more times a request is tried that failed and can be repeated safely, from 0 to 100.",
-    ),
-    Setting::new(
-        "key-prefix",
-        SettingKind::Text,
-        None,
-        "Text put before every key, such as tenant-7/. S3's 1,024 bytes for a key include it.",
-    ),
-    Setting::new(
-        "verify-after-write",
-        SettingKind::Boolean,
-        Some("false"),
-        "Whether a write returns only once the blob is seen to be there.",
-    ),
-    Setting::new(
-        "addressing-style",
-        SettingKind::Choice,
-        Some("auto"),
-        "Where the bucket's name goes: path, virtual (before the host name), or auto: virtual on AWS if it can be, else path.",
-    ),
-    Setting::new(
-        "payload-signing",
-        SettingKind::Choice,
-        Some("auto"),
-        "Whether bodies are hashed and signed: signed, unsigned, or auto: signed over http, unsigned over https.",
-    ),
-];
+use crate::request::attributes;
 
 /// Settings that go with these but are for the host to use up.
 const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
@@ -170,6 +68,34 @@ pub enum PayloadSigning {
     Unsigned,
 }
 
+/// What a body's checksum is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// S3's own choice on AWS, none elsewhere: not every service knows them.
+    #[default]
+    Auto,
+    /// None.
+    None,
+    /// This one.
+    Of(Algorithm),
+}
+
+/// Attributes that a store gives to all its calls, where their operations take them. Never shown: a key is among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Defaults(pub Vec<(&'static str, Secret)>);
+
+/// The settings that are [attributes] of each call.
+const DEFAULTS: [&str; 8] = [
+    "storage-class",
+    "acl",
+    "server-side-encryption",
+    "sse-kms-key-id",
+    "sse-bucket-key",
+    "sse-customer-key",
+    "request-payer",
+    "expected-bucket-owner",
+];
+
 /// What a set of settings means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -191,6 +117,21 @@ pub struct Settings {
     pub verify_after_write: bool,
     /// Whether bodies are signed.
     pub payload_signing: PayloadSigning,
+    /// What a body's checksum is to be.
+    pub checksum: Checksum,
+    /// What all calls are told.
+    pub defaults: Defaults,
+}
+
+impl Settings {
+    /// The checksum to send with a body.
+    pub fn checksum(&self) -> Option<Algorithm> {
+        match self.checksum {
+            Checksum::Auto => self.endpoint.aws.then_some(Algorithm::Crc64Nvme),
+            Checksum::None => None,
+            Checksum::Of(algorithm) => Some(algorithm),
+        }
+    }
 }
 
 /// Understands settings given by name. A blank one counts as absent. White space around a value is taken off, but for
@@ -214,16 +155,37 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Fault> {
         "payload-signing",
         &[("auto", PayloadSigning::Auto), ("signed", PayloadSigning::Signed), ("unsigned", PayloadSigning::Unsigned)],
     )?;
+    let checksum = given.choice(
+        "checksum",
+        &[
+            ("auto", Checksum::Auto),
+            ("none", Checksum::None),
+            ("crc64nvme", Checksum::Of(Algorithm::Crc64Nvme)),
+            ("crc32c", Checksum::Of(Algorithm::Crc32c)),
+            ("crc32", Checksum::Of(Algorithm::Crc32)),
+            ("sha256", Checksum::Of(Algorithm::Sha256)),
+            ("md5", Checksum::Of(Algorithm::Md5)),
+        ],
+    )?;
+    let hosts = AwsHosts {
+        dual_stack: given.flag("dual-stack")?,
+        fips: given.flag("fips")?,
+        accelerate: given.flag("accelerate")?,
+    };
+    let endpoint = Endpoint::resolve(given.text("endpoint"), region, bucket, style.unwrap_or_default(), hosts)?;
     Ok(Settings {
         credentials: given.credentials()?,
-        endpoint: Endpoint::resolve(given.text("endpoint"), region, bucket, style.unwrap_or_default())?,
         timeout: given.timeout()?,
         max_retries: given.max_retries()?,
         key_prefix: given.key_prefix()?,
-        verify_after_write: given.choice("verify-after-write", &[("true", true), ("false", false)])?.unwrap_or(false),
+        verify_after_write: given.flag("verify-after-write")?,
         payload_signing: payload_signing.unwrap_or_default(),
+        checksum: checksum.unwrap_or_default(),
+        defaults: given.defaults()?,
         bucket: bucket.to_owned(),
-        region: region.to_owned(),
+        // An access point's ARN says the region itself.
+        region: endpoint.region.clone().unwrap_or_else(|| region.to_owned()),
+        endpoint,
     })
 }
 
@@ -275,6 +237,29 @@ impl<'a> Given<'a> {
                 Err(malformed(name, &format!("must be {}, not {:?}", words.join(" or "), tidy(value, 64))))
             }
         }
+    }
+
+    fn flag(&self, name: &'static str) -> Result<bool, Fault> {
+        Ok(self.choice(name, &[("true", true), ("false", false)])?.unwrap_or(false))
+    }
+
+    fn defaults(&self) -> Result<Defaults, Fault> {
+        let mut defaults = Vec::new();
+        for name in DEFAULTS {
+            if let Some(value) = self.text(name) {
+                attributes::check(name, value)
+                    .map_err(|fault| Fault::new(name, format!("the setting {}", fault.message)))?;
+                defaults.push((name, Secret::new(value)));
+            }
+        }
+        let given = |wanted: &str| defaults.iter().any(|(name, _)| *name == wanted);
+        if given("sse-customer-key") && (given("server-side-encryption") || given("sse-kms-key-id")) {
+            return Err(malformed(
+                "sse-customer-key",
+                "goes with no server-side-encryption and no sse-kms-key-id: a blob is encrypted one way",
+            ));
+        }
+        Ok(Defaults(defaults))
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Fault> {

@@ -1,0 +1,74 @@
+//! Looking at, reading, writing and deleting one blob.
+
+use crate::checksum;
+use crate::error::Fault;
+use crate::model::{ByteRange, DeleteOptions, HeadOptions, ReadOptions, WriteOptions};
+use crate::settings::Settings;
+
+use super::attributes::{self, Takes};
+use super::{Method, READ, Refused, Request, base, conditions, metadata, version, visible, write_condition};
+
+/// What all that writes a blob takes.
+pub(crate) const WRITES: Takes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+
+/// Asks for what is known of a blob. `key` is the whole key, prefix included, already checked.
+pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Refused> {
+    let mut request = base(Method::Head, settings, key);
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    version(&mut request, options.version.as_deref())?;
+    conditions(&mut request, &options.conditions, READ)?;
+    checksum::ask(&mut request, settings);
+    Ok(request)
+}
+
+/// Asks for a blob or a part of it.
+pub fn get(settings: &Settings, key: &str, options: &ReadOptions) -> Result<Request, Refused> {
+    let mut request = base(Method::Get, settings, key);
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    if let Some(range) = range(options.range)? {
+        request.header("range", range);
+    }
+    version(&mut request, options.version.as_deref())?;
+    conditions(&mut request, &options.conditions, READ)?;
+    checksum::ask(&mut request, settings);
+    Ok(request)
+}
+
+/// Writes a blob.
+pub fn put(settings: &Settings, key: &str, body: &[u8], options: &WriteOptions) -> Result<Request, Refused> {
+    let mut request = base(Method::Put, settings, key);
+    if let Some(media_type) = &options.content_type {
+        request.header("content-type", visible("content-type", media_type)?);
+    }
+    write_condition(&mut request, &options.condition)?;
+    metadata(&mut request.headers, &options.metadata)?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::CHECKSUM))?;
+    checksum::add(&mut request, settings, body);
+    Ok(request)
+}
+
+/// Deletes a blob.
+pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Refused> {
+    let mut request = base(Method::Delete, settings, key);
+    attributes::apply(&mut request, &options.call, settings, Takes::BYPASS)?;
+    version(&mut request, options.version.as_deref())?;
+    Ok(request)
+}
+
+/// The `range` header of this range, or none where all is asked for.
+fn range(range: ByteRange) -> Result<Option<String>, Fault> {
+    match range {
+        ByteRange::Whole => Ok(None),
+        ByteRange::From(start) => Ok(Some(format!("bytes={start}-"))),
+        ByteRange::Within(span) if span.start >= span.end => Err(Fault::new(
+            "range",
+            format!("the range {}..{} holds no byte: its end must be above its start", span.start, span.end),
+        )),
+        ByteRange::Within(span) => Ok(Some(format!("bytes={}-{}", span.start, span.end - 1))),
+        ByteRange::Last(0) => Err(Fault::new("range", "the last 0 bytes are none: ask for 1 or more")),
+        ByteRange::Last(count) => Ok(Some(format!("bytes=-{count}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

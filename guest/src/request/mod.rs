@@ -1,0 +1,212 @@
+//! What to ask: the HTTP requests of the operations, not yet signed.
+//!
+//! What a caller gives is checked here, so that a bad argument is an error before anything is sent.
+
+pub mod attributes;
+mod blob;
+mod metadata;
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use crate::encode;
+use crate::error::{Fault, Kind};
+use crate::model::{Conditions, WriteCondition};
+use crate::settings::Settings;
+
+pub use blob::{delete, get, head, put};
+pub use metadata::MAX_METADATA;
+pub(crate) use metadata::metadata;
+
+/// The latest second that an HTTP date can tell: the end of the year 9999.
+const LAST_HTTP_SECOND: u64 = 253_402_300_799;
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `DELETE`
+    Delete,
+}
+
+impl Method {
+    /// As it is sent and signed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// Names, and their values.
+pub type Headers = Vec<(Cow<'static, str>, String)>;
+
+/// A request, but for its body, which is only ever borrowed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Whether it goes over TLS.
+    pub https: bool,
+    /// Host, and port where it is not the scheme's own: what the `host` header will be.
+    pub authority: String,
+    /// The path, percent-encoded as it is sent. Begins with a slash.
+    pub path: String,
+    /// The query's names and values, not encoded, in the order in which they are sent.
+    pub query: Headers,
+    /// Header names in lower case, each once, with their values. `host`, `content-length` and `user-agent` are not among
+    /// them: the transport sets those.
+    pub headers: Headers,
+}
+
+impl Request {
+    /// Adds a header. The name is in lower case.
+    pub fn header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.headers.push((name.into(), value.into()));
+    }
+
+    /// Adds a parameter to the query.
+    pub fn parameter(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.query.push((name.into(), value.into()));
+    }
+
+    /// The request target as it goes out.
+    pub fn path_and_query(&self) -> Cow<'_, str> {
+        if self.query.is_empty() {
+            return Cow::Borrowed(&self.path);
+        }
+        let mut target = String::with_capacity(self.path.len() + 64);
+        target.push_str(&self.path);
+        for (n, (name, value)) in self.query.iter().enumerate() {
+            target.push(if n == 0 { '?' } else { '&' });
+            let _ = write!(target, "{}={}", encode::query(name), encode::query(value));
+        }
+        Cow::Owned(target)
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Without values: keys and tokens are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &Headers| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let Request { method, https, authority, path, query, headers } = self;
+        f.debug_struct("Request")
+            .field("method", method)
+            .field("https", https)
+            .field("authority", authority)
+            .field("path", path)
+            .field("query", &names(query))
+            .field("headers", &names(headers))
+            .finish()
+    }
+}
+
+/// An argument that is refused, and as which case of the contract's error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// [`Kind::InvalidArgument`] or [`Kind::Unsupported`].
+    pub kind: Kind,
+    /// Which argument, and why.
+    pub fault: Fault,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Refused { kind: Kind::InvalidArgument, fault }
+    }
+}
+
+/// A request for a blob, of which `key` is the whole key; for the bucket itself where it is empty.
+pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
+    let endpoint = &settings.endpoint;
+    Request {
+        method,
+        https: endpoint.https,
+        authority: endpoint.authority.clone(),
+        path: endpoint.object_path(key),
+        query: Vec::new(),
+        headers: Vec::with_capacity(12),
+    }
+}
+
+pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<(), Fault> {
+    match version {
+        None => Ok(()),
+        Some(id) if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) => Err(Fault::new(
+            "version",
+            "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
+        )),
+        Some(id) => {
+            request.parameter("versionId", id);
+            Ok(())
+        }
+    }
+}
+
+/// What must hold of the blob that is read.
+const READ: [&str; 4] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+
+/// What must hold of the blob that is copied.
+pub(crate) const SOURCE: [&str; 4] = [
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-unmodified-since",
+];
+
+/// Adds the conditions of a read, or of a copy, under these header names.
+pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'static str; 4]) -> Result<(), Fault> {
+    let [matched, unmatched, modified, unmodified] = names;
+    for (name, etag) in [(matched, &given.if_match), (unmatched, &given.if_none_match)] {
+        if let Some(etag) = etag {
+            request.header(name, visible(name, etag)?);
+        }
+    }
+    for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
+        if let Some(at) = at {
+            request.header(name, date(name, at)?);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the condition of a write.
+pub(crate) fn write_condition(request: &mut Request, condition: &WriteCondition) -> Result<(), Fault> {
+    match condition {
+        WriteCondition::Always => {}
+        WriteCondition::IfAbsent => request.header("if-none-match", "*"),
+        WriteCondition::IfMatch(etag) => request.header("if-match", visible("if-match", etag)?),
+    }
+    Ok(())
+}
+
+fn date(name: &'static str, at: u64) -> Result<String, Fault> {
+    if at > LAST_HTTP_SECOND {
+        return Err(Fault::new(name, format!("{name}: {at} seconds since 1970 is later than the year 9999")));
+    }
+    Ok(httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(at)))
+}
+
+/// The value, if it can be a header's: visible ASCII, and spaces inside it.
+pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Fault> {
+    let value = value.trim_matches(' ');
+    if !is_visible(value, 1024) {
+        return Err(Fault::new(name, format!("{name} must be 1 to 1,024 characters of visible ASCII and spaces")));
+    }
+    Ok(value.to_owned())
+}
+
+fn is_visible(value: &str, longest: usize) -> bool {
+    (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
