@@ -92,24 +92,8 @@ mod tests {
         }
         let long = "n".repeat(64);
         for bad in [
-            "",
-            "ab",
-            &long,
-            "Abc",
-            "a_b",
-            "a/b",
-            "-ab",
-            "ab-",
-            ".ab",
-            "ab.",
-            "a..b",
-            "a.-b",
-            "a-.b",
-            "1.2.3.4",
-            "é12",
-            "a b c",
-            "a\nbc",
-            "zone--x-s3",
+            "", "ab", &long, "Abc", "a_b", "a/b", "-ab", "ab-", ".ab", "ab.", "a..b", "a.-b", "a-.b", "1.2.3.4", "é12",
+            "a b c", "a\nbc",
         ] {
             assert_eq!(check_aws(bad).unwrap_err().subject.as_deref(), Some("bucket"), "{bad:?}");
         }

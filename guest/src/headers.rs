@@ -3,6 +3,32 @@
 /// What the names of user metadata begin with in HTTP.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
-/// The named attributes that a write takes and a read gives back, each the HTTP header of the same name.
-pub const ATTRIBUTES: [&str; 5] =
-    ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+/// What an answer may say of a blob besides what the contract has fields for: the attribute's name, and its header.
+pub const TOLD: [(&str, &str); 26] = [
+    ("cache-control", "cache-control"),
+    ("content-disposition", "content-disposition"),
+    ("content-encoding", "content-encoding"),
+    ("content-language", "content-language"),
+    ("expires", "expires"),
+    ("storage-class", "x-amz-storage-class"),
+    ("archive-status", "x-amz-archive-status"),
+    ("restore", "x-amz-restore"),
+    ("expiration", "x-amz-expiration"),
+    ("replication-status", "x-amz-replication-status"),
+    ("tag-count", "x-amz-tagging-count"),
+    ("parts-count", "x-amz-mp-parts-count"),
+    ("missing-metadata", "x-amz-missing-meta"),
+    ("object-lock-mode", "x-amz-object-lock-mode"),
+    ("object-lock-retain-until", "x-amz-object-lock-retain-until-date"),
+    ("object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
+    ("website-redirect-location", "x-amz-website-redirect-location"),
+    ("server-side-encryption", "x-amz-server-side-encryption"),
+    ("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id"),
+    ("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled"),
+    ("checksum-type", "x-amz-checksum-type"),
+    ("checksum-crc32", "x-amz-checksum-crc32"),
+    ("checksum-crc32c", "x-amz-checksum-crc32c"),
+    ("checksum-crc64nvme", "x-amz-checksum-crc64nvme"),
+    ("checksum-sha1", "x-amz-checksum-sha1"),
+    ("checksum-sha256", "x-amz-checksum-sha256"),
+];

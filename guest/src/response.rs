@@ -3,8 +3,9 @@
 //! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
 //! odds with another makes the answer [`Garbled`], never a wrong blob.
 
-use crate::headers::{ATTRIBUTES, METADATA_PREFIX};
-use crate::model::{BlobInfo, ByteRange, Span, Written};
+use crate::headers::{METADATA_PREFIX, TOLD};
+use crate::model::{BlobInfo, ByteRange, Pair, Span, Written};
+use crate::request::decode;
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;
@@ -137,11 +138,9 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
         .filter_map(|(name, value)| {
             let name = name.to_ascii_lowercase();
             let name = name.strip_prefix(METADATA_PREFIX).filter(|name| !name.is_empty())?;
-            Some((name.to_owned(), value.trim().to_owned()))
+            Some((name.to_owned(), decode(value.trim())))
         })
         .collect();
-    let attributes =
-        ATTRIBUTES.iter().filter_map(|&name| head.owned(name).map(|value| (name.to_owned(), value))).collect();
     Ok(BlobInfo {
         size,
         etag,
@@ -149,8 +148,24 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
         content_type: head.owned("content-type"),
         metadata,
         version: version(head),
-        attributes,
+        attributes: attributes(head),
     })
+}
+
+/// Whatever the answer says that there is a name for.
+pub fn attributes(head: &Head) -> Vec<Pair> {
+    let told = TOLD.iter().filter_map(|&(name, header)| {
+        let value = match (name, head.get(header)?) {
+            // How the body came to the service, which some keep as if it were the blob's.
+            ("content-encoding", value) => {
+                let own = value.split(',').map(str::trim).filter(|part| !part.eq_ignore_ascii_case("aws-chunked"));
+                own.collect::<Vec<_>>().join(", ")
+            }
+            (_, value) => value.to_owned(),
+        };
+        Some((name.to_owned(), value)).filter(|(_, value)| !value.is_empty())
+    });
+    told.collect()
 }
 
 /// The version; a bucket that keeps none may call it `null`.

@@ -11,7 +11,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use proptest::prelude::*;
-use sandbucket_s3::endpoint::{AddressingStyle, Endpoint};
+use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use sandbucket_s3::request::{Method, Request};
 use sandbucket_s3::settings::{Credentials, Secret};
 use sandbucket_s3::sigv4::{PayloadHash, Signer, sha256_hex};
@@ -108,7 +108,9 @@ fn case() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn request(&self) -> Request {
-        let endpoint = Endpoint::resolve(Some(self.endpoint), &self.region, "demo", AddressingStyle::Path).unwrap();
+        let endpoint =
+            Endpoint::resolve(Some(self.endpoint), &self.region, "demo", AddressingStyle::Path, AwsHosts::default())
+                .unwrap();
         Request {
             method: self.method,
             https: endpoint.https,

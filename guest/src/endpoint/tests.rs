@@ -2,12 +2,12 @@ use super::*;
 use AddressingStyle::{Auto, Path, Virtual};
 
 fn place(endpoint: &str, bucket: &str, style: AddressingStyle) -> (bool, String, String) {
-    let found = Endpoint::resolve(Some(endpoint), "us-east-1", bucket, style).unwrap();
+    let found = Endpoint::resolve(Some(endpoint), "us-east-1", bucket, style, AwsHosts::default()).unwrap();
     (found.https, found.authority, found.base_path)
 }
 
 fn wrong(endpoint: &str, region: &str, bucket: &str, style: AddressingStyle) -> (String, String) {
-    let fault = Endpoint::resolve(Some(endpoint), region, bucket, style)
+    let fault = Endpoint::resolve(Some(endpoint), region, bucket, style, AwsHosts::default())
         .expect_err(&format!("{endpoint:?} {region:?} {bucket:?} {style:?}"));
     (fault.subject.unwrap().into_owned(), fault.message)
 }
@@ -24,7 +24,7 @@ fn blank_is_aws_by_region() {
         ("eu-west-1", "de.mo", Auto, "s3.eu-west-1.amazonaws.com", "/de.mo"),
     ] {
         for blank in [None, Some(""), Some("  ")] {
-            let found = Endpoint::resolve(blank, region, bucket, style).unwrap();
+            let found = Endpoint::resolve(blank, region, bucket, style, AwsHosts::default()).unwrap();
             assert_eq!((found.https, found.authority.as_str(), found.base_path.as_str()), (true, authority, base));
         }
     }
@@ -36,7 +36,7 @@ fn a_region_that_is_not_awss_wants_an_endpoint() {
         let (subject, message) = wrong("", region, "demo", Auto);
         assert_eq!(subject, "region");
         assert!(message.contains("endpoint") && message.contains(region), "{message}");
-        assert!(Endpoint::resolve(Some("localhost"), region, "demo", Auto).is_ok());
+        assert!(Endpoint::resolve(Some("localhost"), region, "demo", Auto, AwsHosts::default()).is_ok());
     }
 }
 
@@ -151,8 +151,10 @@ fn old_names_are_for_other_services() {
 
 #[test]
 fn paths_of_keys_are_never_tidied() {
-    let by_path = Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", Path).unwrap();
-    let by_host = Endpoint::resolve(Some("http://localhost:9000"), "us-east-1", "demo", Virtual).unwrap();
+    let by_path =
+        Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", Path, AwsHosts::default()).unwrap();
+    let by_host =
+        Endpoint::resolve(Some("http://localhost:9000"), "us-east-1", "demo", Virtual, AwsHosts::default()).unwrap();
     for (key, path) in [
         ("a b", "/a%20b"),
         ("/", "//"),
@@ -171,7 +173,98 @@ fn paths_of_keys_are_never_tidied() {
 
 #[test]
 fn shown_without_the_bucket() {
-    let shown = |style| Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", style).unwrap().display;
+    let shown = |style| {
+        Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", style, AwsHosts::default())
+            .unwrap()
+            .display
+    };
     assert_eq!(shown(Path), "http://localhost:9000/p");
     assert_eq!(shown(Virtual), "http://localhost:9000/p");
+}
+
+#[test]
+fn awss_further_hosts() {
+    let hosts = |dual_stack, fips, accelerate| AwsHosts { dual_stack, fips, accelerate };
+    let of = |region, hosts| Endpoint::resolve(None, region, "demo", Auto, hosts);
+    for (region, hosts, authority) in [
+        ("eu-west-1", hosts(true, false, false), "demo.s3.dualstack.eu-west-1.amazonaws.com"),
+        ("us-east-2", hosts(false, true, false), "demo.s3-fips.us-east-2.amazonaws.com"),
+        ("us-gov-west-1", hosts(true, true, false), "demo.s3-fips.dualstack.us-gov-west-1.amazonaws.com"),
+        ("eu-west-1", hosts(false, false, true), "demo.s3-accelerate.amazonaws.com"),
+        ("eu-west-1", hosts(true, false, true), "demo.s3-accelerate.dualstack.amazonaws.com"),
+        ("cn-north-1", hosts(true, false, false), "demo.s3.dualstack.cn-north-1.amazonaws.com.cn"),
+    ] {
+        let found = of(region, hosts).unwrap();
+        assert_eq!((found.authority.as_str(), found.base_path.as_str(), found.aws), (authority, "", true));
+    }
+    let subject = |found: Result<Endpoint, Fault>| found.unwrap_err().subject.unwrap().into_owned();
+    assert_eq!(subject(of("cn-north-1", hosts(false, true, false))), "fips");
+    assert_eq!(subject(of("cn-north-1", hosts(false, false, true))), "accelerate");
+    assert_eq!(subject(of("eu-west-1", hosts(false, true, true))), "accelerate");
+    let accelerate = hosts(false, false, true);
+    assert_eq!(subject(Endpoint::resolve(None, "eu-west-1", "de.mo", Auto, accelerate)), "accelerate");
+    assert_eq!(subject(Endpoint::resolve(None, "eu-west-1", "demo", Path, accelerate)), "accelerate");
+    let elsewhere = Endpoint::resolve(Some("localhost"), "eu-west-1", "demo", Auto, hosts(true, false, false));
+    assert_eq!(subject(elsewhere), "dual-stack");
+}
+
+#[test]
+fn access_points_are_found_by_their_arn() {
+    let of = |arn, hosts| Endpoint::resolve(None, "us-east-1", arn, Auto, hosts);
+    let (plain, all) = (AwsHosts::default(), AwsHosts { dual_stack: true, fips: true, accelerate: false });
+    for (arn, hosts, authority, region) in [
+        (
+            "arn:aws:s3:us-west-2:123456789012:accesspoint/my-point",
+            plain,
+            "my-point-123456789012.s3-accesspoint.us-west-2.amazonaws.com",
+            "us-west-2",
+        ),
+        (
+            "arn:aws:s3:us-west-2:123456789012:accesspoint:my-point",
+            all,
+            "my-point-123456789012.s3-accesspoint-fips.dualstack.us-west-2.amazonaws.com",
+            "us-west-2",
+        ),
+        (
+            "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/p",
+            plain,
+            "p-123456789012.s3-accesspoint.cn-north-1.amazonaws.com.cn",
+            "cn-north-1",
+        ),
+    ] {
+        let found = of(arn, hosts).unwrap();
+        assert_eq!((found.authority.as_str(), found.region.as_deref()), (authority, Some(region)), "{arn}");
+        assert_eq!((found.base_path.as_str(), found.https, found.aws), ("", true, true));
+    }
+    for (arn, why) in [
+        ("arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-1/accesspoint/p", "Outposts"),
+        ("arn:aws:s3-object-lambda:us-west-2:123456789012:accesspoint/p", "Object Lambda"),
+        ("arn:aws:s3express:us-west-2:123456789012:bucket/b--usw2-az1--x-s3", "directory buckets"),
+        ("arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap", "SigV4A"),
+        ("arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw", "SigV4A"),
+        ("arn:aws:s3:::bucket", "accesspoint"),
+        ("arn:aws:sqs:us-west-2:123456789012:accesspoint/p", "something else"),
+        ("arn:aws:s3:cn-north-1:123456789012:accesspoint/p", "partition"),
+        ("arn:aws:s3:us-west-2:12345:accesspoint/p", "account"),
+        ("arn:aws:s3:us-west-2:123456789012:accesspoint/p/object/k", "name"),
+        ("arn:aws:s3:us-west-2:123456789012:accesspoint/evil.example.com", "name"),
+        ("arn:", "access point"),
+    ] {
+        let fault = of(arn, plain).unwrap_err();
+        assert_eq!(fault.subject.as_deref(), Some("bucket"), "{arn}");
+        assert!(fault.message.contains(why), "{}", fault.message);
+    }
+    let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
+    assert!(Endpoint::resolve(None, "us-west-2", arn, Path, plain).is_err());
+    assert!(Endpoint::resolve(Some("localhost"), "us-west-2", arn, Auto, plain).is_err());
+}
+
+#[test]
+fn kinds_of_buckets_that_work_otherwise_are_told() {
+    for bucket in ["demo--use1-az4--x-s3", "p--ol-s3", "p--op-s3", "p.mrap", "demo--table-s3"] {
+        let (subject, message) = wrong("", "us-east-1", bucket, Auto);
+        assert_eq!(subject, "bucket");
+        assert!(message.contains("not supported"), "{message}");
+    }
+    assert!(Endpoint::resolve(None, "us-east-1", "p-s3alias", Auto, AwsHosts::default()).is_ok());
 }

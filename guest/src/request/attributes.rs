@@ -140,13 +140,14 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
     Ok(())
 }
 
-/// Checks a value for an attribute of this name as [`apply`] would, for a setting.
+/// Checks a value for an attribute of this name as [`apply`] would, for a setting: whether it sends anything.
 ///
 /// # Errors
 /// A fault of the name.
-pub fn check(name: &'static str, value: &str) -> Result<(), Fault> {
+pub fn check(name: &'static str, value: &str) -> Result<bool, Fault> {
+    let mut headers = Headers::new();
     match TABLE.iter().find(|known| known.name == name) {
-        Some(attribute) => push(&mut Vec::new(), attribute, value),
+        Some(attribute) => push(&mut headers, attribute, value).map(|()| !headers.is_empty()),
         None => Err(Fault::new(name, "there is no such attribute")),
     }
 }
@@ -173,11 +174,11 @@ fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(),
         Form::Text => add(header, value),
         Form::Flag | Form::Word(_) => {
             let word = if let Form::Word(word) = form { word } else { "true" };
-            match value {
-                "true" => add(header, word),
-                "false" if form == Form::Flag => add(header, "false"),
-                "false" => {}
-                _ if value == word => add(header, word),
+            let is = |other: &str| value.eq_ignore_ascii_case(other);
+            match form {
+                _ if is("true") || is(word) => add(header, word),
+                Form::Flag if is("false") => add(header, "false"),
+                Form::Word(_) if is("false") => {}
                 _ => return Err(wrong(name, "must be true or false")),
             }
         }
@@ -213,3 +214,6 @@ fn not_taken(name: &str, takes: Takes) -> Refused {
     };
     Refused { kind: Kind::Unsupported, fault: Fault::new(name, why) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 
 pub use blob::{delete, get, head, put};
 pub use metadata::MAX_METADATA;
-pub(crate) use metadata::metadata;
+pub(crate) use metadata::{decode, metadata};
 
 /// The latest second that an HTTP date can tell: the end of the year 9999.
 const LAST_HTTP_SECOND: u64 = 253_402_300_799;

@@ -247,9 +247,11 @@ impl<'a> Given<'a> {
         let mut defaults = Vec::new();
         for name in DEFAULTS {
             if let Some(value) = self.text(name) {
-                attributes::check(name, value)
+                let sent = attributes::check(name, value)
                     .map_err(|fault| Fault::new(name, format!("the setting {}", fault.message)))?;
-                defaults.push((name, Secret::new(value)));
+                if sent {
+                    defaults.push((name, Secret::new(value)));
+                }
             }
         }
         let given = |wanted: &str| defaults.iter().any(|(name, _)| *name == wanted);

@@ -19,7 +19,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!((bare.credentials.as_ref(), bare.key_prefix.as_str()), (None, ""));
     let mut defaults = vec![("bucket", "demo")];
     defaults.extend(TABLE.iter().filter_map(|setting| Some((setting.name, setting.default?))));
-    assert_eq!(defaults.len(), 7);
+    assert_eq!(defaults.len(), 12);
     assert_eq!(with(&defaults).unwrap(), bare);
 }
 
@@ -180,4 +180,39 @@ fn secrets_are_not_shown() {
         with(&[("bucket", "demo"), ("access-key", "ak"), ("secret-key", "hidden"), ("security-token", "hidden")]);
     let shown = format!("{open:?}");
     assert!(shown.contains("ak") && !shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn what_all_calls_are_told_is_checked_and_kept_from_view() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let settings = with(&[("bucket", "demo"), ("sse-customer-key", key), ("request-payer", "true")]).unwrap();
+    assert_eq!(
+        settings.defaults.0.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["sse-customer-key", "request-payer"]
+    );
+    assert!(!format!("{settings:?}").contains(key));
+    for (name, value) in
+        [("sse-customer-key", "c2hvcnQ="), ("storage-class", "a\nb"), ("request-payer", "perhaps"), ("checksum", "crc")]
+    {
+        let (subject, message) = wrong(&[(name, value)]);
+        assert_eq!(subject, name);
+        assert!(message.starts_with(&format!("the setting {name}")) && !message.contains("c2hvcnQ"), "{message}");
+    }
+    assert_eq!(wrong(&[("sse-customer-key", key), ("server-side-encryption", "AES256")]).0, "sse-customer-key");
+}
+
+#[test]
+fn the_checksum_of_no_words_is_amazons_on_amazon_alone() {
+    let checksum = |pairs: &[(&str, &str)]| with(&[&[("bucket", "demo")], pairs].concat()).unwrap().checksum();
+    assert_eq!(checksum(&[]), Some(Algorithm::Crc64Nvme));
+    assert_eq!(checksum(&[("endpoint", "s3.eu-west-1.amazonaws.com")]), Some(Algorithm::Crc64Nvme));
+    assert_eq!(checksum(&[("endpoint", "https://minio.example.com")]), None);
+    assert_eq!(checksum(&[("checksum", "none")]), None);
+    assert_eq!(checksum(&[("endpoint", "localhost"), ("checksum", "SHA256")]), Some(Algorithm::Sha256));
+}
+
+#[test]
+fn an_access_points_region_signs() {
+    let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
+    assert_eq!(with(&[("bucket", arn), ("region", "us-east-1")]).unwrap().region, "us-west-2");
 }

@@ -1,5 +1,6 @@
 //! Head, get and delete: what may be repeated at will.
 
+use crate::checksum;
 use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{Blob, BlobInfo, DeleteOptions, ReadOptions, Span};
@@ -48,6 +49,9 @@ impl<E: Transport + Clock> Call<'_, E> {
         let Some(wanted) = response::wanted(options.range, info.size) else {
             return Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size)));
         };
+        if span.start == 0 && span.end == info.size && head.status == 200 {
+            checksum::verify(head, &bytes).map_err(|garbled| self.garbled(garbled))?;
+        }
         Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })
     }
 

@@ -1,0 +1,98 @@
+use super::*;
+use crate::request::{Method, base};
+use crate::settings;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const ALL: Takes = Takes(63);
+
+fn store(more: &[(&str, &str)]) -> Settings {
+    let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost:9000")], more].concat();
+    settings::parse(&pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>())
+        .unwrap()
+}
+
+/// The headers of these attributes, a line each.
+fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Refused> {
+    let mut request = base(Method::Put, settings, "k");
+    let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, takes)?;
+    Ok(request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect())
+}
+
+#[test]
+fn each_becomes_its_header() {
+    for (name, value, header) in [
+        ("cache-control", "no-store", "cache-control: no-store"),
+        ("storage-class", " STANDARD_IA ", "x-amz-storage-class: STANDARD_IA"),
+        ("tags", "a=b&c=d", "x-amz-tagging: a=b&c=d"),
+        ("acl", "public-read", "x-amz-acl: public-read"),
+        ("object-lock-legal-hold", "ON", "x-amz-object-lock-legal-hold: ON"),
+        ("server-side-encryption", "aws:kms", "x-amz-server-side-encryption: aws:kms"),
+        ("sse-bucket-key", "false", "x-amz-server-side-encryption-bucket-key-enabled: false"),
+        ("request-payer", "True", "x-amz-request-payer: requester"),
+        ("request-payer", "requester", "x-amz-request-payer: requester"),
+        ("expected-bucket-owner", "123456789012", "x-amz-expected-bucket-owner: 123456789012"),
+        ("checksum-crc64nvme", "rosUhgp5mIg=", "x-amz-checksum-crc64nvme: rosUhgp5mIg="),
+        ("bypass-governance-retention", "true", "x-amz-bypass-governance-retention: true"),
+    ] {
+        assert_eq!(applied(&store(&[]), ALL, &[(name, value)]).unwrap(), [header]);
+    }
+    assert!(applied(&store(&[]), ALL, &[("request-payer", "false")]).unwrap().is_empty());
+}
+
+/// The digest is that of `md5sum`, of the bytes 0 to 31.
+#[test]
+fn a_key_becomes_three_headers() {
+    let headers = applied(&store(&[]), ALL, &[("sse-customer-key", KEY)]).unwrap();
+    let name = "x-amz-server-side-encryption-customer-";
+    let digest = "tP/LI3N87DFaSk0aoqYgzg==";
+    assert_eq!(headers[0], format!("{name}algorithm: AES256"));
+    assert_eq!(headers[1], format!("{name}key: {KEY}"));
+    assert_eq!(headers[2], format!("{name}key-md5: {digest}"));
+
+    let source = applied(&store(&[]), ALL, &[("source-sse-customer-key", KEY)]).unwrap();
+    assert_eq!(source[2].split(": ").last(), headers[2].split(": ").last());
+    assert!(source.iter().all(|line| line.starts_with("x-amz-copy-source-server-side-encryption-customer-")));
+}
+
+#[test]
+fn malformed_ones_are_refused_and_keys_not_repeated() {
+    for (name, value) in [
+        ("cache-control", "a\r\nb: c"),
+        ("tags", ""),
+        ("sse-bucket-key", "yes"),
+        ("sse-customer-key", "c2hvcnQ="),
+        ("sse-customer-key", "hunter2 is no base64"),
+        ("checksum-crc32", "rosUhgp5mIg="),
+        ("request-payer", "me"),
+    ] {
+        let refused = applied(&store(&[]), ALL, &[(name, value)]).unwrap_err();
+        assert_eq!((refused.kind, refused.fault.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
+        assert!(!refused.fault.message.contains("hunter2"));
+    }
+    let twice = applied(&store(&[]), ALL, &[("acl", "private"), ("acl", "private")]).unwrap_err();
+    assert!(twice.fault.message.contains("twice"));
+}
+
+#[test]
+fn what_an_operation_does_not_take_is_unsupported() {
+    let refused = |takes, name| applied(&store(&[]), takes, &[(name, "x")]).unwrap_err();
+    let Refused { kind, fault } = refused(Takes::PROPERTIES, "sse-kms-key-id");
+    assert_eq!((kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
+    assert!(fault.message.contains("storage-class") && fault.message.contains("request-payer"));
+    let left_out = refused(ALL, "website-redirect-location").fault.message;
+    assert!(left_out.contains("web sites"), "{left_out}");
+}
+
+#[test]
+fn a_stores_own_hold_where_the_call_has_none() {
+    let ours = store(&[("storage-class", "GLACIER"), ("server-side-encryption", "AES256"), ("request-payer", "true")]);
+    let writes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+    let (class, payer) = ("x-amz-storage-class: GLACIER", "x-amz-request-payer: requester");
+    let aes = "x-amz-server-side-encryption: AES256";
+    assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
+    assert_eq!(applied(&ours, Takes::NOTHING, &[]).unwrap(), [payer]);
+    assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
+    let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
+    assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
+}
