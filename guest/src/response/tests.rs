@@ -29,6 +29,24 @@ fn a_blobs_properties_are_all_read() {
 }
 
 #[test]
+fn what_else_an_answer_says_has_a_name() {
+    let said = |name: &str, value: &str| attributes(&head(200, &[(name, value)]));
+    for (name, header) in TOLD {
+        assert_eq!(said(&header.to_ascii_uppercase(), "x"), [(name.to_owned(), "x".to_owned())]);
+    }
+    // How the body was sent is not how the blob is encoded.
+    assert_eq!(said("content-encoding", "aws-chunked"), []);
+    assert_eq!(said("content-encoding", "gzip, aws-chunked"), [("content-encoding".to_owned(), "gzip".to_owned())]);
+}
+
+#[test]
+fn metadata_in_encoded_words_are_read() {
+    let head =
+        head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-meta-to", "=?UTF-8?Q?Gr=C3=BC=C3=9Fe?= all")]);
+    assert_eq!(blob_info(&head).unwrap().metadata, [("to".to_owned(), "Grüße all".to_owned())]);
+}
+
+#[test]
 fn a_version_called_null_is_none() {
     let head = head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-version-id", "null")]);
     assert_eq!(blob_info(&head).unwrap().version, None);

@@ -49,7 +49,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let Some(wanted) = response::wanted(options.range, info.size) else {
             return Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size)));
         };
-        if span.start == 0 && span.end == info.size && head.status == 200 {
+        if span.start == 0 && span.end == info.size {
             checksum::verify(head, &bytes).map_err(|garbled| self.garbled(garbled))?;
         }
         Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })

@@ -52,8 +52,8 @@ impl Egress {
         Ok(Egress { allowed: Arc::new([authority]), addresses })
     }
 
-    /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region`, each also
-    /// with the name `bucket` before it.
+    /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region` and what
+    /// else is wanted of it, each also with the name `bucket` before it; for the ARN of an access point, its host alone.
     ///
     /// This is the one thing that the host itself reads from a plugin's settings: a plugin cannot be asked what it
     /// should be kept from. Where they make no sense it is nothing; the plugin will say what is wrong with them.
@@ -62,13 +62,15 @@ impl Egress {
             let found = settings.iter().find(|(known, value)| known == name && !value.trim().is_empty());
             found.map(|(_, value)| value.trim())
         };
-        let endpoint = match of("endpoint") {
-            Some(endpoint) => endpoint.to_owned(),
-            None => aws(of("region").unwrap_or("us-east-1")),
+        let bucket = of("bucket");
+        let (endpoint, bucket) = match (of("endpoint"), bucket) {
+            (Some(endpoint), bucket) => (Some(endpoint.to_owned()), bucket),
+            (None, Some(arn)) if arn.starts_with("arn:") => (access_point(arn, &of), None),
+            (None, bucket) => (aws(&of), bucket),
         };
-        let Some((authority, addresses)) = parse(&endpoint) else { return Ok(Egress::none()) };
+        let Some((authority, addresses)) = endpoint.as_deref().and_then(parse) else { return Ok(Egress::none()) };
         let mut allowed = vec![authority.clone()];
-        if let Some(bucket) = of("bucket").filter(|_| !is_address(&authority.host)) {
+        if let Some(bucket) = bucket.filter(|_| !is_address(&authority.host)) {
             let host = format!("{}.{}", bucket.to_ascii_lowercase(), authority.host);
             allowed.push(Authority { host, ..authority });
         }
@@ -110,10 +112,48 @@ fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<IpAddr>().is_ok()
 }
 
-/// AWS's endpoint for a region.
-fn aws(region: &str) -> String {
-    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    format!("s3.{region}.{suffix}")
+/// A setting's value by its name.
+type Of<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
+
+/// AWS's host for these settings, without a bucket.
+fn aws(of: &Of) -> Option<String> {
+    let region = of("region").unwrap_or("us-east-1");
+    if is_on(of, "accelerate") {
+        return Some(format!("s3-accelerate{}.{}", dual_stack(of), domain(region)?));
+    }
+    Some(format!("s3{}{}.{region}.{}", fips(of), dual_stack(of), domain(region)?))
+}
+
+/// The host of an access point: `arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME`.
+fn access_point(arn: &str, of: &Of) -> Option<String> {
+    let mut fields = arn.splitn(6, ':').skip(3);
+    let (region, account, resource) = (fields.next()?, fields.next()?, fields.next()?);
+    let name = resource.strip_prefix("accesspoint").and_then(|rest| rest.strip_prefix(['/', ':']))?;
+    let domain = domain(region).filter(|_| is_label(name) && is_label(account))?;
+    Some(format!("{name}-{account}.s3-accesspoint{}{}.{region}.{domain}", fips(of), dual_stack(of)))
+}
+
+fn is_on(of: &Of, name: &str) -> bool {
+    of(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn dual_stack(of: &Of) -> &'static str {
+    if is_on(of, "dual-stack") { ".dualstack" } else { "" }
+}
+
+fn fips(of: &Of) -> &'static str {
+    if is_on(of, "fips") { "-fips" } else { "" }
+}
+
+/// What AWS's hosts in this region end in; none where it cannot be a region.
+fn domain(region: &str) -> Option<&'static str> {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    is_label(region).then_some(domain)
+}
+
+/// Whether this can be one label of a host name, and no more than one.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 fn parse(endpoint: &str) -> Option<(Authority, Addresses)> {
@@ -215,6 +255,38 @@ mod tests {
         assert!(!allows(&egress, "https://s3.eu-west-2.amazonaws.com/b/k"));
         let china = Egress::from_settings(&settings(&[("region", "cn-north-1")])).unwrap();
         assert!(allows(&china, "https://s3.cn-north-1.amazonaws.com.cn/b/k"));
+    }
+
+    #[test]
+    fn awss_further_hosts_are_those_that_the_settings_want() {
+        let reaches = |pairs: &[(&str, &str)], host: &str| {
+            let egress = Egress::from_settings(&settings(&[&[("region", "eu-west-1")], pairs].concat())).unwrap();
+            assert!(allows(&egress, &format!("https://{host}/k")), "{egress} is not {host}");
+            assert!(!allows(&egress, "https://b.s3.eu-west-1.amazonaws.com/k"), "{egress}");
+        };
+        let on = |name| (name, "true");
+        reaches(&[("bucket", "b"), on("dual-stack")], "b.s3.dualstack.eu-west-1.amazonaws.com");
+        reaches(&[("bucket", "b"), on("fips")], "b.s3-fips.eu-west-1.amazonaws.com");
+        reaches(&[("bucket", "b"), on("fips"), on("dual-stack")], "b.s3-fips.dualstack.eu-west-1.amazonaws.com");
+        reaches(&[("bucket", "b"), on("accelerate")], "b.s3-accelerate.amazonaws.com");
+        reaches(&[("bucket", "b"), on("accelerate"), on("dual-stack")], "b.s3-accelerate.dualstack.amazonaws.com");
+        let arn = ("bucket", "arn:aws:s3:us-west-2:123456789012:accesspoint/p");
+        reaches(&[arn], "p-123456789012.s3-accesspoint.us-west-2.amazonaws.com");
+        reaches(&[arn, on("fips")], "p-123456789012.s3-accesspoint-fips.us-west-2.amazonaws.com");
+    }
+
+    #[test]
+    fn what_is_put_into_awss_hosts_is_one_label() {
+        for pairs in [
+            [("region", "x.evil.test/"), ("bucket", "b")],
+            [("region", "evil.test#"), ("bucket", "b")],
+            [("region", ""), ("bucket", "arn:aws:s3:us-west-2:1/evil.test/:accesspoint/p")],
+            [("region", ""), ("bucket", "arn:aws:s3:us-west-2:123456789012:accesspoint/evil.test/p")],
+            [("region", ""), ("bucket", "arn:aws:s3:evil.test/:123456789012:accesspoint/p")],
+            [("region", ""), ("bucket", "arn:aws:s3")],
+        ] {
+            assert_eq!(Egress::from_settings(&settings(&pairs)).unwrap(), Egress::none(), "{pairs:?}");
+        }
     }
 
     #[test]

@@ -61,6 +61,25 @@ fn a_short_a_long_and_a_broken_body_are_read_again() {
 }
 
 #[test]
+fn a_body_that_is_not_its_checksums_is_read_again() {
+    let sum = crate::checksum::Algorithm::Crc32c.of(b"hello");
+    let with = |body: &str| answer(200, &PROPERTIES, body).with("x-amz-checksum-crc32c", &sum);
+    let mut script = Script::new([with("hallo"), with("hello")]);
+    let mut ours = store(&[("checksum", "crc32c")]);
+    let blob = ours.get(&mut script, "k", &ReadOptions::default()).unwrap();
+    assert_eq!((blob.body.as_slice(), script.sent.len()), (&b"hello"[..], 2));
+    assert_eq!(script.sent[0].header("x-amz-checksum-mode"), Some("ENABLED"));
+    let mut script = Script::new([with("hallo"), with("hallo")]);
+    let failure = store(&[("max-retries", "1")]).get(&mut script, "k", &ReadOptions::default()).unwrap_err();
+    assert_eq!(failure.kind, Kind::Integrity);
+    assert!(failure.message.contains("x-amz-checksum-crc32c"), "{failure}");
+    // Of a part, the checksum of the whole says nothing.
+    let part = answer(206, &PROPERTIES, "ell").with("content-range", "bytes 1-3/5").with("x-amz-checksum-crc32c", &sum);
+    let range = ranged(ByteRange::Within(Span { start: 1, end: 4 }));
+    assert_eq!(store(&[]).get(&mut Script::new([part]), "k", &range).unwrap().body, b"ell");
+}
+
+#[test]
 fn how_a_connection_ends_after_the_last_byte_is_no_matter() {
     let pieces = vec![Ok(b"hello".to_vec()), Err(error(Kind::Network, false))];
     let mut script = Script::new([answer(200, &PROPERTIES, "hello").pieces(pieces)]);
