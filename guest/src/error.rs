@@ -1,4 +1,4 @@
-//! What can go wrong, as plain data: the contract's `error` variant without the bindings.
+//! What can go wrong, as plain data: the contract's `error` without the bindings.
 //!
 //! [`Fault`] is for what is wrong before anything is sent (a setting, an argument); [`Failure`] is what a call ends in.
 
@@ -52,7 +52,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The cases of the contract's `error`, in its order.
+/// The contract's `error-kind`, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// No such blob, version or bucket.

@@ -61,7 +61,25 @@ pub(super) fn info(info: model::BlobInfo) -> wit::BlobInfo {
 
 #[inline(never)]
 pub(super) fn error(failure: Failure) -> wit::Error {
-    let told = wit::Failure {
+    wit::Error {
+        kind: match failure.kind {
+            Kind::NotFound => wit::ErrorKind::NotFound,
+            Kind::PreconditionFailed => wit::ErrorKind::PreconditionFailed,
+            Kind::NotModified => wit::ErrorKind::NotModified,
+            Kind::InvalidRange => wit::ErrorKind::InvalidRange,
+            Kind::Conflict => wit::ErrorKind::Conflict,
+            Kind::AccessDenied => wit::ErrorKind::AccessDenied,
+            Kind::Throttled => wit::ErrorKind::Throttled,
+            Kind::Timeout => wit::ErrorKind::Timeout,
+            Kind::Network => wit::ErrorKind::Network,
+            Kind::Integrity => wit::ErrorKind::Integrity,
+            Kind::InvalidSettings => wit::ErrorKind::InvalidSettings,
+            Kind::InvalidArgument => wit::ErrorKind::InvalidArgument,
+            Kind::TooLarge => wit::ErrorKind::TooLarge,
+            Kind::Unsupported => wit::ErrorKind::Unsupported,
+            Kind::OutcomeUnknown => wit::ErrorKind::OutcomeUnknown,
+            Kind::Service => wit::ErrorKind::Service,
+        },
         message: failure.message,
         retryable: failure.retryable,
         attempts: failure.attempts,
@@ -73,24 +91,6 @@ pub(super) fn error(failure: Failure) -> wit::Error {
             request_id: answer.request_id,
             region: answer.region,
         }),
-    };
-    match failure.kind {
-        Kind::NotFound => wit::Error::NotFound(told),
-        Kind::PreconditionFailed => wit::Error::PreconditionFailed(told),
-        Kind::NotModified => wit::Error::NotModified(told),
-        Kind::InvalidRange => wit::Error::InvalidRange(told),
-        Kind::Conflict => wit::Error::Conflict(told),
-        Kind::AccessDenied => wit::Error::AccessDenied(told),
-        Kind::Throttled => wit::Error::Throttled(told),
-        Kind::Timeout => wit::Error::Timeout(told),
-        Kind::Network => wit::Error::Network(told),
-        Kind::Integrity => wit::Error::Integrity(told),
-        Kind::InvalidSettings => wit::Error::InvalidSettings(told),
-        Kind::InvalidArgument => wit::Error::InvalidArgument(told),
-        Kind::TooLarge => wit::Error::TooLarge(told),
-        Kind::Unsupported => wit::Error::Unsupported(told),
-        Kind::OutcomeUnknown => wit::Error::OutcomeUnknown(told),
-        Kind::Service => wit::Error::Service(told),
     }
 }
 

@@ -118,43 +118,38 @@ impl From<wit::Setting> for Setting {
     }
 }
 
-impl From<wit::Failure> for Box<Failure> {
-    fn from(failure: wit::Failure) -> Self {
-        Box::new(Failure {
-            message: failure.message,
-            retryable: failure.retryable,
-            attempts: failure.attempts,
-            subject: failure.subject,
-            answer: failure.answer.map(|answer| ServiceAnswer {
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        let failure = Box::new(Failure {
+            message: error.message,
+            retryable: error.retryable,
+            attempts: error.attempts,
+            subject: error.subject,
+            answer: error.answer.map(|answer| ServiceAnswer {
                 status: answer.status,
                 code: answer.code,
                 message: answer.message,
                 request_id: answer.request_id,
                 region: answer.region,
             }),
-        })
-    }
-}
-
-impl From<wit::Error> for Error {
-    fn from(error: wit::Error) -> Self {
-        match error {
-            wit::Error::NotFound(failure) => Error::NotFound(failure.into()),
-            wit::Error::PreconditionFailed(failure) => Error::PreconditionFailed(failure.into()),
-            wit::Error::NotModified(failure) => Error::NotModified(failure.into()),
-            wit::Error::InvalidRange(failure) => Error::InvalidRange(failure.into()),
-            wit::Error::Conflict(failure) => Error::Conflict(failure.into()),
-            wit::Error::AccessDenied(failure) => Error::AccessDenied(failure.into()),
-            wit::Error::Throttled(failure) => Error::Throttled(failure.into()),
-            wit::Error::Timeout(failure) => Error::Timeout(failure.into()),
-            wit::Error::Network(failure) => Error::Network(failure.into()),
-            wit::Error::Integrity(failure) => Error::Integrity(failure.into()),
-            wit::Error::InvalidSettings(failure) => Error::InvalidSettings(failure.into()),
-            wit::Error::InvalidArgument(failure) => Error::InvalidArgument(failure.into()),
-            wit::Error::TooLarge(failure) => Error::TooLarge(failure.into()),
-            wit::Error::Unsupported(failure) => Error::Unsupported(failure.into()),
-            wit::Error::OutcomeUnknown(failure) => Error::OutcomeUnknown(failure.into()),
-            wit::Error::Service(failure) => Error::Service(failure.into()),
+        });
+        match error.kind {
+            wit::ErrorKind::NotFound => Error::NotFound(failure),
+            wit::ErrorKind::PreconditionFailed => Error::PreconditionFailed(failure),
+            wit::ErrorKind::NotModified => Error::NotModified(failure),
+            wit::ErrorKind::InvalidRange => Error::InvalidRange(failure),
+            wit::ErrorKind::Conflict => Error::Conflict(failure),
+            wit::ErrorKind::AccessDenied => Error::AccessDenied(failure),
+            wit::ErrorKind::Throttled => Error::Throttled(failure),
+            wit::ErrorKind::Timeout => Error::Timeout(failure),
+            wit::ErrorKind::Network => Error::Network(failure),
+            wit::ErrorKind::Integrity => Error::Integrity(failure),
+            wit::ErrorKind::InvalidSettings => Error::InvalidSettings(failure),
+            wit::ErrorKind::InvalidArgument => Error::InvalidArgument(failure),
+            wit::ErrorKind::TooLarge => Error::TooLarge(failure),
+            wit::ErrorKind::Unsupported => Error::Unsupported(failure),
+            wit::ErrorKind::OutcomeUnknown => Error::OutcomeUnknown(failure),
+            wit::ErrorKind::Service => Error::Service(failure),
         }
     }
 }

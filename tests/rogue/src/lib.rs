@@ -15,7 +15,7 @@ wit_bindgen::generate!({
 
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
 use exports::sandbucket::blob::types::{
-    Blob, BlobInfo, BlobName, ByteRange, CopyOptions, DeleteManyOptions, DeleteOptions, Error, Failure, HeadOptions,
+    Blob, BlobInfo, BlobName, ByteRange, CopyOptions, DeleteManyOptions, DeleteOptions, Error, ErrorKind, HeadOptions,
     Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
     WriteOptions, Written,
 };
@@ -73,7 +73,7 @@ impl GuestStore for Open {
         self.mode.act()?;
         if let Some(size) = self.mode.vast() {
             let ByteRange::Within(range) = options.range else {
-                return Err(Error::TooLarge(failure("more than fits one call".to_owned())));
+                return Err(error(ErrorKind::TooLarge, "more than fits one call".to_owned()));
             };
             let body = vec![0; (range.end - range.start) as usize];
             return Ok(Blob { info: BlobInfo { size, ..info(&[]) }, range, body });
@@ -179,7 +179,7 @@ impl Mode {
     /// What an operation that this plugin does not have comes to, once it has misbehaved.
     fn lacks<T>(&self) -> Result<T, Error> {
         self.act()?;
-        Err(Error::Unsupported(failure("this plugin has no such operation".to_owned())))
+        Err(error(ErrorKind::Unsupported, "this plugin has no such operation".to_owned()))
     }
 }
 
@@ -196,9 +196,9 @@ fn info(body: &[u8]) -> BlobInfo {
 }
 
 fn missing(key: &str) -> Error {
-    Error::NotFound(failure(format!("there is no {key}")))
+    error(ErrorKind::NotFound, format!("there is no {key}"))
 }
 
-fn failure(message: String) -> Failure {
-    Failure { message, retryable: false, attempts: 0, subject: None, answer: None }
+fn error(kind: ErrorKind, message: String) -> Error {
+    Error { kind, message, retryable: false, attempts: 0, subject: None, answer: None }
 }

@@ -2,11 +2,11 @@
 
 use std::hint::black_box;
 
-use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, Span};
+use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Span};
 use crate::wasi::clocks::monotonic_clock;
 use crate::wasi::http::outgoing_handler;
 use crate::wasi::http::types::{Fields, OutgoingRequest, Scheme};
-use crate::{failure, info};
+use crate::{error, info};
 
 /// What this plugin does wrong.
 #[derive(Clone)]
@@ -108,14 +108,14 @@ fn call(target: &str) -> Result<(), Error> {
     let answer = outgoing_handler::handle(request(target), None).map_err(|code| refused(target, &code))?;
     answer.subscribe().block();
     match answer.get() {
-        Some(Ok(Ok(answer))) => Err(Error::Service(failure(format!("{target} answered {}", answer.status())))),
+        Some(Ok(Ok(answer))) => Err(error(ErrorKind::Service, format!("{target} answered {}", answer.status()))),
         Some(Ok(Err(code))) => Err(refused(target, &code)),
-        _ => Err(Error::Integrity(failure("no answer where there must be one".to_owned()))),
+        _ => Err(error(ErrorKind::Integrity, "no answer where there must be one".to_owned())),
     }
 }
 
 fn refused(target: &str, code: &dyn std::fmt::Debug) -> Error {
-    Error::Network(failure(format!("calling {target}: {code:?}")))
+    error(ErrorKind::Network, format!("calling {target}: {code:?}"))
 }
 
 /// Opens as many connections as it gets, and listens to none.
@@ -133,7 +133,7 @@ fn crowd(target: &str) -> Result<(), Error> {
         asked.get()?.ok()?.ok()
     });
     let answers: Vec<_> = answers.collect();
-    Err(Error::Service(failure(format!("{} answers", answers.len()))))
+    Err(error(ErrorKind::Service, format!("{} answers", answers.len())))
 }
 
 fn request(target: &str) -> OutgoingRequest {
