@@ -1,5 +1,6 @@
 //! S3 as a plugin.
 
+pub mod answer;
 pub mod bucket;
 pub mod checksum;
 pub mod duration;
@@ -18,6 +19,7 @@ pub mod settings;
 pub mod sigv4;
 pub mod store;
 pub mod time;
+pub mod xml;
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;

@@ -3,18 +3,13 @@
 //! The body may be S3's XML, or whatever a proxy in between thought right: HTML, JSON, half of something, nothing. All
 //! of it is read as far as it goes, and none of it is trusted.
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
-
 use crate::error::{Answer, Kind, MAX_WORDS, tidy};
 use crate::request::Method;
 use crate::response::Head;
+use crate::xml::{self, Element};
 
 /// How much of an error body is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
-
-/// How deep the elements of an error body may be nested; S3's are two deep.
-const MAX_DEPTH: usize = 16;
 
 /// The longest code, request id or region that is taken for one, in bytes.
 const MAX_NAME: usize = 256;
@@ -52,59 +47,21 @@ struct Found {
 
 /// Reads `<Error><Code>…`, by itself or within an outer element, as far as it is XML at all.
 fn parse(body: &[u8]) -> Found {
-    let mut found = Found::default();
-    let body = &body[..body.len().min(MAX_BODY)];
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    if !text.starts_with('<') {
-        return found;
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
+    let (root, _) = xml::read(&text);
+    root.as_ref().and_then(|root| error_in(root)).map(Found::from).unwrap_or_default()
+}
+
+/// The outermost `<Error>`.
+fn error_in(element: &Element) -> Option<&Element> {
+    if element.name == "Error" { Some(element) } else { element.children.iter().find_map(error_in) }
+}
+
+impl From<&Element> for Found {
+    fn from(error: &Element) -> Self {
+        let text = |name| error.exact(name).map(|text| text.trim().to_owned());
+        Found { code: text("Code"), message: text("Message"), request_id: text("RequestId"), region: text("Region") }
     }
-    let mut reader = Reader::from_str(text);
-    reader.config_mut().check_end_names = false;
-    // The names of the elements we are in; an error's children are what is looked for.
-    let mut path: Vec<String> = Vec::new();
-    let mut words = String::new();
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(start)) => {
-                if path.len() == MAX_DEPTH {
-                    break;
-                }
-                path.push(tidy(start.local_name().into_inner(), 64));
-                words.clear();
-            }
-            Ok(Event::End(_)) => {
-                let Some(name) = path.pop() else { break };
-                if path.last().is_some_and(|parent| parent == "Error") {
-                    let slot = match name.as_str() {
-                        "Code" => &mut found.code,
-                        "Message" => &mut found.message,
-                        "RequestId" => &mut found.request_id,
-                        "Region" => &mut found.region,
-                        _ => continue,
-                    };
-                    slot.get_or_insert_with(|| words.trim().to_owned());
-                }
-                words.clear();
-            }
-            Ok(Event::Text(text)) => words.push_str(&text.xml10_content()),
-            Ok(Event::CData(text)) => words.push_str(&text.xml10_content()),
-            Ok(Event::GeneralRef(reference)) => match reference.resolve_char_ref() {
-                Ok(Some(c)) => words.push(c),
-                _ => words.push_str(match &*reference {
-                    "lt" => "<",
-                    "gt" => ">",
-                    "amp" => "&",
-                    "quot" => "\"",
-                    "apos" => "'",
-                    _ => "",
-                }),
-            },
-            Ok(Event::Eof) | Err(_) => break,
-            Ok(_) => {}
-        }
-    }
-    found
 }
 
 /// Whether this can be a region's name: it is put into advice to people.

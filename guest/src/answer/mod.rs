@@ -1,0 +1,1 @@
+//! What the XML of an answer says.
