@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod bucket;
 pub mod checksum;
+pub mod continuation;
 pub mod duration;
 pub mod encode;
 pub mod endpoint;

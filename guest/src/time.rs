@@ -37,6 +37,57 @@ impl AmzTime {
     }
 }
 
+/// The second that a timestamp of S3's XML means: `2009-10-12T17:50:30.000Z`, with any number of decimals, which do not
+/// count, and `Z` or an offset such as `+00:00` (RFC 3339). None where it is none, or before 1970.
+pub fn timestamp(text: &str) -> Option<u64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let (clock, zone) = rest.strip_prefix(['T', 't', ' '])?.split_at_checked(8)?;
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(clock, ':')?;
+    let zone =
+        zone.strip_prefix('.').map_or(zone, |decimals| decimals.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let offset = match zone.split_at_checked(1) {
+        Some(("Z" | "z", "")) => 0,
+        Some((sign @ ("+" | "-"), offset)) => {
+            let [hours, minutes] = numbers(offset, ':')?;
+            let seconds = (hours * 3600 + minutes * 60) as i64;
+            if sign == "+" { -seconds } else { seconds }
+        }
+        _ => return None,
+    };
+    let possible =
+        (1970..=9999).contains(&year) && (1..=12).contains(&month) && hour < 24 && minute < 60 && second <= 60;
+    let days = days(year, month, day);
+    // The date of a day that the month has not is another one.
+    if !possible || civil(days) != (year, month, day) {
+        return None;
+    }
+    (days * 86_400 + hour * 3600 + minute * 60 + second.min(59)).checked_add_signed(offset)
+}
+
+/// Exactly so many numbers of digits alone.
+fn numbers<const N: usize>(text: &str, between: char) -> Option<[u64; N]> {
+    let mut fields = text.split(between);
+    let mut found = [0; N];
+    for number in &mut found {
+        *number = crate::response::decimal(fields.next()?)?;
+        if *number > 9999 {
+            return None;
+        }
+    }
+    fields.next().is_none().then_some(found)
+}
+
+/// The day of a date, counted from 1970-01-01, which is day 0. The reverse of [`civil`].
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year.saturating_sub(1) } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let from_march = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * from_march + 2) / 5 + day.saturating_sub(1);
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).saturating_sub(719_468)
+}
+
 /// The year, month and day of a day counted from 1970-01-01, which is day 0.
 fn civil(days: u64) -> (u64, u64, u64) {
     // Years are taken to begin in March, so that a leap day is a year's last, and 400 of them always have as many days.
@@ -76,7 +127,46 @@ mod tests {
         }
     }
 
+    #[test]
+    fn timestamps_are_read() {
+        for (text, second) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2009-10-12T17:50:30.000Z", Some(1_255_369_830)),
+            ("2009-10-12T19:50:30.123456789+02:00", Some(1_255_369_830)),
+            ("2009-10-12 12:50:30-05:00", Some(1_255_369_830)),
+            ("2000-02-29T00:00:00.Z", Some(951_782_400)),
+            ("9999-12-31T23:59:59Z", Some(LAST)),
+            ("2001-02-29T00:00:00Z", None),
+            ("2001-13-01T00:00:00Z", None),
+            ("2001-00-01T00:00:00Z", None),
+            ("2001-01-00T00:00:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("1970-01-01T00:00:00+01:00", None),
+            ("2009-10-12T24:00:00Z", None),
+            ("2009-10-12T17:50:30", None),
+            ("2009-10-12T17:50:30Zx", None),
+            ("2009-10-12T+7:50:30Z", None),
+            ("2009-10-1éT17:50:30Z", None),
+            ("Mon, 12 Oct 2009 17:50:30 GMT", None),
+            ("", None),
+        ] {
+            assert_eq!(timestamp(text), second, "{text}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn any_second_is_read_back(secs in 0..=LAST) {
+            let t = AmzTime::from_secs(secs).text();
+            let dashed = format!("{}-{}-{}T{}:{}:{}Z", &t[..4], &t[4..6], &t[6..8], &t[9..11], &t[11..13], &t[13..15]);
+            proptest::prop_assert_eq!(timestamp(&dashed), Some(secs));
+        }
+
+        #[test]
+        fn nothing_breaks_it(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
+            timestamp(&text);
+        }
+
         #[test]
         fn the_same_second_as_httpdate_tells(secs in 0..=LAST) {
             let http = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));

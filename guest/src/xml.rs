@@ -193,7 +193,9 @@ mod tests {
 
     #[test]
     fn what_breaks_off_is_told() {
-        for text in ["", "a", "<a>", "<a><b></a>", "<a></a><b/>", "<a></b>", "<a>&what;</a>", "<a", "{\"a\": 1}", "</a>"] {
+        for text in
+            ["", "a", "<a>", "<a><b></a>", "<a></a><b/>", "<a></b>", "<a>&what;</a>", "<a", "{\"a\": 1}", "</a>"]
+        {
             let (root, whole) = read(text);
             assert!(!whole || root.is_none(), "{text}");
             assert!(document(text.as_bytes(), "a").is_err(), "{text}");

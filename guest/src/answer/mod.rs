@@ -1,1 +1,3 @@
-//! What the XML of an answer says.
+//! What the documents of answers say.
+
+pub mod listing;

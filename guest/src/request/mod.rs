@@ -4,6 +4,7 @@
 
 pub mod attributes;
 mod blob;
+mod listing;
 mod metadata;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::model::{Conditions, WriteCondition};
 use crate::settings::Settings;
 
 pub use blob::{delete, get, head, put};
+pub use listing::{list, list_versions};
 pub use metadata::MAX_METADATA;
 pub(crate) use metadata::{decode, metadata};
 

@@ -24,7 +24,8 @@ const SHOWN_KEY: usize = 200;
 pub(super) struct Call<'a, E> {
     pub(super) store: &'a mut Store,
     pub(super) env: &'a mut E,
-    operation: &'static str,
+    pub(super) operation: &'static str,
+    /// What it is about: a key, or what keys begin with.
     pub(super) key: &'a str,
     limit: Duration,
     pub(super) started: u64,
@@ -69,10 +70,21 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             Ok(key) => make(&self.store.settings, &key),
             Err(fault) => Err(fault.into()),
         };
-        made.map_err(|refused| {
-            let message = self.sentence(&refused.fault.message);
-            Failure { message, ..refused.fault.into_failure(refused.kind) }
-        })
+        made.map_err(|refused| self.refusal(refused))
+    }
+
+    /// Makes a request to the bucket itself.
+    pub(super) fn prepare_bucket<T>(
+        &mut self,
+        make: impl FnOnce(&Settings) -> Result<T, Refused>,
+    ) -> Result<T, Failure> {
+        make(&self.store.settings).map_err(|refused| self.refusal(refused))
+    }
+
+    /// The end of a call whose arguments are refused.
+    pub(super) fn refusal(&self, refused: Refused) -> Failure {
+        let message = self.sentence(&refused.fault.message);
+        Failure { message, ..refused.fault.into_failure(refused.kind) }
     }
 
     /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
@@ -190,14 +202,14 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         } else {
             self.error_body(&mut answer_body)
         };
-        Err(self.refused(request, &head, &text, now, signed))
+        Err(self.refused(request.method, &head, &text, now, signed))
     }
 
     /// The trouble that a refusal by the service is.
-    pub(super) fn refused(&self, request: &Request, head: &Head, body: &[u8], now: u64, signed: bool) -> Trouble {
+    pub(super) fn refused(&self, method: Method, head: &Head, body: &[u8], now: u64, signed: bool) -> Trouble {
         let answer = service_error::answer(head, body, &self.store.settings.region);
         let anonymous = self.store.settings.credentials.is_none();
-        let verdict = service_error::verdict(request.method, head, &answer, anonymous);
+        let verdict = service_error::verdict(method, head, &answer, anonymous);
         let next = retry::decide(head, &answer, now, signed);
         let mut what = String::from("the service answered ");
         what.push_str(&words_of(&answer));
@@ -277,14 +289,13 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     fn sentence(&self, what: &str) -> String {
         let settings = &self.store.settings;
-        format!(
-            "{} \"{}{}\" in bucket \"{}\" at {}: {what}",
-            self.operation,
-            shown(&settings.key_prefix),
-            shown(self.key),
-            settings.bucket,
-            settings.endpoint.display
-        )
+        let key = if self.key.is_empty() && settings.key_prefix.is_empty() {
+            String::new()
+        } else {
+            format!(" \"{}{}\"", shown(&settings.key_prefix), shown(self.key))
+        };
+        let (bucket, at) = (&settings.bucket, &settings.endpoint.display);
+        format!("{}{key} in bucket \"{bucket}\" at {at}: {what}", self.operation)
     }
 }
 

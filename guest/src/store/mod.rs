@@ -4,6 +4,7 @@
 
 #![allow(clippy::result_large_err, reason = "a failure is rare, and the contract hands it out by value")]
 
+mod answers;
 mod call;
 mod copy;
 mod delete_many;
@@ -42,6 +43,8 @@ pub struct Store {
     /// Seconds to add to this machine's clock to have the service's.
     skew: i64,
     rng: Rng,
+    /// Whether the service was seen to have no deletion of several blobs at once.
+    single_deletes: bool,
 }
 
 impl Store {
@@ -51,7 +54,7 @@ impl Store {
     pub fn open(pairs: &[Pair], seed: u64) -> Result<Store, Failure> {
         let settings = settings::parse(pairs).map_err(Fault::into_settings)?;
         let signer = Signer::new(&settings.region);
-        Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed) })
+        Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed), single_deletes: false })
     }
 
     /// What is known of a blob.

@@ -1,0 +1,95 @@
+use super::*;
+use crate::xml;
+
+fn page(inside: &str) -> Element {
+    xml::document(format!("<ListBucketResult>{inside}</ListBucketResult>").as_bytes(), "ListBucketResult").unwrap()
+}
+
+fn read(inside: &str) -> Result<ListPage, Garbled> {
+    list(&page(inside), "", None)
+}
+
+const FULL: &str = "<Name>demo</Name><Prefix>t/</Prefix><KeyCount>3</KeyCount><MaxKeys>3</MaxKeys>\
+    <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>1ue/=</NextContinuationToken>\
+    <Contents><Key>t/a+b%2Bc%0A%C3%A9</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified>\
+    <ETag>&quot;fba9dede5f27731c9771645a39863328&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>\
+    <ChecksumType>FULL_OBJECT</ChecksumType><Size>434234</Size><StorageClass>STANDARD</StorageClass></Contents>\
+    <Contents><Key>t/z</Key><Size>0</Size></Contents><CommonPrefixes><Prefix>t/photos/</Prefix></CommonPrefixes>";
+
+#[test]
+fn a_page_is_read_without_the_stores_prefix() {
+    let read = list(&page(FULL), "t/", None).unwrap();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        read.entries[0],
+        Entry {
+            key: "a b+c\né".into(),
+            size: 434_234,
+            etag: Some("\"fba9dede5f27731c9771645a39863328\"".into()),
+            last_modified: Some(1_255_369_830),
+            attributes: vec![
+                pair("storage-class", "STANDARD"),
+                pair("checksum-algorithm", "CRC64NVME"),
+                pair("checksum-type", "FULL_OBJECT")
+            ],
+        }
+    );
+    assert_eq!(read.entries[1], Entry { key: "z".into(), ..Entry::default() });
+    assert_eq!(read.prefixes, ["photos/"]);
+    assert_eq!(read.next.as_deref(), Some("t1ue/="));
+}
+
+#[test]
+fn keys_are_taken_as_they_are_where_nothing_is_said_of_an_encoding() {
+    let read = read("<Contents><Key>a+b%2B &amp;</Key><Size>1</Size></Contents>").unwrap();
+    assert_eq!(read.entries[0].key, "a+b%2B &");
+    assert_eq!(read.next, None);
+}
+
+#[test]
+fn a_page_that_would_go_round_in_circles_is_garbled() {
+    assert!(list(&page(FULL), "t/", Some("t1ue/=")).is_err());
+    let cut = "<IsTruncated>true</IsTruncated>";
+    assert!(read(cut).is_err());
+    let last = format!(
+        "{cut}<Contents><Key>b</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes>"
+    );
+    let next = read(&last).unwrap().next;
+    assert_eq!(next.as_deref(), Some("kc/"));
+    assert!(list(&page(&last), "", next.as_deref()).is_err());
+}
+
+#[test]
+fn what_makes_no_sense_is_garbled() {
+    for inside in [
+        "<Contents><Size>1</Size></Contents>",
+        "<Contents><Key>k</Key></Contents>",
+        "<Contents><Key>k</Key><Size>-1</Size></Contents>",
+        "<Contents><Key>k</Key><Size>1</Size><LastModified>now</LastModified></Contents>",
+        "<EncodingType>url</EncodingType><Contents><Key>%ff</Key><Size>1</Size></Contents>",
+    ] {
+        assert!(read(inside).is_err(), "{inside}");
+    }
+    let other = page("<Contents><Key>other/k</Key><Size>1</Size></Contents>");
+    assert!(list(&other, "t/", None).unwrap_err().0.contains("other/k"));
+}
+
+#[test]
+fn versions_are_read_in_their_order() {
+    let text = "<ListVersionsResult><IsTruncated>true</IsTruncated><EncodingType>url</EncodingType>\
+        <NextKeyMarker>t/b%2B</NextKeyMarker><NextVersionIdMarker>v9</NextVersionIdMarker>\
+        <DeleteMarker><Key>t/a</Key><VersionId>v3</VersionId><IsLatest>true</IsLatest>\
+        <LastModified>2009-10-12T17:50:30Z</LastModified></DeleteMarker>\
+        <Version><Key>t/a</Key><VersionId>null</VersionId><IsLatest>false</IsLatest><ETag>\"e\"</ETag><Size>5</Size></Version>\
+        </ListVersionsResult>";
+    let page = xml::document(text.as_bytes(), "ListVersionsResult").unwrap();
+    let read = list_versions(&page, "t/", None).unwrap();
+    let told: Vec<_> = read
+        .entries
+        .iter()
+        .map(|entry| (entry.blob.key.as_str(), entry.version.as_deref(), entry.latest, entry.deleted, entry.blob.size))
+        .collect();
+    assert_eq!(told, [("a", Some("v3"), true, true, 0), ("a", None, false, false, 5)]);
+    assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "t/b+", version: "v9" }));
+    assert!(list_versions(&page, "t/", read.next.as_deref()).is_err());
+}

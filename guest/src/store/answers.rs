@@ -1,0 +1,60 @@
+//! Answers that are documents: read whole, within bounds.
+
+use crate::env::{Body, Clock, Transport};
+use crate::error::Kind;
+use crate::request::Method;
+use crate::response::{Garbled, Head};
+use crate::xml::{self, Element};
+
+use super::call::{Call, Trouble};
+
+/// The longest document that is read, in bytes. A page of a thousand keys, each as long and as oddly written as can be,
+/// is a quarter of it.
+const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
+
+/// The most that is asked of a body at once, in bytes.
+const CHUNK: usize = 256 * 1024;
+
+impl<E: Transport + Clock> Call<'_, E> {
+    /// Reads an answer that is to be a document of this outermost element. That it is an error in spite of its status is
+    /// what S3 does where it had to begin its answer before it knew.
+    pub(super) fn document(
+        &mut self,
+        method: Method,
+        head: &Head,
+        body: E::Body,
+        root: &str,
+    ) -> Result<Element, Trouble> {
+        let text = self.whole(head, body)?;
+        match xml::document(&text, root) {
+            Err(_) if xml::document(&text, "Error").is_ok() => {
+                let now = self.store.service_time(self.env.wall());
+                let signed = self.store.settings.credentials.is_some();
+                Err(self.refused(method, head, &text, now, signed))
+            }
+            read => read.map_err(|garbled| self.garbled(garbled)),
+        }
+    }
+
+    fn whole(&mut self, head: &Head, mut body: E::Body) -> Result<Vec<u8>, Trouble> {
+        let announced = head.content_length().map_err(|garbled| self.garbled(garbled))?;
+        let mut text = Vec::new();
+        while text.len() <= MAX_DOCUMENT {
+            match body.read(CHUNK) {
+                Ok(Some(more)) => text.extend_from_slice(&more),
+                Ok(None) => break,
+                Err(error) => return Err(self.transport_trouble(error)),
+            }
+        }
+        if text.len() > MAX_DOCUMENT {
+            return Err(self.stop(Kind::TooLarge, &format!("its document is larger than {MAX_DOCUMENT} bytes")));
+        }
+        match announced {
+            Some(length) if length != text.len() as u64 => {
+                let what = format!("its document has {} bytes where {length} were announced", text.len());
+                Err(self.garbled(Garbled(what)))
+            }
+            _ => Ok(text),
+        }
+    }
+}
