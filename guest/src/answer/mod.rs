@@ -1,3 +1,5 @@
 //! What the documents of answers say.
 
+pub mod delete_many;
 pub mod listing;
+pub mod tags;

@@ -4,8 +4,10 @@
 
 pub mod attributes;
 mod blob;
+pub(crate) mod delete_many;
 mod listing;
 mod metadata;
+mod tags;
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -16,9 +18,11 @@ use crate::model::{Conditions, WriteCondition};
 use crate::settings::Settings;
 
 pub use blob::{delete, get, head, put};
+pub use delete_many::{Doomed, MAX_DELETES, delete_many};
 pub use listing::{list, list_versions};
 pub use metadata::MAX_METADATA;
 pub(crate) use metadata::{decode, metadata};
+pub use tags::{set_tags, tags};
 
 /// The latest second that an HTTP date can tell: the end of the year 9999.
 const LAST_HTTP_SECOND: u64 = 253_402_300_799;
@@ -143,17 +147,21 @@ pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
 }
 
 pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<(), Fault> {
-    match version {
-        None => Ok(()),
-        Some(id) if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) => Err(Fault::new(
+    if let Some(id) = version {
+        check_version(id)?;
+        request.parameter("versionId", id);
+    }
+    Ok(())
+}
+
+fn check_version(id: &str) -> Result<(), Fault> {
+    if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
+        return Err(Fault::new(
             "version",
             "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
-        )),
-        Some(id) => {
-            request.parameter("versionId", id);
-            Ok(())
-        }
+        ));
     }
+    Ok(())
 }
 
 /// What must hold of the blob that is read.

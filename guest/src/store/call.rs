@@ -62,10 +62,10 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     }
 
     /// Makes a request of checked arguments.
-    pub(super) fn prepare(
+    pub(super) fn prepare<T>(
         &mut self,
-        make: impl FnOnce(&Settings, &str) -> Result<Request, Refused>,
-    ) -> Result<Request, Failure> {
+        make: impl FnOnce(&Settings, &str) -> Result<T, Refused>,
+    ) -> Result<T, Failure> {
         let made = match self.store.full_key(self.key) {
             Ok(key) => make(&self.store.settings, &key),
             Err(fault) => Err(fault.into()),
@@ -208,9 +208,14 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// The trouble that a refusal by the service is.
     pub(super) fn refused(&self, method: Method, head: &Head, body: &[u8], now: u64, signed: bool) -> Trouble {
         let answer = service_error::answer(head, body, &self.store.settings.region);
+        let next = retry::decide(head, &answer, now, signed);
+        Trouble { failure: self.refused_as(method, head, answer), next }
+    }
+
+    /// The failure that a refusal in these words is.
+    pub(super) fn refused_as(&self, method: Method, head: &Head, answer: Answer) -> Failure {
         let anonymous = self.store.settings.credentials.is_none();
         let verdict = service_error::verdict(method, head, &answer, anonymous);
-        let next = retry::decide(head, &answer, now, signed);
         let mut what = String::from("the service answered ");
         what.push_str(&words_of(&answer));
         if !verdict.advice.is_empty() {
@@ -220,7 +225,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let mut failure = self.failure(verdict.kind, &what);
         failure.subject = verdict.subject.map(Into::into);
         failure.answer = Some(answer);
-        Trouble { failure, next }
+        failure
     }
 
     /// Reads what there is of an error's body. That it breaks off is no matter: the status is known.

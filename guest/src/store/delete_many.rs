@@ -1,18 +1,121 @@
 //! Deleting several blobs in one request.
 
+use crate::answer::delete_many::{Fate, delete_many};
 use crate::env::{Clock, Transport};
-use crate::error::Failure;
-use crate::model::{BlobName, DeleteManyOptions};
+use crate::error::{Answer, Failure, Fault, Kind};
+use crate::model::{BlobName, DeleteManyOptions, DeleteOptions};
+use crate::request::{self, Doomed, MAX_DELETES, Method};
+use crate::response::{Garbled, Head};
+use crate::retry::{self, Next};
+use crate::xml;
 
 use super::call::Call;
 
-impl<E: Transport + Clock> Call<'_, E> {
+/// What came of one blob; none where it is still to be tried.
+type Outcome = Option<Result<(), Failure>>;
+
+impl<'a, E: Transport + Clock> Call<'a, E> {
     pub(super) fn delete_many(
         &mut self,
-        blobs: &[BlobName],
+        blobs: &'a [BlobName],
         options: &DeleteManyOptions,
     ) -> Result<Vec<Result<(), Failure>>, Failure> {
-        let _ = (blobs, options);
-        todo!("DELETE")
+        if blobs.len() > MAX_DELETES {
+            let fault = Fault::new("blobs", format!("{} blobs are too many at once: at most 1,000 are", blobs.len()));
+            return Err(self.refusal(fault.into()));
+        }
+        let mut keys = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            self.key = &blob.key;
+            keys.push(self.store.full_key(&blob.key).map_err(|fault| self.refusal(fault.into()))?);
+        }
+        self.key = "";
+        let mut outcomes: Vec<Outcome> = blobs.iter().map(|_| None).collect();
+        if !self.store.single_deletes {
+            self.together(blobs, &keys, options, &mut outcomes)?;
+        }
+        for (blob, outcome) in blobs.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()) {
+            (self.operation, self.key) = ("delete", &blob.key);
+            let options = DeleteOptions { version: blob.version.clone(), call: options.call.clone() };
+            *outcome = Some(self.delete(&options));
+        }
+        Ok(outcomes.into_iter().flatten().collect())
     }
+
+    /// Deletes those that a document can name. Those whose outcome is still open afterwards are for single requests.
+    fn together(
+        &mut self,
+        blobs: &'a [BlobName],
+        keys: &[String],
+        options: &DeleteManyOptions,
+        outcomes: &mut [Outcome],
+    ) -> Result<(), Failure> {
+        let mut open: Vec<usize> = (0..keys.len()).filter(|&n| xml::can_hold(&keys[n])).collect();
+        let mut retries = 0;
+        while !open.is_empty() {
+            let doomed: Vec<_> = doomed(blobs, keys, open.iter().copied()).collect();
+            let (mut request, body) =
+                self.prepare_bucket(|settings| request::delete_many(settings, &doomed, &options.call))?;
+            let payload = self.payload(body.as_bytes());
+            let told = self.run(&mut request, body.as_bytes(), &payload, |call, head, answer| {
+                let result = call.document(Method::Post, &head, answer, "DeleteResult")?;
+                let fates = delete_many(&result, &doomed);
+                if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
+                    return Err(call.garbled(Garbled("it names none of the keys".into())));
+                }
+                Ok((head, fates))
+            });
+            let (head, fates) = match told {
+                Ok(told) => told,
+                Err(failure) if failure.kind == Kind::Unsupported => {
+                    self.store.single_deletes = true;
+                    return Ok(());
+                }
+                Err(failure) => return Err(failure),
+            };
+            let mut again = Vec::new();
+            for (&n, fate) in open.iter().zip(fates) {
+                self.key = &blobs[n].key;
+                outcomes[n] = Some(match fate {
+                    Fate::Deleted => Ok(()),
+                    Fate::Unsaid => Err(self.failure(Kind::Integrity, "the answer does not say what became of it")),
+                    Fate::Refused(answer) => {
+                        let (failure, next) = self.refused_one(&head, answer);
+                        if matches!(next, Next::Again { .. }) {
+                            again.push(n);
+                        }
+                        Err(failure)
+                    }
+                });
+                self.key = "";
+            }
+            let pause = retry::pause(retries, None, &mut self.store.rng);
+            if again.is_empty() || retries == self.store.settings.max_retries || pause >= self.remaining() {
+                return Ok(());
+            }
+            self.env.sleep(pause);
+            retries += 1;
+            open = again;
+        }
+        Ok(())
+    }
+
+    /// The failure that the refusal of one of several deletions is, and what to do about it.
+    fn refused_one(&mut self, head: &Head, answer: Answer) -> (Failure, Next) {
+        let operation = std::mem::replace(&mut self.operation, "delete");
+        let next = retry::decide(head, &answer, self.store.service_time(self.env.wall()), false);
+        let mut failure = self.refused_as(Method::Post, head, answer);
+        failure.retryable = matches!(next, Next::Again { .. });
+        self.operation = operation;
+        (failure, next)
+    }
+}
+
+/// These of the blobs, by their whole keys.
+fn doomed<'b>(
+    blobs: &'b [BlobName],
+    keys: &'b [String],
+    which: impl Iterator<Item = usize>,
+) -> impl Iterator<Item = Doomed<'b>> {
+    which.map(|n| Doomed { key: &keys[n], version: blobs[n].version.as_deref() })
 }

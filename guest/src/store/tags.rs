@@ -1,19 +1,27 @@
 //! A blob's tags.
 
+use crate::answer;
 use crate::env::{Clock, Transport};
 use crate::error::Failure;
 use crate::model::{Pair, TagOptions};
+use crate::request;
+use crate::sigv4::PayloadHash;
 
 use super::call::Call;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn tags(&mut self, options: &TagOptions) -> Result<Vec<Pair>, Failure> {
-        let _ = options;
-        todo!("TAGS")
+        let mut request = self.prepare(|settings, key| request::tags(settings, key, options))?;
+        let method = request.method;
+        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+            let tagging = call.document(method, &head, body, "Tagging")?;
+            answer::tags::tags(&tagging).map_err(|garbled| call.garbled(garbled))
+        })
     }
 
     pub(super) fn set_tags(&mut self, tags: &[Pair], options: &TagOptions) -> Result<(), Failure> {
-        let _ = (tags, options);
-        todo!("TAGS")
+        let (mut request, body) = self.prepare(|settings, key| request::set_tags(settings, key, tags, options))?;
+        let payload = self.payload(body.as_bytes());
+        self.run(&mut request, body.as_bytes(), &payload, |_, _, _| Ok(()))
     }
 }

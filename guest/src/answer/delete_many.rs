@@ -1,0 +1,103 @@
+//! What became of each of several deletions.
+
+use crate::error::{Answer, MAX_WORDS, tidy};
+use crate::request::Doomed;
+use crate::xml::Element;
+
+/// What a `DeleteResult` says of one blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is gone, or was not there.
+    Deleted,
+    /// It is not, for this reason.
+    Refused(Answer),
+    /// It does not say.
+    Unsaid,
+}
+
+/// Reads a `DeleteResult`: the fate of each of these, in their order.
+pub fn delete_many(result: &Element, blobs: &[Doomed<'_>]) -> Vec<Fate> {
+    let told: Vec<&Element> =
+        result.children.iter().filter(|told| matches!(told.name.as_str(), "Deleted" | "Error")).collect();
+    let mut at = 0;
+    let mut fates = Vec::with_capacity(blobs.len());
+    for blob in blobs {
+        // Most services answer in the order that they were asked in: the search goes on where the last one ended.
+        let found = (0..told.len()).map(|n| (at + n) % told.len()).find(|&n| is_of(told[n], blob));
+        fates.push(match found {
+            None => Fate::Unsaid,
+            Some(n) => {
+                at = n + 1;
+                fate(told[n])
+            }
+        });
+    }
+    fates
+}
+
+fn is_of(told: &Element, blob: &Doomed<'_>) -> bool {
+    let version = told.text("VersionId").filter(|version| *version != "null");
+    told.exact("Key") == Some(blob.key) && (version.is_none() || blob.version.is_none() || version == blob.version)
+}
+
+fn fate(told: &Element) -> Fate {
+    if told.name == "Deleted" {
+        return Fate::Deleted;
+    }
+    let text = |name, longest| told.text(name).map(|text| tidy(text, longest));
+    match text("Code", 256).as_deref() {
+        Some("NoSuchKey" | "NoSuchVersion") => Fate::Deleted,
+        _ => Fate::Refused(Answer {
+            status: 200,
+            code: text("Code", 256),
+            message: text("Message", MAX_WORDS),
+            request_id: None,
+            region: None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml;
+
+    fn doomed<'a>(key: &'a str, version: Option<&'a str>) -> Doomed<'a> {
+        Doomed { key, version }
+    }
+
+    #[test]
+    fn each_has_its_fate_whatever_the_order() {
+        let text = "<DeleteResult xmlns=\"x\"><Error><Key>c</Key><Code>AccessDenied</Code><Message>no</Message></Error>\
+            <Deleted><Key>a&amp;</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId>\
+            </Deleted><Deleted><Key>v</Key><VersionId>1</VersionId></Deleted>\
+            <Error><Key>v</Key><VersionId>2</VersionId><Code>InternalError</Code></Error>\
+            <Error><Key>gone</Key><Code>NoSuchKey</Code></Error></DeleteResult>";
+        let result = xml::document(text.as_bytes(), "DeleteResult").unwrap();
+        let blobs = [
+            doomed("a&", None),
+            doomed("v", Some("2")),
+            doomed("v", Some("1")),
+            doomed("c", None),
+            doomed("gone", None),
+            doomed("a&", None),
+            doomed("unheard of", None),
+        ];
+        let fates = delete_many(&result, &blobs);
+        let codes: Vec<_> = fates
+            .iter()
+            .map(|fate| match fate {
+                Fate::Deleted => "deleted",
+                Fate::Refused(answer) => answer.code.as_deref().unwrap(),
+                Fate::Unsaid => "unsaid",
+            })
+            .collect();
+        assert_eq!(codes, ["deleted", "InternalError", "deleted", "AccessDenied", "deleted", "deleted", "unsaid"]);
+    }
+
+    #[test]
+    fn an_empty_result_says_nothing() {
+        let result = xml::document(b"<DeleteResult/>", "DeleteResult").unwrap();
+        assert_eq!(delete_many(&result, &[doomed("k", None)]), [Fate::Unsaid]);
+    }
+}
