@@ -1,4 +1,4 @@
-//! Header names that requests and answers have in common.
+//! Names of headers and elements that requests and answers have in common.
 
 /// What the names of user metadata begin with in HTTP.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
@@ -31,4 +31,13 @@ pub const TOLD: [(&str, &str); 26] = [
     ("checksum-crc64nvme", "x-amz-checksum-crc64nvme"),
     ("checksum-sha1", "x-amz-checksum-sha1"),
     ("checksum-sha256", "x-amz-checksum-sha256"),
+];
+
+/// The attributes that are checksums, and the XML elements of the same.
+pub const CHECKSUMS: [(&str, &str); 5] = [
+    ("checksum-crc32", "ChecksumCRC32"),
+    ("checksum-crc32c", "ChecksumCRC32C"),
+    ("checksum-crc64nvme", "ChecksumCRC64NVME"),
+    ("checksum-sha1", "ChecksumSHA1"),
+    ("checksum-sha256", "ChecksumSHA256"),
 ];

@@ -2,4 +2,5 @@
 
 pub mod delete_many;
 pub mod listing;
+pub mod multipart;
 pub mod tags;

@@ -157,9 +157,10 @@ pub fn has_checksum(request: &Request) -> bool {
     request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
 }
 
-/// Whether these attributes have one that is stored with a blob.
-pub fn any_property(attributes: &[Pair]) -> bool {
-    TABLE.iter().any(|known| known.takes == Takes::PROPERTIES && attributes.iter().any(|(name, _)| name == known.name))
+/// The first of these attributes that S3 takes with a copy only where all properties are given anew.
+pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
+    let headers = TABLE.iter().filter(|known| known.takes == Takes::PROPERTIES && known.name == known.header);
+    headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
 }
 
 fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Fault> {

@@ -4,9 +4,11 @@
 
 pub mod attributes;
 mod blob;
+mod copy;
 pub(crate) mod delete_many;
 mod listing;
 mod metadata;
+mod multipart;
 mod tags;
 
 use std::borrow::Cow;
@@ -18,10 +20,12 @@ use crate::model::{Conditions, WriteCondition};
 use crate::settings::Settings;
 
 pub use blob::{delete, get, head, put};
+pub use copy::{Source, copy};
 pub use delete_many::{Doomed, MAX_DELETES, delete_many};
 pub use listing::{list, list_versions};
 pub use metadata::MAX_METADATA;
 pub(crate) use metadata::{decode, metadata};
+pub use multipart::{abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, upload_part};
 pub use tags::{set_tags, tags};
 
 /// The latest second that an HTTP date can tell: the end of the year 9999.

@@ -1,0 +1,126 @@
+//! Uploads in parts, and copies, which answer alike.
+
+use crate::continuation::{Page, Versions};
+use crate::headers::CHECKSUMS;
+use crate::model::{Pair, Part, PartPage, Upload, UploadPage};
+use crate::response::{Garbled, decimal};
+use crate::xml::Element;
+
+use super::listing::{Keys, at, last_modified, missing};
+
+/// The upload's id, out of an `InitiateMultipartUploadResult`.
+pub fn upload_id(begun: &Element) -> Result<String, Garbled> {
+    begun.text("UploadId").map(str::to_owned).ok_or_else(|| missing("UploadId"))
+}
+
+/// The entity tag, out of a `CompleteMultipartUploadResult`, `CopyObjectResult` or `CopyPartResult`.
+pub fn etag(result: &Element) -> Result<String, Garbled> {
+    result.text("ETag").map(str::to_owned).ok_or_else(|| missing("ETag"))
+}
+
+/// The checksums that it tells.
+pub fn checksums(element: &Element) -> Vec<Pair> {
+    let told = CHECKSUMS.iter().filter_map(|&(name, child)| Some((name.to_owned(), element.text(child)?.to_owned())));
+    told.collect()
+}
+
+/// Reads a `ListPartsResult`. `asked` is the continuation that the page was asked for with.
+pub fn parts(page: &Element, asked: Option<&str>) -> Result<PartPage, Garbled> {
+    let part = |part: &Element| {
+        let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
+        Ok(Part {
+            number: number.ok_or_else(|| missing("PartNumber"))?,
+            size: part.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?,
+            etag: etag(part)?,
+            last_modified: last_modified(part)?,
+            attributes: checksums(part),
+        })
+    };
+    let parts: Vec<Part> = page.children("Part").map(part).collect::<Result<_, _>>()?;
+    let mut next = None;
+    if page.is_true("IsTruncated") {
+        let last = parts.last().map(|part| part.number.to_string());
+        let marker = page.text("NextPartNumberMarker").map(str::to_owned).or(last);
+        next = Some(Page::Token(&marker.ok_or_else(|| missing("NextPartNumberMarker"))?).write());
+        if next.as_deref() == asked {
+            return Err(Garbled("it goes on where it began".into()));
+        }
+    }
+    Ok(PartPage { parts, next })
+}
+
+/// Reads a `ListMultipartUploadsResult`. `key_prefix` is the store's own, which keys come back without.
+pub fn uploads(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<UploadPage, Garbled> {
+    let keys = Keys::of(page, key_prefix);
+    let upload = |upload: &Element| {
+        Ok(Upload {
+            key: keys.key(upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
+            id: upload_id(upload)?,
+            initiated: at(upload, "Initiated")?,
+        })
+    };
+    let uploads = page.children("Upload").map(upload).collect::<Result<_, _>>()?;
+    let mut next = None;
+    if page.is_true("IsTruncated") {
+        let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let id = page.text("NextUploadIdMarker").unwrap_or_default();
+        let after = Versions { key: &keys.decode(key)?, version: id }.write();
+        if Some(after.as_str()) == asked {
+            return Err(Garbled("it goes on where it began".into()));
+        }
+        next = Some(after);
+    }
+    Ok(UploadPage { uploads, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml;
+
+    fn read(root: &str, inside: &str) -> Element {
+        xml::document(format!("<{root}>{inside}</{root}>").as_bytes(), root).unwrap()
+    }
+
+    #[test]
+    fn parts_are_read() {
+        let page = read(
+            "ListPartsResult",
+            "<IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker><Part>\
+             <PartNumber>2</PartNumber><Size>5242880</Size><ETag>\"e\"</ETag><LastModified>2009-10-12T17:50:30.000Z\
+             </LastModified><ChecksumCRC32C>4waSgw==</ChecksumCRC32C></Part>",
+        );
+        let read = parts(&page, None).unwrap();
+        assert_eq!(read.next.as_deref(), Some("t2"));
+        let attributes = vec![("checksum-crc32c".to_owned(), "4waSgw==".to_owned())];
+        let last_modified = Some(1_255_369_830);
+        let wanted = Part { number: 2, size: 5_242_880, etag: "\"e\"".into(), last_modified, attributes };
+        assert_eq!(read.parts, [wanted]);
+        assert!(parts(&page, Some("t2")).is_err());
+    }
+
+    #[test]
+    fn uploads_are_read_without_the_stores_prefix() {
+        let page = read(
+            "ListMultipartUploadsResult",
+            "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>p/b</NextKeyMarker>\
+             <NextUploadIdMarker>u2</NextUploadIdMarker><Upload><Key>p/a%2Bb</Key><UploadId>u1</UploadId>\
+             <Initiated>2009-10-12T17:50:30Z</Initiated></Upload>",
+        );
+        let read = uploads(&page, "p/", None).unwrap();
+        let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830) };
+        assert_eq!(read.uploads, [wanted]);
+        assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "p/b", version: "u2" }));
+        assert!(uploads(&page, "p/", read.next.as_deref()).is_err());
+        assert!(uploads(&page, "q/", None).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        for inside in ["<PartNumber>1</PartNumber><Size>1</Size>", "<PartNumber>x</PartNumber>", "<ETag>e</ETag>"] {
+            assert!(parts(&read("L", &format!("<Part>{inside}</Part>")), None).is_err());
+        }
+        assert!(upload_id(&read("R", "<UploadId/>")).is_err());
+        assert_eq!(etag(&read("R", "<ETag>&quot;e&quot;</ETag>")).unwrap(), "\"e\"");
+    }
+}
