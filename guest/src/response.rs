@@ -169,7 +169,7 @@ pub fn attributes(head: &Head) -> Vec<Pair> {
 }
 
 /// The version; a bucket that keeps none may call it `null`.
-fn version(head: &Head) -> Option<String> {
+pub fn version(head: &Head) -> Option<String> {
     head.owned("x-amz-version-id").filter(|version| version != "null")
 }
 

@@ -151,6 +151,9 @@ fn by_code(code: &str) -> Option<Verdict> {
     Some(match code {
         "NoSuchKey" => Verdict::new(Kind::NotFound, "there is no such key"),
         "NoSuchVersion" => Verdict::new(Kind::NotFound, "there is no such version of the key"),
+        "NoSuchUpload" => {
+            Verdict::new(Kind::NotFound, "there is no such upload: it was completed or aborted, or it has expired")
+        }
         "NoSuchBucket" => Verdict::of(
             Kind::NotFound,
             "bucket",

@@ -163,6 +163,13 @@ pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
     headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
 }
 
+/// The options of a call that looks at what this one writes: who asks, who pays, and the key that it is encrypted with.
+pub fn to_look(call: &CallOptions) -> CallOptions {
+    let shared = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
+    let attributes = call.attributes.iter().filter(|(name, _)| shared(name)).cloned().collect();
+    CallOptions { time_limit: None, attributes }
+}
+
 fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Fault> {
     let Attribute { name, header, form, .. } = *attribute;
     let mut add = |header: &'static str, value: &str| headers.push((header.into(), value.to_owned()));

@@ -1,15 +1,40 @@
 //! Copies at the service.
 
+use crate::answer::multipart;
 use crate::env::{Clock, Transport};
-use crate::error::Failure;
-use crate::model::{BlobName, CopyOptions, CopyPartOptions, Part, Written};
+use crate::error::{Failure, Kind};
+use crate::model::{
+    BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
+};
+use crate::request::attributes::to_look;
+use crate::request::{self, Refused, Source};
+use crate::response;
+use crate::sigv4::PayloadHash;
 
 use super::call::Call;
+use super::outcome::bare;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn copy(&mut self, source: &BlobName, options: &CopyOptions) -> Result<Written, Failure> {
-        let _ = (source, options);
-        todo!("COPY")
+        let from = self.whole_key(source)?;
+        let from = Source { key: &from, version: source.version.as_deref() };
+        let mut request = self.prepare(|settings, key| request::copy(settings, key, from, options))?;
+        let began = self.env.now();
+        let method = request.method;
+        let result = self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+            let copied = call.document(method, &head, body, "CopyObjectResult")?;
+            let etag = multipart::etag(&copied).map_err(|garbled| call.garbled(garbled))?;
+            Ok(Written { etag: Some(etag), version: response::version(&head) })
+        });
+        match result.map_err(too_large_or_unmet) {
+            Err(failure) if self.maybe_done && options.condition != WriteCondition::Always => {
+                let original = self.original(source, &options.call);
+                self.resolve(&options.condition, &options.call, failure, began, |info| {
+                    original.is_ok_and(|original| is_copy(&original, info))
+                })
+            }
+            done => done,
+        }
     }
 
     pub(super) fn copy_part(
@@ -19,7 +44,66 @@ impl<E: Transport + Clock> Call<'_, E> {
         source: &BlobName,
         options: &CopyPartOptions,
     ) -> Result<Part, Failure> {
-        let _ = (upload, number, source, options);
-        todo!("COPY")
+        let from = self.whole_key(source)?;
+        let from = Source { key: &from, version: source.version.as_deref() };
+        let mut request =
+            self.prepare(|settings, key| request::copy_part(settings, key, upload, number, from, options))?;
+        let method = request.method;
+        let mut part = self
+            .run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+                let copied = call.document(method, &head, body, "CopyPartResult")?;
+                let etag = multipart::etag(&copied).map_err(|garbled| call.garbled(garbled))?;
+                Ok(Part { number, etag, attributes: multipart::checksums(&copied), ..Part::default() })
+            })
+            .map_err(too_large_or_unmet)?;
+        part.size = match options.range {
+            Some(range) => range.end - range.start,
+            None => self.original(source, &options.call)?.size,
+        };
+        Ok(part)
     }
+
+    /// The whole key of what is copied.
+    fn whole_key(&self, source: &BlobName) -> Result<String, Failure> {
+        self.store.full_key(&source.key).map_err(|mut fault| {
+            fault.subject = Some("source".into());
+            self.refusal(Refused::from(fault))
+        })
+    }
+
+    /// What is known of the blob that is copied.
+    fn original(&mut self, source: &BlobName, call: &CallOptions) -> Result<BlobInfo, Failure> {
+        let given = &call.attributes;
+        let key = self.whole_key(source)?;
+        let mut call = to_look(call);
+        // What the source was encrypted with is another key than the copy's.
+        call.attributes.retain(|(name, _)| name != "sse-customer-key");
+        let own = given.iter().find(|(name, _)| name == "source-sse-customer-key");
+        call.attributes.extend(own.map(|(_, key)| ("sse-customer-key".to_owned(), key.clone())));
+        let head = HeadOptions { version: source.version.clone(), call, ..HeadOptions::default() };
+        let mut request = self.prepare_bucket(|settings| request::head(settings, &key, &head))?;
+        self.head(&mut request).map(|(info, _)| info)
+    }
+}
+
+/// A copy at once has the bytes of its source, and so its tag, unless one of them is encrypted or was written in parts.
+fn is_copy(original: &BlobInfo, copy: &BlobInfo) -> bool {
+    let tag = |info: &BlobInfo| info.etag.as_deref().map(|etag| bare(etag).to_owned());
+    original.size == copy.size && tag(original).is_some() && tag(original) == tag(copy)
+}
+
+/// What the codes of copies mean.
+fn too_large_or_unmet(mut failure: Failure) -> Failure {
+    let said = failure
+        .answer
+        .as_ref()
+        .map(|answer| (answer.code.as_deref().unwrap_or_default(), answer.message.as_deref().unwrap_or_default()));
+    match said {
+        // S3 has no code of its own for it.
+        Some(("InvalidRequest", words)) if words.contains("copy source is larger") => failure.kind = Kind::TooLarge,
+        // Of a copy, a condition that does not hold is always this.
+        Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
+        _ => {}
+    }
+    failure
 }

@@ -6,12 +6,14 @@
 
 mod answers;
 mod call;
+mod complete;
 mod copy;
 mod delete_many;
 mod list;
 mod outcome;
 mod presign;
 mod read;
+mod resolve;
 mod tags;
 mod upload;
 mod write;

@@ -3,7 +3,7 @@
 use md5::{Digest, Md5};
 
 use crate::error::{Failure, Kind};
-use crate::model::{BlobInfo, WriteCondition, WriteOptions, Written};
+use crate::model::{BlobInfo, Part, WriteCondition, WriteOptions, Written};
 
 /// How far two times told by the same service may be apart for nothing but rounding, in seconds.
 const SLACK: u64 = 2;
@@ -21,27 +21,28 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-/// Judges by the body and options of the write, what its last try failed with, and what was `found` there: the blob and
-/// the second at which the write began, or why it could not be looked at. Both times are by the service's clock.
+/// Judges by the condition of the write, what its last try failed with, and what was `found` there: the blob and the
+/// second at which the write began, or why it could not be looked at. Both times are by the service's clock. `same` says
+/// whether a blob is what was to be written.
 ///
-/// A blob of the same content, metadata and media type, not older than the write, counts as ours: where two callers
-/// write the very same, either may be told that it was the one. Who needs to know puts something of his own into it.
+/// A blob that is the same and not older than the write counts as ours: where two callers write the very same, either may
+/// be told that it was the one. Who needs to know puts something of his own into it.
 pub(super) fn of(
-    body: &[u8],
-    options: &WriteOptions,
+    condition: &WriteCondition,
     failure: &Failure,
     found: &Result<(BlobInfo, Option<u64>), Failure>,
+    same: impl FnOnce(&BlobInfo) -> bool,
 ) -> Outcome {
     let refused = matches!(failure.kind, Kind::PreconditionFailed | Kind::NotFound | Kind::Conflict);
     let (info, began) = match found {
         Ok(found) => found,
         // Nothing is there, and the last try did not say otherwise: the write is still to be done.
-        Err(looked) if looked.kind == Kind::NotFound && !refused && options.condition == WriteCondition::IfAbsent => {
+        Err(looked) if looked.kind == Kind::NotFound && !refused && *condition == WriteCondition::IfAbsent => {
             return Outcome::NotDone;
         }
         Err(_) => return Outcome::Unknown,
     };
-    if let WriteCondition::IfMatch(etag) = &options.condition
+    if let WriteCondition::IfMatch(etag) = condition
         && info.etag.as_deref().is_some_and(|there| bare(there) == bare(etag))
         && !refused
     {
@@ -51,18 +52,18 @@ pub(super) fn of(
         (Some(written), Some(began)) => written.saturating_add(SLACK) < *began,
         _ => false,
     };
-    if older {
-        Outcome::NotOurs
-    } else if same(body, options, info) {
-        Outcome::Ours(Written { etag: info.etag.clone(), version: info.version.clone() })
-    } else {
-        Outcome::Unknown
+    match condition {
+        // What is older was not written by this, and a write without a condition leaves nothing older.
+        WriteCondition::Always if older => Outcome::Unknown,
+        _ if older => Outcome::NotOurs,
+        _ if same(info) => Outcome::Ours(Written { etag: info.etag.clone(), version: info.version.clone() }),
+        _ => Outcome::Unknown,
     }
 }
 
-/// Whether what is there is what was to be written. The entity tag of a plain write is the MD5 of its body; where the
-/// service makes it otherwise (some encryption does) this says no.
-fn same(body: &[u8], options: &WriteOptions, info: &BlobInfo) -> bool {
+/// Whether what is there is a plain write of this body. Its entity tag is then the body's MD5; where the service makes it
+/// otherwise (some encryption does) this says no.
+pub(super) fn is_plain_write(body: &[u8], options: &WriteOptions, info: &BlobInfo) -> bool {
     info.size == body.len() as u64
         && info.etag.as_deref().is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&hex_md5(body)))
         && options.content_type.as_ref().is_none_or(|given| info.content_type.as_ref() == Some(given))
@@ -76,8 +77,28 @@ fn same(body: &[u8], options: &WriteOptions, info: &BlobInfo) -> bool {
         }
 }
 
+/// Whether what is there is a blob of these parts. Its tag is then the MD5 of their MD5s, and their number.
+pub(super) fn is_of_parts(parts: &[Part], info: &BlobInfo) -> bool {
+    let mut sums = Vec::with_capacity(parts.len() * 16);
+    for part in parts {
+        let tag = bare(&part.etag);
+        if tag.len() != 32 {
+            return false;
+        }
+        for n in 0..16 {
+            let Some(Ok(byte)) = tag.get(2 * n..2 * n + 2).map(|hex| u8::from_str_radix(hex, 16)) else {
+                return false;
+            };
+            sums.push(byte);
+        }
+    }
+    info.etag
+        .as_deref()
+        .is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&format!("{}-{}", hex_md5(&sums), parts.len())))
+}
+
 /// The tag without its quotes, which some callers and services leave out.
-fn bare(etag: &str) -> &str {
+pub(super) fn bare(etag: &str) -> &str {
     etag.trim().trim_matches('"')
 }
 

@@ -29,17 +29,7 @@ impl<E: Transport + Clock> Call<'_, E> {
 
     pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<(), Failure> {
         let mut request = self.prepare(|settings, key| request::delete(settings, key, options))?;
-        let done = self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(()));
-        match done {
-            // It is gone, which is what was asked for. A missing bucket is another matter.
-            Err(failure)
-                if failure.kind == Kind::NotFound
-                    && failure.answer.as_ref().and_then(|answer| answer.code.as_deref()) != Some("NoSuchBucket") =>
-            {
-                Ok(())
-            }
-            done => done,
-        }
+        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(())))
     }
 
     fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
@@ -106,6 +96,19 @@ impl<E: Transport + Clock> Call<'_, E> {
 
     fn surplus(&self, expected: u64) -> Trouble {
         self.garbled(Garbled(format!("its body goes on after the {expected} bytes announced")))
+    }
+}
+
+/// It is gone, which is what was asked for. A missing bucket is another matter.
+pub(super) fn absent_is_done(done: Result<(), Failure>) -> Result<(), Failure> {
+    match done {
+        Err(failure)
+            if failure.kind == Kind::NotFound
+                && failure.answer.as_ref().and_then(|answer| answer.code.as_deref()) != Some("NoSuchBucket") =>
+        {
+            Ok(())
+        }
+        done => done,
     }
 }
 

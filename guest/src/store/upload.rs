@@ -1,18 +1,26 @@
-//! Blobs written in parts.
+//! Blobs written in parts, up to their completion.
 
+use crate::answer::multipart;
 use crate::env::{Clock, Transport};
 use crate::error::Failure;
-use crate::model::{
-    CompleteOptions, ListPartsOptions, ListUploadsOptions, Part, PartPage, UploadOptions, UploadPage, WriteOptions,
-    Written,
-};
+use crate::headers::CHECKSUMS;
+use crate::model::{ListPartsOptions, ListUploadsOptions, Part, PartPage, UploadOptions, UploadPage, WriteOptions};
+use crate::request::{self, Request};
+use crate::response::Head;
+use crate::sigv4::PayloadHash;
 
 use super::call::Call;
+use super::read::absent_is_done;
 
 impl<E: Transport + Clock> Call<'_, E> {
+    /// An upload whose answer is lost stays behind unseen: nothing is in it, but only `list-uploads` finds it.
     pub(super) fn create_upload(&mut self, options: &WriteOptions) -> Result<String, Failure> {
-        let _ = options;
-        todo!("UPLOAD")
+        let mut request = self.prepare(|settings, key| request::create_upload(settings, key, options))?;
+        let method = request.method;
+        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+            let begun = call.document(method, &head, body, "InitiateMultipartUploadResult")?;
+            multipart::upload_id(&begun).map_err(|garbled| call.garbled(garbled))
+        })
     }
 
     pub(super) fn upload_part(
@@ -22,32 +30,47 @@ impl<E: Transport + Clock> Call<'_, E> {
         body: &[u8],
         options: &UploadOptions,
     ) -> Result<Part, Failure> {
-        let _ = (upload, number, body, options);
-        todo!("UPLOAD")
+        let mut request =
+            self.prepare(|settings, key| request::upload_part(settings, key, upload, number, body, options))?;
+        let sent = sent_checksums(&request);
+        let payload = self.payload(body);
+        let etag = self.run(&mut request, body, &payload, |call, head: Head, answer| {
+            call.accepted(&head, answer).map(|written| written.etag)
+        })?;
+        let etag = etag.unwrap_or_default();
+        Ok(Part { number, size: body.len() as u64, etag, last_modified: None, attributes: sent })
     }
 
     pub(super) fn list_parts(&mut self, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Failure> {
-        let _ = (upload, options);
-        todo!("UPLOAD")
-    }
-
-    pub(super) fn complete_upload(
-        &mut self,
-        upload: &str,
-        parts: &[Part],
-        options: &CompleteOptions,
-    ) -> Result<Written, Failure> {
-        let _ = (upload, parts, options);
-        todo!("UPLOAD")
+        let mut request = self.prepare(|settings, key| request::list_parts(settings, key, upload, options))?;
+        let method = request.method;
+        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+            let page = call.document(method, &head, body, "ListPartsResult")?;
+            multipart::parts(&page, options.continuation.as_deref()).map_err(|garbled| call.garbled(garbled))
+        })
     }
 
     pub(super) fn abort_upload(&mut self, upload: &str, options: &UploadOptions) -> Result<(), Failure> {
-        let _ = (upload, options);
-        todo!("UPLOAD")
+        let mut request = self.prepare(|settings, key| request::abort_upload(settings, key, upload, options))?;
+        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(())))
     }
 
     pub(super) fn list_uploads(&mut self, options: &ListUploadsOptions) -> Result<UploadPage, Failure> {
-        let _ = options;
-        todo!("UPLOAD")
+        let mut request = self.prepare_bucket(|settings| request::list_uploads(settings, options))?;
+        let method = request.method;
+        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+            let page = call.document(method, &head, body, "ListMultipartUploadsResult")?;
+            let (prefix, asked) = (&call.store.settings.key_prefix, options.continuation.as_deref());
+            multipart::uploads(&page, prefix, asked).map_err(|garbled| call.garbled(garbled))
+        })
     }
+}
+
+/// The checksums that a part was sent with, for its completion: the service has verified them.
+fn sent_checksums(request: &Request) -> Vec<crate::model::Pair> {
+    let sent = CHECKSUMS.iter().filter_map(|&(name, _)| {
+        let header = request.headers.iter().find(|(header, _)| header.strip_prefix("x-amz-") == Some(name))?;
+        Some((name.to_owned(), header.1.clone()))
+    });
+    sent.collect()
 }

@@ -1,17 +1,16 @@
 //! Put: written once, or it is said that this cannot be told.
 
-use std::time::Duration;
-
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
-use crate::model::{HeadOptions, WriteCondition, WriteOptions, Written};
+use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
+use crate::request::attributes::to_look;
 use crate::response::{self, Garbled, Head};
 use crate::retry;
 use crate::service_error;
 
 use super::call::{Call, Trouble};
-use super::outcome::{self, Outcome};
+use super::outcome;
 
 /// How often `verify-after-write` looks before it gives up; the pauses between grow as those of retries do.
 const LOOKS: u32 = 8;
@@ -25,17 +24,19 @@ impl<E: Transport + Clock> Call<'_, E> {
         let written = match result {
             Ok(written) => written,
             Err(failure) if options.condition == WriteCondition::Always => return Err(failure),
-            Err(failure) if !self.maybe_done => return Err(absent_is_unmatched(failure, options)),
-            Err(failure) => self.resolve(body, options, failure, began)?,
+            Err(failure) if !self.maybe_done => return Err(absent_is_unmatched(failure, &options.condition)),
+            Err(failure) => self.resolve(&options.condition, &options.call, failure, began, |info| {
+                outcome::is_plain_write(body, options, info)
+            })?,
         };
         if self.store.settings.verify_after_write {
-            self.verify(body.len() as u64, &written)?;
+            self.verify(body.len() as u64, &written, &options.call)?;
         }
         Ok(written)
     }
 
     /// What the service says to a write that it took.
-    fn accepted(&mut self, head: &Head, mut body: E::Body) -> Result<Written, Trouble> {
+    pub(super) fn accepted(&mut self, head: &Head, mut body: E::Body) -> Result<Written, Trouble> {
         let length = head.content_length().map_err(|garbled| self.garbled(garbled))?;
         if length != Some(0) {
             // Success has an empty body. What has not may be a failure that was noticed late, or no S3 service at all.
@@ -51,57 +52,9 @@ impl<E: Transport + Clock> Call<'_, E> {
         response::written(head).map_err(|garbled| self.garbled(garbled))
     }
 
-    /// Finds out what became of a conditional write of which an answer was lost.
-    ///
-    /// Such a write is sent again, for its condition holds it back where the first one took effect; what it then fails
-    /// with says nothing about the first. So it is looked at what is there now.
-    fn resolve(
-        &mut self,
-        body: &[u8],
-        options: &WriteOptions,
-        failure: Failure,
-        began: u64,
-    ) -> Result<Written, Failure> {
-        let mut request = self.prepare(|settings, key| request::head(settings, key, &HeadOptions::default()))?;
-        let found = match self.head(&mut request) {
-            Ok((info, date)) => {
-                // The second, by the service's clock, at which this call began to write.
-                let elapsed = Duration::from_nanos(self.env.now().saturating_sub(began)).as_secs();
-                Ok((info, date.map(|date| date.saturating_sub(elapsed))))
-            }
-            Err(failed) => Err(failed),
-        };
-        match outcome::of(body, options, &failure, &found) {
-            Outcome::Ours(written) => Ok(written),
-            Outcome::NotOurs => {
-                let mut unmet = self.failure(
-                    Kind::PreconditionFailed,
-                    "the precondition did not hold: what is there was written by somebody else before",
-                );
-                unmet.answer = failure.answer;
-                Err(unmet)
-            }
-            Outcome::NotDone => Err(failure),
-            Outcome::Unknown => {
-                let mut words = String::from(
-                    "an answer was lost, and whether the write took effect cannot be told: read the key before writing again. ",
-                );
-                words.push_str("The last try: ");
-                words.push_str(&failure.message);
-                if let Err(looked) = &found {
-                    words.push_str(". Looking at what is there: ");
-                    words.push_str(&looked.message);
-                }
-                let mut unknown = self.failure(Kind::OutcomeUnknown, &words);
-                unknown.answer = failure.answer;
-                Err(unknown)
-            }
-        }
-    }
-
     /// Waits until what was written can be read, as some services acknowledge before that.
-    fn verify(&mut self, size: u64, written: &Written) -> Result<(), Failure> {
-        let options = HeadOptions { version: written.version.clone(), ..HeadOptions::default() };
+    pub(super) fn verify(&mut self, size: u64, written: &Written, call: &CallOptions) -> Result<(), Failure> {
+        let options = HeadOptions { version: written.version.clone(), call: to_look(call), ..HeadOptions::default() };
         let mut last = None;
         for look in 0..LOOKS {
             if look > 0 {
@@ -144,10 +97,10 @@ impl<E: Transport + Clock> Call<'_, E> {
 }
 
 /// S3 says that the key is not found where `if-match` has nothing to match.
-fn absent_is_unmatched(mut failure: Failure, options: &WriteOptions) -> Failure {
+pub(super) fn absent_is_unmatched(mut failure: Failure, condition: &WriteCondition) -> Failure {
     let bucket_is_missing =
         failure.answer.as_ref().and_then(|answer| answer.code.as_deref()).is_some_and(|code| code == "NoSuchBucket");
-    if matches!(options.condition, WriteCondition::IfMatch(_)) && failure.kind == Kind::NotFound && !bucket_is_missing {
+    if matches!(condition, WriteCondition::IfMatch(_)) && failure.kind == Kind::NotFound && !bucket_is_missing {
         failure.kind = Kind::PreconditionFailed;
     }
     failure

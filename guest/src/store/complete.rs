@@ -1,0 +1,55 @@
+//! The blob made of its parts.
+
+use crate::answer::multipart;
+use crate::env::{Clock, Transport};
+use crate::error::{Failure, Kind};
+use crate::model::{CompleteOptions, Part, Written};
+use crate::request;
+use crate::response;
+
+use super::call::Call;
+use super::outcome;
+use super::write::absent_is_unmatched;
+
+impl<E: Transport + Clock> Call<'_, E> {
+    /// S3 begins its answer before the blob is made, and may end it with an error: it is then completed again. Where an
+    /// answer was lost, the upload may be gone because it was completed.
+    pub(super) fn complete_upload(
+        &mut self,
+        upload: &str,
+        parts: &[Part],
+        options: &CompleteOptions,
+    ) -> Result<Written, Failure> {
+        let (mut request, body) =
+            self.prepare(|settings, key| request::complete_upload(settings, key, upload, parts, options))?;
+        let payload = self.payload(body.as_bytes());
+        let began = self.env.now();
+        let method = request.method;
+        let result = self.run(&mut request, body.as_bytes(), &payload, |call, head, answer| {
+            let completed = call.document(method, &head, answer, "CompleteMultipartUploadResult")?;
+            let etag = multipart::etag(&completed).map_err(|garbled| call.garbled(garbled))?;
+            Ok(Written { etag: Some(etag), version: response::version(&head) })
+        });
+        let written = match result {
+            Ok(written) => written,
+            Err(failure) if self.maybe_done => {
+                let (condition, call) = (&options.condition, &options.call);
+                let found =
+                    self.resolve(condition, call, failure.clone(), began, |info| outcome::is_of_parts(parts, info));
+                // Where the upload was not told to be gone, it can be completed again.
+                let open = !is_no_upload(&failure) && failure.kind != Kind::PreconditionFailed;
+                found.map_err(|unclear| if open { failure } else { unclear })?
+            }
+            Err(failure) if is_no_upload(&failure) => return Err(failure),
+            Err(failure) => return Err(absent_is_unmatched(failure, &options.condition)),
+        };
+        if self.store.settings.verify_after_write {
+            self.verify(parts.iter().map(|part| part.size).sum(), &written, &options.call)?;
+        }
+        Ok(written)
+    }
+}
+
+fn is_no_upload(failure: &Failure) -> bool {
+    failure.answer.as_ref().and_then(|answer| answer.code.as_deref()) == Some("NoSuchUpload")
+}
