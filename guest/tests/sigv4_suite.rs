@@ -141,8 +141,18 @@ fn check(name: &str, folder: &Path) {
         secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
         security_token: None,
     };
-    let value = Signer::for_service("us-east-1", "service").authorization(&mut parts, &credentials, &date);
+    let mut signer = Signer::for_service("us-east-1", "service");
+    let value = signer.authorization(&mut parts, &credentials, &date);
     let signature = read(folder, "header-signature.txt");
     assert!(value.ends_with(&format!(", Signature={signature}")), "{name}: {value}");
     assert!(value.contains(&format!("Credential=AKIDEXAMPLE/{scope}, ")), "{name}: {value}");
+
+    // The same in the query. There the token is signed where S3 wants it signed too.
+    let headers = case.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let parts = Parts { method: &case.method, path: &case.path, query: &[], headers, payload: &hash };
+    let credentials = Credentials { security_token: case.token.as_deref().map(Secret::new), ..credentials };
+    let mut query = case.query.clone();
+    signer.sign_query(parts, &mut query, &credentials, 3600, &date);
+    let (name_, signature) = query.last().unwrap();
+    assert_eq!((&**name_, signature), ("X-Amz-Signature", &read(folder, "query-signature.txt")), "{name}");
 }

@@ -9,7 +9,7 @@ use crate::error::{Fault, tidy};
 use crate::headers::METADATA_PREFIX;
 use crate::model::Pair;
 
-use super::Headers;
+use super::{Headers, is_token};
 
 /// How many bytes of names and values S3 takes as user metadata.
 pub const MAX_METADATA: usize = 2048;
@@ -42,11 +42,6 @@ pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Faul
         return Err(Fault::new("metadata", why));
     }
     Ok(())
-}
-
-/// Whether the byte may be in a header name (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The text as a header can carry it. What looks like an encoded word is made one, so that it comes back as it was.

@@ -9,6 +9,7 @@ pub(crate) mod delete_many;
 mod listing;
 mod metadata;
 mod multipart;
+mod presign;
 mod tags;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ pub use listing::{list, list_versions};
 pub use metadata::MAX_METADATA;
 pub(crate) use metadata::{decode, metadata};
 pub use multipart::{abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, upload_part};
+pub use presign::{MAX_EXPIRES, presign};
 pub use tags::{set_tags, tags};
 
 /// The latest second that an HTTP date can tell: the end of the year 9999.
@@ -223,4 +225,9 @@ pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Fault> 
 
 fn is_visible(value: &str, longest: usize) -> bool {
     (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
+
+/// Whether the byte may be in a header name (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

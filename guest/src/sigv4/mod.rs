@@ -1,8 +1,10 @@
-//! AWS Signature Version 4 in headers, as S3 wants it: each path byte encoded once, no path tidied, the body's hash in
+//! AWS Signature Version 4, as S3 wants it: each path byte encoded once, no path tidied, the body's hash in
 //! `x-amz-content-sha256`.
 //!
 //! This runs for every request, so the signing key is kept for as long as its day lasts, and the texts that are hashed
 //! are built in buffers that are used again.
+
+mod presign;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,6 +60,8 @@ impl PayloadHash {
         }
     }
 }
+
+type Signature = hmac::digest::Output<Sha256>;
 
 /// Signs requests to one service in one region.
 pub struct Signer {
@@ -120,6 +124,20 @@ impl Signer {
     /// The `authorization` header's value for these parts of a request, at this time as [`AmzTime::text`] tells it. Sorts
     /// the headers.
     pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
+        let signature = self.signature(parts, credentials, date);
+        let key = self.day_key(&credentials.secret_key, &date[..8]);
+        let mut value = String::with_capacity(256 + 16 * parts.headers.len());
+        for piece in [ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="] {
+            value.push_str(piece);
+        }
+        parts.push_header_names(&mut value);
+        value.push_str(", Signature=");
+        push_hex(&mut value, &signature);
+        value
+    }
+
+    /// The signature of these parts of a request.
+    fn signature(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> Signature {
         self.canonical.clear();
         parts.push_canonical(&mut self.canonical);
         let hash = Sha256::digest(self.canonical.as_bytes());
@@ -131,15 +149,7 @@ impl Signer {
         let mut hex = String::with_capacity(64);
         push_hex(&mut hex, &hash);
         mac.update(hex.as_bytes());
-
-        let mut value = String::with_capacity(256 + 16 * parts.headers.len());
-        for piece in [ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="] {
-            value.push_str(piece);
-        }
-        parts.push_header_names(&mut value);
-        value.push_str(", Signature=");
-        push_hex(&mut value, &mac.finalize().into_bytes());
-        value
+        mac.finalize().into_bytes()
     }
 
     /// The key of this day, made anew where the day or the secret is another than last time.
