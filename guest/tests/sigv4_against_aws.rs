@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningInstructions,
+    SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use proptest::prelude::*;
@@ -124,11 +124,7 @@ impl Case {
     /// The headers that we add.
     fn ours(&self, signer: &mut Signer) -> BTreeMap<String, String> {
         let mut request = self.request();
-        let credentials = Credentials {
-            access_key: self.access_key.clone(),
-            secret_key: Secret::new(self.secret_key.as_str()),
-            security_token: self.token.as_deref().map(Secret::new),
-        };
+        let credentials = self.credentials();
         let payload = match (self.unsigned, self.body.is_empty()) {
             (true, _) => PayloadHash::Unsigned,
             (false, true) => PayloadHash::Empty,
@@ -140,11 +136,40 @@ impl Case {
 
     /// The headers that AWS's crate adds.
     fn theirs(&self) -> BTreeMap<String, String> {
+        let body = if self.unsigned { SignableBody::UnsignedPayload } else { SignableBody::Bytes(&self.body) };
+        let instructions = self.signed(settings(), body);
+        instructions.headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
+    }
+
+    /// What we add to the query of a request for others to send.
+    fn our_query(&self, expires: u64) -> BTreeMap<String, String> {
+        let mut request = self.request();
+        let credentials = self.credentials();
+        let mut signer = Signer::new(self.region.as_str());
+        signer.presign(&mut request, &credentials, expires, AmzTime::from_secs(self.secs));
+        request.query.drain(self.query.len()..).map(|(name, value)| (name.into_owned(), value)).collect()
+    }
+
+    /// What AWS's crate adds to it.
+    fn their_query(&self, expires: u64) -> BTreeMap<String, String> {
+        let mut settings = settings();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(expires));
+        settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+        let instructions = self.signed(settings, SignableBody::UnsignedPayload);
+        instructions.params().iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect()
+    }
+
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            access_key: self.access_key.clone(),
+            secret_key: Secret::new(self.secret_key.as_str()),
+            security_token: self.token.as_deref().map(Secret::new),
+        }
+    }
+
+    fn signed(&self, settings: SigningSettings, body: SignableBody<'_>) -> SigningInstructions {
         let request = self.request();
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let identity = AwsCredentials::new(&self.access_key, &self.secret_key, self.token.clone(), None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -158,15 +183,27 @@ impl Case {
         let scheme = if request.https { "https" } else { "http" };
         let url = format!("{scheme}://{}{}", request.authority, request.path_and_query());
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let body = if self.unsigned { SignableBody::UnsignedPayload } else { SignableBody::Bytes(&self.body) };
         let request = SignableRequest::new(self.method.as_str(), url, headers, body).unwrap();
-        let (instructions, _) = sign(request, &params).unwrap().into_parts();
-        instructions.headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
+        sign(request, &params).unwrap().into_parts().0
     }
+}
+
+/// How S3 wants it signed.
+fn settings() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    #[test]
+    fn the_same_parameters_as_awss_crate_adds(case in case(), expires in 1..=604_800_u64) {
+        prop_assert_eq!(case.our_query(expires), case.their_query(expires));
+    }
 
     #[test]
     fn the_same_headers_as_awss_crate_adds(case in case()) {
