@@ -81,7 +81,15 @@ fn the_engine_tells_the_same_imports() {
 fn it_offers_the_contract() {
     let (_, exports) = outside(sandbucket::PLUGIN);
     // The second names the shapes of the first, with nothing behind them to be called.
-    assert_eq!(exports.keys().collect::<Vec<_>>(), ["sandbucket:blob/blob-store@0.1.0", "sandbucket:blob/types@0.1.0"]);
+    assert_eq!(
+        exports.keys().collect::<Vec<_>>(),
+        [
+            "sandbucket:blob/blob-store@0.1.0",
+            "sandbucket:blob/listing@0.1.0",
+            "sandbucket:blob/multipart@0.1.0",
+            "sandbucket:blob/types@0.1.0",
+        ]
+    );
     let functions = &exports["sandbucket:blob/blob-store@0.1.0"];
     for wanted in [
         "settings",

@@ -142,7 +142,7 @@ pub struct Failure {
     /// The setting or argument at fault.
     pub subject: Option<Cow<'static, str>>,
     /// What the service answered, where it did.
-    pub answer: Option<Answer>,
+    pub answer: Option<Box<Answer>>,
 }
 
 impl Failure {

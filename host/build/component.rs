@@ -47,9 +47,15 @@ pub fn build(root: &Path, package: &str, folder: &str) -> Result<PathBuf, String
     }
     // Without its WASI adapter, which nothing here needs: it brings imports of its own versions, and the contract's
     // 0.2.0 would become those, which fewer hosts offer.
-    let flags = ["-Clinker=wasm-component-ld", "-Clink-arg=--wasi-adapter=none"].join("\u{1f}");
+    let mut flags = vec!["-Clinker=wasm-component-ld".to_owned(), "-Clink-arg=--wasi-adapter=none".to_owned()];
+    // Panics name source files, which are not to tell where this machine keeps them.
+    if let Some(home) =
+        env::var_os("CARGO_HOME").or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo").into()))
+    {
+        flags.push(format!("--remap-path-prefix={}=", Path::new(&home).join("registry/src").display()));
+    }
     let made = cargo
-        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env("CARGO_TARGET_DIR", &target)
         .env("PATH", search_path(&linkers)?)
         .current_dir(root)
@@ -62,8 +68,33 @@ pub fn build(root: &Path, package: &str, folder: &str) -> Result<PathBuf, String
 
     let built = target.join(TARGET).join("component").join(format!("{}.wasm", package.replace('-', "_")));
     let named = target.join(format!("{package}.wasm"));
-    fs::copy(&built, &named).map_err(|error| format!("copying {}: {error}", built.display()))?;
+    let component = fs::read(&built).map_err(|error| format!("reading {}: {error}", built.display()))?;
+    let component = without_names(&component).ok_or_else(|| format!("{} is no component", built.display()))?;
+    fs::write(&named, component).map_err(|error| format!("writing {}: {error}", named.display()))?;
     Ok(named)
+}
+
+/// The component without its section of names for debuggers, 12 KB that `strip` does not reach. A binary is 8 bytes of
+/// header, and sections of an id, a length in LEB128 and as many bytes; a custom section (id 0) begins with its name.
+fn without_names(component: &[u8]) -> Option<Vec<u8>> {
+    let (header, mut rest) = component.split_at_checked(8)?;
+    let mut kept = header.to_vec();
+    while let Some((&id, after)) = rest.split_first() {
+        let (length, contents) = leb128(after)?;
+        let (contents, next) = contents.split_at_checked(length)?;
+        let name = if id == 0 { leb128(contents).and_then(|(length, name)| name.get(..length)) } else { None };
+        if name != Some(b"component-name") {
+            kept.extend_from_slice(&rest[..rest.len() - next.len()]);
+        }
+        rest = next;
+    }
+    Some(kept)
+}
+
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let end = bytes.iter().take(5).position(|byte| byte & 0x80 == 0)? + 1;
+    let value = bytes[..end].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+    Some((value, &bytes[end..]))
 }
 
 fn has_target(sysroot: &Path) -> bool {

@@ -6,7 +6,7 @@ use crate::request::{Headers, Request};
 use crate::settings::Credentials;
 use crate::time::AmzTime;
 
-use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, push_hex};
+use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, push_hex, sort};
 
 impl Signer {
     /// Signs a request, by adding to its query what a signature needs. All its headers are signed, and the `host` that its
@@ -36,7 +36,7 @@ impl Signer {
     ) {
         let scope = &self.day_key(&credentials.secret_key, &date[..8]).scope;
         let credential = [&credentials.access_key, "/", scope].concat();
-        parts.headers.sort_by_key(|&(name, _)| name);
+        sort(&mut parts.headers, |one, other| one.0 < other.0);
         let mut names = String::new();
         parts.push_header_names(&mut names);
         let mut add = |name: &'static str, value: String| query.push((name.into(), value));

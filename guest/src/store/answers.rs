@@ -1,9 +1,10 @@
 //! Answers that are documents: read whole, within bounds.
 
 use crate::env::{Body, Clock, Transport};
-use crate::error::Kind;
-use crate::request::Method;
+use crate::error::{Failure, Kind};
+use crate::request::{Method, Request};
 use crate::response::{Garbled, Head};
+use crate::settings::Settings;
 use crate::xml::{self, Element};
 
 use super::call::{Call, Trouble};
@@ -15,16 +16,39 @@ const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
 /// The most that is asked of a body at once, in bytes.
 const CHUNK: usize = 256 * 1024;
 
+/// What is done with a document, the head that it came with, and the store's settings.
+type Read<'a> = dyn FnMut(&Element, &Head, &Settings) -> Result<(), Garbled> + 'a;
+
 impl<E: Transport + Clock> Call<'_, E> {
+    /// Sends the request until it is answered with a document of this outermost element that can be read.
+    pub(super) fn ask<T>(
+        &mut self,
+        request: &mut Request,
+        body: &str,
+        root: &str,
+        read: impl Fn(&Element, &Head, &Settings) -> Result<T, Garbled>,
+    ) -> Result<T, Failure> {
+        let mut found = None;
+        self.ask_until(request, body, root, &mut |document, head, settings| {
+            found = Some(read(document, head, settings)?);
+            Ok(())
+        })?;
+        found.ok_or_else(|| self.lost())
+    }
+
+    /// [`Self::ask`], compiled once for all operations.
+    fn ask_until(&mut self, request: &mut Request, body: &str, root: &str, read: &mut Read<'_>) -> Result<(), Failure> {
+        let method = request.method;
+        let payload = self.payload(body.as_bytes());
+        self.try_until(request, body.as_bytes(), &payload, &mut |call, head, answer| {
+            let document = call.document(method, &head, answer, root)?;
+            read(&document, &head, &call.store.settings).map_err(|garbled| call.garbled(garbled))
+        })
+    }
+
     /// Reads an answer that is to be a document of this outermost element. That it is an error in spite of its status is
     /// what S3 does where it had to begin its answer before it knew.
-    pub(super) fn document(
-        &mut self,
-        method: Method,
-        head: &Head,
-        body: E::Body,
-        root: &str,
-    ) -> Result<Element, Trouble> {
+    fn document(&mut self, method: Method, head: &Head, body: E::Body, root: &str) -> Result<Element, Trouble> {
         let text = self.whole(head, body)?;
         match xml::document(&text, root) {
             Err(_) if xml::document(&text, "Error").is_ok() => {

@@ -118,11 +118,16 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             done = Some(accept(call, head, answer)?);
             Ok(())
         })?;
-        done.ok_or_else(|| self.failure(Kind::Integrity, "the answer was lost"))
+        done.ok_or_else(|| self.lost())
+    }
+
+    /// What cannot be: a success without a result.
+    pub(super) fn lost(&self) -> Failure {
+        self.failure(Kind::Integrity, "the answer was lost")
     }
 
     /// The loop of [`Self::run`], compiled once for all operations.
-    fn try_until(
+    pub(super) fn try_until(
         &mut self,
         request: &mut Request,
         body: &[u8],
@@ -224,7 +229,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         }
         let mut failure = self.failure(verdict.kind, &what);
         failure.subject = verdict.subject.map(Into::into);
-        failure.answer = Some(answer);
+        failure.answer = Some(Box::new(answer));
         failure
     }
 

@@ -22,20 +22,16 @@ impl<E: Transport + Clock> Call<'_, E> {
     ) -> Result<Written, Failure> {
         let (mut request, body) =
             self.prepare(|settings, key| request::complete_upload(settings, key, upload, parts, options))?;
-        let payload = self.payload(body.as_bytes());
         let began = self.env.now();
-        let method = request.method;
-        let result = self.run(&mut request, body.as_bytes(), &payload, |call, head, answer| {
-            let completed = call.document(method, &head, answer, "CompleteMultipartUploadResult")?;
-            let etag = multipart::etag(&completed).map_err(|garbled| call.garbled(garbled))?;
-            Ok(Written { etag: Some(etag), version: response::version(&head) })
+        let result = self.ask(&mut request, &body, "CompleteMultipartUploadResult", |completed, head, _| {
+            Ok(Written { etag: Some(multipart::etag(completed)?), version: response::version(head) })
         });
         let written = match result {
             Ok(written) => written,
             Err(failure) if self.maybe_done => {
                 let (condition, call) = (&options.condition, &options.call);
                 let found =
-                    self.resolve(condition, call, failure.clone(), began, |info| outcome::is_of_parts(parts, info));
+                    self.resolve(condition, call, failure.clone(), began, &|info| outcome::is_of_parts(parts, info));
                 // Where the upload was not told to be gone, it can be completed again.
                 let open = !is_no_upload(&failure) && failure.kind != Kind::PreconditionFailed;
                 found.map_err(|unclear| if open { failure } else { unclear })?

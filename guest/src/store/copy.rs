@@ -9,7 +9,6 @@ use crate::model::{
 use crate::request::attributes::to_look;
 use crate::request::{self, Refused, Source};
 use crate::response;
-use crate::sigv4::PayloadHash;
 
 use super::call::Call;
 use super::outcome::bare;
@@ -20,17 +19,14 @@ impl<E: Transport + Clock> Call<'_, E> {
         let from = Source { key: &from, version: source.version.as_deref() };
         let mut request = self.prepare(|settings, key| request::copy(settings, key, from, options))?;
         let began = self.env.now();
-        let method = request.method;
-        let result = self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
-            let copied = call.document(method, &head, body, "CopyObjectResult")?;
-            let etag = multipart::etag(&copied).map_err(|garbled| call.garbled(garbled))?;
-            Ok(Written { etag: Some(etag), version: response::version(&head) })
+        let result = self.ask(&mut request, "", "CopyObjectResult", |copied, head, _| {
+            Ok(Written { etag: Some(multipart::etag(copied)?), version: response::version(head) })
         });
         match result.map_err(too_large_or_unmet) {
             Err(failure) if self.maybe_done && options.condition != WriteCondition::Always => {
                 let original = self.original(source, &options.call);
-                self.resolve(&options.condition, &options.call, failure, began, |info| {
-                    original.is_ok_and(|original| is_copy(&original, info))
+                self.resolve(&options.condition, &options.call, failure, began, &|info| {
+                    original.as_ref().is_ok_and(|original| is_copy(original, info))
                 })
             }
             done => done,
@@ -48,14 +44,11 @@ impl<E: Transport + Clock> Call<'_, E> {
         let from = Source { key: &from, version: source.version.as_deref() };
         let mut request =
             self.prepare(|settings, key| request::copy_part(settings, key, upload, number, from, options))?;
-        let method = request.method;
-        let mut part = self
-            .run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
-                let copied = call.document(method, &head, body, "CopyPartResult")?;
-                let etag = multipart::etag(&copied).map_err(|garbled| call.garbled(garbled))?;
-                Ok(Part { number, etag, attributes: multipart::checksums(&copied), ..Part::default() })
-            })
-            .map_err(too_large_or_unmet)?;
+        let copied = self.ask(&mut request, "", "CopyPartResult", |copied, _, _| {
+            let attributes = multipart::checksums(copied);
+            Ok(Part { number, etag: multipart::etag(copied)?, attributes, ..Part::default() })
+        });
+        let mut part = copied.map_err(too_large_or_unmet)?;
         part.size = match options.range {
             Some(range) => range.end - range.start,
             None => self.original(source, &options.call)?.size,

@@ -56,14 +56,12 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             let doomed: Vec<_> = doomed(blobs, keys, open.iter().copied()).collect();
             let (mut request, body) =
                 self.prepare_bucket(|settings| request::delete_many(settings, &doomed, &options.call))?;
-            let payload = self.payload(body.as_bytes());
-            let told = self.run(&mut request, body.as_bytes(), &payload, |call, head, answer| {
-                let result = call.document(Method::Post, &head, answer, "DeleteResult")?;
-                let fates = delete_many(&result, &doomed);
+            let told = self.ask(&mut request, &body, "DeleteResult", |result, head, _| {
+                let fates = delete_many(result, &doomed);
                 if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
-                    return Err(call.garbled(Garbled("it names none of the keys".into())));
+                    return Err(Garbled("it names none of the keys".into()));
                 }
-                Ok((head, fates))
+                Ok((head.clone(), fates))
             });
             let (head, fates) = match told {
                 Ok(told) => told,

@@ -31,7 +31,7 @@ pub(super) fn of(
     condition: &WriteCondition,
     failure: &Failure,
     found: &Result<(BlobInfo, Option<u64>), Failure>,
-    same: impl FnOnce(&BlobInfo) -> bool,
+    same: &dyn Fn(&BlobInfo) -> bool,
 ) -> Outcome {
     let refused = matches!(failure.kind, Kind::PreconditionFailed | Kind::NotFound | Kind::Conflict);
     let (info, began) = match found {
@@ -67,14 +67,11 @@ pub(super) fn is_plain_write(body: &[u8], options: &WriteOptions, info: &BlobInf
     info.size == body.len() as u64
         && info.etag.as_deref().is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&hex_md5(body)))
         && options.content_type.as_ref().is_none_or(|given| info.content_type.as_ref() == Some(given))
-        && {
-            let mut given: Vec<_> =
-                options.metadata.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
-            let mut there = info.metadata.clone();
-            given.sort();
-            there.sort();
-            given == there
-        }
+        && options.metadata.len() == info.metadata.len()
+        // Each name is there once.
+        && options.metadata.iter().all(|(name, value)| {
+            info.metadata.iter().any(|(there, is)| name.eq_ignore_ascii_case(there) && value == is)
+        })
 }
 
 /// Whether what is there is a blob of these parts. Its tag is then the MD5 of their MD5s, and their number.

@@ -24,7 +24,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         call: &CallOptions,
         failure: Failure,
         began: u64,
-        same: impl FnOnce(&BlobInfo) -> bool,
+        same: &dyn Fn(&BlobInfo) -> bool,
     ) -> Result<Written, Failure> {
         let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
         let mut request = self.prepare(|settings, key| request::head(settings, key, &options))?;

@@ -5,18 +5,13 @@ use crate::env::{Clock, Transport};
 use crate::error::Failure;
 use crate::model::{Pair, TagOptions};
 use crate::request;
-use crate::sigv4::PayloadHash;
 
 use super::call::Call;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn tags(&mut self, options: &TagOptions) -> Result<Vec<Pair>, Failure> {
         let mut request = self.prepare(|settings, key| request::tags(settings, key, options))?;
-        let method = request.method;
-        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
-            let tagging = call.document(method, &head, body, "Tagging")?;
-            answer::tags::tags(&tagging).map_err(|garbled| call.garbled(garbled))
-        })
+        self.ask(&mut request, "", "Tagging", |tagging, _, _| answer::tags::tags(tagging))
     }
 
     pub(super) fn set_tags(&mut self, tags: &[Pair], options: &TagOptions) -> Result<(), Failure> {

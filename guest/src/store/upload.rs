@@ -16,11 +16,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     /// An upload whose answer is lost stays behind unseen: nothing is in it, but only `list-uploads` finds it.
     pub(super) fn create_upload(&mut self, options: &WriteOptions) -> Result<String, Failure> {
         let mut request = self.prepare(|settings, key| request::create_upload(settings, key, options))?;
-        let method = request.method;
-        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
-            let begun = call.document(method, &head, body, "InitiateMultipartUploadResult")?;
-            multipart::upload_id(&begun).map_err(|garbled| call.garbled(garbled))
-        })
+        self.ask(&mut request, "", "InitiateMultipartUploadResult", |begun, _, _| multipart::upload_id(begun))
     }
 
     pub(super) fn upload_part(
@@ -43,10 +39,8 @@ impl<E: Transport + Clock> Call<'_, E> {
 
     pub(super) fn list_parts(&mut self, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Failure> {
         let mut request = self.prepare(|settings, key| request::list_parts(settings, key, upload, options))?;
-        let method = request.method;
-        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
-            let page = call.document(method, &head, body, "ListPartsResult")?;
-            multipart::parts(&page, options.continuation.as_deref()).map_err(|garbled| call.garbled(garbled))
+        self.ask(&mut request, "", "ListPartsResult", |page, _, _| {
+            multipart::parts(page, options.continuation.as_deref())
         })
     }
 
@@ -57,11 +51,8 @@ impl<E: Transport + Clock> Call<'_, E> {
 
     pub(super) fn list_uploads(&mut self, options: &ListUploadsOptions) -> Result<UploadPage, Failure> {
         let mut request = self.prepare_bucket(|settings| request::list_uploads(settings, options))?;
-        let method = request.method;
-        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
-            let page = call.document(method, &head, body, "ListMultipartUploadsResult")?;
-            let (prefix, asked) = (&call.store.settings.key_prefix, options.continuation.as_deref());
-            multipart::uploads(&page, prefix, asked).map_err(|garbled| call.garbled(garbled))
+        self.ask(&mut request, "", "ListMultipartUploadsResult", |page, _, settings| {
+            multipart::uploads(page, &settings.key_prefix, options.continuation.as_deref())
         })
     }
 }

@@ -25,7 +25,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             Ok(written) => written,
             Err(failure) if options.condition == WriteCondition::Always => return Err(failure),
             Err(failure) if !self.maybe_done => return Err(absent_is_unmatched(failure, &options.condition)),
-            Err(failure) => self.resolve(&options.condition, &options.call, failure, began, |info| {
+            Err(failure) => self.resolve(&options.condition, &options.call, failure, began, &|info| {
                 outcome::is_plain_write(body, options, info)
             })?,
         };
