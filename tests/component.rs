@@ -80,7 +80,7 @@ fn the_engine_tells_the_same_imports() {
 #[test]
 fn it_offers_the_contract() {
     let (_, exports) = outside(sandbucket::PLUGIN);
-    // The second names the shapes of the first, with nothing behind them to be called.
+    // All but the first name shapes, with nothing behind them to be called.
     assert_eq!(
         exports.keys().collect::<Vec<_>>(),
         [
@@ -98,6 +98,20 @@ fn it_offers_the_contract() {
         "[method]store.get",
         "[method]store.put",
         "[method]store.delete",
+        "[method]store.delete-many",
+        "[method]store.list",
+        "[method]store.list-versions",
+        "[method]store.copy",
+        "[method]store.presign",
+        "[method]store.tags",
+        "[method]store.set-tags",
+        "[method]store.create-upload",
+        "[method]store.upload-part",
+        "[method]store.copy-part",
+        "[method]store.list-parts",
+        "[method]store.complete-upload",
+        "[method]store.abort-upload",
+        "[method]store.list-uploads",
     ] {
         assert!(functions.iter().any(|name| name == wanted), "{wanted} is missing from {functions:?}");
     }
@@ -127,12 +141,24 @@ fn it_documents_its_settings() {
             "verify-after-write",
             "addressing-style",
             "payload-signing",
+            "checksum",
+            "dual-stack",
+            "fips",
+            "accelerate",
+            "storage-class",
+            "acl",
+            "server-side-encryption",
+            "sse-kms-key-id",
+            "sse-bucket-key",
+            "sse-customer-key",
+            "request-payer",
+            "expected-bucket-owner",
         ] {
             assert!(names.contains(&wanted), "{wanted} is missing from {names:?}");
         }
         for setting in &settings {
             assert!(setting.help.len() > 10 && !setting.help.contains('\n'), "{setting:?}");
-            let hidden = ["secret-key", "security-token"].contains(&setting.name.as_str());
+            let hidden = ["secret-key", "security-token", "sse-customer-key"].contains(&setting.name.as_str());
             assert_eq!(setting.secret, hidden, "{setting:?}");
             assert_eq!(setting.required, setting.name == "bucket", "{setting:?}");
         }

@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{CommonPrefix, ListObjectsV2Input, ListObjectsV2Output, Object, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
 
+use super::extras::Extras;
 use super::keys::Keys;
 
 const MAX_PAGE: i32 = 1000;
@@ -18,8 +19,13 @@ enum Entry {
     Prefix(String),
 }
 
-/// The page that was asked for. Entity tags are left out: they are not kept where a listing could read them cheaply.
-pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+/// The page that was asked for. `extras` tells what is kept of the file of a name.
+pub(super) fn page(
+    bucket: &Path,
+    keys: &Keys,
+    extras: impl Fn(&str) -> Extras,
+    input: ListObjectsV2Input,
+) -> S3Result<ListObjectsV2Output> {
     let prefix = input.prefix.as_deref().unwrap_or("");
     let delimiter = input.delimiter.as_deref().filter(|d| !d.is_empty());
     let asked = input.max_keys.unwrap_or(MAX_PAGE);
@@ -58,7 +64,7 @@ pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3R
     }
 
     let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
-    let told = |text: String| if by_url { utf8_percent_encode(&text, IN_XML).to_string() } else { text };
+    let told = |text: String| told(text, by_url);
     let next = if truncated { entries.last().map(|last| last.name().to_owned()) } else { None };
     let count = i32::try_from(entries.len()).unwrap_or(MAX_PAGE);
     let mut contents = Vec::new();
@@ -68,13 +74,17 @@ pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3R
             Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix { prefix: Some(told(prefix)) }),
             Entry::Blob(key) => {
                 // Deleted since the folder was read: then it is not listed.
-                let Ok(metadata) = std::fs::metadata(bucket.join(keys.name(&key))) else {
+                let name = keys.name(&key);
+                let Ok(metadata) = std::fs::metadata(bucket.join(&name)) else {
                     continue;
                 };
+                let extras = extras(&name);
                 contents.push(Object {
                     size: i64::try_from(metadata.len()).ok(),
                     last_modified: metadata.modified().ok().map(Timestamp::from),
                     key: Some(told(key)),
+                    e_tag: extras.etag(),
+                    storage_class: Some(extras.storage_class.unwrap_or_else(|| "STANDARD".to_owned()).into()),
                     ..Default::default()
                 });
             }
@@ -95,6 +105,11 @@ pub(super) fn page(bucket: &Path, keys: &Keys, input: ListObjectsV2Input) -> S3R
         start_after: input.start_after.map(told),
         ..Default::default()
     })
+}
+
+/// A key as an answer tells it.
+pub(super) fn told(key: String, by_url: bool) -> String {
+    if by_url { utf8_percent_encode(&key, IN_XML).to_string() } else { key }
 }
 
 impl Entry {
@@ -133,21 +148,29 @@ mod tests {
             continuation_token: token,
             ..Default::default()
         };
-        let all = page(&bucket, &keys, input("", None, 1000, None)).unwrap();
+        let all = page(&bucket, &keys, |_| Extras::default(), input("", None, 1000, None)).unwrap();
         assert_eq!(names(&all), ["a", "a/1", "a/2", "b//x", "b/y", long.as_str(), "é"]);
         assert_eq!(all.is_truncated, Some(false));
         let encoding_type = Some(s3s::dto::EncodingType::from_static("url"));
-        let encoded =
-            page(&bucket, &keys, ListObjectsV2Input { encoding_type, ..input("é", None, 1000, None) }).unwrap();
+        let encoded = page(
+            &bucket,
+            &keys,
+            |_| Extras::default(),
+            ListObjectsV2Input { encoding_type, ..input("é", None, 1000, None) },
+        )
+        .unwrap();
         assert_eq!((names(&encoded), encoded.prefix.as_deref()), (vec!["%C3%A9".to_owned()], Some("%C3%A9")));
 
-        let folded = page(&bucket, &keys, input("", Some("/"), 1000, None)).unwrap();
+        let folded = page(&bucket, &keys, |_| Extras::default(), input("", Some("/"), 1000, None)).unwrap();
         assert_eq!(names(&folded), ["a", "é", "a/", "b/", "z/"]);
-        assert_eq!(names(&page(&bucket, &keys, input("b/", Some("/"), 1000, None)).unwrap()), ["b/y", "b//"]);
+        assert_eq!(
+            names(&page(&bucket, &keys, |_| Extras::default(), input("b/", Some("/"), 1000, None)).unwrap()),
+            ["b/y", "b//"]
+        );
 
         let (mut seen, mut token) = (Vec::new(), None);
         loop {
-            let one = page(&bucket, &keys, input("", Some("/"), 1, token)).unwrap();
+            let one = page(&bucket, &keys, |_| Extras::default(), input("", Some("/"), 1, token)).unwrap();
             seen.extend(names(&one));
             token = one.next_continuation_token;
             if token.is_none() {

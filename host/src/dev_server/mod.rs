@@ -2,10 +2,11 @@
 //!
 //! It listens on loopback, keeps its blobs as files in a folder, verifies the signature of every request, and answers
 //! as S3 does where a client can tell the difference: any key up to 1,024 bytes, the four preconditions of a read,
-//! conditional writes without a race, ranges, metadata, and S3's own error codes. The protocol is `s3s`, the files are
-//! `s3s-fs`; this module adds what the two leave out.
+//! conditional writes and copies without a race, ranges, metadata, tags, listings, uploads in parts, checksums, presigned
+//! URLs, and S3's own error codes. The protocol is `s3s`, the files are `s3s-fs`; this module adds what the two leave out.
 //!
-//! It is not made for production: one folder, one pair of keys, no versions, no TLS.
+//! It is not made for production: one folder, one pair of keys, no versions (each blob is its one version, `null`), no
+//! TLS. Storage classes, ACLs and encryption are taken and told, and change nothing; uploads in parts end with the server.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -24,11 +25,14 @@
 
 mod access;
 mod conditions;
+mod digests;
+mod extras;
 mod keys;
 mod list;
 mod locks;
 mod objects;
 mod serve;
+mod uploads;
 
 use std::io;
 use std::net::SocketAddr;

@@ -7,10 +7,16 @@ use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 
-use super::conditions::{ReadConditions, names, plain_range};
+use super::conditions::names;
+use super::extras::Extras;
 use super::keys::Keys;
 use super::list;
 use super::locks::Locks;
+use super::uploads::Uploads;
+
+mod blobs;
+mod copies;
+mod parts;
 
 /// What S3 stores with a blob whose writer does not say.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
@@ -24,12 +30,23 @@ pub(super) struct Objects {
     files: FileSystem,
     keys: Keys,
     locks: Locks,
+    uploads: Uploads,
 }
 
 impl Objects {
     pub fn new(folder: &Path) -> io::Result<Self> {
         let files = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
-        Ok(Objects { folder: folder.to_owned(), files, keys: Keys::new(folder), locks: Locks::default() })
+        let (keys, uploads) = (Keys::new(folder), Uploads::new(folder));
+        Ok(Objects { folder: folder.to_owned(), files, keys, locks: Locks::default(), uploads })
+    }
+
+    /// What is kept of the blob in this file.
+    fn extras(&self, bucket: &str, name: &str) -> Extras {
+        Extras::load(&self.folder, bucket, name)
+    }
+
+    fn keep(&self, extras: &Extras, bucket: &str, name: &str) -> S3Result<()> {
+        extras.save(&self.folder, bucket, name).map_err(internal)
     }
 
     fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
@@ -42,10 +59,12 @@ impl Objects {
         self.bucket(bucket)?;
         let input = HeadObjectInput { bucket: bucket.to_owned(), key: name.to_owned(), ..Default::default() };
         let found = self.files.head_object(bare_request(input)).await;
-        found.map(|response| response.output).map_err(|error| match error.code().as_str() {
+        let mut found = found.map(|response| response.output).map_err(|error| match error.code().as_str() {
             "NoSuchKey" => s3_error!(NoSuchKey, "The specified key does not exist."),
             _ => error,
-        })
+        })?;
+        found.e_tag = self.extras(bucket, name).etag().or(found.e_tag);
+        Ok(found)
     }
 
     /// Whether a write with these conditions may go ahead. The caller holds the lock.
@@ -153,101 +172,60 @@ impl S3 for Objects {
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = request.input;
-        let name = self.keys.name(&input.key);
-        let _guard = self.locks.read(&input.bucket, &name).await;
-        let found = self.look(&input.bucket, &name).await?;
-        no_version(input.version_id.as_ref())?;
-        let conditions = ReadConditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref())?;
-        Ok(S3Response::new(HeadObjectOutput { accept_ranges: Some("bytes".to_owned()), ..found }))
+        self.head(request.input).await
     }
 
-    async fn get_object(&self, mut request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = &mut request.input;
-        let name = self.keys.name(&input.key);
-        // Until the file is open: what is written then is another file.
-        let _guard = self.locks.read(&input.bucket, &name).await;
-        let found = self.look(&input.bucket, &name).await?;
-        no_version(input.version_id.as_ref())?;
-        let conditions = ReadConditions {
-            if_match: input.if_match.take(),
-            if_none_match: input.if_none_match.take(),
-            if_modified_since: input.if_modified_since.take(),
-            if_unmodified_since: input.if_unmodified_since.take(),
-        };
-        conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref())?;
-        if let Some(range) = input.range {
-            let size = found.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-            input.range = Some(plain_range(range, size)?);
-        }
-        input.key = name;
-        let mut response = self.files.get_object(request).await?;
-        response.output.accept_ranges = Some("bytes".to_owned());
-        Ok(response)
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        self.get(request).await
     }
 
-    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let input = &mut request.input;
-        metadata_fits(input.metadata.as_ref())?;
-        input.content_type.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
-        let (if_match, if_none_match) = (input.if_match.take(), input.if_none_match.take());
-        let bucket = input.bucket.clone();
-        self.bucket(&bucket)?;
-        let name = self.keys.name_for_writing(&input.key).map_err(internal)?;
-        input.key = name.clone();
-        let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref()).await?;
-        self.files.put_object(request).await
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        self.put(request).await
     }
 
-    async fn delete_object(
-        &self,
-        mut request: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let input = &mut request.input;
-        no_version(input.version_id.as_ref())?;
-        input.key = self.keys.name(&input.key);
-        let (bucket, name) = (input.bucket.clone(), input.key.clone());
-        let if_match = input.if_match.take();
-        let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), None).await?;
-        self.files.delete_object(request).await
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.delete(request).await
     }
 
     async fn delete_objects(
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        let input = request.input;
-        self.bucket(&input.bucket)?;
-        let mut deleted = Vec::new();
-        for object in input.delete.objects {
-            let name = self.keys.name(&object.key);
-            let _guard = self.locks.write(&input.bucket, &name).await;
-            let one = DeleteObjectInput { bucket: input.bucket.clone(), key: name, ..Default::default() };
-            self.files.delete_object(bare_request(one)).await?;
-            deleted.push(DeletedObject { key: Some(object.key), version_id: object.version_id, ..Default::default() });
-        }
-        let deleted = if input.delete.quiet == Some(true) { None } else { Some(deleted) };
-        Ok(S3Response::new(DeleteObjectsOutput { deleted, ..Default::default() }))
+        self.delete_several(request.input).await
     }
 
-    async fn copy_object(&self, mut request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        let input = &mut request.input;
-        input.key = self.keys.name_for_writing(&input.key).map_err(internal)?;
-        if let CopySource::Bucket { bucket, key, version_id } = &mut input.copy_source {
-            self.bucket(bucket)?;
-            no_version(version_id.as_ref().map(|v| v.to_string()).as_ref())?;
-            *key = self.keys.name(key).into();
-        }
-        let _guard = self.locks.write(&input.bucket, &input.key).await;
-        self.files.copy_object(request).await
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        self.copy(request).await
+    }
+
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        let input = request.input;
+        let tags = self.tags(&input.bucket, &input.key, input.version_id.as_ref(), None).await?;
+        let tag_set = tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, version_id: None }))
+    }
+
+    async fn put_object_tagging(
+        &self,
+        request: S3Request<PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        let input = request.input;
+        let tags = input.tagging.tag_set.into_iter();
+        let tags = tags.map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect();
+        self.tags(&input.bucket, &input.key, input.version_id.as_ref(), Some(tags)).await?;
+        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        request: S3Request<DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        let input = request.input;
+        self.tags(&input.bucket, &input.key, input.version_id.as_ref(), Some(Vec::new())).await?;
+        Ok(S3Response::with_status(DeleteObjectTaggingOutput::default(), http::StatusCode::NO_CONTENT))
     }
 
     async fn list_objects_v2(
@@ -255,12 +233,14 @@ impl S3 for Objects {
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let bucket = self.bucket(&request.input.bucket)?;
-        list::page(&bucket, &self.keys, request.input).map(S3Response::new)
+        let named = request.input.bucket.clone();
+        list::page(&bucket, &self.keys, |name| self.extras(&named, name), request.input).map(S3Response::new)
     }
 
     async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
         let bucket = self.bucket(&request.input.bucket)?;
-        let page = list::page(&bucket, &self.keys, request.input.into())?;
+        let named = request.input.bucket.clone();
+        let page = list::page(&bucket, &self.keys, |name| self.extras(&named, name), request.input.into())?;
         Ok(S3Response::new(ListObjectsOutput {
             contents: page.contents,
             common_prefixes: page.common_prefixes,
@@ -275,58 +255,91 @@ impl S3 for Objects {
         }))
     }
 
+    /// A bucket that keeps no versions has one of each blob, named `null`.
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let listed = ListObjectsV2Input {
+            bucket: input.bucket.clone(),
+            prefix: input.prefix.clone(),
+            delimiter: input.delimiter.clone(),
+            encoding_type: input.encoding_type.clone(),
+            max_keys: input.max_keys,
+            start_after: input.key_marker.clone(),
+            ..Default::default()
+        };
+        let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
+        let page = list::page(&bucket, &self.keys, |name| self.extras(&input.bucket, name), listed)?;
+        let versions = page.contents.into_iter().flatten().map(|blob| ObjectVersion {
+            key: blob.key,
+            size: blob.size,
+            e_tag: blob.e_tag,
+            last_modified: blob.last_modified,
+            is_latest: Some(true),
+            version_id: Some("null".to_owned()),
+            ..Default::default()
+        });
+        Ok(S3Response::new(ListObjectVersionsOutput {
+            versions: Some(versions.collect()),
+            common_prefixes: page.common_prefixes,
+            delimiter: page.delimiter,
+            encoding_type: page.encoding_type,
+            is_truncated: page.is_truncated,
+            max_keys: page.max_keys,
+            name: page.name,
+            next_version_id_marker: page.next_continuation_token.as_ref().map(|_| "null".to_owned()),
+            next_key_marker: page.next_continuation_token.map(|key| list::told(key, by_url)),
+            prefix: page.prefix,
+            ..Default::default()
+        }))
+    }
+
     async fn create_multipart_upload(
         &self,
-        mut request: S3Request<CreateMultipartUploadInput>,
+        request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let input = &mut request.input;
-        self.bucket(&input.bucket)?;
-        metadata_fits(input.metadata.as_ref())?;
-        input.content_type.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
-        let name = self.keys.name_for_writing(&input.key).map_err(internal)?;
-        let key = std::mem::replace(&mut input.key, name);
-        let mut response = self.files.create_multipart_upload(request).await?;
-        response.output.key = Some(key);
-        Ok(response)
+        self.begin_upload(request.input)
     }
 
-    async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        request.input.key = self.keys.name(&request.input.key);
-        self.files.upload_part(request).await
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        self.take_part(request.input).await
     }
 
-    async fn list_parts(&self, mut request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
-        let name = self.keys.name(&request.input.key);
-        let key = std::mem::replace(&mut request.input.key, name);
-        let mut response = self.files.list_parts(request).await?;
-        response.output.key = Some(key);
-        Ok(response)
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.copy_part(request.input).await
+    }
+
+    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        self.uploads.parts(request.input).map(S3Response::new)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.bucket(&request.input.bucket)?;
+        Ok(S3Response::new(self.uploads.list(request.input)))
     }
 
     async fn complete_multipart_upload(
         &self,
-        mut request: S3Request<CompleteMultipartUploadInput>,
+        request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let input = &mut request.input;
-        let name = self.keys.name_for_writing(&input.key).map_err(internal)?;
-        let key = std::mem::replace(&mut input.key, name.clone());
-        let bucket = input.bucket.clone();
-        let (if_match, if_none_match) = (input.if_match.take(), input.if_none_match.take());
-        let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref()).await?;
-        let mut response = self.files.complete_multipart_upload(request).await?;
-        if let Some(answer) = response.output.future.take() {
-            let renamed = async move { Ok(CompleteMultipartUploadOutput { key: Some(key), ..answer.await? }) };
-            response.output.future = Some(Box::pin(renamed));
-        }
-        Ok(response)
+        self.complete_upload(request.input).await
     }
 
     async fn abort_multipart_upload(
         &self,
-        mut request: S3Request<AbortMultipartUploadInput>,
+        request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        request.input.key = self.keys.name(&request.input.key);
-        self.files.abort_multipart_upload(request).await
+        let input = request.input;
+        self.uploads.end(&input.bucket, &input.key, &input.upload_id)?;
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 }

@@ -1,0 +1,253 @@
+//! Blobs written in parts: the uploads under way. They end with the server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use s3s::dto::*;
+use s3s::{S3Error, S3Result, s3_error};
+use tempfile::{NamedTempFile, TempDir};
+
+use super::digests::{self, Expected};
+use super::extras::Extras;
+use super::list;
+
+/// Beside the buckets; the dot keeps it from being one.
+const FOLDER: &str = ".uploads";
+/// All parts but the last are as large at least.
+const MIN_PART: u64 = 5 * 1024 * 1024;
+const MAX_PAGE: i32 = 1000;
+
+/// The uploads of one server's folder.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    folder: PathBuf,
+    open: Mutex<HashMap<String, Upload>>,
+}
+
+#[derive(Debug)]
+struct Upload {
+    bucket: String,
+    key: String,
+    initiated: SystemTime,
+    begun: CreateMultipartUploadInput,
+    extras: Extras,
+    parts: BTreeMap<i32, Taken>,
+    /// Removed with the upload.
+    folder: TempDir,
+}
+
+/// A part that was taken.
+#[derive(Clone, Debug)]
+struct Taken {
+    md5: String,
+    size: u64,
+    at: SystemTime,
+    checksum: Checksum,
+}
+
+/// What a blob is made of.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    pub begun: CreateMultipartUploadInput,
+    pub extras: Extras,
+    /// The files of its parts, in order.
+    pub files: Vec<PathBuf>,
+    /// The entity tag, without quotes.
+    pub etag: String,
+}
+
+impl Uploads {
+    pub fn new(folder: &Path) -> Self {
+        let folder = folder.join(FOLDER);
+        // Of a server that ended before.
+        let _ = std::fs::remove_dir_all(&folder);
+        Uploads { folder, open: Mutex::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with an upload of this key.
+    fn with<T>(&self, bucket: &str, key: &str, id: &str, act: impl FnOnce(&mut Upload) -> S3Result<T>) -> S3Result<T> {
+        let mut open = self.open();
+        match open.get_mut(id).filter(|upload| upload.bucket == bucket && upload.key == key) {
+            Some(upload) => act(upload),
+            None => Err(unknown()),
+        }
+    }
+
+    pub fn begin(&self, begun: CreateMultipartUploadInput, extras: Extras) -> io::Result<String> {
+        std::fs::create_dir_all(&self.folder)?;
+        let folder = tempfile::Builder::new().prefix("u").rand_bytes(31).tempdir_in(&self.folder)?;
+        let id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let upload = Upload {
+            bucket: begun.bucket.clone(),
+            key: begun.key.clone(),
+            initiated: SystemTime::now(),
+            begun,
+            extras,
+            parts: BTreeMap::new(),
+            folder,
+        };
+        self.open().insert(id.clone(), upload);
+        Ok(id)
+    }
+
+    /// Takes a part, and gives its entity tag.
+    pub async fn take(
+        &self,
+        (bucket, key, id): (&str, &str, &str),
+        number: i32,
+        body: Option<StreamingBlob>,
+        expected: Expected,
+    ) -> S3Result<ETag> {
+        if !(1..=10_000).contains(&number) {
+            let words = "Part number must be an integer between 1 and 10000, inclusive";
+            return Err(s3_error!(InvalidArgument, "{}", words));
+        }
+        let folder = self.with(bucket, key, id, |upload| Ok(upload.folder.path().to_owned()))?;
+        let file = NamedTempFile::new_in(&folder).map_err(|_| unknown())?;
+        let checksum = expected.checksum.clone();
+        let (md5, size) = digests::write(body, expected, file.as_file()).await?;
+        self.with(bucket, key, id, |upload| {
+            file.persist(part_file(&folder, number)).map_err(|error| S3Error::internal_error(error.error))?;
+            upload.parts.insert(number, Taken { md5: md5.clone(), size, at: SystemTime::now(), checksum });
+            Ok(ETag::Strong(md5))
+        })
+    }
+
+    pub fn parts(&self, input: ListPartsInput) -> S3Result<ListPartsOutput> {
+        let after: i32 = input.part_number_marker.unwrap_or(0);
+        let limit = input.max_parts.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE);
+        self.with(&input.bucket, &input.key, &input.upload_id, |upload| {
+            let mut parts: Vec<Part> = upload.parts.range(after.saturating_add(1)..).map(told).collect();
+            let is_truncated = parts.len() > usize::try_from(limit).unwrap_or(0);
+            parts.truncate(usize::try_from(limit).unwrap_or(0));
+            Ok(ListPartsOutput {
+                bucket: Some(input.bucket.clone()),
+                key: Some(input.key.clone()),
+                upload_id: Some(input.upload_id.clone()),
+                is_truncated: Some(is_truncated),
+                max_parts: Some(limit),
+                next_part_number_marker: parts.last().and_then(|part| part.part_number).filter(|_| is_truncated),
+                part_number_marker: Some(after),
+                parts: Some(parts),
+                ..Default::default()
+            })
+        })
+    }
+
+    pub fn list(&self, input: ListMultipartUploadsInput) -> ListMultipartUploadsOutput {
+        let prefix = input.prefix.as_deref().unwrap_or("");
+        let limit = usize::try_from(input.max_uploads.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE)).unwrap_or(0);
+        let mut found: Vec<(String, String, SystemTime)> = self
+            .open()
+            .iter()
+            .filter(|(_, upload)| upload.bucket == input.bucket && upload.key.starts_with(prefix))
+            .map(|(id, upload)| (upload.key.clone(), id.clone(), upload.initiated))
+            .collect();
+        found.sort();
+        if let Some(key) = &input.key_marker {
+            match input.upload_id_marker.as_ref().filter(|id| !id.is_empty()) {
+                Some(id) => found.retain(|(there, its, _)| (there, its) > (key, id)),
+                None => found.retain(|(there, _, _)| there > key),
+            }
+        }
+        let is_truncated = found.len() > limit;
+        found.truncate(limit);
+        let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
+        let last = found.last().filter(|_| is_truncated).cloned();
+        let uploads = found.into_iter().map(|(key, id, initiated)| MultipartUpload {
+            key: Some(list::told(key, by_url)),
+            upload_id: Some(id),
+            initiated: Some(Timestamp::from(initiated)),
+            ..Default::default()
+        });
+        ListMultipartUploadsOutput {
+            uploads: Some(uploads.collect()),
+            is_truncated: Some(is_truncated),
+            next_key_marker: last.as_ref().map(|(key, _, _)| list::told(key.clone(), by_url)),
+            next_upload_id_marker: last.map(|(_, id, _)| id),
+            key_marker: input.key_marker.map(|key| list::told(key, by_url)),
+            upload_id_marker: input.upload_id_marker,
+            prefix: input.prefix.map(|prefix| list::told(prefix, by_url)),
+            encoding_type: input.encoding_type,
+            bucket: Some(input.bucket),
+            ..Default::default()
+        }
+    }
+
+    /// Sees whether the blob can be made of these parts, and tells of what.
+    pub fn assemble(&self, (bucket, key, id): (&str, &str, &str), parts: &[CompletedPart]) -> S3Result<Assembly> {
+        self.with(bucket, key, id, |upload| {
+            if parts.is_empty() {
+                return Err(s3_error!(MalformedXML, "You must specify at least one part"));
+            }
+            let (mut files, mut sums, mut last) = (Vec::new(), Vec::new(), 0);
+            for (n, part) in parts.iter().enumerate() {
+                let number = part.part_number.unwrap_or(0);
+                if number <= last {
+                    return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+                }
+                last = number;
+                let taken = upload.parts.get(&number);
+                let given = part.e_tag.as_ref().map(ETag::value);
+                let Some(taken) = taken.filter(|taken| given == Some(taken.md5.as_str())) else {
+                    let words = "One or more of the specified parts could not be found. The part may not have been \
+                                 uploaded, or the specified entity tag may not match the part's entity tag.";
+                    return Err(s3_error!(InvalidPart, "{}", words));
+                };
+                if n + 1 < parts.len() && taken.size < MIN_PART {
+                    let words = "Your proposed upload is smaller than the minimum allowed size";
+                    return Err(s3_error!(EntityTooSmall, "{}", words));
+                }
+                files.push(part_file(upload.folder.path(), number));
+                sums.extend((0..16).filter_map(|at| u8::from_str_radix(taken.md5.get(2 * at..2 * at + 2)?, 16).ok()));
+            }
+            let sum = <s3s::crypto::Md5 as s3s::crypto::Checksum>::checksum(&sums);
+            Ok(Assembly {
+                begun: upload.begun.clone(),
+                extras: upload.extras.clone(),
+                files,
+                etag: format!("{}-{}", digests::hex(&sum), parts.len()),
+            })
+        })
+    }
+
+    /// Drops an upload and its parts.
+    pub fn end(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
+        self.with(bucket, key, id, |_| Ok(()))?;
+        self.open().remove(id);
+        Ok(())
+    }
+}
+
+fn told((number, part): (&i32, &Taken)) -> Part {
+    let checksum = part.checksum.clone();
+    Part {
+        part_number: Some(*number),
+        size: i64::try_from(part.size).ok(),
+        e_tag: Some(ETag::Strong(part.md5.clone())),
+        last_modified: Some(Timestamp::from(part.at)),
+        checksum_crc32: checksum.checksum_crc32,
+        checksum_crc32c: checksum.checksum_crc32c,
+        checksum_crc64nvme: checksum.checksum_crc64nvme,
+        checksum_sha1: checksum.checksum_sha1,
+        checksum_sha256: checksum.checksum_sha256,
+    }
+}
+
+fn part_file(folder: &Path, number: i32) -> PathBuf {
+    folder.join(number.to_string())
+}
+
+fn unknown() -> S3Error {
+    s3_error!(
+        NoSuchUpload,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )
+}
