@@ -136,12 +136,17 @@ fn close(open: &mut [Element], root: &mut Option<Element>, element: Element) {
 pub fn document(body: &[u8], name: &str) -> Result<Element, Garbled> {
     let text = std::str::from_utf8(body).map_err(|_| Garbled("its body is no UTF-8".into()))?;
     match read(text) {
-        (Some(root), true) if root.name == name => Ok(root),
+        (Some(root), true) if root.name == name || is_response(&root.name, name) => Ok(root),
         (Some(root), true) => {
             Err(Garbled(format!("its body is <{}>, not <{name}>", crate::error::tidy(&root.name, 64))))
         }
         _ => Err(Garbled(format!("its body of {} bytes is no whole XML document", body.len()))),
     }
+}
+
+/// Whether this is another name for it that some services write: `ListPartsResponse` for `ListPartsResult`.
+fn is_response(name: &str, result: &str) -> bool {
+    name.strip_suffix("Response").is_some_and(|stem| result.strip_suffix("Result") == Some(stem))
 }
 
 /// Adds an element with this text, which is one that [`can_hold`] takes.
@@ -202,6 +207,7 @@ mod tests {
         }
         let (root, whole) = read("<Error><Code>SlowDown</Code><Message>Please re");
         assert_eq!((root.unwrap().text("Code"), whole), (Some("SlowDown"), false));
+        assert!(document(b"<AResponse/>", "AResult").is_ok() && document(b"<BResponse/>", "AResult").is_err());
         assert!(document(b"<a>\xff</a>", "a").is_err());
         assert!(document(b"<b/>", "a").unwrap_err().0.contains("<b>, not <a>"));
     }

@@ -169,8 +169,7 @@ fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        for (name, value) in
-            [("a b", "x"), ("", "x"), ("a:b", "x"), ("ä", "x"), ("a", "x\r\nx-amz-acl: public-read"), ("a", "ä")]
+        for (name, value) in [("a b", "x"), ("", "x"), ("a:b", "x"), ("ä", "x"), ("a", "x\r\nx-amz-acl: public-read")]
         {
             let failure = refused!(store.put("k", "x").metadata(name, value).await, InvalidArgument);
             assert_eq!(failure.attempts, 0, "{failure:?}");

@@ -2,6 +2,11 @@
 
 mod blobs;
 mod conditions;
+mod copies;
 mod keys;
+mod listing;
+mod presigned;
+mod properties;
 mod settings;
 mod traffic;
+mod uploads;

@@ -1,0 +1,150 @@
+//! What there is: lists, page by page or as a stream, and what is deleted all at once.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
+use sandbucket::{BlobName, Entry, Store};
+use sandbucket_tests::{Kind, Service, refused, run};
+
+async fn write(store: &Store, keys: impl IntoIterator<Item = impl AsRef<str>>) {
+    let keys: Vec<String> = keys.into_iter().map(|key| key.as_ref().to_owned()).collect();
+    for some in keys.chunks(16) {
+        let writes = some.iter().map(|key| store.put(key, key.clone()).into_future());
+        futures::future::try_join_all(writes).await.unwrap();
+    }
+}
+
+fn keys(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| entry.key.as_str()).collect()
+}
+
+async fn all(store: &Store, prefix: &str) -> Vec<String> {
+    store.list(prefix).entries().map_ok(|entry| entry.key).try_collect().await.unwrap()
+}
+
+#[test]
+fn a_list_tells_what_was_written() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        assert_eq!(store.list("").await.unwrap(), sandbucket::ListPage::default());
+        write(&store, ["a", "b/1", "b/2", "c"]).await;
+        let page = store.list("").await.unwrap();
+        assert_eq!(keys(&page.entries), ["a", "b/1", "b/2", "c"]);
+        assert_eq!((page.prefixes, page.next), (vec![], None));
+        for entry in &page.entries {
+            let head = store.head(&entry.key).await.unwrap();
+            assert_eq!((entry.size, &entry.etag), (head.size, &head.etag), "{}", entry.key);
+            let apart = entry.last_modified.unwrap().duration_since(head.last_modified.unwrap()).unwrap_or_default();
+            assert!(apart.as_secs() < 2, "{apart:?}");
+        }
+        assert_eq!(keys(&store.list("b/").await.unwrap().entries), ["b/1", "b/2"]);
+        assert_eq!(keys(&store.list("").start_after("b/1").await.unwrap().entries), ["b/2", "c"]);
+    });
+}
+
+#[test]
+fn odd_keys_are_listed_as_they_are() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        let odd: BTreeSet<String> = server.kind.odd_keys().into_iter().collect();
+        write(&store, &odd).await;
+        // A set is in the order of the bytes of UTF-8, and so is a list.
+        assert_eq!(all(&store, "").await, odd.iter().cloned().collect::<Vec<_>>());
+        for key in &odd {
+            let listed = all(&store, key).await;
+            assert_eq!(listed.first(), Some(key), "{key:?}");
+            let wanted: Vec<_> = odd.iter().filter(|other| other.starts_with(key.as_str())).cloned().collect();
+            assert_eq!(listed, wanted, "{key:?}");
+        }
+    });
+}
+
+#[test]
+fn folders_are_what_a_delimiter_makes() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        write(&store, ["a", "f/1", "f/2", "f/g/3", "h//4", "h/5"]).await;
+        let root = store.list("").delimiter("/").await.unwrap();
+        assert_eq!((keys(&root.entries), root.prefixes), (vec!["a"], vec!["f/".to_owned(), "h/".to_owned()]));
+        let folder = store.list("f/").delimiter("/").await.unwrap();
+        assert_eq!((keys(&folder.entries), folder.prefixes), (vec!["f/1", "f/2"], vec!["f/g/".to_owned()]));
+        let empty = store.list("h/").delimiter("/").await.unwrap();
+        assert_eq!((keys(&empty.entries), empty.prefixes), (vec!["h/5"], vec!["h//".to_owned()]));
+    });
+}
+
+#[test]
+fn a_list_of_many_comes_in_pages_and_goes_in_batches() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[("key-prefix", "tenant/")]).await;
+        // More than one page, and more than one batch.
+        let wanted: Vec<String> = (0..1207).map(|n| format!("k/{n:05}")).collect();
+        write(&store, &wanted).await;
+        assert_eq!(all(&store, "k/").await, wanted);
+        let small: Vec<String> =
+            store.list("k/000").page_size(7).entries().map_ok(|entry| entry.key).try_collect().await.unwrap();
+        assert_eq!(small, wanted[..100]);
+        let pages: Vec<_> = store.list("k/000").page_size(40).pages().try_collect().await.unwrap();
+        assert_eq!(pages.iter().map(|page| page.entries.len()).collect::<Vec<_>>(), [40, 40, 20]);
+        let next = store.list("k/").page_size(1000).await.unwrap().next.unwrap();
+        let last = store.list("k/").continuation(next).await.unwrap();
+        assert_eq!((last.entries.len(), last.next), (207, None));
+
+        let outcomes = store.delete_many(&wanted).await.unwrap();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), wanted.len());
+        assert_eq!(all(&store, "").await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn odd_keys_are_deleted_all_at_once() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        let odd = server.kind.odd_keys();
+        write(&store, &odd).await;
+        store.put("left alone", "x").await.unwrap();
+        let named = odd.iter().map(String::as_str).chain(["never there"]);
+        for (n, outcome) in store.delete_many(named).await.unwrap().into_iter().enumerate() {
+            outcome.unwrap_or_else(|error| panic!("{:?}: {error}", odd.get(n)));
+        }
+        assert_eq!(all(&store, "").await, ["left alone"]);
+    });
+}
+
+#[test]
+fn versions_are_listed_where_there_are_none() {
+    run(async {
+        let server = Service::start().await;
+        if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+            return;
+        }
+        let store = server.open(&[]).await;
+        write(&store, ["a", "b+ é", "c"]).await;
+        let entries: Vec<_> = store.list_versions("").page_size(2).entries().try_collect().await.unwrap();
+        let told: Vec<_> = entries.iter().map(|entry| (entry.blob.key.as_str(), entry.latest, entry.deleted)).collect();
+        assert_eq!(told, [("a", true, false), ("b+ é", true, false), ("c", true, false)]);
+        assert!(entries.iter().all(|entry| entry.version.is_none()), "{entries:?}");
+    });
+}
+
+#[test]
+fn a_list_or_a_batch_that_cannot_be_is_refused_before_a_request() {
+    run(async {
+        let store = sandbucket_tests::open("http://127.0.0.1:9", &[]).await;
+        let failure = refused!(store.list("").page_size(0).await, InvalidArgument);
+        assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("page-size")));
+        let failure = refused!(store.list("").continuation("of another store").await, InvalidArgument);
+        assert_eq!(failure.subject.as_deref(), Some("continuation"));
+        // All is refused or nothing is.
+        for outcome in store.delete_many(["k", ""]).await.unwrap() {
+            let failure = refused!(outcome, InvalidArgument);
+            assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("key")));
+        }
+        assert!(store.delete_many(Vec::<BlobName>::new()).await.unwrap().is_empty());
+    });
+}

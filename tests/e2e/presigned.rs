@@ -1,0 +1,78 @@
+//! URLs that anybody may use, fetched by a client that knows nothing of S3.
+
+use std::time::Duration;
+
+use sandbucket::PresignedMethod::{Delete, Get, Head, Put};
+use sandbucket_tests::{Kind, Service, plain, refused, run};
+
+#[test]
+fn presigned_urls_do_what_they_say() {
+    run(async {
+        let server = Service::start().await;
+        let checks = server.prepare_for_presigned().await;
+        let store = server.open(&[("key-prefix", "tenant/")]).await;
+        let key = "a +/é?&=.txt";
+        let put = store.presign(Put, key).header("content-type", "text/plain").await.unwrap();
+        assert_eq!(put.headers, [("content-type".to_owned(), "text/plain".to_owned())]);
+        let answer = plain::fetch("PUT", &put.url, &put.headers, "body").await.unwrap();
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        assert_eq!(store.head(key).await.unwrap().content_type.as_deref(), Some("text/plain"));
+
+        let get = store.presign(Get, key).expires(Duration::from_secs(60)).await.unwrap();
+        let answer = plain::fetch("GET", &get.url, &get.headers, "").await.unwrap();
+        assert_eq!(
+            (answer.status, &*answer.body, answer.content_type.as_deref()),
+            (200, &b"body"[..], Some("text/plain"))
+        );
+        let head = store.presign(Head, key).await.unwrap();
+        let answer = plain::fetch("HEAD", &head.url, &head.headers, "").await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        let other = store.presign(Get, key).attribute("response-content-type", "text/html").await.unwrap();
+        let answer = plain::fetch("GET", &other.url, &[], "").await.unwrap();
+        assert_eq!((answer.status, answer.content_type.as_deref()), (200, Some("text/html")));
+
+        if checks {
+            // For another method or key, or with another header, it is good for nothing.
+            let changed = get.url.replace("tenant", "tenanT");
+            let wrong = [("DELETE", &get.url), ("GET", &changed)];
+            for (method, url) in wrong {
+                assert_eq!(plain::fetch(method, url, &[], "").await.unwrap().status, 403, "{method} {url}");
+            }
+            let type_ = [("content-type".to_owned(), "text/html".to_owned())];
+            assert_eq!(plain::fetch("PUT", &put.url, &type_, "x").await.unwrap().status, 403);
+            let brief = store.presign(Get, key).expires(Duration::from_secs(1)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            // S3 answers 403, Garage 400.
+            assert!([400, 403].contains(&plain::fetch("GET", &brief.url, &[], "").await.unwrap().status));
+        }
+
+        let delete = store.presign(Delete, key).await.unwrap();
+        let answer = plain::fetch("DELETE", &delete.url, &delete.headers, "").await.unwrap();
+        assert!((200..300).contains(&answer.status), "{}", answer.status);
+        if server.kind != Kind::Moto {
+            refused!(store.head(key).await, NotFound);
+        }
+    });
+}
+
+#[test]
+fn presigning_asks_nobody_and_shows_no_secret() {
+    run(async {
+        let store = sandbucket_tests::open("http://127.0.0.1:9", &[("security-token", "a token")]).await;
+        let url = store.presign(Get, "k").version("v1").await.unwrap();
+        assert!(url.url.starts_with("http://127.0.0.1:9/sandbucket-tests/k?versionId=v1&"), "{}", url.url);
+        assert!(
+            url.url.contains("X-Amz-Expires=900&") && url.url.contains("X-Amz-Security-Token=a%20token&"),
+            "{}",
+            url.url
+        );
+        assert!(!url.url.contains(&sandbucket_tests::SECRET_KEY.replace(' ', "%20")));
+        assert!(!format!("{url:?}").contains("X-Amz"), "{url:?}");
+        for expires in [Duration::from_millis(999), Duration::from_secs(7 * 24 * 3600 + 1)] {
+            let failure = refused!(store.presign(Get, "k").expires(expires).await, InvalidArgument);
+            assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("expires")));
+        }
+        let anonymous = sandbucket_tests::open("http://127.0.0.1:9", &[("access-key", ""), ("secret-key", "")]).await;
+        assert_eq!(refused!(anonymous.presign(Get, "k").await, Unsupported).subject.as_deref(), Some("access-key"));
+    });
+}
