@@ -1,8 +1,10 @@
 //! The promises of the contract, held against a scripted service and a clock that only moves when told to.
 
+mod documents;
 mod reads;
 mod retries;
 mod script;
+mod uploads;
 mod writes;
 
 use super::Store;

@@ -1,0 +1,152 @@
+//! Answers that are documents: listings, bulk deletes and tags.
+
+use super::script::{Script, Step, answer, error, refusal};
+use super::store;
+use crate::error::{Failure, Kind};
+use crate::model::{BlobName, DeleteManyOptions, ListOptions, TagOptions};
+
+fn document(text: &str) -> Step {
+    answer(200, &[("content-type", "application/xml")], text)
+}
+
+fn page(inside: &str) -> Step {
+    document(&format!("<ListBucketResult>{inside}</ListBucketResult>"))
+}
+
+fn deleted(inside: &str) -> Step {
+    document(&format!("<DeleteResult>{inside}</DeleteResult>"))
+}
+
+fn gone(key: &str) -> String {
+    format!("<Deleted><Key>{key}</Key></Deleted>")
+}
+
+fn kept(key: &str, code: &str) -> String {
+    format!("<Error><Key>{key}</Key><Code>{code}</Code><Message>words of it</Message></Error>")
+}
+
+fn delete_with(
+    settings: &[(&str, &str)],
+    script: &mut Script,
+    keys: &[&str],
+) -> Result<Vec<Result<(), Failure>>, Failure> {
+    let blobs: Vec<_> = keys.iter().map(|key| BlobName { key: key.to_string(), version: None }).collect();
+    store(settings).delete_many(script, &blobs, &DeleteManyOptions::default())
+}
+
+fn kinds(outcomes: &[Result<(), Failure>]) -> Vec<Option<Kind>> {
+    outcomes.iter().map(|outcome| outcome.as_ref().err().map(|failure| failure.kind)).collect()
+}
+
+#[test]
+fn a_page_that_breaks_off_is_asked_for_again() {
+    let whole = page("<Contents><Key>k</Key><Size>1</Size></Contents>");
+    let half = "<ListBucketResult><Contents><Key>k</Key><Size>1";
+    let torn = answer(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
+    let short = answer(200, &[("content-length", "9999")], half);
+    for first in [document(half), torn, short, document("<html></html>"), document(""), document("{}")] {
+        let mut script = Script::new([first, whole.clone()]);
+        let page = store(&[]).list(&mut script, &ListOptions::default()).unwrap();
+        assert_eq!((page.entries[0].key.as_str(), script.sent.len()), ("k", 2));
+    }
+    let mut script = Script::new([document("<html></html>"), document("<html></html>")]);
+    let failure = store(&[("max-retries", "1")]).list(&mut script, &ListOptions::default()).unwrap_err();
+    assert_eq!(failure.kind, Kind::Integrity);
+    assert!(failure.message.starts_with("list in bucket \"demo\" at http://localhost:9000: "), "{failure}");
+}
+
+#[test]
+fn an_error_in_a_success_is_that_error() {
+    let late = |code: &str| document(&format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"));
+    let mut script = Script::new([late("InternalError"), late("SlowDown"), page("")]);
+    assert!(store(&[]).list(&mut script, &ListOptions::default()).is_ok());
+    let failure = store(&[]).list(&mut Script::new([late("AccessDenied")]), &ListOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.attempts), (Kind::AccessDenied, 1));
+    assert!(failure.message.contains("words of it"), "{failure}");
+}
+
+#[test]
+fn a_page_without_end_is_bounded() {
+    let endless = vec![Ok(vec![b' '; 1 << 20]); 20];
+    let mut script = Script::new([answer(200, &[("content-length", "99999999")], "").pieces(endless)]);
+    assert_eq!(store(&[]).list(&mut script, &ListOptions::default()).unwrap_err().kind, Kind::TooLarge);
+}
+
+#[test]
+fn each_blob_has_its_outcome() {
+    let answer = deleted(&[gone("p/a"), kept("p/b", "AccessDenied")].concat());
+    let mut script = Script::new([answer]);
+    let outcomes = delete_with(&[("key-prefix", "p/")], &mut script, &["a", "b", "c"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied), Some(Kind::Integrity)]);
+    let refused = outcomes[1].as_ref().unwrap_err();
+    assert!(refused.message.starts_with("delete \"p/b\" in bucket"), "{refused}");
+    assert_eq!(refused.answer.as_ref().unwrap().message.as_deref(), Some("words of it"));
+    let sent = &script.sent[0];
+    assert!(sent.header("content-md5").is_some() && sent.body.starts_with(b"<Delete"), "{sent:?}", sent = sent.request);
+}
+
+#[test]
+fn those_that_may_pass_are_tried_again_alone() {
+    let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "SlowDown")].concat());
+    let second = deleted(&[gone("b"), kept("c", "SlowDown")].concat());
+    let mut script = Script::new([first, second.clone(), deleted(&kept("c", "SlowDown"))]);
+    let outcomes = delete_with(&[("max-retries", "2")], &mut script, &["a", "b", "c"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, None, Some(Kind::Throttled)]);
+    assert!(outcomes[2].as_ref().unwrap_err().retryable);
+    assert!(!String::from_utf8_lossy(&script.sent[1].body).contains("<Key>a<"));
+    assert_eq!(script.pauses.len(), 2);
+}
+
+#[test]
+fn keys_that_a_document_cannot_name_are_deleted_singly() {
+    let mut script = Script::new([deleted(&gone("plain")), answer(204, &[], ""), refusal(404, "NoSuchKey")]);
+    let outcomes = delete_with(&[], &mut script, &["a\u{1}", "plain", "a\rb"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, None, None]);
+    assert_eq!(script.methods(), ["POST", "DELETE", "DELETE"]);
+    assert_eq!(script.sent[1].request.path, "/demo/a%01");
+}
+
+#[test]
+fn a_service_without_it_is_asked_singly_from_then_on() {
+    for lacking in [refusal(501, "NotImplemented"), refusal(405, "MethodNotAllowed"), answer(501, &[], "")] {
+        let single = answer(204, &[], "");
+        let mut script = Script::new([lacking, single.clone(), single.clone(), single.clone()]);
+        let mut store = store(&[]);
+        let blobs = ["a", "b"].map(|key| BlobName { key: key.into(), version: Some("v".into()) });
+        for blobs in [&blobs[..], &blobs[..1]] {
+            let outcomes = store.delete_many(&mut script, blobs, &DeleteManyOptions::default()).unwrap();
+            assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        }
+        assert_eq!(script.methods(), ["POST", "DELETE", "DELETE", "DELETE"]);
+        assert_eq!(script.sent[1].request.path_and_query(), "/demo/a?versionId=v");
+    }
+}
+
+#[test]
+fn a_batch_is_refused_whole_or_not_at_all() {
+    let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let cases: [(&[&str], &str); 2] = [(&["a", ""], "key"), (&many, "blobs")];
+    for (keys, subject) in cases {
+        let failure = delete_with(&[], &mut Script::new([]), keys).unwrap_err();
+        assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some(subject)));
+    }
+    let failure = delete_with(&[], &mut Script::new([refusal(404, "NoSuchBucket")]), &["a"]).unwrap_err();
+    assert_eq!(failure.kind, Kind::NotFound);
+    assert!(failure.message.starts_with("delete several blobs in bucket"), "{failure}");
+    assert!(delete_with(&[], &mut Script::new([]), &[]).unwrap().is_empty());
+}
+
+#[test]
+fn tags_go_out_and_come_in() {
+    let told = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    let mut script = Script::new([document(told), answer(200, &[], ""), answer(204, &[], "")]);
+    let mut store = store(&[]);
+    let options = TagOptions::default();
+    let tags = store.tags(&mut script, "k", &options).unwrap();
+    assert_eq!(tags, [("a".to_owned(), "1".to_owned())]);
+    store.set_tags(&mut script, "k", &tags, &options).unwrap();
+    store.set_tags(&mut script, "k", &[], &options).unwrap();
+    assert_eq!(script.methods(), ["GET", "PUT", "DELETE"]);
+    assert_eq!(script.sent[1].request.path_and_query(), "/demo/k?tagging=");
+}

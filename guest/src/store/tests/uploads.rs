@@ -1,0 +1,206 @@
+//! Uploads in parts, copies and presigned requests.
+
+use super::script::{Script, Step, answer, refusal, reset};
+use super::store;
+use crate::error::{Failure, Kind};
+use crate::model::{
+    BlobName, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, Part, PresignOptions, PresignedMethod, Span,
+    UploadOptions, WriteCondition, WriteOptions, Written,
+};
+
+/// The MD5s of `hello` and `world`.
+const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
+const WORLD: &str = "\"7d793037a0760186574b0282f2f435e7\"";
+/// What a blob of two other parts could have.
+const OTHERS: &str = "\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-2\"";
+
+fn document(text: &str) -> Step {
+    answer(200, &[], text)
+}
+
+fn completed() -> Step {
+    document("<CompleteMultipartUploadResult><ETag>\"done-2\"</ETag></CompleteMultipartUploadResult>")
+}
+
+fn late(code: &str) -> Step {
+    document(&format!("  \n <Error><Code>{code}</Code></Error>"))
+}
+
+fn there(etag: &str) -> Step {
+    answer(200, &[("content-length", "10"), ("etag", etag)], "")
+}
+
+fn parts() -> Vec<Part> {
+    let part = |number, etag: &str| Part { number, size: 5, etag: etag.into(), ..Part::default() };
+    vec![part(1, HELLO), part(2, WORLD)]
+}
+
+/// The entity tag of a blob of [`parts`], computed by other means than the code's own.
+fn both() -> String {
+    use md5::{Digest, Md5};
+    let sums = [Md5::digest(b"hello"), Md5::digest(b"world")].concat();
+    let sum: String = Md5::digest(sums).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{sum}-2\"")
+}
+
+fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let options = CompleteOptions { condition, ..CompleteOptions::default() };
+    let done = store(&[("max-retries", "1")]).complete_upload(script, "k", "u", &parts(), &options);
+    assert!(script.done());
+    done
+}
+
+#[test]
+fn an_upload_begins_and_takes_parts() {
+    let id = "<InitiateMultipartUploadResult><UploadId>u/1</UploadId></InitiateMultipartUploadResult>";
+    let mut script = Script::new([document(id), answer(200, &[("etag", HELLO)], ""), answer(204, &[], "")]);
+    let mut store = store(&[("checksum", "crc32c")]);
+    let id = store.create_upload(&mut script, "k", &WriteOptions::default()).unwrap();
+    assert_eq!(id, "u/1");
+    let part = store.upload_part(&mut script, "k", &id, 3, b"hello", &UploadOptions::default()).unwrap();
+    assert_eq!((part.number, part.size, part.etag.as_str()), (3, 5, HELLO));
+    let sum = script.sent[1].header("x-amz-checksum-crc32c").unwrap().to_owned();
+    assert_eq!(part.attributes, [("checksum-crc32c".to_owned(), sum)]);
+    store.abort_upload(&mut script, "k", &id, &UploadOptions::default()).unwrap();
+    assert_eq!(script.methods(), ["POST", "PUT", "DELETE"]);
+}
+
+#[test]
+fn an_error_in_a_completions_success_is_tried_again() {
+    let mut script = Script::new([late("InternalError"), completed().with("x-amz-version-id", "v")]);
+    let written = complete(&mut script, WriteCondition::Always).unwrap();
+    assert_eq!(written, Written { etag: Some("\"done-2\"".into()), version: Some("v".into()) });
+    let mut script = Script::new([late("AccessDenied")]);
+    assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::AccessDenied);
+    let mut script = Script::new([document("  "), completed()]);
+    assert!(complete(&mut script, WriteCondition::Always).is_ok());
+}
+
+#[test]
+fn a_completion_whose_answer_was_lost_is_known_by_its_parts() {
+    let both = both();
+    for (condition, second) in [
+        (WriteCondition::Always, refusal(404, "NoSuchUpload")),
+        (WriteCondition::IfAbsent, refusal(412, "PreconditionFailed")),
+        (WriteCondition::IfAbsent, refusal(404, "NoSuchUpload")),
+        (WriteCondition::Always, reset()),
+    ] {
+        let mut script = Script::new([reset(), second, there(&both)]);
+        assert_eq!(complete(&mut script, condition).unwrap().etag.as_deref(), Some(both.as_str()));
+        assert_eq!(script.methods(), ["POST", "POST", "HEAD"]);
+    }
+    // Something else is there, or nothing.
+    for looked in [there("\"another-2\""), there(OTHERS), answer(404, &[], "")] {
+        let mut script = Script::new([reset(), refusal(404, "NoSuchUpload"), looked]);
+        assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::OutcomeUnknown);
+    }
+    // The upload may still be there: it can be completed again.
+    let mut script = Script::new([reset(), reset(), there("\"another\"")]);
+    let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Network, true));
+}
+
+#[test]
+fn an_upload_that_is_not_there_is_told_as_that() {
+    let failure = complete(&mut Script::new([refusal(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
+    assert_eq!((failure.kind, failure.attempts), (Kind::NotFound, 1));
+    assert!(failure.message.contains("no such upload"), "{failure}");
+    let mut script = Script::new([refusal(404, "NoSuchUpload")]);
+    store(&[]).abort_upload(&mut script, "k", "u", &UploadOptions::default()).unwrap();
+}
+
+fn from(key: &str) -> BlobName {
+    BlobName { key: key.into(), version: None }
+}
+
+fn copied(etag: &str) -> Step {
+    document(&format!("<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"))
+}
+
+fn copy(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let options = CopyOptions { condition, ..CopyOptions::default() };
+    let done = store(&[("max-retries", "1"), ("key-prefix", "p/")]).copy(script, &from("from"), "to", &options);
+    assert!(script.done());
+    done
+}
+
+#[test]
+fn a_copy_stays_in_the_stores_prefix() {
+    let mut script = Script::new([copied(HELLO)]);
+    assert_eq!(copy(&mut script, WriteCondition::Always).unwrap().etag.as_deref(), Some(HELLO));
+    assert_eq!(script.sent[0].request.path, "/demo/p/to");
+    assert_eq!(script.sent[0].header("x-amz-copy-source"), Some("demo/p/from"));
+    let refused = store(&[]).copy(&mut Script::new([]), &from(""), "to", &CopyOptions::default()).unwrap_err();
+    assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some("source")));
+}
+
+#[test]
+fn a_copys_errors_are_told_apart() {
+    let mut script = Script::new([late("InternalError"), copied(HELLO)]);
+    assert!(copy(&mut script, WriteCondition::Always).is_ok());
+    let large = "<Error><Code>InvalidRequest</Code><Message>The specified copy source is larger than the maximum \
+                 allowable size for a copy source: 5368709120</Message></Error>";
+    for (step, kind) in [
+        (answer(400, &[], large), Kind::TooLarge),
+        (refusal(400, "EntityTooLarge"), Kind::TooLarge),
+        (refusal(400, "InvalidRequest"), Kind::Service),
+        (refusal(412, "PreconditionFailed"), Kind::PreconditionFailed),
+        (answer(304, &[], ""), Kind::PreconditionFailed),
+        (refusal(404, "NoSuchKey"), Kind::NotFound),
+    ] {
+        assert_eq!(copy(&mut Script::new([step]), WriteCondition::Always).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn a_conditional_copy_whose_answer_was_lost_is_known_by_its_source() {
+    let refused = refusal(412, "PreconditionFailed");
+    let mut script = Script::new([reset(), refused.clone(), there(HELLO), there(HELLO)]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap().etag.as_deref(), Some(HELLO));
+    assert_eq!(script.sent[2].request.path, "/demo/p/from");
+    assert_eq!(script.sent[3].request.path, "/demo/p/to");
+    for (source, target) in [(there(HELLO), there(WORLD)), (answer(404, &[], ""), there(HELLO))] {
+        let mut script = Script::new([reset(), refused.clone(), source, target]);
+        assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
+    }
+    let mut script = Script::new([refused]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
+}
+
+#[test]
+fn a_part_is_copied_with_its_size() {
+    let result = document("<CopyPartResult><ETag>\"e\"</ETag><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></CopyPartResult>");
+    let mut options = CopyPartOptions { range: Some(Span { start: 5, end: 9 }), ..CopyPartOptions::default() };
+    let mut script = Script::new([result.clone(), result, there("\"e\"")]);
+    let mut store = store(&[]);
+    let part = store.copy_part(&mut script, "k", "u", 1, &from("from"), &options).unwrap();
+    assert_eq!((part.size, part.etag.as_str()), (4, "\"e\""));
+    assert_eq!(part.attributes, [("checksum-crc32".to_owned(), "y/Q5Jg==".to_owned())]);
+    options.range = None;
+    let part = store.copy_part(&mut script, "k", "u", 1, &from("from"), &options).unwrap();
+    assert_eq!((part.size, script.methods()), (10, vec!["PUT", "PUT", "HEAD"]));
+}
+
+#[test]
+fn what_looks_at_a_write_brings_its_key_along() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let call = CallOptions { attributes: vec![("sse-customer-key".into(), key.into())], ..CallOptions::default() };
+    let options = WriteOptions { condition: WriteCondition::IfAbsent, call, ..WriteOptions::default() };
+    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(HELLO)]);
+    let _ = store(&[]).put(&mut script, "k", b"hello", &options);
+    assert_eq!(script.sent[2].header("x-amz-server-side-encryption-customer-key"), Some(key));
+}
+
+#[test]
+fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
+    let options = PresignOptions { expires: 60_000_000_000, ..PresignOptions::default() };
+    let mut script = Script::new([]);
+    let url = store(&[]).presign(&mut script, PresignedMethod::Get, "a b", &options).unwrap().url;
+    assert!(url.starts_with("http://localhost:9000/demo/a%20b?X-Amz-Algorithm=AWS4-HMAC-SHA256&"), "{url}");
+    assert!(url.contains("&X-Amz-Date=20231114T221320Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature="));
+    let anonymous = [("access-key", ""), ("secret-key", ""), ("bucket", "demo"), ("endpoint", "localhost")];
+    let pairs = anonymous.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut store = crate::store::Store::open(&pairs, 1).unwrap();
+    let failure = store.presign(&mut script, PresignedMethod::Get, "k", &options).unwrap_err();
+    assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::Unsupported, Some("access-key")));
+}
