@@ -57,7 +57,7 @@ pub fn list(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<Lis
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
     if page.is_true("IsTruncated") {
-        next = match page.text("NextContinuationToken") {
+        next = match page.exact("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
             Some(token) => Some(Page::Token(token).write()),
             // An old service, which goes on after a key.
             None => {

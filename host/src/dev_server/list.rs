@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use s3s::dto::{CommonPrefix, ListObjectsV2Input, ListObjectsV2Output, Object, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
 
@@ -33,7 +33,9 @@ pub(super) fn page(
         return Err(s3_error!(InvalidArgument, "max-keys must not be negative"));
     }
     let limit = usize::try_from(asked.min(MAX_PAGE)).unwrap_or(0);
-    let after = input.continuation_token.as_deref().or(input.start_after.as_deref());
+    // What XML cannot hold is encoded in a token, as in a key.
+    let token = input.continuation_token.as_deref().map(|token| percent_decode_str(token).decode_utf8_lossy());
+    let after = token.as_deref().or(input.start_after.as_deref());
 
     let mut found: Vec<String> = std::fs::read_dir(bucket)
         .map_err(S3Error::internal_error)?
@@ -96,7 +98,7 @@ pub(super) fn page(
         is_truncated: Some(truncated),
         contents: (!contents.is_empty()).then_some(contents),
         common_prefixes: (!common_prefixes.is_empty()).then_some(common_prefixes),
-        next_continuation_token: next,
+        next_continuation_token: next.map(|last| self::told(last, true)),
         continuation_token: input.continuation_token,
         delimiter: input.delimiter.map(told),
         encoding_type: input.encoding_type,
@@ -110,6 +112,11 @@ pub(super) fn page(
 /// A key as an answer tells it.
 pub(super) fn told(key: String, by_url: bool) -> String {
     if by_url { utf8_percent_encode(&key, IN_XML).to_string() } else { key }
+}
+
+/// The key that a token stands for, as an answer tells it.
+pub(super) fn marker(token: String, by_url: bool) -> String {
+    if by_url { token } else { percent_decode_str(&token).decode_utf8_lossy().into_owned() }
 }
 
 impl Entry {

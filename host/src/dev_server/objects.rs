@@ -240,6 +240,7 @@ impl S3 for Objects {
     async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
         let bucket = self.bucket(&request.input.bucket)?;
         let named = request.input.bucket.clone();
+        let by_url = request.input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
         let page = list::page(&bucket, &self.keys, |name| self.extras(&named, name), request.input.into())?;
         Ok(S3Response::new(ListObjectsOutput {
             contents: page.contents,
@@ -250,7 +251,7 @@ impl S3 for Objects {
             prefix: page.prefix,
             max_keys: page.max_keys,
             is_truncated: page.is_truncated,
-            next_marker: page.next_continuation_token,
+            next_marker: page.next_continuation_token.map(|token| list::marker(token, by_url)),
             ..Default::default()
         }))
     }
@@ -291,7 +292,7 @@ impl S3 for Objects {
             max_keys: page.max_keys,
             name: page.name,
             next_version_id_marker: page.next_continuation_token.as_ref().map(|_| "null".to_owned()),
-            next_key_marker: page.next_continuation_token.map(|key| list::told(key, by_url)),
+            next_key_marker: page.next_continuation_token.map(|token| list::marker(token, by_url)),
             prefix: page.prefix,
             ..Default::default()
         }))

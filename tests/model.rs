@@ -1,0 +1,249 @@
+//! A store against a model of one: whatever is done to both, in whatever order, both have the same in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sandbucket::{Error, Result, Store};
+use sandbucket_tests::{Kind, Service, run};
+
+/// How many runs, and how many operations in each: thousands in all.
+const RUNS: u32 = 40;
+const OPERATIONS: usize = 100;
+
+/// Few enough that they meet, odd enough to hurt.
+const KEYS: [&str; 16] = [
+    "a", "a/", "a//b", "a/b", "a/../b", "a b+%2F", "b/", ".", "..", "/x", "é", "e\u{301}", "\u{1}\t", "🪣/1", "🪣/2",
+    "~?&=#",
+];
+
+/// What is done; keys are places in [`KEYS`].
+#[derive(Clone, Debug)]
+enum Operation {
+    Put(usize, Vec<u8>, When),
+    Upload(usize, Vec<u8>, When),
+    AbandonedUpload(usize),
+    Copy(usize, usize, When),
+    Rename(usize, usize),
+    Delete(usize),
+    DeleteMany(Vec<usize>),
+    Get(usize, u64, u64),
+    List { prefix: String, delimiter: Option<String>, after: Option<usize>, page: u32 },
+}
+
+/// Under which condition something is written.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Always,
+    Absent,
+    /// Over what is there.
+    Same,
+    /// Over what is not there.
+    Other,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let key = || 0..KEYS.len();
+    let when =
+        || prop_oneof![4 => Just(When::Always), 1 => Just(When::Absent), 1 => Just(When::Same), 1 => Just(When::Other)];
+    let body = || prop::collection::vec(any::<u8>(), 0..40);
+    let prefix = prop_oneof![2 => Just(String::new()), 1 => prop::sample::select(vec!["a", "a/", "🪣", ".", "no such"]).prop_map(str::to_owned)];
+    let delimiter = prop_oneof![2 => Just(None), 2 => Just(Some("/".to_owned())), 1 => Just(Some("b".to_owned()))];
+    prop_oneof![
+        6 => (key(), body(), when()).prop_map(|(key, body, when)| Operation::Put(key, body, when)),
+        2 => (key(), body(), when()).prop_map(|(key, body, when)| Operation::Upload(key, body, when)),
+        1 => key().prop_map(Operation::AbandonedUpload),
+        3 => (key(), key(), when()).prop_map(|(from, to, when)| Operation::Copy(from, to, when)),
+        1 => (key(), key()).prop_map(|(from, to)| Operation::Rename(from, to)),
+        2 => key().prop_map(Operation::Delete),
+        1 => prop::collection::vec(key(), 0..6).prop_map(Operation::DeleteMany),
+        4 => (key(), 0..50_u64, 0..50_u64).prop_map(|(key, start, length)| Operation::Get(key, start, length)),
+        4 => (prefix, delimiter, prop::option::of(key()), 1..6_u32)
+            .prop_map(|(prefix, delimiter, after, page)| Operation::List { prefix, delimiter, after, page }),
+    ]
+}
+
+/// What both have in them: the bytes, and the tag that the store gave them.
+type Model = BTreeMap<String, (Vec<u8>, String)>;
+
+/// What a write is to come to, by the model.
+fn may_write(model: &Model, key: &str, when: When) -> bool {
+    match when {
+        When::Always => true,
+        When::Absent => !model.contains_key(key),
+        When::Same => model.contains_key(key),
+        When::Other => false,
+    }
+}
+
+/// The tag to give for this condition.
+fn tag(model: &Model, key: &str, when: When) -> Option<String> {
+    match when {
+        When::Same => Some(model.get(key).map_or_else(|| "\"nothing\"".to_owned(), |(_, tag)| tag.clone())),
+        When::Other => Some("\"00000000000000000000000000000000\"".to_owned()),
+        When::Always | When::Absent => None,
+    }
+}
+
+/// Sees that the outcome is the one that the model has, and gives the tag of what was written.
+fn written(result: Result<sandbucket::Written>, may: bool, doing: &str) -> Option<String> {
+    match result {
+        Ok(written) if may => Some(written.etag.expect("a tag")),
+        Err(Error::PreconditionFailed(_) | Error::NotFound(_)) if !may => None,
+        other => {
+            panic!("{doing}: it {} have gone well, and it came to {other:?}", if may { "should" } else { "should not" })
+        }
+    }
+}
+
+/// With a condition, where there is one.
+macro_rules! on {
+    ($call:expr, $when:expr, $tag:expr) => {
+        match ($when, $tag) {
+            (When::Absent, _) => $call.if_absent(),
+            (_, Some(tag)) => $call.if_match(tag),
+            _ => $call,
+        }
+    };
+}
+
+async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
+    let doing = format!("{operation:?}");
+    match operation {
+        Operation::Put(key, body, when) => {
+            let key = KEYS[*key];
+            let done = on!(store.put(key, body.clone()), when, tag(model, key, *when)).await;
+            if let Some(tag) = written(done, may_write(model, key, *when), &doing) {
+                model.insert(key.to_owned(), (body.clone(), tag));
+            }
+        }
+        Operation::Upload(key, body, when) => {
+            let key = KEYS[*key];
+            let id = store.create_upload(key).await.unwrap();
+            let part = store.upload_part(key, &id, 3, body.clone()).await.unwrap();
+            let done = on!(store.complete_upload(key, &id, [part]), when, tag(model, key, *when)).await;
+            match written(done, may_write(model, key, *when), &doing) {
+                Some(tag) => drop(model.insert(key.to_owned(), (body.clone(), tag))),
+                None => store.abort_upload(key, &id).await.unwrap(),
+            }
+        }
+        Operation::AbandonedUpload(key) => {
+            let id = store.create_upload(KEYS[*key]).await.unwrap();
+            store.upload_part(KEYS[*key], &id, 1, "never to be seen").await.unwrap();
+            store.abort_upload(KEYS[*key], &id).await.unwrap();
+        }
+        Operation::Copy(from, to, when) => {
+            let (from, to) = (KEYS[*from], KEYS[*to]);
+            // Onto itself, S3 copies only what changes.
+            let copy = on!(store.copy(from, to).replace(), when, tag(model, to, *when)).await;
+            let may = model.contains_key(from) && may_write(model, to, *when);
+            if let Some(tag) = written(copy, may, &doing) {
+                let body = model[from].0.clone();
+                model.insert(to.to_owned(), (body, tag));
+            }
+        }
+        Operation::Rename(from, to) => {
+            let (from, to) = (KEYS[*from], KEYS[*to]);
+            if let Some(tag) = written(store.rename(from, to).await, model.contains_key(from), &doing) {
+                let (body, _) = model.remove(from).unwrap();
+                model.insert(to.to_owned(), (body, tag));
+            }
+        }
+        Operation::Delete(key) => {
+            store.delete(KEYS[*key]).await.unwrap();
+            model.remove(KEYS[*key]);
+        }
+        Operation::DeleteMany(keys) => {
+            let outcomes = store.delete_many(keys.iter().map(|key| KEYS[*key])).await.unwrap();
+            assert!(outcomes.len() == keys.len() && outcomes.iter().all(|outcome| outcome.is_ok()), "{outcomes:?}");
+            keys.iter().for_each(|key| drop(model.remove(KEYS[*key])));
+        }
+        Operation::Get(key, start, length) => {
+            let got = store.get(KEYS[*key]).range(*start..start + length + 1).await;
+            match (got, model.get(KEYS[*key])) {
+                (Ok(blob), Some((body, tag))) => {
+                    assert_eq!(blob.info().etag.as_ref(), Some(tag), "{doing}");
+                    let end = body.len().min((start + length + 1) as usize);
+                    assert_eq!(blob.bytes().await.unwrap(), body[*start as usize..end], "{doing}");
+                }
+                (Err(Error::InvalidRange(_)), Some((body, _))) => assert!(*start >= body.len() as u64, "{doing}"),
+                (Err(Error::NotFound(_)), None) => {}
+                (got, there) => panic!("{doing}: {got:?}, where the model has {there:?}"),
+            }
+        }
+        Operation::List { prefix, delimiter, after, page } => {
+            let mut list = store.list(prefix).page_size(*page);
+            if let Some(delimiter) = delimiter {
+                list = list.delimiter(delimiter);
+            }
+            if let Some(after) = after {
+                list = list.start_after(KEYS[*after]);
+            }
+            let pages: Vec<_> = list.pages().try_collect().await.unwrap();
+            assert!(pages.iter().all(|told| told.entries.len() + told.prefixes.len() <= *page as usize), "{doing}");
+            let entries = pages.iter().flat_map(|page| &page.entries).map(|entry| (entry.key.clone(), entry.size));
+            let prefixes: Vec<_> = pages.iter().flat_map(|page| page.prefixes.clone()).collect();
+            let after = after.map_or("", |after| KEYS[after]);
+            let (keys, folders) = expected(model, prefix, delimiter.as_deref(), after);
+            assert_eq!(entries.collect::<Vec<_>>(), keys, "{doing}");
+            assert_eq!(prefixes, folders, "{doing}");
+        }
+    }
+}
+
+/// What a list is to tell, by the model.
+fn expected(model: &Model, prefix: &str, delimiter: Option<&str>, after: &str) -> (Vec<(String, u64)>, Vec<String>) {
+    let (mut keys, mut folders) = (Vec::new(), BTreeSet::new());
+    for (key, (body, _)) in model.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        match delimiter.and_then(|delimiter| key[prefix.len()..].find(delimiter).map(|at| at + delimiter.len())) {
+            Some(end) => {
+                let folder = &key[..prefix.len() + end];
+                // A folder comes where its own name does.
+                if folder > after {
+                    folders.insert(folder.to_owned());
+                }
+            }
+            None if key.as_str() > after => keys.push((key.clone(), body.len() as u64)),
+            None => {}
+        }
+    }
+    (keys, folders.into_iter().collect())
+}
+
+/// All that there is, read as it is.
+async fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
+    let entries: Vec<_> = store.list("").entries().try_collect().await.unwrap();
+    let mut all = BTreeMap::new();
+    for entry in entries {
+        let body = store.get(&entry.key).await.unwrap().bytes().await.unwrap();
+        all.insert(entry.key, body.to_vec());
+    }
+    all
+}
+
+#[test]
+fn a_store_is_what_its_model_is() {
+    let server = run(Kind::Dev.start());
+    let runs = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(RUNS) });
+    let done = runner.run(&prop::collection::vec(operation(), OPERATIONS), |operations| {
+        runs.set(runs.get() + 1);
+        Ok(run(one(&server, runs.get(), operations)))
+    });
+    done.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+async fn one(server: &Service, run: u32, operations: Vec<Operation>) {
+    // Each run has a place of its own.
+    let prefix = format!("run {run}/");
+    let store = server.open(&[("key-prefix", &prefix)]).await;
+    let mut model = Model::new();
+    for operation in &operations {
+        apply(&store, &mut model, operation).await;
+    }
+    let wanted: BTreeMap<_, _> = model.into_iter().map(|(key, (body, _))| (key, body)).collect();
+    assert_eq!(contents(&store).await, wanted);
+    let left: Vec<_> = store.list_uploads("").uploads().try_collect().await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
