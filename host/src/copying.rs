@@ -82,9 +82,9 @@ pub(crate) async fn by_parts(
 
 /// Copies, and deletes what was copied.
 pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: wit::CopyOptions) -> Result<Written> {
-    let call = shared(calls, &options.call);
     if from == to {
         // Deleting what was copied would delete the copy.
+        let call = shared(calls, &options.call);
         let mut head = wit::HeadOptions { conditions: no_conditions(), version: None, call };
         let info = calls.head(from, &mut head, None).await?;
         if matches!(options.condition, wit::WriteCondition::IfAbsent) {
@@ -93,6 +93,7 @@ pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: wit::
         }
         return Ok(Written { etag: info.etag, version: info.version });
     }
+    let call = keyless(calls, &options.call);
     let written = Copy::new(calls.clone(), from.into(), to).with(options).await?;
     let mut delete = wit::DeleteOptions { version: None, call };
     calls.delete(from, &mut delete, None).await?;
@@ -113,7 +114,7 @@ async fn kept(
     }
     let tagged = info.attributes.iter().any(|(name, count)| name == "tag-count" && count != "0");
     if tagged && call.attributes.iter().all(|(given, _)| given != "tags") {
-        let mut options = wit::TagOptions { version: source.version.clone(), call: shared(calls, &call) };
+        let mut options = wit::TagOptions { version: source.version.clone(), call: keyless(calls, &call) };
         let tags = calls.tags(&source.key, &mut options, None).await?;
         let tags = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish();
         call.attributes.push(("tags".to_owned(), tags));
@@ -132,6 +133,13 @@ pub(crate) fn shared(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions
     let every = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
     let attributes = call.attributes.iter().filter(|(name, _)| every(name)).cloned().collect();
     wit::CallOptions { time_limit: call.time_limit.or(call_options(calls).time_limit), attributes }
+}
+
+/// The same, for calls that touch no content: they take no key.
+pub(crate) fn keyless(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
+    let mut call = shared(calls, call);
+    call.attributes.retain(|(name, _)| name != "sse-customer-key");
+    call
 }
 
 /// These many bytes, in stretches of this size.

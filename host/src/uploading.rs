@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::bindings::{multipart, wit};
 use crate::blob::Written;
 use crate::calls::Calls;
-use crate::copying::shared;
+use crate::copying::{keyless, shared};
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
 use crate::requests::{every_call, every_write, write_condition, write_options};
@@ -357,7 +357,7 @@ pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wi
     for attempt in 0..ABORTS {
         // A part that was cut off may still be taken.
         tokio::time::sleep(Duration::from_millis(100 * attempt as u64)).await;
-        let mut options = multipart::UploadOptions { call: shared(calls, call) };
+        let mut options = multipart::UploadOptions { call: keyless(calls, call) };
         if let Err(error) = calls.abort_upload(key, upload, &mut options, None).await {
             tracing::warn!(key, upload, %error, "an upload could not be aborted: its parts may stay");
             return;

@@ -144,7 +144,16 @@ fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
         let pieces = futures::stream::iter([Ok::<_, std::io::Error>(body.clone())]);
         store.upload("m").part_size(5 * 1024 * 1024).stream(pieces).await.unwrap();
         assert_eq!(store.get("m").await.unwrap().bytes().await.unwrap(), body);
-        store.delete_many(["k", "l", "m"]).await.unwrap();
+        // What touches no content needs no key, and takes none.
+        let rename = keyless.rename("l", "n").attribute("source-sse-customer-key", OTHER_KEY);
+        rename.attribute("sse-customer-key", KEY).await.unwrap();
+        assert_eq!(store.get("n").await.unwrap().bytes().await.unwrap(), "body");
+        let mut writer =
+            keyless.upload("o").part_size(5 * 1024 * 1024).attribute("sse-customer-key", KEY).begin().unwrap();
+        writer.write(vec![7; 11 * 1024 * 1024]).await.unwrap();
+        writer.abort().await;
+        assert!(keyless.list_uploads("").await.unwrap().uploads.is_empty());
+        store.delete_many(["k", "m", "n"]).await.unwrap();
     });
 }
 
