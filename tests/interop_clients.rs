@@ -100,6 +100,9 @@ fn boto3_checks_the_checksums_that_are_written_here() {
                 store.put(ours, bytes(1017)).await.unwrap_or_else(|error| panic!("{ours}: {error}"));
                 let got = bench.get(ours).await;
                 assert_eq!(got["body"], hex(&bytes(1017)));
+                if bench.service.cannot(Kind::Moto, "it tells no checksums") {
+                    continue;
+                }
                 let name = format!("Checksum{theirs}");
                 // It was there to be checked; that it was wrong would have failed the call.
                 assert!(
@@ -164,7 +167,9 @@ fn urllib_fetches_what_is_presigned_here() {
                 let signed = store.presign(PresignedMethod::Get, key).await.unwrap();
                 let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": signed.url})).await;
                 assert_eq!((&got["status"], &got["body"]), (&json!(200), &json!(hex(b"body"))), "{key}");
-                let other = signed.url.replacen("X-Amz-Signature=", "X-Amz-Signature=0", 1);
+                // The last digit of the signature is another.
+                let (rest, last) = signed.url.split_at(signed.url.len() - 1);
+                let other = format!("{rest}{}", if last == "0" { "1" } else { "0" });
                 let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": other})).await;
                 assert!(!checks || got["status"] == 403, "{key}: a wrong signature: {got}");
                 let signed = store.presign(PresignedMethod::Head, key).await.unwrap();

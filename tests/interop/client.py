@@ -55,9 +55,11 @@ def upload(s3, command):
 
 def fetch(command):
     body = bytes.fromhex(command["body"]) if "body" in command else None
-    request = urllib.request.Request(
-        command["url"], data=body, headers=command.get("headers", {}), method=command["method"]
-    )
+    headers = command.get("headers", {})
+    if body is not None and "content-type" not in headers:
+        # urllib would say that it is a form, and moto would take it apart as one.
+        headers["content-type"] = "application/octet-stream"
+    request = urllib.request.Request(command["url"], data=body, headers=headers, method=command["method"])
     try:
         with urllib.request.urlopen(request) as answer:
             return {"status": answer.status, "body": answer.read().hex()}
