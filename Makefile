@@ -18,8 +18,8 @@ test: toolchain ## Run every test: units, end to end, faults, rogue plugins, bot
 interop: toolchain ## Run the end-to-end suite on moto and Garage, and write what each service can do to docs/capabilities.md
 	@./tests/interop/garage.sh
 	@for service in moto garage; do \
-		echo "the end-to-end suite on $$service"; \
-		SANDBUCKET_SERVICE=$$service $(CARGO) test --package sandbucket-tests --test e2e || exit 1; \
+		echo "the end-to-end suite, and that of object_store, on $$service"; \
+		SANDBUCKET_SERVICE=$$service $(CARGO) test --package sandbucket-tests --test e2e --test object_store || exit 1; \
 	done
 	$(CARGO) test --package sandbucket-tests --test capabilities -- --include-ignored --nocapture
 

@@ -59,6 +59,8 @@ mod uploading;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
+#[cfg(feature = "object-store")]
+pub mod object_store;
 
 pub use blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
 pub use calls::Call;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::blob::{BlobName, PresignedMethod};
 use crate::calls::Calls;
 use crate::error::Result;
+use crate::limits::Limits;
 use crate::multipart::Part;
 use crate::pool::{Pool, PoolStatus};
 use crate::requests::{
@@ -108,6 +109,11 @@ impl std::fmt::Debug for Store {
 impl Store {
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Store> {
         Ok(Store { calls: Calls::open(pool).await? })
+    }
+
+    /// What holds for its calls.
+    pub fn limits(&self) -> &Limits {
+        self.calls.limits()
     }
 
     /// What is known of a blob, without its content.

@@ -75,7 +75,9 @@ fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, F
     if after.len() > MAX_KEY {
         return Err(Fault::new("start-after", "the key to start after has more than S3's 1,024 bytes"));
     }
-    Ok(Some(after))
+    // What comes before all that is asked for says nothing, and Garage would list nothing.
+    let prefix = settings.key_prefix.bytes().chain(options.prefix.bytes());
+    Ok(Some(after).filter(|after| after.bytes().cmp(prefix).is_ge()))
 }
 
 /// Adds what the keys are to begin with.
@@ -129,6 +131,8 @@ mod tests {
         };
         let query = "/demo?list-type=2&encoding-type=url&max-keys=7&prefix=t%2Fa%20b%2F&delimiter=%2F";
         assert_eq!(target(&options), format!("{query}&start-after=t%2Fa%20b%2F%2B"));
+        options.start_after = Some("a".into());
+        assert_eq!(target(&options), query);
         options.continuation = Some(Page::Token("x=").write());
         let token =
             "/demo?list-type=2&continuation-token=x%3D&encoding-type=url&max-keys=7&prefix=t%2Fa%20b%2F&delimiter=%2F";

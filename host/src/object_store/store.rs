@@ -1,0 +1,201 @@
+//! Reading, writing, listing, copying and deleting.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::{DELIMITER, Path};
+use object_store::{
+    CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, RenameOptions, RenameTargetMode, Result, coalesce_ranges,
+};
+
+use super::SandbucketStore;
+use super::convert::{
+    Properties, absent_is_unmatched, already_exists, attributes, error, generic, listed, meta, put_result, range,
+    with_properties,
+};
+use super::multipart::Parts;
+
+/// How many blobs are deleted with one call.
+const BATCH: usize = 1000;
+/// How many such calls are under way at once.
+const BATCHES: usize = 8;
+
+#[async_trait]
+impl ObjectStore for SandbucketStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let properties = Properties::of(&options.attributes, &options.tags)?;
+        let key = location.as_ref();
+        let ours = |failed| error(key, failed);
+        let large = payload.content_length() > self.store.limits().max_put;
+        let (create, etag) = match options.mode {
+            PutMode::Overwrite => (false, None),
+            PutMode::Create => (true, None),
+            PutMode::Update(version) => {
+                let etag = version.e_tag.ok_or_else(|| generic("an update needs the e_tag of what it replaces"))?;
+                (false, Some(etag))
+            }
+        };
+        let written = if large {
+            let mut upload = with_properties!(self.store.upload(key), properties);
+            upload = if create { upload.if_absent() } else { upload };
+            upload = if let Some(etag) = &etag { upload.if_match(etag) } else { upload };
+            upload.stream(futures::stream::iter(payload).map(Ok::<_, std::io::Error>)).await.map_err(ours)
+        } else {
+            let mut put = with_properties!(self.store.put(key, Bytes::from(payload)), properties);
+            put = if create { put.if_absent() } else { put };
+            put = if let Some(etag) = &etag { put.if_match(etag) } else { put };
+            put.await.map_err(ours)
+        };
+        match written {
+            Err(failed) if create => Err(already_exists(failed)),
+            Err(failed) if etag.is_some() => Err(absent_is_unmatched(failed)),
+            written => written.map(put_result),
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let properties = Properties::of(&options.attributes, &options.tags)?;
+        let upload = with_properties!(self.store.create_upload(location.as_ref()), properties);
+        let id = upload.await.map_err(|failed| error(location.as_ref(), failed))?;
+        Ok(Box::new(Parts::new(self.store.clone(), location.clone(), id)))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let key = location.as_ref().to_owned();
+        /// Says of a call in the making what the options say.
+        macro_rules! asked {
+            ($call:expr) => {{
+                let mut call = $call;
+                if let Some(etag) = &options.if_match {
+                    call = call.if_match(etag);
+                }
+                if let Some(etag) = &options.if_none_match {
+                    call = call.if_none_match(etag);
+                }
+                if let Some(time) = options.if_modified_since {
+                    call = call.if_modified_since(time.into());
+                }
+                if let Some(time) = options.if_unmodified_since {
+                    call = call.if_unmodified_since(time.into());
+                }
+                if let Some(version) = &options.version {
+                    call = call.version(version);
+                }
+                call.await.map_err(|failed| error(&key, failed))?
+            }};
+        }
+        if options.head {
+            let info = asked!(self.store.head(&key));
+            return Ok(GetResult {
+                payload: GetResultPayload::Stream(futures::stream::empty().boxed()),
+                range: 0..info.size,
+                attributes: attributes(&info),
+                meta: meta(location.clone(), &info),
+                extensions: Default::default(),
+            });
+        }
+        let mut get = self.store.get(&key);
+        if let Some(asked) = options.range.clone() {
+            get = get.range(range(asked));
+        }
+        let blob = asked!(get);
+        Ok(GetResult {
+            range: blob.range(),
+            attributes: attributes(blob.info()),
+            meta: meta(location.clone(), blob.info()),
+            payload: GetResultPayload::Stream(blob.map_err(move |failed| error(&key, failed)).boxed()),
+            extensions: Default::default(),
+        })
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let key = location.as_ref();
+        let fetch = |range: Range<u64>| async move {
+            let blob = self.store.get(key).range(range).await.map_err(|failed| error(key, failed))?;
+            blob.bytes().await.map_err(|failed| error(key, failed))
+        };
+        coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let store = self.store.clone();
+        let deleted = locations.try_chunks(BATCH).map(move |batch| {
+            let store = store.clone();
+            async move {
+                let batch = batch.map_err(|failed| failed.1)?;
+                let outcomes = store.delete_many(batch.iter().map(|path| path.as_ref())).await.map_err(generic)?;
+                let told = batch.into_iter().zip(outcomes).map(|(path, outcome)| match outcome {
+                    Ok(()) => Ok(path),
+                    Err(failed) => Err(error(path.as_ref(), failed)),
+                });
+                Ok::<_, object_store::Error>(futures::stream::iter(told.collect::<Vec<_>>()))
+            }
+        });
+        deleted.buffered(BATCHES).try_flatten().boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let prefix = folder(prefix);
+        let entries = self.store.list(&prefix).entries();
+        entries.map(move |entry| entry.map_err(|failed| error(&prefix, failed)).and_then(listed)).boxed()
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        let prefix = folder(prefix);
+        let entries = self.store.list(&prefix).start_after(offset.as_ref()).entries();
+        entries.map(move |entry| entry.map_err(|failed| error(&prefix, failed)).and_then(listed)).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let prefix = folder(prefix);
+        let mut pages = self.store.list(&prefix).delimiter(DELIMITER).pages();
+        let mut result = ListResult { common_prefixes: vec![], objects: vec![], extensions: Default::default() };
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|failed| error(&prefix, failed))?;
+            for folder in page.prefixes {
+                result.common_prefixes.push(Path::parse(folder)?);
+            }
+            for entry in page.entries {
+                result.objects.push(listed(entry)?);
+            }
+        }
+        Ok(result)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let copy = self.store.copy(from.as_ref(), to.as_ref());
+        let create = options.mode == CopyMode::Create;
+        let copied = if create { copy.if_absent() } else { copy }.await;
+        match copied.map_err(|failed| error(from.as_ref(), failed)) {
+            Err(failed) if create => Err(already_exists(failed)),
+            copied => copied.map(drop),
+        }
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let rename = self.store.rename(from.as_ref(), to.as_ref());
+        let create = options.target_mode == RenameTargetMode::Create;
+        let renamed = if create { rename.if_absent() } else { rename }.await;
+        match renamed.map_err(|failed| error(from.as_ref(), failed)) {
+            Err(failed) if create => Err(already_exists(failed)),
+            renamed => renamed.map(drop),
+        }
+    }
+}
+
+/// What keys below this path begin with.
+fn folder(prefix: Option<&Path>) -> String {
+    match prefix.map(|path| path.as_ref()) {
+        None | Some("") => String::new(),
+        Some(path) => format!("{path}{DELIMITER}"),
+    }
+}

@@ -1,0 +1,64 @@
+//! The `object_store` crate's own integration suite, on a store of ours; and what that suite leaves to each store.
+//!
+//! All of its functions that are for S3 are here, one a test. On another service than the embedded one
+//! (`SANDBUCKET_SERVICE`) one is left out only for the service's own reason, which is written beside it.
+
+mod ours;
+
+use object_store::integration;
+use sandbucket::object_store::SandbucketStore;
+use sandbucket_tests::{Kind, Service, run};
+
+/// A store on the service that this run is about.
+async fn start() -> (Service, SandbucketStore) {
+    let service = Service::start().await;
+    let store = service.open(&[]).await;
+    (service, SandbucketStore::new(store))
+}
+
+/// A function of the suite as a test, left out on this service for this reason.
+macro_rules! suite {
+    ($name:ident $(without $kind:ident: $why:literal)* => |$store:ident| $call:expr) => {
+        #[test]
+        fn $name() {
+            run(async {
+                #[allow(unused_variables, reason = "not every test is left out somewhere")]
+                let (service, $store) = start().await;
+                $(if service.cannot(Kind::$kind, $why) {
+                    return;
+                })*
+                $call.await;
+            });
+        }
+    };
+}
+
+suite!(put_get_delete_list => |store| integration::put_get_delete_list(&store));
+suite!(put_get_attributes => |store| integration::put_get_attributes(&store));
+suite!(get_opts => |store| integration::get_opts(&store));
+suite!(put_opts without Garage: "it takes no notice of conditions on what is written" => |store| integration::put_opts(&store, true));
+suite!(stream_get => |store| integration::stream_get(&store));
+suite!(list_uses_directories_correctly => |store| integration::list_uses_directories_correctly(&store));
+suite!(list_with_delimiter => |store| integration::list_with_delimiter(&store));
+suite!(list_with_offset_exclusivity => |store| integration::list_with_offset_exclusivity(&store));
+suite!(list_paginated => |store| integration::list_paginated(&store, &store));
+suite!(rename_and_copy => |store| integration::rename_and_copy(&store));
+suite!(copy_if_not_exists
+    without Garage: "it takes no notice of conditions on what is written"
+    without Moto: "it copies whatever the condition"
+    => |store| integration::copy_if_not_exists(&store));
+suite!(copy_rename_nonexistent_object => |store| integration::copy_rename_nonexistent_object(&store));
+suite!(multipart without Garage: "it takes no empty part, and the suite writes a blob of none" => |store| integration::multipart(&store, &store));
+suite!(multipart_with_opts => |store| integration::multipart_with_opts(&store, &store));
+suite!(multipart_put_part_out_of_order => |store| integration::multipart_put_part_out_of_order(&store, &store));
+suite!(multipart_race_condition => |store| integration::multipart_race_condition(&store, true));
+suite!(multipart_out_of_order => |store| integration::multipart_out_of_order(&store));
+
+#[test]
+fn get_nonexistent_object() {
+    run(async {
+        let (_service, store) = start().await;
+        let error = integration::get_nonexistent_object(&store, None).await.unwrap_err();
+        assert!(matches!(error, object_store::Error::NotFound { .. }), "{error}");
+    });
+}

@@ -1,0 +1,175 @@
+//! What the crate's suite leaves out, or leaves to each store: tags, signing, checksums, large bodies, bulk deletes.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::signer::{Method, SignedUrlOptions, Signer};
+use object_store::{
+    Attribute, AttributeValue, Attributes, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, TagSet,
+    UpdateVersion, WriteMultipart, integration,
+};
+use sandbucket::object_store::SandbucketStore;
+use sandbucket_tests::{Kind, plain, run};
+
+use super::start;
+
+#[test]
+fn tags_go_with_a_write() {
+    run(async {
+        let (service, store) = start().await;
+        if service.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+            return;
+        }
+        let mut tags = TagSet::default();
+        tags.push("a b", "1");
+        tags.push("c", "=+");
+        let path = Path::from("tagged");
+        store.put_opts(&path, "x".into(), PutOptions { tags: tags.clone(), ..PutOptions::default() }).await.unwrap();
+        let mut there = store.store().tags("tagged").await.unwrap();
+        there.sort();
+        let wanted = [("a b", "1"), ("c", "=+")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(there, wanted);
+    });
+}
+
+#[test]
+fn signed_urls_are_fetched_by_others() {
+    run(async {
+        let (service, store) = start().await;
+        service.prepare_for_presigned().await;
+        let path = Path::from("a folder/é +.txt");
+        let minute = Duration::from_secs(60);
+        let url = store.signed_url(Method::PUT, &path, minute).await.unwrap();
+        let type_ = [("content-type".to_owned(), "text/plain".to_owned())];
+        assert_eq!(plain::fetch("PUT", url.as_str(), &type_, "body").await.unwrap().status, 200);
+        let url = store.signed_url(Method::GET, &path, minute).await.unwrap();
+        assert_eq!(plain::fetch("GET", url.as_str(), &[], "").await.unwrap().body, "body");
+        let html = SignedUrlOptions::new().with_query([("response-content-type", "text/html")]);
+        let url = store.signed_url_opts(Method::GET, &path, minute, &html).await.unwrap();
+        let answer = plain::fetch("GET", url.as_str(), &[], "").await.unwrap();
+        assert_eq!(answer.content_type.as_deref(), Some("text/html"));
+        for (method, query) in [(Method::POST, ("versionId", "v")), (Method::GET, ("unheard-of", "x"))] {
+            let options = SignedUrlOptions::new().with_query([query]);
+            let refused = store.signed_url_opts(method, &path, minute, &options).await.unwrap_err();
+            assert!(matches!(refused, Error::NotSupported { .. }), "{refused}");
+        }
+    });
+}
+
+#[test]
+fn the_suite_holds_with_checksums_and_unsigned_bodies_too() {
+    run(async {
+        let (service, _) = start().await;
+        for setting in [("checksum", "sha256"), ("checksum", "crc64nvme"), ("payload-signing", "unsigned")] {
+            let store = service.open(&[setting, ("key-prefix", &format!("{}-{}/", setting.0, setting.1))]).await;
+            integration::put_get_delete_list(&SandbucketStore::new(store)).await;
+        }
+    });
+}
+
+#[test]
+fn attributes_of_every_kind_are_kept() {
+    run(async {
+        let (service, store) = start().await;
+        let mut attributes = Attributes::new();
+        attributes.insert(Attribute::ContentType, "text/plain".into());
+        attributes.insert(Attribute::CacheControl, "no-store".into());
+        attributes.insert(Attribute::Metadata("colour".into()), AttributeValue::from("grün"));
+        if service.kind != Kind::Garage {
+            attributes.insert(Attribute::StorageClass, "STANDARD_IA".into());
+        }
+        let path = Path::from("k");
+        let options = PutOptions { attributes: attributes.clone(), ..PutOptions::default() };
+        store.put_opts(&path, "x".into(), options).await.unwrap();
+        let got = store.get(&path).await.unwrap();
+        assert_eq!(got.attributes, attributes);
+    });
+}
+
+#[test]
+fn a_body_too_large_for_one_call_is_written_in_parts() {
+    run(async {
+        let (service, store) = start().await;
+        let path = Path::from("large");
+        let size = store.store().limits().max_put + 7;
+        let body: PutPayload = vec![b'x'; size].into();
+        store.put(&path, body).await.unwrap();
+        assert_eq!(store.head(&path).await.unwrap().size, size as u64);
+        assert_eq!(store.get_range(&path, size as u64 - 3..size as u64).await.unwrap(), "xxx");
+        let kept = store.put_opts(&path, vec![b'y'; size].into(), PutMode::Create.into()).await;
+        if !service.cannot(Kind::Garage, "it takes no notice of conditions on what is written") {
+            assert!(matches!(kept, Err(Error::AlreadyExists { .. })), "{kept:?}");
+        }
+    });
+}
+
+#[test]
+fn an_update_needs_what_it_replaces() {
+    run(async {
+        let (_service, store) = start().await;
+        let path = Path::from("k");
+        let update = PutMode::Update(UpdateVersion { e_tag: None, version: None });
+        assert!(matches!(store.put_opts(&path, "x".into(), update.into()).await, Err(Error::Generic { .. })));
+        assert!(matches!(store.head(&path).await, Err(Error::NotFound { .. })));
+    });
+}
+
+#[test]
+fn many_are_deleted_as_a_stream() {
+    run(async {
+        let (_service, store) = start().await;
+        let paths: Vec<Path> = (0..30).map(|n| Path::from(format!("many/{n:02}"))).collect();
+        for path in &paths {
+            store.put(path, "x".into()).await.unwrap();
+        }
+        let locations = futures::stream::iter(paths.clone()).map(Ok).boxed();
+        let deleted: Vec<Path> = store.delete_stream(locations).try_collect().await.unwrap();
+        assert_eq!(deleted, paths);
+        assert_eq!(store.list(None).count().await, 0);
+        // An error in the stream ends it.
+        let failing = futures::stream::iter([
+            Ok(Path::from("a")),
+            Err(Error::NotImplemented { operation: "x".into(), implementer: "y".into() }),
+        ]);
+        let outcome: Result<Vec<Path>, Error> = store.delete_stream(failing.boxed()).try_collect().await;
+        assert!(outcome.is_err());
+    });
+}
+
+#[test]
+fn writers_of_the_crate_work_on_it() {
+    run(async {
+        let (service, store) = start().await;
+        let path = Path::from("written");
+        let mut writer = WriteMultipart::new(store.put_multipart(&path).await.unwrap());
+        for _ in 0..12 {
+            writer.write(&[b'z'; 1 << 20]);
+        }
+        writer.finish().await.unwrap();
+        assert_eq!(store.head(&path).await.unwrap().size, 12 << 20);
+        // None of it, and nothing is left behind.
+        let mut upload = store.put_multipart(&Path::from("aborted")).await.unwrap();
+        upload.put_part(vec![b'z'; 1 << 20].into()).await.unwrap();
+        upload.abort().await.unwrap();
+        assert!(store.store().list_uploads("").await.unwrap().uploads.is_empty());
+        if service.cannot(Kind::Garage, "it takes no empty part") {
+            return;
+        }
+        let mut empty = store.put_multipart(&path).await.unwrap();
+        empty.complete().await.unwrap();
+        assert_eq!(store.head(&path).await.unwrap().size, 0);
+    });
+}
+
+#[test]
+fn errors_say_what_was_tried() {
+    run(async {
+        let (_service, store) = start().await;
+        let error = store.get(&Path::from("no/such")).await.unwrap_err();
+        assert!(matches!(&error, Error::NotFound { path, .. } if path == "no/such"), "{error:?}");
+        assert!(error.to_string().contains("no/such") && error.to_string().contains("in bucket"), "{error}");
+        assert!(matches!(store.list(Some(&Path::from("none"))).next().await, None));
+        assert_eq!(format!("{store}"), "Sandbucket");
+    });
+}
