@@ -93,7 +93,7 @@ async fn copy(
 }
 
 /// A file in the same folder, removed unless it is moved into its place. It gets the access rights of any new file.
-fn beside(file: &Path) -> io::Result<NamedTempFile> {
+pub fn beside(file: &Path) -> io::Result<NamedTempFile> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".sandbucket-");

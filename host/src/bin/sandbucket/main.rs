@@ -4,14 +4,19 @@ mod calls;
 mod check;
 mod cli;
 mod context;
+mod cp;
 mod demo;
 mod dev_server;
+mod du;
 mod exit;
 mod failure;
 mod get;
 mod handshake;
 mod head;
+mod ls;
+mod manual;
 mod output;
+mod presign;
 mod probe;
 mod progress;
 mod put;
@@ -56,9 +61,10 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
-        // These two have something to tidy up when they are interrupted.
+        // These have something to tidy up when they are interrupted.
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::DevServer(arguments) => dev_server::run(context, arguments).await,
+        Command::Cp(arguments) => cp::run(context, arguments).await,
         other => tokio::select! {
             outcome = at_once(other, context) => outcome,
             // What was begun is dropped: a half-written file goes, and so does the demo's server.
@@ -74,7 +80,12 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Get(arguments) => get::run(context, arguments).await,
         Command::Head(arguments) => head::run(context, arguments).await,
         Command::Rm(arguments) => rm::run(context, arguments).await,
+        Command::Ls(arguments) => ls::run(context, arguments).await,
+        Command::Du(arguments) => du::run(context, arguments).await,
+        Command::Presign(arguments) => presign::run(context, arguments).await,
         Command::Settings => settings::run(context).await,
-        Command::Check(_) | Command::DevServer(_) => unreachable!("run() takes these itself"),
+        Command::Completions(arguments) => manual::completions(context, arguments),
+        Command::Man(arguments) => manual::pages(context, arguments),
+        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) => unreachable!("run() takes these itself"),
     }
 }

@@ -1,5 +1,9 @@
 //! The arguments.
 
+mod several;
+
+pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm};
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -49,12 +53,24 @@ pub enum Command {
     Head(Head),
     /// Delete blobs; that one is not there is no error
     Rm(Rm),
+    /// List blobs and folders
+    Ls(Ls),
+    /// Copy files and blobs: to the store, from it, or within it
+    Cp(Cp),
+    /// Add up how much is stored
+    Du(Du),
+    /// Make a URL with which anybody can read, write or delete one blob for a while
+    Presign(Presign),
     /// Walk the configured service step by step; says what fails and what to do
     Check(Check),
     /// List the settings that the plugin knows
     Settings,
     /// Run an S3 server on this machine, for trying things out
     DevServer(DevServer),
+    /// Print what makes a shell complete this command
+    Completions(Completions),
+    /// Print the manual page, or write all of them to a folder
+    Man(Man),
 }
 
 #[derive(Debug, Args)]
@@ -116,13 +132,6 @@ pub struct Head {
     /// This version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Rm {
-    /// The blobs' keys
-    #[arg(required = true, value_name = "KEY")]
-    pub keys: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! The command, run as a user runs it, against a server in this process.
 
+mod several;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,184 @@
+//! One thing, from here to there, never whole in memory.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use sandbucket::{Blob, Error};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
+
+use super::Job;
+use super::plan::{Item, Place, parent};
+use crate::failure::Failure;
+use crate::get::beside;
+use crate::output::stdout_failed;
+use crate::text;
+
+/// How much is read of a file at once.
+const CHUNK: usize = 1 << 20;
+
+/// Copies it, and gives its length.
+pub async fn run(job: &Job, item: &Item) -> Result<u64, Failure> {
+    if *job.stopped.borrow() {
+        return Err(Failure::interrupted());
+    }
+    match (&item.from, &item.to) {
+        (Place::Local(file), Place::Store(key)) => {
+            let opened = tokio::fs::File::open(file).await.map_err(|e| Failure::file("reading", file, &e))?;
+            upload(job, opened, key, item.size, text::media_type(file)).await
+        }
+        (Place::Stream, Place::Store(key)) => upload(job, tokio::io::stdin(), key, None, None).await,
+        (Place::Store(key), Place::Local(file)) => download(job, key, file).await,
+        (Place::Store(key), Place::Stream) => {
+            let blob = job.from.get(key).await?;
+            let size = pass(job, blob, |chunk| io::stdout().write_all(chunk).map_err(stdout_failed)).await?;
+            io::stdout().flush().map_err(stdout_failed)?;
+            Ok(size)
+        }
+        (Place::Store(from), Place::Store(to)) if job.same => within(job, from, to).await,
+        (Place::Store(from), Place::Store(to)) => across(job, from, to).await,
+        // The command has seen to it that one of the two is in the store.
+        (_, Place::Local(_) | Place::Stream) => Ok(0),
+    }
+}
+
+async fn stopped(job: &Job) {
+    let mut stopped: watch::Receiver<bool> = job.stopped.clone();
+    // Where nobody can stop it any more, it goes on.
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn upload(
+    job: &Job,
+    mut source: impl AsyncRead + Unpin,
+    key: &str,
+    size: Option<u64>,
+    media_type: Option<&str>,
+) -> Result<u64, Failure> {
+    let mut upload = with(&job.attributes, job.to.upload(key));
+    if let Some(size) = size {
+        upload = upload.length_hint(size);
+    }
+    if let Some(media_type) = media_type {
+        upload = upload.content_type(media_type);
+    }
+    let mut writer = upload.begin()?;
+    let mut done = 0;
+    loop {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let read = tokio::select! {
+            read = source.read_buf(&mut chunk) => read,
+            () = stopped(job) => {
+                writer.abort().await;
+                return Err(Failure::interrupted());
+            }
+        };
+        match read {
+            Ok(0) => break,
+            Ok(length) => {
+                let written = tokio::select! {
+                    written = writer.write(chunk) => Some(written),
+                    () = stopped(job) => None,
+                };
+                match written {
+                    Some(written) => written?,
+                    None => {
+                        writer.abort().await;
+                        return Err(Failure::interrupted());
+                    }
+                }
+                done += length as u64;
+                job.passed(length as u64);
+            }
+            Err(error) => {
+                writer.abort().await;
+                return Err(Failure::new(crate::exit::Exit::Failure, format!("reading what goes to {key}: {error}")));
+            }
+        }
+    }
+    writer.finish().await?;
+    Ok(done)
+}
+
+/// The attributes of a write.
+fn with(attributes: &[(String, String)], upload: sandbucket::Upload) -> sandbucket::Upload {
+    attributes.iter().fold(upload, |upload, (name, value)| upload.attribute(name, value))
+}
+
+/// To a file that appears when it is complete.
+async fn download(job: &Job, key: &str, file: &Path) -> Result<u64, Failure> {
+    let failed = |e: io::Error| Failure::file("writing", file, &e);
+    let blob = job.from.get(key).await?;
+    std::fs::create_dir_all(parent(file)).map_err(failed)?;
+    let mut half = beside(file).map_err(failed)?;
+    let size = pass(job, blob, |chunk| half.write_all(chunk).map_err(failed)).await?;
+    half.persist(file).map_err(|e| failed(e.error))?;
+    Ok(size)
+}
+
+async fn pass(job: &Job, mut blob: Blob, mut write: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<u64, Failure> {
+    let mut done = 0;
+    loop {
+        let chunk = tokio::select! {
+            chunk = blob.next() => chunk,
+            () = stopped(job) => return Err(Failure::interrupted()),
+        };
+        let Some(chunk) = chunk else { return Ok(done) };
+        let chunk = chunk?;
+        tokio::task::block_in_place(|| write(&chunk))?;
+        done += chunk.len() as u64;
+        job.passed(chunk.len() as u64);
+    }
+}
+
+/// By the service itself.
+async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
+    let copy = job.attributes.iter().fold(job.from.copy(from, to), |copy, (name, value)| copy.attribute(name, value));
+    tokio::select! {
+        copied = copy.into_future() => copied?,
+        () = stopped(job) => return Err(Failure::interrupted()),
+    };
+    let size = job.to.head(to).await?.size;
+    job.passed(size);
+    Ok(size)
+}
+
+/// From one store to another, through here, with what the blob is stored with.
+async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
+    let blob = job.from.get(from).await?;
+    let info = blob.info().clone();
+    let mut upload = with(&job.attributes, job.to.upload(to)).length_hint(info.size);
+    if let Some(media_type) = info.content_type {
+        upload = upload.content_type(media_type);
+    }
+    for (name, value) in info.metadata {
+        upload = upload.metadata(name, value);
+    }
+    for (name, value) in info.attributes {
+        let given = job.attributes.iter().any(|(given, _)| *given == name);
+        if !given && (name == "cache-control" || name == "expires" || name.starts_with("content-")) {
+            upload = upload.attribute(name, value);
+        }
+    }
+    let pieces = blob.inspect(|piece| {
+        if let Ok(piece) = piece {
+            job.passed(piece.len() as u64);
+        }
+    });
+    let stop = async {
+        stopped(job).await;
+        Err::<bytes::Bytes, Error>(Error::Io {
+            doing: "copying".to_owned(),
+            source: std::sync::Arc::new(io::ErrorKind::Interrupted.into()),
+        })
+    };
+    let stop = futures::stream::once(stop);
+    let ending = futures::stream::select(pieces.map(Some).chain(futures::stream::once(async { None })), stop.map(Some));
+    let body = ending.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready);
+    upload.stream(body).await?;
+    Ok(info.size)
+}

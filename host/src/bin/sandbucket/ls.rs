@@ -1,0 +1,76 @@
+//! `ls`: what there is.
+
+use futures::StreamExt;
+use sandbucket::{Entry, Store};
+use serde_json::json;
+
+use crate::cli;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::text;
+
+/// A line for each; as JSON, an object a line, so that a list of any length can be read as it comes.
+pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure> {
+    let store = context.store().await?;
+    if arguments.versions {
+        return versions(context, &store, arguments).await;
+    }
+    let mut list = store.list(&arguments.prefix);
+    if !arguments.recursive {
+        list = list.delimiter("/");
+    }
+    let mut pages = list.pages();
+    while let Some(page) = pages.next().await {
+        let page = page?;
+        for folder in page.prefixes {
+            if context.output.json {
+                context.output.line(json!({ "folder": folder }).to_string())?;
+            } else {
+                context.output.line(format!("{:>20}  {:>10}  {}", "", "folder", text::plain(&folder)))?;
+            }
+        }
+        for entry in page.entries {
+            if context.output.json {
+                context.output.line(to_json(&entry).to_string())?;
+            } else {
+                context.output.line(row(&entry, &text::size(entry.size)))?;
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Result<Exit, Failure> {
+    let mut entries = store.list_versions(&arguments.prefix).entries();
+    while let Some(entry) = entries.next().await {
+        let entry = entry?;
+        if context.output.json {
+            let mut told = to_json(&entry.blob);
+            told["version"] = json!(entry.version);
+            told["latest"] = json!(entry.latest);
+            told["deleted"] = json!(entry.deleted);
+            context.output.line(told.to_string())?;
+            continue;
+        }
+        let size = if entry.deleted { "deleted".to_owned() } else { text::size(entry.blob.size) };
+        let version = entry.version.as_deref().unwrap_or("null");
+        let latest = if entry.latest { " (latest)" } else { "" };
+        context.output.line(format!("{}  {}{latest}", row(&entry.blob, &size), text::plain(version)))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn row(entry: &Entry, size: &str) -> String {
+    let written = entry.last_modified.map(text::timestamp).unwrap_or_default();
+    format!("{written:>20}  {size:>10}  {}", text::plain(&entry.key))
+}
+
+fn to_json(entry: &Entry) -> serde_json::Value {
+    json!({
+        "key": entry.key,
+        "size": entry.size,
+        "etag": entry.etag,
+        "last-modified": entry.last_modified.map(text::timestamp),
+    })
+}
