@@ -1,10 +1,11 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop lint doc build toolchain clean
+.PHONY: help demo test example interop lint doc build toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
-CRATES := --workspace --exclude sandbucket-rogue
+# The example brings a hundred crates of its own: see `make example`.
+CRATES := --workspace --exclude sandbucket-rogue --exclude sandbucket-parquet-example
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -14,6 +15,9 @@ demo: toolchain ## Build, start an S3 server on loopback, and store and read rea
 
 test: toolchain ## Run every test: units, end to end, faults, rogue plugins, boto3 and moto
 	$(CARGO) test $(CRATES)
+
+example: toolchain ## Write a Parquet file to an S3 server on loopback, and read it back column by column
+	$(CARGO) run --package sandbucket-parquet-example
 
 interop: toolchain ## Run the end-to-end suite on moto and Garage, and write what each service can do to docs/capabilities.md
 	@./tests/interop/garage.sh

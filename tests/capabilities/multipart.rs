@@ -38,11 +38,12 @@ pub fn probes() -> Vec<Probe> {
             b.store.abort_upload(b.key("k"), &id).await?;
         }),
         probe!("a part copied from a blob", |b| {
-            b.store.put(b.key("from"), "0123456789").await?;
+            // S3 itself copies stretches of blobs above 5 MiB alone.
+            b.store.put(b.key("from"), vec![b'x'; 6 << 20]).await?;
             let id = b.store.create_upload(b.key("k")).await?;
-            let part = b.store.copy_part(b.key("k"), &id, 1, b.key("from")).range(2..5).await?;
+            let part = b.store.copy_part(b.key("k"), &id, 1, b.key("from")).range(2..5 << 20).await?;
             b.store.complete_upload(b.key("k"), &id, [part]).await?;
-            same("the body", b.store.get(b.key("k")).await?.bytes().await?, "234".into())?;
+            same("the size", b.store.head(b.key("k")).await?.size, (5 << 20) - 2)?;
         }),
         probe!("upload completed only if absent", |b| {
             b.store.put(b.key("k"), "there").await?;
