@@ -4,21 +4,23 @@
 //! `make example` runs it on the embedded server. With a configuration as its argument it runs on that store instead:
 //! `cargo run --package sandbucket-parquet-example -- sandbucket.toml`.
 
+mod reader;
+
 use std::env;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use arrow_array::types::{Float64Type, Int32Type};
 use arrow_array::{Array, Float64Array, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use futures::TryStreamExt;
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
-use parquet::arrow::async_writer::{AsyncArrowWriter, ParquetObjectWriter};
+use parquet::arrow::async_writer::AsyncArrowWriter;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::file::properties::WriterProperties;
+use reader::Reader;
 use sandbucket::dev_server::DevServer;
 use sandbucket::object_store::SandbucketStore;
 use sandbucket::{Config, Engine, Store, StoreOptions};
@@ -79,7 +81,7 @@ async fn write(store: Arc<dyn ObjectStore>, path: &Path) -> Result<()> {
         Field::new("remark", DataType::Utf8, false),
     ]));
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(GROUP)).build();
-    let writer = ParquetObjectWriter::new(store, path.clone());
+    let writer = BufWriter::new(store, path.clone());
     let mut writer = AsyncArrowWriter::try_new(writer, schema.clone(), Some(properties))?;
     let readings: Vec<i32> = (0..READINGS).collect();
     for some in readings.chunks(10_000) {
@@ -97,25 +99,20 @@ async fn write(store: Arc<dyn ObjectStore>, path: &Path) -> Result<()> {
 
 /// How many readings of a station there are, and their average: two of the three columns are fetched.
 async fn mean_of(store: Arc<dyn ObjectStore>, path: &Path, station: i32) -> Result<(usize, f64)> {
-    let mut reader = ParquetObjectReader::new(store, path.clone());
-    let groups = reader.get_metadata(None).await?.num_row_groups();
-    println!("the file has {groups} row groups");
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
+    let builder = ParquetRecordBatchStreamBuilder::new(Reader::open(store, path).await?).await?;
+    println!("the file has {} row groups", builder.metadata().num_row_groups());
     let column = |name| ProjectionMask::columns(builder.parquet_schema(), [name]);
     let (stations, degrees) = (column("station"), column("degrees"));
     let of_station = ArrowPredicateFn::new(stations, move |batch| {
         let stations = batch.column(0).as_any().downcast_ref::<Int32Array>().cloned();
         let stations = stations.unwrap_or_else(|| Int32Array::new_null(batch.num_rows()));
-        Ok(arrow_array::PrimitiveArray::<Int32Type>::unary_opt::<_, Int32Type>(&stations, Some)
-            .iter()
-            .map(|n| n.map(|n| n == station))
-            .collect())
+        Ok(stations.iter().map(|there| there.map(|there| there == station)).collect())
     });
     let mut batches =
         builder.with_projection(degrees).with_row_filter(RowFilter::new(vec![Box::new(of_station)])).build()?;
     let (mut rows, mut sum) = (0, 0.0);
     while let Some(batch) = batches.try_next().await? {
-        let degrees = batch.column(0).as_any().downcast_ref::<arrow_array::PrimitiveArray<Float64Type>>();
+        let degrees = batch.column(0).as_any().downcast_ref::<Float64Array>();
         let degrees = degrees.context("a column of numbers")?;
         rows += degrees.len();
         sum += degrees.iter().flatten().sum::<f64>();

@@ -82,7 +82,7 @@ impl Objects {
         let put = PutObjectInput {
             bucket: bucket.clone(),
             key: name.clone(),
-            checksum_crc64nvme: if of_all { Some(crc64nvme(&made.files)?) } else { None },
+            checksum_crc64nvme: if of_all { Some(crc64nvme(made.files.clone())?) } else { None },
             body: Some(StreamingBlob::wrap(futures::stream::iter(Pieces {
                 files: made.files.into_iter(),
                 file: None,
@@ -121,9 +121,9 @@ fn stretch(text: &str, size: u64) -> S3Result<Range> {
     }
 }
 
-fn crc64nvme(files: &[PathBuf]) -> S3Result<String> {
+fn crc64nvme(files: Vec<PathBuf>) -> S3Result<String> {
     let mut hasher = ChecksumHasher { crc64nvme: Some(Default::default()), ..Default::default() };
-    for piece in (Pieces { files: files.to_vec().into_iter(), file: None }) {
+    for piece in (Pieces { files: files.into_iter(), file: None }) {
         hasher.update(&piece.map_err(internal)?);
     }
     Ok(hasher.finalize().checksum_crc64nvme.unwrap_or_default())
