@@ -1,14 +1,10 @@
-//! Checksums of bodies: made for what is sent, verified for what comes, after
+//! Checksums of bodies, after
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>.
 
 use base64ct::{Base64, Encoding};
 use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, CRC_64_NVME, Crc};
 use md5::Md5;
 use sha2::{Digest, Sha256};
-
-use crate::request::{Request, attributes};
-use crate::response::{Garbled, Head};
-use crate::settings::Settings;
 
 /// A checksum of S3's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +22,7 @@ pub enum Algorithm {
 }
 
 /// Those that S3 keeps with a blob, the quickest to verify first.
-const KEPT: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
+pub const KEPT: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
 
 impl Algorithm {
     /// The header that it goes in.
@@ -67,46 +63,6 @@ impl Algorithm {
     }
 }
 
-/// Adds the body's checksum, where the store is to and the caller gave none.
-pub fn add(request: &mut Request, settings: &Settings, body: &[u8]) {
-    if let Some(algorithm) = settings.checksum()
-        && !attributes::has_checksum(request)
-    {
-        request.header(algorithm.header(), algorithm.of(body));
-    }
-}
-
-/// Asks for the checksum that was stored with a blob, where the store has them at all.
-pub fn ask(request: &mut Request, settings: &Settings) {
-    if settings.checksum().is_some_and(|algorithm| algorithm.name().is_some()) {
-        request.header("x-amz-checksum-mode", "ENABLED");
-    }
-}
-
-/// Holds a whole body against the checksum that came with it, if one did. That of a blob written in parts may be one of
-/// its parts' checksums, which says nothing of the bytes as they are here.
-///
-/// # Errors
-/// That they differ.
-pub fn verify(head: &Head, body: &[u8]) -> Result<(), Garbled> {
-    if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
-        return Ok(());
-    }
-    let told = KEPT.into_iter().find_map(|algorithm| {
-        let sum = head.get(algorithm.header()).filter(|sum| !sum.contains('-'))?;
-        Some((algorithm, sum))
-    });
-    match told {
-        Some((algorithm, told)) if algorithm.of(body) != told => Err(Garbled(format!(
-            "its {} of {:?} is not that of the {} bytes that came",
-            algorithm.header(),
-            crate::error::tidy(told, 64),
-            body.len()
-        ))),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,25 +81,5 @@ mod tests {
         }
         assert_eq!(sums[3], "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=");
         assert_eq!(sums[4], "JfnnlDI7RTiF9RgfG2JNCw==");
-    }
-
-    fn head(fields: &[(&str, &str)]) -> Head {
-        let headers = fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        Head { status: 200, headers }
-    }
-
-    #[test]
-    fn what_is_told_of_the_whole_is_verified() {
-        for algorithm in KEPT {
-            let sum = algorithm.of(b"body");
-            assert_eq!(verify(&head(&[(algorithm.header(), &sum)]), b"body"), Ok(()));
-            let Garbled(why) = verify(&head(&[(algorithm.header(), &sum)]), b"b0dy").unwrap_err();
-            assert!(why.contains(algorithm.header()) && why.contains("4 bytes"), "{why}");
-            // Of parts, told by the type or by their number.
-            let parts = [(algorithm.header(), sum.as_str()), ("x-amz-checksum-type", "COMPOSITE")];
-            assert_eq!(verify(&head(&parts), b"b0dy"), Ok(()));
-            assert_eq!(verify(&head(&[(algorithm.header(), &format!("{sum}-2"))]), b"b0dy"), Ok(()));
-        }
-        assert_eq!(verify(&head(&[]), b"anything"), Ok(()));
     }
 }

@@ -1,5 +1,10 @@
 //! Names of headers and elements that requests and answers have in common.
 
+use std::borrow::Cow;
+
+/// Names, and their values.
+pub type Headers = Vec<(Cow<'static, str>, String)>;
+
 /// What the names of user metadata begin with in HTTP.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
@@ -41,3 +46,8 @@ pub const CHECKSUMS: [(&str, &str); 5] = [
     ("checksum-sha1", "ChecksumSHA1"),
     ("checksum-sha256", "ChecksumSHA256"),
 ];
+
+/// Whether a header can carry this: visible ASCII and spaces, as many as that at most.
+pub fn is_visible(value: &str, longest: usize) -> bool {
+    (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
+}

@@ -1,11 +1,13 @@
 //! S3 as a plugin.
 
 pub mod answer;
+pub mod attributes;
 pub mod bucket;
 pub mod checksum;
 pub mod continuation;
 pub mod duration;
 pub mod encode;
+pub mod encoded_words;
 pub mod endpoint;
 pub mod env;
 pub mod error;

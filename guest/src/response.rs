@@ -3,9 +3,10 @@
 //! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
 //! odds with another makes the answer [`Garbled`], never a wrong blob.
 
+use crate::checksum::KEPT;
+use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
 use crate::model::{BlobInfo, ByteRange, Pair, Span, Written};
-use crate::request::decode;
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;
@@ -113,6 +114,30 @@ pub fn wanted(range: ByteRange, size: u64) -> Option<Span> {
         ByteRange::Last(count) => Span { start: size.saturating_sub(count), end: size },
     };
     (span.start < span.end).then_some(span)
+}
+
+/// Holds a whole body against the checksum that came with it, if one did. That of a blob written in parts may be one of
+/// its parts' checksums, which says nothing of the bytes as they are here.
+///
+/// # Errors
+/// That they differ.
+pub fn verify_checksum(head: &Head, body: &[u8]) -> Result<(), Garbled> {
+    if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
+        return Ok(());
+    }
+    let told = KEPT.into_iter().find_map(|algorithm| {
+        let sum = head.get(algorithm.header()).filter(|sum| !sum.contains('-'))?;
+        Some((algorithm, sum))
+    });
+    match told {
+        Some((algorithm, told)) if algorithm.of(body) != told => Err(Garbled(format!(
+            "its {} of {:?} is not that of the {} bytes that came",
+            algorithm.header(),
+            crate::error::tidy(told, 64),
+            body.len()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What the answer to a PUT says. S3 always gives an entity tag: what answers without one is something else.

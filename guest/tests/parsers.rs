@@ -9,7 +9,7 @@ use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use sandbucket_s3::model::{ByteRange, Span};
 use sandbucket_s3::request::{Doomed, Method};
 use sandbucket_s3::response::{self, Head};
-use sandbucket_s3::{checksum, duration, retry, service_error, settings, time, xml};
+use sandbucket_s3::{duration, retry, service_error, settings, time, xml};
 
 /// One answer of each operation, as Amazon S3 writes it but shorter.
 const DOCUMENTS: [&str; 10] = [
@@ -180,7 +180,7 @@ proptest! {
         if let Ok((info, span)) = response::blob_part(&head, range) {
             prop_assert!(span.start <= span.end && span.end <= info.size);
         }
-        let _ = checksum::verify(&head, &body);
+        let _ = response::verify_checksum(&head, &body);
         let answer = service_error::answer(&head, &body, "us-east-1");
         service_error::verdict(Method::Head, &head, &answer, true);
         retry::decide(&head, &answer, 1_700_000_000, true);

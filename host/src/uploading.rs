@@ -11,10 +11,9 @@ use tokio::task::JoinSet;
 use crate::bindings::{multipart, wit};
 use crate::blob::Written;
 use crate::calls::Calls;
-use crate::copying::{keyless, shared};
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
-use crate::requests::{every_call, every_write, write_condition, write_options};
+use crate::requests::{every_call, every_write, keyless, shared, write_condition, write_options};
 use crate::transport::Progress;
 
 /// How many parts an upload has at most.

@@ -1,107 +1,12 @@
-//! Named attributes: what a caller may say of a blob, or of how it is to be handled, besides what the contract has fields
-//! for. The one table of them, and the headers they become.
-//!
-//! Most are properties that S3 stores with a blob, after
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>. Some can also be set for a whole store: a call's
-//! own attribute then outweighs the store's.
+//! The headers of a call's attributes, and of those that the store gives to all its calls: a call's own outweighs the
+//! store's.
 
-use base64ct::{Base64, Encoding};
-use md5::{Digest, Md5};
-
+use crate::attributes::{TABLE, Takes, push};
 use crate::error::{Fault, Kind};
-use crate::model::{CallOptions, Pair};
+use crate::model::CallOptions;
 use crate::settings::Settings;
 
-use super::{Headers, Refused, Request, is_visible};
-
-/// Which attributes an operation takes, besides `request-payer` and `expected-bucket-owner`, which all do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Takes(u16);
-
-impl Takes {
-    /// None but those that all take.
-    pub const NOTHING: Takes = Takes(0);
-    /// What is stored with a blob: content headers, storage class, tags, access, locks.
-    pub const PROPERTIES: Takes = Takes(1);
-    /// How the service is to encrypt it, by keys of its own.
-    pub const ENCRYPTION: Takes = Takes(2);
-    /// The key that the caller encrypts it with.
-    pub const CUSTOMER_KEY: Takes = Takes(4);
-    /// The key that what is copied was encrypted with, and who is to own it.
-    pub const SOURCE: Takes = Takes(8);
-    /// The checksum of the body that is sent.
-    pub const CHECKSUM: Takes = Takes(16);
-    /// Leave to delete what a lock in governance mode keeps.
-    pub const BYPASS: Takes = Takes(32);
-
-    /// These and those.
-    pub const fn and(self, other: Takes) -> Takes {
-        Takes(self.0 | other.0)
-    }
-
-    const fn has(self, other: Takes) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-/// What an attribute's value must look like, and how it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Visible ASCII.
-    Text,
-    /// `true` or `false`.
-    Flag,
-    /// `true` or `false`, of which the first is sent as this word.
-    Word(&'static str),
-    /// Base64 of so many bytes.
-    Digest(usize),
-    /// Base64 of a key of 32 bytes, which goes into three headers.
-    Key,
-}
-
-struct Attribute {
-    name: &'static str,
-    header: &'static str,
-    takes: Takes,
-    form: Form,
-}
-
-const fn text(name: &'static str, header: &'static str, takes: Takes) -> Attribute {
-    Attribute { name, header, takes, form: Form::Text }
-}
-
-const fn formed(name: &'static str, header: &'static str, takes: Takes, form: Form) -> Attribute {
-    Attribute { name, header, takes, form }
-}
-
-const TABLE: [Attribute; 26] = [
-    text("cache-control", "cache-control", Takes::PROPERTIES),
-    text("content-disposition", "content-disposition", Takes::PROPERTIES),
-    text("content-encoding", "content-encoding", Takes::PROPERTIES),
-    text("content-language", "content-language", Takes::PROPERTIES),
-    text("expires", "expires", Takes::PROPERTIES),
-    text("storage-class", "x-amz-storage-class", Takes::PROPERTIES),
-    text("tags", "x-amz-tagging", Takes::PROPERTIES),
-    text("acl", "x-amz-acl", Takes::PROPERTIES),
-    text("object-lock-mode", "x-amz-object-lock-mode", Takes::PROPERTIES),
-    text("object-lock-retain-until", "x-amz-object-lock-retain-until-date", Takes::PROPERTIES),
-    text("object-lock-legal-hold", "x-amz-object-lock-legal-hold", Takes::PROPERTIES),
-    text("server-side-encryption", "x-amz-server-side-encryption", Takes::ENCRYPTION),
-    text("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", Takes::ENCRYPTION),
-    text("sse-kms-context", "x-amz-server-side-encryption-context", Takes::ENCRYPTION),
-    formed("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled", Takes::ENCRYPTION, Form::Flag),
-    formed("sse-customer-key", "x-amz-server-side-encryption-customer-", Takes::CUSTOMER_KEY, Form::Key),
-    formed("source-sse-customer-key", "x-amz-copy-source-server-side-encryption-customer-", Takes::SOURCE, Form::Key),
-    text("source-expected-bucket-owner", "x-amz-source-expected-bucket-owner", Takes::SOURCE),
-    formed("checksum-crc32", "x-amz-checksum-crc32", Takes::CHECKSUM, Form::Digest(4)),
-    formed("checksum-crc32c", "x-amz-checksum-crc32c", Takes::CHECKSUM, Form::Digest(4)),
-    formed("checksum-crc64nvme", "x-amz-checksum-crc64nvme", Takes::CHECKSUM, Form::Digest(8)),
-    formed("checksum-sha256", "x-amz-checksum-sha256", Takes::CHECKSUM, Form::Digest(32)),
-    formed("content-md5", "content-md5", Takes::CHECKSUM, Form::Digest(16)),
-    formed("bypass-governance-retention", "x-amz-bypass-governance-retention", Takes::BYPASS, Form::Flag),
-    formed("request-payer", "x-amz-request-payer", Takes::NOTHING, Form::Word("requester")),
-    text("expected-bucket-owner", "x-amz-expected-bucket-owner", Takes::NOTHING),
-];
+use super::{Refused, Request};
 
 /// Attributes that are left out on purpose, and why.
 const LEFT_OUT: [(&str, &str); 1] = [(
@@ -140,76 +45,9 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
     Ok(())
 }
 
-/// Checks a value for an attribute of this name as [`apply`] would, for a setting: whether it sends anything.
-///
-/// # Errors
-/// A fault of the name.
-pub fn check(name: &'static str, value: &str) -> Result<bool, Fault> {
-    let mut headers = Headers::new();
-    match TABLE.iter().find(|known| known.name == name) {
-        Some(attribute) => push(&mut headers, attribute, value).map(|()| !headers.is_empty()),
-        None => Err(Fault::new(name, "there is no such attribute")),
-    }
-}
-
 /// Whether the request says what its body's checksum is.
 pub fn has_checksum(request: &Request) -> bool {
     request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
-}
-
-/// The first of these attributes that S3 takes with a copy only where all properties are given anew.
-pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
-    let headers = TABLE.iter().filter(|known| known.takes == Takes::PROPERTIES && known.name == known.header);
-    headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
-}
-
-/// The options of a call that looks at what this one writes: who asks, who pays, and the key that it is encrypted with.
-pub fn to_look(call: &CallOptions) -> CallOptions {
-    let shared = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
-    let attributes = call.attributes.iter().filter(|(name, _)| shared(name)).cloned().collect();
-    CallOptions { time_limit: None, attributes }
-}
-
-fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Fault> {
-    let Attribute { name, header, form, .. } = *attribute;
-    let mut add = |header: &'static str, value: &str| headers.push((header.into(), value.to_owned()));
-    let value = value.trim_matches(' ');
-    match form {
-        // Ten tags of 128 and 256 characters, each of which may need nine as `%XX%XX%XX`, are no shorter.
-        Form::Text if !is_visible(value, if name == "tags" { 36 * 1024 } else { 2048 }) => {
-            return Err(wrong(name, "must be 1 to 2,048 characters of visible ASCII and spaces"));
-        }
-        Form::Text => add(header, value),
-        Form::Flag | Form::Word(_) => {
-            let word = if let Form::Word(word) = form { word } else { "true" };
-            let is = |other: &str| value.eq_ignore_ascii_case(other);
-            match form {
-                _ if is("true") || is(word) => add(header, word),
-                Form::Flag if is("false") => add(header, "false"),
-                Form::Word(_) if is("false") => {}
-                _ => return Err(wrong(name, "must be true or false")),
-            }
-        }
-        Form::Digest(length) => {
-            if Base64::decode_vec(value).map(|bytes| bytes.len()) != Ok(length) {
-                return Err(wrong(name, &format!("must be {length} bytes in base64")));
-            }
-            add(header, value);
-        }
-        Form::Key => {
-            let key = Base64::decode_vec(value).ok().filter(|key| key.len() == 32);
-            let key = key.ok_or_else(|| wrong(name, "must be a key of 32 bytes in base64"))?;
-            let digest = Base64::encode_string(&Md5::digest(&key));
-            for (end, value) in [("algorithm", "AES256"), ("key", value), ("key-md5", &digest)] {
-                headers.push((format!("{header}{end}").into(), value.to_owned()));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn wrong(name: &'static str, why: &str) -> Fault {
-    Fault::new(name, format!("{name} {why}"))
 }
 
 fn not_taken(name: &str, takes: Takes) -> Refused {

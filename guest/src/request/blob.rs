@@ -1,12 +1,13 @@
 //! Looking at, reading, writing and deleting one blob.
 
-use crate::checksum;
 use crate::error::Fault;
 use crate::model::{ByteRange, DeleteOptions, HeadOptions, ReadOptions, WriteOptions};
 use crate::settings::{Checksum, Settings};
 
-use super::attributes::{self, Takes};
+use super::attributes;
+use super::checksum;
 use super::{Method, READ, Refused, Request, base, conditions, metadata, version, visible, write_condition};
+use crate::attributes::Takes;
 
 /// What all that writes a blob takes.
 pub(crate) const WRITES: Takes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);

@@ -5,9 +5,10 @@ use crate::error::Fault;
 use crate::model::CopyOptions;
 use crate::settings::Settings;
 
-use super::attributes::{self, Takes};
+use super::attributes;
 use super::blob::WRITES;
 use super::{Method, Refused, Request, SOURCE, base, check_version, conditions, metadata, visible, write_condition};
+use crate::attributes::{Takes, kept_by_copies};
 
 /// A blob to copy from, by its whole key, prefix included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
             metadata(&mut request.headers, &properties.metadata)?;
         }
         None => {
-            if let Some(name) = attributes::kept_by_copies(given) {
+            if let Some(name) = kept_by_copies(given) {
                 let why = format!("{name} is kept as the source has it, unless the copy's properties are given anew");
                 return Err(Fault::new(name, why).into());
             }

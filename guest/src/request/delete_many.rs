@@ -5,8 +5,9 @@ use crate::model::CallOptions;
 use crate::settings::Settings;
 use crate::xml;
 
-use super::attributes::{self, Takes};
+use super::attributes;
 use super::{Method, Refused, Request, base, check_version};
+use crate::attributes::Takes;
 
 /// The most blobs that S3 deletes with one request.
 pub const MAX_DELETES: usize = 1000;

@@ -9,8 +9,9 @@ use crate::key::MAX_KEY;
 use crate::model::ListOptions;
 use crate::settings::Settings;
 
-use super::attributes::{self, Takes};
+use super::attributes;
 use super::{Method, Refused, Request, base};
+use crate::attributes::Takes;
 
 /// The most entries in one page.
 const MAX_PAGE: u32 = 1000;

@@ -4,6 +4,7 @@
 
 pub mod attributes;
 mod blob;
+mod checksum;
 mod copy;
 pub(crate) mod delete_many;
 mod listing;
@@ -17,6 +18,7 @@ use std::fmt::{self, Write as _};
 
 use crate::encode;
 use crate::error::{Fault, Kind};
+use crate::headers::{Headers, is_visible};
 use crate::model::{Conditions, WriteCondition};
 use crate::settings::Settings;
 
@@ -25,7 +27,7 @@ pub use copy::{Source, copy};
 pub use delete_many::{Doomed, MAX_DELETES, delete_many};
 pub use listing::{list, list_versions};
 pub use metadata::MAX_METADATA;
-pub(crate) use metadata::{decode, metadata};
+pub(crate) use metadata::metadata;
 pub use multipart::{abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, upload_part};
 pub use presign::{MAX_EXPIRES, presign};
 pub use tags::{set_tags, tags};
@@ -60,9 +62,6 @@ impl Method {
         }
     }
 }
-
-/// Names, and their values.
-pub type Headers = Vec<(Cow<'static, str>, String)>;
 
 /// A request, but for its body, which is only ever borrowed.
 #[derive(Clone, PartialEq, Eq)]
@@ -221,10 +220,6 @@ pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Fault> 
         return Err(Fault::new(name, format!("{name} must be 1 to 1,024 characters of visible ASCII and spaces")));
     }
     Ok(value.to_owned())
-}
-
-fn is_visible(value: &str, longest: usize) -> bool {
-    (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
 /// Whether the byte may be in a header name (RFC 9110, section 5.6.2).

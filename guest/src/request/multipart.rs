@@ -1,6 +1,5 @@
 //! Blobs written in parts: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
 
-use crate::checksum;
 use crate::continuation::{Page, Versions};
 use crate::error::Fault;
 use crate::headers::CHECKSUMS;
@@ -11,11 +10,13 @@ use crate::model::{
 use crate::settings::Settings;
 use crate::xml;
 
-use super::attributes::{self, Takes};
+use super::attributes;
 use super::blob::WRITES;
+use super::checksum;
 use super::copy::{Source, source};
 use super::listing::{page_size, prefix};
 use super::{Method, Refused, Request, SOURCE, base, conditions, metadata, visible, write_condition};
+use crate::attributes::Takes;
 
 /// The highest number that a part may have.
 pub const MAX_PART: u32 = 10_000;

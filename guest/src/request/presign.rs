@@ -6,9 +6,10 @@ use crate::error::Fault;
 use crate::model::{CallOptions, Pair, PresignOptions, PresignedMethod};
 use crate::settings::Settings;
 
-use super::attributes::{self, Takes};
+use super::attributes;
 use super::blob::WRITES;
 use super::{Method, Refused, Request, base, is_token, version, visible};
+use crate::attributes::Takes;
 
 /// The longest time that S3 takes, in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 7 * 24 * 3600;

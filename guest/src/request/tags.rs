@@ -5,9 +5,10 @@ use crate::model::{Pair, TagOptions};
 use crate::settings::Settings;
 use crate::xml;
 
-use super::attributes::{self, Takes};
+use super::attributes;
 use super::delete_many::document;
 use super::{Method, Refused, Request, base, version};
+use crate::attributes::Takes;
 
 /// The most tags that a blob has.
 const MAX_TAGS: usize = 10;

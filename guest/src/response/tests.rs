@@ -133,3 +133,18 @@ fn headers_are_bounded() {
     assert!(many.check_size().is_err() && large.check_size().is_err());
     assert!(head(200, &[("a", "b")]).check_size().is_ok());
 }
+
+#[test]
+fn what_is_told_of_the_whole_is_verified() {
+    for algorithm in KEPT {
+        let sum = algorithm.of(b"body");
+        assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"body"), Ok(()));
+        let Garbled(why) = verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"b0dy").unwrap_err();
+        assert!(why.contains(algorithm.header()) && why.contains("4 bytes"), "{why}");
+        // Of parts, told by the type or by their number.
+        let parts = [(algorithm.header(), sum.as_str()), ("x-amz-checksum-type", "COMPOSITE")];
+        assert_eq!(verify_checksum(&head(200, &parts), b"b0dy"), Ok(()));
+        assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &format!("{sum}-2"))]), b"b0dy"), Ok(()));
+    }
+    assert_eq!(verify_checksum(&head(200, &[]), b"anything"), Ok(()));
+}

@@ -7,12 +7,12 @@ pub use table::{Setting, SettingKind, TABLE};
 use std::fmt;
 use std::time::Duration;
 
+use crate::attributes;
 use crate::checksum::Algorithm;
 use crate::duration;
 use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use crate::error::{Fault, tidy};
 use crate::key::MAX_KEY;
-use crate::request::attributes;
 
 /// Settings that go with these but are for the host to use up.
 const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];

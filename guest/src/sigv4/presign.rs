@@ -2,7 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
-use crate::request::{Headers, Request};
+use crate::headers::Headers;
+use crate::request::Request;
 use crate::settings::Credentials;
 use crate::time::AmzTime;
 

@@ -1,12 +1,12 @@
 //! Copies at the service.
 
 use crate::answer::multipart;
+use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{
     BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
 };
-use crate::request::attributes::to_look;
 use crate::request::{self, Refused, Source};
 use crate::response;
 

@@ -1,6 +1,5 @@
 //! Head, get and delete: what may be repeated at will.
 
-use crate::checksum;
 use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{Blob, BlobInfo, DeleteOptions, ReadOptions, Span};
@@ -40,7 +39,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             return Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size)));
         };
         if span.start == 0 && span.end == info.size {
-            checksum::verify(head, &bytes).map_err(|garbled| self.garbled(garbled))?;
+            response::verify_checksum(head, &bytes).map_err(|garbled| self.garbled(garbled))?;
         }
         Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })
     }

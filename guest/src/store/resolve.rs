@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{BlobInfo, CallOptions, HeadOptions, WriteCondition, Written};
 use crate::request;
-use crate::request::attributes::to_look;
 
 use super::call::Call;
 use super::outcome::{self, Outcome};

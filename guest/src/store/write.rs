@@ -1,10 +1,10 @@
 //! Put: written once, or it is said that this cannot be told.
 
+use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
-use crate::request::attributes::to_look;
 use crate::response::{self, Garbled, Head};
 use crate::retry;
 use crate::service_error;

@@ -182,3 +182,18 @@ where
         Err(error) => Some((Err(error), (None, ask))),
     }))
 }
+
+/// What of a call's options goes for the further calls that it takes: its time, and the attributes that say how the
+/// service is to be asked, but not those that say what is stored.
+pub(crate) fn shared(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
+    let every = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
+    let attributes = call.attributes.iter().filter(|(name, _)| every(name)).cloned().collect();
+    wit::CallOptions { time_limit: call.time_limit.or(call_options(calls).time_limit), attributes }
+}
+
+/// The same, for calls that touch no content: they take no key.
+pub(crate) fn keyless(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
+    let mut call = shared(calls, call);
+    call.attributes.retain(|(name, _)| name != "sse-customer-key");
+    call
+}

@@ -3,7 +3,12 @@ use crate::request::{Method, base};
 use crate::settings;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const ALL: Takes = Takes(63);
+const ALL: Takes = Takes::PROPERTIES
+    .and(Takes::ENCRYPTION)
+    .and(Takes::CUSTOMER_KEY)
+    .and(Takes::SOURCE)
+    .and(Takes::CHECKSUM)
+    .and(Takes::BYPASS);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost:9000")], more].concat();

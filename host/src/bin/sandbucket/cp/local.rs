@@ -1,10 +1,18 @@
 //! Files: what is in a folder, and what may be written into one.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
-use super::plan::Found;
 use crate::exit::Exit;
 use crate::failure::Failure;
+
+/// What is known of one of many, by its name below the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub name: String,
+    pub size: u64,
+    pub modified: Option<SystemTime>,
+}
 
 /// All files in a folder and below, by their names with `/` between folders. Links to files are followed; links to
 /// folders are left out, as they may lead round in a circle or elsewhere. What cannot be read is a failure of its own.

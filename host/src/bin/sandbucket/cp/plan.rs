@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use futures::TryStreamExt;
 use sandbucket::Store;
 
-use super::local;
+use super::local::{self, Found};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -49,14 +49,6 @@ pub struct Item {
     pub to: Place,
     /// Its length, where it is known before.
     pub size: Option<u64>,
-}
-
-/// What is known of one of many, by its name below the folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub name: String,
-    pub size: u64,
-    pub modified: Option<SystemTime>,
 }
 
 /// A single file or blob. Where the target is a folder, it keeps its name.
