@@ -1,7 +1,8 @@
 //! Held against other people's programs: what is written here is read by boto3, and the other way round, through a moto
 //! server that checks signatures.
 
-use sandbucket::{Error, Store};
+use futures::TryStreamExt;
+use sandbucket::{BlobName, Error, Store};
 use sandbucket_tests::python::{Boto, hex};
 use sandbucket_tests::{BUCKET, Kind, Service, refused, run};
 use serde_json::json;
@@ -126,5 +127,40 @@ fn ranges_and_conditions() {
         assert!(matches!(error, Some(Error::PreconditionFailed(_))), "{error:?}");
         store.put("k", "changed").if_match(&tag).await.unwrap();
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "changed");
+    });
+}
+
+#[test]
+fn versions_are_kept_told_apart_and_deleted() {
+    run(async {
+        let mut bench = Bench::new().await;
+        bench.boto.call(json!({"op": "keep-versions", "bucket": BUCKET})).await.unwrap();
+        let store = bench.store(&[("key-prefix", "p/")]).await;
+        let first = store.put("k", "first").await.unwrap().version.expect("a version");
+        let second = store.put("k", "second").await.unwrap().version.expect("a version");
+        assert_ne!(first, second);
+        let read = async |version: &str| store.get("k").version(version).await.unwrap().bytes().await.unwrap();
+        assert_eq!((read(&first).await, read(&second).await), ("first".into(), "second".into()));
+        assert_eq!(store.head("k").await.unwrap().version.as_deref(), Some(second.as_str()));
+
+        store.copy(BlobName::from("k").version(&first), "restored").await.unwrap();
+        assert_eq!(store.get("restored").await.unwrap().bytes().await.unwrap(), "first");
+        // Hidden, and there all the same.
+        store.delete("k").await.unwrap();
+        refused!(store.get("k").await, NotFound);
+        assert_eq!(read(&first).await, "first");
+        let entries: Vec<_> = store.list_versions("k").entries().try_collect().await.unwrap();
+        let mut told: Vec<_> = entries.iter().map(|entry| (entry.blob.size, entry.latest, entry.deleted)).collect();
+        told.sort();
+        assert_eq!(told, [(0, true, true), (5, false, false), (6, false, false)]);
+        assert!(entries.iter().all(|entry| entry.blob.key == "k" && entry.version.is_some()), "{entries:?}");
+
+        // For good, one alone and the others together.
+        store.delete("k").version(&first).await.unwrap();
+        refused!(store.get("k").version(&first).await, NotFound);
+        let rest = entries.iter().filter(|entry| entry.version.as_deref() != Some(first.as_str()));
+        let rest = rest.map(|entry| BlobName::from("k").version(entry.version.clone().unwrap()));
+        assert!(store.delete_many(rest).await.unwrap().iter().all(|outcome| outcome.is_ok()));
+        assert!(store.list_versions("k").await.unwrap().entries.is_empty());
     });
 }

@@ -112,12 +112,12 @@ async fn kept(
             call.attributes.push((name.clone(), value.clone()));
         }
     }
-    let tagged = info.attributes.iter().any(|(name, count)| name == "tag-count" && count != "0");
-    if tagged && call.attributes.iter().all(|(given, _)| given != "tags") {
-        let mut options = wit::TagOptions { version: source.version.clone(), call: keyless(calls, &call) };
-        let tags = calls.tags(&source.key, &mut options, None).await?;
-        let tags = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish();
-        call.attributes.push(("tags".to_owned(), tags));
+    if call.attributes.iter().all(|(given, _)| given != "tags") {
+        let tags = tags(calls, source, info, &call).await?;
+        if !tags.is_empty() {
+            let tags = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish();
+            call.attributes.push(("tags".to_owned(), tags));
+        }
     }
     Ok(wit::WriteOptions {
         content_type: info.content_type.clone(),
@@ -125,6 +125,21 @@ async fn kept(
         condition: wit::WriteCondition::Always,
         call,
     })
+}
+
+/// The source's tags. Not every service counts them in its answer to a HEAD, or has any.
+async fn tags(
+    calls: &Calls,
+    source: &wit::BlobName,
+    info: &BlobInfo,
+    call: &wit::CallOptions,
+) -> Result<Vec<(String, String)>> {
+    let counted = info.attributes.iter().any(|(name, count)| name == "tag-count" && count != "0");
+    let mut options = wit::TagOptions { version: source.version.clone(), call: keyless(calls, call) };
+    match calls.tags(&source.key, &mut options, None).await {
+        Err(Error::Unsupported(_) | Error::AccessDenied(_)) if !counted => Ok(Vec::new()),
+        tags => tags,
+    }
 }
 
 /// These many bytes, in stretches of this size.

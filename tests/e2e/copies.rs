@@ -1,6 +1,7 @@
 //! Copies at the service, and names that change.
 
-use sandbucket_tests::{Kind, Service, refused, run};
+use sandbucket::dev_server::DevServer;
+use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
 
 #[test]
 fn a_copy_has_what_the_source_has() {
@@ -86,22 +87,34 @@ fn a_copy_depends_on_what_it_is_told() {
 #[test]
 fn a_copy_may_be_made_of_parts() {
     run(async {
-        let server = Service::start().await;
-        let store = server.open(&[]).await;
+        // S3 draws the line at 5 GiB.
+        let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).copy_limit(6 << 20);
+        let server = server.start().await.unwrap();
+        let store = open(&server.endpoint(), &[]).await;
         let body: Vec<u8> = (0..11 * 1024 * 1024_u32).map(|n| (n / 7) as u8).collect();
-        let put = store.put("from", body.clone()).content_type("text/plain").metadata("a", "1");
-        put.attribute("cache-control", "no-store").await.unwrap();
+        let put = store.put("from", body.clone()).content_type("text/plain").metadata("a", "grün");
+        put.attribute("cache-control", "no-store").attribute("tags", "t=1").await.unwrap();
         let copied = store.copy("from", "to").part_size(5 * 1024 * 1024).await.unwrap();
         let blob = store.get("to").await.unwrap();
         let info = blob.info().clone();
+        assert!(info.etag.as_deref().unwrap().ends_with("-3\""), "it was copied at once: {:?}", info.etag);
         assert_eq!((info.content_type.as_deref(), &info.etag), (Some("text/plain"), &copied.etag));
-        assert_eq!(info.metadata, [("a".to_owned(), "1".to_owned())]);
+        assert_eq!(info.metadata, [("a".to_owned(), "grün".to_owned())]);
         assert!(
             info.attributes.contains(&("cache-control".to_owned(), "no-store".to_owned())),
             "{:?}",
             info.attributes
         );
         assert_eq!(blob.bytes().await.unwrap(), body);
+        assert_eq!(store.tags("to").await.unwrap(), [("t".to_owned(), "1".to_owned())]);
+        // Other properties, and conditions at both ends; nothing is left behind by those that do not hold.
+        store.copy("from", "to").replace().content_type("text/html").await.unwrap();
+        assert_eq!(store.head("to").await.unwrap().content_type.as_deref(), Some("text/html"));
+        refused!(store.copy("from", "to").if_absent().await, PreconditionFailed);
+        refused!(store.copy("from", "new").source_if_match("\"another\"").await, PreconditionFailed);
+        store.rename("from", "new").await.unwrap();
+        refused!(store.head("from").await, NotFound);
+        assert!(store.list_uploads("").await.unwrap().uploads.is_empty());
     });
 }
 

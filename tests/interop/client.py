@@ -4,7 +4,7 @@ each with one line.
 The first line says where the server is: endpoint, region, access_key, secret_key. Each line after it has an `op` and
 what belongs to it; bodies are in hexadecimal. An answer has `error`, with the service's code, where the call failed.
 
-create-bucket, put, get, keys   boto3's; a put may name a `checksum` algorithm, a get tells the checksums that came
+create-bucket, keep-versions, put, get, keys   boto3's; a put may name a `checksum` algorithm, a get tells the checksums that came
 upload                          boto3's, in parts of `part_size` bytes
 presign                         the URL that boto3 makes of `method`, such as get_object, valid for `expires` seconds
 fetch                           urllib's answer to a `method` on a `url`, with these `headers`
@@ -95,6 +95,9 @@ def run(start, s3, command):
         if command.get("region"):
             where = {"CreateBucketConfiguration": {"LocationConstraint": command["region"]}}
         s3.create_bucket(Bucket=bucket, **where)
+        return {}
+    if op == "keep-versions":
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         return {}
     if op == "put":
         body = bytes.fromhex(command["body"])

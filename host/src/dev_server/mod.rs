@@ -51,6 +51,9 @@ pub const DEFAULT_ACCESS_KEY: &str = "sandbucket";
 /// The secret key that holds where none is given. It guards nothing: the server is on loopback.
 pub const DEFAULT_SECRET_KEY: &str = "sandbucket-secret";
 
+/// The largest blob that S3 copies at once.
+const COPY_LIMIT: u64 = 5 << 30;
+
 /// A server at work. Dropping it stops it; [`stop`](DevServer::stop) also waits until it has.
 #[derive(Debug)]
 pub struct DevServer {
@@ -98,6 +101,7 @@ pub struct Builder {
     anonymous: bool,
     buckets: Vec<String>,
     listen: String,
+    copy_limit: u64,
 }
 
 impl Default for Builder {
@@ -110,6 +114,7 @@ impl Default for Builder {
             anonymous: false,
             buckets: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
+            copy_limit: COPY_LIMIT,
         }
     }
 }
@@ -148,6 +153,12 @@ impl Builder {
     /// Answers unsigned requests as well. A request that is signed must still be signed rightly.
     pub fn anonymous(mut self, allowed: bool) -> Self {
         self.anonymous = allowed;
+        self
+    }
+
+    /// How many bytes a blob may have to be copied at once: 5 GiB, as on S3, or fewer, to try out what happens then.
+    pub fn copy_limit(mut self, bytes: u64) -> Self {
+        self.copy_limit = bytes;
         self
     }
 
@@ -190,7 +201,7 @@ impl Builder {
             std::fs::create_dir_all(folder.join(bucket)).map_err(about_folder)?;
         }
 
-        let objects = Objects::new(&folder).map_err(about_folder)?;
+        let objects = Objects::new(&folder, self.copy_limit).map_err(about_folder)?;
         let access = Arc::new(Access {
             access_key: self.access_key,
             secret_key: self.secret_key.into(),

@@ -31,13 +31,15 @@ pub(super) struct Objects {
     keys: Keys,
     locks: Locks,
     uploads: Uploads,
+    /// The largest blob that is copied at once.
+    copy_limit: u64,
 }
 
 impl Objects {
-    pub fn new(folder: &Path) -> io::Result<Self> {
+    pub fn new(folder: &Path, copy_limit: u64) -> io::Result<Self> {
         let files = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
         let (keys, uploads) = (Keys::new(folder), Uploads::new(folder));
-        Ok(Objects { folder: folder.to_owned(), files, keys, locks: Locks::default(), uploads })
+        Ok(Objects { folder: folder.to_owned(), files, keys, locks: Locks::default(), uploads, copy_limit })
     }
 
     /// What is kept of the blob in this file.

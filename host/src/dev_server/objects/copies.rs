@@ -36,6 +36,10 @@ impl Objects {
         original.opens_for(input.copy_source_sse_customer_key_md5.as_ref())?;
         let conditions = source_conditions_of!(input);
         conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref()).map_err(unmet)?;
+        if found.content_length.is_some_and(|size| u64::try_from(size).is_ok_and(|size| size > self.copy_limit)) {
+            let words = "The specified copy source is larger than the maximum allowable size for a copy source";
+            return Err(s3_error!(InvalidRequest, "{}: {}", words, self.copy_limit));
+        }
         self.may_write(&to_bucket, &to, if_match.as_ref(), if_none_match.as_ref()).await?;
 
         let anew = input.metadata_directive.as_ref().is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
