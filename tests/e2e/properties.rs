@@ -144,6 +144,10 @@ fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
         let pieces = futures::stream::iter([Ok::<_, std::io::Error>(body.clone())]);
         store.upload("m").part_size(5 * 1024 * 1024).stream(pieces).await.unwrap();
         assert_eq!(store.get("m").await.unwrap().bytes().await.unwrap(), body);
+        // A store's own key is that of what it copies as well.
+        store.copy("k", "copied").await.unwrap();
+        assert_eq!(store.get("copied").await.unwrap().bytes().await.unwrap(), "body");
+        store.delete("copied").await.unwrap();
         // What touches no content needs no key, and takes none.
         let rename = keyless.rename("l", "n").attribute("source-sse-customer-key", OTHER_KEY);
         rename.attribute("sse-customer-key", KEY).await.unwrap();

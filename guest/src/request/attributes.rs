@@ -41,6 +41,13 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
         if !decided && !own(&[*name]) {
             push(&mut request.headers, attribute, value.expose())?;
         }
+        // What is copied is in the same store, and so encrypted with the same key.
+        let source = TABLE.iter().find(|known| known.name == "source-sse-customer-key" && takes.has(known.takes));
+        if *name == "sse-customer-key"
+            && let Some(source) = source.filter(|source| !own(&[source.name]))
+        {
+            push(&mut request.headers, source, value.expose())?;
+        }
     }
     Ok(())
 }

@@ -98,6 +98,10 @@ fn a_stores_own_hold_where_the_call_has_none() {
     assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
     assert_eq!(applied(&ours, Takes::NOTHING, &[]).unwrap(), [payer]);
     assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
+    let keyed = store(&[("sse-customer-key", KEY)]);
+    assert_eq!(applied(&keyed, Takes::CUSTOMER_KEY, &[]).unwrap().len(), 3);
+    let copied = applied(&keyed, Takes::CUSTOMER_KEY.and(Takes::SOURCE), &[]).unwrap();
+    assert_eq!(copied.iter().filter(|line| line.ends_with(&format!("-key: {KEY}"))).count(), 2, "{copied:?}");
     let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
     assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
 }
