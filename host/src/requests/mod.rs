@@ -34,7 +34,7 @@ macro_rules! every_call {
             self
         }
 
-        /// An option by the name that the plugin gives it. One that it does not know is
+        /// An option by the name that the plugin gives it (S3's: `docs/attributes.md`). One that it does not know is
         /// [`Error::Unsupported`](crate::Error::Unsupported).
         pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.options.call.attributes.push((name.into(), value.into()));

@@ -58,6 +58,10 @@ async fn a_folder_goes_to_the_store_and_comes_back_as_it_was() {
     assert_eq!(keys.len(), 5);
     bench.run(&["cp", "--recursive", "store:backup/2026/", "restored"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("restored")), tree(&bench.path("src")));
+    // What other programs write for a folder is no file.
+    bench.run_with(&["put", "backup/2026/marker/"], b"").await.ends_with(0);
+    bench.run(&["cp", "--recursive", "store:backup/2026", "again"]).await.ends_with(0);
+    assert_eq!(tree(&bench.path("again")), tree(&bench.path("src")));
     // At the service, from one folder to another; and one blob alone, to a folder and to standard output.
     bench.run(&["cp", "-r", "store:backup", "store:copy"]).await.ends_with(0);
     bench.run(&["cp", "store:copy/2026/a.txt", "."]).await.ends_with(0);

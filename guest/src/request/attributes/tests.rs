@@ -45,6 +45,15 @@ fn each_becomes_its_header() {
     assert!(applied(&store(&[]), ALL, &[("request-payer", "false")]).unwrap().is_empty());
 }
 
+#[test]
+fn each_is_documented() {
+    let page = include_str!("../../../../docs/attributes.md");
+    let told = crate::headers::TOLD.iter().map(|(name, _)| *name);
+    for name in TABLE.iter().map(|known| known.name).chain(told) {
+        assert!(page.contains(&format!("`{name}`")), "docs/attributes.md says nothing of {name}");
+    }
+}
+
 /// The digest is that of `md5sum`, of the bytes 0 to 31.
 #[test]
 fn a_key_becomes_three_headers() {

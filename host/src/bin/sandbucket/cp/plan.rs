@@ -134,8 +134,9 @@ async fn found(store: &Store, place: &Place, failures: &mut Vec<Failure>) -> Res
                 size: entry.size,
                 modified: entry.last_modified,
             });
-            // What stands for the folder itself is nothing in it.
-            Ok(entries.try_filter(|found| std::future::ready(!found.name.is_empty())).try_collect().await?)
+            // What stands for a folder, as some programs write it, is nothing in it.
+            let is_file = |found: &Found| !found.name.is_empty() && !(found.name.ends_with('/') && found.size == 0);
+            Ok(entries.try_filter(|found| std::future::ready(is_file(found))).try_collect().await?)
         }
         Place::Local(path) => tokio::task::block_in_place(|| local::walk(path, failures)),
         Place::Stream => Err(Failure::new(Exit::Usage, "standard input and output are no folders")),
