@@ -127,7 +127,7 @@ fn many_are_deleted_as_a_stream() {
         let deleted: Vec<Path> = store.delete_stream(locations).try_collect().await.unwrap();
         assert_eq!(deleted, paths);
         assert_eq!(store.list(None).count().await, 0);
-        // An error in the stream ends it.
+        // An error in the stream is told.
         let failing = futures::stream::iter([
             Ok(Path::from("a")),
             Err(Error::NotImplemented { operation: "x".into(), implementer: "y".into() }),
@@ -159,6 +159,45 @@ fn writers_of_the_crate_work_on_it() {
         let mut empty = store.put_multipart(&path).await.unwrap();
         empty.complete().await.unwrap();
         assert_eq!(store.head(&path).await.unwrap().size, 0);
+    });
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    run(async {
+        let (service, store) = start().await;
+        if service.cannot(Kind::Garage, "it takes no notice of conditions on what is written")
+            || service.cannot(Kind::Moto, "it copies whatever the condition")
+        {
+            return;
+        }
+        let (from, to) = (Path::from("from"), Path::from("to"));
+        store.put(&from, "a".into()).await.unwrap();
+        store.put(&to, "b".into()).await.unwrap();
+        let copied = store.copy_if_not_exists(&from, &to).await;
+        let renamed = store.rename_if_not_exists(&from, &to).await;
+        for refused in [copied, renamed] {
+            assert!(matches!(&refused, Err(Error::AlreadyExists { path, .. }) if path == "to"), "{refused:?}");
+        }
+        store.rename_if_not_exists(&from, &Path::from("new")).await.unwrap();
+        assert!(matches!(store.head(&from).await, Err(Error::NotFound { .. })));
+        assert_eq!(store.get(&Path::from("new")).await.unwrap().bytes().await.unwrap(), "a");
+    });
+}
+
+#[test]
+fn an_upload_is_completed_once_all_of_it_is_there() {
+    run(async {
+        let (_service, store) = start().await;
+        let path = Path::from("k");
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        let (first, last) = (upload.put_part(vec![b'a'; 5 << 20].into()), upload.put_part("b".into()));
+        first.await.unwrap();
+        // Too early, and nothing is lost by it.
+        assert!(upload.complete().await.unwrap_err().to_string().contains("1 of 2"));
+        last.await.unwrap();
+        upload.complete().await.unwrap();
+        assert_eq!(store.head(&path).await.unwrap().size, (5 << 20) + 1);
     });
 }
 

@@ -47,11 +47,11 @@ pub(super) fn not_supported(why: impl Into<String>) -> Error {
     Error::NotSupported { source: why.into().into() }
 }
 
-/// Where a write was to be the first and was not, theirs has a case of its own.
-pub(super) fn already_exists(error: Error) -> Error {
+/// Where a write was to be the first at this path and was not, theirs has a case of its own.
+pub(super) fn already_exists(error: Error, path: &Path) -> Error {
     match error {
-        Error::Precondition { path, source } | Error::NotModified { path, source } => {
-            Error::AlreadyExists { path, source }
+        Error::Precondition { source, .. } | Error::NotModified { source, .. } => {
+            Error::AlreadyExists { path: path.to_string(), source }
         }
         error => error,
     }
@@ -208,8 +208,8 @@ mod tests {
         let network = theirs(crate::Error::Network(failure()));
         assert!(matches!(&network, Error::Generic { .. }));
         assert!(network.to_string().contains("what was tried, and where"), "{network}");
-        let first = already_exists(theirs(crate::Error::PreconditionFailed(failure())));
-        assert!(matches!(first, Error::AlreadyExists { .. }));
+        let first = already_exists(theirs(crate::Error::PreconditionFailed(failure())), &Path::from("to"));
+        assert!(matches!(first, Error::AlreadyExists { path, .. } if path == "to"));
         let unmatched = absent_is_unmatched(theirs(crate::Error::NotFound(failure())));
         assert!(matches!(unmatched, Error::Precondition { .. }));
     }

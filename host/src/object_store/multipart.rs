@@ -1,6 +1,6 @@
 //! Blobs written in parts: those whose caller keeps track of them, and those that do it themselves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,7 +60,8 @@ async fn complete(store: &Store, path: &Path, id: &str, mut parts: Vec<Part>) ->
 
 /// S3 counts parts from 1.
 fn number(index: usize) -> Result<u32> {
-    u32::try_from(index + 1).map_err(generic)
+    let number = index.checked_add(1).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| generic(format!("an upload has no part {index}")))
 }
 
 /// The part that an id of theirs is of.
@@ -86,6 +87,10 @@ impl Parts {
     pub fn new(store: Store, path: Path, id: String) -> Self {
         Parts { store, path, id, begun: 0, done: Arc::default() }
     }
+
+    fn done(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -103,7 +108,8 @@ impl MultipartUpload for Parts {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let mut parts = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        // They stay until the blob is made of them, so that a completion which failed can be tried again.
+        let mut parts = self.done().clone();
         if parts.len() != self.begun {
             return Err(generic(format!(
                 "{} of {} parts have not been uploaded",
@@ -132,5 +138,6 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(part.attributes, [pair("checksum-crc32", "y/Q5Jg=="), pair("a", "b=c")]);
         assert_eq!(read(0, &PartId { content_id: "\"e\"".to_owned() }).unwrap(), Part::new(1, "\"e\""));
+        assert!(number(usize::MAX).is_err());
     }
 }

@@ -52,7 +52,7 @@ impl ObjectStore for SandbucketStore {
             put.await.map_err(ours)
         };
         match written {
-            Err(failed) if create => Err(already_exists(failed)),
+            Err(failed) if create => Err(already_exists(failed, location)),
             Err(failed) if etag.is_some() => Err(absent_is_unmatched(failed)),
             written => written.map(put_result),
         }
@@ -176,7 +176,7 @@ impl ObjectStore for SandbucketStore {
         let create = options.mode == CopyMode::Create;
         let copied = if create { copy.if_absent() } else { copy }.await;
         match copied.map_err(|failed| error(from.as_ref(), failed)) {
-            Err(failed) if create => Err(already_exists(failed)),
+            Err(failed) if create => Err(already_exists(failed, to)),
             copied => copied.map(drop),
         }
     }
@@ -186,7 +186,7 @@ impl ObjectStore for SandbucketStore {
         let create = options.target_mode == RenameTargetMode::Create;
         let renamed = if create { rename.if_absent() } else { rename }.await;
         match renamed.map_err(|failed| error(from.as_ref(), failed)) {
-            Err(failed) if create => Err(already_exists(failed)),
+            Err(failed) if create => Err(already_exists(failed, to)),
             renamed => renamed.map(drop),
         }
     }

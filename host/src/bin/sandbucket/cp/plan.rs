@@ -135,8 +135,8 @@ async fn found(store: &Store, place: &Place, failures: &mut Vec<Failure>) -> Res
                 modified: entry.last_modified,
             });
             // What stands for a folder, as some programs write it, is nothing in it.
-            let is_file = |found: &Found| !found.name.is_empty() && !(found.name.ends_with('/') && found.size == 0);
-            Ok(entries.try_filter(|found| std::future::ready(is_file(found))).try_collect().await?)
+            let is_folder = |found: &Found| found.name.is_empty() || found.name.ends_with('/') && found.size == 0;
+            Ok(entries.try_filter(|found| std::future::ready(!is_folder(found))).try_collect().await?)
         }
         Place::Local(path) => tokio::task::block_in_place(|| local::walk(path, failures)),
         Place::Stream => Err(Failure::new(Exit::Usage, "standard input and output are no folders")),
