@@ -34,15 +34,40 @@ pub struct TransportError {
 pub trait Transport {
     /// The body of an answer.
     type Body: Body;
+    /// A request under way.
+    type Exchange: Exchange<Body = Self::Body>;
 
     /// Sends a request with this body and waits for the answer to begin.
     ///
     /// An answer that comes before the body is sent in full counts.
     fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Self::Body), TransportError>;
+
+    /// Begins a request whose body, of this length, is written by somebody else.
+    fn begin(&mut self, request: &Request, length: u64, waits: Waits) -> Result<Self::Exchange, TransportError>;
+}
+
+/// A request whose body is written by somebody else.
+pub trait Exchange {
+    /// The body of the answer.
+    type Body: Body;
+    /// What the request's body is written to.
+    type Sink;
+
+    /// What to write the body to. Asked for once.
+    fn sink(&mut self) -> Result<Self::Sink, TransportError>;
+
+    /// Waits for the answer to begin, `sent` bytes having been written. Where those are not all, the answer may say why.
+    fn answer(self, sent: u64, waits: Waits) -> Result<(Head, Self::Body), TransportError>;
 }
 
 /// The body of an answer, read in order.
 pub trait Body {
+    /// The bytes as somebody else reads them.
+    type Stream;
+
+    /// Hands the bytes over, none of which were read here.
+    fn into_stream(self) -> Result<Self::Stream, TransportError>;
+
     /// The next bytes: at least 1 and at most `max` (which is above 0); none at the end.
     fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, TransportError>;
 

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod attributes;
 pub mod bucket;
 pub mod checksum;
+pub mod content;
 pub mod continuation;
 pub mod duration;
 pub mod encode;

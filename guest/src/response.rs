@@ -3,10 +3,10 @@
 //! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
 //! odds with another makes the answer [`Garbled`], never a wrong blob.
 
-use crate::checksum::KEPT;
+use crate::checksum::{KEPT, base64, from_base64};
 use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
-use crate::model::{BlobInfo, ByteRange, Pair, Span, Written};
+use crate::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;
@@ -117,27 +117,32 @@ pub fn wanted(range: ByteRange, size: u64) -> Option<Span> {
 }
 
 /// Holds a whole body against the checksum that came with it, if one did. That of a blob written in parts may be one of
-/// its parts' checksums, which says nothing of the bytes as they are here.
+/// its parts' checksums, which says nothing of the bytes as they are here; one that is none is not looked at either.
 ///
 /// # Errors
 /// That they differ.
 pub fn verify_checksum(head: &Head, body: &[u8]) -> Result<(), Garbled> {
-    if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
-        return Ok(());
-    }
-    let told = KEPT.into_iter().find_map(|algorithm| {
-        let sum = head.get(algorithm.header()).filter(|sum| !sum.contains('-'))?;
-        Some((algorithm, sum))
-    });
-    match told {
-        Some((algorithm, told)) if algorithm.of(body) != told => Err(Garbled(format!(
+    match checksum(head) {
+        Some(Digest { algorithm, value }) if algorithm.of(body) != value => Err(Garbled(format!(
             "its {} of {:?} is not that of the {} bytes that came",
             algorithm.header(),
-            crate::error::tidy(told, 64),
+            base64(&value),
             body.len()
         ))),
         _ => Ok(()),
     }
+}
+
+/// The checksum of the whole blob that came with it, if one did.
+pub fn checksum(head: &Head) -> Option<Digest> {
+    if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
+        return None;
+    }
+    KEPT.into_iter().find_map(|algorithm| {
+        let sum = head.get(algorithm.header()).filter(|sum| !sum.contains('-'))?;
+        let value = from_base64(sum).filter(|value| value.len() == algorithm.length())?;
+        Some(Digest { algorithm, value })
+    })
 }
 
 /// What the answer to a PUT says. S3 always gives an entity tag: what answers without one is something else.

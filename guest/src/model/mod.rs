@@ -8,9 +8,11 @@ mod multipart;
 
 pub use listing::{Entry, ListOptions, ListPage, VersionEntry, VersionPage};
 pub use multipart::{
-    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartPage, Upload, UploadOptions,
-    UploadPage,
+    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, Upload,
+    UploadOptions, UploadPage,
 };
+
+use crate::checksum::Algorithm;
 
 /// A name with a value.
 pub type Pair = (String, String);
@@ -117,6 +119,15 @@ pub struct ReadOptions {
     pub call: CallOptions,
 }
 
+/// A sum of a body's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// How it was made.
+    pub algorithm: Algorithm,
+    /// The sum.
+    pub value: Vec<u8>,
+}
+
 /// How to write a blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteOptions {
@@ -126,6 +137,8 @@ pub struct WriteOptions {
     pub metadata: Vec<Pair>,
     /// What must hold.
     pub condition: WriteCondition,
+    /// Digests of the body that the caller made.
+    pub digests: Vec<Digest>,
     /// What any call may be told.
     pub call: CallOptions,
 }
@@ -237,6 +250,21 @@ pub struct Blob {
     pub range: Span,
     /// The bytes.
     pub body: Vec<u8>,
+}
+
+/// A blob whose bytes go past the plugin, in a stream `S`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened<S> {
+    /// What is known of the whole blob.
+    pub info: BlobInfo,
+    /// Which bytes of it were asked for.
+    pub range: Span,
+    /// Which bytes of it the stream gives.
+    pub given: Span,
+    /// A digest of those.
+    pub digest: Option<Digest>,
+    /// The bytes.
+    pub body: S,
 }
 
 /// What a write came to.

@@ -1,6 +1,6 @@
 //! Uploads in parts, as `wit/multipart.wit` documents them.
 
-use super::{CallOptions, Conditions, Pair, Span, WriteCondition};
+use super::{CallOptions, Conditions, Digest, Pair, Span, WriteCondition};
 
 /// A part that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,15 @@ pub struct Part {
     pub last_modified: Option<u64>,
     /// Named attributes: its checksum.
     pub attributes: Vec<Pair>,
+}
+
+/// How to upload a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartOptions {
+    /// Digests of the part that the caller made.
+    pub digests: Vec<Digest>,
+    /// What any call may be told.
+    pub call: CallOptions,
 }
 
 /// What a call on an upload may be told.

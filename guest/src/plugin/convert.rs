@@ -2,6 +2,7 @@
 
 use crate::bindings::exports::sandbucket::blob::{listing, multipart, types as wit};
 use crate::bindings::wasi::clocks::wall_clock::Datetime;
+use crate::checksum::Algorithm;
 use crate::error::{Failure, Kind};
 use crate::model;
 use crate::settings;
@@ -25,7 +26,21 @@ pub(super) fn setting(setting: &settings::Setting) -> wit::Setting {
     }
 }
 
-pub(super) fn range(range: wit::ByteRange) -> model::ByteRange {
+pub(super) fn read_options(options: wit::ReadOptions) -> model::ReadOptions {
+    model::ReadOptions {
+        range: range(options.range),
+        conditions: conditions(options.conditions),
+        version: options.version,
+        max_bytes: options.max_bytes,
+        call: call(options.call),
+    }
+}
+
+pub(super) fn span(span: model::Span) -> wit::Span {
+    wit::Span { start: span.start, end: span.end }
+}
+
+fn range(range: wit::ByteRange) -> model::ByteRange {
     match range {
         wit::ByteRange::Whole => model::ByteRange::Whole,
         wit::ByteRange::From(start) => model::ByteRange::From(start),
@@ -99,7 +114,40 @@ pub(super) fn write_options(options: wit::WriteOptions) -> model::WriteOptions {
         content_type: options.content_type,
         metadata: options.metadata,
         condition: write_condition(options.condition),
+        digests: digests(options.digests),
         call: call(options.call),
+    }
+}
+
+pub(super) fn part_options(options: multipart::PartOptions) -> model::PartOptions {
+    model::PartOptions { digests: digests(options.digests), call: call(options.call) }
+}
+
+fn digests(digests: Vec<wit::Digest>) -> Vec<model::Digest> {
+    let given = |digest: wit::Digest| model::Digest {
+        algorithm: match digest.algorithm {
+            wit::DigestAlgorithm::Sha256 => Algorithm::Sha256,
+            wit::DigestAlgorithm::Md5 => Algorithm::Md5,
+            wit::DigestAlgorithm::Crc32 => Algorithm::Crc32,
+            wit::DigestAlgorithm::Crc32c => Algorithm::Crc32c,
+            wit::DigestAlgorithm::Crc64nvme => Algorithm::Crc64Nvme,
+        },
+        value: digest.value,
+    };
+    digests.into_iter().map(given).collect()
+}
+
+pub(super) fn digest(digest: model::Digest) -> wit::Digest {
+    wit::Digest { algorithm: algorithm(digest.algorithm), value: digest.value }
+}
+
+pub(super) fn algorithm(algorithm: Algorithm) -> wit::DigestAlgorithm {
+    match algorithm {
+        Algorithm::Sha256 => wit::DigestAlgorithm::Sha256,
+        Algorithm::Md5 => wit::DigestAlgorithm::Md5,
+        Algorithm::Crc32 => wit::DigestAlgorithm::Crc32,
+        Algorithm::Crc32c => wit::DigestAlgorithm::Crc32c,
+        Algorithm::Crc64Nvme => wit::DigestAlgorithm::Crc64nvme,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Looking at, reading, writing and deleting one blob.
 
+use crate::content::Content;
 use crate::error::Fault;
 use crate::model::{ByteRange, DeleteOptions, HeadOptions, ReadOptions, WriteOptions};
 use crate::settings::{Checksum, Settings};
@@ -39,7 +40,7 @@ pub fn get(settings: &Settings, key: &str, options: &ReadOptions) -> Result<Requ
 }
 
 /// Writes a blob.
-pub fn put(settings: &Settings, key: &str, body: &[u8], options: &WriteOptions) -> Result<Request, Refused> {
+pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &WriteOptions) -> Result<Request, Refused> {
     let mut request = base(Method::Put, settings, key);
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
@@ -47,7 +48,7 @@ pub fn put(settings: &Settings, key: &str, body: &[u8], options: &WriteOptions) 
     write_condition(&mut request, &options.condition)?;
     metadata(&mut request.headers, &options.metadata)?;
     attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::CHECKSUM))?;
-    checksum::add(&mut request, settings, body);
+    checksum::add(&mut request, settings, content);
     Ok(request)
 }
 

@@ -1,15 +1,18 @@
 //! Checksums of bodies that are sent, and those that are asked for.
 
+use crate::checksum::base64;
+use crate::content::Content;
 use crate::settings::Settings;
 
 use super::{Request, attributes};
 
 /// Adds the body's checksum, where the store is to and the caller gave none.
-pub fn add(request: &mut Request, settings: &Settings, body: &[u8]) {
+pub fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
     if let Some(algorithm) = settings.checksum()
         && !attributes::has_checksum(request)
+        && let Some(sum) = content.digest(algorithm)
     {
-        request.header(algorithm.header(), algorithm.of(body));
+        request.header(algorithm.header(), base64(&sum));
     }
 }
 

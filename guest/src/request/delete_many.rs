@@ -1,6 +1,6 @@
 //! Deleting several blobs with one request: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
 
-use crate::checksum::Algorithm;
+use crate::checksum::{Algorithm, base64};
 use crate::model::CallOptions;
 use crate::settings::Settings;
 use crate::xml;
@@ -50,7 +50,7 @@ pub fn delete_many(
 /// service knows MD5.
 pub(crate) fn document(request: &mut Request, body: &str) {
     request.header("content-type", "application/xml");
-    request.header(Algorithm::Md5.header(), Algorithm::Md5.of(body.as_bytes()));
+    request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.of(body.as_bytes())));
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         let objects =
             "<Object><Key>a&lt;&amp;&gt;b</Key></Object><Object><Key>é</Key><VersionId>v1</VersionId></Object>";
         assert!(body.ends_with(&format!("\">{objects}</Delete>")), "{body}");
-        let sum = Algorithm::Md5.of(body.as_bytes());
+        let sum = base64(&Algorithm::Md5.of(body.as_bytes()));
         assert!(request.headers.contains(&("content-md5".into(), sum)));
     }
 }

@@ -1,11 +1,12 @@
 //! Blobs written in parts: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
 
+use crate::content::Content;
 use crate::continuation::{Page, Versions};
 use crate::error::Fault;
 use crate::headers::CHECKSUMS;
 use crate::model::{
-    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, UploadOptions, WriteCondition,
-    WriteOptions,
+    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, UploadOptions,
+    WriteCondition, WriteOptions,
 };
 use crate::settings::Settings;
 use crate::xml;
@@ -45,14 +46,14 @@ pub fn upload_part(
     key: &str,
     upload: &str,
     number: u32,
-    body: &[u8],
-    options: &UploadOptions,
+    content: &Content<'_>,
+    options: &PartOptions,
 ) -> Result<Request, Refused> {
     let mut request = base(Method::Put, settings, key);
     part_number(&mut request, number)?;
     upload_id(&mut request, upload)?;
     attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::CHECKSUM))?;
-    checksum::add(&mut request, settings, body);
+    checksum::add(&mut request, settings, content);
     Ok(request)
 }
 

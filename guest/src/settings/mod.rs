@@ -132,6 +132,22 @@ impl Settings {
             Checksum::Of(algorithm) => Some(algorithm),
         }
     }
+
+    /// Whether bodies are signed by their hash.
+    pub fn signs_payload(&self) -> bool {
+        self.credentials.is_some()
+            && match self.payload_signing {
+                PayloadSigning::Auto => !self.endpoint.https,
+                PayloadSigning::Signed => true,
+                PayloadSigning::Unsigned => false,
+            }
+    }
+
+    /// The digests that bodies go out with: the hash that is signed, and the checksum.
+    pub fn wanted_digests(&self) -> impl Iterator<Item = Algorithm> + use<> {
+        let signed = self.signs_payload().then_some(Algorithm::Sha256);
+        signed.into_iter().chain(self.checksum().filter(|&algorithm| Some(algorithm) != signed))
+    }
 }
 
 /// Understands settings given by name. A blank one counts as absent. White space around a value is taken off, but for

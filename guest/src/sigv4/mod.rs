@@ -272,8 +272,13 @@ fn push_value(out: &mut String, value: &str) {
 
 /// The SHA-256 of these bytes, in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    push_hex(&mut hex, &Sha256::digest(bytes));
+    hex(&Sha256::digest(bytes))
+}
+
+/// The bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    push_hex(&mut hex, bytes);
     hex
 }
 

@@ -1,5 +1,6 @@
 //! Answers that are documents: read whole, within bounds.
 
+use crate::content::Content;
 use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::request::{Method, Request};
@@ -39,7 +40,8 @@ impl<E: Transport + Clock> Call<'_, E> {
     /// [`Self::ask`], compiled once for all operations.
     fn ask_until(&mut self, request: &mut Request, body: &str, root: &str, read: &mut Read<'_>) -> Result<(), Failure> {
         let method = request.method;
-        let payload = self.payload(body.as_bytes());
+        let content = self.known(Content::here(body.as_bytes(), &[]))?;
+        let payload = self.payload(&content);
         self.try_until(request, body.as_bytes(), &payload, &mut |call, head, answer| {
             let document = call.document(method, &head, answer, root)?;
             read(&document, &head, &call.store.settings).map_err(|garbled| call.garbled(garbled))
@@ -51,11 +53,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     fn document(&mut self, method: Method, head: &Head, body: E::Body, root: &str) -> Result<Element, Trouble> {
         let text = self.whole(head, body)?;
         match xml::document(&text, root) {
-            Err(_) if xml::document(&text, "Error").is_ok() => {
-                let now = self.store.service_time(self.env.wall());
-                let signed = self.store.settings.credentials.is_some();
-                Err(self.refused(method, head, &text, now, signed))
-            }
+            Err(_) if xml::document(&text, "Error").is_ok() => Err(self.refused(method, head, &text)),
             read => read.map_err(|garbled| self.garbled(garbled)),
         }
     }

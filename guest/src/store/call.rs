@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::checksum::Algorithm;
+use crate::content::Content;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
 use crate::error::{Answer, Failure, Kind};
 use crate::model::CallOptions;
@@ -9,7 +11,7 @@ use crate::request::{Method, Refused, Request};
 use crate::response::{Garbled, Head};
 use crate::retry::{self, Next};
 use crate::service_error;
-use crate::settings::{PayloadSigning, Settings};
+use crate::settings::Settings;
 use crate::sigv4::{self, PayloadHash};
 use crate::time::AmzTime;
 
@@ -24,18 +26,33 @@ const SHOWN_KEY: usize = 200;
 pub(super) struct Call<'a, E> {
     pub(super) store: &'a mut Store,
     pub(super) env: &'a mut E,
-    pub(super) operation: &'static str,
     /// What it is about: a key, or what keys begin with.
     pub(super) key: &'a str,
+    pub(super) tries: Tries,
+}
+
+/// How a call has got on so far.
+#[derive(Clone)]
+pub(super) struct Tries {
+    pub(super) operation: &'static str,
     limit: Duration,
-    pub(super) started: u64,
+    started: u64,
     deadline: u64,
     /// Requests sent so far.
     attempts: u32,
+    /// How many of those followed a failure.
+    retries: u32,
     /// Whether a request may have taken effect though its answer was no success.
     pub(super) maybe_done: bool,
     /// Whether the clock was corrected in this call.
     skewed: bool,
+}
+
+impl Tries {
+    /// Lets time pass that does not count.
+    pub(super) fn extend(&mut self, nanos: u64) {
+        self.deadline = self.deadline.saturating_add(nanos);
+    }
 }
 
 /// How one try failed.
@@ -58,7 +75,9 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let limit = options.time_limit.map_or(DEFAULT_TIME_LIMIT, Duration::from_nanos);
         let started = env.now();
         let deadline = started.saturating_add(nanos(limit));
-        Call { store, env, operation, key, limit, started, deadline, attempts: 0, maybe_done: false, skewed: false }
+        let tries =
+            Tries { operation, limit, started, deadline, attempts: 0, retries: 0, maybe_done: false, skewed: false };
+        Call { store, env, key, tries }
     }
 
     /// Makes a request of checked arguments.
@@ -88,18 +107,13 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     }
 
     /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
-    pub(super) fn payload(&self, body: &[u8]) -> PayloadHash {
-        let signed = match self.store.settings.payload_signing {
-            PayloadSigning::Auto => !self.store.settings.endpoint.https,
-            PayloadSigning::Signed => true,
-            PayloadSigning::Unsigned => false,
-        };
-        if self.store.settings.credentials.is_none() || body.is_empty() {
-            PayloadHash::Empty
-        } else if signed {
-            PayloadHash::Sha256(sigv4::sha256_hex(body))
-        } else {
-            PayloadHash::Unsigned
+    pub(super) fn payload(&self, content: &Content<'_>) -> PayloadHash {
+        if self.store.settings.credentials.is_none() || content.length() == 0 {
+            return PayloadHash::Empty;
+        }
+        match self.store.settings.signs_payload().then(|| content.digest(Algorithm::Sha256)).flatten() {
+            Some(sum) => PayloadHash::Sha256(sigv4::hex(&sum)),
+            None => PayloadHash::Unsigned,
         }
     }
 
@@ -135,42 +149,55 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         accept: &mut Accept<'_, Self, E::Body>,
     ) -> Result<(), Failure> {
         let unsigned = request.headers.len();
-        let mut retries = 0;
         loop {
             request.headers.truncate(unsigned);
             let trouble = match self.exchange(request, body, payload, accept) {
                 Ok(()) => return Ok(()),
                 Err(trouble) => trouble,
             };
-            let mut failure = trouble.failure;
-            let after = match trouble.next {
-                Next::Stop => return Err(self.finish(failure, "")),
-                Next::Skewed(date) => {
-                    self.store.skew = date as i64 - self.env.wall() as i64;
-                    if self.skewed {
-                        return Err(self.finish(failure, ""));
-                    }
-                    self.skewed = true;
-                    continue;
-                }
-                Next::Again { after, harmless } => {
-                    self.maybe_done |= !harmless;
-                    after
-                }
-            };
-            failure.retryable = true;
-            if retries == self.store.settings.max_retries {
-                return Err(self.finish(failure, ""));
-            }
-            let pause = retry::pause(retries, after, &mut self.store.rng);
-            if pause >= self.remaining() {
-                let over = self.remaining().is_zero();
-                let note = if over { "" } else { "the call's time limit leaves no time for another try" };
-                return Err(self.finish(failure, note));
-            }
-            self.env.sleep(pause);
-            retries += 1;
+            let (_, pause) = self.after(trouble)?;
+            self.pause(pause);
         }
+    }
+
+    /// Lets the time pass that is due before the next try.
+    pub(super) fn pause(&mut self, time: Duration) {
+        if !time.is_zero() {
+            self.env.sleep(time);
+        }
+    }
+
+    /// What follows a try that failed: a pause, and then another, of which the failure is told as it would be if there
+    /// were none; or the end.
+    pub(super) fn after(&mut self, trouble: Trouble) -> Result<(Failure, Duration), Failure> {
+        let Trouble { mut failure, next } = trouble;
+        let after = match next {
+            Next::Stop => return Err(self.finish(failure, "")),
+            Next::Skewed(date) => {
+                self.store.skew = date as i64 - self.env.wall() as i64;
+                if self.tries.skewed {
+                    return Err(self.finish(failure, ""));
+                }
+                self.tries.skewed = true;
+                return Ok((failure, Duration::ZERO));
+            }
+            Next::Again { after, harmless } => {
+                self.tries.maybe_done |= !harmless;
+                after
+            }
+        };
+        failure.retryable = true;
+        if self.tries.retries == self.store.settings.max_retries {
+            return Err(self.finish(failure, ""));
+        }
+        let pause = retry::pause(self.tries.retries, after, &mut self.store.rng);
+        if pause >= self.remaining() {
+            let over = self.remaining().is_zero();
+            let note = if over { "" } else { "the call's time limit leaves no time for another try" };
+            return Err(self.finish(failure, note));
+        }
+        self.tries.retries += 1;
+        Ok((failure, pause))
     }
 
     /// One try.
@@ -181,20 +208,36 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         payload: &PayloadHash,
         accept: &mut Accept<'_, Self, E::Body>,
     ) -> Result<(), Trouble> {
+        let waits = self.sign(request, payload)?;
+        let answer = self.env.send(request, body, waits);
+        self.settle(request.method, answer, accept)
+    }
+
+    /// Signs the request for a try that begins now, and says how long it may wait.
+    pub(super) fn sign(&mut self, request: &mut Request, payload: &PayloadHash) -> Result<Waits, Trouble> {
         if self.remaining().is_zero() {
             return Err(self.out_of_time());
         }
-        let now = self.store.service_time(self.env.wall());
-        let signed = match &self.store.settings.credentials {
-            Some(credentials) => {
-                self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(now));
-                true
-            }
-            None => false,
-        };
-        let waits = Waits { idle: self.store.settings.timeout, deadline: self.deadline };
-        self.attempts += 1;
-        let (head, mut answer_body) = match self.env.send(request, body, waits) {
+        if let Some(credentials) = &self.store.settings.credentials {
+            let now = self.store.service_time(self.env.wall());
+            self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(now));
+        }
+        self.tries.attempts += 1;
+        Ok(self.waits())
+    }
+
+    pub(super) fn waits(&self) -> Waits {
+        Waits { idle: self.store.settings.timeout, deadline: self.tries.deadline }
+    }
+
+    /// What becomes of a try that was answered, or was not.
+    pub(super) fn settle(
+        &mut self,
+        method: Method,
+        answer: Result<(Head, E::Body), TransportError>,
+        accept: &mut Accept<'_, Self, E::Body>,
+    ) -> Result<(), Trouble> {
+        let (head, mut answer_body) = match answer {
             Ok(answer) => answer,
             Err(error) => return Err(self.transport_trouble(error)),
         };
@@ -202,16 +245,15 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         if (200..300).contains(&head.status) {
             return accept(self, head, answer_body);
         }
-        let text = if request.method == Method::Head || head.status == 304 {
-            Vec::new()
-        } else {
-            self.error_body(&mut answer_body)
-        };
-        Err(self.refused(request.method, &head, &text, now, signed))
+        let text =
+            if method == Method::Head || head.status == 304 { Vec::new() } else { self.error_body(&mut answer_body) };
+        Err(self.refused(method, &head, &text))
     }
 
     /// The trouble that a refusal by the service is.
-    pub(super) fn refused(&self, method: Method, head: &Head, body: &[u8], now: u64, signed: bool) -> Trouble {
+    pub(super) fn refused(&self, method: Method, head: &Head, body: &[u8]) -> Trouble {
+        let now = self.store.service_time(self.env.wall());
+        let signed = self.store.settings.credentials.is_some();
         let answer = service_error::answer(head, body, &self.store.settings.region);
         let next = retry::decide(head, &answer, now, signed);
         Trouble { failure: self.refused_as(method, head, answer), next }
@@ -268,31 +310,31 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     fn out_of_time(&self) -> Trouble {
         let mut failure =
-            self.failure(Kind::Timeout, &format!("the call's time limit of {} ran out", human(self.limit)));
+            self.failure(Kind::Timeout, &format!("the call's time limit of {} ran out", human(self.tries.limit)));
         failure.retryable = true;
         Trouble { failure, next: Next::Stop }
     }
 
     /// What is left of the call's time.
     pub(super) fn remaining(&self) -> Duration {
-        Duration::from_nanos(self.deadline.saturating_sub(self.env.now()))
+        Duration::from_nanos(self.tries.deadline.saturating_sub(self.env.now()))
     }
 
     /// A failure of this call.
     pub(super) fn failure(&self, kind: Kind, what: &str) -> Failure {
-        Failure { attempts: self.attempts, ..Failure::new(kind, self.sentence(what)) }
+        Failure { attempts: self.tries.attempts, ..Failure::new(kind, self.sentence(what)) }
     }
 
     /// Brings the number of tries into a failure's words, where there were several.
     fn finish(&self, mut failure: Failure, note: &str) -> Failure {
-        failure.attempts = self.attempts;
+        failure.attempts = self.tries.attempts;
         if !note.is_empty() {
             failure.message.push_str("; ");
             failure.message.push_str(note);
         }
-        if self.attempts > 1 {
-            let took = Duration::from_nanos(self.env.now().saturating_sub(self.started));
-            failure.message.push_str(&format!(" ({} requests in {})", self.attempts, human(took)));
+        if self.tries.attempts > 1 {
+            let took = Duration::from_nanos(self.env.now().saturating_sub(self.tries.started));
+            failure.message.push_str(&format!(" ({} requests in {})", self.tries.attempts, human(took)));
         }
         failure
     }
@@ -305,7 +347,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             format!(" \"{}{}\"", shown(&settings.key_prefix), shown(self.key))
         };
         let (bucket, at) = (&settings.bucket, &settings.endpoint.display);
-        format!("{}{key} in bucket \"{bucket}\" at {at}: {what}", self.operation)
+        format!("{}{key} in bucket \"{bucket}\" at {at}: {what}", self.tries.operation)
     }
 }
 

@@ -28,7 +28,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         });
         let written = match result {
             Ok(written) => written,
-            Err(failure) if self.maybe_done => {
+            Err(failure) if self.tries.maybe_done => {
                 let (condition, call) = (&options.condition, &options.call);
                 let found =
                     self.resolve(condition, call, failure.clone(), began, &|info| outcome::is_of_parts(parts, info));

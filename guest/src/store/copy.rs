@@ -23,7 +23,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             Ok(Written { etag: Some(multipart::etag(copied)?), version: response::version(head) })
         });
         match result.map_err(too_large_or_unmet) {
-            Err(failure) if self.maybe_done && options.condition != WriteCondition::Always => {
+            Err(failure) if self.tries.maybe_done && options.condition != WriteCondition::Always => {
                 let original = self.original(source, &options.call);
                 self.resolve(&options.condition, &options.call, failure, began, &|info| {
                     original.as_ref().is_ok_and(|original| is_copy(original, info))

@@ -35,7 +35,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             self.together(blobs, &keys, options, &mut outcomes)?;
         }
         for (blob, outcome) in blobs.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()) {
-            (self.operation, self.key) = ("delete", &blob.key);
+            (self.tries.operation, self.key) = ("delete", &blob.key);
             let options = DeleteOptions { version: blob.version.clone(), call: options.call.clone() };
             *outcome = Some(self.delete(&options));
         }
@@ -100,11 +100,11 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// The failure that the refusal of one of several deletions is, and what to do about it.
     fn refused_one(&mut self, head: &Head, answer: Answer) -> (Failure, Next) {
-        let operation = std::mem::replace(&mut self.operation, "delete");
+        let operation = std::mem::replace(&mut self.tries.operation, "delete");
         let next = retry::decide(head, &answer, self.store.service_time(self.env.wall()), false);
         let mut failure = self.refused_as(Method::Post, head, answer);
         failure.retryable = matches!(next, Next::Again { .. });
-        self.operation = operation;
+        self.tries.operation = operation;
         (failure, next)
     }
 }

@@ -17,16 +17,19 @@ mod resolve;
 mod tags;
 mod upload;
 mod write;
+mod writing;
 
 use std::time::Duration;
 
-use crate::env::{Clock, Transport};
+use crate::checksum::Algorithm;
+use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Fault};
 use crate::key;
 use crate::model::{
     Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
-    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Pair, Part, PartPage, PresignOptions,
-    Presigned, PresignedMethod, ReadOptions, TagOptions, UploadOptions, UploadPage, VersionPage, WriteOptions, Written,
+    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Opened, Pair, Part, PartOptions,
+    PartPage, PresignOptions, Presigned, PresignedMethod, ReadOptions, TagOptions, UploadOptions, UploadPage,
+    VersionPage, WriteOptions, Written,
 };
 use crate::request;
 use crate::retry::Rng;
@@ -34,6 +37,7 @@ use crate::settings::{self, Settings};
 use crate::sigv4::Signer;
 
 use call::Call;
+pub use writing::{Opening, Writing, nothing_to};
 
 /// How long a call may take where its options do not say.
 pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(180);
@@ -59,6 +63,11 @@ impl Store {
         Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed), single_deletes: false })
     }
 
+    /// The digests that the bodies of its writes go out with.
+    pub fn wanted_digests(&self) -> impl Iterator<Item = Algorithm> + use<> {
+        self.settings.wanted_digests()
+    }
+
     /// What is known of a blob.
     pub fn head<E: Transport + Clock>(
         &mut self,
@@ -79,6 +88,16 @@ impl Store {
         options: &ReadOptions,
     ) -> Result<Blob, Failure> {
         Call::start(self, env, "get", key, &options.call).get(options)
+    }
+
+    /// Begins to read a blob or a part of it, whose bytes somebody else reads.
+    pub fn open_read<E: Transport + Clock>(
+        &mut self,
+        env: &mut E,
+        key: &str,
+        options: &ReadOptions,
+    ) -> Result<Opened<<E::Body as Body>::Stream>, Failure> {
+        Call::start(self, env, "get", key, &options.call).open_read(options)
     }
 
     /// Writes a blob.
@@ -187,7 +206,7 @@ impl Store {
         upload: &str,
         number: u32,
         body: &[u8],
-        options: &UploadOptions,
+        options: &PartOptions,
     ) -> Result<Part, Failure> {
         Call::start(self, env, "upload a part of", key, &options.call).upload_part(upload, number, body, options)
     }

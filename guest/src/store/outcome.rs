@@ -1,9 +1,12 @@
 //! What became of a conditional write whose answer was lost, judged by what is there afterwards.
 
-use md5::{Digest, Md5};
+use md5::{Digest as _, Md5};
 
+use crate::checksum::Algorithm;
+use crate::content::Content;
 use crate::error::{Failure, Kind};
 use crate::model::{BlobInfo, Part, WriteCondition, WriteOptions, Written};
+use crate::sigv4::hex;
 
 /// How far two times told by the same service may be apart for nothing but rounding, in seconds.
 const SLACK: u64 = 2;
@@ -62,10 +65,12 @@ pub(super) fn of(
 }
 
 /// Whether what is there is a plain write of this body. Its entity tag is then the body's MD5; where the service makes it
-/// otherwise (some encryption does) this says no.
-pub(super) fn is_plain_write(body: &[u8], options: &WriteOptions, info: &BlobInfo) -> bool {
-    info.size == body.len() as u64
-        && info.etag.as_deref().is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&hex_md5(body)))
+/// otherwise (some encryption does), or the MD5 is not known, this says no.
+pub(super) fn is_plain_write(content: &Content<'_>, options: &WriteOptions, info: &BlobInfo) -> bool {
+    info.size == content.length()
+        && info.etag.as_deref().zip(content.digest(Algorithm::Md5)).is_some_and(|(etag, md5)| {
+            bare(etag).eq_ignore_ascii_case(&hex(&md5))
+        })
         && options.content_type.as_ref().is_none_or(|given| info.content_type.as_ref() == Some(given))
         && options.metadata.len() == info.metadata.len()
         // Each name is there once.
@@ -91,20 +96,10 @@ pub(super) fn is_of_parts(parts: &[Part], info: &BlobInfo) -> bool {
     }
     info.etag
         .as_deref()
-        .is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&format!("{}-{}", hex_md5(&sums), parts.len())))
+        .is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&format!("{}-{}", hex(&Md5::digest(&sums)), parts.len())))
 }
 
 /// The tag without its quotes, which some callers and services leave out.
 pub(super) fn bare(etag: &str) -> &str {
     etag.trim().trim_matches('"')
-}
-
-fn hex_md5(body: &[u8]) -> String {
-    let mut hex = String::with_capacity(32);
-    for byte in Md5::digest(body) {
-        for nibble in [byte >> 4, byte & 15] {
-            hex.push(char::from_digit(nibble.into(), 16).unwrap_or_default());
-        }
-    }
-    hex
 }

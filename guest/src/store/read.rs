@@ -2,7 +2,7 @@
 
 use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
-use crate::model::{Blob, BlobInfo, DeleteOptions, ReadOptions, Span};
+use crate::model::{Blob, BlobInfo, DeleteOptions, Opened, ReadOptions, Span};
 use crate::request::{self, Request};
 use crate::response::{self, Garbled, Head};
 use crate::sigv4::PayloadHash;
@@ -26,22 +26,39 @@ impl<E: Transport + Clock> Call<'_, E> {
         self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| call.blob(&head, body, options))
     }
 
+    /// The stream of a blob's bytes, once its head is found good.
+    pub(super) fn open_read(&mut self, options: &ReadOptions) -> Result<Opened<<E::Body as Body>::Stream>, Failure> {
+        let mut request = self.prepare(|settings, key| request::get(settings, key, options))?;
+        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+            let (info, given, range) = call.part_of(&head, options)?;
+            let digest = if given.start == 0 && given.end == info.size { response::checksum(&head) } else { None };
+            let body = body.into_stream().map_err(|error| call.transport_trouble(error))?;
+            Ok(Opened { info, range, given, digest, body })
+        })
+    }
+
     pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<(), Failure> {
         let mut request = self.prepare(|settings, key| request::delete(settings, key, options))?;
         absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(())))
     }
 
     fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
-        let (info, span) = response::blob_part(head, options.range).map_err(|garbled| self.garbled(garbled))?;
+        let (info, span, wanted) = self.part_of(head, options)?;
         let framed = head.get("content-length").is_some();
         let bytes = self.body(body, span, framed, options)?;
-        let Some(wanted) = response::wanted(options.range, info.size) else {
-            return Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size)));
-        };
         if span.start == 0 && span.end == info.size {
             response::verify_checksum(head, &bytes).map_err(|garbled| self.garbled(garbled))?;
         }
         Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })
+    }
+
+    /// What the head says: of the blob, which bytes of it the body holds, and which of those were asked for.
+    fn part_of(&self, head: &Head, options: &ReadOptions) -> Result<(BlobInfo, Span, Span), Trouble> {
+        let (info, span) = response::blob_part(head, options.range).map_err(|garbled| self.garbled(garbled))?;
+        match response::wanted(options.range, info.size) {
+            Some(wanted) => Ok((info, span, wanted)),
+            None => Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size))),
+        }
     }
 
     /// Reads all of a body that is to hold exactly this span. `framed` says whether the answer announced its length.

@@ -1,6 +1,7 @@
 //! A blob's tags.
 
 use crate::answer;
+use crate::content::Content;
 use crate::env::{Clock, Transport};
 use crate::error::Failure;
 use crate::model::{Pair, TagOptions};
@@ -16,7 +17,7 @@ impl<E: Transport + Clock> Call<'_, E> {
 
     pub(super) fn set_tags(&mut self, tags: &[Pair], options: &TagOptions) -> Result<(), Failure> {
         let (mut request, body) = self.prepare(|settings, key| request::set_tags(settings, key, tags, options))?;
-        let payload = self.payload(body.as_bytes());
+        let payload = self.payload(&self.known(Content::here(body.as_bytes(), &[]))?);
         self.run(&mut request, body.as_bytes(), &payload, |_, _, _| Ok(()))
     }
 }

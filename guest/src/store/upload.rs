@@ -1,10 +1,13 @@
 //! Blobs written in parts, up to their completion.
 
 use crate::answer::multipart;
+use crate::content::Content;
 use crate::env::{Clock, Transport};
 use crate::error::Failure;
 use crate::headers::CHECKSUMS;
-use crate::model::{ListPartsOptions, ListUploadsOptions, Part, PartPage, UploadOptions, UploadPage, WriteOptions};
+use crate::model::{
+    ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, UploadOptions, UploadPage, WriteOptions,
+};
 use crate::request::{self, Request};
 use crate::response::Head;
 use crate::sigv4::PayloadHash;
@@ -24,12 +27,13 @@ impl<E: Transport + Clock> Call<'_, E> {
         upload: &str,
         number: u32,
         body: &[u8],
-        options: &UploadOptions,
+        options: &PartOptions,
     ) -> Result<Part, Failure> {
+        let content = self.known(Content::here(body, &options.digests))?;
         let mut request =
-            self.prepare(|settings, key| request::upload_part(settings, key, upload, number, body, options))?;
+            self.prepare(|settings, key| request::upload_part(settings, key, upload, number, &content, options))?;
         let sent = sent_checksums(&request);
-        let payload = self.payload(body);
+        let payload = self.payload(&content);
         let etag = self.run(&mut request, body, &payload, |call, head: Head, answer| {
             call.accepted(&head, answer).map(|written| written.etag)
         })?;
@@ -58,7 +62,7 @@ impl<E: Transport + Clock> Call<'_, E> {
 }
 
 /// The checksums that a part was sent with, for its completion: the service has verified them.
-fn sent_checksums(request: &Request) -> Vec<crate::model::Pair> {
+pub(super) fn sent_checksums(request: &Request) -> Vec<crate::model::Pair> {
     let sent = CHECKSUMS.iter().filter_map(|&(name, _)| {
         let header = request.headers.iter().find(|(header, _)| header.strip_prefix("x-amz-") == Some(name))?;
         Some((name.to_owned(), header.1.clone()))

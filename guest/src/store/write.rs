@@ -1,8 +1,9 @@
 //! Put: written once, or it is said that this cannot be told.
 
 use crate::attributes::to_look;
+use crate::content::Content;
 use crate::env::{Clock, Transport};
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Fault, Kind};
 use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
 use crate::response::{self, Garbled, Head};
@@ -17,22 +18,39 @@ const LOOKS: u32 = 8;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn put(&mut self, body: &[u8], options: &WriteOptions) -> Result<Written, Failure> {
-        let mut request = self.prepare(|settings, key| request::put(settings, key, body, options))?;
-        let payload = self.payload(body);
+        let content = self.known(Content::here(body, &options.digests))?;
+        let mut request = self.prepare(|settings, key| request::put(settings, key, &content, options))?;
+        let payload = self.payload(&content);
         let began = self.env.now();
         let result = self.run(&mut request, body, &payload, |call, head, answer| call.accepted(&head, answer));
+        self.written(result, &content, options, began)
+    }
+
+    /// What a write came to whose tries, the first of which began at this instant, are over.
+    pub(super) fn written(
+        &mut self,
+        result: Result<Written, Failure>,
+        content: &Content<'_>,
+        options: &WriteOptions,
+        began: u64,
+    ) -> Result<Written, Failure> {
         let written = match result {
             Ok(written) => written,
             Err(failure) if options.condition == WriteCondition::Always => return Err(failure),
-            Err(failure) if !self.maybe_done => return Err(absent_is_unmatched(failure, &options.condition)),
+            Err(failure) if !self.tries.maybe_done => return Err(absent_is_unmatched(failure, &options.condition)),
             Err(failure) => self.resolve(&options.condition, &options.call, failure, began, &|info| {
-                outcome::is_plain_write(body, options, info)
+                outcome::is_plain_write(content, options, info)
             })?,
         };
         if self.store.settings.verify_after_write {
-            self.verify(body.len() as u64, &written, &options.call)?;
+            self.verify(content.length(), &written, &options.call)?;
         }
         Ok(written)
+    }
+
+    /// What is known of a body, if the digests of it are any.
+    pub(super) fn known<'b>(&self, content: Result<Content<'b>, Fault>) -> Result<Content<'b>, Failure> {
+        content.map_err(|fault| self.refusal(fault.into()))
     }
 
     /// What the service says to a write that it took.

@@ -1,8 +1,51 @@
 //! What the host's errors mean: whose they are, whether the request can have gone out, and what to do.
 
-use crate::bindings::wasi::http::types::ErrorCode;
-use crate::env::TransportError;
+use crate::bindings::wasi::clocks::monotonic_clock;
+use crate::bindings::wasi::http::types::{self, ErrorCode};
+use crate::bindings::wasi::io::poll::Pollable;
+use crate::bindings::wasi::io::streams::StreamError;
+use crate::env::{TransportError, Waits};
 use crate::error::{Kind, tidy};
+
+use super::nanos;
+
+/// Ready when the waiting is over.
+pub(super) fn timer(waits: Waits) -> Result<Pollable, TransportError> {
+    let now = monotonic_clock::now();
+    if now >= waits.deadline {
+        return Err(stalled(waits, "there was no time left to wait for it"));
+    }
+    Ok(monotonic_clock::subscribe_instant(waits.deadline.min(now.saturating_add(nanos(waits.idle)))))
+}
+
+pub(super) fn stalled(waits: Waits, what: &str) -> TransportError {
+    let message = if monotonic_clock::now() >= waits.deadline {
+        format!("{what} before the time was up")
+    } else {
+        format!("{what} within {} ms (the setting timeout)", waits.idle.as_millis())
+    };
+    TransportError { kind: Kind::Timeout, message, unsent: false, retryable: true }
+}
+
+/// What the host does not take into a request. Nothing was sent.
+pub(super) fn unfit(part: &str) -> TransportError {
+    let message = format!("the host does not take {part} of the request");
+    TransportError { kind: Kind::Network, message, unsent: true, retryable: false }
+}
+
+pub(super) fn broken(message: &str) -> TransportError {
+    TransportError { kind: Kind::Network, message: message.to_owned(), unsent: false, retryable: true }
+}
+
+pub(super) fn stream_error(error: StreamError) -> TransportError {
+    match error {
+        StreamError::Closed => broken("the connection was closed"),
+        StreamError::LastOperationFailed(error) => match types::http_error_code(&error) {
+            Some(code) => TransportError { unsent: false, retryable: true, ..error_of(&code) },
+            None => broken(&format!("the connection broke: {}", tidy(&error.to_debug_string(), 200))),
+        },
+    }
+}
 
 /// What the host's error means for the call.
 pub(super) fn error_of(code: &ErrorCode) -> TransportError {

@@ -20,7 +20,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 }
 
 fn put_with(options: WriteOptions) -> Result<Request, Refused> {
-    put(&plain(), "k", b"body", &options)
+    put(&plain(), "k", &Content::here(b"body", &[]).unwrap(), &options)
 }
 
 fn pair(name: &str, value: &str) -> Pair {
@@ -72,6 +72,7 @@ fn a_put_says_type_condition_metadata_and_attributes() {
         content_type: Some("text/plain".into()),
         metadata: vec![pair("Owner", "me and you"), pair("x", "")],
         condition: WriteCondition::IfAbsent,
+        digests: Vec::new(),
         call: CallOptions { attributes: vec![pair("cache-control", "no-store")], ..CallOptions::default() },
     })
     .unwrap();
@@ -139,7 +140,13 @@ fn a_date_beyond_http_is_refused() {
 fn a_body_gets_the_checksum_that_is_set() {
     let sent = |settings: &Settings, attributes: Vec<Pair>| {
         let call = CallOptions { attributes, ..CallOptions::default() };
-        let request = put(settings, "k", b"123456789", &WriteOptions { call, ..WriteOptions::default() }).unwrap();
+        let request = put(
+            settings,
+            "k",
+            &Content::here(b"123456789", &[]).unwrap(),
+            &WriteOptions { call, ..WriteOptions::default() },
+        )
+        .unwrap();
         let sums = request.headers.into_iter().filter(|(name, _)| name.contains("checksum") || name.contains("md5"));
         sums.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
     };

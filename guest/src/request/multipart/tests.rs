@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Kind;
-use crate::model::{CallOptions, Span};
+use crate::model::{CallOptions, PartOptions, Span};
 use crate::settings;
 
 fn store(more: &[(&str, &str)]) -> Settings {
@@ -45,7 +45,10 @@ fn an_upload_begins_with_what_the_blob_will_have() {
 #[test]
 fn a_part_has_a_number_and_a_checksum() {
     let settings = store(&[("checksum", "crc32c")]);
-    let put = |number, id: &str| upload_part(&settings, "k", id, number, b"123456789", &UploadOptions::default());
+    let put = |number, id: &str| {
+        let content = Content::here(b"123456789", &[]).unwrap();
+        upload_part(&settings, "k", id, number, &content, &PartOptions::default())
+    };
     let request = put(3, "u/1").unwrap();
     assert_eq!(&*request.path_and_query(), "/demo/k?partNumber=3&uploadId=u%2F1");
     assert_eq!(header(&request, "x-amz-checksum-crc32c"), Some("4waSgw=="));

@@ -1,6 +1,7 @@
 //! The promises of the contract, held against a scripted service and a clock that only moves when told to.
 
 mod documents;
+mod past;
 mod reads;
 mod retries;
 mod script;

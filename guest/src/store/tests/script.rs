@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::env::{Body, Clock, Transport, TransportError, Waits};
+use crate::env::{Body, Clock, Exchange, Transport, TransportError, Waits};
 use crate::error::Kind;
 use crate::request::Request;
 use crate::response::Head;
@@ -109,6 +109,11 @@ impl Script {
         Script { steps, sent: vec![], pauses: vec![], now: Rc::default(), off: 0 }
     }
 
+    /// Lets time pass that nobody here waits for.
+    pub fn pass(&mut self, time: Duration) {
+        self.now.set(self.now.get() + time.as_nanos() as u64);
+    }
+
     /// Nothing of the script is left over.
     pub fn done(&self) -> bool {
         self.steps.is_empty()
@@ -140,6 +145,7 @@ impl Clock for Script {
 
 impl Transport for Script {
     type Body = Chunks;
+    type Exchange = Pending;
 
     fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Chunks), TransportError> {
         assert!(waits.deadline > self.now.get(), "a request is sent after its time");
@@ -148,6 +154,42 @@ impl Transport for Script {
         wait(&self.now, step.takes, waits)?;
         let head = step.head?;
         Ok((head, Chunks { chunks: step.chunks.into(), takes: step.takes, waits, now: self.now.clone() }))
+    }
+
+    fn begin(&mut self, request: &Request, length: u64, waits: Waits) -> Result<Pending, TransportError> {
+        assert!(waits.deadline > self.now.get(), "a request is begun after its time");
+        self.sent.push(Sent { request: request.clone(), body: length.to_string().into_bytes() });
+        let step = self.steps.pop_front().expect("a request that the script does not foresee");
+        if let Err(TransportError { unsent: true, .. }) = &step.head {
+            return Err(step.head.unwrap_err());
+        }
+        Ok(Pending { step, length, now: self.now.clone() })
+    }
+}
+
+/// A request whose body is still to come.
+pub struct Pending {
+    step: Step,
+    length: u64,
+    now: Rc<Cell<u64>>,
+}
+
+impl Exchange for Pending {
+    type Body = Chunks;
+    type Sink = ();
+
+    fn sink(&mut self) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    fn answer(self, sent: u64, waits: Waits) -> Result<(Head, Chunks), TransportError> {
+        let Pending { step, length, now } = self;
+        wait(&now, step.takes, waits)?;
+        let head = step.head?;
+        if sent != length && head.status < 300 {
+            return Err(error(Kind::Network, false));
+        }
+        Ok((head, Chunks { chunks: step.chunks.into(), takes: step.takes, waits, now }))
     }
 }
 
@@ -167,6 +209,12 @@ pub struct Chunks {
 }
 
 impl Body for Chunks {
+    type Stream = Vec<u8>;
+
+    fn into_stream(self) -> Result<Vec<u8>, TransportError> {
+        self.chunks.into_iter().collect::<Result<Vec<_>, _>>().map(|chunks| chunks.concat())
+    }
+
     fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, TransportError> {
         assert!(max > 0, "nothing is asked for");
         let Some(chunk) = self.chunks.pop_front() else { return Ok(None) };

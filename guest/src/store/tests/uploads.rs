@@ -4,8 +4,8 @@ use super::script::{Script, Step, answer, refusal, reset};
 use super::store;
 use crate::error::{Failure, Kind};
 use crate::model::{
-    BlobName, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, Part, PresignOptions, PresignedMethod, Span,
-    UploadOptions, WriteCondition, WriteOptions, Written,
+    BlobName, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, Part, PartOptions, PresignOptions,
+    PresignedMethod, Span, UploadOptions, WriteCondition, WriteOptions, Written,
 };
 
 /// The MD5s of `hello` and `world`.
@@ -57,7 +57,7 @@ fn an_upload_begins_and_takes_parts() {
     let mut store = store(&[("checksum", "crc32c")]);
     let id = store.create_upload(&mut script, "k", &WriteOptions::default()).unwrap();
     assert_eq!(id, "u/1");
-    let part = store.upload_part(&mut script, "k", &id, 3, b"hello", &UploadOptions::default()).unwrap();
+    let part = store.upload_part(&mut script, "k", &id, 3, b"hello", &PartOptions::default()).unwrap();
     assert_eq!((part.number, part.size, part.etag.as_str()), (3, 5, HELLO));
     let sum = script.sent[1].header("x-amz-checksum-crc32c").unwrap().to_owned();
     assert_eq!(part.attributes, [("checksum-crc32c".to_owned(), sum)]);

@@ -1,0 +1,154 @@
+//! Requests under way, and how their bodies are written.
+
+use crate::bindings::wasi::http::types::{FutureIncomingResponse, IncomingResponse, OutgoingBody};
+use crate::bindings::wasi::io::poll;
+use crate::bindings::wasi::io::streams::OutputStream;
+use crate::env::{self, TransportError, Waits};
+use crate::error::Kind;
+use crate::response::Head;
+
+use super::answer::{Answer, head_of};
+use super::trouble::{broken, error_of, stalled, stream_error, timer, unfit};
+
+/// A request that was handed over to the host.
+pub struct Exchange {
+    future: FutureIncomingResponse,
+    /// The body, where it has one.
+    sink: Option<OutgoingBody>,
+    length: u64,
+}
+
+impl Exchange {
+    pub(super) fn new(future: FutureIncomingResponse, sink: Option<OutgoingBody>, length: u64) -> Exchange {
+        Exchange { future, sink, length }
+    }
+
+    /// Writes the body, and waits for the answer.
+    pub(super) fn send(self, body: &[u8], waits: Waits) -> Result<(Head, Answer), TransportError> {
+        let Some(sink) = &self.sink else { return self.end(None, None, waits) };
+        let mut early = None;
+        let stream = sink.write().map_err(|()| unfit("the body"))?;
+        let written = write_all(&stream, body, &self.future, waits, &mut early);
+        drop(stream);
+        match written {
+            Ok(Sent::All) => self.end(early, Some(Ok(())), waits),
+            Ok(Sent::Answered) => self.end(early, None, waits),
+            Err(error) if error.kind == Kind::Timeout => Err(error),
+            Err(error) => self.end(early, Some(Err(error)), waits),
+        }
+    }
+
+    /// The answer. `early` is one that came before the body was sent; `written` says how writing it ended, and is none
+    /// where it was left off because of that answer.
+    ///
+    /// That writing broke off is no error yet: there may be an answer that says why. A service may answer before it has
+    /// all of the body, and close. Then its answer is what counts, unless that is a success it cannot have meant. A body
+    /// that was left unfinished is kept until the answer is read: closing it breaks the connection.
+    fn end(
+        self,
+        early: Option<IncomingResponse>,
+        written: Option<Result<(), TransportError>>,
+        waits: Waits,
+    ) -> Result<(Head, Answer), TransportError> {
+        let Exchange { future, mut sink, .. } = self;
+        let broken = match written {
+            None => None,
+            Some(Err(error)) => Some(error),
+            Some(Ok(())) => {
+                sink.take().and_then(|sink| OutgoingBody::finish(sink, None).err()).map(|code| error_of(&code))
+            }
+        };
+        let answer = match early {
+            Some(answer) => answer,
+            None => wait_for(&future, waits)?,
+        };
+        match broken {
+            Some(broken) if success(&answer) => Err(broken),
+            _ => Ok((head_of(&answer), Answer::new(answer, sink, waits))),
+        }
+    }
+}
+
+impl env::Exchange for Exchange {
+    type Body = Answer;
+    type Sink = OutputStream;
+
+    fn sink(&mut self) -> Result<OutputStream, TransportError> {
+        let sink = self.sink.as_ref().ok_or_else(|| unfit("the body"))?;
+        sink.write().map_err(|()| unfit("the body"))
+    }
+
+    fn answer(self, sent: u64, waits: Waits) -> Result<(Head, Answer), TransportError> {
+        let written = if sent == self.length { Ok(()) } else { Err(broken("the connection was closed")) };
+        self.end(None, Some(written), waits)
+    }
+}
+
+fn success(answer: &IncomingResponse) -> bool {
+    (200..300).contains(&answer.status())
+}
+
+enum Sent {
+    All,
+    /// The service refused before it had all of it.
+    Answered,
+}
+
+fn write_all(
+    stream: &OutputStream,
+    body: &[u8],
+    future: &FutureIncomingResponse,
+    waits: Waits,
+    early: &mut Option<IncomingResponse>,
+) -> Result<Sent, TransportError> {
+    let mut rest = body;
+    while !rest.is_empty() {
+        let room = stream.check_write().map_err(stream_error)?;
+        if room > 0 {
+            let (now, later) = rest.split_at(rest.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
+            stream.write(now).map_err(stream_error)?;
+            rest = later;
+            continue;
+        }
+        let writable = stream.subscribe();
+        let timer = timer(waits)?;
+        if early.is_some() {
+            if !poll::poll(&[&writable, &timer]).contains(&0) {
+                return Err(stalled(waits, "it stopped taking the body"));
+            }
+            continue;
+        }
+        let answered = future.subscribe();
+        let ready = poll::poll(&[&writable, &timer, &answered]);
+        if ready.contains(&2) {
+            let answer = take(future)?;
+            // A success before the end is odd, but then the rest is wanted.
+            let refused = !success(&answer);
+            *early = Some(answer);
+            if refused {
+                return Ok(Sent::Answered);
+            }
+        } else if !ready.contains(&0) {
+            return Err(stalled(waits, "it stopped taking the body"));
+        }
+    }
+    Ok(Sent::All)
+}
+
+fn wait_for(future: &FutureIncomingResponse, waits: Waits) -> Result<IncomingResponse, TransportError> {
+    let ready = future.subscribe();
+    let timer = timer(waits)?;
+    if !poll::poll(&[&ready, &timer]).contains(&0) {
+        return Err(stalled(waits, "it did not answer"));
+    }
+    drop(ready);
+    take(future)
+}
+
+fn take(future: &FutureIncomingResponse) -> Result<IncomingResponse, TransportError> {
+    match future.get() {
+        Some(Ok(Ok(answer))) => Ok(answer),
+        Some(Ok(Err(code))) => Err(error_of(&code)),
+        Some(Err(())) | None => Err(broken("the host gave no answer where it had one")),
+    }
+}
