@@ -6,7 +6,7 @@ use crate::bindings::{multipart, wit};
 use crate::blob::{BlobInfo, Written};
 use crate::calls::{Calls, no_conditions};
 use crate::error::{Error, Failure, Result};
-use crate::requests::{Copy, keyless, shared};
+use crate::requests::{Copy, keyless, shared, unsaid};
 use crate::uploading::{self, MAX_PARTS};
 
 /// The size of a part where nobody says.
@@ -49,7 +49,7 @@ pub(crate) async fn by_parts(
     };
     let mut write = match properties {
         Some(wit::Properties { content_type, metadata }) => {
-            wit::WriteOptions { content_type, metadata, condition: wit::WriteCondition::Always, call: call.clone() }
+            wit::WriteOptions { content_type, metadata, ..unsaid(call.clone()) }
         }
         None => kept(calls, &source, &info, call.clone()).await?,
     };
@@ -119,12 +119,8 @@ async fn kept(
             call.attributes.push(("tags".to_owned(), tags));
         }
     }
-    Ok(wit::WriteOptions {
-        content_type: info.content_type.clone(),
-        metadata: info.metadata.clone(),
-        condition: wit::WriteCondition::Always,
-        call,
-    })
+    let (content_type, metadata) = (info.content_type.clone(), info.metadata.clone());
+    Ok(wit::WriteOptions { content_type, metadata, ..unsaid(call) })
 }
 
 /// The source's tags. Not every service counts them in its answer to a HEAD, or has any.

@@ -21,6 +21,15 @@ pub(crate) enum Ended<T> {
     Badly(Error),
 }
 
+impl<T> Ended<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Ended<U> {
+        match self {
+            Ended::Well(result) => Ended::Well(result.map(change)),
+            Ended::Badly(error) => Ended::Badly(error),
+        }
+    }
+}
+
 /// A call whose bounds are set.
 pub(crate) struct Begun {
     operation: &'static str,

@@ -67,7 +67,7 @@ fn errors_have_file_line_and_key() {
     assert!(error(&format!("{section}[sandbox]\nmemory = 'lots'")).starts_with(&at(4, "sandbox.memory")));
     let unknown = error(&format!("{section}[sandbox]\nmemroy = 1"));
     assert!(unknown.starts_with(&at(4, "sandbox.memroy")) && unknown.contains("memory"), "{unknown}");
-    assert!(error(&format!("{section}[sandbox]\nmax-put = '1GiB'")).contains("max-put"));
+    assert!(error(&format!("{section}[sandbox]\ninline-body = '1GiB'")).contains("inline-body"));
     assert!(error(&format!("{section}bucket = 'c'")).starts_with("/etc/app/sandbucket.toml:3: "));
     assert!(error("[store.blob]\nx = 1").contains("[store.blob.s3]"));
     assert!(error("= 1").starts_with("/etc/app/sandbucket.toml:1: "));

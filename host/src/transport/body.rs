@@ -1,8 +1,8 @@
 //! Bodies on their way, watched: one that stands still for too long ends in an error.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -126,17 +126,43 @@ impl Body for Outgoing {
 
 /// An answer's body.
 pub(super) struct Answer {
-    body: Incoming,
+    open: Cut,
     patience: Duration,
     /// Set while nothing comes.
     end: Option<Pin<Box<Sleep>>>,
-    /// Given back with the connection.
+}
+
+/// What an answer's body comes from, until that is over: to be cut from outside, whoever holds the body.
+#[derive(Clone)]
+pub(crate) struct Cut(Arc<Mutex<Option<Open>>>);
+
+/// A body that is not over, and its place among the instance's requests.
+struct Open {
+    body: Incoming,
     _place: OwnedSemaphorePermit,
+}
+
+impl Cut {
+    /// Ends the body: its connection is closed.
+    pub(crate) fn cut(&self) {
+        let open = self.lock().take();
+        drop(open);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Answer {
     pub(super) fn new(body: Incoming, timeouts: Timeouts, place: OwnedSemaphorePermit) -> Answer {
-        Answer { body, patience: timeouts.between_bytes, end: None, _place: place }
+        let open = Cut(Arc::new(Mutex::new(Some(Open { body, _place: place }))));
+        Answer { open, patience: timeouts.between_bytes, end: None }
+    }
+
+    /// What cuts it.
+    pub(super) fn cut(&self) -> Cut {
+        self.open.clone()
     }
 }
 
@@ -146,20 +172,30 @@ impl Body for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+        let mut open = this.open.lock();
+        let polled = match &mut *open {
+            Some(open) => Pin::new(&mut open.body).poll_frame(cx),
+            None => Poll::Ready(None),
+        };
+        if let Poll::Ready(frame) = polled {
             this.end = None;
+            // The connection, if it is still one, is for others now.
+            if !matches!(frame, Some(Ok(_))) {
+                open.take();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(|error| of_hyper(&error))));
         }
+        drop(open);
         let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.patience)));
         ready!(end.as_mut().poll(cx));
         Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.open.lock().as_ref().is_none_or(|open| open.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.open.lock().as_ref().map_or(SizeHint::with_exact(0), |open| open.body.size_hint())
     }
 }

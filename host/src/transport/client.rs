@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Progress;
 use super::addresses::Addresses;
-use super::body::{Answer, Outgoing, Timeouts, Watch};
+use super::body::{Answer, Cut, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
@@ -58,7 +58,7 @@ impl Client {
         timeouts: Timeouts,
         progress: Option<Progress>,
         place: OwnedSemaphorePermit,
-    ) -> Result<Response<WasiBody>, Trouble> {
+    ) -> Result<(Response<WasiBody>, Cut), Trouble> {
         let client = match addresses {
             Addresses::Public => &self.public,
             Addresses::Private => &self.private,
@@ -78,7 +78,10 @@ impl Client {
         });
         match select(answered, stalled).await {
             Either::Left((Ok(response), _)) => {
-                Ok(response.map(|body| Answer::new(body, timeouts, place).boxed_unsync()))
+                let (head, body) = response.into_parts();
+                let body = Answer::new(body, timeouts, place);
+                let cut = body.cut();
+                Ok((Response::from_parts(head, body.boxed_unsync()), cut))
             }
             Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),
             Either::Right((trouble, _)) => Err(trouble),

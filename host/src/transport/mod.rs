@@ -11,12 +11,13 @@ mod egress;
 mod tls;
 mod trouble;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+pub(crate) use body::Cut;
 pub(crate) use client::Client;
 pub use egress::Egress;
 pub use tls::TlsOptions;
@@ -51,30 +52,47 @@ impl Gate {
     }
 }
 
+/// What came of the latest request of an instance, in the call under way.
+#[derive(Default)]
+struct Last {
+    /// What the host has to say on it, where it failed.
+    words: Option<String>,
+    /// What its answer's body comes from.
+    cut: Option<Cut>,
+}
+
 /// What an instance's requests come to.
 pub(crate) struct Hooks {
     gate: Gate,
     progress: Option<Progress>,
-    /// What the host has to say on the request that failed last, in this call.
-    words: Arc<Mutex<Option<String>>>,
+    last: Arc<Mutex<Last>>,
     /// Places for requests under way.
     places: Arc<Semaphore>,
 }
 
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
-        Hooks { gate, progress: None, words: Arc::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+        Hooks { gate, progress: None, last: Arc::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
     }
 
     /// A call begins; `progress` is told of the bytes that go out in it.
     pub(crate) fn begin_call(&mut self, progress: Option<Progress>) {
         self.progress = progress;
-        self.take_refusal();
+        *self.last() = Last::default();
+    }
+
+    /// What the body of the latest answer comes from.
+    pub(crate) fn take_cut(&mut self) -> Option<Cut> {
+        self.last().cut.take()
     }
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
     pub(crate) fn take_refusal(&mut self) -> Option<String> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.last().words.take()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +108,7 @@ impl WasiHttpHooks for Hooks {
         let Gate { client, egress, timeouts } = self.gate.clone();
         let timeouts = timeouts.within(options);
         let progress = self.progress.clone();
-        let words = self.words.clone();
+        let last = self.last.clone();
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
             let sent = match (egress.check(request.uri()), place) {
@@ -100,11 +118,15 @@ impl WasiHttpHooks for Hooks {
                 }
                 (Err(refused), _) => Err(refused),
             };
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             match sent {
-                Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Box<_>)),
+                Ok((response, cut)) => {
+                    last.cut = Some(cut);
+                    Ok((response, Box::new(async { Ok(()) }) as Box<_>))
+                }
                 Err(trouble) => {
                     tracing::debug!(trouble = %trouble.words, "request failed");
-                    *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.words);
+                    last.words = Some(trouble.words);
                     Err(trouble.error)
                 }
             }
