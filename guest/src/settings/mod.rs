@@ -358,6 +358,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
     let names = TABLE.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
     names
+        .chain(&FOR_THE_HOST)
         .map(|known| (strsim::jaro_winkler(&name, known), *known))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
