@@ -102,11 +102,7 @@ impl<E: Transport + Clock> Call<'_, E> {
 pub(super) fn absent_is_done(done: Result<(), Failure>) -> Result<(), Failure> {
     match done {
         Err(failure)
-            if failure.kind == Kind::NotFound
-                && failure.answer.as_ref().and_then(|answer| answer.code.as_deref()) != Some("NoSuchBucket") =>
-        {
-            Ok(())
-        }
+            if failure.kind == Kind::NotFound && failure.code() != Some("NoSuchBucket") => Ok(()),
         done => done,
     }
 }
