@@ -4,6 +4,7 @@ use crate::answer::multipart;
 use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
+use crate::find::contains;
 use crate::model::{
     BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
 };
@@ -110,7 +111,7 @@ fn too_large_or_unmet(mut failure: Failure) -> Failure {
         .map(|answer| (answer.code.as_deref().unwrap_or_default(), answer.message.as_deref().unwrap_or_default()));
     match said {
         // S3 has no code of its own for it.
-        Some(("InvalidRequest", words)) if words.contains("copy source is larger") => failure.kind = Kind::TooLarge,
+        Some(("InvalidRequest", words)) if contains(words, "copy source is larger") => failure.kind = Kind::TooLarge,
         // Of a copy, a condition that does not hold is always this.
         Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
         _ => {}

@@ -43,7 +43,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             let text = self.error_body(&mut body);
             if service_error::is_error_document(&text) {
                 return Err(self.garbled(Garbled(format!(
-                    "it is a {} and holds an error all the same: {:?}",
+                    "it is a {} and holds an error all the same: \"{}\"",
                     head.status,
                     crate::error::tidy(&String::from_utf8_lossy(&text), 300)
                 ))));
@@ -74,11 +74,8 @@ impl<E: Transport + Clock> Call<'_, E> {
                     return Ok(());
                 }
                 Ok((info, _)) => {
-                    last = Some(format!(
-                        "what is there has {} bytes and the entity tag {}",
-                        info.size,
-                        info.etag.as_deref().unwrap_or("none")
-                    ));
+                    let etag = info.etag.as_deref().unwrap_or("none");
+                    last = Some(format!("what is there has {} bytes and the entity tag {etag}", info.size));
                 }
                 Err(failure) if failure.kind == Kind::NotFound => last = Some("it is not there".into()),
                 Err(failure) => {

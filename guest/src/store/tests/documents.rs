@@ -100,7 +100,8 @@ fn those_that_may_pass_are_tried_again_alone() {
 #[test]
 fn what_became_of_some_is_told_though_the_others_end_badly() {
     let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "AccessDenied")].concat());
-    for (ending, kind) in [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
+    for (ending, kind) in
+        [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
     {
         let mut script = Script::new([vec![first.clone()], vec![ending; 2]].concat());
         let outcomes = delete_with(&[("max-retries", "1")], &mut script, &["a", "b", "c"]).unwrap();
