@@ -18,7 +18,7 @@ use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
 use super::tls::TlsOptions;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, Words};
 use crate::error::Result;
 use crate::limits::Limits;
 
@@ -57,6 +57,7 @@ impl Client {
         addresses: Addresses,
         timeouts: Timeouts,
         progress: Option<Progress>,
+        words: &Words,
         place: OwnedSemaphorePermit,
     ) -> Result<Response<WasiBody>, Trouble> {
         let client = match addresses {
@@ -69,8 +70,8 @@ impl Client {
         let answered = pin!(client.request(request));
         let stalled = pin!(async {
             let connected = connection.wait_for_connection_metadata();
-            if timeout(timeouts.connect, connected).await.is_err() {
-                let words = format!("no connection within {:?}", timeouts.connect);
+            if timeout(timeouts.connect.time, connected).await.is_err() {
+                let words = format!("no connection within {}", timeouts.connect);
                 return Trouble { error: Error::ConnectionTimeout, words };
             }
             watch.moved();
@@ -78,7 +79,8 @@ impl Client {
         });
         match select(answered, stalled).await {
             Either::Left((Ok(response), _)) => {
-                Ok(response.map(|body| Answer::new(body, timeouts, place).boxed_unsync()))
+                let answer = |body| Answer::new(body, timeouts.between_bytes, words.clone(), place).boxed_unsync();
+                Ok(response.map(answer))
             }
             Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),
             Either::Right((trouble, _)) => Err(trouble),

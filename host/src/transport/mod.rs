@@ -11,7 +11,7 @@ mod egress;
 mod tls;
 mod trouble;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ pub use tls::TlsOptions;
 
 use crate::limits::Limits;
 use body::Timeouts;
-use trouble::Trouble;
+use trouble::{Trouble, Words};
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
 /// each takes a connection, of which the whole process has but so many.
@@ -42,12 +42,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
-        let timeouts = Timeouts {
-            connect: limits.connect_timeout,
-            first_byte: limits.first_byte_timeout,
-            between_bytes: limits.between_bytes_timeout,
-        };
-        Gate { client, egress, timeouts }
+        Gate { client, egress, timeouts: Timeouts::of(limits) }
     }
 }
 
@@ -56,14 +51,14 @@ pub(crate) struct Hooks {
     gate: Gate,
     progress: Option<Progress>,
     /// What the host has to say on the request that failed last, in this call.
-    words: Arc<Mutex<Option<String>>>,
+    words: Words,
     /// Places for requests under way.
     places: Arc<Semaphore>,
 }
 
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
-        Hooks { gate, progress: None, words: Arc::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+        Hooks { gate, progress: None, words: Words::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
     }
 
     /// A call begins; `progress` is told of the bytes that go out in it.
@@ -74,7 +69,7 @@ impl Hooks {
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
     pub(crate) fn take_refusal(&mut self) -> Option<String> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.words.take()
     }
 }
 
@@ -94,7 +89,7 @@ impl WasiHttpHooks for Hooks {
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
             let sent = match (egress.check(request.uri()), place) {
-                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, place).await,
+                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, &words, place).await,
                 (Ok(_), Err(_)) => {
                     Err(Trouble::denied(format!("the plugin has {MAX_REQUESTS} requests under way already")))
                 }
@@ -104,7 +99,7 @@ impl WasiHttpHooks for Hooks {
                 Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Box<_>)),
                 Err(trouble) => {
                     tracing::debug!(trouble = %trouble.words, "request failed");
-                    *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.words);
+                    words.say(trouble.words);
                     Err(trouble.error)
                 }
             }
