@@ -157,6 +157,32 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
+    let bench = Bench::start().await;
+    let section = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
+    std::fs::write(bench.path("sandbucket.toml"), format!("{section}[sandbox]\nmax-put = \"5MiB\"\n")).unwrap();
+    let body: Vec<u8> = (0..11 << 20).map(|n: u32| (n / 3) as u8).collect();
+    std::fs::write(bench.path("large.txt"), &body).unwrap();
+    let from_file =
+        bench.run(&["--json", "put", "a", "large.txt", "--if-absent", "-m", "a=1"]).await.ends_with(0).json();
+    let from_stdin = bench.run_with(&["--json", "put", "b"], &body).await.ends_with(0).json();
+    for put in [from_file, from_stdin] {
+        assert_eq!(put["size"].as_u64(), Some(11 << 20));
+        assert!(put["etag"].as_str().unwrap().ends_with("-3\""), "{put}");
+        let key = put["key"].as_str().unwrap();
+        assert!(bench.run(&["get", key]).await.ends_with(0).output.stdout == body);
+    }
+    let head = bench.run(&["head", "a", "--json"]).await.json();
+    assert_eq!((head["metadata"]["a"].as_str(), head["content-type"].as_str()), (Some("1"), Some("text/plain")));
+    // One that may not be leaves nothing behind.
+    bench.run(&["put", "a", "large.txt", "--if-absent"]).await.ends_with(4);
+    let uploads = bench.run(&["uploads", "--json"]).await.ends_with(0);
+    assert_eq!(uploads.stdout(), "");
+    bench.run(&["put", "c", "no such file"]).await.ends_with(1);
+    bench.run(&["put", "c", "."]).await.ends_with(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_exit_status_says_what_happened() {
     let bench = Bench::start().await;
     bench.run(&["put", "k", "sandbucket.toml"]).await.ends_with(0);
@@ -184,7 +210,12 @@ async fn the_exit_status_says_what_happened() {
     assert!(unreachable.stderr().contains("127.0.0.1:1"), "{}", unreachable.stderr());
     std::fs::write(bench.path("sandbucket.toml"), "[store.blob.s3]\nbuckt = \"bench\"\n").unwrap();
     let wrong = bench.run(&["get", "k"]).await.ends_with(7);
-    assert!(wrong.stderr().contains("buckt") && wrong.stderr().contains("bucket"), "{}", wrong.stderr());
+    let told = wrong.stderr();
+    assert!(
+        told.contains("sandbucket.toml:2: store.blob.s3.buckt: ") && told.contains("did you mean bucket"),
+        "{told}"
+    );
+    assert!(told.contains("hint: ") && told.contains("sandbucket settings"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
