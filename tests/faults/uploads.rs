@@ -33,7 +33,9 @@ fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
         let store = open(&server.endpoint(), &[]).await;
         let read = Arc::new(AtomicUsize::new(0));
         let counted = read.clone();
-        let source = pieces(1000).inspect(move |_| drop(counted.fetch_add(PIECE, Ordering::Relaxed)));
+        let source = pieces(1000).inspect(move |_| {
+            counted.fetch_add(PIECE, Ordering::Relaxed);
+        });
         let upload = store.upload("k").part_size(PART).concurrency(AT_ONCE);
         let upload = tokio::spawn(async move { upload.stream(source).await });
         while server.left() > 0 {

@@ -85,6 +85,8 @@ impl WasiHttpHooks for Hooks {
         let Gate { client, egress, timeouts } = self.gate.clone();
         let timeouts = timeouts.within(options);
         let progress = self.progress.clone();
+        // What was said of the one before is of no interest any more.
+        self.words.take();
         let words = self.words.clone();
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
