@@ -314,6 +314,29 @@ async fn a_reader_that_has_enough_is_no_error_to_talk_about() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+/// A `put` that the user ends half-way has its parts cleared away before the command ends.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_put_leaves_nothing_behind() {
+    let bench = Bench::start().await;
+    let uploads = async || bench.run(&["uploads", "--json"]).await.ends_with(0).stdout().lines().count();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
+    command.current_dir(bench.folder.path()).args(["put", "k"]).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // Its input stays open: there might be more to come.
+    let mut stdin = child.stdin.take().unwrap();
+    let stdin = tokio::task::spawn_blocking(move || stdin.write_all(&vec![7; 20 << 20]).map(|()| stdin));
+    let stdin = stdin.await.unwrap().unwrap();
+    while uploads().await == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    drop(stdin);
+    assert_eq!((status.code(), uploads().await), (Some(130), 0));
+    bench.run(&["head", "k"]).await.ends_with(3);
+}
+
 /// Starts, prints a configuration that works, and stops when it is told to.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
