@@ -131,7 +131,7 @@ impl Config {
     /// Opens the configured store.
     ///
     /// # Errors
-    /// [`Error::Config`] for a setting that the plugin refuses, with file, line and key. One that is not in the file, but
+    /// [`Error::Config`] for a setting that cannot be used, with file, line and key. One that is not in the file, but
     /// was found elsewhere, is [`Error::InvalidSettings`].
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
         let egress = Egress::from_settings(&self.settings)?;
@@ -145,8 +145,13 @@ impl Config {
 
     /// Points at the place of a setting that was refused.
     async fn placed(&self, error: Error, engine: &Engine) -> Error {
-        let Error::InvalidSettings(failure) = &error else { return error };
-        let Some(subject) = &failure.subject else { return error };
+        let (subject, message) = match &error {
+            Error::InvalidSettings(failure) => (failure.subject.as_ref(), &failure.message),
+            // The host's own, such as `ca-file`.
+            Error::Config { path: None, key, message, .. } => (key.as_ref(), message),
+            _ => return error,
+        };
+        let Some(subject) = subject else { return error };
         // The file may have it by another name, which the plugin knows.
         let mut names = vec![subject.clone()];
         let known = engine.settings().await.unwrap_or_default();
@@ -158,7 +163,7 @@ impl Config {
             None if elsewhere => return error,
             None => (subject, None),
         };
-        let (key, message) = (Some(format!("{SECTION}.{name}")), failure.message.clone());
+        let (key, message) = (Some(format!("{SECTION}.{name}")), message.clone());
         Error::Config { path: self.path.clone(), line, key, message }
     }
 }
@@ -211,6 +216,7 @@ impl Reader<'_> {
             if text.trim().is_empty() {
                 continue;
             }
+            config.lines.insert(name.clone(), line);
             let truth = |text: &str| match text {
                 "true" => Ok(true),
                 "false" => Ok(false),
@@ -221,10 +227,7 @@ impl Reader<'_> {
                 "ca-file" => config.tls.ca_file = Some(self.beside(text.trim())),
                 "allow-invalid-certs" => config.tls.allow_invalid_certs = truth(text.trim())?,
                 "allow-private" => config.allow_private = truth(text.trim())?,
-                _ => {
-                    config.lines.insert(name.clone(), line);
-                    config.settings.push((name, text));
-                }
+                _ => config.settings.push((name, text)),
             }
         }
         let named = profile.as_ref().map(|(name, _)| name.as_str());

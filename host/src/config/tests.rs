@@ -94,6 +94,8 @@ async fn a_setting_that_the_plugin_refuses_has_its_place_as_well() {
             ":5: store.blob.s3.session-token: ",
             "ASCII",
         ),
+        // What the host makes nothing of.
+        ("bucket = 'demo'\nca-file = '/no/such.pem'", ":3: store.blob.s3.ca-file: ", "/no/such.pem"),
         // What is missing is on no line.
         ("region = 'r'", ": store.blob.s3.bucket: ", "missing"),
         ("bucket = 'demo'\nsecret-key = 'hush'", ": store.blob.s3.access-key: ", "secret-key"),

@@ -146,6 +146,10 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
     let shown = bench.run(&["head", "photo"]).await.ends_with(0).stdout();
     assert!(shown.contains("8.6 MiB (9000000 bytes)") && shown.contains("metadata colour"), "{shown}");
 
+    // A checksum is of all of it, and goes with all of it.
+    let wrong = bench.run(&["--json", "put", "photo", "photo.png", "-a", "content-md5=AAAAAAAAAAAAAAAAAAAAAA=="]).await;
+    assert_eq!(wrong.error()["answer"]["code"], "BadDigest");
+
     std::fs::write(bench.path("copy.png"), "what was there before").unwrap();
     bench.run(&["get", "photo", "copy.png"]).await.ends_with(0);
     assert!(std::fs::read(bench.path("copy.png")).unwrap() == body);

@@ -21,6 +21,11 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     let store = context.store().await?;
     let (source, length) = open(&arguments.file).await?;
     let mut upload = store.upload(&arguments.key);
+    // What is a checksum of the body goes with the body, as far as one call takes that.
+    let is_checksum = |name: &str| name.starts_with("checksum-") || name == "content-md5";
+    if arguments.attributes.attribute.iter().any(|(name, _)| is_checksum(name)) {
+        upload = upload.part_size(store.limits().max_put);
+    }
     if let Some(length) = length {
         upload = upload.length_hint(length);
     }

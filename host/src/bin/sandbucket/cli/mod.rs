@@ -44,7 +44,7 @@ pub struct Global {
 /// What a call may be told besides.
 #[derive(Debug, Args)]
 pub struct Attributes {
-    /// An attribute that the plugin knows, such as request-payer; may be given several times
+    /// An attribute that the plugin knows, such as cache-control or request-payer; may be given several times
     #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
     pub attribute: Vec<(String, String)>,
 }
