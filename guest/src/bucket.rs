@@ -62,7 +62,7 @@ pub fn check_custom(name: &str) -> Result<(), Fault> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.contains("..") {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || crate::find::contains(name, "..") {
         return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
     }
     Ok(())
@@ -78,7 +78,7 @@ pub fn is_dns_label(name: &str) -> bool {
 }
 
 fn fault(name: &str, rule: &str) -> Fault {
-    Fault::new("bucket", format!("the bucket {:?} cannot be: {rule}", crate::error::tidy(name, 80)))
+    Fault::new("bucket", format!("the bucket \"{}\" cannot be: {rule}", crate::error::tidy(name, 80)))
 }
 
 #[cfg(test)]

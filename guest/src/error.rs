@@ -150,6 +150,11 @@ impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Failure { kind, message: message.into(), retryable: false, attempts: 0, subject: None, answer: None }
     }
+
+    /// The service's own code, where it answered with one.
+    pub fn code(&self) -> Option<&str> {
+        self.answer.as_ref()?.code.as_deref()
+    }
 }
 
 impl fmt::Display for Failure {

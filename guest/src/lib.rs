@@ -12,6 +12,7 @@ pub mod encoded_words;
 pub mod endpoint;
 pub mod env;
 pub mod error;
+pub mod find;
 pub mod headers;
 pub mod key;
 pub mod model;

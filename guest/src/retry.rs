@@ -49,7 +49,7 @@ pub fn decide(head: &Head, answer: &Answer, now: u64, signed: bool) -> Next {
     let throttled = answer.status == 429
         || code.is_some_and(|code| {
             matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
-                || code.contains("Throttl")
+                || crate::find::contains(code, "Throttl")
         });
     let rejected = throttled || matches!(code, Some("ConditionalRequestConflict" | "OperationAborted"));
     let transient = matches!(

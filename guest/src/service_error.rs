@@ -109,7 +109,7 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
     }
     match answer.status {
         300..=399 if answer.status != 304 => {
-            let to = head.get("location").map_or(String::new(), |to| format!(" to {:?}", tidy(to, 200)));
+            let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
             Verdict::of(
                 Kind::InvalidSettings,
                 "endpoint",

@@ -83,7 +83,7 @@ pub use requests::{
 };
 pub use store::{Store, StoreOptions};
 pub use transport::{Egress, TlsOptions};
-pub use uploading::{Upload, Writer};
+pub use uploading::{Upload, Writer, cleared_away};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -84,9 +84,19 @@ impl Default for Limits {
     }
 }
 
+/// Limits that cannot hold together.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AtOdds {
+    /// Their names; the one to blame first.
+    pub(crate) names: Vec<&'static str>,
+    /// What is wrong with them, in words for people.
+    pub(crate) message: String,
+}
+
 impl Limits {
-    /// What is at odds in these limits, in words for people.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// What is at odds in these limits.
+    pub(crate) fn check(&self) -> Result<(), AtOdds> {
+        let at_odds = |names: &[&'static str], message: String| Err(AtOdds { names: names.to_vec(), message });
         const PAGE: usize = 64 * 1024;
         const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
         let none_at_all = [
@@ -96,7 +106,7 @@ impl Limits {
         ];
         for (name, value) in none_at_all {
             if value == 0 {
-                return Err(format!("the limit {name} must be above 0"));
+                return at_odds(&[name], format!("the limit {name} must be above 0"));
             }
         }
         for (name, value) in [
@@ -107,28 +117,32 @@ impl Limits {
             ("between-bytes-timeout", self.between_bytes_timeout),
         ] {
             if value.is_zero() {
-                return Err(format!("the limit {name} must be above 0"));
+                return at_odds(&[name], format!("the limit {name} must be above 0"));
             }
             // A moment so far away is none that clocks can tell.
             if value > LONGEST {
-                return Err(format!("the limit {name} must be at most 87600h, which is ten years"));
+                return at_odds(&[name], format!("the limit {name} must be at most 87600h, which is ten years"));
             }
         }
         if self.idle_timeout > LONGEST {
-            return Err("the limit idle-timeout must be at most 87600h, which is ten years".to_owned());
+            let message = "the limit idle-timeout must be at most 87600h, which is ten years".to_owned();
+            return at_odds(&["idle-timeout"], message);
         }
         if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
-            return Err(format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory));
+            let message = format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory);
+            return at_odds(&["memory"], message);
         }
         if self.inline_body >= self.memory {
             let (value, memory) = (self.inline_body, self.memory);
-            return Err(format!("the limit inline-body ({value} bytes) must be below memory ({memory} bytes)"));
+            let message = format!("the limit inline-body ({value} bytes) must be below memory ({memory} bytes)");
+            return at_odds(&["inline-body", "memory"], message);
         }
         if self.header_bytes < 8 * 1024 {
-            return Err(format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes));
+            let message = format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes);
+            return at_odds(&["header-bytes"], message);
         }
         if u32::try_from(self.instances).is_err() {
-            return Err(format!("the limit instances is {}: too many", self.instances));
+            return at_odds(&["instances"], format!("the limit instances is {}: too many", self.instances));
         }
         Ok(())
     }
@@ -228,13 +242,15 @@ mod tests {
     fn the_defaults_hold_together_and_what_does_not_is_named() {
         assert_eq!(Limits::default().check(), Ok(()));
         let odd = Limits { inline_body: 200 << 20, ..Limits::default() };
-        assert!(odd.check().unwrap_err().contains("inline-body"));
-        assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().contains("instances"));
-        assert!(Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().contains("cpu-time"));
+        assert!(odd.check().unwrap_err().message.contains("inline-body"));
+        assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().message.contains("instances"));
+        assert!(
+            Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().message.contains("cpu-time")
+        );
         // Added to a moment, they would be none any more.
         let endless = Limits { call_time: Duration::MAX, ..Limits::default() };
-        assert!(endless.check().unwrap_err().contains("call-time"));
+        assert!(endless.check().unwrap_err().message.contains("call-time"));
         let endless = Limits { idle_timeout: Duration::MAX, ..Limits::default() };
-        assert!(endless.check().unwrap_err().contains("idle-timeout"));
+        assert!(endless.check().unwrap_err().message.contains("idle-timeout"));
     }
 }

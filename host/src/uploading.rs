@@ -1,11 +1,12 @@
 //! A blob written from a stream whose end is not known: in one call where it turns out small, in parts where not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bindings::{multipart, wit};
@@ -352,23 +353,63 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            tracing::warn!(key = self.key, upload, "an upload was given up outside the runtime: its parts stay");
-            return;
-        };
-        let (calls, key, call) = (self.calls.clone(), std::mem::take(&mut self.key), self.options.call.clone());
-        let mut running = std::mem::take(&mut self.running);
-        runtime.spawn(async move {
-            running.shutdown().await;
-            clear_away(&calls, &key, &upload, &call).await;
-        });
+        if let Some(upload) = self.upload.take() {
+            give_up(&self.calls, &self.key, upload, &self.options.call, std::mem::take(&mut self.running));
+        }
     }
 }
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("key", &self.key).field("parts", &self.begun).finish_non_exhaustive()
+    }
+}
+
+/// How many uploads are being cleared away in the background, of all stores of this process.
+static GIVEN_UP: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Waits until all uploads that were given up so far have been cleared away: those whose [`Upload`], [`Writer`] or
+/// [`Copy`](crate::Copy) was dropped before it was done. For a program that is about to end its runtime.
+pub async fn cleared_away() {
+    // The sender is there for ever.
+    let _ = GIVEN_UP.subscribe().wait_for(|count| *count == 0).await;
+}
+
+/// Clears an upload away in the background, as long as the runtime goes on: for what is dropped on the way. What is still
+/// running for it ends first.
+pub(crate) fn give_up(
+    calls: &Calls,
+    key: &str,
+    upload: String,
+    call: &wit::CallOptions,
+    mut running: JoinSet<Result<Part>>,
+) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        tracing::warn!(key, upload, "an upload was given up outside the runtime: its parts stay");
+        return;
+    };
+    let (calls, key, call) = (calls.clone(), key.to_owned(), call.clone());
+    let counted = Counted::new();
+    runtime.spawn(async move {
+        running.shutdown().await;
+        clear_away(&calls, &key, &upload, &call).await;
+        drop(counted);
+    });
+}
+
+/// One of [`GIVEN_UP`], also where its task ends early.
+struct Counted;
+
+impl Counted {
+    fn new() -> Counted {
+        GIVEN_UP.send_modify(|count| *count += 1);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        GIVEN_UP.send_modify(|count| *count -= 1);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::error::{Fault, tidy};
+use crate::find::find;
 
 use super::{fault, is_ip};
 
@@ -17,7 +18,7 @@ pub(super) struct Url {
 }
 
 pub(super) fn parse(text: &str) -> Result<Url, Fault> {
-    let (https, rest) = match text.split_once("://") {
+    let (https, rest) = match find(text, "://").map(|at| (&text[..at], &text[at + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
@@ -37,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
         None => None,
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Some(port),
-            _ => return Err(fault(format!("the endpoint's port {:?} is not from 1 to 65535", tidy(digits, 32)))),
+            _ => return Err(fault(format!("the endpoint's port \"{}\" is not from 1 to 65535", tidy(digits, 32)))),
         },
     };
     let port = port.filter(|&port| port != if https { 443 } else { 80 });
@@ -71,11 +72,11 @@ fn check_host(host: &str) -> Result<String, Fault> {
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match address.parse::<Ipv6Addr>() {
             Ok(address) => Ok(format!("[{address}]")),
-            Err(_) => Err(fault(format!("the endpoint's host {shown:?} is no IPv6 address"))),
+            Err(_) => Err(fault(format!("the endpoint's host \"{shown}\" is no IPv6 address"))),
         };
     }
     if !host.is_ascii() {
-        return Err(fault(format!("the endpoint's host {shown:?} must be in its ASCII spelling (xn--…)")));
+        return Err(fault(format!("the endpoint's host \"{shown}\" must be in its ASCII spelling (xn--…)")));
     }
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -84,11 +85,11 @@ fn check_host(host: &str) -> Result<String, Fault> {
             && !label.ends_with('-')
     };
     if host.len() > 253 || !host.split('.').all(label) {
-        return Err(fault(format!("the endpoint's host {shown:?} is no host name")));
+        return Err(fault(format!("the endpoint's host \"{shown}\" is no host name")));
     }
     let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if numeric && !is_ip(host) {
-        return Err(fault(format!("the endpoint's host {shown:?} is no IPv4 address")));
+        return Err(fault(format!("the endpoint's host \"{shown}\" is no IPv4 address")));
     }
     Ok(host.to_ascii_lowercase())
 }

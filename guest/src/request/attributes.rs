@@ -63,7 +63,7 @@ fn not_taken(name: &str, takes: Takes) -> Refused {
         format!("{name} is not supported: {why}")
     } else {
         let known: Vec<&str> = TABLE.iter().filter(|known| takes.has(known.takes)).map(|known| known.name).collect();
-        format!("there is no attribute {name:?} here: this operation takes {}", known.join(", "))
+        format!("there is no attribute \"{name}\" here: this operation takes {}", known.join(", "))
     };
     Refused { kind: Kind::Unsupported, fault: Fault::new(name, why) }
 }

@@ -77,7 +77,8 @@ pub fn presign(
 }
 
 fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Fault> {
-    let wrong = |why: &str| Err(Fault::new("headers", format!("the header {:?} {why}", crate::error::tidy(name, 64))));
+    let wrong =
+        |why: &str| Err(Fault::new("headers", format!("the header \"{}\" {why}", crate::error::tidy(name, 64))));
     if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
         return wrong("is no header name in lower case");
     }

@@ -63,7 +63,7 @@ fn check(tags: &[Pair]) -> Result<(), Fault> {
             return wrong("a tag has no control characters");
         }
         if tags[..n].iter().any(|(before, _)| before == name) {
-            return Err(Fault::new("tags", format!("the tag {:?} is given twice", crate::error::tidy(name, 64))));
+            return Err(Fault::new("tags", format!("the tag \"{}\" is given twice", crate::error::tidy(name, 64))));
         }
     }
     Ok(())

@@ -250,7 +250,7 @@ impl<'a> Given<'a> {
             Some(&(_, meaning)) => Ok(Some(meaning)),
             None => {
                 let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(malformed(name, &format!("must be {}, not {:?}", words.join(" or "), tidy(value, 64))))
+                Err(malformed(name, &format!("must be {}, not \"{}\"", words.join(" or "), tidy(value, 64))))
             }
         }
     }
@@ -327,7 +327,7 @@ impl<'a> Given<'a> {
             Ok(count) if count <= MAX_RETRIES => Ok(count),
             _ => Err(malformed(
                 "max-retries",
-                &format!("must be a number from 0 to {MAX_RETRIES}, not {:?}", tidy(text, 64)),
+                &format!("must be a number from 0 to {MAX_RETRIES}, not \"{}\"", tidy(text, 64)),
             )),
         }
     }
@@ -359,10 +359,10 @@ fn unknown(name: &str) -> Fault {
             format!("the setting {shown} is for the host: the plugin does not take it")
         }
         _ => match nearest(&shown) {
-            Some(near) => format!("there is no setting {shown:?}; did you mean {near}?"),
+            Some(near) => format!("there is no setting \"{shown}\"; did you mean {near}?"),
             None => {
                 let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
-                format!("there is no setting {shown:?}; there are {}", names.join(", "))
+                format!("there is no setting \"{shown}\"; there are {}", names.join(", "))
             }
         },
     };
@@ -374,6 +374,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
     let names = TABLE.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
     names
+        .chain(&FOR_THE_HOST)
         .map(|known| (strsim::jaro_winkler(&name, known), *known))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))

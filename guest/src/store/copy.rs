@@ -4,6 +4,7 @@ use crate::answer::multipart;
 use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
+use crate::find::contains;
 use crate::model::{
     BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
 };
@@ -12,6 +13,9 @@ use crate::response;
 
 use super::call::Call;
 use super::outcome::bare;
+
+/// The most that S3 copies at once, in bytes.
+const MAX_COPY: u64 = 5 << 30;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn copy(&mut self, source: &BlobName, options: &CopyOptions) -> Result<Written, Failure> {
@@ -22,15 +26,29 @@ impl<E: Transport + Clock> Call<'_, E> {
         let result = self.ask(&mut request, "", "CopyObjectResult", |copied, head, _| {
             Ok(Written { etag: Some(multipart::etag(copied)?), version: response::version(head) })
         });
-        match result.map_err(too_large_or_unmet) {
+        let written = match result.map_err(too_large_or_unmet) {
+            Ok(written) => written,
             Err(failure) if self.tries.maybe_done && options.condition != WriteCondition::Always => {
                 let original = self.original(source, &options.call);
                 self.resolve(&options.condition, &options.call, failure, began, &|info| {
                     original.as_ref().is_ok_and(|original| is_copy(original, info))
-                })
+                })?
             }
-            done => done,
+            Err(mut failure) => {
+                // What was said of it need not be in words that are known here.
+                if failure.kind == Kind::Service
+                    && failure.code() == Some("InvalidRequest")
+                    && self.original(source, &options.call).is_ok_and(|original| original.size > MAX_COPY)
+                {
+                    failure.kind = Kind::TooLarge;
+                }
+                return Err(failure);
+            }
+        };
+        if self.store.settings.verify_after_write {
+            self.verify(None, &written, &options.call)?;
         }
+        Ok(written)
     }
 
     pub(super) fn copy_part(
@@ -93,7 +111,7 @@ fn too_large_or_unmet(mut failure: Failure) -> Failure {
         .map(|answer| (answer.code.as_deref().unwrap_or_default(), answer.message.as_deref().unwrap_or_default()));
     match said {
         // S3 has no code of its own for it.
-        Some(("InvalidRequest", words)) if words.contains("copy source is larger") => failure.kind = Kind::TooLarge,
+        Some(("InvalidRequest", words)) if contains(words, "copy source is larger") => failure.kind = Kind::TooLarge,
         // Of a copy, a condition that does not hold is always this.
         Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
         _ => {}

@@ -11,7 +11,7 @@ mod egress;
 mod tls;
 mod trouble;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Response};
 use tokio::sync::Semaphore;
@@ -24,7 +24,7 @@ pub use tls::TlsOptions;
 
 use crate::limits::Limits;
 use body::Timeouts;
-use trouble::Trouble;
+use trouble::{Trouble, Words};
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
 /// each takes a connection, of which the whole process has but so many.
@@ -43,56 +43,43 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
-        let timeouts = Timeouts {
-            connect: limits.connect_timeout,
-            first_byte: limits.first_byte_timeout,
-            between_bytes: limits.between_bytes_timeout,
-        };
-        Gate { client, egress, timeouts }
+        Gate { client, egress, timeouts: Timeouts::of(limits) }
     }
-}
-
-/// What came of the latest request of an instance, in the call under way.
-#[derive(Default)]
-struct Last {
-    /// What the host has to say on it, where it failed.
-    words: Option<String>,
-    /// What its answer's body comes from.
-    cut: Option<Cut>,
 }
 
 /// What an instance's requests come to.
 pub(crate) struct Hooks {
     gate: Gate,
     progress: Option<Progress>,
-    last: Arc<Mutex<Last>>,
+    /// What the host has to say on the request that failed last, in this call.
+    words: Words,
+    /// What the latest answer's body comes from.
+    cut: Arc<Mutex<Option<Cut>>>,
     /// Places for requests under way.
     places: Arc<Semaphore>,
 }
 
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
-        Hooks { gate, progress: None, last: Arc::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+        let places = Arc::new(Semaphore::new(MAX_REQUESTS));
+        Hooks { gate, progress: None, words: Words::default(), cut: Arc::default(), places }
     }
 
     /// A call begins; `progress` is told of the bytes that go out in it.
     pub(crate) fn begin_call(&mut self, progress: Option<Progress>) {
         self.progress = progress;
-        *self.last() = Last::default();
+        self.words.take();
+        self.take_cut();
     }
 
     /// What the body of the latest answer comes from.
     pub(crate) fn take_cut(&mut self) -> Option<Cut> {
-        self.last().cut.take()
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
     pub(crate) fn take_refusal(&mut self) -> Option<String> {
-        self.last().words.take()
-    }
-
-    fn last(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.words.take()
     }
 }
 
@@ -108,25 +95,27 @@ impl WasiHttpHooks for Hooks {
         let Gate { client, egress, timeouts } = self.gate.clone();
         let timeouts = timeouts.within(options);
         let progress = self.progress.clone();
-        let last = self.last.clone();
+        // What was said of the one before is of no interest any more.
+        self.words.take();
+        let words = self.words.clone();
+        let cut = self.cut.clone();
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
             let sent = match (egress.check(request.uri()), place) {
-                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, place).await,
+                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, &words, place).await,
                 (Ok(_), Err(_)) => {
                     Err(Trouble::denied(format!("the plugin has {MAX_REQUESTS} requests under way already")))
                 }
                 (Err(refused), _) => Err(refused),
             };
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             match sent {
-                Ok((response, cut)) => {
-                    last.cut = Some(cut);
+                Ok((response, open)) => {
+                    *cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
                     Ok((response, Box::new(async { Ok(()) }) as Box<_>))
                 }
                 Err(trouble) => {
                     tracing::debug!(trouble = %trouble.words, "request failed");
-                    last.words = Some(trouble.words);
+                    words.say(trouble.words);
                     Err(trouble.error)
                 }
             }
