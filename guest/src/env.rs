@@ -15,6 +15,8 @@ pub struct Waits {
     pub idle: Duration,
     /// The instant of [`Clock::now`] at which all waiting ends.
     pub deadline: u64,
+    /// The instant at which the waiting begins: asking for it costs.
+    pub now: u64,
 }
 
 /// An exchange that came to no answer, or to half of one.

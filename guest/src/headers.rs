@@ -51,3 +51,50 @@ pub const CHECKSUMS: [(&str, &str); 5] = [
 pub fn is_visible(value: &str, longest: usize) -> bool {
     (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
+
+/// A header's value as text: bytes that are not UTF-8 are replaced.
+pub fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// Names and values of a header that came folded into one: each name, a space, the value's length in decimal, a space, and
+/// the value. None where it is not that.
+pub fn unfold(mut folded: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut headers = Vec::with_capacity(16);
+    while !folded.is_empty() {
+        let name = word(&mut folded)?;
+        let length: usize = word(&mut folded)?.parse().ok()?;
+        let (value, rest) = folded.split_at_checked(length)?;
+        headers.push((name.to_owned(), text(value)));
+        folded = rest;
+    }
+    Some(headers)
+}
+
+/// Takes what is before the next space.
+fn word<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let end = rest.iter().position(|&byte| byte == b' ')?;
+    let word = std::str::from_utf8(&rest[..end]).ok()?;
+    *rest = &rest[end + 1..];
+    Some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folded_header_is_unfolded() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            unfold(b"etag 3 \"e\"a 0 x-b 4  c d"),
+            Some(vec![pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c d")])
+        );
+        assert_eq!(unfold("a 2 é".as_bytes()), Some(vec![pair("a", "é")]));
+        assert_eq!(unfold(b"a 1 \xff"), Some(vec![pair("a", "\u{fffd}")]));
+        assert_eq!(unfold(b""), Some(Vec::new()));
+        for odd in ["a", "a ", "a x v", "a 3 v", "a -1 v", "a 99999999999999999999 v"] {
+            assert_eq!(unfold(odd.as_bytes()), None, "{odd}");
+        }
+    }
+}

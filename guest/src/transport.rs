@@ -47,28 +47,27 @@ impl Transport for Wasi {
     type Exchange = Exchange;
 
     fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Answer), TransportError> {
-        let first_byte = if body.is_empty() { waits.idle } else { left(waits) };
-        hand_over(request, body.len() as u64, !body.is_empty(), waits, Some(first_byte))?.send(body, waits)
+        // Everything is waited for here, with a clock beside it; an answer may yet be read by somebody else.
+        let options = if body.is_empty() { Some(options(waits)) } else { None };
+        hand_over(request, body.len() as u64, !body.is_empty(), options)?.send(body, waits)
     }
 
     fn begin(&mut self, request: &Request, length: u64, waits: Waits) -> Result<Exchange, TransportError> {
-        hand_over(request, length, true, waits, None)
+        hand_over(request, length, true, Some(options(waits)))
     }
 }
 
-/// Hands a request over to the host. Its answer has this long to come, where that can be told.
+/// Hands a request over to the host.
 fn hand_over(
     request: &Request,
     length: u64,
     has_body: bool,
-    waits: Waits,
-    first_byte: Option<Duration>,
+    options: Option<RequestOptions>,
 ) -> Result<Exchange, TransportError> {
     let outgoing = outgoing(request, length)?;
     // Taken before the request is handed over; there is no body to write where it is empty.
     let sink = if has_body { Some(outgoing.body().map_err(|()| unfit("the body"))?) } else { None };
-    let options = options(waits, first_byte);
-    let future = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| error_of(&code))?;
+    let future = outgoing_handler::handle(outgoing, options).map_err(|code| error_of(&code))?;
     Ok(Exchange::new(future, sink, length))
 }
 
@@ -92,30 +91,23 @@ fn outgoing(request: &Request, length: u64) -> Result<OutgoingRequest, Transport
         Method::Delete => types::Method::Delete,
     };
     let scheme = if request.https { Scheme::Https } else { Scheme::Http };
-    outgoing.set_method(&method).map_err(|()| unfit("the method"))?;
+    // It is GET to begin with.
+    if request.method != Method::Get {
+        outgoing.set_method(&method).map_err(|()| unfit("the method"))?;
+    }
     outgoing.set_scheme(Some(&scheme)).map_err(|()| unfit("the scheme"))?;
     outgoing.set_authority(Some(&request.authority)).map_err(|()| unfit("the authority"))?;
     outgoing.set_path_with_query(Some(&request.path_and_query())).map_err(|()| unfit("the path"))?;
     Ok(outgoing)
 }
 
-/// The timeouts for the host to keep. One that it does not support it need not: we watch the clock as well.
-fn options(waits: Waits, first_byte: Option<Duration>) -> RequestOptions {
+/// The timeout that the host must keep, where bytes go past the plugin. All else is waited for here, with a clock beside
+/// it, so that a stall ends also on a host that heeds none.
+fn options(waits: Waits) -> RequestOptions {
     let options = RequestOptions::new();
-    let left = nanos(left(waits)).max(1);
-    let idle = nanos(waits.idle).min(left);
-    let _ = options.set_connect_timeout(Some(idle));
-    // Hosts count this from the start of the request, which is too early where a body is still to be sent.
-    if let Some(time) = first_byte {
-        let _ = options.set_first_byte_timeout(Some(nanos(time).clamp(1, left)));
-    }
     // A little longer than we watch the clock ourselves: what the host ends is told as a broken stream, without why.
-    let _ = options.set_between_bytes_timeout(Some(idle.saturating_add(BACKSTOP)));
+    let _ = options.set_between_bytes_timeout(Some(nanos(waits.idle).saturating_add(BACKSTOP)));
     options
-}
-
-fn left(waits: Waits) -> Duration {
-    Duration::from_nanos(waits.deadline.saturating_sub(monotonic_clock::now()))
 }
 
 fn nanos(time: Duration) -> u64 {

@@ -1,34 +1,243 @@
-//! `wasi:http/outgoing-handler` as wasmtime has it, but for a leak: wasmtime 48 looks at the request's options, which it
-//! is given to own, and leaves them in the instance's table. An instance could make but a thousand requests.
+//! `wasi:http/outgoing-handler`, and the answers that are waited for, as this host has them in place of wasmtime's own:
+//!
+//! - A request is driven by whoever waits for its answer. wasmtime gives each one two tasks of its own.
+//! - An answer's header comes folded into one field besides: each string that is given apart costs a call into the plugin.
+//! - wasmtime 48 looks at the request's options, which it is given to own, and leaves them in the instance's table.
 
+use std::pin::Pin;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body_util::{BodyExt, Empty};
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
-use wasmtime_wasi_http::{RequestOptions, WasiHttpView};
+use wasmtime::component::{Linker, Resource, ResourceType};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostFutureIncomingResponse as _, Method, Scheme};
+use wasmtime_wasi_http::p2::body::HostIncomingBody;
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest};
+use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use crate::state::State;
 
-type Arguments = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
-type Handled = Result<Resource<HostFutureIncomingResponse>, ErrorCode>;
+const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+const TYPES: &str = "wasi:http/types@0.2.12";
 
-/// Links the interface.
+/// The field in which an answer's header comes folded: each name, a space, the length of the value in decimal, a space, and
+/// the value.
+static FOLDED: HeaderName = HeaderName::from_static("sandbucket-folded-header");
+
+/// A body up to this length, in bytes, is taken in full before it is sent, so that its request can be driven by whoever
+/// waits for the answer. Requests with longer ones have a task of their own.
+const UNDRIVEN: u64 = 64 << 10;
+
+type Arguments = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
+type Handled = Result<Resource<Answering>, ErrorCode>;
+type Answered = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
+type Sent = Result<http::Response<WasiBody>, Error>;
+
+/// An answer that is waited for: what `future-incoming-response` stands for.
+enum Answering {
+    Pending(Pin<Box<dyn Future<Output = Sent> + Send>>),
+    Ready(Sent),
+    Taken,
+}
+
+#[async_trait::async_trait]
+impl Pollable for Answering {
+    async fn ready(&mut self) {
+        if let Answering::Pending(sent) = self {
+            *self = Answering::Ready(sent.await);
+        }
+    }
+}
+
+/// Links the interface, and what of `wasi:http/types` goes with it. The rest of that must have been linked before.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.instance("wasi:http/outgoing-handler@0.2.0")?.func_wrap("handle", handle)
+    linker.allow_shadowing(true);
+    linker.instance(HANDLER)?.func_wrap("handle", handle)?;
+    let mut types = linker.instance(TYPES)?;
+    types.resource("future-incoming-response", ResourceType::host::<Answering>(), |mut store, place| {
+        store.data_mut().table.delete(Resource::<Answering>::new_own(place))?;
+        Ok(())
+    })?;
+    types.func_wrap("[method]future-incoming-response.subscribe", ready)?;
+    types.func_wrap("[method]future-incoming-response.get", get)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn ready(
+    mut store: StoreContextMut<'_, State>,
+    (answering,): (Resource<Answering>,),
+) -> wasmtime::Result<(Resource<DynPollable>,)> {
+    Ok((subscribe(&mut store.data_mut().table, answering)?,))
+}
+
+fn get(mut store: StoreContextMut<'_, State>, (answering,): (Resource<Answering>,)) -> wasmtime::Result<(Answered,)> {
+    let state = store.data_mut();
+    let answering = state.table.get_mut(&answering)?;
+    if let Answering::Pending(_) = answering {
+        return Ok((None,));
+    }
+    let response = match std::mem::replace(answering, Answering::Taken) {
+        Answering::Ready(Ok(response)) => response,
+        Answering::Ready(Err(error)) => return Ok((Some(Ok(Err(code_of(state, error)?))),)),
+        Answering::Taken | Answering::Pending(_) => return Ok((Some(Err(())),)),
+    };
+    let (mut head, body) = response.into_parts();
+    fold(&mut head.headers);
+    let status = head.status.as_u16();
+    let headers = FieldMap::new_immutable(&mut state.hooks, head.headers);
+    let body = Some(HostIncomingBody::new(body));
+    let answer = state.table.push(HostIncomingResponse { status, headers, body })?;
+    Ok((Some(Ok(Ok(answer))),))
+}
+
+/// The error as wasi:http has it: wasmtime knows how, and tells it of an answer of its own.
+fn code_of(state: &mut State, error: Error) -> wasmtime::Result<ErrorCode> {
+    let mut http = state.http();
+    let failed = http.table.push(HostFutureIncomingResponse::Ready(Err(error)))?;
+    let told = http.get(Resource::new_borrow(failed.rep()));
+    http.table.delete(failed)?;
+    match told? {
+        Some(Ok(Err(code))) => Ok(code),
+        _ => Ok(ErrorCode::InternalError(None)),
+    }
+}
+
+/// Adds the field that has all others in it, in place of any that came by its name.
+fn fold(headers: &mut HeaderMap) {
+    headers.remove(&FOLDED);
+    let mut folded = Vec::with_capacity(64 + headers.len() * 48);
+    for (name, value) in &*headers {
+        let mut number = [0; 20];
+        folded.extend_from_slice(name.as_str().as_bytes());
+        folded.push(b' ');
+        folded.extend_from_slice(decimal(value.len(), &mut number));
+        folded.push(b' ');
+        folded.extend_from_slice(value.as_bytes());
+    }
+    // All of it was in headers before.
+    if let Ok(folded) = HeaderValue::from_maybe_shared(bytes::Bytes::from(folded)) {
+        headers.insert(&FOLDED, folded);
+    }
+}
+
+/// The number in decimal.
+fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[at..];
+        }
+    }
 }
 
 fn handle(mut store: StoreContextMut<'_, State>, (request, options): Arguments) -> wasmtime::Result<(Handled,)> {
-    let mut http = store.data_mut().http();
-    let place = options.as_ref().map(Resource::rep);
-    let handled = http.handle(request, options);
-    if let Some(place) = place {
-        // Gone already where wasmtime has come to take it.
-        let _ = http.table.delete(Resource::<RequestOptions>::new_own(place));
+    let state = store.data_mut();
+    let options = options.map(|options| state.table.delete(options)).transpose()?;
+    let request = state.table.delete(request)?;
+    let length = match length_of(&request) {
+        Ok(length) => length,
+        Err(code) => return Ok((Err(code),)),
+    };
+    let request = match request_of(request, &mut state.hooks) {
+        Ok(request) => request,
+        Err(code) => return Ok((Err(code),)),
+    };
+    let sending = Pin::from(state.hooks.send_request(request, options, Box::new(async { Ok(()) })));
+    let sent = async move { sending.await.map(|(response, _)| response) };
+    let pending: Pin<Box<dyn Future<Output = Sent> + Send>> = if length.is_some_and(|length| length <= UNDRIVEN) {
+        Box::pin(sent)
+    } else {
+        Box::pin(wasmtime_wasi::runtime::spawn(sent))
+    };
+    Ok((Ok(state.table.push(Answering::Pending(pending))?),))
+}
+
+/// How long its body is; none where that is not told. A request without a body can announce none.
+fn length_of(request: &HostOutgoingRequest) -> Result<Option<u64>, ErrorCode> {
+    let mut lengths = request.headers.get_all(http::header::CONTENT_LENGTH).iter();
+    let length = match lengths.next().map(|length| length.to_str().ok().and_then(|length| length.parse().ok())) {
+        None => {
+            if request.body.is_none() {
+                Some(0)
+            } else {
+                None
+            }
+        }
+        Some(Some(length)) if lengths.next().is_none() => Some(length),
+        Some(_) => return Err(ErrorCode::InternalError(Some("the content-length is no number".to_owned()))),
+    };
+    match length {
+        Some(1..) if request.body.is_none() => Err(ErrorCode::HttpRequestBodySize(Some(0))),
+        length => Ok(length),
     }
-    match handled {
-        Ok(answer) => Ok((Ok(answer),)),
-        // What is no error code is a trap.
-        Err(error) => Ok((Err(error.downcast()?),)),
+}
+
+/// The request as hyper has it.
+fn request_of(request: HostOutgoingRequest, hooks: &mut impl WasiHttpHooks) -> Result<Request<WasiBody>, ErrorCode> {
+    let HostOutgoingRequest { method, scheme, authority, path_with_query, headers, body } = request;
+    let scheme = match scheme {
+        Some(Scheme::Http) => http::uri::Scheme::HTTP,
+        Some(Scheme::Https) => http::uri::Scheme::HTTPS,
+        Some(Scheme::Other(_)) => return Err(ErrorCode::HttpProtocolError),
+        None => hooks.default_scheme().ok_or(ErrorCode::HttpProtocolError)?,
+    };
+    let mut parts = http::uri::Parts::default();
+    let authority = authority.unwrap_or_default();
+    let host = HeaderValue::try_from(&authority).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority.try_into().map_err(|_| ErrorCode::HttpRequestUriInvalid)?);
+    let path = path_with_query.map_or_else(|| Ok(http::uri::PathAndQuery::from_static("/")), TryInto::try_into);
+    parts.path_and_query = Some(path.map_err(|_| ErrorCode::HttpRequestUriInvalid)?);
+    let uri = http::Uri::from_parts(parts).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+    let body = body.unwrap_or_else(|| Empty::new().map_err(|never| match never {}).boxed_unsync());
+    let mut made = Request::new(body);
+    *made.method_mut() = method_of(method)?;
+    *made.uri_mut() = uri;
+    *made.headers_mut() = HeaderMap::from(headers);
+    if hooks.set_host_header() {
+        made.headers_mut().insert(http::header::HOST, host);
+    }
+    Ok(made)
+}
+
+fn method_of(method: Method) -> Result<http::Method, ErrorCode> {
+    Ok(match method {
+        Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Delete => http::Method::DELETE,
+        Method::Connect => http::Method::CONNECT,
+        Method::Options => http::Method::OPTIONS,
+        Method::Trace => http::Method::TRACE,
+        Method::Patch => http::Method::PATCH,
+        Method::Other(name) => {
+            http::Method::from_bytes(name.as_bytes()).map_err(|_| ErrorCode::HttpRequestMethodInvalid)?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_folded_and_one_that_came_by_that_name_is_not_kept() {
+        let mut headers = HeaderMap::new();
+        headers.insert(FOLDED.clone(), HeaderValue::from_static("etag 1 x"));
+        headers.append("etag", HeaderValue::from_static("\"e\""));
+        headers.append("x-a", HeaderValue::from_static(""));
+        headers.append("x-a", HeaderValue::from_bytes(b"\xff  0123456").unwrap());
+        fold(&mut headers);
+        // Fields of different names have no order among them.
+        let (tag, others) = (&b"etag 3 \"e\""[..], &b"x-a 0 x-a 10 \xff  0123456"[..]);
+        let folded = headers[&FOLDED].as_bytes();
+        assert!(folded == [tag, others].concat() || folded == [others, tag].concat(), "{folded:?}");
+        assert_eq!(headers.get_all(&FOLDED).iter().count(), 1);
     }
 }

@@ -33,7 +33,8 @@ pub struct PoolStatus {
 
 /// An instance, and its share in the engine's number of them.
 struct Kept {
-    instance: Instance,
+    /// Boxed: it is handed to and fro with each call.
+    instance: Box<Instance>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -93,6 +94,13 @@ impl Pool {
         {
             return Ok(self.leased(kept, turn, limit));
         }
+        // Behind a pointer, so that the future of every call need not have room for it.
+        Box::pin(self.wait_for(operation, call, limit)).await
+    }
+
+    /// An instance that has to be waited for, or made.
+    async fn wait_for(&self, operation: &'static str, call: &mut CallOptions, limit: Duration) -> Result<Lease<'_>> {
+        let limits = &self.engine.limits;
         let end = tokio::time::Instant::now() + limit;
         let busy = |limit| move |_| Error::Busy { operation, limit };
         let turn = timeout_at(end, self.calls.acquire())
@@ -109,7 +117,7 @@ impl Pool {
                     .await
                     .map_err(|error| of_whole_call(error, limit))?;
                 self.created.fetch_add(1, Relaxed);
-                Kept { instance, _permit: permit }
+                Kept { instance: Box::new(instance), _permit: permit }
             }
         };
         let left = end.saturating_duration_since(tokio::time::Instant::now());
@@ -167,7 +175,7 @@ pub(crate) struct Lease<'a> {
 impl Lease<'_> {
     /// The instance.
     pub(crate) fn instance(&mut self) -> Result<&mut Instance> {
-        self.kept.as_mut().map(|kept| &mut kept.instance).ok_or_else(|| Error::plugin("the instance is gone"))
+        self.kept.as_mut().map(|kept| &mut *kept.instance).ok_or_else(|| Error::plugin("the instance is gone"))
     }
 
     /// Ends the lease as its call ended.

@@ -51,7 +51,7 @@ impl Calls {
         }
         let past = Past { calls: self, key, length: body.length(), progress };
         let lease = self.lease("put", &mut options.call).await?;
-        match past.write(lease, Target::Blob(options), body).await? {
+        match Box::pin(past.write(lease, Target::Blob(options), body)).await? {
             Some(Outcome::Blob(written)) => Ok(written),
             None => self.put_inline(key, &body.joined(), options, past.progress).await,
             Some(Outcome::Part(_)) => Err(Error::plugin("the plugin gave a part for a blob")),
@@ -73,7 +73,7 @@ impl Calls {
         }
         let past = Past { calls: self, key, length: body.length(), progress };
         let lease = self.lease("upload a part", &mut options.call).await?;
-        match past.write(lease, Target::Part { upload, number, options }, body).await? {
+        match Box::pin(past.write(lease, Target::Part { upload, number, options }, body)).await? {
             Some(Outcome::Part(part)) => Ok(part),
             None => self.part_inline(key, upload, number, &body.joined(), options, past.progress).await,
             Some(Outcome::Blob(_)) => Err(Error::plugin("the plugin gave a blob for a part")),

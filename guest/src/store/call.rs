@@ -215,19 +215,22 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// Signs the request for a try that begins now, and says how long it may wait.
     pub(super) fn sign(&mut self, request: &mut Request, payload: &PayloadHash) -> Result<Waits, Trouble> {
-        if self.remaining().is_zero() {
+        // The first try begins with the call.
+        let now = if self.tries.attempts == 0 { self.tries.started } else { self.env.now() };
+        if now >= self.tries.deadline {
             return Err(self.out_of_time());
         }
         if let Some(credentials) = &self.store.settings.credentials {
-            let now = self.store.service_time(self.env.wall());
-            self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(now));
+            let date = self.store.service_time(self.env.wall());
+            self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(date));
         }
         self.tries.attempts += 1;
-        Ok(self.waits())
+        Ok(self.waits(now))
     }
 
-    pub(super) fn waits(&self) -> Waits {
-        Waits { idle: self.store.settings.timeout, deadline: self.tries.deadline }
+    /// How long to wait from this instant on.
+    pub(super) fn waits(&self, now: u64) -> Waits {
+        Waits { idle: self.store.settings.timeout, deadline: self.tries.deadline, now }
     }
 
     /// What becomes of a try that was answered, or was not.

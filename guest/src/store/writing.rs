@@ -99,8 +99,9 @@ impl Store {
         };
         let mut call = Call { store: self, env, key, tries: tries.clone() };
         // Writing the body took the caller as long as it took.
-        call.tries.extend(call.env.now().saturating_sub(since));
-        let answer = exchange.answer(sent, call.waits());
+        let now = call.env.now();
+        call.tries.extend(now.saturating_sub(since));
+        let answer = exchange.answer(sent, call.waits(now));
         let mut taken = None;
         let settled = call.settle(request.method, answer, &mut |call, head, body| {
             taken = Some(call.accepted(&head, body)?);

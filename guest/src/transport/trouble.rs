@@ -9,13 +9,18 @@ use crate::error::{Kind, tidy};
 
 use super::nanos;
 
-/// Ready when the waiting is over.
+/// Ready when the waiting is over that begins now.
 pub(super) fn timer(waits: Waits) -> Result<Pollable, TransportError> {
     let now = monotonic_clock::now();
     if now >= waits.deadline {
         return Err(stalled(waits, "there was no time left to wait for it"));
     }
-    Ok(monotonic_clock::subscribe_instant(waits.deadline.min(now.saturating_add(nanos(waits.idle)))))
+    Ok(first_timer(Waits { now, ..waits }))
+}
+
+/// Ready when the waiting is over that began with the request.
+pub(super) fn first_timer(waits: Waits) -> Pollable {
+    monotonic_clock::subscribe_duration(waits.deadline.saturating_sub(waits.now).min(nanos(waits.idle)))
 }
 
 pub(super) fn stalled(waits: Waits, what: &str) -> TransportError {

@@ -1,14 +1,14 @@
 //! Requests under way, and how their bodies are written.
 
 use crate::bindings::wasi::http::types::{FutureIncomingResponse, IncomingResponse, OutgoingBody};
-use crate::bindings::wasi::io::poll;
+use crate::bindings::wasi::io::poll::{self, Pollable};
 use crate::bindings::wasi::io::streams::OutputStream;
 use crate::env::{self, TransportError, Waits};
 use crate::error::Kind;
 use crate::response::Head;
 
 use super::answer::{Answer, head_of};
-use super::trouble::{broken, error_of, stalled, stream_error, timer, unfit};
+use super::trouble::{broken, error_of, first_timer, stalled, stream_error, timer, unfit};
 
 /// A request that was handed over to the host.
 pub struct Exchange {
@@ -50,7 +50,7 @@ impl Exchange {
         written: Option<Result<(), TransportError>>,
         waits: Waits,
     ) -> Result<(Head, Answer), TransportError> {
-        let Exchange { future, mut sink, .. } = self;
+        let Exchange { future, mut sink, length } = self;
         let broken = match written {
             None => None,
             Some(Err(error)) => Some(error),
@@ -60,7 +60,8 @@ impl Exchange {
         };
         let answer = match early {
             Some(answer) => answer,
-            None => wait_for(&future, waits)?,
+            None if length == 0 => wait_for(&future, &first_timer(waits), waits)?,
+            None => wait_for(&future, &timer(waits)?, waits)?,
         };
         match broken {
             Some(broken) if success(&answer) => Err(broken),
@@ -135,10 +136,13 @@ fn write_all(
     Ok(Sent::All)
 }
 
-fn wait_for(future: &FutureIncomingResponse, waits: Waits) -> Result<IncomingResponse, TransportError> {
+fn wait_for(
+    future: &FutureIncomingResponse,
+    timer: &Pollable,
+    waits: Waits,
+) -> Result<IncomingResponse, TransportError> {
     let ready = future.subscribe();
-    let timer = timer(waits)?;
-    if !poll::poll(&[&ready, &timer]).contains(&0) {
+    if !poll::poll(&[&ready, timer]).contains(&0) {
         return Err(stalled(waits, "it did not answer"));
     }
     drop(ready);

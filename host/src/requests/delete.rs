@@ -39,7 +39,7 @@ impl Delete {
 
     every_call!();
 
-    async fn call(mut self) -> Result<()> {
+    pub(super) async fn call(mut self) -> Result<()> {
         self.calls.delete(&self.key, &mut self.options, None).await
     }
 }
@@ -64,7 +64,7 @@ impl DeleteMany {
 
     every_call!();
 
-    async fn call(self) -> Result<Vec<Result<()>>> {
+    pub(super) async fn call(self) -> Result<Vec<Result<()>>> {
         let DeleteMany { calls, blobs, options } = self;
         let total = blobs.len();
         let mut blobs = blobs.into_iter().map(wit::BlobName::from);

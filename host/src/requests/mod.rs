@@ -198,3 +198,24 @@ pub(crate) fn keyless(calls: &Calls, call: &wit::CallOptions) -> wit::CallOption
     call.attributes.retain(|(name, _)| name != "sse-customer-key");
     call
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call's future is made and moved with each call: what is seldom taken is behind a pointer.
+    #[test]
+    fn the_futures_of_calls_are_small() {
+        fn size<T, F>(_: impl Fn(T) -> F) -> usize {
+            size_of::<F>()
+        }
+        let sizes = [
+            ("get", size(Get::call)),
+            ("head", size(Head::call)),
+            ("put", size(Put::call)),
+            ("delete", size(Delete::call)),
+            ("upload_part", size(UploadPart::call)),
+        ];
+        assert!(sizes.iter().all(|(_, size)| *size <= 4 << 10), "{sizes:?}");
+    }
+}

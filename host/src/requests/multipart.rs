@@ -34,7 +34,7 @@ impl CreateUpload {
     every_write!();
     every_call!();
 
-    async fn call(mut self) -> Result<String> {
+    pub(super) async fn call(mut self) -> Result<String> {
         self.calls.create_upload(&self.key, &mut self.options, None).await
     }
 }
@@ -67,7 +67,7 @@ impl UploadPart {
 
     every_call!();
 
-    async fn call(mut self) -> Result<Part> {
+    pub(super) async fn call(mut self) -> Result<Part> {
         let part = (self.upload.as_str(), self.number);
         self.calls.upload_part(&self.key, part, &self.body, &mut self.options, self.progress).await
     }
@@ -107,7 +107,7 @@ impl CopyPart {
     every_source!();
     every_call!();
 
-    async fn call(mut self) -> Result<Part> {
+    pub(super) async fn call(mut self) -> Result<Part> {
         let source = self.source.into();
         self.calls.copy_part(&self.key, &self.upload, self.number, &source, &mut self.options, None).await
     }
@@ -160,7 +160,7 @@ impl ListParts {
         pages.map_ok(|parts| futures::stream::iter(parts.into_iter().map(Ok))).try_flatten()
     }
 
-    async fn call(mut self) -> Result<PartPage> {
+    pub(super) async fn call(mut self) -> Result<PartPage> {
         self.calls.list_parts(&self.key, &self.upload, &mut self.options, None).await
     }
 }
@@ -187,7 +187,7 @@ impl CompleteUpload {
     write_condition!(options.condition);
     every_call!();
 
-    async fn call(mut self) -> Result<Written> {
+    pub(super) async fn call(mut self) -> Result<Written> {
         let parts: Vec<multipart::Part> = self.parts.into_iter().map(Into::into).collect();
         self.calls.complete_upload(&self.key, &self.upload, &parts, &mut self.options, None).await
     }
@@ -212,7 +212,7 @@ impl AbortUpload {
 
     every_call!();
 
-    async fn call(mut self) -> Result<()> {
+    pub(super) async fn call(mut self) -> Result<()> {
         self.calls.abort_upload(&self.key, &self.upload, &mut self.options, None).await
     }
 }
@@ -262,7 +262,7 @@ impl ListUploads {
         pages.map_ok(|uploads| futures::stream::iter(uploads.into_iter().map(Ok))).try_flatten()
     }
 
-    async fn call(mut self) -> Result<UploadPage> {
+    pub(super) async fn call(mut self) -> Result<UploadPage> {
         self.calls.list_uploads(&mut self.options, None).await
     }
 }

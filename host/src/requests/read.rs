@@ -27,7 +27,7 @@ impl Head {
     every_read!();
     every_call!();
 
-    async fn call(mut self) -> Result<BlobInfo> {
+    pub(super) async fn call(mut self) -> Result<BlobInfo> {
         self.calls.head(&self.key, &mut self.options, None).await
     }
 }
@@ -63,7 +63,7 @@ impl Get {
     every_read!();
     every_call!();
 
-    async fn call(self) -> Result<Blob> {
+    pub(super) async fn call(self) -> Result<Blob> {
         Blob::open(self.calls, self.key, self.options).await
     }
 }

@@ -54,7 +54,7 @@ impl Put {
 
     every_call!();
 
-    async fn call(mut self) -> Result<Written> {
+    pub(super) async fn call(mut self) -> Result<Written> {
         let most = self.calls.limits().max_put;
         let length = self.body.length();
         if length > most as u64 {
@@ -72,9 +72,10 @@ impl Put {
                     || !matches!(self.options.condition, wit::WriteCondition::Always);
                 if first {
                     let upload = Upload::of(self.calls, self.key, self.options, self.progress);
-                    return upload.length_hint(length).stream(exactly(length, pieces)).await;
+                    return Box::pin(upload.length_hint(length).stream(exactly(length, pieces))).await;
                 }
-                self.calls.put_stream(&self.key, (length, pieces), &mut self.options, self.progress).await
+                let put = self.calls.put_stream(&self.key, (length, pieces), &mut self.options, self.progress);
+                Box::pin(put).await
             }
         }
     }

@@ -51,8 +51,8 @@ impl Figures {
     }
 }
 
-/// How a client stands beside the best native one: by processor time, and by operations a second. The best by one need not
-/// be the best by the other.
+/// How a client stands beside the best native one: by processor time, and by operations a second. The best by one need
+/// not be the best by the other.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ratios {
     /// Above 1: it takes more.

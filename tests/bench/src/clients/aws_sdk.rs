@@ -1,8 +1,8 @@
 //! `aws-sdk-s3`, AWS's own, over its default HTTP client.
 //!
 //! - Static credentials, path style, no endpoint discovery: nothing is looked up anywhere.
-//! - Checksums of requests and answers only where they are required, which is for none of these: by default it would add
-//!   a CRC to each body, as no other client here does.
+//! - Checksums of requests and answers only where they are required, which is for none of these: by default it would
+//!   add a CRC to each body, as no other client here does.
 //! - The payload is signed, which is its default over http, or not, by the customisation it has for that.
 //! - Retries, timeouts and the protection against stalled streams are as they come.
 //! - It moves parts one at a time; side by side is for the application.

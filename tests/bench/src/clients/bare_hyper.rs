@@ -1,5 +1,6 @@
-//! The floor: hyper's pooled client, and no more of S3 than the server looks at. What a client takes beyond this is its
-//! own; none can take less, save by another HTTP library.
+//! The floor: hyper's pooled client as it comes, and no more of S3 than the server looks at. What a client takes beyond
+//! this is its own. It can take less only by its way of sending or reading bytes: other buffers, another implementation
+//! of TLS.
 //!
 //! - No signature and no XML: a list is read, and its keys are counted by their opening tags.
 //! - Where the payload is signed, the body's SHA-256 is computed and sent, since no client can do without. Of the

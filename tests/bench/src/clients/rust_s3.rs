@@ -3,9 +3,10 @@
 //! - Path style, and its defaults otherwise.
 //! - It always signs the payload, so it has no row where a body is to go unsigned.
 //! - A body is read in pieces as they come, since collecting it first would only cost it more.
-//! - Its own streamed upload chooses parts and their number at once by the machine's memory, so that parts are sent side by
-//!   side here, as for the others. It takes a part as a `Vec`, which has to be filled.
-//! - TLS: it knows Mozilla's authorities only, so that it takes any certificate here, and is spared to verify the chain.
+//! - Its own streamed upload chooses parts and their number at once by the machine's memory, so that parts are sent
+//!   side by side here, as for the others. It takes a part as a `Vec`, which has to be filled.
+//! - TLS: it knows Mozilla's authorities only, so that it takes any certificate here, and is spared to verify the
+//!   chain.
 
 use anyhow::{Result, bail};
 use bytes::Bytes;

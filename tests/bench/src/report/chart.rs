@@ -47,12 +47,12 @@ pub fn render(measured: &[Measured]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" aria-label=\"Processor time per operation, beside Sandbucket's\">\n\
          <style>\n\
-         text {{ font: 12px system-ui, sans-serif; fill: #57606a }}\n\
+         text {{ font: 12px system-ui, sans-serif; fill: #7d8590 }}\n\
          .title {{ font-size: 15px; font-weight: 600 }}\n\
          .row {{ font-weight: 600 }}\n\
          .sandbucket {{ fill: #2f7fd1 }}\n\
-         .native {{ fill: #a3abb5 }}\n\
-         .floor {{ fill: none; stroke: #a3abb5; stroke-width: 1.5 }}\n\
+         .native {{ fill: #939ca7 }}\n\
+         .floor {{ fill: none; stroke: #939ca7; stroke-width: 1.5 }}\n\
          @media (prefers-color-scheme: dark) {{\n\
          text {{ fill: #b1bac4 }}\n\
          .native {{ fill: #6b7480 }}\n\

@@ -11,7 +11,7 @@ use crate::rows::Group;
 pub fn render(run: &Run, chart: Option<&str>) -> String {
     let mut text = String::new();
     text += "# Benchmarks\n\nWritten by `make bench`: Sandbucket beside other S3 clients of Rust, and beside bare hyper, \
-             which no client that uses it can undercut.\n\n";
+             which is what the requests alone cost.\n\n";
     if let Some(chart) = chart {
         text += &format!("![Processor time per operation, beside Sandbucket's]({chart})\n\n");
     }
@@ -72,10 +72,11 @@ fn set_up(text: &mut String, run: &Run) {
          challenge.\n\n\
          What to keep in mind:\n\n\
          - All clients send no checksum of the body beside the signature's. aws-sdk-s3 would add one by default.\n\
-         - Bare hyper signs nothing. Where payloads are signed it computes their SHA-256, and no more.\n\
+         - Bare hyper signs nothing. Where payloads are signed it computes their SHA-256, and no more. A client is below it \
+         only by other buffers or another implementation of TLS, or by chance.\n\
          - opendal never signs a payload, rust-s3 always does: each is left out where a body is to go the other way.\n\
          - rust-s3 trusts no certificate authority that it is told of, so that over TLS it verifies none.\n\
-         - Over TLS, Sandbucket encrypts with ring, rust-s3 too; the others with AWS-LC.",
+         - Over TLS, Sandbucket encrypts with ring, all others with AWS-LC, which is the default of most.",
         rounds = run.rounds,
         seconds = run.seconds,
     );

@@ -1,7 +1,7 @@
 //! A server that looks like S3 to its clients and costs next to nothing, so that what is measured is the clients.
 //!
-//! It verifies no signature and keeps no blob: what is put is read and forgotten, and a key that is read says how long its
-//! blob is, as `get/1024/7` does. Lists are of keys that it makes up.
+//! It verifies no signature and keeps no blob: what is put is read and forgotten, and a key that is read says how long
+//! its blob is, as `get/1024/7` does. Lists are of keys that it makes up.
 
 use std::convert::Infallible;
 use std::rc::Rc;

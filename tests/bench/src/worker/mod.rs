@@ -1,5 +1,5 @@
-//! A process that is one client at one row's work, and does a lap whenever it is told to. Each client has a fresh one for
-//! each row, so that its memory and processor time are its own.
+//! A process that is one client at one row's work, and does a lap whenever it is told to. Each client has a fresh one
+//! for each row, so that its memory and processor time are its own.
 
 mod load;
 mod process;
