@@ -1,6 +1,7 @@
 //! What can go wrong, as plain data: the contract's `error` without the bindings.
 //!
-//! [`Fault`] is for what is wrong before anything is sent (a setting, an argument); [`Failure`] is what a call ends in.
+//! [`Fault`] is for what is wrong before anything is sent (a setting, an argument); [`Failure`] is what a call ends in, an
+//! [`Error`] behind a pointer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,7 +41,9 @@ impl Fault {
 
     /// The call's end of this kind.
     pub fn into_failure(self, kind: Kind) -> Failure {
-        Failure { subject: self.subject, ..Failure::new(kind, self.message) }
+        let mut failure = Error::failure(kind, self.message);
+        failure.subject = self.subject.map(Cow::into_owned);
+        failure
     }
 }
 
@@ -128,9 +131,12 @@ pub struct Answer {
     pub region: Option<String>,
 }
 
-/// How a call failed.
+/// How a call failed: all that may fail hands this on, and it is rare.
+pub type Failure = Box<Error>;
+
+/// The contract's `error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Error {
     /// Which case of the contract's `error` it is.
     pub kind: Kind,
     /// What was tried, where, what came of it, and what to do.
@@ -140,25 +146,25 @@ pub struct Failure {
     /// How many requests were sent.
     pub attempts: u32,
     /// The setting or argument at fault.
-    pub subject: Option<Cow<'static, str>>,
+    pub subject: Option<String>,
     /// What the service answered, where it did.
-    pub answer: Option<Box<Answer>>,
+    pub answer: Option<Answer>,
 }
 
-impl Failure {
+impl Error {
     /// A failure of this kind with nothing else known: not retryable, no attempts.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), retryable: false, attempts: 0, subject: None, answer: None }
+    pub fn failure(kind: Kind, message: String) -> Failure {
+        Box::new(Error { kind, message, retryable: false, attempts: 0, subject: None, answer: None })
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind.name(), self.message)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Error {}
 
 /// Makes a service's words fit to be shown: control characters become spaces, and at most `max` bytes stay, cut at a
 /// character's edge.

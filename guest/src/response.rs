@@ -156,7 +156,8 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
     let last_modified = match head.get("last-modified") {
         None => None,
         Some(text) => {
-            Some(http_date(text).ok_or_else(|| Garbled(format!("its last-modified {:?} is not a date", short(text))))?)
+            let at = http_date(text);
+            Some(at.ok_or_else(|| Garbled(format!("its last-modified {:?} is not a date", short(text))))?.into())
         }
     };
     if etag.is_none() && last_modified.is_none() {

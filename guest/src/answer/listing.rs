@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::continuation::{Page, Versions};
-use crate::model::{Entry, ListPage, Pair, VersionEntry, VersionPage};
+use crate::model::{Datetime, Entry, ListPage, Pair, VersionEntry, VersionPage};
 use crate::response::{Garbled, decimal};
 use crate::time;
 use crate::xml::Element;
@@ -130,15 +130,15 @@ fn entry(blob: &Element, keys: &Keys<'_>) -> Result<Entry, Garbled> {
 }
 
 /// When it was written, where that is told.
-pub(super) fn last_modified(element: &Element) -> Result<Option<u64>, Garbled> {
+pub(super) fn last_modified(element: &Element) -> Result<Option<Datetime>, Garbled> {
     at(element, "LastModified")
 }
 
 /// The second that the child of this name tells, where it is there.
-pub(super) fn at(element: &Element, name: &str) -> Result<Option<u64>, Garbled> {
+pub(super) fn at(element: &Element, name: &str) -> Result<Option<Datetime>, Garbled> {
     let Some(text) = element.text(name) else { return Ok(None) };
     match time::timestamp(text) {
-        Some(second) => Ok(Some(second)),
+        Some(second) => Ok(Some(second.into())),
         None => Err(Garbled(format!("its {name} {:?} is no time", crate::error::tidy(text, 40)))),
     }
 }

@@ -93,7 +93,7 @@ mod tests {
         let read = parts(&page, None).unwrap();
         assert_eq!(read.next.as_deref(), Some("t2"));
         let attributes = vec![("checksum-crc32c".to_owned(), "4waSgw==".to_owned())];
-        let last_modified = Some(1_255_369_830);
+        let last_modified = Some(1_255_369_830.into());
         let wanted = Part { number: 2, size: 5_242_880, etag: "\"e\"".into(), last_modified, attributes };
         assert_eq!(read.parts, [wanted]);
         assert!(parts(&page, Some("t2")).is_err());
@@ -108,7 +108,7 @@ mod tests {
              <Initiated>2009-10-12T17:50:30Z</Initiated></Upload>",
         );
         let read = uploads(&page, "p/", None).unwrap();
-        let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830) };
+        let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830.into()) };
         assert_eq!(read.uploads, [wanted]);
         assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "p/b", version: "u2" }));
         assert!(uploads(&page, "p/", read.next.as_deref()).is_err());

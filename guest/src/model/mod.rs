@@ -1,7 +1,7 @@
 //! The contract's records as plain data, so that all but the plugin's outermost file builds and is tested natively.
 //!
-//! Field by field they are what `wit/types.wit` documents; here only what differs is said. Points in time are whole
-//! seconds since 1970.
+//! Field by field they are what `wit/types.wit` documents; here only what differs is said. The bindings take these for the
+//! contract's own, so what they are made of and its order is the contract's too.
 
 mod listing;
 mod multipart;
@@ -17,6 +17,21 @@ use crate::checksum::Algorithm;
 /// A name with a value.
 pub type Pair = (String, String);
 
+/// A point in time. HTTP and S3 tell whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Datetime {
+    /// Seconds since 1970.
+    pub seconds: u64,
+    /// What is left of the next one.
+    pub nanoseconds: u32,
+}
+
+impl From<u64> for Datetime {
+    fn from(seconds: u64) -> Self {
+        Datetime { seconds, nanoseconds: 0 }
+    }
+}
+
 /// What is known of a blob besides its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlobInfo {
@@ -25,7 +40,7 @@ pub struct BlobInfo {
     /// The entity tag, quotes included.
     pub etag: Option<String>,
     /// When it was last written.
-    pub last_modified: Option<u64>,
+    pub last_modified: Option<Datetime>,
     /// The media type.
     pub content_type: Option<String>,
     /// The user's metadata, names in lower case.
@@ -67,9 +82,9 @@ pub struct Conditions {
     /// Only if the tag is another.
     pub if_none_match: Option<String>,
     /// Only if written after this second.
-    pub if_modified_since: Option<u64>,
+    pub if_modified_since: Option<Datetime>,
     /// Only if not written after this second.
-    pub if_unmodified_since: Option<u64>,
+    pub if_unmodified_since: Option<Datetime>,
 }
 
 /// The precondition of a write.

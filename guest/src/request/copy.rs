@@ -134,7 +134,7 @@ mod tests {
         let options = CopyOptions {
             source_conditions: Conditions {
                 if_match: Some("\"a\"".into()),
-                if_unmodified_since: Some(0),
+                if_unmodified_since: Some(0.into()),
                 ..Conditions::default()
             },
             condition: WriteCondition::IfAbsent,

@@ -190,7 +190,7 @@ pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'st
     }
     for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
         if let Some(at) = at {
-            request.header(name, date(name, at)?);
+            request.header(name, date(name, at.seconds)?);
         }
     }
     Ok(())

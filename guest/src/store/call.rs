@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::checksum::Algorithm;
 use crate::content::Content;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
-use crate::error::{Answer, Failure, Kind};
+use crate::error::{Answer, Error, Failure, Fault, Kind};
 use crate::model::CallOptions;
 use crate::request::{Method, Refused, Request};
 use crate::response::{Garbled, Head};
@@ -103,7 +103,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// The end of a call whose arguments are refused.
     pub(super) fn refusal(&self, refused: Refused) -> Failure {
         let message = self.sentence(&refused.fault.message);
-        Failure { message, ..refused.fault.into_failure(refused.kind) }
+        Fault { message, ..refused.fault }.into_failure(refused.kind)
     }
 
     /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
@@ -271,7 +271,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         }
         let mut failure = self.failure(verdict.kind, &what);
         failure.subject = verdict.subject.map(Into::into);
-        failure.answer = Some(Box::new(answer));
+        failure.answer = Some(answer);
         failure
     }
 
@@ -322,7 +322,9 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// A failure of this call.
     pub(super) fn failure(&self, kind: Kind, what: &str) -> Failure {
-        Failure { attempts: self.tries.attempts, ..Failure::new(kind, self.sentence(what)) }
+        let mut failure = Error::failure(kind, self.sentence(what));
+        failure.attempts = self.tries.attempts;
+        failure
     }
 
     /// Brings the number of tries into a failure's words, where there were several.

@@ -2,8 +2,6 @@
 //!
 //! Everything here works on any [`Transport`] and [`Clock`], so that each promise of the contract is tested natively.
 
-#![allow(clippy::result_large_err, reason = "a failure is rare, and the contract hands it out by value")]
-
 mod answers;
 mod call;
 mod complete;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Kind;
-use crate::model::{CallOptions, Conditions, Pair, Span, WriteCondition};
+use crate::model::{CallOptions, Conditions, Datetime, Pair, Span, WriteCondition};
 use crate::request::{LAST_HTTP_SECOND, MAX_METADATA};
 use crate::settings;
 
@@ -34,8 +34,8 @@ fn a_get_says_range_conditions_and_version() {
         conditions: Conditions {
             if_match: Some("\"a\"".into()),
             if_none_match: Some("\"b\"".into()),
-            if_modified_since: Some(0),
-            if_unmodified_since: Some(1_445_412_480),
+            if_modified_since: Some(0.into()),
+            if_unmodified_since: Some(1_445_412_480.into()),
         },
         version: Some("v/1 +".into()),
         ..ReadOptions::default()
@@ -127,7 +127,7 @@ fn other_header_values_cannot_carry_a_line_end() {
 #[test]
 fn a_date_beyond_http_is_refused() {
     let at = |second| HeadOptions {
-        conditions: Conditions { if_modified_since: Some(second), ..Default::default() },
+        conditions: Conditions { if_modified_since: Some(Datetime::from(second)), ..Default::default() },
         ..Default::default()
     };
     let last = head(&plain(), "k", &at(LAST_HTTP_SECOND)).unwrap();
