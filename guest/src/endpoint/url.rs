@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::error::{Fault, tidy};
+use crate::error::{Failure, tidy};
 
 use super::{fault, is_ip};
 
@@ -16,7 +16,7 @@ pub(super) struct Url {
     pub(super) prefix: String,
 }
 
-pub(super) fn parse(text: &str) -> Result<Url, Fault> {
+pub(super) fn parse(text: &str) -> Result<Url, Failure> {
     let (https, rest) = match text.split_once("://") {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
 }
 
 /// Takes the port off, minding that an IPv6 address has colons of its own.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), Fault> {
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), Failure> {
     if authority.starts_with('[') {
         return match authority.split_once(']') {
             Some((_, "")) => Ok((authority, None)),
@@ -63,7 +63,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), Fault> {
 }
 
 /// The host in lower case, if it can be one.
-fn check_host(host: &str) -> Result<String, Fault> {
+fn check_host(host: &str) -> Result<String, Failure> {
     let shown = tidy(host, 80);
     if host.is_empty() {
         return Err(fault("the endpoint has no host in it"));
@@ -95,7 +95,7 @@ fn check_host(host: &str) -> Result<String, Fault> {
 
 /// The path before all others, without slashes at its end. It takes nothing that would need encoding, and nothing that a
 /// proxy would tidy away.
-fn check_prefix(path: &str) -> Result<String, Fault> {
+fn check_prefix(path: &str) -> Result<String, Failure> {
     let path = path.trim_end_matches('/');
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);

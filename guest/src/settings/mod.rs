@@ -11,7 +11,7 @@ use crate::attributes;
 use crate::checksum::Algorithm;
 use crate::duration;
 use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use crate::error::{Fault, tidy};
+use crate::error::{Error, Failure, tidy};
 use crate::key::MAX_KEY;
 
 /// Settings that go with these but are for the host to use up.
@@ -156,9 +156,9 @@ impl Settings {
 /// # Errors
 /// A fault of the setting that is unknown, given twice, missing, malformed or at odds with another. No secret is in its
 /// words.
-pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Fault> {
+pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
     let given = Given::sort_out(pairs)?;
-    let bucket = given.text("bucket").ok_or_else(|| Fault::new("bucket", "the setting bucket is missing"))?;
+    let bucket = given.text("bucket").ok_or_else(|| Error::fault("bucket", "the setting bucket is missing"))?;
     let region = given.text("region").unwrap_or("us-east-1");
     if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         return Err(malformed("region", "must be at most 64 letters, digits and -._, such as eu-central-1"));
@@ -209,7 +209,7 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Fault> {
 struct Given<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Given<'a> {
-    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Fault> {
+    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Failure> {
         let mut given: Vec<(&'static str, &'a str)> = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let known = TABLE.iter().find(|setting| setting.name == name || setting.aliases.contains(&name.as_str()));
@@ -225,7 +225,7 @@ impl<'a> Given<'a> {
                 } else {
                     format!(" ({} is the same setting)", known.aliases.join(", "))
                 };
-                return Err(Fault::new(known.name, format!("the setting {} is given twice{also}", known.name)));
+                return Err(Error::fault(known.name, format!("the setting {} is given twice{also}", known.name)));
             }
             given.push((known.name, value));
         }
@@ -242,7 +242,7 @@ impl<'a> Given<'a> {
         self.exact(name).map(str::trim)
     }
 
-    fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Fault> {
+    fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Failure> {
         let Some(value) = self.text(name) else {
             return Ok(None);
         };
@@ -255,16 +255,16 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool, Fault> {
+    fn flag(&self, name: &'static str) -> Result<bool, Failure> {
         Ok(self.choice(name, &[("true", true), ("false", false)])?.unwrap_or(false))
     }
 
-    fn defaults(&self) -> Result<Defaults, Fault> {
+    fn defaults(&self) -> Result<Defaults, Failure> {
         let mut defaults = Vec::new();
         for name in DEFAULTS {
             if let Some(value) = self.text(name) {
                 let sent = attributes::check(name, value)
-                    .map_err(|fault| Fault::new(name, format!("the setting {}", fault.message)))?;
+                    .map_err(|fault| Error::fault(name, format!("the setting {}", fault.message)))?;
                 if sent {
                     defaults.push((name, Secret::new(value)));
                 }
@@ -280,15 +280,18 @@ impl<'a> Given<'a> {
         Ok(Defaults(defaults))
     }
 
-    fn credentials(&self) -> Result<Option<Credentials>, Fault> {
+    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
         let (access_key, secret_key, token) =
             (self.text("access-key"), self.text("secret-key"), self.text("security-token"));
         let (access_key, secret_key) = match (access_key, secret_key) {
             (Some(access_key), Some(secret_key)) => (access_key, secret_key),
-            (Some(_), None) => return Err(Fault::new("secret-key", "there is an access-key but no secret-key")),
-            (None, Some(_)) => return Err(Fault::new("access-key", "there is a secret-key but no access-key")),
+            (Some(_), None) => return Err(Error::fault("secret-key", "there is an access-key but no secret-key")),
+            (None, Some(_)) => return Err(Error::fault("access-key", "there is a secret-key but no access-key")),
             (None, None) if token.is_some() => {
-                return Err(Fault::new("access-key", "there is a security-token but no access-key and no secret-key"));
+                return Err(Error::fault(
+                    "access-key",
+                    "there is a security-token but no access-key and no secret-key",
+                ));
             }
             (None, None) => return Ok(None),
         };
@@ -308,7 +311,7 @@ impl<'a> Given<'a> {
         }))
     }
 
-    fn timeout(&self) -> Result<Duration, Fault> {
+    fn timeout(&self) -> Result<Duration, Failure> {
         let timeout = match self.text("timeout") {
             None => return Ok(Duration::from_secs(30)),
             Some(text) => duration::parse(text).map_err(|why| malformed("timeout", &format!("is wrong: {why}")))?,
@@ -319,7 +322,7 @@ impl<'a> Given<'a> {
         Ok(timeout)
     }
 
-    fn max_retries(&self) -> Result<u32, Fault> {
+    fn max_retries(&self) -> Result<u32, Failure> {
         let Some(text) = self.text("max-retries") else {
             return Ok(3);
         };
@@ -332,7 +335,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn key_prefix(&self) -> Result<String, Fault> {
+    fn key_prefix(&self) -> Result<String, Failure> {
         let prefix = self.exact("key-prefix").unwrap_or_default();
         if prefix.len() >= MAX_KEY {
             let why = format!("has {} bytes, which leaves none of S3's {MAX_KEY} for a key", prefix.len());
@@ -342,12 +345,12 @@ impl<'a> Given<'a> {
     }
 }
 
-fn malformed(name: &'static str, why: &str) -> Fault {
-    Fault::new(name, format!("the setting {name} {why}"))
+fn malformed(name: &'static str, why: &str) -> Failure {
+    Error::fault(name, format!("the setting {name} {why}"))
 }
 
 /// The fault that a setting nobody knows is. Its value, which may be a secret under a misspelled name, is not told.
-fn unknown(name: &str) -> Fault {
+fn unknown(name: &str) -> Failure {
     let shown = tidy(name, 64);
     let message = match name {
         "profile" => {
@@ -366,7 +369,7 @@ fn unknown(name: &str) -> Fault {
             }
         },
     };
-    Fault::new(shown, message)
+    Error::fault(&shown, message)
 }
 
 /// The known name most like this one, if one is like it.

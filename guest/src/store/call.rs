@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::checksum::Algorithm;
 use crate::content::Content;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
-use crate::error::{Answer, Error, Failure, Fault, Kind};
+use crate::error::{Answer, Error, Failure, Kind};
 use crate::model::CallOptions;
-use crate::request::{Method, Refused, Request};
+use crate::request::{Method, Request};
 use crate::response::{Garbled, Head};
 use crate::retry::{self, Next};
 use crate::service_error;
@@ -55,8 +55,10 @@ impl Tries {
     }
 }
 
-/// How one try failed.
-pub(super) struct Trouble {
+/// How one try failed: behind a pointer, as a failure is.
+pub(super) type Trouble = Box<Failed>;
+
+pub(super) struct Failed {
     failure: Failure,
     next: Next,
 }
@@ -83,27 +85,29 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// Makes a request of checked arguments.
     pub(super) fn prepare<T>(
         &mut self,
-        make: impl FnOnce(&Settings, &str) -> Result<T, Refused>,
+        make: impl FnOnce(&Settings, &str) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let made = match self.store.full_key(self.key) {
-            Ok(key) => make(&self.store.settings, &key),
-            Err(fault) => Err(fault.into()),
-        };
-        made.map_err(|refused| self.refusal(refused))
+        let key = self.store.full_key(self.key).map_err(|fault| self.refusal(fault))?;
+        self.prepare_bucket(|settings| make(settings, &key))
     }
 
     /// Makes a request to the bucket itself.
     pub(super) fn prepare_bucket<T>(
         &mut self,
-        make: impl FnOnce(&Settings) -> Result<T, Refused>,
+        make: impl FnOnce(&Settings) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        make(&self.store.settings).map_err(|refused| self.refusal(refused))
+        let mut made = make(&self.store.settings);
+        // In place: a request is not to be moved once more.
+        if let Err(fault) = &mut made {
+            fault.message = self.sentence(&fault.message);
+        }
+        made
     }
 
     /// The end of a call whose arguments are refused.
-    pub(super) fn refusal(&self, refused: Refused) -> Failure {
-        let message = self.sentence(&refused.fault.message);
-        Fault { message, ..refused.fault }.into_failure(refused.kind)
+    pub(super) fn refusal(&self, mut fault: Failure) -> Failure {
+        fault.message = self.sentence(&fault.message);
+        fault
     }
 
     /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
@@ -170,7 +174,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// What follows a try that failed: a pause, and then another, of which the failure is told as it would be if there
     /// were none; or the end.
     pub(super) fn after(&mut self, trouble: Trouble) -> Result<(Failure, Duration), Failure> {
-        let Trouble { mut failure, next } = trouble;
+        let Failed { mut failure, next } = *trouble;
         let after = match next {
             Next::Stop => return Err(self.finish(failure, "")),
             Next::Skewed(date) => {
@@ -256,7 +260,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let signed = self.store.settings.credentials.is_some();
         let answer = service_error::answer(head, body, &self.store.settings.region);
         let next = retry::decide(head, &answer, now, signed);
-        Trouble { failure: self.refused_as(method, head, answer), next }
+        Box::new(Failed { failure: self.refused_as(method, head, answer), next })
     }
 
     /// The failure that a refusal in these words is.
@@ -290,29 +294,29 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// An answer that is not what was announced or cannot be: tried again, as what garbled it may be passing.
     pub(super) fn garbled(&self, garbled: Garbled) -> Trouble {
         let failure = self.failure(Kind::Integrity, &format!("the answer cannot be trusted: {}", garbled.0));
-        Trouble { failure, next: Next::Again { after: None, harmless: false } }
+        Box::new(Failed { failure, next: Next::Again { after: None, harmless: false } })
     }
 
     pub(super) fn transport_trouble(&self, error: TransportError) -> Trouble {
         if error.kind == Kind::Timeout && self.remaining().is_zero() {
-            let Trouble { failure, .. } = self.out_of_time();
-            return Trouble { failure, next: Next::Again { after: None, harmless: error.unsent } };
+            let Failed { failure, .. } = *self.out_of_time();
+            return Box::new(Failed { failure, next: Next::Again { after: None, harmless: error.unsent } });
         }
         let failure = self.failure(error.kind, &error.message);
         let next = if error.retryable { Next::Again { after: None, harmless: error.unsent } } else { Next::Stop };
-        Trouble { failure, next }
+        Box::new(Failed { failure, next })
     }
 
     /// A failure that no further try will mend.
     pub(super) fn stop(&self, kind: Kind, what: &str) -> Trouble {
-        Trouble { failure: self.failure(kind, what), next: Next::Stop }
+        Box::new(Failed { failure: self.failure(kind, what), next: Next::Stop })
     }
 
     fn out_of_time(&self) -> Trouble {
         let mut failure =
             self.failure(Kind::Timeout, &format!("the call's time limit of {} ran out", human(self.tries.limit)));
         failure.retryable = true;
-        Trouble { failure, next: Next::Stop }
+        Box::new(Failed { failure, next: Next::Stop })
     }
 
     /// What is left of the call's time.

@@ -7,7 +7,7 @@ use crate::error::{Failure, Kind};
 use crate::model::{
     BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
 };
-use crate::request::{self, Refused, Source};
+use crate::request::{self, Source};
 use crate::response;
 
 use super::call::Call;
@@ -60,7 +60,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     fn whole_key(&self, source: &BlobName) -> Result<String, Failure> {
         self.store.full_key(&source.key).map_err(|mut fault| {
             fault.subject = Some("source".into());
-            self.refusal(Refused::from(fault))
+            self.refusal(fault)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::answer::delete_many::{Fate, delete_many};
 use crate::env::{Clock, Transport};
-use crate::error::{Answer, Failure, Fault, Kind};
+use crate::error::{Answer, Error, Failure, Kind};
 use crate::model::{BlobName, DeleteManyOptions, DeleteOptions};
 use crate::request::{self, Doomed, MAX_DELETES, Method};
 use crate::response::{Garbled, Head};
@@ -21,7 +21,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         options: &DeleteManyOptions,
     ) -> Result<Vec<Result<(), Failure>>, Failure> {
         if blobs.len() > MAX_DELETES {
-            let fault = Fault::new("blobs", format!("{} blobs are too many at once: at most 1,000 are", blobs.len()));
+            let fault = Error::fault("blobs", format!("{} blobs are too many at once: at most 1,000 are", blobs.len()));
             return Err(self.refusal(fault.into()));
         }
         let mut keys = Vec::with_capacity(blobs.len());

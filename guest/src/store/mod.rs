@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::checksum::Algorithm;
 use crate::env::{Body, Clock, Transport};
-use crate::error::{Failure, Fault};
+use crate::error::{Failure, Kind};
 use crate::key;
 use crate::model::{
     Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
@@ -56,7 +56,10 @@ impl Store {
     ///
     /// `seed` starts the jitter of the pauses: anything that differs between instances will do.
     pub fn open(pairs: &[Pair], seed: u64) -> Result<Store, Failure> {
-        let settings = settings::parse(pairs).map_err(Fault::into_settings)?;
+        let settings = settings::parse(pairs).map_err(|mut fault| {
+            fault.kind = Kind::InvalidSettings;
+            fault
+        })?;
         let signer = Signer::new(&settings.region);
         Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed), single_deletes: false })
     }
@@ -266,7 +269,7 @@ impl Store {
     }
 
     /// The whole key: the prefix and the caller's.
-    fn full_key(&self, key: &str) -> Result<String, Fault> {
+    fn full_key(&self, key: &str) -> Result<String, Failure> {
         key::check(key, &self.settings.key_prefix)
     }
 

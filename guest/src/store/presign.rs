@@ -1,9 +1,9 @@
 //! Requests for others to send.
 
 use crate::env::{Clock, Transport};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Error, Failure, Kind};
 use crate::model::{PresignOptions, Presigned, PresignedMethod};
-use crate::request::{self, Refused};
+use crate::request;
 use crate::time::AmzTime;
 
 use super::call::Call;
@@ -13,8 +13,9 @@ impl<E: Transport + Clock> Call<'_, E> {
         let (mut request, expires) = self.prepare(|settings, key| request::presign(settings, key, method, options))?;
         let now = AmzTime::from_secs(self.store.service_time(self.env.wall()));
         let Some(credentials) = &self.store.settings.credentials else {
-            let fault = Fault::new("access-key", "there is no key to sign with: set access-key and secret-key");
-            return Err(self.refusal(Refused { kind: Kind::Unsupported, fault }));
+            let mut fault = Error::fault("access-key", "there is no key to sign with: set access-key and secret-key");
+            fault.kind = Kind::Unsupported;
+            return Err(self.refusal(fault));
         };
         self.store.signer.presign(&mut request, credentials, expires, now);
         let scheme = if request.https { "https" } else { "http" };

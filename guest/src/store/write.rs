@@ -3,7 +3,7 @@
 use crate::attributes::to_look;
 use crate::content::Content;
 use crate::env::{Clock, Transport};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Failure, Kind};
 use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
 use crate::response::{self, Garbled, Head};
@@ -49,7 +49,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 
     /// What is known of a body, if the digests of it are any.
-    pub(super) fn known<'b>(&self, content: Result<Content<'b>, Fault>) -> Result<Content<'b>, Failure> {
+    pub(super) fn known<'b>(&self, content: Result<Content<'b>, Failure>) -> Result<Content<'b>, Failure> {
         content.map_err(|fault| self.refusal(fault.into()))
     }
 

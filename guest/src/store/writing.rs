@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::content::Content;
 use crate::env::{Clock, Exchange, Transport};
-use crate::error::{Failure, Fault};
+use crate::error::{Error, Failure, Kind};
 use crate::model::{Digest, Pair, Part, PartOptions, WriteOptions, Written};
-use crate::request::{self, Refused, Request};
+use crate::request::{self, Request};
 use crate::settings::Settings;
 use crate::sigv4::PayloadHash;
 
@@ -177,7 +177,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         mut self,
         length: u64,
         digests: Vec<Digest>,
-        make: impl FnOnce(&Settings, &str, &Content<'_>) -> Result<(Request, Target), Refused>,
+        make: impl FnOnce(&Settings, &str, &Content<'_>) -> Result<(Request, Target), Failure>,
     ) -> Result<Opening<E>, Failure> {
         let content = self.known(Content::elsewhere(length, &digests, &self.store.settings))?;
         let (mut request, target) = self.prepare(|settings, key| make(settings, key, &content))?;
@@ -217,5 +217,5 @@ impl<E: Transport + Clock> Call<'_, E> {
 
 /// The failure of a call that has no write to go on with.
 pub fn nothing_to(what: &str) -> Failure {
-    Fault::general(format!("there is no write under way to {what}")).into_argument()
+    Error::failure(Kind::InvalidArgument, format!("there is no write under way to {what}"))
 }

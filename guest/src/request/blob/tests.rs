@@ -19,7 +19,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
 }
 
-fn put_with(options: WriteOptions) -> Result<Request, Refused> {
+fn put_with(options: WriteOptions) -> Result<Request, Failure> {
     put(&plain(), "k", &Content::here(b"body", &[]).unwrap(), &options)
 }
 
@@ -98,7 +98,7 @@ fn metadata_that_http_or_s3_cannot_take_are_refused() {
     ] {
         let refused = put_with(WriteOptions { metadata: metadata.clone(), ..WriteOptions::default() }).unwrap_err();
         assert_eq!(refused.kind, Kind::InvalidArgument, "{metadata:?}");
-        assert_eq!(refused.fault.subject.as_deref(), Some("metadata"), "{metadata:?}");
+        assert_eq!(refused.subject.as_deref(), Some("metadata"), "{metadata:?}");
     }
     let full = vec![pair("a", &"v".repeat(MAX_METADATA - 1))];
     assert!(put_with(WriteOptions { metadata: full, ..WriteOptions::default() }).is_ok());
@@ -107,7 +107,7 @@ fn metadata_that_http_or_s3_cannot_take_are_refused() {
 #[test]
 fn other_header_values_cannot_carry_a_line_end() {
     let evil = "x\r\ny: z".to_string();
-    let refused = |options| put_with(options).unwrap_err().fault.subject.unwrap();
+    let refused = |options| put_with(options).unwrap_err().subject.unwrap();
     assert_eq!(refused(WriteOptions { content_type: Some(evil.clone()), ..Default::default() }), "content-type");
     assert_eq!(
         refused(WriteOptions { condition: WriteCondition::IfMatch(evil.clone()), ..Default::default() }),
@@ -117,10 +117,10 @@ fn other_header_values_cannot_carry_a_line_end() {
         conditions: Conditions { if_none_match: Some(evil.clone()), ..Default::default() },
         ..Default::default()
     };
-    assert_eq!(get(&plain(), "k", &options).unwrap_err().fault.subject.as_deref(), Some("if-none-match"));
+    assert_eq!(get(&plain(), "k", &options).unwrap_err().subject.as_deref(), Some("if-none-match"));
     for version in [evil, String::new()] {
         let options = DeleteOptions { version: Some(version), ..Default::default() };
-        assert_eq!(delete(&plain(), "k", &options).unwrap_err().fault.subject.as_deref(), Some("version"));
+        assert_eq!(delete(&plain(), "k", &options).unwrap_err().subject.as_deref(), Some("version"));
     }
 }
 
@@ -179,7 +179,7 @@ fn an_unknown_attribute_is_unsupported_and_named() {
     let get = get(&plain(), "k", &ReadOptions { call, ..ReadOptions::default() }).unwrap_err();
     for refused in [put, get] {
         assert_eq!(refused.kind, Kind::Unsupported);
-        assert_eq!(refused.fault.subject.as_deref(), Some("storage-klass"));
-        assert!(refused.fault.message.contains("storage-klass"));
+        assert_eq!(refused.subject.as_deref(), Some("storage-klass"));
+        assert!(refused.message.contains("storage-klass"));
     }
 }
