@@ -1,8 +1,8 @@
 //! What may be a bucket's name.
 
-use std::net::Ipv4Addr;
-
+use crate::endpoint::ip::is_ipv4;
 use crate::error::{Error, Failure};
+use crate::text::find;
 
 /// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
 /// and beside each dot, and no IPv4 address.
@@ -22,7 +22,7 @@ pub fn check_aws(name: &str) -> Result<(), Failure> {
     if !name.split('.').all(is_dns_label) {
         return Err(fault(name, "a bucket's name has a letter or a digit at both ends and beside each dot"));
     }
-    if name.parse::<Ipv4Addr>().is_ok() {
+    if is_ipv4(name) {
         return Err(fault(name, "a bucket's name must not look like an IP address"));
     }
     Ok(())
@@ -62,7 +62,7 @@ pub fn check_custom(name: &str) -> Result<(), Failure> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.contains("..") {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || find(name, "..").is_some() {
         return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
     }
     Ok(())

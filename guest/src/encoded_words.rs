@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
 
+use crate::text::find;
+
 /// How many bytes of text go into one encoded word: with what is around it, it may have 75 characters.
 const WORD: usize = 45;
 
 /// The text as a header can carry it. What looks like an encoded word is made one, so that it comes back as it was.
 pub fn encode(text: &str) -> String {
-    if text.is_ascii() && !text.contains("=?") {
+    if text.is_ascii() && find(text, "=?").is_none() {
         return text.to_owned();
     }
     let mut words = String::new();
@@ -29,7 +31,7 @@ pub fn decode(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut bytes = Vec::new();
     let mut rest = value;
-    while let Some(start) = rest.find("=?") {
+    while let Some(start) = find(rest, "=?") {
         let (before, word) = rest.split_at(start);
         let Some((length, content)) = read_word(word) else {
             flush(&mut bytes, &mut text);
@@ -61,7 +63,7 @@ fn flush(bytes: &mut Vec<u8>, text: &mut String) {
 fn read_word(text: &str) -> Option<(usize, Vec<u8>)> {
     let mut fields = text.strip_prefix("=?")?.splitn(3, '?');
     let (charset, encoding, rest) = (fields.next()?, fields.next()?, fields.next()?);
-    let content = &rest[..rest.find("?=")?];
+    let content = &rest[..find(rest, "?=")?];
     let length = 2 + charset.len() + 1 + encoding.len() + 1 + content.len() + 2;
     let bytes = match encoding {
         "B" | "b" => Base64::decode_vec(content).ok()?,

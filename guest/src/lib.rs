@@ -22,6 +22,7 @@ pub mod service_error;
 pub mod settings;
 pub mod sigv4;
 pub mod store;
+pub mod text;
 pub mod time;
 pub mod xml;
 

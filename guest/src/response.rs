@@ -7,6 +7,8 @@ use crate::checksum::{KEPT, base64, from_base64};
 use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
 use crate::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
+use crate::text::join;
+use crate::time::of_http_date;
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;
@@ -70,7 +72,7 @@ impl Head {
 
     /// When the service made the answer, by its own clock, in seconds since 1970.
     pub fn date(&self) -> Option<u64> {
-        self.get("date").and_then(http_date)
+        self.get("date").and_then(of_http_date)
     }
 }
 
@@ -156,7 +158,7 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
     let last_modified = match head.get("last-modified") {
         None => None,
         Some(text) => {
-            let at = http_date(text);
+            let at = of_http_date(text);
             Some(at.ok_or_else(|| Garbled(format!("its last-modified {:?} is not a date", short(text))))?.into())
         }
     };
@@ -190,7 +192,7 @@ pub fn attributes(head: &Head) -> Vec<Pair> {
             // How the body came to the service, which some keep as if it were the blob's.
             ("content-encoding", value) => {
                 let own = value.split(',').map(str::trim).filter(|part| !part.eq_ignore_ascii_case("aws-chunked"));
-                own.collect::<Vec<_>>().join(", ")
+                join(&own.collect::<Vec<_>>(), ", ")
             }
             (_, value) => value.to_owned(),
         };
@@ -219,11 +221,6 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
         return None;
     }
     text.parse().ok()
-}
-
-pub(crate) fn http_date(text: &str) -> Option<u64> {
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }
 
 fn short(text: &str) -> String {

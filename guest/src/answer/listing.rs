@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use crate::continuation::{Page, Versions};
 use crate::model::{Datetime, Entry, ListPage, Pair, VersionEntry, VersionPage};
 use crate::response::{Garbled, decimal};
+use crate::text::join;
 use crate::time;
 use crate::xml::Element;
 
@@ -118,7 +119,7 @@ fn entry(blob: &Element, keys: &Keys<'_>) -> Result<Entry, Garbled> {
     let size = blob.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?;
     let attributes = TOLD.iter().filter_map(|&(name, element)| {
         let values: Vec<&str> = blob.children(element).map(|value| value.text.trim()).collect();
-        Some((name.to_owned(), values.join(","))).filter(|(_, value)| !value.is_empty())
+        Some((name.to_owned(), join(&values, ","))).filter(|(_, value)| !value.is_empty())
     });
     Ok(Entry {
         key,

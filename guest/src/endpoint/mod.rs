@@ -1,9 +1,8 @@
 //! Where a bucket is: scheme, host and the path before a key.
 
 mod aws;
+pub(crate) mod ip;
 mod url;
-
-use std::net::Ipv4Addr;
 
 use crate::bucket;
 use crate::encode;
@@ -146,7 +145,7 @@ fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Failure> {
         let message = format!("with addressing-style virtual the bucket is part of the host name, but {why}; use path");
         Err(Error::fault("addressing-style", message))
     };
-    if host.starts_with('[') || is_ip(host) {
+    if host.starts_with('[') || ip::is_ipv4(host) {
         return wrong("the endpoint is an IP address");
     }
     if https && bucket.contains('.') {
@@ -156,10 +155,6 @@ fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Failure> {
         return wrong("this bucket's name cannot be part of one");
     }
     Ok(())
-}
-
-fn is_ip(host: &str) -> bool {
-    host.parse::<Ipv4Addr>().is_ok()
 }
 
 fn fault(message: impl Into<String>) -> Failure {

@@ -1,10 +1,9 @@
 //! What an operator wrote as the endpoint.
 
-use std::net::Ipv6Addr;
-
 use crate::error::{Failure, tidy};
+use crate::text::find;
 
-use super::{fault, is_ip};
+use super::{fault, ip};
 
 /// What an endpoint says.
 pub(super) struct Url {
@@ -17,7 +16,7 @@ pub(super) struct Url {
 }
 
 pub(super) fn parse(text: &str) -> Result<Url, Failure> {
-    let (https, rest) = match text.split_once("://") {
+    let (https, rest) = match find(text, "://").map(|end| (&text[..end], &text[end + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
@@ -69,9 +68,9 @@ fn check_host(host: &str) -> Result<String, Failure> {
         return Err(fault("the endpoint has no host in it"));
     }
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return match address.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(format!("[{address}]")),
-            Err(_) => Err(fault(format!("the endpoint's host {shown:?} is no IPv6 address"))),
+        return match ip::ipv6(address) {
+            Some(address) => Ok(format!("[{address}]")),
+            None => Err(fault(format!("the endpoint's host {shown:?} is no IPv6 address"))),
         };
     }
     if !host.is_ascii() {
@@ -87,7 +86,7 @@ fn check_host(host: &str) -> Result<String, Failure> {
         return Err(fault(format!("the endpoint's host {shown:?} is no host name")));
     }
     let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    if numeric && !is_ip(host) {
+    if numeric && !ip::is_ipv4(host) {
         return Err(fault(format!("the endpoint's host {shown:?} is no IPv4 address")));
     }
     Ok(host.to_ascii_lowercase())

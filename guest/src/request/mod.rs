@@ -21,6 +21,7 @@ use crate::error::{Error, Failure};
 use crate::headers::{Headers, is_visible};
 use crate::model::{Conditions, WriteCondition};
 use crate::settings::Settings;
+use crate::time;
 
 pub use blob::{delete, get, head, put};
 pub use copy::{Source, copy};
@@ -31,9 +32,6 @@ pub(crate) use metadata::metadata;
 pub use multipart::{abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, upload_part};
 pub use presign::{MAX_EXPIRES, presign};
 pub use tags::{set_tags, tags};
-
-/// The latest second that an HTTP date can tell: the end of the year 9999.
-const LAST_HTTP_SECOND: u64 = 253_402_300_799;
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,10 +190,10 @@ pub(crate) fn write_condition(request: &mut Request, condition: &WriteCondition)
 }
 
 fn date(name: &'static str, at: u64) -> Result<String, Failure> {
-    if at > LAST_HTTP_SECOND {
+    if at > time::LAST {
         return Err(Error::fault(name, format!("{name}: {at} seconds since 1970 is later than the year 9999")));
     }
-    Ok(httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(at)))
+    Ok(time::http_date(at))
 }
 
 /// The value, if it can be a header's: visible ASCII, and spaces inside it.

@@ -13,6 +13,7 @@ use crate::duration;
 use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use crate::error::{Error, Failure, tidy};
 use crate::key::MAX_KEY;
+use crate::text::join;
 
 /// Settings that go with these but are for the host to use up.
 const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
@@ -223,7 +224,7 @@ impl<'a> Given<'a> {
                 let also = if known.aliases.is_empty() {
                     String::new()
                 } else {
-                    format!(" ({} is the same setting)", known.aliases.join(", "))
+                    format!(" ({} is the same setting)", join(known.aliases, ", "))
                 };
                 return Err(Error::fault(known.name, format!("the setting {} is given twice{also}", known.name)));
             }
@@ -250,7 +251,7 @@ impl<'a> Given<'a> {
             Some(&(_, meaning)) => Ok(Some(meaning)),
             None => {
                 let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(malformed(name, &format!("must be {}, not {:?}", words.join(" or "), tidy(value, 64))))
+                Err(malformed(name, &format!("must be {}, not {:?}", join(&words, " or "), tidy(value, 64))))
             }
         }
     }
@@ -365,7 +366,7 @@ fn unknown(name: &str) -> Failure {
             Some(near) => format!("there is no setting {shown:?}; did you mean {near}?"),
             None => {
                 let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
-                format!("there is no setting {shown:?}; there are {}", names.join(", "))
+                format!("there is no setting {shown:?}; there are {}", join(&names, ", "))
             }
         },
     };

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::encode;
 use crate::request::Request;
 use crate::settings::{Credentials, Secret};
+use crate::text::join;
 use crate::time::AmzTime;
 
 /// In place of a body's hash: the transport is trusted with the body.
@@ -158,13 +159,13 @@ impl Signer {
             self.key = None;
         }
         self.key.get_or_insert_with(|| {
-            let first = ["AWS4", secret.expose()].concat();
+            let first = join(&["AWS4", secret.expose()], "");
             let mut mac = keyed(first.as_bytes());
             for step in [day, &self.region, self.service, "aws4_request"] {
                 mac.update(step.as_bytes());
                 mac = keyed(&mac.finalize().into_bytes());
             }
-            let scope = [day, "/", &self.region, "/", self.service, "/aws4_request"].concat();
+            let scope = join(&[day, &self.region, self.service, "aws4_request"], "/");
             DayKey { secret: secret.clone(), scope, mac }
         })
     }

@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::request::{self, Source};
 use crate::response;
+use crate::text::find;
 
 use super::call::Call;
 use super::outcome::bare;
@@ -93,7 +94,9 @@ fn too_large_or_unmet(mut failure: Failure) -> Failure {
         .map(|answer| (answer.code.as_deref().unwrap_or_default(), answer.message.as_deref().unwrap_or_default()));
     match said {
         // S3 has no code of its own for it.
-        Some(("InvalidRequest", words)) if words.contains("copy source is larger") => failure.kind = Kind::TooLarge,
+        Some(("InvalidRequest", words)) if find(words, "copy source is larger").is_some() => {
+            failure.kind = Kind::TooLarge
+        }
         // Of a copy, a condition that does not hold is always this.
         Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
         _ => {}

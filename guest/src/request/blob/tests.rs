@@ -1,8 +1,9 @@
 use super::*;
 use crate::error::Kind;
 use crate::model::{CallOptions, Conditions, Datetime, Pair, Span, WriteCondition};
-use crate::request::{LAST_HTTP_SECOND, MAX_METADATA};
+use crate::request::MAX_METADATA;
 use crate::settings;
+use crate::time::LAST;
 
 fn with(more: &[(&str, &str)]) -> Settings {
     let mut pairs = vec![("bucket", "demo"), ("endpoint", "http://localhost:9000")];
@@ -130,9 +131,9 @@ fn a_date_beyond_http_is_refused() {
         conditions: Conditions { if_modified_since: Some(Datetime::from(second)), ..Default::default() },
         ..Default::default()
     };
-    let last = head(&plain(), "k", &at(LAST_HTTP_SECOND)).unwrap();
+    let last = head(&plain(), "k", &at(LAST)).unwrap();
     assert_eq!(header(&last, "if-modified-since"), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-    assert!(head(&plain(), "k", &at(LAST_HTTP_SECOND + 1)).is_err());
+    assert!(head(&plain(), "k", &at(LAST + 1)).is_err());
     assert!(head(&plain(), "k", &at(u64::MAX)).is_err());
 }
 
