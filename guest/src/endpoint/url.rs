@@ -85,7 +85,7 @@ fn check_host(host: &str) -> Result<String, Failure> {
     if host.len() > 253 || !host.split('.').all(label) {
         return Err(fault(format!("the endpoint's host {shown:?} is no host name")));
     }
-    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let numeric = host.split('.').fold("", |_, label| label).bytes().all(|b| b.is_ascii_digit());
     if numeric && !ip::is_ipv4(host) {
         return Err(fault(format!("the endpoint's host {shown:?} is no IPv4 address")));
     }

@@ -11,7 +11,6 @@ use crate::request::{Method, Request};
 use crate::response::{Garbled, Head};
 use crate::retry::{self, Next};
 use crate::service_error;
-use crate::settings::Settings;
 use crate::sigv4::{self, PayloadHash};
 use crate::time::AmzTime;
 
@@ -82,32 +81,17 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         Call { store, env, key, tries }
     }
 
-    /// Makes a request of checked arguments.
-    pub(super) fn prepare<T>(
-        &mut self,
-        make: impl FnOnce(&Settings, &str) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let key = self.store.full_key(self.key).map_err(|fault| self.refusal(fault))?;
-        self.prepare_bucket(|settings| make(settings, &key))
+    /// The whole key of what it is about.
+    pub(super) fn whole_key(&self) -> Result<String, Failure> {
+        self.checked(self.store.full_key(self.key))
     }
 
-    /// Makes a request to the bucket itself.
-    pub(super) fn prepare_bucket<T>(
-        &mut self,
-        make: impl FnOnce(&Settings) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let mut made = make(&self.store.settings);
-        // In place: a request is not to be moved once more.
+    /// What was made of this call's arguments; or why not, in words that say what was tried.
+    pub(super) fn checked<T>(&self, mut made: Result<T, Failure>) -> Result<T, Failure> {
         if let Err(fault) = &mut made {
             fault.message = self.sentence(&fault.message);
         }
         made
-    }
-
-    /// The end of a call whose arguments are refused.
-    pub(super) fn refusal(&self, mut fault: Failure) -> Failure {
-        fault.message = self.sentence(&fault.message);
-        fault
     }
 
     /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
@@ -124,28 +108,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// Sends the request until it succeeds, fails for good, or tries or time run out.
     ///
     /// `accept` is given each answer with a status of the 200s.
-    pub(super) fn run<T>(
-        &mut self,
-        request: &mut Request,
-        body: &[u8],
-        payload: &PayloadHash,
-        accept: impl Fn(&mut Self, Head, E::Body) -> Result<T, Trouble>,
-    ) -> Result<T, Failure> {
-        let mut done = None;
-        self.try_until(request, body, payload, &mut |call, head, answer| {
-            done = Some(accept(call, head, answer)?);
-            Ok(())
-        })?;
-        done.ok_or_else(|| self.lost())
-    }
-
-    /// What cannot be: a success without a result.
-    pub(super) fn lost(&self) -> Failure {
-        self.failure(Kind::Integrity, "the answer was lost")
-    }
-
-    /// The loop of [`Self::run`], compiled once for all operations.
-    pub(super) fn try_until(
+    pub(super) fn run(
         &mut self,
         request: &mut Request,
         body: &[u8],
@@ -393,7 +356,7 @@ fn shown(key: &str) -> String {
 
 fn human(time: Duration) -> String {
     if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
+        format!("{} ms", time.as_millis() as u64)
     } else {
         format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100)
     }

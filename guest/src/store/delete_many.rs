@@ -22,12 +22,12 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     ) -> Result<Vec<Result<(), Failure>>, Failure> {
         if blobs.len() > MAX_DELETES {
             let fault = Error::fault("blobs", format!("{} blobs are too many at once: at most 1,000 are", blobs.len()));
-            return Err(self.refusal(fault.into()));
+            return self.checked(Err(fault));
         }
         let mut keys = Vec::with_capacity(blobs.len());
         for blob in blobs {
             self.key = &blob.key;
-            keys.push(self.store.full_key(&blob.key).map_err(|fault| self.refusal(fault.into()))?);
+            keys.push(self.whole_key()?);
         }
         self.key = "";
         let mut outcomes: Vec<Outcome> = blobs.iter().map(|_| None).collect();
@@ -55,16 +55,18 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         while !open.is_empty() {
             let doomed: Vec<_> = doomed(blobs, keys, open.iter().copied()).collect();
             let (mut request, body) =
-                self.prepare_bucket(|settings| request::delete_many(settings, &doomed, &options.call))?;
-            let told = self.ask(&mut request, &body, "DeleteResult", |result, head, _| {
-                let fates = delete_many(result, &doomed);
+                self.checked(request::delete_many(&self.store.settings, &doomed, &options.call))?;
+            let (mut answered, mut fates) = (Head::default(), Vec::new());
+            let told = self.ask(&mut request, &body, "DeleteResult", &mut |result, head, _| {
+                fates = delete_many(result, &doomed);
                 if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
                     return Err(Garbled("it names none of the keys".into()));
                 }
-                Ok((head.clone(), fates))
+                answered = head.clone();
+                Ok(())
             });
-            let (head, fates) = match told {
-                Ok(told) => told,
+            match told {
+                Ok(()) => {}
                 Err(failure) if failure.kind == Kind::Unsupported => {
                     self.store.single_deletes = true;
                     return Ok(());
@@ -78,7 +80,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                     Fate::Deleted => Ok(()),
                     Fate::Unsaid => Err(self.failure(Kind::Integrity, "the answer does not say what became of it")),
                     Fate::Refused(answer) => {
-                        let (failure, next) = self.refused_one(&head, answer);
+                        let (failure, next) = self.refused_one(&answered, answer);
                         if matches!(next, Next::Again { .. }) {
                             again.push(n);
                         }

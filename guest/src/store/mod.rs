@@ -77,7 +77,8 @@ impl Store {
         options: &HeadOptions,
     ) -> Result<BlobInfo, Failure> {
         let mut call = Call::start(self, env, "head", key, &options.call);
-        let mut request = call.prepare(|settings, key| request::head(settings, key, options))?;
+        let key = call.whole_key()?;
+        let mut request = call.checked(request::head(&call.store.settings, &key, options))?;
         call.head(&mut request).map(|(info, _)| info)
     }
 

@@ -10,12 +10,13 @@ use super::call::Call;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn presign(&mut self, method: PresignedMethod, options: &PresignOptions) -> Result<Presigned, Failure> {
-        let (mut request, expires) = self.prepare(|settings, key| request::presign(settings, key, method, options))?;
+        let key = self.whole_key()?;
+        let (mut request, expires) = self.checked(request::presign(&self.store.settings, &key, method, options))?;
         let now = AmzTime::from_secs(self.store.service_time(self.env.wall()));
         let Some(credentials) = &self.store.settings.credentials else {
             let mut fault = Error::fault("access-key", "there is no key to sign with: set access-key and secret-key");
             fault.kind = Kind::Unsupported;
-            return Err(self.refusal(fault));
+            return self.checked(Err(fault));
         };
         self.store.signer.presign(&mut request, credentials, expires, now);
         let scheme = if request.https { "https" } else { "http" };

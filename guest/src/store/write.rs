@@ -18,12 +18,17 @@ const LOOKS: u32 = 8;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn put(&mut self, body: &[u8], options: &WriteOptions) -> Result<Written, Failure> {
-        let content = self.known(Content::here(body, &options.digests))?;
-        let mut request = self.prepare(|settings, key| request::put(settings, key, &content, options))?;
+        let content = self.checked(Content::here(body, &options.digests))?;
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::put(&self.store.settings, &key, &content, options))?;
         let payload = self.payload(&content);
         let began = self.env.now();
-        let result = self.run(&mut request, body, &payload, |call, head, answer| call.accepted(&head, answer));
-        self.written(result, &content, options, began)
+        let mut written = Written::default();
+        let result = self.run(&mut request, body, &payload, &mut |call, head, answer| {
+            written = call.accepted(&head, answer)?;
+            Ok(())
+        });
+        self.written(result.map(|()| written), &content, options, began)
     }
 
     /// What a write came to whose tries, the first of which began at this instant, are over.
@@ -48,11 +53,6 @@ impl<E: Transport + Clock> Call<'_, E> {
         Ok(written)
     }
 
-    /// What is known of a body, if the digests of it are any.
-    pub(super) fn known<'b>(&self, content: Result<Content<'b>, Failure>) -> Result<Content<'b>, Failure> {
-        content.map_err(|fault| self.refusal(fault.into()))
-    }
-
     /// What the service says to a write that it took.
     pub(super) fn accepted(&mut self, head: &Head, mut body: E::Body) -> Result<Written, Trouble> {
         let length = head.content_length().map_err(|garbled| self.garbled(garbled))?;
@@ -73,6 +73,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     /// Waits until what was written can be read, as some services acknowledge before that.
     pub(super) fn verify(&mut self, size: u64, written: &Written, call: &CallOptions) -> Result<(), Failure> {
         let options = HeadOptions { version: written.version.clone(), call: to_look(call), ..HeadOptions::default() };
+        let key = self.whole_key()?;
         let mut last = None;
         for look in 0..LOOKS {
             if look > 0 {
@@ -82,7 +83,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                 }
                 self.env.sleep(pause);
             }
-            let mut request = self.prepare(|settings, key| request::head(settings, key, &options))?;
+            let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
             match self.head(&mut request) {
                 Ok((info, _)) if info.size == size && (info.etag == written.etag || info.etag.is_none()) => {
                     return Ok(());
