@@ -127,9 +127,13 @@ pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
 
 /// The options of a call that looks at what this one writes: who asks, who pays, and the key that it is encrypted with.
 pub fn to_look(call: &CallOptions) -> CallOptions {
-    let shared = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
-    let attributes = call.attributes.iter().filter(|(name, _)| shared(name)).cloned().collect();
-    CallOptions { time_limit: None, attributes }
+    let mut look = CallOptions::default();
+    for attribute in &call.attributes {
+        if ["sse-customer-key", "request-payer", "expected-bucket-owner"].contains(&attribute.0.as_str()) {
+            look.attributes.push(attribute.clone());
+        }
+    }
+    look
 }
 
 /// Adds the headers of an attribute with this value.

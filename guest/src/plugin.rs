@@ -31,6 +31,7 @@ struct Open {
 }
 
 /// A body that goes past the plugin.
+#[expect(clippy::large_enum_variant, reason = "a store has one")]
 enum UnderWay {
     Nothing,
     /// What the stream that was handed out stands on.
@@ -65,6 +66,7 @@ impl Open {
     }
 }
 
+#[expect(clippy::boxed_local, reason = "failures come behind a pointer, and leave without")]
 fn error(failure: Failure) -> Error {
     *failure
 }

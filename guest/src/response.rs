@@ -165,15 +165,15 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
     if etag.is_none() && last_modified.is_none() {
         return Err(Garbled("it has neither etag nor last-modified, so it is hardly from an S3 service".into()));
     }
-    let metadata = head
-        .headers
-        .iter()
-        .filter_map(|(name, value)| {
-            let name = name.to_ascii_lowercase();
-            let name = name.strip_prefix(METADATA_PREFIX).filter(|name| !name.is_empty())?;
-            Some((name.to_owned(), decode(value.trim())))
-        })
-        .collect();
+    let mut metadata = Vec::new();
+    for (name, value) in &head.headers {
+        match name.split_at_checked(METADATA_PREFIX.len()) {
+            Some((prefix, name)) if prefix.eq_ignore_ascii_case(METADATA_PREFIX) && !name.is_empty() => {
+                metadata.push((name.to_ascii_lowercase(), decode(value.trim())));
+            }
+            _ => {}
+        }
+    }
     Ok(BlobInfo {
         size,
         etag,
@@ -187,18 +187,26 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
 
 /// Whatever the answer says that there is a name for.
 pub fn attributes(head: &Head) -> Vec<Pair> {
-    let told = TOLD.iter().filter_map(|&(name, header)| {
-        let value = match (name, head.get(header)?) {
-            // How the body came to the service, which some keep as if it were the blob's.
-            ("content-encoding", value) => {
-                let own = value.split(',').map(str::trim).filter(|part| !part.eq_ignore_ascii_case("aws-chunked"));
-                join(&own.collect::<Vec<_>>(), ", ")
-            }
-            (_, value) => value.to_owned(),
-        };
-        Some((name.to_owned(), value)).filter(|(_, value)| !value.is_empty())
-    });
-    told.collect()
+    let mut attributes = Vec::new();
+    for (name, header) in TOLD {
+        let Some(value) = head.get(header) else { continue };
+        let value = if name == "content-encoding" { own_coding(value) } else { value.to_owned() };
+        if !value.is_empty() {
+            attributes.push((name.to_owned(), value));
+        }
+    }
+    attributes
+}
+
+/// The coding without how the body came to the service, which some keep as if it were the blob's.
+fn own_coding(value: &str) -> String {
+    let mut own = Vec::new();
+    for coding in value.split(',') {
+        if !coding.trim().eq_ignore_ascii_case("aws-chunked") {
+            own.push(coding.trim());
+        }
+    }
+    join(&own, ", ")
 }
 
 /// The version; a bucket that keeps none may call it `null`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::continuation::{Page, Versions};
-use crate::model::{Datetime, Entry, ListPage, Pair, VersionEntry, VersionPage};
+use crate::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
 use crate::response::{Garbled, decimal};
 use crate::text::join;
 use crate::time;
@@ -54,7 +54,10 @@ impl<'a> Keys<'a> {
 /// that the page was asked for with.
 pub fn list(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<ListPage, Garbled> {
     let keys = Keys::of(page, key_prefix);
-    let entries: Vec<Entry> = page.children("Contents").map(|blob| entry(blob, &keys)).collect::<Result<_, _>>()?;
+    let mut entries = Vec::new();
+    for blob in page.children("Contents") {
+        entries.push(entry(blob, &keys)?);
+    }
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
     if page.is_true("IsTruncated") {
@@ -110,24 +113,30 @@ pub fn list_versions(page: &Element, key_prefix: &str, asked: Option<&str>) -> R
 }
 
 fn prefixes(page: &Element, keys: &Keys<'_>) -> Result<Vec<String>, Garbled> {
-    let told = page.children("CommonPrefixes").flat_map(|common| common.children("Prefix"));
-    told.map(|prefix| keys.key(&prefix.text)).collect()
+    let mut prefixes = Vec::new();
+    for common in page.children("CommonPrefixes") {
+        for prefix in common.children("Prefix") {
+            prefixes.push(keys.key(&prefix.text)?);
+        }
+    }
+    Ok(prefixes)
 }
 
 fn entry(blob: &Element, keys: &Keys<'_>) -> Result<Entry, Garbled> {
     let key = keys.key(blob.exact("Key").ok_or_else(|| missing("Key"))?)?;
     let size = blob.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?;
-    let attributes = TOLD.iter().filter_map(|&(name, element)| {
-        let values: Vec<&str> = blob.children(element).map(|value| value.text.trim()).collect();
-        Some((name.to_owned(), join(&values, ","))).filter(|(_, value)| !value.is_empty())
-    });
-    Ok(Entry {
-        key,
-        size,
-        etag: blob.text("ETag").map(str::to_owned),
-        last_modified: last_modified(blob)?,
-        attributes: attributes.collect::<Vec<Pair>>(),
-    })
+    let mut attributes = Vec::new();
+    for (name, element) in TOLD {
+        let mut values = Vec::new();
+        for value in blob.children(element) {
+            values.push(value.text.trim());
+        }
+        let value = join(&values, ",");
+        if !value.is_empty() {
+            attributes.push((name.to_owned(), value));
+        }
+    }
+    Ok(Entry { key, size, etag: blob.text("ETag").map(str::to_owned), last_modified: last_modified(blob)?, attributes })
 }
 
 /// When it was written, where that is told.

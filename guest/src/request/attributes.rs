@@ -27,7 +27,7 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
             return Err(not_taken(name, takes));
         };
         if call.attributes[..n].iter().any(|(before, _)| before == name) {
-            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")).into());
+            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
         }
         push(&mut request.headers, attribute, value)?;
     }

@@ -37,7 +37,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
         None => {
             if let Some(name) = kept_by_copies(given) {
                 let why = format!("{name} is kept as the source has it, unless the copy's properties are given anew");
-                return Err(Error::fault(name, why).into());
+                return Err(Error::fault(name, why));
             }
         }
     }

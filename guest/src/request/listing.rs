@@ -61,7 +61,7 @@ fn common(request: &mut Request, settings: &Settings, options: &ListOptions) -> 
     prefix(request, settings, &options.prefix)?;
     if let Some(delimiter) = options.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty()) {
         if delimiter.len() > MAX_KEY {
-            return Err(Error::fault("delimiter", "a delimiter has at most 1,024 bytes").into());
+            return Err(Error::fault("delimiter", "a delimiter has at most 1,024 bytes"));
         }
         request.parameter("delimiter", delimiter);
     }

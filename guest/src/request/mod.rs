@@ -14,7 +14,7 @@ mod presign;
 mod tags;
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::encode;
 use crate::error::{Error, Failure};
@@ -99,7 +99,9 @@ impl Request {
         target.push_str(&self.path);
         for (n, (name, value)) in self.query.iter().enumerate() {
             target.push(if n == 0 { '?' } else { '&' });
-            let _ = write!(target, "{}={}", encode::query(name), encode::query(value));
+            for piece in [&encode::query(name), "=", &encode::query(value)] {
+                target.push_str(piece);
+            }
         }
         Cow::Owned(target)
     }

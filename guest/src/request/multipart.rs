@@ -27,7 +27,7 @@ pub fn create_upload(settings: &Settings, key: &str, options: &WriteOptions) -> 
     let mut request = base(Method::Post, settings, key);
     request.parameter("uploads", "");
     if options.condition != WriteCondition::Always {
-        return Err(Error::fault("condition", "an upload begins without a condition: completing it takes one").into());
+        return Err(Error::fault("condition", "an upload begins without a condition: completing it takes one"));
     }
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
@@ -74,7 +74,7 @@ pub fn copy_part(
         if range.start >= range.end {
             let why =
                 format!("the range {}..{} holds no byte: its end must be above its start", range.start, range.end);
-            return Err(Error::fault("range", why).into());
+            return Err(Error::fault("range", why));
         }
         request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
     }
@@ -111,7 +111,7 @@ pub fn complete_upload(
     options: &CompleteOptions,
 ) -> Result<(Request, String), Failure> {
     if parts.is_empty() {
-        return Err(Error::fault("parts", "an upload is completed with 1 part at least; upload an empty one").into());
+        return Err(Error::fault("parts", "an upload is completed with 1 part at least; upload an empty one"));
     }
     let mut body = String::with_capacity(128 + parts.len() * 96);
     body.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -119,7 +119,7 @@ pub fn complete_upload(
     for part in parts {
         if part.number <= last || part.number > MAX_PART {
             let why = format!("part {} after part {last}: numbers are from 1 to {MAX_PART} and grow", part.number);
-            return Err(Error::fault("parts", why).into());
+            return Err(Error::fault("parts", why));
         }
         last = part.number;
         body.push_str("<Part>");

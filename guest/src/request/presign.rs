@@ -48,7 +48,7 @@ pub fn presign(
     let expires = options.expires / 1_000_000_000;
     if !(1..=MAX_EXPIRES).contains(&expires) {
         let why = format!("a presigned URL is good for 1 second to 7 days (604800 seconds), not {expires} seconds");
-        return Err(Error::fault("expires", why).into());
+        return Err(Error::fault("expires", why));
     }
     let (method, takes) = match method {
         PresignedMethod::Get => (Method::Get, Takes::CUSTOMER_KEY),
@@ -67,9 +67,10 @@ pub fn presign(
         }
     }
     attributes::apply(&mut request, &call, settings, takes)?;
-    let (hoisted, kept) = request.headers.into_iter().partition(|(name, _)| IN_THE_QUERY.contains(&&**name));
-    request.headers = kept;
-    request.query.extend::<Vec<_>>(hoisted);
+    for (name, value) in std::mem::take(&mut request.headers) {
+        let hoisted = IN_THE_QUERY.contains(&&*name);
+        if hoisted { &mut request.query } else { &mut request.headers }.push((name, value));
+    }
     for header in &options.headers {
         add(&mut request, header)?;
     }

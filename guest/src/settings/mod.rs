@@ -164,40 +164,40 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
     if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         return Err(malformed("region", "must be at most 64 letters, digits and -._, such as eu-central-1"));
     }
-    let style = given.choice(
-        "addressing-style",
-        &[("auto", AddressingStyle::Auto), ("path", AddressingStyle::Path), ("virtual", AddressingStyle::Virtual)],
-    )?;
-    let payload_signing = given.choice(
-        "payload-signing",
-        &[("auto", PayloadSigning::Auto), ("signed", PayloadSigning::Signed), ("unsigned", PayloadSigning::Unsigned)],
-    )?;
-    let checksum = given.choice(
-        "checksum",
-        &[
-            ("auto", Checksum::Auto),
-            ("none", Checksum::None),
-            ("crc64nvme", Checksum::Of(Algorithm::Crc64Nvme)),
-            ("crc32c", Checksum::Of(Algorithm::Crc32c)),
-            ("crc32", Checksum::Of(Algorithm::Crc32)),
-            ("sha256", Checksum::Of(Algorithm::Sha256)),
-            ("md5", Checksum::Of(Algorithm::Md5)),
-        ],
-    )?;
+    let style = match given.choice("addressing-style", &["auto", "path", "virtual"])? {
+        Some(1) => AddressingStyle::Path,
+        Some(2) => AddressingStyle::Virtual,
+        _ => AddressingStyle::Auto,
+    };
+    let payload_signing = match given.choice("payload-signing", &["auto", "signed", "unsigned"])? {
+        Some(1) => PayloadSigning::Signed,
+        Some(2) => PayloadSigning::Unsigned,
+        _ => PayloadSigning::Auto,
+    };
+    let checksums = ["auto", "none", "crc64nvme", "crc32c", "crc32", "sha256", "md5"];
+    let checksum = match given.choice("checksum", &checksums)? {
+        Some(1) => Checksum::None,
+        Some(2) => Checksum::Of(Algorithm::Crc64Nvme),
+        Some(3) => Checksum::Of(Algorithm::Crc32c),
+        Some(4) => Checksum::Of(Algorithm::Crc32),
+        Some(5) => Checksum::Of(Algorithm::Sha256),
+        Some(6) => Checksum::Of(Algorithm::Md5),
+        _ => Checksum::Auto,
+    };
     let hosts = AwsHosts {
         dual_stack: given.flag("dual-stack")?,
         fips: given.flag("fips")?,
         accelerate: given.flag("accelerate")?,
     };
-    let endpoint = Endpoint::resolve(given.text("endpoint"), region, bucket, style.unwrap_or_default(), hosts)?;
+    let endpoint = Endpoint::resolve(given.text("endpoint"), region, bucket, style, hosts)?;
     Ok(Settings {
         credentials: given.credentials()?,
         timeout: given.timeout()?,
         max_retries: given.max_retries()?,
         key_prefix: given.key_prefix()?,
         verify_after_write: given.flag("verify-after-write")?,
-        payload_signing: payload_signing.unwrap_or_default(),
-        checksum: checksum.unwrap_or_default(),
+        payload_signing,
+        checksum,
         defaults: given.defaults()?,
         bucket: bucket.to_owned(),
         // An access point's ARN says the region itself.
@@ -243,21 +243,19 @@ impl<'a> Given<'a> {
         self.exact(name).map(str::trim)
     }
 
-    fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Failure> {
+    /// Which of these words it is.
+    fn choice(&self, name: &'static str, words: &[&str]) -> Result<Option<usize>, Failure> {
         let Some(value) = self.text(name) else {
             return Ok(None);
         };
-        match words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
-            Some(&(_, meaning)) => Ok(Some(meaning)),
-            None => {
-                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(malformed(name, &format!("must be {}, not {:?}", join(&words, " or "), tidy(value, 64))))
-            }
+        match words.iter().position(|word| word.eq_ignore_ascii_case(value)) {
+            None => Err(malformed(name, &format!("must be {}, not {:?}", join(words, " or "), tidy(value, 64)))),
+            which => Ok(which),
         }
     }
 
     fn flag(&self, name: &'static str) -> Result<bool, Failure> {
-        Ok(self.choice(name, &[("true", true), ("false", false)])?.unwrap_or(false))
+        Ok(self.choice(name, &["true", "false"])? == Some(0))
     }
 
     fn defaults(&self) -> Result<Defaults, Failure> {

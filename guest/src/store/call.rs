@@ -122,7 +122,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 Ok(()) => return Ok(()),
                 Err(trouble) => trouble,
             };
-            let (_, pause) = self.after(trouble)?;
+            let (_, pause) = self.after(*trouble)?;
             self.pause(pause);
         }
     }
@@ -136,8 +136,8 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// What follows a try that failed: a pause, and then another, of which the failure is told as it would be if there
     /// were none; or the end.
-    pub(super) fn after(&mut self, trouble: Trouble) -> Result<(Failure, Duration), Failure> {
-        let Failed { mut failure, next } = *trouble;
+    pub(super) fn after(&mut self, trouble: Failed) -> Result<(Failure, Duration), Failure> {
+        let Failed { mut failure, next } = trouble;
         let after = match next {
             Next::Stop => return Err(self.finish(failure, "")),
             Next::Skewed(date) => {

@@ -30,7 +30,8 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             keys.push(self.whole_key()?);
         }
         self.key = "";
-        let mut outcomes: Vec<Outcome> = blobs.iter().map(|_| None).collect();
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        outcomes.resize_with(blobs.len(), || None);
         if !self.store.single_deletes {
             self.together(blobs, &keys, options, &mut outcomes)?;
         }

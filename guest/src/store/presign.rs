@@ -21,7 +21,10 @@ impl<E: Transport + Clock> Call<'_, E> {
         self.store.signer.presign(&mut request, credentials, expires, now);
         let scheme = if request.https { "https" } else { "http" };
         let url = format!("{scheme}://{}{}", request.authority, request.path_and_query());
-        let headers = request.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        let mut headers = Vec::with_capacity(request.headers.len());
+        for (name, value) in request.headers {
+            headers.push((name.into_owned(), value));
+        }
         Ok(Presigned { url, headers })
     }
 }

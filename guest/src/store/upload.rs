@@ -78,9 +78,13 @@ impl<E: Transport + Clock> Call<'_, E> {
 
 /// The checksums that a part was sent with, for its completion: the service has verified them.
 pub(super) fn sent_checksums(request: &Request) -> Vec<crate::model::Pair> {
-    let sent = CHECKSUMS.iter().filter_map(|&(name, _)| {
-        let header = request.headers.iter().find(|(header, _)| header.strip_prefix("x-amz-") == Some(name))?;
-        Some((name.to_owned(), header.1.clone()))
-    });
-    sent.collect()
+    let mut sent = Vec::new();
+    for (name, _) in CHECKSUMS {
+        for (header, sum) in &request.headers {
+            if header.strip_prefix("x-amz-") == Some(name) {
+                sent.push((name.to_owned(), sum.clone()));
+            }
+        }
+    }
+    sent
 }

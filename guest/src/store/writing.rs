@@ -108,7 +108,7 @@ impl Store {
             taken = call.accepted(&head, body)?;
             Ok(())
         });
-        let result = match settled.map_err(|trouble| call.after(trouble)) {
+        let result = match settled.map_err(|trouble| call.after(*trouble)) {
             Ok(()) => Ok(taken),
             Err(Err(failure)) => Err(failure),
             Err(Ok((failure, pause))) => {
@@ -205,7 +205,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                 let begun = begun.and_then(|mut exchange| exchange.sink().map(|sink| (exchange, sink)));
                 begun.map_err(|error| self.transport_trouble(error))
             });
-            match begun.map_err(|trouble| self.after(trouble)) {
+            match begun.map_err(|trouble| self.after(*trouble)) {
                 Ok((exchange, sink)) => return Ok((exchange, self.env.now(), sink)),
                 Err(after) => {
                     let (_, pause) = after?;

@@ -11,14 +11,12 @@ use super::trouble::{broken, stalled, stream_error, timer};
 /// The head of an answer.
 pub(super) fn head_of(answer: &IncomingResponse) -> Head {
     let entries = answer.headers().entries();
-    let headers = entries
-        .into_iter()
-        .map(|(name, value)| {
-            let value =
-                String::from_utf8(value).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            (name, value)
-        })
-        .collect();
+    let mut headers = Vec::with_capacity(entries.len());
+    for (name, value) in entries {
+        let value =
+            String::from_utf8(value).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        headers.push((name, value));
+    }
     Head { status: answer.status(), headers }
 }
 
