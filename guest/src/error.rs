@@ -150,6 +150,33 @@ mod tests {
         assert_eq!(tidy("", 5), "");
     }
 
+    /// The bindings take a case's place for its number in the contract.
+    #[test]
+    fn kinds_are_in_the_contracts_order() {
+        let kinds = crate::model::tests::cases_of("error-kind");
+        assert_eq!(kinds.len(), Kind::Service as usize + 1);
+        for kind in [
+            Kind::NotFound,
+            Kind::PreconditionFailed,
+            Kind::NotModified,
+            Kind::InvalidRange,
+            Kind::Conflict,
+            Kind::AccessDenied,
+            Kind::Throttled,
+            Kind::Timeout,
+            Kind::Network,
+            Kind::Integrity,
+            Kind::InvalidSettings,
+            Kind::InvalidArgument,
+            Kind::TooLarge,
+            Kind::Unsupported,
+            Kind::OutcomeUnknown,
+            Kind::Service,
+        ] {
+            assert_eq!(kinds[kind as usize], kind.name());
+        }
+    }
+
     #[test]
     fn a_fault_keeps_its_subject() {
         let fault = Error::fault("key", "bad");

@@ -290,3 +290,37 @@ pub struct Written {
     /// Its version.
     pub version: Option<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The cases of an enum of the contract's types.
+    pub(crate) fn cases_of(name: &str) -> Vec<&'static str> {
+        let contract = include_str!("../../../wit/types.wit");
+        let start = format!("enum {name} {{");
+        let (_, rest) = contract.split_once(&start).unwrap();
+        let (cases, _) = rest.split_once('}').unwrap();
+        let lines = cases.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        lines.map(|line| line.trim_end_matches(',')).collect()
+    }
+
+    /// The bindings take a case's place for its number in the contract.
+    #[test]
+    fn cases_are_in_the_contracts_order() {
+        let methods = ["get", "head", "put", "delete"];
+        assert_eq!(cases_of("presigned-method"), methods);
+        for (n, method) in [PresignedMethod::Get, PresignedMethod::Head, PresignedMethod::Put, PresignedMethod::Delete]
+            .iter()
+            .enumerate()
+        {
+            assert_eq!(*method as usize, n);
+        }
+        let algorithms = cases_of("digest-algorithm");
+        for algorithm in [Algorithm::Sha256, Algorithm::Md5, Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme]
+        {
+            assert_eq!(algorithms[algorithm as usize], algorithm.word());
+        }
+        assert_eq!(algorithms.len(), 5);
+    }
+}
