@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sandbucket::{Error, Result, Store};
-use sandbucket_tests::{Kind, Service, run};
+use sandbucket::dev_server::DevServer;
+use sandbucket::{Error, Part, Result, Store};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, open, run};
 
 /// How many runs, and how many operations in each: thousands in all.
 const RUNS: u32 = 40;
@@ -22,7 +23,7 @@ const KEYS: [&str; 16] = [
 #[derive(Clone, Debug)]
 enum Operation {
     Put(usize, Vec<u8>, When),
-    Upload(usize, Vec<u8>, When),
+    Upload(usize, Vec<Piece>, When),
     AbandonedUpload(usize),
     Copy(usize, usize, When),
     Rename(usize, usize),
@@ -30,6 +31,16 @@ enum Operation {
     DeleteMany(Vec<usize>),
     Get(usize, u64, u64),
     List { prefix: String, delimiter: Option<String>, after: Option<usize>, page: u32 },
+}
+
+/// What a part of an upload is made of.
+#[derive(Clone, Debug)]
+enum Piece {
+    Bytes(Vec<u8>),
+    /// These, after others that they are to replace.
+    Replaced(Vec<u8>),
+    /// What a blob has in it, where there is such a blob: all of it, or a stretch of this beginning and length.
+    Blob(usize, Option<(usize, usize)>),
 }
 
 /// Under which condition something is written.
@@ -48,11 +59,17 @@ fn operation() -> impl Strategy<Value = Operation> {
     let when =
         || prop_oneof![4 => Just(When::Always), 1 => Just(When::Absent), 1 => Just(When::Same), 1 => Just(When::Other)];
     let body = || prop::collection::vec(any::<u8>(), 0..40);
+    let piece = prop_oneof![
+        3 => body().prop_map(Piece::Bytes),
+        1 => body().prop_map(Piece::Replaced),
+        2 => (key(), prop::option::of((0..20_usize, 1..20_usize))).prop_map(|(key, stretch)| Piece::Blob(key, stretch)),
+    ];
     let prefix = prop_oneof![2 => Just(String::new()), 1 => prop::sample::select(vec!["a", "a/", "🪣", ".", "no such"]).prop_map(str::to_owned)];
     let delimiter = prop_oneof![2 => Just(None), 2 => Just(Some("/".to_owned())), 1 => Just(Some("b".to_owned()))];
     prop_oneof![
         6 => (key(), body(), when()).prop_map(|(key, body, when)| Operation::Put(key, body, when)),
-        2 => (key(), body(), when()).prop_map(|(key, body, when)| Operation::Upload(key, body, when)),
+        3 => (key(), prop::collection::vec(piece, 1..5), when())
+            .prop_map(|(key, pieces, when)| Operation::Upload(key, pieces, when)),
         1 => key().prop_map(Operation::AbandonedUpload),
         3 => (key(), key(), when()).prop_map(|(from, to, when)| Operation::Copy(from, to, when)),
         1 => (key(), key()).prop_map(|(from, to)| Operation::Rename(from, to)),
@@ -118,13 +135,23 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
                 model.insert(key.to_owned(), (body.clone(), tag));
             }
         }
-        Operation::Upload(key, body, when) => {
+        Operation::Upload(key, pieces, when) => {
             let key = KEYS[*key];
             let id = store.create_upload(key).await.unwrap();
-            let part = store.upload_part(key, &id, 3, body.clone()).await.unwrap();
-            let done = on!(store.complete_upload(key, &id, [part]), when, tag(model, key, *when)).await;
+            let (mut parts, mut body) = (Vec::new(), Vec::new());
+            // Their numbers alone say in which order they are.
+            for (n, piece) in pieces.iter().enumerate().rev() {
+                if let Some((part, bytes)) = part(store, model, (key, &id, 3 * n as u32 + 1), piece, &doing).await {
+                    parts.insert(0, part);
+                    body.splice(..0, bytes);
+                }
+            }
+            if parts.is_empty() {
+                return store.abort_upload(key, &id).await.unwrap();
+            }
+            let done = on!(store.complete_upload(key, &id, parts), when, tag(model, key, *when)).await;
             match written(done, may_write(model, key, *when), &doing) {
-                Some(tag) => drop(model.insert(key.to_owned(), (body.clone(), tag))),
+                Some(tag) => drop(model.insert(key.to_owned(), (body, tag))),
                 None => store.abort_upload(key, &id).await.unwrap(),
             }
         }
@@ -192,6 +219,42 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
     }
 }
 
+/// A part with what it has in it; none of a blob that is not there, or has not the stretch in it.
+async fn part(
+    store: &Store,
+    model: &Model,
+    (key, id, number): (&str, &str, u32),
+    piece: &Piece,
+    doing: &str,
+) -> Option<(Part, Vec<u8>)> {
+    match piece {
+        Piece::Bytes(bytes) => Some((store.upload_part(key, id, number, bytes.clone()).await.unwrap(), bytes.clone())),
+        Piece::Replaced(bytes) => {
+            store.upload_part(key, id, number, "to be replaced").await.unwrap();
+            Some((store.upload_part(key, id, number, bytes.clone()).await.unwrap(), bytes.clone()))
+        }
+        Piece::Blob(source, stretch) => {
+            let mut copy = store.copy_part(key, id, number, KEYS[*source]);
+            let there = model.get(KEYS[*source]).map(|(body, _)| body.as_slice());
+            let wanted = match stretch {
+                None => there,
+                Some((start, length)) => {
+                    copy = copy.range(*start as u64..(start + length) as u64);
+                    there.and_then(|body| body.get(*start..start + length))
+                }
+            };
+            match (copy.await, wanted) {
+                (Ok(part), Some(bytes)) => {
+                    assert_eq!(part.size, bytes.len() as u64, "{doing}");
+                    Some((part, bytes.to_vec()))
+                }
+                (Err(_), None) => None,
+                (copied, wanted) => panic!("{doing}: a part came to {copied:?}, where the model has {wanted:?}"),
+            }
+        }
+    }
+}
+
 /// What a list is to tell, by the model.
 fn expected(model: &Model, prefix: &str, delimiter: Option<&str>, after: &str) -> (Vec<(String, u64)>, Vec<String>) {
     let (mut keys, mut folders) = (Vec::new(), BTreeSet::new());
@@ -224,7 +287,9 @@ async fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn a_store_is_what_its_model_is() {
-    let server = run(Kind::Dev.start());
+    // Parts are as small as the blobs.
+    let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).min_part(0);
+    let server = run(server.start()).unwrap();
     let runs = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(RUNS) });
     let done = runner.run(&prop::collection::vec(operation(), OPERATIONS), |operations| {
@@ -235,10 +300,10 @@ fn a_store_is_what_its_model_is() {
     done.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-async fn one(server: &Service, run: u32, operations: Vec<Operation>) {
+async fn one(server: &DevServer, run: u32, operations: Vec<Operation>) {
     // Each run has a place of its own.
     let prefix = format!("run {run}/");
-    let store = server.open(&[("key-prefix", &prefix)]).await;
+    let store = open(&server.endpoint(), &[("key-prefix", &prefix)]).await;
     let mut model = Model::new();
     for operation in &operations {
         apply(&store, &mut model, operation).await;

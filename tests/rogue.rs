@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sandbucket::{Engine, Error, Limits, Store};
-use sandbucket_tests::faulty::Faulty;
+use sandbucket_tests::faulty::{Act, Faulty};
 use sandbucket_tests::{CACHE, ROGUE, dev_server, open, refused, run};
 use tokio::task::JoinHandle;
 
@@ -21,8 +21,6 @@ static ROGUES: LazyLock<Engine> = LazyLock::new(|| {
     let mut limits = Limits::default();
     limits.memory = MEMORY;
     limits.retire_memory = MEMORY / 2;
-    limits.max_put = MEMORY / 4;
-    limits.chunk = MEMORY / 4;
     limits.cpu_time = CPU_TIME;
     limits.call_time = CALL_TIME;
     let builder = Engine::builder().limits(limits).plugin_file(Path::new(ROGUE)).cache_dir(Path::new(CACHE));
@@ -231,10 +229,24 @@ fn a_blob_that_cannot_be_is_not_passed_on() {
 }
 
 #[test]
+fn a_stream_is_held_against_what_is_said_of_it() {
+    run(async {
+        // Which bytes it gives cannot be, or are not those that were asked for.
+        for mode in ["stream-of-another-range", "stream-that-gives-less", "backward-stream", "stream-past-the-end"] {
+            let service = Faulty::start([Act::answer(200, "", "0123456789")]).await;
+            let store = rogue(mode, &service.endpoint(), &service.endpoint().replace("http://", "")).await.unwrap();
+            let failure = refused!(store.get("k").await, Integrity);
+            assert!(failure.message.contains("the plugin gives"), "{mode}: {failure:?}");
+        }
+    });
+}
+
+#[test]
 fn a_blob_larger_than_all_memory_does_not_fit() {
     run(async {
         for mode in ["endless-blob", "vast-blob"] {
-            let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+            let service = Faulty::start([Act::answer(200, "", "a few bytes")]).await;
+            let store = rogue(mode, &service.endpoint(), &service.endpoint().replace("http://", "")).await.unwrap();
             let blob = store.get("k").await.unwrap();
             let failure = refused!(blob.bytes().await, TooLarge);
             assert!(failure.message.contains("memory"), "{failure:?}");

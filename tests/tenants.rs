@@ -109,31 +109,6 @@ fn a_store_with_wrong_keys_harms_no_other() {
 }
 
 #[test]
-fn a_long_blob_is_a_stream_of_one_content() {
-    run(async {
-        let server = dev_server().await;
-        let engine = engine(|limits| limits.chunk = 64 * 1024);
-        let store = open(&engine, &server, &[]).await;
-        let body: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
-        store.put("long", body.clone()).await.unwrap();
-
-        let pieces: Vec<_> = store.get("long").await.unwrap().try_collect().await.unwrap();
-        assert_eq!(pieces.len(), 5);
-        assert!(pieces.concat() == body);
-        let part = store.get("long").range(1000..200_001).await.unwrap();
-        assert_eq!((part.info().size, part.range()), (300_000, 1000..200_001));
-        assert!(part.bytes().await.unwrap() == body[1000..200_001]);
-
-        // Overwritten while it is read: what was read of the one is not followed by the other.
-        let mut blob = store.get("long").await.unwrap();
-        assert!(blob.next().await.unwrap().unwrap() == body[..64 * 1024]);
-        store.put("long", vec![0; 300_000]).await.unwrap();
-        let rest: Vec<_> = blob.collect().await;
-        assert!(matches!(rest.as_slice(), [Err(Error::PreconditionFailed(_))]), "{rest:?}");
-    });
-}
-
-#[test]
 fn what_is_too_large_is_refused_before_it_is_sent() {
     run(async {
         let server = dev_server().await;

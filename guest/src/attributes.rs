@@ -107,7 +107,7 @@ pub const TABLE: [Attribute; 26] = [
     text("expected-bucket-owner", "x-amz-expected-bucket-owner", Takes::NOTHING),
 ];
 
-/// Checks a value for an attribute of this name as [`apply`] would, for a setting: whether it sends anything.
+/// Checks a value for an attribute of this name as a request would, for a setting: whether it sends anything.
 ///
 /// # Errors
 /// A fault of the name.

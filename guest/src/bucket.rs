@@ -2,7 +2,7 @@
 
 use crate::endpoint::ip::is_ipv4;
 use crate::error::{Error, Failure};
-use crate::text::find;
+use crate::text::contains;
 
 /// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
 /// and beside each dot, and no IPv4 address.
@@ -62,7 +62,7 @@ pub fn check_custom(name: &str) -> Result<(), Failure> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || find(name, "..").is_some() {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || contains(name, "..") {
         return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
     }
     Ok(())
@@ -78,7 +78,7 @@ pub fn is_dns_label(name: &str) -> bool {
 }
 
 fn fault(name: &str, rule: &str) -> Failure {
-    Error::fault("bucket", format!("the bucket {:?} cannot be: {rule}", crate::error::tidy(name, 80)))
+    Error::fault("bucket", format!("the bucket \"{}\" cannot be: {rule}", crate::error::tidy(name, 80)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let shown = crate::error::tidy(text, 64);
-    let wrong = || format!("{shown:?} is no length of time: write 500ms, 30s, 5m or 1h; a bare number is seconds");
+    let wrong = || format!("\"{shown}\" is no length of time: write 500ms, 30s, 5m or 1h; a bare number is seconds");
     if number.is_empty() {
         return Err(wrong());
     }
@@ -25,7 +25,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     };
     match number.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)) {
         Some(millis) => Ok(Duration::from_millis(millis)),
-        None => Err(format!("{shown:?} is too long a time")),
+        None => Err(format!("\"{shown}\" is too long a time")),
     }
 }
 

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
 
-use crate::text::find;
+use crate::text::{contains, find};
 
 /// How many bytes of text go into one encoded word: with what is around it, it may have 75 characters.
 const WORD: usize = 45;
 
 /// The text as a header can carry it. What looks like an encoded word is made one, so that it comes back as it was.
 pub fn encode(text: &str) -> String {
-    if text.is_ascii() && find(text, "=?").is_none() {
+    if text.is_ascii() && !contains(text, "=?") {
         return text.to_owned();
     }
     let mut words = String::new();

@@ -115,6 +115,11 @@ impl Error {
         failure.subject = Some(subject.to_owned());
         failure
     }
+
+    /// The service's own code, where it answered with one.
+    pub fn code(&self) -> Option<&str> {
+        self.answer.as_ref()?.code.as_deref()
+    }
 }
 
 impl fmt::Display for Error {

@@ -61,7 +61,7 @@ impl Head {
         for (_, value) in self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
             for part in value.split(',') {
                 let number = decimal(part.trim())
-                    .ok_or_else(|| Garbled(format!("its content-length {:?} is not a number", short(value))))?;
+                    .ok_or_else(|| Garbled(format!("its content-length \"{}\" is not a number", short(value))))?;
                 if length.replace(number).is_some_and(|before| before != number) {
                     return Err(Garbled("it has two different content-lengths".into()));
                 }
@@ -95,14 +95,14 @@ pub fn blob_part(head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span), Garb
     }
     let text = head.get("content-range").ok_or_else(|| Garbled("it is partial and has no content-range".into()))?;
     let (first, last, size) =
-        content_range(text).ok_or_else(|| Garbled(format!("its content-range {:?} makes no sense", short(text))))?;
+        content_range(text).ok_or_else(|| Garbled(format!("its content-range \"{}\" makes no sense", short(text))))?;
     let span = Span { start: first, end: last + 1 };
     if length.is_some_and(|length| length != span.end - span.start) {
-        return Err(Garbled(format!("its content-length is not the length of its content-range {text:?}")));
+        return Err(Garbled(format!("its content-length is not the length of its content-range \"{text}\"")));
     }
     match wanted(asked, size) {
         Some(wanted) if wanted == span => Ok((properties(head, size)?, span)),
-        _ => Err(Garbled(format!("its content-range {text:?} is not the range that was asked for"))),
+        _ => Err(Garbled(format!("its content-range \"{text}\" is not the range that was asked for"))),
     }
 }
 
@@ -126,7 +126,7 @@ pub fn wanted(range: ByteRange, size: u64) -> Option<Span> {
 pub fn verify_checksum(head: &Head, body: &[u8]) -> Result<(), Garbled> {
     match checksum(head) {
         Some(Digest { algorithm, value }) if algorithm.of(body) != value => Err(Garbled(format!(
-            "its {} of {:?} is not that of the {} bytes that came",
+            "its {} of \"{}\" is not that of the {} bytes that came",
             algorithm.header(),
             base64(&value),
             body.len()
@@ -159,7 +159,7 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
         None => None,
         Some(text) => {
             let at = of_http_date(text);
-            Some(at.ok_or_else(|| Garbled(format!("its last-modified {:?} is not a date", short(text))))?.into())
+            Some(at.ok_or_else(|| Garbled(format!("its last-modified \"{}\" is not a date", short(text))))?.into())
         }
     };
     if etag.is_none() && last_modified.is_none() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Answer;
 use crate::response::{Head, decimal};
-use crate::text::find;
+use crate::text::contains;
 use crate::time::of_http_date;
 
 /// The bound of the first pause; it doubles with each further one.
@@ -51,7 +51,7 @@ pub fn decide(head: &Head, answer: &Answer, now: u64, signed: bool) -> Next {
     let throttled = answer.status == 429
         || code.is_some_and(|code| {
             matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
-                || find(code, "Throttl").is_some()
+                || contains(code, "Throttl")
         });
     let rejected = throttled || matches!(code, Some("ConditionalRequestConflict" | "OperationAborted"));
     let transient = matches!(

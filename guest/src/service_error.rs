@@ -188,7 +188,7 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
     let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
         Some(&(_, entry)) => entry,
         None if (300..=399).contains(&answer.status) && answer.status != 304 => {
-            let to = head.get("location").map_or(String::new(), |to| format!(" to {:?}", tidy(to, 200)));
+            let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
             let advice = format!(
                 "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
             );

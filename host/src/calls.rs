@@ -12,7 +12,9 @@ use crate::error::{Error, Failure, Result};
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
-use crate::pool::{Pool, PoolStatus};
+use crate::pool::{Lease, Pool, PoolStatus};
+use crate::sandbox::Ended;
+use crate::streams::Incoming;
 use crate::transport::Progress;
 
 /// A call under way.
@@ -22,6 +24,8 @@ pub type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 #[derive(Clone)]
 pub(crate) struct Calls {
     pool: Arc<Pool>,
+    /// The digests that the plugin wants of bodies.
+    wanted_digests: Arc<[wit::DigestAlgorithm]>,
 }
 
 impl Calls {
@@ -29,9 +33,25 @@ impl Calls {
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
         let mut call = wit::CallOptions { time_limit: None, attributes: Vec::new() };
         let mut first = pool.lease("opening the store", &mut call).await?;
-        first.give_back();
-        drop(first);
-        Ok(Calls { pool })
+        let limits = &pool.engine().limits;
+        let (sandbox, store) = first.instance()?.parts();
+        let begun = sandbox.begin("opening the store", limits, None, None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let asked = functions.call_wanted_digests(&mut sandbox.store, store);
+        let ended = begun.run(async { asked.await.map(Ok) }).await;
+        let ended = sandbox.end(&begun, limits, ended);
+        let wanted_digests = first.end(ended)?.into();
+        Ok(Calls { pool, wanted_digests })
+    }
+
+    /// An instance for one call: see [`Pool::lease`].
+    pub(crate) async fn lease(&self, operation: &'static str, call: &mut wit::CallOptions) -> Result<Lease<'_>> {
+        self.pool.lease(operation, call).await
+    }
+
+    /// The digests of their bodies that writes need.
+    pub(crate) fn wanted_digests(&self) -> &[wit::DigestAlgorithm] {
+        &self.wanted_digests
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
@@ -73,8 +93,8 @@ macro_rules! operations {
 
 operations! {
     head, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo as BlobInfo::from;
-    get_raw, call_get, "get", (key: &str), [key], wit::ReadOptions => wit::Blob as std::convert::identity;
-    put, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
+    get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => wit::Blob as std::convert::identity;
+    put_inline, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
         wit::WriteOptions => Written as Written::from;
     delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => () as std::convert::identity;
     delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()],
@@ -92,8 +112,8 @@ operations! {
         wit::TagOptions => () as std::convert::identity;
     create_upload, call_create_upload, "begin an upload", (key: &str), [key],
         wit::WriteOptions => String as std::convert::identity;
-    upload_part, call_upload_part, "upload a part", (key: &str, upload: &str, number: u32, body: &[u8]),
-        [key, number, size = body.len()], multipart::UploadOptions => Part as Part::from;
+    part_inline, call_upload_part, "upload a part", (key: &str, upload: &str, number: u32, body: &[u8]),
+        [key, number, size = body.len()], multipart::PartOptions => Part as Part::from;
     copy_part, call_copy_part, "copy a part", (key: &str, upload: &str, number: u32, source: &wit::BlobName),
         [key, number], multipart::CopyPartOptions => Part as Part::from;
     list_parts, call_list_parts, "list parts", (key: &str, upload: &str), [key],
@@ -108,9 +128,27 @@ operations! {
 }
 
 impl Calls {
-    /// `get`, with its answer looked over.
-    pub(crate) async fn get(&self, key: &str, options: &mut wit::ReadOptions) -> Result<Piece> {
-        Piece::checked(self.get_raw(key, options, None).await?, options.range)
+    /// Begins to read, and takes the stream out of the instance, which is free again.
+    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
+    pub(crate) async fn open_read(&self, key: &str, options: &mut wit::ReadOptions) -> Result<Opened> {
+        let mut lease = self.pool.lease("get", &mut options.call).await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let time_limit = options.call.time_limit.map(std::time::Duration::from_nanos);
+        let begun = sandbox.begin("get", self.limits(), time_limit, None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let ended = begun.run(functions.call_open_read(&mut sandbox.store, store, key, options)).await;
+        let opened = match sandbox.end(&begun, self.limits(), ended) {
+            Ended::Well(Ok(opened)) => opened,
+            ended => return lease.end(ended.map(|_| ())).and(Err(Error::plugin("a read that failed did not"))),
+        };
+        let state = sandbox.store.data_mut();
+        let taken = state.table.delete(opened.body);
+        let stream =
+            taken.map_err(|error| Error::plugin(format!("the stream that the plugin gave is none: {error}")))?;
+        let body = Incoming::new(stream, state.hooks.take_cut());
+        lease.give_back();
+        let asked = options.range;
+        Opened::checked(opened.info, opened.range, opened.given, opened.digest, body, asked)
     }
 
     /// `delete-many`, with as many outcomes as there are blobs.
@@ -132,32 +170,56 @@ impl Calls {
     }
 }
 
-/// One answer of the plugin, found to be what it says.
-pub(crate) struct Piece {
+/// A blob being read, as the plugin tells of it, found to make sense.
+pub(crate) struct Opened {
     pub(crate) info: BlobInfo,
+    /// Which bytes were asked for.
     pub(crate) range: Range<u64>,
-    pub(crate) body: Bytes,
+    /// Which bytes the stream gives: those, and maybe more.
+    pub(crate) given: Range<u64>,
+    /// A digest of those.
+    pub(crate) digest: Option<wit::Digest>,
+    pub(crate) body: Incoming,
 }
 
-impl Piece {
-    /// A plugin is not trusted to count, nor to give the bytes that were asked for.
-    fn checked(blob: wit::Blob, asked: wit::ByteRange) -> Result<Piece> {
-        let wit::Blob { info, range: wit::Span { start, end }, body } = blob;
-        if end.checked_sub(start) != Some(body.len() as u64) || end > info.size {
-            let message = format!(
-                "get: the plugin gave {} bytes for the range {start} to {end} of a blob of {}",
-                body.len(),
-                info.size
-            );
-            return Err(Error::Integrity(Failure::ours("body", message)));
+impl Opened {
+    /// A plugin is not trusted to give the bytes that were asked for.
+    fn checked(
+        info: wit::BlobInfo,
+        range: wit::Span,
+        given: wit::Span,
+        digest: Option<wit::Digest>,
+        body: Incoming,
+        asked: wit::ByteRange,
+    ) -> Result<Opened> {
+        let wrong =
+            |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
+        let (range, given) = (range.start..range.end, given.start..given.end);
+        let size = info.size;
+        if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
+            return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
         }
-        let wanted = wanted(asked, info.size);
-        if wanted != (start..end) {
-            let message = format!("get: the plugin gave the range {start} to {end} where {wanted:?} was asked for");
-            return Err(Error::Integrity(Failure::ours("body", message)));
+        let wanted = wanted(asked, size);
+        if wanted != range {
+            return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
         }
-        Ok(Piece { info: info.into(), range: start..end, body: body.into() })
+        Ok(Opened { info: info.into(), range, given, digest, body })
     }
+}
+
+/// A blob that the plugin gave in one piece: a plugin is not trusted to count, nor to give the bytes that were asked for.
+pub(crate) fn checked(blob: wit::Blob, asked: wit::ByteRange) -> Result<(BlobInfo, Range<u64>, Bytes)> {
+    let wit::Blob { info, range: wit::Span { start, end }, body } = blob;
+    let wanted = wanted(asked, info.size);
+    if wanted != (start..end) || end > info.size || end.checked_sub(start) != Some(body.len() as u64) {
+        let message = format!(
+            "get: the plugin gave {} bytes, said to be the range {start} to {end} of {}, where {wanted:?} was asked for",
+            body.len(),
+            info.size
+        );
+        return Err(Error::Integrity(Failure::ours("body", message)));
+    }
+    Ok((info.into(), wanted, body.into()))
 }
 
 /// The bytes that this range is of a blob of this size.

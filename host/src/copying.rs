@@ -1,12 +1,13 @@
 //! Copies that take more than one call.
 
 use futures::{StreamExt, TryStreamExt};
+use tokio::task::JoinSet;
 
 use crate::bindings::{multipart, wit};
 use crate::blob::{BlobInfo, Written};
 use crate::calls::{Calls, no_conditions};
 use crate::error::{Error, Failure, Result};
-use crate::requests::{Copy, keyless, shared};
+use crate::requests::{Copy, keyless, shared, unsaid};
 use crate::uploading::{self, MAX_PARTS};
 
 /// The size of a part where nobody says.
@@ -49,12 +50,13 @@ pub(crate) async fn by_parts(
     };
     let mut write = match properties {
         Some(wit::Properties { content_type, metadata }) => {
-            wit::WriteOptions { content_type, metadata, condition: wit::WriteCondition::Always, call: call.clone() }
+            wit::WriteOptions { content_type, metadata, ..unsaid(call.clone()) }
         }
         None => kept(calls, &source, &info, call.clone()).await?,
     };
     let part_size = part_size.unwrap_or(USUAL_PART).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
     let upload = calls.create_upload(to, &mut write, None).await?;
+    let mut begun = Begun { calls, to, call: &call, upload: Some(upload.clone()) };
     let conditions = wit::ReadConditions { if_match: Some(etag), ..no_conditions() };
     let pieces = (1..).zip(spans(info.size, part_size));
     let copies = pieces.map(|(number, range)| {
@@ -77,7 +79,25 @@ pub(crate) async fn by_parts(
     if done.is_err() {
         uploading::clear_away(calls, to, &upload, &call).await;
     }
+    begun.upload = None;
     done
+}
+
+/// An upload that is cleared away where the copy is dropped on the way.
+struct Begun<'a> {
+    calls: &'a Calls,
+    to: &'a str,
+    call: &'a wit::CallOptions,
+    /// Its id, until it is over.
+    upload: Option<String>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            uploading::give_up(self.calls, self.to, upload, self.call, JoinSet::new());
+        }
+    }
 }
 
 /// Copies, and deletes what was copied.
@@ -119,12 +139,8 @@ async fn kept(
             call.attributes.push(("tags".to_owned(), tags));
         }
     }
-    Ok(wit::WriteOptions {
-        content_type: info.content_type.clone(),
-        metadata: info.metadata.clone(),
-        condition: wit::WriteCondition::Always,
-        call,
-    })
+    let (content_type, metadata) = (info.content_type.clone(), info.metadata.clone());
+    Ok(wit::WriteOptions { content_type, metadata, ..unsaid(call) })
 }
 
 /// The source's tags. Not every service counts them in its answer to a HEAD, or has any.

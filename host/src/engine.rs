@@ -103,7 +103,12 @@ impl EngineBuilder {
     /// [`Error::Plugin`] for one that is no blob store or wants more than it may have.
     pub fn build(self) -> Result<Engine> {
         let EngineBuilder { limits, cache, plugin } = self;
-        limits.check().map_err(|message| Error::Config { path: None, line: None, key: None, message })?;
+        limits.check().map_err(|at_odds| Error::Config {
+            path: None,
+            line: None,
+            key: at_odds.names.first().map(|name| format!("sandbox.{name}")),
+            message: at_odds.message,
+        })?;
         let wasmtime = wasmtime_engine(&limits)?;
         let folder = match cache {
             Cache::Usual => usual_cache(),

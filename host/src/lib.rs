@@ -36,9 +36,11 @@
 
 mod bindings;
 mod blob;
+mod body;
 mod calls;
 mod config;
 mod copying;
+mod digest;
 mod engine;
 mod error;
 mod instance;
@@ -54,8 +56,10 @@ mod runtime;
 mod sandbox;
 mod state;
 mod store;
+mod streams;
 mod transport;
 mod uploading;
+mod writing;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
@@ -63,6 +67,7 @@ pub mod dev_server;
 pub mod object_store;
 
 pub use blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
+pub use body::{Body, Chunks};
 pub use calls::Call;
 pub use config::Config;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
@@ -78,7 +83,7 @@ pub use requests::{
 };
 pub use store::{Store, StoreOptions};
 pub use transport::{Egress, TlsOptions};
-pub use uploading::{Upload, Writer};
+pub use uploading::{Upload, Writer, cleared_away};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -36,13 +36,15 @@ pub struct Limits {
     /// The header of an answer, in bytes. Default: 64 KiB.
     #[serde(deserialize_with = "size")]
     pub header_bytes: usize,
-    /// The largest piece of a blob read in one call, in bytes: longer blobs are read in ranges. Default: 8 MiB.
+    /// The longest body, in bytes, that is handed to the plugin in one call, and so passes through the instance's memory;
+    /// longer ones go past it. Must be smaller than `memory`. Default: 16 KiB.
     #[serde(deserialize_with = "size")]
-    pub chunk: usize,
-    /// The largest blob written in one call, in bytes. It passes through the instance's memory, so it must be smaller
-    /// than `memory`. Default: 64 MiB.
+    pub inline_body: usize,
+    /// The largest blob written with one request, in bytes. Default: 5 GiB, which is S3's own bound.
     #[serde(deserialize_with = "size")]
     pub max_put: usize,
+    /// How often in a row a download that broke off is taken up again without having given a byte more. Default: 3.
+    pub resumes: u32,
     /// Time to resolve a name, connect, and agree on TLS. Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub connect_timeout: Duration,
@@ -70,8 +72,9 @@ impl Default for Limits {
             instances_per_store: 64,
             instances: 1024,
             header_bytes: 64 * 1024,
-            chunk: 8 * MIB,
-            max_put: 64 * MIB,
+            inline_body: 16 * 1024,
+            max_put: 5 * 1024 * MIB,
+            resumes: 3,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(60),
             between_bytes_timeout: Duration::from_secs(60),
@@ -81,16 +84,29 @@ impl Default for Limits {
     }
 }
 
+/// Limits that cannot hold together.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AtOdds {
+    /// Their names; the one to blame first.
+    pub(crate) names: Vec<&'static str>,
+    /// What is wrong with them, in words for people.
+    pub(crate) message: String,
+}
+
 impl Limits {
-    /// What is at odds in these limits, in words for people.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// What is at odds in these limits.
+    pub(crate) fn check(&self) -> Result<(), AtOdds> {
+        let at_odds = |names: &[&'static str], message: String| Err(AtOdds { names: names.to_vec(), message });
         const PAGE: usize = 64 * 1024;
         const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
-        let none_at_all =
-            [("instances-per-store", self.instances_per_store), ("instances", self.instances), ("chunk", self.chunk)];
+        let none_at_all = [
+            ("instances-per-store", self.instances_per_store),
+            ("instances", self.instances),
+            ("max-put", self.max_put),
+        ];
         for (name, value) in none_at_all {
             if value == 0 {
-                return Err(format!("the limit {name} must be above 0"));
+                return at_odds(&[name], format!("the limit {name} must be above 0"));
             }
         }
         for (name, value) in [
@@ -101,29 +117,32 @@ impl Limits {
             ("between-bytes-timeout", self.between_bytes_timeout),
         ] {
             if value.is_zero() {
-                return Err(format!("the limit {name} must be above 0"));
+                return at_odds(&[name], format!("the limit {name} must be above 0"));
             }
             // A moment so far away is none that clocks can tell.
             if value > LONGEST {
-                return Err(format!("the limit {name} must be at most 87600h, which is ten years"));
+                return at_odds(&[name], format!("the limit {name} must be at most 87600h, which is ten years"));
             }
         }
         if self.idle_timeout > LONGEST {
-            return Err("the limit idle-timeout must be at most 87600h, which is ten years".to_owned());
+            let message = "the limit idle-timeout must be at most 87600h, which is ten years".to_owned();
+            return at_odds(&["idle-timeout"], message);
         }
         if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
-            return Err(format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory));
+            let message = format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory);
+            return at_odds(&["memory"], message);
         }
-        for (name, value) in [("max-put", self.max_put), ("chunk", self.chunk)] {
-            if value >= self.memory {
-                return Err(format!("the limit {name} ({value} bytes) must be below memory ({} bytes)", self.memory));
-            }
+        if self.inline_body >= self.memory {
+            let (value, memory) = (self.inline_body, self.memory);
+            let message = format!("the limit inline-body ({value} bytes) must be below memory ({memory} bytes)");
+            return at_odds(&["inline-body", "memory"], message);
         }
         if self.header_bytes < 8 * 1024 {
-            return Err(format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes));
+            let message = format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes);
+            return at_odds(&["header-bytes"], message);
         }
         if u32::try_from(self.instances).is_err() {
-            return Err(format!("the limit instances is {}: too many", self.instances));
+            return at_odds(&["instances"], format!("the limit instances is {}: too many", self.instances));
         }
         Ok(())
     }
@@ -195,10 +214,10 @@ mod tests {
     #[test]
     fn reads_sizes_and_durations_with_units() {
         let limits: Limits = toml::from_str(
-            "memory = \"128 MiB\"\nchunk = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
+            "memory = \"128 MiB\"\ninline-body = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
         )
         .unwrap();
-        assert_eq!((limits.memory, limits.chunk), (128 << 20, 65536));
+        assert_eq!((limits.memory, limits.inline_body), (128 << 20, 65536));
         assert_eq!(limits.cpu_time, Duration::from_millis(500));
         assert_eq!((limits.call_time, limits.connect_timeout), (Duration::from_secs(90), Duration::from_secs(120)));
         assert_eq!(limits.max_put, Limits::default().max_put);
@@ -206,9 +225,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_limit() {
-        for text in
-            ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "chunk = \"99999999999 GiB\""]
-        {
+        for text in [
+            "memory = \"much\"",
+            "memory = -1",
+            "cpu-time = \"5 years\"",
+            "mem = 1",
+            "inline-body = \"99999999999 GiB\"",
+        ] {
             assert!(toml::from_str::<Limits>(text).is_err(), "{text}");
         }
         let error = toml::from_str::<Limits>("cpu-time = \"soon\"").unwrap_err().to_string();
@@ -218,14 +241,16 @@ mod tests {
     #[test]
     fn the_defaults_hold_together_and_what_does_not_is_named() {
         assert_eq!(Limits::default().check(), Ok(()));
-        let odd = Limits { max_put: 200 << 20, ..Limits::default() };
-        assert!(odd.check().unwrap_err().contains("max-put"));
-        assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().contains("instances"));
-        assert!(Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().contains("cpu-time"));
+        let odd = Limits { inline_body: 200 << 20, ..Limits::default() };
+        assert!(odd.check().unwrap_err().message.contains("inline-body"));
+        assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().message.contains("instances"));
+        assert!(
+            Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().message.contains("cpu-time")
+        );
         // Added to a moment, they would be none any more.
         let endless = Limits { call_time: Duration::MAX, ..Limits::default() };
-        assert!(endless.check().unwrap_err().contains("call-time"));
+        assert!(endless.check().unwrap_err().message.contains("call-time"));
         let endless = Limits { idle_timeout: Duration::MAX, ..Limits::default() };
-        assert!(endless.check().unwrap_err().contains("idle-timeout"));
+        assert!(endless.check().unwrap_err().message.contains("idle-timeout"));
     }
 }

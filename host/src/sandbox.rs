@@ -21,6 +21,15 @@ pub(crate) enum Ended<T> {
     Badly(Error),
 }
 
+impl<T> Ended<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Ended<U> {
+        match self {
+            Ended::Well(result) => Ended::Well(result.map(change)),
+            Ended::Badly(error) => Ended::Badly(error),
+        }
+    }
+}
+
 /// A call whose bounds are set.
 pub(crate) struct Begun {
     operation: &'static str,
@@ -100,9 +109,9 @@ impl Sandbox {
         }
     }
 
-    /// Puts the host's own words to what the plugin only knows as a refusal by the host.
+    /// Puts the host's own words to what the plugin only knows as a refusal by the host, or as an answer that ended early.
     fn explained(&mut self, mut error: Error) -> Error {
-        if let Error::Network(failure) | Error::Timeout(failure) = &mut error
+        if let Error::Network(failure) | Error::Timeout(failure) | Error::Integrity(failure) = &mut error
             && let Some(words) = self.store.data_mut().hooks.take_refusal()
         {
             failure.message.push_str(" (");

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::blob::{BlobName, PresignedMethod};
+use crate::body::{Body, Chunks};
 use crate::calls::Calls;
 use crate::error::Result;
 use crate::limits::Limits;
@@ -127,7 +126,7 @@ impl Store {
     }
 
     /// Writes a blob. It is there whole or not at all.
-    pub fn put(&self, key: impl Into<String>, body: impl Into<Bytes>) -> Put {
+    pub fn put(&self, key: impl Into<String>, body: impl Into<Body>) -> Put {
         Put::new(self.calls.clone(), key.into(), body.into())
     }
 
@@ -205,7 +204,7 @@ impl Store {
         key: impl Into<String>,
         upload: impl Into<String>,
         number: u32,
-        body: impl Into<Bytes>,
+        body: impl Into<Chunks>,
     ) -> UploadPart {
         UploadPart::new(self.calls.clone(), key.into(), upload.into(), number, body.into())
     }

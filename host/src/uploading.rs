@@ -1,19 +1,21 @@
 //! A blob written from a stream whose end is not known: in one call where it turns out small, in parts where not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bindings::{multipart, wit};
 use crate::blob::Written;
+use crate::body::Chunks;
 use crate::calls::Calls;
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
-use crate::requests::{every_call, every_write, keyless, shared, write_condition, write_options};
+use crate::requests::{every_call, every_write, keyless, part_options, shared, write_condition, write_options};
 use crate::transport::Progress;
 
 /// How many parts an upload has at most.
@@ -25,6 +27,9 @@ const USUAL_PART: usize = 8 << 20;
 /// How many parts are under way at once where nobody says.
 const USUAL_AT_ONCE: usize = 4;
 
+/// Pieces below this are gathered, at the price of a copy: each that is kept as it is costs some bytes and a frame.
+const CRUMB: usize = 64 << 10;
+
 /// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
 const ABORTS: usize = 3;
 
@@ -34,7 +39,7 @@ const ABORTS: usize = 3;
 /// What fits one part is written in one call. All else goes in parts of one size (some services want that), several at a
 /// time, and is there whole or not at all: when it fails, or is given up, the parts are dropped at the service.
 ///
-/// Memory: `part_size` × (`concurrency` + 1), and `part_size` once more in the sandbox of each part under way.
+/// Memory: `part_size` × (`concurrency` + 1). The pieces are kept as they come, and do not pass through the sandbox.
 #[must_use = "an upload does nothing until it is given a body"]
 pub struct Upload {
     calls: Calls,
@@ -50,6 +55,11 @@ impl Upload {
         let options = write_options(&calls);
         let part_size = USUAL_PART.min(calls.limits().max_put);
         Upload { calls, key, options, part_size, at_once: USUAL_AT_ONCE, progress: None }
+    }
+
+    /// One of which all this is said already.
+    pub(crate) fn of(calls: Calls, key: String, options: wit::WriteOptions, progress: Option<Progress>) -> Self {
+        Upload { options, progress, ..Upload::new(calls, key) }
     }
 
     every_write!();
@@ -148,7 +158,8 @@ impl Upload {
             part_size,
             at_once,
             progress: progress.map(|told| Arc::new(Sum { told, total: AtomicU64::new(0) })),
-            filling: Bytes::new().into(),
+            filling: Chunks::default(),
+            crumbs: BytesMut::new(),
             upload: None,
             begun: 0,
             running: JoinSet::new(),
@@ -170,7 +181,9 @@ pub struct Writer {
     at_once: usize,
     progress: Option<Arc<Sum>>,
     /// The part that is not full yet, or just full: whether it is the last will show.
-    filling: BytesMut,
+    filling: Chunks,
+    /// The end of it, where that came in pieces too small to be kept as they are.
+    crumbs: BytesMut,
     /// The upload's id, once there is one.
     upload: Option<String>,
     /// How many parts have been begun.
@@ -227,32 +240,41 @@ impl Writer {
 
     async fn take(&mut self, mut piece: Bytes) -> Result<()> {
         loop {
-            // A part that comes in one piece is sent as it is.
-            if self.filling.is_empty() && piece.len() > self.part_size {
-                let part = piece.split_to(self.part_size);
-                self.send(part).await?;
-                continue;
+            let filled = self.filling.length() + self.crumbs.len() as u64;
+            let room = (self.part_size as u64 - filled) as usize;
+            let full = piece.len() > room;
+            let part = if full { piece.split_to(room) } else { std::mem::take(&mut piece) };
+            if part.len() < CRUMB {
+                self.crumbs.extend_from_slice(&part);
+            } else {
+                self.gather_crumbs();
+                self.filling.push(part);
             }
-            let room = self.part_size - self.filling.len();
-            if piece.len() <= room {
-                if self.filling.capacity() == 0 {
-                    // Most blobs are small: memory for a whole part only where it will be needed.
-                    self.filling.reserve(piece.len());
-                } else if self.filling.capacity() - self.filling.len() < piece.len() {
-                    let more = self.filling.len().max(piece.len()).min(room);
-                    self.filling.reserve(more);
-                }
-                self.filling.extend_from_slice(&piece);
+            if self.crumbs.len() >= CRUMB {
+                self.gather_crumbs();
+            }
+            if !full {
                 return Ok(());
             }
-            self.filling.extend_from_slice(&piece.split_to(room));
-            let part = std::mem::take(&mut self.filling).freeze();
+            let part = self.filled();
             self.send(part).await?;
         }
     }
 
+    fn gather_crumbs(&mut self) {
+        if !self.crumbs.is_empty() {
+            self.filling.push(self.crumbs.split().freeze());
+        }
+    }
+
+    /// What the part was filled with.
+    fn filled(&mut self) -> Chunks {
+        self.gather_crumbs();
+        std::mem::take(&mut self.filling)
+    }
+
     /// Sends a part on its way.
-    async fn send(&mut self, body: Bytes) -> Result<()> {
+    async fn send(&mut self, body: Chunks) -> Result<()> {
         if self.begun == MAX_PARTS {
             let message = format!(
                 "upload \"{}\": the body is longer than {MAX_PARTS} parts of {} bytes: set part_size or length_hint",
@@ -275,10 +297,10 @@ impl Writer {
         }
         self.begun += 1;
         let (calls, key, number) = (self.calls.clone(), self.key.clone(), self.begun);
-        let mut options = multipart::UploadOptions { call: shared(&self.calls, &self.options.call) };
+        let mut options = part_options(shared(&self.calls, &self.options.call));
         let progress = self.progress.as_ref().map(Sum::part);
         self.running
-            .spawn(async move { calls.upload_part(&key, &upload, number, &body, &mut options, progress).await });
+            .spawn(async move { calls.upload_part(&key, (&upload, number), &body, &mut options, progress).await });
         Ok(())
     }
 
@@ -298,12 +320,12 @@ impl Writer {
     }
 
     async fn end(&mut self) -> Result<Written> {
-        let rest = std::mem::take(&mut self.filling).freeze();
+        let rest = self.filled();
         if self.upload.is_none() {
             let progress = self.progress.as_ref().map(Sum::part);
             return self.calls.put(&self.key, &rest, &mut self.options, progress).await;
         }
-        if !rest.is_empty() {
+        if rest.length() > 0 {
             self.send(rest).await?;
         }
         while !self.running.is_empty() {
@@ -331,23 +353,63 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            tracing::warn!(key = self.key, upload, "an upload was given up outside the runtime: its parts stay");
-            return;
-        };
-        let (calls, key, call) = (self.calls.clone(), std::mem::take(&mut self.key), self.options.call.clone());
-        let mut running = std::mem::take(&mut self.running);
-        runtime.spawn(async move {
-            running.shutdown().await;
-            clear_away(&calls, &key, &upload, &call).await;
-        });
+        if let Some(upload) = self.upload.take() {
+            give_up(&self.calls, &self.key, upload, &self.options.call, std::mem::take(&mut self.running));
+        }
     }
 }
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("key", &self.key).field("parts", &self.begun).finish_non_exhaustive()
+    }
+}
+
+/// How many uploads are being cleared away in the background, of all stores of this process.
+static GIVEN_UP: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Waits until all uploads that were given up so far have been cleared away: those whose [`Upload`], [`Writer`] or
+/// [`Copy`](crate::Copy) was dropped before it was done. For a program that is about to end its runtime.
+pub async fn cleared_away() {
+    // The sender is there for ever.
+    let _ = GIVEN_UP.subscribe().wait_for(|count| *count == 0).await;
+}
+
+/// Clears an upload away in the background, as long as the runtime goes on: for what is dropped on the way. What is still
+/// running for it ends first.
+pub(crate) fn give_up(
+    calls: &Calls,
+    key: &str,
+    upload: String,
+    call: &wit::CallOptions,
+    mut running: JoinSet<Result<Part>>,
+) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        tracing::warn!(key, upload, "an upload was given up outside the runtime: its parts stay");
+        return;
+    };
+    let (calls, key, call) = (calls.clone(), key.to_owned(), call.clone());
+    let counted = Counted::new();
+    runtime.spawn(async move {
+        running.shutdown().await;
+        clear_away(&calls, &key, &upload, &call).await;
+        drop(counted);
+    });
+}
+
+/// One of [`GIVEN_UP`], also where its task ends early.
+struct Counted;
+
+impl Counted {
+    fn new() -> Counted {
+        GIVEN_UP.send_modify(|count| *count += 1);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        GIVEN_UP.send_modify(|count| *count -= 1);
     }
 }
 

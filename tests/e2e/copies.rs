@@ -119,6 +119,26 @@ fn a_copy_may_be_made_of_parts() {
 }
 
 #[test]
+fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
+    run(async {
+        let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).copy_limit(6 << 20);
+        let server = server.start().await.unwrap();
+        let store = open(&server.endpoint(), &[]).await;
+        store.put("from", vec![7; 60 << 20]).await.unwrap();
+        let left = async || store.list_uploads("").await.unwrap().uploads.len();
+        let copy = tokio::spawn(store.copy("from", "to").part_size(5 << 20).into_future());
+        while left().await == 0 {
+            assert!(!copy.is_finished(), "it was over before it could be given up");
+        }
+        copy.abort();
+        assert!(copy.await.unwrap_err().is_cancelled());
+        sandbucket::cleared_away().await;
+        assert_eq!(left().await, 0);
+        refused!(store.head("to").await, NotFound);
+    });
+}
+
+#[test]
 fn a_rename_leaves_one_of_two() {
     run(async {
         let server = Service::start().await;

@@ -163,9 +163,8 @@ fn a_stream_that_fails_leaves_nothing_behind() {
         let mut writer = store.upload("k").part_size(5 * MIB).begin().unwrap();
         writer.write(body(11 * MIB)).await.unwrap();
         drop(writer);
-        while left_behind(&store).await > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        sandbucket::cleared_away().await;
+        assert_eq!(left_behind(&store).await, 0);
         refused!(store.head("k").await, NotFound);
     });
 }

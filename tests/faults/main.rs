@@ -7,6 +7,7 @@ mod nonsense;
 mod patience;
 mod refusals;
 mod silence;
+mod uploads;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

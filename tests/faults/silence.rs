@@ -1,6 +1,8 @@
 //! Silence: a service that stops answering, reading or sending.
 
 use super::*;
+use sandbucket::{Engine, Limits};
+use sandbucket_tests::{CACHE, settings};
 
 #[test]
 fn no_answer_is_a_timeout() {
@@ -21,6 +23,32 @@ fn an_answer_that_stops_is_a_timeout() {
         let failure = refused!(bench.read().await, Timeout);
         is_decent(&failure, TRIES);
         bench.ends_well().await;
+    });
+}
+
+#[test]
+fn a_limit_that_is_shorter_than_the_setting_is_named() {
+    run(async {
+        let mut limits = Limits::default();
+        limits.first_byte_timeout = Duration::from_millis(500);
+        limits.between_bytes_timeout = Duration::from_millis(500);
+        let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
+        let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_stall();
+        for (act, name) in [(Act::silent().then_stall(), "first-byte-timeout"), (half, "between-bytes-timeout")] {
+            let server = Faulty::start([act.clone(), act]).await;
+            let told = async |engine: &Engine, timeout| {
+                let settings = settings(&server.endpoint(), &[("timeout", timeout), ("max-retries", "0")]);
+                match engine.store(settings).await.unwrap().get("k").await {
+                    Err(error @ (Error::Timeout(_) | Error::Integrity(_))) => error.to_string(),
+                    other => panic!("{other:?}"),
+                }
+            };
+            let limited = told(&engine, "5s").await;
+            assert!(limited.contains("500ms, which is all that `") && limited.contains(name), "{limited}");
+            // Where it is the setting that is shorter, that is what ran out.
+            let asked = told(&engine, "200ms").await;
+            assert!(asked.contains("200") && !asked.contains("-timeout"), "{asked}");
+        }
     });
 }
 

@@ -92,7 +92,7 @@ fn a_body_too_large_for_one_call_is_written_in_parts() {
     run(async {
         let (service, store) = start().await;
         let path = Path::from("large");
-        let size = store.store().limits().max_put + 7;
+        let size = (64 << 20) + 7;
         let body: PutPayload = vec![b'x'; size].into();
         store.put(&path, body).await.unwrap();
         assert_eq!(store.head(&path).await.unwrap().size, size as u64);

@@ -36,7 +36,7 @@ impl<'a> Keys<'a> {
         let text = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
         match percent_decode_str(&text).decode_utf8() {
             Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
-            Err(_) => Err(Garbled(format!("it names a key that is no UTF-8: {:?}", crate::error::tidy(&text, 80)))),
+            Err(_) => Err(Garbled(format!("it names a key that is no UTF-8: \"{}\"", crate::error::tidy(&text, 80)))),
         }
     }
 
@@ -45,7 +45,9 @@ impl<'a> Keys<'a> {
         let key = self.decode(text)?;
         match key.strip_prefix(self.prefix) {
             Some(own) => Ok(own.to_owned()),
-            None => Err(Garbled(format!("it names a key that was not asked for: {:?}", crate::error::tidy(&key, 80)))),
+            None => {
+                Err(Garbled(format!("it names a key that was not asked for: \"{}\"", crate::error::tidy(&key, 80))))
+            }
         }
     }
 }
@@ -149,7 +151,7 @@ pub(super) fn at(element: &Element, name: &str) -> Result<Option<Datetime>, Garb
     let Some(text) = element.text(name) else { return Ok(None) };
     match time::timestamp(text) {
         Some(second) => Ok(Some(second.into())),
-        None => Err(Garbled(format!("its {name} {:?} is no time", crate::error::tidy(text, 40)))),
+        None => Err(Garbled(format!("its {name} \"{}\" is no time", crate::error::tidy(text, 40)))),
     }
 }
 

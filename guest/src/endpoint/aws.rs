@@ -3,7 +3,7 @@
 
 use crate::bucket;
 use crate::error::{Error, Failure, tidy};
-use crate::text::find;
+use crate::text::contains;
 
 use super::{AddressingStyle, AwsHosts, Endpoint};
 
@@ -30,7 +30,7 @@ pub(super) fn access_point(
     style: AddressingStyle,
     hosts: AwsHosts,
 ) -> Result<Endpoint, Failure> {
-    let wrong = |why: &str| Err(Error::fault("bucket", format!("the bucket {:?} cannot be: {why}", tidy(arn, 200))));
+    let wrong = |why: &str| Err(Error::fault("bucket", format!("the bucket \"{}\" cannot be: {why}", tidy(arn, 200))));
     let mut fields = arn.splitn(6, ':').skip(1);
     let mut field = || fields.next().unwrap_or_default();
     let (partition, service, region, account, resource) = (field(), field(), field(), field(), field());
@@ -93,7 +93,7 @@ pub(super) fn access_point(
 fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Failure> {
     let wrong = |why: &str| {
         let message = format!(
-            "the region {:?} {why}; with no endpoint given the store is Amazon S3: set the endpoint if it is another service",
+            "the region \"{}\" {why}; with no endpoint given the store is Amazon S3: set the endpoint if it is another service",
             tidy(region, 64)
         );
         Err(Error::fault("region", message))
@@ -101,7 +101,7 @@ fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Failure> {
     if !bucket::is_dns_label(region) || !region.contains('-') || !region.ends_with(|c: char| c.is_ascii_digit()) {
         return wrong("is not spelled as AWS spells them, such as eu-central-1");
     }
-    if region.starts_with("eusc-") || find(region, "-iso").is_some() {
+    if region.starts_with("eusc-") || contains(region, "-iso") {
         return wrong("is in a partition of AWS whose hosts must be given as the endpoint");
     }
     if !region.starts_with("cn-") {

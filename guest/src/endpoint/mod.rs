@@ -98,7 +98,7 @@ impl Endpoint {
             if host.starts_with(&format!("{bucket}.s3")) {
                 let host = &host[bucket.len() + 1..];
                 return Err(fault(format!(
-                    "the endpoint has the bucket in it already: write {host:?}, or leave it blank"
+                    "the endpoint has the bucket in it already: write \"{host}\", or leave it blank"
                 )));
             }
         } else {

@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> Result<Url, Failure> {
         None => None,
         Some(digits) => match digits.parse::<u16>() {
             Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Some(port),
-            _ => return Err(fault(format!("the endpoint's port {:?} is not from 1 to 65535", tidy(digits, 32)))),
+            _ => return Err(fault(format!("the endpoint's port \"{}\" is not from 1 to 65535", tidy(digits, 32)))),
         },
     };
     let port = port.filter(|&port| port != if https { 443 } else { 80 });
@@ -70,11 +70,11 @@ fn check_host(host: &str) -> Result<String, Failure> {
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match ip::ipv6(address) {
             Some(address) => Ok(format!("[{address}]")),
-            None => Err(fault(format!("the endpoint's host {shown:?} is no IPv6 address"))),
+            None => Err(fault(format!("the endpoint's host \"{shown}\" is no IPv6 address"))),
         };
     }
     if !host.is_ascii() {
-        return Err(fault(format!("the endpoint's host {shown:?} must be in its ASCII spelling (xn--…)")));
+        return Err(fault(format!("the endpoint's host \"{shown}\" must be in its ASCII spelling (xn--…)")));
     }
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -83,11 +83,11 @@ fn check_host(host: &str) -> Result<String, Failure> {
             && !label.ends_with('-')
     };
     if host.len() > 253 || !host.split('.').all(label) {
-        return Err(fault(format!("the endpoint's host {shown:?} is no host name")));
+        return Err(fault(format!("the endpoint's host \"{shown}\" is no host name")));
     }
     let numeric = host.split('.').fold("", |_, label| label).bytes().all(|b| b.is_ascii_digit());
     if numeric && !ip::is_ipv4(host) {
-        return Err(fault(format!("the endpoint's host {shown:?} is no IPv4 address")));
+        return Err(fault(format!("the endpoint's host \"{shown}\" is no IPv4 address")));
     }
     Ok(host.to_ascii_lowercase())
 }

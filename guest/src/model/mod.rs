@@ -47,7 +47,7 @@ pub struct BlobInfo {
     pub metadata: Vec<Pair>,
     /// The version.
     pub version: Option<String>,
-    /// Named attributes: see [`crate::headers::ATTRIBUTES`].
+    /// Named attributes: see [`crate::headers::TOLD`].
     pub attributes: Vec<Pair>,
 }
 

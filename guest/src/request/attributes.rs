@@ -64,7 +64,7 @@ fn not_taken(name: &str, takes: Takes) -> Failure {
         format!("{name} is not supported: {why}")
     } else {
         let known: Vec<&str> = TABLE.iter().filter(|known| takes.has(known.takes)).map(|known| known.name).collect();
-        format!("there is no attribute {name:?} here: this operation takes {}", join(&known, ", "))
+        format!("there is no attribute \"{name}\" here: this operation takes {}", join(&known, ", "))
     };
     let mut fault = Error::fault(&name, why);
     fault.kind = Kind::Unsupported;

@@ -16,7 +16,7 @@ pub const MAX_METADATA: usize = 2048;
 pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Failure> {
     let mut total = 0;
     for (name, value) in pairs {
-        let wrong = |why: &str| Err(Error::fault("metadata", format!("metadata {:?} {why}", tidy(name, 64))));
+        let wrong = |why: &str| Err(Error::fault("metadata", format!("metadata \"{}\" {why}", tidy(name, 64))));
         if name.is_empty() || !name.bytes().all(is_token) {
             return wrong("cannot be: a name takes letters, digits and !#$%&'*+-.^_`|~");
         }

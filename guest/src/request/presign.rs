@@ -79,7 +79,7 @@ pub fn presign(
 
 fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
     let wrong =
-        |why: &str| Err(Error::fault("headers", format!("the header {:?} {why}", crate::error::tidy(name, 64))));
+        |why: &str| Err(Error::fault("headers", format!("the header \"{}\" {why}", crate::error::tidy(name, 64))));
     if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
         return wrong("is no header name in lower case");
     }

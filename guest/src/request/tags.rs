@@ -63,7 +63,7 @@ fn check(tags: &[Pair]) -> Result<(), Failure> {
             return wrong("a tag has no control characters");
         }
         if tags[..n].iter().any(|(before, _)| before == name) {
-            return Err(Error::fault("tags", format!("the tag {:?} is given twice", crate::error::tidy(name, 64))));
+            return Err(Error::fault("tags", format!("the tag \"{}\" is given twice", crate::error::tidy(name, 64))));
         }
     }
     Ok(())

@@ -249,7 +249,7 @@ impl<'a> Given<'a> {
             return Ok(None);
         };
         match words.iter().position(|word| word.eq_ignore_ascii_case(value)) {
-            None => Err(malformed(name, &format!("must be {}, not {:?}", join(words, " or "), tidy(value, 64)))),
+            None => Err(malformed(name, &format!("must be {}, not \"{}\"", join(words, " or "), tidy(value, 64)))),
             which => Ok(which),
         }
     }
@@ -329,7 +329,7 @@ impl<'a> Given<'a> {
             Ok(count) if count <= MAX_RETRIES => Ok(count),
             _ => Err(malformed(
                 "max-retries",
-                &format!("must be a number from 0 to {MAX_RETRIES}, not {:?}", tidy(text, 64)),
+                &format!("must be a number from 0 to {MAX_RETRIES}, not \"{}\"", tidy(text, 64)),
             )),
         }
     }
@@ -361,10 +361,10 @@ fn unknown(name: &str) -> Failure {
             format!("the setting {shown} is for the host: the plugin does not take it")
         }
         _ => match nearest(&shown) {
-            Some(near) => format!("there is no setting {shown:?}; did you mean {near}?"),
+            Some(near) => format!("there is no setting \"{shown}\"; did you mean {near}?"),
             None => {
                 let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
-                format!("there is no setting {shown:?}; there are {}", join(&names, ", "))
+                format!("there is no setting \"{shown}\"; there are {}", join(&names, ", "))
             }
         },
     };
@@ -376,6 +376,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
     let names = TABLE.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
     names
+        .chain(&FOR_THE_HOST)
         .map(|known| (strsim::jaro_winkler(&name, known), *known))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))

@@ -153,6 +153,11 @@ fn unknown_ones_are_named_with_the_nearest() {
         ("session_token", "session-token"),
         ("end-point", "endpoint"),
         ("adressing-style", "addressing-style"),
+        // These are the host's, and set in the same place.
+        ("ca_file", "ca-file"),
+        ("profle", "profile"),
+        ("allow-invalid-cert", "allow-invalid-certs"),
+        ("allow_private", "allow-private"),
     ] {
         let (subject, message) = wrong(&[(name, "hidden")]);
         assert_eq!(subject, name);

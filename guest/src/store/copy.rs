@@ -9,10 +9,13 @@ use crate::model::{
 };
 use crate::request::{self, Source};
 use crate::response;
-use crate::text::find;
+use crate::text::contains;
 
 use super::call::Call;
 use super::outcome::bare;
+
+/// The most that S3 copies at once, in bytes.
+const MAX_COPY: u64 = 5 << 30;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn copy(&mut self, source: &BlobName, options: &CopyOptions) -> Result<Written, Failure> {
@@ -26,15 +29,29 @@ impl<E: Transport + Clock> Call<'_, E> {
             written = Written { etag: Some(multipart::etag(copied)?), version: response::version(head) };
             Ok(())
         });
-        match result.map_err(too_large_or_unmet) {
+        let written = match result.map_err(too_large_or_unmet) {
+            Ok(()) => written,
             Err(failure) if self.tries.maybe_done && options.condition != WriteCondition::Always => {
                 let original = self.original(source, &options.call);
                 self.resolve(&options.condition, &options.call, failure, began, &|info| {
                     original.as_ref().is_ok_and(|original| is_copy(original, info))
-                })
+                })?
             }
-            done => done.map(|()| written),
+            Err(mut failure) => {
+                // What was said of it need not be in words that are known here.
+                if failure.kind == Kind::Service
+                    && failure.code() == Some("InvalidRequest")
+                    && self.original(source, &options.call).is_ok_and(|original| original.size > MAX_COPY)
+                {
+                    failure.kind = Kind::TooLarge;
+                }
+                return Err(failure);
+            }
+        };
+        if self.store.settings.verify_after_write {
+            self.verify(None, &written, &options.call)?;
         }
+        Ok(written)
     }
 
     pub(super) fn copy_part(
@@ -99,9 +116,7 @@ fn too_large_or_unmet(mut failure: Failure) -> Failure {
         .map(|answer| (answer.code.as_deref().unwrap_or_default(), answer.message.as_deref().unwrap_or_default()));
     match said {
         // S3 has no code of its own for it.
-        Some(("InvalidRequest", words)) if find(words, "copy source is larger").is_some() => {
-            failure.kind = Kind::TooLarge
-        }
+        Some(("InvalidRequest", words)) if contains(words, "copy source is larger") => failure.kind = Kind::TooLarge,
         // Of a copy, a condition that does not hold is always this.
         Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
         _ => {}

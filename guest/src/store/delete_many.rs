@@ -70,6 +70,12 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 Ok(()) => {}
                 Err(failure) if failure.kind == Kind::Unsupported => {
                     self.store.single_deletes = true;
+                    open.iter().for_each(|&n| outcomes[n] = None);
+                    return Ok(());
+                }
+                // What became of the others is known.
+                Err(failure) if retries > 0 => {
+                    open.iter().for_each(|&n| outcomes[n] = Some(Err(failure.clone())));
                     return Ok(());
                 }
                 Err(failure) => return Err(failure),

@@ -133,12 +133,7 @@ impl<E: Transport + Clock> Call<'_, E> {
 /// It is gone, which is what was asked for. A missing bucket is another matter.
 pub(super) fn absent_is_done(done: Result<(), Failure>) -> Result<(), Failure> {
     match done {
-        Err(failure)
-            if failure.kind == Kind::NotFound
-                && failure.answer.as_ref().and_then(|answer| answer.code.as_deref()) != Some("NoSuchBucket") =>
-        {
-            Ok(())
-        }
+        Err(failure) if failure.kind == Kind::NotFound && failure.code() != Some("NoSuchBucket") => Ok(()),
         done => done,
     }
 }

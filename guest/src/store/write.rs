@@ -48,7 +48,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             })?,
         };
         if self.store.settings.verify_after_write {
-            self.verify(content.length(), &written, &options.call)?;
+            self.verify(Some(content.length()), &written, &options.call)?;
         }
         Ok(written)
     }
@@ -61,7 +61,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             let text = self.error_body(&mut body);
             if service_error::is_error_document(&text) {
                 return Err(self.garbled(Garbled(format!(
-                    "it is a {} and holds an error all the same: {:?}",
+                    "it is a {} and holds an error all the same: \"{}\"",
                     head.status,
                     crate::error::tidy(&String::from_utf8_lossy(&text), 300)
                 ))));
@@ -70,8 +70,9 @@ impl<E: Transport + Clock> Call<'_, E> {
         response::written(head).map_err(|garbled| self.garbled(garbled))
     }
 
-    /// Waits until what was written can be read, as some services acknowledge before that.
-    pub(super) fn verify(&mut self, size: u64, written: &Written, call: &CallOptions) -> Result<(), Failure> {
+    /// Waits until what was written can be read, as some services acknowledge before that. Its size may not be known here.
+    pub(super) fn verify(&mut self, size: Option<u64>, written: &Written, call: &CallOptions) -> Result<(), Failure> {
+        let wanted = written.etag.as_deref().map(outcome::bare);
         let options = HeadOptions { version: written.version.clone(), call: to_look(call), ..HeadOptions::default() };
         let key = self.whole_key()?;
         let mut last = None;
@@ -85,15 +86,15 @@ impl<E: Transport + Clock> Call<'_, E> {
             }
             let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
             match self.head(&mut request) {
-                Ok((info, _)) if info.size == size && (info.etag == written.etag || info.etag.is_none()) => {
+                Ok((info, _))
+                    if size.is_none_or(|size| info.size == size)
+                        && info.etag.as_deref().is_none_or(|there| Some(outcome::bare(there)) == wanted) =>
+                {
                     return Ok(());
                 }
                 Ok((info, _)) => {
-                    last = Some(format!(
-                        "what is there has {} bytes and the entity tag {}",
-                        info.size,
-                        info.etag.as_deref().unwrap_or("none")
-                    ));
+                    let etag = info.etag.as_deref().unwrap_or("none");
+                    last = Some(format!("what is there has {} bytes and the entity tag {etag}", info.size));
                 }
                 Err(failure) if failure.kind == Kind::NotFound => last = Some("it is not there".into()),
                 Err(failure) => {
@@ -105,7 +106,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut failure = self.failure(
             Kind::Integrity,
             &format!(
-                "the service took the write of {size} bytes with the entity tag {}, but it cannot be read back: {}",
+                "the service took the write with the entity tag {}, but it cannot be read back: {}",
                 written.etag.as_deref().unwrap_or("none"),
                 last.as_deref().unwrap_or("no time was left to look")
             ),
@@ -117,8 +118,7 @@ impl<E: Transport + Clock> Call<'_, E> {
 
 /// S3 says that the key is not found where `if-match` has nothing to match.
 pub(super) fn absent_is_unmatched(mut failure: Failure, condition: &WriteCondition) -> Failure {
-    let bucket_is_missing =
-        failure.answer.as_ref().and_then(|answer| answer.code.as_deref()).is_some_and(|code| code == "NoSuchBucket");
+    let bucket_is_missing = failure.code() == Some("NoSuchBucket");
     if matches!(condition, WriteCondition::IfMatch(_)) && failure.kind == Kind::NotFound && !bucket_is_missing {
         failure.kind = Kind::PreconditionFailed;
     }

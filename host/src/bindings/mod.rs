@@ -15,6 +15,7 @@ mod generated {
             package sandbucket:host@0.1.0;
             world blobs {
                 export sandbucket:blob/types@0.1.0;
+                export sandbucket:blob/bodies@0.1.0;
                 export sandbucket:blob/listing@0.1.0;
                 export sandbucket:blob/multipart@0.1.0;
                 export sandbucket:blob/blob-store@0.1.0;

@@ -47,7 +47,11 @@ const SECTION: &str = "store.blob.s3";
 /// Where the section has no `region`, that of its `profile` holds, else `AWS_REGION` or `AWS_DEFAULT_REGION`, else that
 /// of the profile the credentials came from.
 pub struct Config {
+    /// The file, where it came from one.
+    path: Option<PathBuf>,
     settings: Vec<(String, String)>,
+    /// The line that each key of the section is on.
+    lines: BTreeMap<String, usize>,
     tls: TlsOptions,
     allow_private: bool,
     limits: Limits,
@@ -125,10 +129,42 @@ impl Config {
     }
 
     /// Opens the configured store.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting that cannot be used, with file, line and key. One that is not in the file, but
+    /// was found elsewhere, is [`Error::InvalidSettings`].
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
         let egress = Egress::from_settings(&self.settings)?;
         let egress = if self.allow_private { egress.allow_private() } else { egress };
-        engine.open(StoreOptions::new().settings(self.settings.clone()).tls(self.tls.clone()).egress(egress)).await
+        let options = StoreOptions::new().settings(self.settings.clone()).tls(self.tls.clone()).egress(egress);
+        match engine.open(options).await {
+            Err(error) => Err(self.placed(error, engine).await),
+            opened => opened,
+        }
+    }
+
+    /// Points at the place of a setting that was refused.
+    async fn placed(&self, error: Error, engine: &Engine) -> Error {
+        let (subject, message) = match &error {
+            Error::InvalidSettings(failure) => (failure.subject.as_ref(), &failure.message),
+            // The host's own, such as `ca-file`.
+            Error::Config { path: None, key, message, .. } => (key.as_ref(), message),
+            _ => return error,
+        };
+        let Some(subject) = subject else { return error };
+        // The file may have it by another name, which the plugin knows.
+        let mut names = vec![subject.clone()];
+        let known = engine.settings().await.unwrap_or_default();
+        names.extend(known.into_iter().filter(|known| known.name == *subject).flat_map(|known| known.aliases));
+        let found = names.iter().find_map(|name| Some((name, *self.lines.get(name)?)));
+        let elsewhere = self.settings.iter().any(|(name, _)| names.contains(name));
+        let (name, line) = match found {
+            Some((name, line)) => (name, Some(line)),
+            None if elsewhere => return error,
+            None => (subject, None),
+        };
+        let (key, message) = (Some(format!("{SECTION}.{name}")), message.clone());
+        Error::Config { path: self.path.clone(), line, key, message }
     }
 }
 
@@ -158,7 +194,9 @@ impl Reader<'_> {
         };
         let (limits, plugin, cache_dir) = self.sandbox(file.sandbox)?;
         let mut config = Config {
+            path: self.path.map(Path::to_owned),
             settings: Vec::new(),
+            lines: BTreeMap::new(),
             tls: TlsOptions::default(),
             allow_private: false,
             limits,
@@ -178,6 +216,7 @@ impl Reader<'_> {
             if text.trim().is_empty() {
                 continue;
             }
+            config.lines.insert(name.clone(), line);
             let truth = |text: &str| match text {
                 "true" => Ok(true),
                 "false" => Ok(false),
@@ -217,8 +256,10 @@ impl Reader<'_> {
         };
         let (plugin, cache_dir) = (path("plugin")?, path("cache-dir")?);
         let mut table = toml::Table::new();
+        let mut lines = BTreeMap::new();
         for (name, value) in section {
             let line = self.line(value.span().start);
+            lines.insert(name.clone(), line);
             // One at a time, so that an error has a line.
             let alone = toml::Table::from_iter([(name.clone(), value.get_ref().clone())]);
             if let Err(error) = Limits::deserialize(alone) {
@@ -226,9 +267,15 @@ impl Reader<'_> {
             }
             table.insert(name, value.into_inner());
         }
-        let wrong = |message: String| self.error(None, Some("sandbox".to_owned()), message);
-        let limits = Limits::deserialize(table).map_err(|error| wrong(error.message().to_owned()))?;
-        limits.check().map_err(wrong)?;
+        let limits = Limits::deserialize(table)
+            .map_err(|error| self.error(None, Some("sandbox".to_owned()), error.message().to_owned()))?;
+        limits.check().map_err(|at_odds| {
+            // Of two that are at odds, one may be at its default.
+            let found = at_odds.names.iter().find_map(|&name| Some((name, *lines.get(name)?)));
+            let name = found.map_or_else(|| at_odds.names.first().copied(), |(name, _)| Some(name));
+            let key = name.map_or_else(|| "sandbox".to_owned(), |name| format!("sandbox.{name}"));
+            self.error(found.map(|(_, line)| line), Some(key), at_odds.message)
+        })?;
         Ok((limits, plugin, cache_dir))
     }
 

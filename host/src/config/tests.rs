@@ -67,10 +67,46 @@ fn errors_have_file_line_and_key() {
     assert!(error(&format!("{section}[sandbox]\nmemory = 'lots'")).starts_with(&at(4, "sandbox.memory")));
     let unknown = error(&format!("{section}[sandbox]\nmemroy = 1"));
     assert!(unknown.starts_with(&at(4, "sandbox.memroy")) && unknown.contains("memory"), "{unknown}");
-    assert!(error(&format!("{section}[sandbox]\nmax-put = '1GiB'")).contains("max-put"));
+    let at_odds = error(&format!("{section}[sandbox]\ncpu-time = 1\ninline-body = '1GiB'"));
+    assert!(at_odds.starts_with(&at(5, "sandbox.inline-body")) && at_odds.contains("memory"), "{at_odds}");
+    // The other of the two is at its default.
+    let at_odds = error(&format!("{section}[sandbox]\nmemory = '1MiB'"));
+    assert!(at_odds.starts_with(&at(4, "sandbox.memory")), "{at_odds}");
+    assert!(error(&format!("{section}[sandbox]\ncpu-time = 0")).starts_with(&at(4, "sandbox.cpu-time")));
     assert!(error(&format!("{section}bucket = 'c'")).starts_with("/etc/app/sandbucket.toml:3: "));
     assert!(error("[store.blob]\nx = 1").contains("[store.blob.s3]"));
     assert!(error("= 1").starts_with("/etc/app/sandbucket.toml:1: "));
+}
+
+#[tokio::test]
+async fn a_setting_that_the_plugin_refuses_has_its_place_as_well() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let refused = async |text: &str, variables: &[(&str, &str)]| {
+        let config = read(&format!("[store.blob.s3]\n{text}"), variables).unwrap();
+        config.open(&engine).await.unwrap_err()
+    };
+    for (text, place, words) in [
+        ("bucket = 'demo'\ntimeout = 'soon'", ":3: store.blob.s3.timeout: ", "30s"),
+        ("buckt = 'b'", ":2: store.blob.s3.buckt: ", "bucket"),
+        // By the name that it has there.
+        (
+            "bucket = 'demo'\naccess-key = 'a'\nsecret-key = 's'\nsession-token = 'hushé'",
+            ":5: store.blob.s3.session-token: ",
+            "ASCII",
+        ),
+        // What the host makes nothing of.
+        ("bucket = 'demo'\nca-file = '/no/such.pem'", ":3: store.blob.s3.ca-file: ", "/no/such.pem"),
+        // What is missing is on no line.
+        ("region = 'r'", ": store.blob.s3.bucket: ", "missing"),
+        ("bucket = 'demo'\nsecret-key = 'hush'", ": store.blob.s3.access-key: ", "secret-key"),
+    ] {
+        let error = refused(text, &[]).await.to_string();
+        assert!(error.starts_with(&format!("/etc/app/sandbucket.toml{place}")), "{error}");
+        assert!(error.contains(words) && !error.contains("hush"), "{error}");
+    }
+    // What is not in the file has no place there.
+    let found = [("AWS_ACCESS_KEY_ID", "a/b"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+    assert!(matches!(refused("bucket = 'demo'", &found).await, Error::InvalidSettings(_)));
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub const DEFAULT_SECRET_KEY: &str = "sandbucket-secret";
 
 /// The largest blob that S3 copies at once.
 const COPY_LIMIT: u64 = 5 << 30;
+/// The smallest part of an upload on S3, unless it is the last.
+const MIN_PART: u64 = 5 << 20;
 
 /// A server at work. Dropping it stops it; [`stop`](DevServer::stop) also waits until it has.
 #[derive(Debug)]
@@ -102,6 +104,7 @@ pub struct Builder {
     buckets: Vec<String>,
     listen: String,
     copy_limit: u64,
+    min_part: u64,
 }
 
 impl Default for Builder {
@@ -115,6 +118,7 @@ impl Default for Builder {
             buckets: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
             copy_limit: COPY_LIMIT,
+            min_part: MIN_PART,
         }
     }
 }
@@ -162,6 +166,12 @@ impl Builder {
         self
     }
 
+    /// How many bytes all parts of an upload but the last must have: 5 MiB, as on S3, or fewer, to try out many.
+    pub fn min_part(mut self, bytes: u64) -> Self {
+        self.min_part = bytes;
+        self
+    }
+
     /// Buckets to make where they are missing. Names are as S3 wants them: 3 to 63 of `a-z`, `0-9`, `-` and `.`.
     pub fn buckets<I, S>(mut self, buckets: I) -> Self
     where
@@ -201,7 +211,7 @@ impl Builder {
             std::fs::create_dir_all(folder.join(bucket)).map_err(about_folder)?;
         }
 
-        let objects = Objects::new(&folder, self.copy_limit).map_err(about_folder)?;
+        let objects = Objects::new(&folder, self.copy_limit, self.min_part).map_err(about_folder)?;
         let access = Arc::new(Access {
             access_key: self.access_key,
             secret_key: self.secret_key.into(),

@@ -36,9 +36,9 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub fn new(folder: &Path, copy_limit: u64) -> io::Result<Self> {
+    pub fn new(folder: &Path, copy_limit: u64, min_part: u64) -> io::Result<Self> {
         let files = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
-        let (keys, uploads) = (Keys::new(folder), Uploads::new(folder));
+        let (keys, uploads) = (Keys::new(folder), Uploads::new(folder, min_part));
         Ok(Objects { folder: folder.to_owned(), files, keys, locks: Locks::default(), uploads, copy_limit })
     }
 

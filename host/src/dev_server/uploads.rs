@@ -16,14 +16,14 @@ use super::list;
 
 /// Beside the buckets; the dot keeps it from being one.
 const FOLDER: &str = ".uploads";
-/// All parts but the last are as large at least.
-const MIN_PART: u64 = 5 * 1024 * 1024;
 const MAX_PAGE: i32 = 1000;
 
 /// The uploads of one server's folder.
 #[derive(Debug)]
 pub(super) struct Uploads {
     folder: PathBuf,
+    /// All parts but the last are as large at least.
+    min_part: u64,
     open: Mutex<HashMap<String, Upload>>,
 }
 
@@ -60,11 +60,11 @@ pub(super) struct Assembly {
 }
 
 impl Uploads {
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path, min_part: u64) -> Self {
         let folder = folder.join(FOLDER);
         // Of a server that ended before.
         let _ = std::fs::remove_dir_all(&folder);
-        Uploads { folder, open: Mutex::default() }
+        Uploads { folder, min_part, open: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
@@ -201,7 +201,7 @@ impl Uploads {
                                  uploaded, or the specified entity tag may not match the part's entity tag.";
                     return Err(s3_error!(InvalidPart, "{}", words));
                 };
-                if n + 1 < parts.len() && taken.size < MIN_PART {
+                if n + 1 < parts.len() && taken.size < self.min_part {
                     let words = "Your proposed upload is smaller than the minimum allowed size";
                     return Err(s3_error!(EntityTooSmall, "{}", words));
                 }

@@ -21,7 +21,7 @@
 //!
 //! What that crate calls a path is a key without empty, `.` and `..` segments: of the blobs that a store may hold besides,
 //! a list through here fails at the first one ([`object_store::Error::InvalidPath`]), as it does with the crate's own
-//! stores. Bodies above [`Limits::max_put`](crate::Limits::max_put) are written in parts.
+//! stores. Payloads above 64 MiB are written in parts.
 
 mod convert;
 mod multipart;

@@ -19,9 +19,12 @@ use super::convert::{
     with_properties,
 };
 use super::multipart::Parts;
+use crate::body::Chunks;
 
 /// How many blobs are deleted with one call.
 const BATCH: usize = 1000;
+/// From how many bytes on a payload is written in parts, several at a time.
+const PARTS_FROM: usize = 64 << 20;
 /// How many such calls are under way at once.
 const BATCHES: usize = 8;
 
@@ -31,7 +34,7 @@ impl ObjectStore for SandbucketStore {
         let properties = Properties::of(&options.attributes, &options.tags)?;
         let key = location.as_ref();
         let ours = |failed| error(key, failed);
-        let large = payload.content_length() > self.store.limits().max_put;
+        let large = payload.content_length() > PARTS_FROM.min(self.store.limits().max_put);
         let (create, etag) = match options.mode {
             PutMode::Overwrite => (false, None),
             PutMode::Create => (true, None),
@@ -46,7 +49,7 @@ impl ObjectStore for SandbucketStore {
             upload = if let Some(etag) = &etag { upload.if_match(etag) } else { upload };
             upload.stream(futures::stream::iter(payload).map(Ok::<_, std::io::Error>)).await.map_err(ours)
         } else {
-            let mut put = with_properties!(self.store.put(key, Bytes::from(payload)), properties);
+            let mut put = with_properties!(self.store.put(key, payload.into_iter().collect::<Chunks>()), properties);
             put = if create { put.if_absent() } else { put };
             put = if let Some(etag) = &etag { put.if_match(etag) } else { put };
             put.await.map_err(ours)

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 
 /// [`Store::copy`](crate::Store::copy) in the making. Await it.
 ///
-/// What the service does not copy at once (on S3: above 5 GiB) is copied in parts, several at a time.
+/// What the service does not copy at once (on S3: above 5 GiB) is copied in parts, several at a time. When such a copy
+/// fails, or is dropped, the parts are dropped at the service.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Copy {
     calls: Calls,

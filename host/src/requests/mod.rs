@@ -161,7 +161,8 @@ macro_rules! awaited {
     };
 }
 
-pub(crate) use write::write_options;
+pub(crate) use multipart::part_options;
+pub(crate) use write::{unsaid, write_options};
 pub(crate) use {awaited, every_call, every_read, every_source, every_write, write_condition};
 
 /// What a call is told where its caller says nothing.

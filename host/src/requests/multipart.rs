@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 
 use super::write::write_options;
 use super::{awaited, call_options, every_call, every_source, every_write, pages, write_condition};
 use crate::bindings::{datetime, multipart, wit};
 use crate::blob::{BlobName, Written};
+use crate::body::Chunks;
 use crate::calls::{Call, Calls, no_conditions};
 use crate::error::Result;
 use crate::multipart::{Part, PartPage, PendingUpload, UploadPage};
@@ -48,14 +48,14 @@ pub struct UploadPart {
     key: String,
     upload: String,
     number: u32,
-    body: Bytes,
-    options: multipart::UploadOptions,
+    body: Chunks,
+    options: multipart::PartOptions,
     progress: Option<Progress>,
 }
 
 impl UploadPart {
-    pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, body: Bytes) -> Self {
-        let options = multipart::UploadOptions { call: call_options(&calls) };
+    pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, body: Chunks) -> Self {
+        let options = part_options(call_options(&calls));
         UploadPart { calls, key, upload, number, body, options, progress: None }
     }
 
@@ -68,12 +68,17 @@ impl UploadPart {
     every_call!();
 
     async fn call(mut self) -> Result<Part> {
-        let body = &self.body;
-        self.calls.upload_part(&self.key, &self.upload, self.number, body, &mut self.options, self.progress).await
+        let part = (self.upload.as_str(), self.number);
+        self.calls.upload_part(&self.key, part, &self.body, &mut self.options, self.progress).await
     }
 }
 
 awaited!(UploadPart => Part, call);
+
+/// A part of which nothing is said.
+pub(crate) fn part_options(call: wit::CallOptions) -> multipart::PartOptions {
+    multipart::PartOptions { digests: Vec::new(), call }
+}
 
 /// [`Store::copy_part`](crate::Store::copy_part) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]

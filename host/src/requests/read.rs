@@ -48,7 +48,7 @@ impl Get {
             range: wit::ByteRange::Whole,
             conditions: no_conditions(),
             version: None,
-            max_bytes: Some(calls.limits().chunk as u64),
+            max_bytes: None,
             call: call_options(&calls),
         };
         Get { calls, key, options }

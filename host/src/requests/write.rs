@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt};
 
 use super::{awaited, call_options, every_call, every_write, write_condition};
 use crate::bindings::wit;
 use crate::blob::Written;
+use crate::body::{Body, Cause, Kind, Pieces};
 use crate::calls::{Call, Calls};
 use crate::error::{Error, Failure, Result};
 use crate::transport::Progress;
+use crate::uploading::Upload;
 
 /// A write of which nothing is said.
 pub(crate) fn write_options(calls: &Calls) -> wit::WriteOptions {
-    wit::WriteOptions {
-        content_type: None,
-        metadata: Vec::new(),
-        condition: wit::WriteCondition::Always,
-        call: call_options(calls),
-    }
+    unsaid(call_options(calls))
+}
+
+/// The same, but for what is said of its call.
+pub(crate) fn unsaid(call: wit::CallOptions) -> wit::WriteOptions {
+    let condition = wit::WriteCondition::Always;
+    wit::WriteOptions { content_type: None, metadata: Vec::new(), condition, digests: Vec::new(), call }
 }
 
 /// [`Store::put`](crate::Store::put) in the making. Await it.
@@ -28,13 +32,13 @@ pub(crate) fn write_options(calls: &Calls) -> wit::WriteOptions {
 pub struct Put {
     calls: Calls,
     key: String,
-    body: Bytes,
+    body: Body,
     options: wit::WriteOptions,
     progress: Option<Progress>,
 }
 
 impl Put {
-    pub(crate) fn new(calls: Calls, key: String, body: Bytes) -> Self {
+    pub(crate) fn new(calls: Calls, key: String, body: Body) -> Self {
         let options = write_options(&calls);
         Put { calls, key, body, options, progress: None }
     }
@@ -52,16 +56,46 @@ impl Put {
 
     async fn call(mut self) -> Result<Written> {
         let most = self.calls.limits().max_put;
-        if self.body.len() > most {
+        let length = self.body.length();
+        if length > most as u64 {
             let message = format!(
-                "put \"{}\": the body has {} bytes; `max-put` allows {most} at once: `upload` writes it in parts",
-                self.key,
-                self.body.len()
+                "put \"{}\": the body has {length} bytes; `max-put` allows {most} at once: `upload` writes it in parts",
+                self.key
             );
             return Err(Error::TooLarge(Failure::ours("body", message)));
         }
-        self.calls.put(&self.key, &self.body, &mut self.options, self.progress).await
+        match self.body.0 {
+            Kind::Here(body) => self.calls.put(&self.key, &body, &mut self.options, self.progress).await,
+            Kind::Stream(length, pieces) => {
+                // What the bytes come to must be known before the first is sent, or what became of them found out later.
+                let first = !self.calls.wanted_digests().is_empty()
+                    || !matches!(self.options.condition, wit::WriteCondition::Always);
+                if first {
+                    let upload = Upload::of(self.calls, self.key, self.options, self.progress);
+                    return upload.length_hint(length).stream(exactly(length, pieces)).await;
+                }
+                self.calls.put_stream(&self.key, (length, pieces), &mut self.options, self.progress).await
+            }
+        }
     }
+}
+
+/// These pieces, if they are so many bytes.
+fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Cause>> + Send {
+    let wrong = move |came: u64| Some(Err(format!("it has {came} bytes, and {length} were announced").into()));
+    futures::stream::unfold((pieces, 0), move |(mut pieces, before)| async move {
+        let piece = match pieces.next().await {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Some((Err(error), (pieces, before))),
+            None if before == length => return None,
+            None => return wrong(before).map(|wrong| (wrong, (pieces, length))),
+        };
+        let came = before + piece.len() as u64;
+        if came > length {
+            return wrong(came).map(|wrong| (wrong, (pieces, length)));
+        }
+        Some((Ok(piece), (pieces, came)))
+    })
 }
 
 awaited!(Put => Written, call);

@@ -1,8 +1,9 @@
 //! Bodies on their way, watched: one that stands still for too long ends in an error.
 
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,28 +15,59 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Progress;
-use super::trouble::{Trouble, of_hyper};
+use super::trouble::{Trouble, Words, of_hyper};
+use crate::limits::Limits;
 
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
     /// Until there is a connection.
-    pub(crate) connect: Duration,
+    pub(super) connect: Patience,
     /// From the request's end to the answer's beginning.
-    pub(crate) first_byte: Duration,
+    pub(super) first_byte: Patience,
     /// Between two pieces of a body, in either direction.
-    pub(crate) between_bytes: Duration,
+    pub(super) between_bytes: Patience,
+}
+
+/// How long to wait, and whose word that is. It shows as both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    pub(super) time: Duration,
+    /// The limit of the host's that says so; none where the plugin asked for it.
+    limit: Option<&'static str>,
 }
 
 impl Timeouts {
-    /// What the plugin asks for, if that is less.
+    pub(super) fn of(limits: &Limits) -> Timeouts {
+        let ours = |time, name| Patience { time, limit: Some(name) };
+        Timeouts {
+            connect: ours(limits.connect_timeout, "connect-timeout"),
+            first_byte: ours(limits.first_byte_timeout, "first-byte-timeout"),
+            between_bytes: ours(limits.between_bytes_timeout, "between-bytes-timeout"),
+        }
+    }
+
+    /// What the plugin asks for, if that is no more.
     pub(super) fn within(self, options: Option<RequestOptions>) -> Timeouts {
-        let least = |ours: Duration, asked: Option<Duration>| asked.map_or(ours, |asked| ours.min(asked));
+        let least = |ours: Patience, asked: Option<Duration>| match asked {
+            Some(time) if time <= ours.time => Patience { time, limit: None },
+            _ => ours,
+        };
         let options = options.unwrap_or_default();
         Timeouts {
             connect: least(self.connect, options.connect_timeout),
             first_byte: least(self.first_byte, options.first_byte_timeout),
             between_bytes: least(self.between_bytes, options.between_bytes_timeout),
+        }
+    }
+}
+
+impl fmt::Display for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.time)?;
+        match self.limit {
+            Some(limit) => write!(f, ", which is all that `{limit}` in the section [sandbox] allows"),
+            None => Ok(()),
         }
     }
 }
@@ -64,13 +96,13 @@ impl Watch {
         loop {
             let sent = self.sent.load(Relaxed);
             let patience = if sent { timeouts.first_byte } else { timeouts.between_bytes };
-            let end = self.began + Duration::from_nanos(self.last.load(Relaxed)).saturating_add(patience);
+            let end = self.began + Duration::from_nanos(self.last.load(Relaxed)).saturating_add(patience.time);
             if Instant::now() >= end {
                 return if sent {
-                    let words = format!("no answer within {patience:?} of the request");
+                    let words = format!("the request was not answered within {patience}");
                     Trouble { error: Error::HttpResponseTimeout, words }
                 } else {
-                    let words = format!("none of the request's body was taken for {patience:?}");
+                    let words = format!("none of the request's body was taken for {patience}");
                     Trouble { error: Error::ConnectionWriteTimeout, words }
                 };
             }
@@ -126,17 +158,44 @@ impl Body for Outgoing {
 
 /// An answer's body.
 pub(super) struct Answer {
-    body: Incoming,
-    patience: Duration,
+    open: Cut,
+    patience: Patience,
+    words: Words,
     /// Set while nothing comes.
     end: Option<Pin<Box<Sleep>>>,
-    /// Given back with the connection.
+}
+
+/// What an answer's body comes from, until that is over: to be cut from outside, whoever holds the body.
+#[derive(Clone)]
+pub(crate) struct Cut(Arc<Mutex<Option<Open>>>);
+
+/// A body that is not over, and its place among the instance's requests.
+struct Open {
+    body: Incoming,
     _place: OwnedSemaphorePermit,
 }
 
+impl Cut {
+    /// Ends the body: its connection is closed.
+    pub(crate) fn cut(&self) {
+        let open = self.lock().take();
+        drop(open);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Answer {
-    pub(super) fn new(body: Incoming, timeouts: Timeouts, place: OwnedSemaphorePermit) -> Answer {
-        Answer { body, patience: timeouts.between_bytes, end: None, _place: place }
+    pub(super) fn new(body: Incoming, patience: Patience, words: Words, place: OwnedSemaphorePermit) -> Answer {
+        let open = Cut(Arc::new(Mutex::new(Some(Open { body, _place: place }))));
+        Answer { open, patience, words, end: None }
+    }
+
+    /// What cuts it.
+    pub(super) fn cut(&self) -> Cut {
+        self.open.clone()
     }
 }
 
@@ -146,20 +205,31 @@ impl Body for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+        let mut open = this.open.lock();
+        let polled = match &mut *open {
+            Some(open) => Pin::new(&mut open.body).poll_frame(cx),
+            None => Poll::Ready(None),
+        };
+        if let Poll::Ready(frame) = polled {
             this.end = None;
+            // The connection, if it is still one, is for others now.
+            if !matches!(frame, Some(Ok(_))) {
+                open.take();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(|error| of_hyper(&error))));
         }
-        let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.patience)));
+        drop(open);
+        let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.patience.time)));
         ready!(end.as_mut().poll(cx));
+        this.words.say(format!("no more of the answer came for {}", this.patience));
         Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.open.lock().as_ref().is_none_or(|open| open.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.open.lock().as_ref().map_or(SizeHint::with_exact(0), |open| open.body.size_hint())
     }
 }

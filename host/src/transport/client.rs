@@ -15,10 +15,10 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Progress;
 use super::addresses::Addresses;
-use super::body::{Answer, Outgoing, Timeouts, Watch};
+use super::body::{Answer, Cut, Outgoing, Timeouts, Watch};
 use super::connect::Connector;
 use super::tls::TlsOptions;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, Words};
 use crate::error::Result;
 use crate::limits::Limits;
 
@@ -57,8 +57,9 @@ impl Client {
         addresses: Addresses,
         timeouts: Timeouts,
         progress: Option<Progress>,
+        words: &Words,
         place: OwnedSemaphorePermit,
-    ) -> Result<Response<WasiBody>, Trouble> {
+    ) -> Result<(Response<WasiBody>, Cut), Trouble> {
         let client = match addresses {
             Addresses::Public => &self.public,
             Addresses::Private => &self.private,
@@ -69,8 +70,8 @@ impl Client {
         let answered = pin!(client.request(request));
         let stalled = pin!(async {
             let connected = connection.wait_for_connection_metadata();
-            if timeout(timeouts.connect, connected).await.is_err() {
-                let words = format!("no connection within {:?}", timeouts.connect);
+            if timeout(timeouts.connect.time, connected).await.is_err() {
+                let words = format!("no connection within {}", timeouts.connect);
                 return Trouble { error: Error::ConnectionTimeout, words };
             }
             watch.moved();
@@ -78,7 +79,10 @@ impl Client {
         });
         match select(answered, stalled).await {
             Either::Left((Ok(response), _)) => {
-                Ok(response.map(|body| Answer::new(body, timeouts, place).boxed_unsync()))
+                let (head, body) = response.into_parts();
+                let body = Answer::new(body, timeouts.between_bytes, words.clone(), place);
+                let cut = body.cut();
+                Ok((Response::from_parts(head, body.boxed_unsync()), cut))
             }
             Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),
             Either::Right((trouble, _)) => Err(trouble),

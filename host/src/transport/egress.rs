@@ -77,6 +77,12 @@ impl Egress {
         Ok(Egress { allowed: allowed.into(), addresses })
     }
 
+    /// The URLs that may be asked, each a scheme, a host, and a port where it is not the scheme's own. Where
+    /// [`from_settings`](Egress::from_settings) allows the bucket's own host beside the endpoint's, it is the second.
+    pub fn authorities(&self) -> impl Iterator<Item = String> {
+        self.allowed.iter().map(Authority::to_string)
+    }
+
     /// Lets names lead to private addresses, whatever they look like.
     pub fn allow_private(mut self) -> Egress {
         self.addresses = Addresses::Private;
@@ -158,7 +164,9 @@ fn is_label(text: &str) -> bool {
 
 fn parse(endpoint: &str) -> Option<(Authority, Addresses)> {
     let url = match endpoint.split_once("://") {
-        Some(("http" | "https", _)) => Url::parse(endpoint).ok()?,
+        Some((scheme, _)) if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+            Url::parse(endpoint).ok()?
+        }
         Some(_) => return None,
         None => Url::parse(&format!("https://{endpoint}")).ok()?,
     };
@@ -244,6 +252,26 @@ mod tests {
         }
         let refused = egress.check(&"https://evil.test/".parse().unwrap()).unwrap_err();
         assert!(refused.words.contains("https://evil.test") && refused.words.contains("https://s3.example.com:9000"));
+    }
+
+    #[test]
+    fn a_scheme_is_one_in_capitals_too() {
+        for (endpoint, url) in
+            [("HTTPS://s3.example.com", "https://s3.example.com/k"), ("Http://h:9000", "http://h:9000/")]
+        {
+            let egress = Egress::only(endpoint).unwrap();
+            assert!(allows(&egress, url), "{endpoint} is {egress}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_asked_is_told_in_full() {
+        let of =
+            |pairs: &[(&str, &str)]| Vec::from_iter(Egress::from_settings(&settings(pairs)).unwrap().authorities());
+        let told = of(&[("endpoint", "http://s3.example.com:9000/base"), ("bucket", "b")]);
+        assert_eq!(told, ["http://s3.example.com:9000", "http://b.s3.example.com:9000"]);
+        assert_eq!(of(&[("endpoint", "[::1]"), ("bucket", "b")]), ["https://[::1]"]);
+        assert_eq!(of(&[("endpoint", "ftp://x")]), Vec::<String>::new());
     }
 
     #[test]

@@ -17,13 +17,14 @@ use http::{Request, Response};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+pub(crate) use body::Cut;
 pub(crate) use client::Client;
 pub use egress::Egress;
 pub use tls::TlsOptions;
 
 use crate::limits::Limits;
 use body::Timeouts;
-use trouble::Trouble;
+use trouble::{Trouble, Words};
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
 /// each takes a connection, of which the whole process has but so many.
@@ -42,12 +43,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
-        let timeouts = Timeouts {
-            connect: limits.connect_timeout,
-            first_byte: limits.first_byte_timeout,
-            between_bytes: limits.between_bytes_timeout,
-        };
-        Gate { client, egress, timeouts }
+        Gate { client, egress, timeouts: Timeouts::of(limits) }
     }
 }
 
@@ -56,25 +52,34 @@ pub(crate) struct Hooks {
     gate: Gate,
     progress: Option<Progress>,
     /// What the host has to say on the request that failed last, in this call.
-    words: Arc<Mutex<Option<String>>>,
+    words: Words,
+    /// What the latest answer's body comes from.
+    cut: Arc<Mutex<Option<Cut>>>,
     /// Places for requests under way.
     places: Arc<Semaphore>,
 }
 
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
-        Hooks { gate, progress: None, words: Arc::default(), places: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+        let places = Arc::new(Semaphore::new(MAX_REQUESTS));
+        Hooks { gate, progress: None, words: Words::default(), cut: Arc::default(), places }
     }
 
     /// A call begins; `progress` is told of the bytes that go out in it.
     pub(crate) fn begin_call(&mut self, progress: Option<Progress>) {
         self.progress = progress;
-        self.take_refusal();
+        self.words.take();
+        self.take_cut();
+    }
+
+    /// What the body of the latest answer comes from.
+    pub(crate) fn take_cut(&mut self) -> Option<Cut> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
     pub(crate) fn take_refusal(&mut self) -> Option<String> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.words.take()
     }
 }
 
@@ -90,21 +95,27 @@ impl WasiHttpHooks for Hooks {
         let Gate { client, egress, timeouts } = self.gate.clone();
         let timeouts = timeouts.within(options);
         let progress = self.progress.clone();
+        // What was said of the one before is of no interest any more.
+        self.words.take();
         let words = self.words.clone();
+        let cut = self.cut.clone();
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
             let sent = match (egress.check(request.uri()), place) {
-                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, place).await,
+                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, &words, place).await,
                 (Ok(_), Err(_)) => {
                     Err(Trouble::denied(format!("the plugin has {MAX_REQUESTS} requests under way already")))
                 }
                 (Err(refused), _) => Err(refused),
             };
             match sent {
-                Ok(response) => Ok((response, Box::new(async { Ok(()) }) as Box<_>)),
+                Ok((response, open)) => {
+                    *cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+                    Ok((response, Box::new(async { Ok(()) }) as Box<_>))
+                }
                 Err(trouble) => {
                     tracing::debug!(trouble = %trouble.words, "request failed");
-                    *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble.words);
+                    words.say(trouble.words);
                     Err(trouble.error)
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::CertificateError as Fault;
 use wasmtime_wasi_http::Error;
@@ -11,6 +12,20 @@ use wasmtime_wasi_http::Error;
 pub(crate) struct Trouble {
     pub(crate) error: Error,
     pub(crate) words: String,
+}
+
+/// What the host has to say on the request that failed last.
+#[derive(Clone, Default)]
+pub(super) struct Words(Arc<Mutex<Option<String>>>);
+
+impl Words {
+    pub(super) fn say(&self, words: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+
+    pub(super) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Why no connection came about. It travels through hyper as the source of its error.
@@ -26,7 +41,9 @@ pub(super) enum ConnectError {
     Refused { address: std::net::SocketAddr, told: String },
     #[error("connecting to {address}: {told}")]
     Unreachable { address: std::net::SocketAddr, told: String },
-    #[error("no connection to {host} within {limit:?}")]
+    #[error(
+        "no connection to {host} within {limit:?}, which is all that `connect-timeout` in the section [sandbox] allows"
+    )]
     Timeout { host: String, limit: std::time::Duration },
     #[error("the certificate of {host} is not trusted: {told}; {advice}")]
     Certificate { host: String, told: String, advice: &'static str },

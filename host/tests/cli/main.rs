@@ -146,6 +146,10 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
     let shown = bench.run(&["head", "photo"]).await.ends_with(0).stdout();
     assert!(shown.contains("8.6 MiB (9000000 bytes)") && shown.contains("metadata colour"), "{shown}");
 
+    // A checksum is of all of it, and goes with all of it.
+    let wrong = bench.run(&["--json", "put", "photo", "photo.png", "-a", "content-md5=AAAAAAAAAAAAAAAAAAAAAA=="]).await;
+    assert_eq!(wrong.error()["answer"]["code"], "BadDigest");
+
     std::fs::write(bench.path("copy.png"), "what was there before").unwrap();
     bench.run(&["get", "photo", "copy.png"]).await.ends_with(0);
     assert!(std::fs::read(bench.path("copy.png")).unwrap() == body);
@@ -154,6 +158,32 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
     let mut names: Vec<_> = std::fs::read_dir(bench.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["copy.png", "none", "photo.png", "sandbucket.toml"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
+    let bench = Bench::start().await;
+    let section = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
+    std::fs::write(bench.path("sandbucket.toml"), format!("{section}[sandbox]\nmax-put = \"5MiB\"\n")).unwrap();
+    let body: Vec<u8> = (0..11 << 20).map(|n: u32| (n / 3) as u8).collect();
+    std::fs::write(bench.path("large.txt"), &body).unwrap();
+    let from_file =
+        bench.run(&["--json", "put", "a", "large.txt", "--if-absent", "-m", "a=1"]).await.ends_with(0).json();
+    let from_stdin = bench.run_with(&["--json", "put", "b"], &body).await.ends_with(0).json();
+    for put in [from_file, from_stdin] {
+        assert_eq!(put["size"].as_u64(), Some(11 << 20));
+        assert!(put["etag"].as_str().unwrap().ends_with("-3\""), "{put}");
+        let key = put["key"].as_str().unwrap();
+        assert!(bench.run(&["get", key]).await.ends_with(0).output.stdout == body);
+    }
+    let head = bench.run(&["head", "a", "--json"]).await.json();
+    assert_eq!((head["metadata"]["a"].as_str(), head["content-type"].as_str()), (Some("1"), Some("text/plain")));
+    // One that may not be leaves nothing behind.
+    bench.run(&["put", "a", "large.txt", "--if-absent"]).await.ends_with(4);
+    let uploads = bench.run(&["uploads", "--json"]).await.ends_with(0);
+    assert_eq!(uploads.stdout(), "");
+    bench.run(&["put", "c", "no such file"]).await.ends_with(1);
+    bench.run(&["put", "c", "."]).await.ends_with(2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +214,12 @@ async fn the_exit_status_says_what_happened() {
     assert!(unreachable.stderr().contains("127.0.0.1:1"), "{}", unreachable.stderr());
     std::fs::write(bench.path("sandbucket.toml"), "[store.blob.s3]\nbuckt = \"bench\"\n").unwrap();
     let wrong = bench.run(&["get", "k"]).await.ends_with(7);
-    assert!(wrong.stderr().contains("buckt") && wrong.stderr().contains("bucket"), "{}", wrong.stderr());
+    let told = wrong.stderr();
+    assert!(
+        told.contains("sandbucket.toml:2: store.blob.s3.buckt: ") && told.contains("did you mean bucket"),
+        "{told}"
+    );
+    assert!(told.contains("hint: ") && told.contains("sandbucket settings"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,6 +316,29 @@ async fn a_reader_that_has_enough_is_no_error_to_talk_about() {
     let output = output.await.unwrap();
     assert_eq!(output.status.code(), Some(141));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// A `put` that the user ends half-way has its parts cleared away before the command ends.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_put_leaves_nothing_behind() {
+    let bench = Bench::start().await;
+    let uploads = async || bench.run(&["uploads", "--json"]).await.ends_with(0).stdout().lines().count();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
+    command.current_dir(bench.folder.path()).args(["put", "k"]).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // Its input stays open: there might be more to come.
+    let mut stdin = child.stdin.take().unwrap();
+    let stdin = tokio::task::spawn_blocking(move || stdin.write_all(&vec![7; 20 << 20]).map(|()| stdin));
+    let stdin = stdin.await.unwrap().unwrap();
+    while uploads().await == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    drop(stdin);
+    assert_eq!((status.code(), uploads().await), (Some(130), 0));
+    bench.run(&["head", "k"]).await.ends_with(3);
 }
 
 /// Starts, prints a configuration that works, and stops when it is told to.

@@ -115,6 +115,21 @@ async fn no_key_is_written_outside_of_the_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_not_there_is_a_failure() {
+    let bench = Bench::start().await;
+    for arguments in
+        [&["cp", "-r", "no-such-folder", "store:x"][..], &["cp", "-r", "--newer", "no-such-folder", "store:x"]]
+    {
+        let ran = bench.run(arguments).await.ends_with(1);
+        assert!(ran.stderr().contains("reading no-such-folder: "), "{}", ran.stderr());
+    }
+    // The target may well be made.
+    bench.run_with(&["put", "d/a"], b"x").await.ends_with(0);
+    bench.run(&["cp", "-r", "--newer", "store:d", "new"]).await.ends_with(0);
+    assert_eq!(tree(&bench.path("new")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_failure_does_not_keep_the_others_back() {
     let bench = Bench::start().await;
     std::fs::create_dir(bench.path("src")).unwrap();
@@ -209,10 +224,119 @@ async fn a_presigned_url_is_printed_and_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_may_be_told_besides_reaches_it() {
+    let bench = Bench::start().await;
+    for key in ["k", "l", "d/1", "d/2"] {
+        bench.run_with(&["put", key], b"x").await.ends_with(0);
+    }
+    for call in [
+        &["get", "k"][..],
+        &["head", "k"],
+        &["ls"],
+        &["ls", "--versions"],
+        &["tags", "k"],
+        &["tags", "k", "--set", "a=1"],
+        &["uploads"],
+        &["mv", "k", "m"],
+        &["rm", "m"],
+        &["rm", "l", "k"],
+        &["rm", "-r", "--yes", "d/"],
+    ] {
+        let refused = bench.run(&[call, &["-a", "no-such=1"]].concat()).await.ends_with(2);
+        assert!(refused.stderr().contains("no-such"), "{}", refused.stderr());
+        bench.run(&[call, &["-a", "request-payer=true"]].concat()).await.ends_with(0);
+    }
+    assert_eq!(bench.run(&["ls", "-r"]).await.ends_with(0).stdout(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_deleted_alone() {
+    let bench = Bench::start().await;
+    for key in ["a", "b"] {
+        bench.run_with(&["put", key], b"x").await.ends_with(0);
+    }
+    let both = bench.run(&["rm", "a", "b", "--version-id", "v"]).await.ends_with(2);
+    assert!(both.stderr().contains("one key"), "{}", both.stderr());
+    bench.run(&["rm", "-r", "a", "--version-id", "v"]).await.ends_with(2);
+    // No version has such a name, which is found before anything is sent.
+    let wrong = bench.run(&["rm", "a", "--version-id", "\t"]).await.ends_with(2);
+    assert!(wrong.stderr().contains("version"), "{}", wrong.stderr());
+    assert_eq!(bench.run(&["ls"]).await.stdout().lines().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_are_shown_set_and_cleared() {
+    let bench = Bench::start().await;
+    bench.run_with(&["put", "k", "-a", "tags=old=1"], b"x").await.ends_with(0);
+    assert_eq!(bench.run(&["tags", "k"]).await.ends_with(0).stdout(), "old=1\n");
+    let set = bench.run(&["tags", "k", "--set", "a=b=c", "-s", "é=", "--json"]).await.ends_with(0).json();
+    assert_eq!(set["tags"], serde_json::json!({ "a": "b=c", "é": "" }));
+    let told = bench.run(&["tags", "k", "--json"]).await.ends_with(0).json();
+    assert_eq!((told["key"].as_str(), &told["tags"]), (Some("k"), &set["tags"]));
+    bench.run(&["tags", "k", "--set", "a=1", "--clear"]).await.ends_with(2);
+    bench.run(&["tags", "k", "--clear"]).await.ends_with(0);
+    assert_eq!(bench.run(&["tags", "k"]).await.ends_with(0).stdout(), "");
+    bench.run(&["tags", "nothing"]).await.ends_with(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mv_leaves_one_of_two() {
+    let bench = Bench::start().await;
+    bench.run_with(&["put", "d/k", "-m", "a=1"], b"body").await.ends_with(0);
+    bench.run_with(&["put", "there"], b"x").await.ends_with(0);
+    let moved = bench.run(&["mv", "d/k", "e/", "--json"]).await.ends_with(0).json();
+    assert_eq!((moved["from"].as_str(), moved["to"].as_str()), (Some("d/k"), Some("e/k")));
+    bench.run(&["head", "d/k"]).await.ends_with(3);
+    assert_eq!(bench.run(&["get", "e/k"]).await.stdout(), "body");
+    bench.run(&["mv", "e/k", "there", "--if-absent"]).await.ends_with(4);
+    bench.run(&["mv", "e/k", "there", "--if-match", "\"other\""]).await.ends_with(4);
+    let moved = bench.run(&["mv", "e/k", "there"]).await.ends_with(0);
+    assert!(moved.stderr().contains("e/k is now there"), "{}", moved.stderr());
+    bench.run(&["mv", "e/k", "there"]).await.ends_with(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_left_behind_are_listed_and_aborted() {
+    let bench = Bench::start().await;
+    let engine = sandbucket::Engine::new(sandbucket::Limits::default()).unwrap();
+    let store = sandbucket::Config::load(bench.path("sandbucket.toml")).unwrap().open(&engine).await.unwrap();
+    for key in ["d/a", "d/b", "e"] {
+        store.create_upload(key).await.unwrap();
+    }
+    let listed = lines(&bench.run(&["uploads", "d/", "--json"]).await.ends_with(0).stdout());
+    assert_eq!(listed.iter().map(|upload| upload["key"].as_str().unwrap()).collect::<Vec<_>>(), ["d/a", "d/b"]);
+    assert!(listed.iter().all(|upload| upload["id"].is_string() && upload["initiated"].is_string()), "{listed:?}");
+    assert_eq!(bench.run(&["uploads"]).await.ends_with(0).stdout().lines().count(), 3);
+    // Nobody is at a terminal here.
+    let asked = bench.run_with(&["uploads", "d/", "--abort"], b"y\n").await.ends_with(2);
+    assert!(asked.stderr().contains("2 uploads") && asked.stderr().contains("--yes"), "{}", asked.stderr());
+    let aborted = bench.run(&["uploads", "d/", "--abort", "--yes", "--json"]).await.ends_with(0).json();
+    assert_eq!(aborted["aborted"].as_array().unwrap().len(), 2);
+    assert_eq!(lines(&bench.run(&["uploads", "--json"]).await.stdout())[0]["key"], "e");
+    bench.run(&["uploads", "none/", "--abort"]).await.ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shells_and_manuals_know_every_subcommand() {
     let bench = Bench::start().await;
     bench.run(&["man", "pages"]).await.ends_with(0);
-    let all = ["put", "get", "head", "rm", "ls", "cp", "du", "presign", "check", "settings", "dev-server", "demo"];
+    let all = [
+        "put",
+        "get",
+        "head",
+        "rm",
+        "ls",
+        "cp",
+        "mv",
+        "du",
+        "tags",
+        "uploads",
+        "presign",
+        "check",
+        "settings",
+        "dev-server",
+        "demo",
+    ];
     let page = bench.run(&["man"]).await.stdout();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = bench.run(&["completions", shell]).await.stdout();

@@ -15,12 +15,14 @@ wit_bindgen::generate!({
 
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
 use exports::sandbucket::blob::types::{
-    Blob, BlobInfo, BlobName, ByteRange, CopyOptions, DeleteManyOptions, DeleteOptions, Error, ErrorKind, HeadOptions,
-    Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
+    Blob, BlobInfo, BlobName, CopyOptions, DeleteManyOptions, DeleteOptions, DigestAlgorithm, Error, ErrorKind,
+    HeadOptions, Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
     WriteOptions, Written,
 };
-use exports::sandbucket::blob::{listing, multipart};
+use exports::sandbucket::blob::{bodies, listing, multipart};
 use misdeeds::Mode;
+use wasi::http::types::{IncomingBody, IncomingResponse};
+use wasi::io::streams::OutputStream;
 
 struct Rogue;
 
@@ -29,6 +31,8 @@ export!(Rogue);
 struct Open {
     mode: Mode,
     blobs: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// What the stream that was handed out stands on.
+    under_way: RefCell<Option<(IncomingBody, IncomingResponse)>>,
 }
 
 impl Guest for Rogue {
@@ -58,7 +62,7 @@ impl GuestStore for Open {
         if let Some(misdeed) = mode.name.strip_prefix("open-") {
             Mode { name: misdeed.to_owned(), ..mode.clone() }.act()?;
         }
-        Ok(Handle::new(Open { mode, blobs: RefCell::default() }))
+        Ok(Handle::new(Open { mode, blobs: RefCell::default(), under_way: RefCell::default() }))
     }
 
     fn head(&self, key: String, _: HeadOptions) -> Result<BlobInfo, Error> {
@@ -69,15 +73,8 @@ impl GuestStore for Open {
         self.blobs.borrow().get(&key).map(|body| info(body)).ok_or_else(|| missing(&key))
     }
 
-    fn get(&self, key: String, options: ReadOptions) -> Result<Blob, Error> {
+    fn get(&self, key: String, _: ReadOptions) -> Result<Blob, Error> {
         self.mode.act()?;
-        if let Some(size) = self.mode.vast() {
-            let ByteRange::Within(range) = options.range else {
-                return Err(error(ErrorKind::TooLarge, "more than fits one call".to_owned()));
-            };
-            let body = vec![0; (range.end - range.start) as usize];
-            return Ok(Blob { info: BlobInfo { size, ..info(&[]) }, range, body });
-        }
         if let Some(absurd) = self.mode.absurd() {
             return Ok(absurd);
         }
@@ -91,6 +88,51 @@ impl GuestStore for Open {
         self.blobs.borrow_mut().insert(key, body);
         Ok(Written { etag: Some("\"in-memory\"".to_owned()), version: None })
     }
+
+    fn wanted_digests(&self) -> Vec<DigestAlgorithm> {
+        Vec::new()
+    }
+
+    fn open_read(&self, _: String, _: ReadOptions) -> Result<bodies::Opened, Error> {
+        self.under_way.take();
+        match self.mode.opened() {
+            Some(opened) => {
+                let (opened, kept) = opened?;
+                self.under_way.replace(Some(kept));
+                Ok(opened)
+            }
+            None => self.mode.lacks(),
+        }
+    }
+
+    fn open_write(&self, _: String, _: u64, _: WriteOptions) -> Result<OutputStream, Error> {
+        self.mode.lacks()
+    }
+
+    fn open_part(
+        &self,
+        _: String,
+        _: String,
+        _: u32,
+        _: u64,
+        _: multipart::PartOptions,
+    ) -> Result<OutputStream, Error> {
+        self.mode.lacks()
+    }
+
+    fn finish_write(&self, _: u64) -> Result<Written, Error> {
+        self.mode.lacks()
+    }
+
+    fn finish_part(&self, _: u64) -> Result<multipart::Part, Error> {
+        self.mode.lacks()
+    }
+
+    fn again(&self) -> Result<OutputStream, Error> {
+        self.mode.lacks()
+    }
+
+    fn abort(&self) {}
 
     fn delete(&self, key: String, _: DeleteOptions) -> Result<(), Error> {
         self.mode.act()?;
@@ -136,7 +178,7 @@ impl GuestStore for Open {
         _: String,
         _: u32,
         _: Vec<u8>,
-        _: multipart::UploadOptions,
+        _: multipart::PartOptions,
     ) -> Result<multipart::Part, Error> {
         self.mode.lacks()
     }

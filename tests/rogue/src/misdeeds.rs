@@ -2,10 +2,11 @@
 
 use std::hint::black_box;
 
+use crate::exports::sandbucket::blob::bodies::Opened;
 use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Span};
 use crate::wasi::clocks::monotonic_clock;
 use crate::wasi::http::outgoing_handler;
-use crate::wasi::http::types::{Fields, OutgoingRequest, Scheme};
+use crate::wasi::http::types::{Fields, IncomingBody, IncomingResponse, OutgoingRequest, Scheme};
 use crate::{error, info};
 
 /// What this plugin does wrong.
@@ -51,6 +52,27 @@ impl Mode {
             "endless-size" => Blob { info: BlobInfo { size: u64::MAX, ..ten }, range: span(0, 10), body: vec![0; 10] },
             _ => return None,
         })
+    }
+
+    /// A blob whose bytes are an answer of the target, and not what is said of them.
+    pub fn opened(&self) -> Option<Result<(Opened, (IncomingBody, IncomingResponse)), Error>> {
+        let span = |start, end| Span { start, end };
+        let ten = || info(&[0; 10]);
+        let (info, range, given) = match (self.vast(), self.name.as_str()) {
+            (Some(size), _) => (BlobInfo { size, ..info(&[]) }, span(0, size), span(0, size)),
+            (_, "stream-of-another-range") => (ten(), span(5, 6), span(5, 6)),
+            (_, "stream-that-gives-less") => (ten(), span(0, 10), span(0, 9)),
+            (_, "backward-stream") => (ten(), span(0, 10), span(10, 0)),
+            (_, "stream-past-the-end") => (ten(), span(0, 10), span(0, 11)),
+            _ => return None,
+        };
+        let answer = match answer(&self.target) {
+            Ok(answer) => answer,
+            Err(error) => return Some(Err(error)),
+        };
+        let body = answer.consume().expect("it is taken once");
+        let stream = body.stream().expect("it is taken once");
+        Some(Ok((Opened { info, range, given, digest: None, body: stream }, (body, answer))))
     }
 
     /// How long a blob claims to be, where this mode is about one that no memory holds.
@@ -105,10 +127,15 @@ fn grow_headers() {
 }
 
 fn call(target: &str) -> Result<(), Error> {
+    let answer = answer(target)?;
+    Err(error(ErrorKind::Service, format!("{target} answered {}", answer.status())))
+}
+
+fn answer(target: &str) -> Result<IncomingResponse, Error> {
     let answer = outgoing_handler::handle(request(target), None).map_err(|code| refused(target, &code))?;
     answer.subscribe().block();
     match answer.get() {
-        Some(Ok(Ok(answer))) => Err(error(ErrorKind::Service, format!("{target} answered {}", answer.status()))),
+        Some(Ok(Ok(answer))) => Ok(answer),
         Some(Ok(Err(code))) => Err(refused(target, &code)),
         _ => Err(error(ErrorKind::Integrity, "no answer where there must be one".to_owned())),
     }

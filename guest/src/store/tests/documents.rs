@@ -98,6 +98,24 @@ fn those_that_may_pass_are_tried_again_alone() {
 }
 
 #[test]
+fn what_became_of_some_is_told_though_the_others_end_badly() {
+    let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "AccessDenied")].concat());
+    for (ending, kind) in
+        [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
+    {
+        let mut script = Script::new([vec![first.clone()], vec![ending; 2]].concat());
+        let outcomes = delete_with(&[("max-retries", "1")], &mut script, &["a", "b", "c"]).unwrap();
+        assert_eq!(kinds(&outcomes), [None, Some(kind), Some(Kind::AccessDenied)]);
+        assert!(outcomes[1].as_ref().unwrap_err().message.starts_with("delete several blobs in bucket"));
+    }
+    // It turns out to know no such request: what is still open goes singly.
+    let mut script = Script::new([first, refusal(501, "NotImplemented"), answer(204, &[], "")]);
+    let outcomes = delete_with(&[], &mut script, &["a", "b", "c"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, None, Some(Kind::AccessDenied)]);
+    assert_eq!(script.methods(), ["POST", "POST", "DELETE"]);
+}
+
+#[test]
 fn keys_that_a_document_cannot_name_are_deleted_singly() {
     let mut script = Script::new([deleted(&gone("plain")), answer(204, &[], ""), refusal(404, "NoSuchKey")]);
     let outcomes = delete_with(&[], &mut script, &["a\u{1}", "plain", "a\rb"]).unwrap();

@@ -143,12 +143,54 @@ fn a_copys_errors_are_told_apart() {
     for (step, kind) in [
         (answer(400, &[], large), Kind::TooLarge),
         (refusal(400, "EntityTooLarge"), Kind::TooLarge),
-        (refusal(400, "InvalidRequest"), Kind::Service),
         (refusal(412, "PreconditionFailed"), Kind::PreconditionFailed),
         (answer(304, &[], ""), Kind::PreconditionFailed),
         (refusal(404, "NoSuchKey"), Kind::NotFound),
     ] {
         assert_eq!(copy(&mut Script::new([step]), WriteCondition::Always).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn a_source_too_large_is_known_by_its_size_where_the_services_words_are_not() {
+    let sized = |size: &str| answer(200, &[("content-length", size), ("etag", HELLO)], "");
+    for (looked, kind) in [
+        (sized("5368709121"), Kind::TooLarge),
+        (sized("5368709120"), Kind::Service),
+        (answer(404, &[], ""), Kind::Service),
+    ] {
+        let mut script = Script::new([refusal(400, "InvalidRequest"), looked]);
+        let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!((failure.kind, failure.code()), (kind, Some("InvalidRequest")));
+        assert_eq!(script.sent[1].request.path, "/demo/p/from");
+    }
+}
+
+#[test]
+fn a_copy_is_verified_as_any_write_is() {
+    let mut store = store(&[("verify-after-write", "true")]);
+    let mut copied_as = |tag: &str, looks: Vec<Step>| {
+        let mut script = Script::new([vec![copied(tag)], looks].concat());
+        let done = store.copy(&mut script, &from("from"), "to", &CopyOptions::default());
+        assert!(script.done() && script.sent[1..].iter().all(|sent| sent.request.path == "/demo/to"));
+        done
+    };
+    let stale = || there(WORLD);
+    copied_as(HELLO, vec![answer(404, &[], ""), stale(), there(HELLO)]).unwrap();
+    // Some services leave out a tag's quotes in a document.
+    copied_as(HELLO.trim_matches('"'), vec![there(HELLO)]).unwrap();
+    let failure = copied_as(HELLO, vec![stale(); 8]).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Integrity, true), "{failure}");
+}
+
+#[test]
+fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
+    let mut parts = parts();
+    let mut store = store(&[("verify-after-write", "true")]);
+    for size in [5, 0] {
+        parts[0].size = size;
+        let mut script = Script::new([completed(), there("\"done-2\"")]);
+        store.complete_upload(&mut script, "k", "u", &parts, &CompleteOptions::default()).unwrap();
     }
 }
 

@@ -133,13 +133,16 @@ fn hint_for_code(code: &str) -> Option<&'static str> {
     })
 }
 
+const SETTINGS: &str = "`sandbucket settings` lists what there is to set";
+
 fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::AccessDenied(_) => "do the credentials allow this on this bucket? `sandbucket check` tells step by step",
         Error::Network(_) | Error::Timeout(_) => "`sandbucket check` shows how far the connection gets",
         Error::Throttled(_) => "try again later, or with fewer requests at a time",
         Error::OutcomeUnknown(_) => "look with `sandbucket head` what is there now, before writing again",
-        Error::InvalidSettings(_) => "`sandbucket settings` lists what there is to set",
+        Error::InvalidSettings(_) => SETTINGS,
+        Error::Config { key: Some(key), .. } if key.starts_with("store.blob.s3.") => SETTINGS,
         Error::PreconditionFailed(_) => "the blob was left as it was",
         Error::OutOfMemory { .. } => "a larger `memory` in the section [sandbox] allows for more",
         Error::OutOfTime { .. } => "a larger `cpu-time` in the section [sandbox] allows for more",

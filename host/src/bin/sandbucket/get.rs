@@ -36,6 +36,9 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     if let Some(version) = arguments.version_id {
         get = get.version(version);
     }
+    for (name, value) in arguments.attributes.attribute {
+        get = get.attribute(name, value);
+    }
     let blob = get.await?;
     let (info, range) = (blob.info().clone(), blob.range());
     let progress = Progress::new(&context.output, Some(range.end - range.start));

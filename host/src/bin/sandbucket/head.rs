@@ -15,6 +15,9 @@ pub async fn run(context: &Context, arguments: cli::Head) -> Result<Exit, Failur
     if let Some(version) = arguments.version_id {
         head = head.version(version);
     }
+    for (name, value) in arguments.attributes.attribute {
+        head = head.attribute(name, value);
+    }
     let info = head.await?;
     if context.output.json {
         context.output.value(&to_json(&arguments.key, &info))?;

@@ -20,6 +20,9 @@ pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure>
     if !arguments.recursive {
         list = list.delimiter("/");
     }
+    for (name, value) in arguments.attributes.attribute {
+        list = list.attribute(name, value);
+    }
     let mut pages = list.pages();
     while let Some(page) = pages.next().await {
         let page = page?;
@@ -42,7 +45,11 @@ pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure>
 }
 
 async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Result<Exit, Failure> {
-    let mut entries = store.list_versions(&arguments.prefix).entries();
+    let mut list = store.list_versions(&arguments.prefix);
+    for (name, value) in arguments.attributes.attribute {
+        list = list.attribute(name, value);
+    }
+    let mut entries = list.entries();
     while let Some(entry) = entries.next().await {
         let entry = entry?;
         if context.output.json {

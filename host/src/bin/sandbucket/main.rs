@@ -3,6 +3,7 @@
 mod calls;
 mod check;
 mod cli;
+mod confirm;
 mod context;
 mod cp;
 mod demo;
@@ -15,7 +16,9 @@ mod handshake;
 mod head;
 mod ls;
 mod manual;
+mod mv;
 mod output;
+mod pour;
 mod presign;
 mod probe;
 mod progress;
@@ -23,9 +26,12 @@ mod put;
 mod report;
 mod rm;
 mod settings;
+mod tags;
 mod text;
+mod uploads;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -37,6 +43,9 @@ use failure::Failure;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the parts of what was interrupted may take to be gone.
+const TIDYING: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let context = Context::new(cli.global);
@@ -45,7 +54,12 @@ fn main() -> ExitCode {
         .build()
         .map_err(|e| Failure::new(Exit::Failure, format!("the runtime does not start: {e}")))
         .and_then(|runtime| {
-            let outcome = runtime.block_on(run(cli.command, &context));
+            let outcome = runtime.block_on(async {
+                let outcome = run(cli.command, &context).await;
+                // What was given up half-way is cleared away at the service, if that answers soon.
+                let _ = tokio::time::timeout(TIDYING, sandbucket::cleared_away()).await;
+                outcome
+            });
             // A read of standard input that nobody waits for any more must not hold up the end.
             runtime.shutdown_background();
             outcome
@@ -81,7 +95,10 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Head(arguments) => head::run(context, arguments).await,
         Command::Rm(arguments) => rm::run(context, arguments).await,
         Command::Ls(arguments) => ls::run(context, arguments).await,
+        Command::Mv(arguments) => mv::run(context, arguments).await,
         Command::Du(arguments) => du::run(context, arguments).await,
+        Command::Tags(arguments) => tags::run(context, arguments).await,
+        Command::Uploads(arguments) => uploads::run(context, arguments).await,
         Command::Presign(arguments) => presign::run(context, arguments).await,
         Command::Settings => settings::run(context).await,
         Command::Completions(arguments) => manual::completions(context, arguments),

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use sandbucket::Egress;
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -19,30 +20,25 @@ pub struct Target {
 }
 
 impl Target {
-    /// As the plugin derives it from the settings. An endpoint that makes no sense is the plugin's to refuse.
+    /// Where the plugin sends its requests, by the settings. An endpoint that makes no sense is the plugin's to refuse.
     pub fn of(settings: &[(String, String)]) -> Option<Target> {
         let setting = |name: &str| {
             let value = settings.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim());
             value.filter(|value| !value.is_empty())
         };
         let bucket = setting("bucket")?;
-        let style = setting("addressing-style").unwrap_or("auto");
-        let (url, by_bucket) = match setting("endpoint") {
-            Some(endpoint) => {
-                let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("https://{endpoint}") };
-                (url, style == "virtual")
-            }
-            None => {
-                let region = setting("region").unwrap_or("us-east-1");
-                let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-                let by_bucket = style == "virtual" || (style == "auto" && !bucket.contains('.'));
-                (format!("https://s3.{region}.{domain}"), by_bucket)
-            }
+        let reachable: Vec<String> = Egress::from_settings(settings).ok()?.authorities().collect();
+        let (service, own) = (reachable.first()?, reachable.last()?);
+        // The bucket is in the host's name where that is wanted, and on AWS, where it can be.
+        let is_aws = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| service.ends_with(domain));
+        let by_bucket = match setting("addressing-style").unwrap_or("auto").to_ascii_lowercase().as_str() {
+            "virtual" => true,
+            "path" => false,
+            _ => is_aws && !bucket.contains('.'),
         };
-        let url = Url::parse(&url).ok()?;
+        let url = Url::parse(if by_bucket { own } else { service }).ok()?;
         // An IPv6 address is in brackets here, and is not in names.
-        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
-        let host = if by_bucket { format!("{bucket}.{host}") } else { host.to_owned() };
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
         Some(Target { https: url.scheme() == "https", host, port: url.port_or_known_default()? })
     }
 
@@ -103,5 +99,23 @@ mod tests {
         );
         assert_eq!(target(&[("bucket", "b"), ("endpoint", " ")]), some(true, "b.s3.us-east-1.amazonaws.com", 443));
         assert_eq!(target(&[("endpoint", "minio")]), None);
+    }
+
+    #[test]
+    fn awss_further_hosts_are_probed_where_they_are_meant() {
+        let aws = |settings: &[(&str, &str)]| {
+            let (https, host, port) = target(&[&[("region", "eu-west-1")], settings].concat()).unwrap();
+            assert!(https && port == 443);
+            host
+        };
+        let (bucket, on) = (("bucket", "b"), |name| (name, "true"));
+        assert_eq!(aws(&[bucket, on("dual-stack")]), "b.s3.dualstack.eu-west-1.amazonaws.com");
+        assert_eq!(aws(&[bucket, on("fips")]), "b.s3-fips.eu-west-1.amazonaws.com");
+        assert_eq!(aws(&[bucket, on("accelerate")]), "b.s3-accelerate.amazonaws.com");
+        assert_eq!(aws(&[bucket, ("addressing-style", "path")]), "s3.eu-west-1.amazonaws.com");
+        let endpoint = ("endpoint", "https://s3.eu-west-1.amazonaws.com");
+        assert_eq!(aws(&[bucket, endpoint]), "b.s3.eu-west-1.amazonaws.com");
+        let access_point = ("bucket", "arn:aws:s3:us-west-2:123456789012:accesspoint/p");
+        assert_eq!(aws(&[access_point]), "p-123456789012.s3-accesspoint.us-west-2.amazonaws.com");
     }
 }

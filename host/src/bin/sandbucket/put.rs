@@ -3,46 +3,55 @@
 use std::path::Path;
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 
 use crate::cli;
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::pour::pour;
 use crate::progress::Progress;
 use crate::report::milliseconds;
 use crate::text;
 
+/// Of any length: what does not fit one part goes in several.
 pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure> {
-    // A wrong configuration is told before standard input is read to its end.
-    let config = context.config()?;
-    let engine = context::engine(Some(&config)).await?;
-    let store = config.open(&engine).await?;
-    let body = read(&arguments.file, engine.limits().max_put).await?;
-    let size = body.len() as u64;
-
-    let mut put = store.put(&arguments.key, body);
+    // A wrong configuration is told before standard input is read.
+    let store = context.store().await?;
+    let (source, length) = open(&arguments.file).await?;
+    let mut upload = store.upload(&arguments.key);
+    // What is a checksum of the body goes with the body, as far as one call takes that.
+    let is_checksum = |name: &str| name.starts_with("checksum-") || name == "content-md5";
+    if arguments.attributes.attribute.iter().any(|(name, _)| is_checksum(name)) {
+        upload = upload.part_size(store.limits().max_put);
+    }
+    if let Some(length) = length {
+        upload = upload.length_hint(length);
+    }
     if let Some(media_type) = arguments.content_type.as_deref().or_else(|| text::media_type(&arguments.file)) {
-        put = put.content_type(media_type);
+        upload = upload.content_type(media_type);
     }
     for (name, value) in arguments.metadata {
-        put = put.metadata(name, value);
+        upload = upload.metadata(name, value);
     }
-    for (name, value) in arguments.attribute {
-        put = put.attribute(name, value);
+    for (name, value) in arguments.attributes.attribute {
+        upload = upload.attribute(name, value);
     }
     if arguments.if_absent {
-        put = put.if_absent();
+        upload = upload.if_absent();
     }
     if let Some(tag) = arguments.if_match {
-        put = put.if_match(tag);
+        upload = upload.if_match(tag);
     }
-    let progress = Progress::new(&context.output, Some(size));
+    let progress = Progress::new(&context.output, length);
     let shown = progress.clone();
     let begun = Instant::now();
-    let written = put.progress(move |bytes| shown.reached(bytes)).await?;
+    let upload = upload.progress(move |bytes| shown.reached(bytes));
+    let name = arguments.file.display().to_string();
+    let name = if name == "-" { "standard input" } else { &name };
+    // An interrupt drops it all.
+    let (size, written) = pour(upload, source, name, |_| {}, std::future::pending()).await?;
     let took = begun.elapsed();
     drop(progress);
 
@@ -62,41 +71,17 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     Ok(Exit::Success)
 }
 
-/// All of a file or of standard input, unless it is more than may be stored at once.
-pub async fn read(file: &Path, most: usize) -> Result<Bytes, Failure> {
-    let failed = |e: std::io::Error| Failure::file("reading", file, &e);
+/// A file, or standard input, and its length where that is known.
+pub async fn open(file: &Path) -> Result<(Box<dyn AsyncRead + Unpin>, Option<u64>), Failure> {
     if file.as_os_str() == "-" {
-        return read_to_end(tokio::io::stdin(), most, "standard input").await;
+        return Ok((Box::new(tokio::io::stdin()), None));
     }
+    let failed = |e: std::io::Error| Failure::file("reading", file, &e);
     let opened = tokio::fs::File::open(file).await.map_err(failed)?;
-    if opened.metadata().await.map_err(failed)?.is_dir() {
+    let metadata = opened.metadata().await.map_err(failed)?;
+    if metadata.is_dir() {
         return Err(Failure::new(Exit::Usage, format!("{} is a folder", file.display())));
     }
-    read_to_end(opened, most, &file.display().to_string()).await
-}
-
-async fn read_to_end(source: impl AsyncRead + Unpin, most: usize, name: &str) -> Result<Bytes, Failure> {
-    let mut body = Vec::new();
-    // One more than may be, so that more is noticed and the rest left unread.
-    let mut source = source.take(most as u64 + 1);
-    let failed = |e: std::io::Error| Failure::new(Exit::Failure, format!("reading {name}: {e}"));
-    source.read_to_end(&mut body).await.map_err(failed)?;
-    if body.len() > most {
-        let message = format!("{name} is longer than the {} that can be stored at once", text::size(most as u64));
-        return Err(Failure::new(Exit::Failure, message).with_hint("`max-put` in the section [sandbox] is that limit"));
-    }
-    Ok(body.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn more_than_may_be_is_refused_without_reading_it_all() {
-        let whole = read_to_end(&b"12345"[..], 5, "it").await.unwrap();
-        assert_eq!(whole, "12345");
-        let failure = read_to_end(tokio::io::repeat(7), 5, "it").await.unwrap_err();
-        assert!(failure.message.contains("longer than the 5 B"), "{}", failure.message);
-    }
+    // A pipe or a device has a length of 0, whatever comes out of it.
+    Ok((Box::new(opened), metadata.is_file().then_some(metadata.len())))
 }

@@ -1,12 +1,11 @@
 //! `rm`: blobs away.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use futures::TryStreamExt;
 use sandbucket::Store;
 use serde_json::json;
 
 use crate::cli;
+use crate::confirm::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,18 +14,32 @@ use crate::text;
 /// All are tried; the first failure is the command's.
 pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure> {
     let store = context.store().await?;
+    let attributes = &arguments.attributes.attribute;
     let keys = if arguments.recursive {
-        let (keys, bytes) = below(&store, &arguments.keys).await?;
+        let (keys, bytes) = below(&store, &arguments.keys, attributes).await?;
         if !keys.is_empty() && !arguments.yes {
-            confirm(keys.len(), bytes, &arguments.keys)?;
+            let named: Vec<_> = arguments.keys.iter().map(|prefix| format!("\"{}\"", text::plain(prefix))).collect();
+            let (count, size) = (keys.len(), text::size(bytes));
+            confirm("Delete", "deleted", &format!("{count} blobs of {size} below {}", named.join(", ")))?;
         }
         keys
     } else {
         arguments.keys
     };
-    let outcomes = match &keys[..] {
-        [one] => vec![store.delete(one).await],
-        many => store.delete_many(many).await?,
+    let outcomes = match (&keys[..], arguments.version_id) {
+        ([one], version) => {
+            let delete =
+                attributes.iter().fold(store.delete(one), |delete, (name, value)| delete.attribute(name, value));
+            vec![match version {
+                Some(version) => delete.version(version).await,
+                None => delete.await,
+            }]
+        }
+        (_, Some(_)) => return Err(Failure::new(Exit::Usage, "a version is of one blob: give one key with it")),
+        (many, None) => {
+            let delete = store.delete_many(many);
+            attributes.iter().fold(delete, |delete, (name, value)| delete.attribute(name, value)).await?
+        }
     };
     let mut first: Option<Failure> = None;
     let mut deleted = Vec::new();
@@ -49,35 +62,25 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
 }
 
 /// The keys that begin so, each once, and how many bytes they are in all.
-async fn below(store: &Store, prefixes: &[String]) -> Result<(Vec<String>, u64), Failure> {
+async fn below(
+    store: &Store,
+    prefixes: &[String],
+    attributes: &[(String, String)],
+) -> Result<(Vec<String>, u64), Failure> {
+    // What is said of deleting is none of a list's.
+    let attributes = attributes.iter().filter(|(name, _)| name != "bypass-governance-retention");
     let (mut keys, mut bytes) = (Vec::new(), 0);
     for (n, prefix) in prefixes.iter().enumerate() {
         // What another one covers is listed with that.
         if prefixes.iter().enumerate().any(|(m, other)| prefix.starts_with(other) && (prefix != other || m < n)) {
             continue;
         }
-        let mut entries = store.list(prefix).entries();
+        let list = attributes.clone().fold(store.list(prefix), |list, (name, value)| list.attribute(name, value));
+        let mut entries = list.entries();
         while let Some(entry) = entries.try_next().await? {
             keys.push(entry.key);
             bytes += entry.size;
         }
     }
     Ok((keys, bytes))
-}
-
-/// Asks whoever sits at the terminal.
-fn confirm(count: usize, bytes: u64, prefixes: &[String]) -> Result<(), Failure> {
-    let named: Vec<String> = prefixes.iter().map(|prefix| format!("\"{}\"", text::plain(prefix))).collect();
-    let what = format!("{count} blobs of {} below {}", text::size(bytes), named.join(", "));
-    if !io::stdin().is_terminal() {
-        let message = format!("{what} would be deleted, and nobody is at a terminal to be asked");
-        return Err(Failure::new(Exit::Usage, message).with_hint("--yes deletes without asking"));
-    }
-    let mut answer = String::new();
-    let _ = write!(io::stderr(), "Delete {what}? [y/N] ");
-    let read = tokio::task::block_in_place(|| io::stdin().lock().read_line(&mut answer));
-    if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Failure, "nothing was deleted"))
 }

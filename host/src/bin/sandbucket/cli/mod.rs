@@ -2,7 +2,7 @@
 
 mod several;
 
-pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm};
+pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm, Uploads};
 
 use std::path::PathBuf;
 
@@ -41,6 +41,14 @@ pub struct Global {
     pub verbose: u8,
 }
 
+/// What a call may be told besides.
+#[derive(Debug, Args)]
+pub struct Attributes {
+    /// An attribute that the plugin knows, such as cache-control or request-payer; may be given several times
+    #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
+    pub attribute: Vec<(String, String)>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show it at work: starts an S3 server on loopback, stores and reads real files through the plugin
@@ -57,8 +65,14 @@ pub enum Command {
     Ls(Ls),
     /// Copy files and blobs: to the store, from it, or within it
     Cp(Cp),
+    /// Rename a blob: the service copies it, and the first is deleted
+    Mv(Mv),
     /// Add up how much is stored
     Du(Du),
+    /// Show the tags of a blob, or give it others
+    Tags(Tags),
+    /// List uploads in parts that were left behind, or abort them
+    Uploads(Uploads),
     /// Make a URL with which anybody can read, write or delete one blob for a while
     Presign(Presign),
     /// Walk the configured service step by step; says what fails and what to do
@@ -93,9 +107,8 @@ pub struct Put {
     /// Metadata of your own; may be given several times
     #[arg(long, short = 'm', value_name = "NAME=VALUE", value_parser = pair)]
     pub metadata: Vec<(String, String)>,
-    /// An attribute that the plugin knows, such as cache-control; may be given several times
-    #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
-    pub attribute: Vec<(String, String)>,
+    #[command(flatten)]
+    pub attributes: Attributes,
     /// Only if there is no blob of this key
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,
@@ -123,6 +136,8 @@ pub struct Get {
     /// This version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
+    #[command(flatten)]
+    pub attributes: Attributes,
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +147,41 @@ pub struct Head {
     /// This version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
+    #[command(flatten)]
+    pub attributes: Attributes,
+}
+
+#[derive(Debug, Args)]
+pub struct Mv {
+    /// The blob's key
+    pub from: String,
+    /// The key it is to have; where that ends in `/`, it keeps its name there
+    pub to: String,
+    /// Only if there is no blob of the new key
+    #[arg(long, conflicts_with = "if_match")]
+    pub if_absent: bool,
+    /// Only if the blob that has the new key has this entity tag
+    #[arg(long, value_name = "ETAG")]
+    pub if_match: Option<String>,
+    #[command(flatten)]
+    pub attributes: Attributes,
+}
+
+#[derive(Debug, Args)]
+pub struct Tags {
+    /// The blob's key
+    pub key: String,
+    /// Give it this tag, in place of all that it has; may be given several times
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair)]
+    pub set: Vec<(String, String)>,
+    /// Take away all that it has
+    #[arg(long, conflicts_with = "set")]
+    pub clear: bool,
+    /// Of this version of the blob
+    #[arg(long, value_name = "VERSION")]
+    pub version_id: Option<String>,
+    #[command(flatten)]
+    pub attributes: Attributes,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
-use super::pair;
+use super::{Attributes, pair};
 
 #[derive(Debug, Args)]
 pub struct Ls {
@@ -19,6 +19,8 @@ pub struct Ls {
     /// All versions, and the marks of deletions
     #[arg(long)]
     pub versions: bool,
+    #[command(flatten)]
+    pub attributes: Attributes,
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +67,26 @@ pub struct Rm {
     /// Do not ask
     #[arg(long, short, requires = "recursive")]
     pub yes: bool,
+    /// This version of the one blob, for good
+    #[arg(long, value_name = "VERSION", conflicts_with = "recursive")]
+    pub version_id: Option<String>,
+    #[command(flatten)]
+    pub attributes: Attributes,
+}
+
+#[derive(Debug, Args)]
+pub struct Uploads {
+    /// What the keys begin with; all where not given
+    #[arg(default_value = "")]
+    pub prefix: String,
+    /// Abort them, which deletes their parts; asks before it does. One that is under way fails then
+    #[arg(long)]
+    pub abort: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "abort")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub attributes: Attributes,
 }
 
 #[derive(Debug, Args)]

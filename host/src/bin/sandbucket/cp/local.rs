@@ -15,12 +15,14 @@ pub struct Found {
 }
 
 /// All files in a folder and below, by their names with `/` between folders. Links to files are followed; links to
-/// folders are left out, as they may lead round in a circle or elsewhere. What cannot be read is a failure of its own.
+/// folders are left out, as they may lead round in a circle or elsewhere. What cannot be read below the folder is a
+/// failure of its own.
+///
+/// # Errors
+/// That the folder itself cannot be read.
 pub fn walk(folder: &Path, failures: &mut Vec<Failure>) -> Result<Vec<Found>, Failure> {
+    std::fs::read_dir(folder).map_err(|error| Failure::file("reading", folder, &error))?;
     let mut found = Vec::new();
-    if !folder.exists() {
-        return Ok(found);
-    }
     let mut folders = vec![(folder.to_owned(), String::new())];
     while let Some((folder, prefix)) = folders.pop() {
         let entries = match std::fs::read_dir(&folder) {
@@ -30,7 +32,14 @@ pub fn walk(folder: &Path, failures: &mut Vec<Failure>) -> Result<Vec<Found>, Fa
                 continue;
             }
         };
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    failures.push(Failure::file("reading", &folder, &error));
+                    continue;
+                }
+            };
             let path = entry.path();
             let Ok(name) = entry.file_name().into_string() else {
                 let message = format!("{} has a name that is no UTF-8, which no key can have", path.display());
@@ -103,6 +112,7 @@ mod tests {
         let told: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.size)).collect();
         #[cfg(unix)]
         assert_eq!((told, failures.len()), (vec![("a", 1), ("b/c/y", 3), ("b/x", 2), ("to-file", 1)], 1));
-        assert!(walk(&path("not there"), &mut failures).unwrap().is_empty());
+        let missing = walk(&path("not there"), &mut failures).unwrap_err();
+        assert!(missing.message.contains("not there"), "{}", missing.message);
     }
 }

@@ -1,7 +1,7 @@
 //! `cp`: files and blobs, one or many, to the store, from it, or within it.
 
 mod local;
-mod plan;
+pub mod plan;
 mod transfer;
 
 use std::sync::Arc;

@@ -95,7 +95,9 @@ pub async fn several(
 ) -> Result<(Vec<Item>, Vec<Failure>), Failure> {
     let mut failures = Vec::new();
     let found = found(source, from, &mut failures).await?;
-    let there: HashMap<String, Found> = if newer {
+    // Nothing is in a folder that is still to be made.
+    let is_there = !matches!(to, Place::Local(path) if !path.exists());
+    let there: HashMap<String, Found> = if newer && is_there {
         // What cannot be looked at there cannot be in the way either.
         let there = self::found(target, to, &mut Vec::new()).await?;
         there.into_iter().map(|found| (found.name.clone(), found)).collect()

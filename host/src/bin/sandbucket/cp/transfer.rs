@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use bytes::BytesMut;
 use futures::StreamExt;
 use sandbucket::{Blob, Error};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use super::Job;
@@ -14,10 +13,8 @@ use super::plan::{Item, Place, parent};
 use crate::failure::Failure;
 use crate::get::beside;
 use crate::output::stdout_failed;
+use crate::pour::pour;
 use crate::text;
-
-/// How much is read of a file at once.
-const CHUNK: usize = 1 << 20;
 
 /// Copies it, and gives its length.
 pub async fn run(job: &Job, item: &Item) -> Result<u64, Failure> {
@@ -54,7 +51,7 @@ async fn stopped(job: &Job) {
 
 async fn upload(
     job: &Job,
-    mut source: impl AsyncRead + Unpin,
+    source: impl AsyncRead + Unpin,
     key: &str,
     size: Option<u64>,
     media_type: Option<&str>,
@@ -66,41 +63,8 @@ async fn upload(
     if let Some(media_type) = media_type {
         upload = upload.content_type(media_type);
     }
-    let mut writer = upload.begin()?;
-    let mut done = 0;
-    loop {
-        let mut chunk = BytesMut::with_capacity(CHUNK);
-        let read = tokio::select! {
-            read = source.read_buf(&mut chunk) => read,
-            () = stopped(job) => {
-                writer.abort().await;
-                return Err(Failure::interrupted());
-            }
-        };
-        match read {
-            Ok(0) => break,
-            Ok(length) => {
-                let written = tokio::select! {
-                    written = writer.write(chunk) => Some(written),
-                    () = stopped(job) => None,
-                };
-                match written {
-                    Some(written) => written?,
-                    None => {
-                        writer.abort().await;
-                        return Err(Failure::interrupted());
-                    }
-                }
-                done += length as u64;
-                job.passed(length as u64);
-            }
-            Err(error) => {
-                writer.abort().await;
-                return Err(Failure::new(crate::exit::Exit::Failure, format!("reading what goes to {key}: {error}")));
-            }
-        }
-    }
-    writer.finish().await?;
+    let name = format!("what goes to {key}");
+    let (done, _) = pour(upload, source, &name, |bytes| job.passed(bytes), stopped(job)).await?;
     Ok(done)
 }
 

@@ -24,9 +24,11 @@ const ACCESS_KEY: &str = "demo-access-key";
 const SECRET_KEY: &str = "demo-secret-key";
 /// Reads at the same time, to show the pool of instances at work.
 const AT_ONCE: usize = 32;
+/// The largest file that is taken as a sample, in bytes: all of them are held in memory.
+const SAMPLE: usize = 64 << 20;
 
 pub async fn run(context: &Context, arguments: cli::Demo) -> Result<Exit, Failure> {
-    let samples = samples::gather(&arguments.files, Limits::default().max_put).await?;
+    let samples = samples::gather(&arguments.files, SAMPLE).await?;
     let begun = Instant::now();
     let mut demo = Demo { context, report: Report::new(context), imports: Vec::new() };
     let finished = demo.show(&samples).await?;

@@ -1,8 +1,9 @@
 //! What the demo stores: real files, so that what it shows is what a user would see.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use tokio::io::AsyncReadExt;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -40,11 +41,25 @@ pub async fn gather(files: &[PathBuf], most: usize) -> Result<Vec<Sample>, Failu
         Sample { key: "numbers.bin".to_owned(), body: numbers(MADE_UP), media_type: None },
     ];
     for file in files {
-        let body = put::read(file, most).await?;
+        let body = read(file, most).await?;
         let name = file.file_name().map_or_else(|| "stdin".into(), |name| name.to_string_lossy());
         samples.push(Sample { key: format!("yours/{name}"), body, media_type: text::media_type(file) });
     }
     Ok(samples)
+}
+
+/// All of a file or of standard input, unless it is more than the demo stores.
+async fn read(file: &Path, most: usize) -> Result<Bytes, Failure> {
+    let (source, _) = put::open(file).await?;
+    let mut body = Vec::new();
+    // One more than may be, so that more is noticed and the rest left unread.
+    let read = source.take(most as u64 + 1).read_to_end(&mut body).await;
+    read.map_err(|error| Failure::file("reading", file, &error))?;
+    if body.len() > most {
+        let (name, most) = (file.display(), text::size(most as u64));
+        return Err(Failure::new(Exit::Failure, format!("{name} is longer than the {most} that the demo stores")));
+    }
+    Ok(body.into())
 }
 
 fn this_command() -> Result<Bytes, Failure> {
@@ -67,4 +82,18 @@ fn numbers(length: usize) -> Bytes {
     }
     body.truncate(length);
     body.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_of_the_users_is_read_whole_or_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "12345").unwrap();
+        assert_eq!(read(file.path(), 5).await.unwrap(), "12345");
+        let failure = read(file.path(), 4).await.unwrap_err();
+        assert!(failure.message.contains("longer than the 4 B"), "{}", failure.message);
+    }
 }

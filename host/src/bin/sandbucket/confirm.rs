@@ -1,0 +1,21 @@
+//! A question before what cannot be undone.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Asks whoever sits at the terminal whether to `verb` it: `what`, and what would have been `done` to it.
+pub fn confirm(verb: &str, done: &str, what: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        let message = format!("{what} would be {done}, and nobody is at a terminal to be asked");
+        return Err(Failure::new(Exit::Usage, message).with_hint("--yes does it without asking"));
+    }
+    let mut answer = String::new();
+    let _ = write!(io::stderr(), "{verb} {what}? [y/N] ");
+    let read = tokio::task::block_in_place(|| io::stdin().lock().read_line(&mut answer));
+    if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failure, format!("nothing was {done}")))
+}

@@ -1,0 +1,51 @@
+//! A file or a stream into the store, piece by piece, never whole in memory.
+
+use bytes::BytesMut;
+use sandbucket::{Upload, Written};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// How much is read at once.
+const CHUNK: usize = 1 << 20;
+
+/// Writes all that can be read of this source, which errors call by `name`, and gives its length. `passed` is told of each
+/// piece that was read and taken; when `stop` comes to its end before the source does, nothing is written.
+pub async fn pour(
+    upload: Upload,
+    mut source: impl AsyncRead + Unpin,
+    name: &str,
+    mut passed: impl FnMut(u64),
+    stop: impl Future<Output = ()>,
+) -> Result<(u64, Written), Failure> {
+    let mut writer = upload.begin()?;
+    let mut stop = std::pin::pin!(stop);
+    let mut done = 0;
+    loop {
+        let mut piece = BytesMut::with_capacity(CHUNK);
+        let step = async {
+            let failed = |e| Failure::new(Exit::Failure, format!("reading {name}: {e}"));
+            let length = source.read_buf(&mut piece).await.map_err(failed)?;
+            if length > 0 {
+                writer.write(piece).await?;
+            }
+            Ok::<_, Failure>(length as u64)
+        };
+        let length = tokio::select! {
+            length = step => length,
+            () = &mut stop => Err(Failure::interrupted()),
+        };
+        match length {
+            Ok(0) => return Ok((done, writer.finish().await?)),
+            Ok(length) => {
+                done += length;
+                passed(length);
+            }
+            Err(failure) => {
+                writer.abort().await;
+                return Err(failure);
+            }
+        }
+    }
+}

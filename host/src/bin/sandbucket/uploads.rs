@@ -1,0 +1,72 @@
+//! `uploads`: uploads in parts that were neither completed nor aborted. Their parts are stored, and paid for.
+
+use futures::TryStreamExt;
+use sandbucket::{PendingUpload, Store};
+use serde_json::{Value, json};
+
+use crate::cli;
+use crate::confirm::confirm;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::text;
+
+/// A line for each; as JSON, an object a line.
+pub async fn run(context: &Context, arguments: cli::Uploads) -> Result<Exit, Failure> {
+    let store = context.store().await?;
+    let mut list = store.list_uploads(&arguments.prefix);
+    for (name, value) in &arguments.attributes.attribute {
+        list = list.attribute(name, value);
+    }
+    let mut found = list.uploads();
+    if arguments.abort {
+        return abort(context, &store, found.try_collect().await?, arguments).await;
+    }
+    while let Some(upload) = found.try_next().await? {
+        if context.output.json {
+            context.output.line(to_json(&upload).to_string())?;
+        } else {
+            let begun = upload.initiated.map(text::timestamp).unwrap_or_default();
+            context.output.line(text::plain(&format!("{begun:>20}  {}  {}", upload.id, upload.key)))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// All are tried; the first failure is the command's.
+async fn abort(
+    context: &Context,
+    store: &Store,
+    uploads: Vec<PendingUpload>,
+    arguments: cli::Uploads,
+) -> Result<Exit, Failure> {
+    if !uploads.is_empty() && !arguments.yes {
+        let what = format!("{} uploads to keys that begin with \"{}\"", uploads.len(), text::plain(&arguments.prefix));
+        confirm("Abort", "aborted", &what)?;
+    }
+    let (mut first, mut aborted) = (None, Vec::new());
+    for upload in uploads {
+        let mut abort = store.abort_upload(&upload.key, &upload.id);
+        for (name, value) in &arguments.attributes.attribute {
+            abort = abort.attribute(name, value);
+        }
+        match abort.await {
+            Ok(()) => {
+                context.output.note(&text::plain(&format!("aborted {} {}", upload.id, upload.key)));
+                aborted.push(to_json(&upload));
+            }
+            Err(error) => match &first {
+                None => first = Some(Failure::from(error)),
+                Some(_) => context.output.failure(&error.into()),
+            },
+        }
+    }
+    if context.output.json {
+        context.output.value(&json!({ "aborted": aborted }))?;
+    }
+    first.map_or(Ok(Exit::Success), Err)
+}
+
+fn to_json(upload: &PendingUpload) -> Value {
+    json!({ "key": upload.key, "id": upload.id, "initiated": upload.initiated.map(text::timestamp) })
+}

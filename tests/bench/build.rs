@@ -1,0 +1,39 @@
+//! Tells the program which versions of the clients it was built with, as the workspace's lock file has them.
+
+use std::path::Path;
+use std::process::exit;
+
+/// The crates whose versions a report names.
+const CRATES: [&str; 8] = ["aws-sdk-s3", "hyper", "object_store", "opendal", "reqwest", "rust-s3", "tokio", "wasmtime"];
+
+fn main() {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let lock = Path::new(&here).join("../../Cargo.lock");
+    println!("cargo::rerun-if-changed={}", lock.display());
+    println!("cargo::rerun-if-changed=build.rs");
+    let text = match std::fs::read_to_string(&lock) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("reading {}: {error}", lock.display());
+            exit(1);
+        }
+    };
+    for name in CRATES {
+        let variable = format!("BENCH_VERSION_{}", name.replace('-', "_").to_uppercase());
+        println!("cargo::rustc-env={variable}={}", versions(&text, name));
+    }
+}
+
+/// All versions of a crate that are locked: the newest last.
+fn versions(lock: &str, name: &str) -> String {
+    let named = format!("name = \"{name}\"");
+    let mut lines = lock.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if line == named {
+            let version = lines.next().and_then(|line| line.strip_prefix("version = \""));
+            found.extend(version.map(|version| version.trim_end_matches('"')));
+        }
+    }
+    found.join(" and ")
+}

@@ -1,0 +1,93 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::clients::Kind;
+use crate::rows::Service;
+
+/// Measures Sandbucket beside other S3 clients: operations a second, processor time and memory.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Options {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Only rows with one of these in their names, such as `put-1KiB`; `^` and `$` stand for the ends of a name
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Only these clients
+    #[arg(long, value_delimiter = ',')]
+    pub clients: Vec<Kind>,
+    /// How often each client has its turn; what is told is the median [default: 5, with --quick 2]
+    #[arg(long)]
+    pub rounds: Option<usize>,
+    /// How long a client's turn takes, about
+    #[arg(long, default_value_t = 0.6)]
+    pub seconds: f64,
+    /// Threads of each client's runtime
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// A few small rows only
+    #[arg(long)]
+    pub quick: bool,
+    /// List the rows' names, and measure nothing
+    #[arg(long)]
+    pub list: bool,
+    /// Write all figures as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a report in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Draw processor time beside Sandbucket's
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Do one row's work with one client in this process, for a profiler to watch
+    Run(OneRow),
+    /// Be a server, until standard input ends
+    #[command(hide = true)]
+    Serve { service: Service },
+    /// Be a client at one row's work, as standard input says
+    #[command(hide = true)]
+    Worker(WorkerOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct OneRow {
+    #[arg(long)]
+    pub client: Kind,
+    /// The row's name: see --list
+    #[arg(long)]
+    pub row: String,
+    /// How many operations
+    #[arg(long, default_value_t = 100_000)]
+    pub ops: u64,
+    /// Threads of the client's runtime
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct WorkerOptions {
+    #[arg(long)]
+    pub client: Kind,
+    #[arg(long)]
+    pub row: String,
+    #[arg(long)]
+    pub endpoint: String,
+    #[arg(long)]
+    pub ca_file: Option<PathBuf>,
+    #[arg(long)]
+    pub threads: usize,
+}

@@ -1,0 +1,51 @@
+//! What a run reports, and in which forms.
+
+mod chart;
+mod json;
+mod markdown;
+pub mod table;
+mod units;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::figures::Measured;
+use crate::machine::Machine;
+use crate::options::RunOptions;
+
+/// A run as a whole.
+pub struct Run<'a> {
+    pub machine: Machine,
+    pub rounds: usize,
+    pub seconds: f64,
+    pub threads: usize,
+    pub measured: &'a [Measured],
+}
+
+/// Writes the files that were asked for.
+pub fn write(options: &RunOptions, rounds: usize, measured: &[Measured]) -> Result<()> {
+    let (seconds, threads) = (options.seconds, options.threads);
+    let run = Run { machine: Machine::here(), rounds, seconds, threads, measured };
+    if let Some(file) = &options.json {
+        save(file, &json::render(&run)?)?;
+    }
+    if let Some(file) = &options.svg {
+        save(file, &chart::render(measured))?;
+    }
+    if let Some(file) = &options.markdown {
+        let chart = options.svg.as_ref().and_then(|chart| beside(chart, file));
+        save(file, &markdown::render(&run, chart.as_deref()))?;
+    }
+    Ok(())
+}
+
+fn save(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+/// How a file is named in another one of the same folder, or in one above it.
+fn beside(file: &Path, other: &Path) -> Option<String> {
+    let folder = other.parent()?;
+    Some(file.strip_prefix(folder).ok()?.to_str()?.to_owned())
+}

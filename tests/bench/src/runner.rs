@@ -1,0 +1,116 @@
+//! Row after row: starts the clients, gives each its turn round after round, and reports.
+
+use anyhow::{Result, bail};
+
+use crate::clients::Kind;
+use crate::figures::{Figures, Measured, Outcome};
+use crate::options::RunOptions;
+use crate::report;
+use crate::rows::{self, Payload, Row, Work};
+use crate::server::{Ready, Servers};
+use crate::worker::{Lap, Worker};
+
+const ROUNDS: usize = 5;
+const QUICK_ROUNDS: usize = 2;
+
+pub fn run(options: &RunOptions) -> Result<()> {
+    let rows: Vec<Row> = rows::all().into_iter().filter(|row| wanted(options, row)).collect();
+    if options.list {
+        rows.iter().for_each(|row| println!("{}", row.name));
+        return Ok(());
+    }
+    let Some(first) = rows.first() else { bail!("no row is called so: --list shows them") };
+    let clients = if options.clients.is_empty() { Kind::ALL.to_vec() } else { options.clients.clone() };
+    let rounds = options.rounds.unwrap_or(if options.quick { QUICK_ROUNDS } else { ROUNDS });
+    if rounds == 0 || options.seconds <= 0.0 {
+        bail!("--rounds and --seconds must be above 0");
+    }
+    let mut servers = Servers::default();
+    if clients.contains(&Kind::Sandbucket) {
+        // The plugin is compiled once for all processes, which must not count as the first one's memory.
+        Worker::start(Kind::Sandbucket, first, servers.of(first.service)?, 1, options.seconds)?;
+    }
+    let mut measured = Vec::new();
+    for row in rows {
+        let server = servers.of(row.service)?.clone();
+        let outcomes = measure(&row, &clients, &server, options, rounds);
+        let done = Measured { row, outcomes };
+        report::table::print(&done);
+        measured.push(done);
+    }
+    report::write(options, rounds, &measured)
+}
+
+/// Whether a row is asked for.
+fn wanted(options: &RunOptions, row: &Row) -> bool {
+    let matches = |pattern: &String| {
+        let (text, begins) = pattern.strip_prefix('^').map_or((pattern.as_str(), false), |text| (text, true));
+        let (text, ends) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
+        match (begins, ends) {
+            (true, true) => row.name == text,
+            (true, false) => row.name.starts_with(text),
+            (false, true) => row.name.ends_with(text),
+            (false, false) => row.name.contains(text),
+        }
+    };
+    (!options.quick || row.quick) && (options.only.is_empty() || options.only.iter().any(matches))
+}
+
+fn measure(row: &Row, clients: &[Kind], server: &Ready, options: &RunOptions, rounds: usize) -> Vec<Outcome> {
+    let threads = row.threads.unwrap_or(options.threads);
+    let start = |client| Worker::start(client, row, server, threads, options.seconds);
+    // What takes the memory of clients must begin with none.
+    let fresh = matches!(row.work, Work::Tenants { .. });
+    let mut turns: Vec<Turn> = clients
+        .iter()
+        .map(|&client| {
+            let worker = match unfit(client, row) {
+                Some(reason) => Err(reason.to_owned()),
+                None if fresh => Ok(None),
+                None => start(client).map(Some).map_err(words),
+            };
+            Turn { client, worker, laps: Vec::new() }
+        })
+        .collect();
+    for _ in 0..rounds {
+        for turn in &mut turns {
+            let lap = match &mut turn.worker {
+                Ok(Some(worker)) => worker.lap(),
+                Ok(None) => start(turn.client).and_then(|mut worker| worker.lap()),
+                Err(_) => continue,
+            };
+            match lap {
+                Ok(lap) => turn.laps.push(lap),
+                Err(error) => turn.worker = Err(words(error)),
+            }
+        }
+    }
+    let outcomes = turns.into_iter().map(|Turn { client, worker, laps }| {
+        let figures = worker.and_then(|_| Figures::of(laps).ok_or_else(|| "no rounds".to_owned()));
+        Outcome { client, figures }
+    });
+    outcomes.collect()
+}
+
+/// A client at a row, and what came of it so far.
+struct Turn {
+    client: Kind,
+    /// None where there is a new one each round.
+    worker: Result<Option<Worker>, String>,
+    laps: Vec<Lap>,
+}
+
+fn words(error: anyhow::Error) -> String {
+    format!("{error:#}")
+}
+
+/// Why a client has no part in a row.
+fn unfit(client: Kind, row: &Row) -> Option<&'static str> {
+    let has_body = matches!(row.work, Work::Put { .. } | Work::Upload { .. });
+    match (client, row.payload) {
+        (Kind::OpenDal, Payload::Signed) if has_body => Some("never signs a payload"),
+        (Kind::RustS3, Payload::Unsigned) if has_body => Some("always signs the payload"),
+        (Kind::Hyper, _) if matches!(row.work, Work::Tenants { .. }) => Some("has no state to hold"),
+        _ => None,
+    }
+}

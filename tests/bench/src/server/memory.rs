@@ -1,0 +1,203 @@
+//! A server that looks like S3 to its clients and costs next to nothing, so that what is measured is the clients.
+//!
+//! It verifies no signature and keeps no blob: what is put is read and forgotten, and a key that is read says how long its
+//! blob is, as `get/1024/7` does. Lists are of keys that it makes up.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::content::Content;
+use super::listing::Pages;
+
+const TAG: HeaderValue = HeaderValue::from_static("\"d41d8cd98f00b204e9800998ecf8427e\"");
+const REQUEST_ID: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-amz-request-id"), HeaderValue::from_static("0000000000000001"));
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
+
+/// Answers connections, over TLS where there is an acceptor, for as long as it runs.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Result<()> {
+    let pages = Rc::new(Pages::default());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let (pages, tls) = (pages.clone(), tls.clone());
+        tokio::task::spawn_local(async move {
+            match tls {
+                None => connection(stream, pages).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => connection(stream, pages).await,
+                    Err(error) => eprintln!("the server: a TLS handshake failed: {error}"),
+                },
+            }
+        });
+    }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, pages: Rc<Pages>) {
+    let service = service_fn(|request| {
+        let pages = pages.clone();
+        async move { Ok::<_, Infallible>(answer(request, &pages).await) }
+    });
+    // A client that goes away is none of the server's business.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Content> {
+    let (head, mut body) = request.into_parts();
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return status(StatusCode::BAD_REQUEST);
+        }
+    }
+    let path = head.uri.path().trim_start_matches('/');
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let query = head.uri.query().unwrap_or_default();
+    let mut response = match head.method {
+        Method::PUT => written(),
+        Method::GET if key.is_empty() => list(bucket, query, pages),
+        Method::GET | Method::HEAD => read(key, &head.headers),
+        Method::POST => upload(bucket, key, query),
+        Method::DELETE => status(StatusCode::NO_CONTENT),
+        _ => status(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    let (name, value) = REQUEST_ID;
+    response.headers_mut().insert(name, value);
+    response
+}
+
+/// What was put, or a part of it, is not kept.
+fn written() -> Response<Content> {
+    let mut response = status(StatusCode::OK);
+    response.headers_mut().insert(ETAG, TAG);
+    response
+}
+
+/// Canned bytes, as many as the key says. To a HEAD, hyper sends the header only.
+fn read(key: &str, headers: &HeaderMap) -> Response<Content> {
+    let size = key.strip_prefix("get/").and_then(|rest| rest.split('/').next()).and_then(|size| size.parse().ok());
+    let Some(size) = size else { return missing() };
+    let (code, range) = match headers.get(RANGE).map(|value| within(value, size)) {
+        None => (StatusCode::OK, 0..size),
+        Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(None) => return status(StatusCode::RANGE_NOT_SATISFIABLE),
+    };
+    let mut response = Response::new(Content::Canned { left: range.end - range.start });
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(ETAG, TAG);
+    headers.insert(LAST_MODIFIED, HeaderValue::from_static("Fri, 02 Jan 2026 03:04:05 GMT"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if code == StatusCode::PARTIAL_CONTENT {
+        let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        if let Ok(told) = HeaderValue::try_from(told) {
+            headers.insert(CONTENT_RANGE, told);
+        }
+    }
+    response
+}
+
+/// The part of a blob that a header `Range` asks for: `bytes=1-5`, `bytes=1-` or `bytes=-5`.
+fn within(value: &HeaderValue, size: u64) -> Option<std::ops::Range<u64>> {
+    let (first, last) = value.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
+    let range = match (first, last) {
+        ("", last) => size.saturating_sub(last.parse().ok()?)..size,
+        (first, "") => first.parse().ok()?..size,
+        (first, last) => first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?.min(size),
+    };
+    (range.start < range.end).then_some(range)
+}
+
+fn list(bucket: &str, query: &str, pages: &Pages) -> Response<Content> {
+    let (prefix, continuation) = (argument(query, "prefix"), argument(query, "continuation-token"));
+    match pages.page(bucket, &prefix.unwrap_or_default(), continuation.as_deref()) {
+        Some(page) => xml(page),
+        None => missing(),
+    }
+}
+
+/// The beginning or the end of a blob in parts.
+fn upload(bucket: &str, key: &str, query: &str) -> Response<Content> {
+    const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+    let (name, rest) = if argument(query, "uploads").is_some() {
+        ("InitiateMultipartUploadResult", "<UploadId>upload-1</UploadId>")
+    } else if argument(query, "uploadId").is_some() {
+        ("CompleteMultipartUploadResult", "<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e-1&quot;</ETag>")
+    } else {
+        return status(StatusCode::BAD_REQUEST);
+    };
+    let told = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name} xmlns=\"{NAMESPACE}\"><Bucket>{bucket}</Bucket>\
+         <Key>{key}</Key>{rest}</{name}>"
+    );
+    xml(told.into())
+}
+
+/// A value from a query, decoded.
+fn argument(query: &str, name: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| {
+        let (given, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (given == name).then_some(value)
+    })?;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+fn xml(body: Bytes) -> Response<Content> {
+    let mut response = Response::new(Content::Own(body));
+    response.headers_mut().insert(CONTENT_TYPE, XML);
+    response
+}
+
+fn missing() -> Response<Content> {
+    let words = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>This server knows keys \
+                 such as get/1024/1, and prefixes such as list/1000/</Message></Error>";
+    let mut response = xml(Bytes::from_static(words.as_bytes()));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+fn status(code: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::empty());
+    *response.status_mut() = code;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::{argument, within};
+
+    #[test]
+    fn ranges_are_those_of_http() {
+        let of = |value: &'static str| within(&HeaderValue::from_static(value), 100);
+        assert_eq!(of("bytes=0-9"), Some(0..10));
+        assert_eq!(of("bytes=90-"), Some(90..100));
+        assert_eq!(of("bytes=-10"), Some(90..100));
+        assert_eq!(of("bytes=90-500"), Some(90..100));
+        assert_eq!(of("bytes=100-"), None);
+        assert_eq!(of("items=0-9"), None);
+    }
+
+    #[test]
+    fn a_query_is_searched_by_whole_names() {
+        let query = "list-type=2&prefix=list%2F1000%2F&uploads";
+        assert_eq!(argument(query, "prefix").as_deref(), Some("list/1000/"));
+        assert_eq!(argument(query, "uploads").as_deref(), Some(""));
+        assert_eq!(argument(query, "upload"), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! The servers that clients are measured against, each in a process of its own.
+
+mod certificates;
+mod content;
+mod listing;
+mod memory;
+mod process;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use sandbucket::dev_server::DevServer;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::task::LocalSet;
+
+use crate::rows::Service;
+use crate::{child, measure};
+
+pub use process::{Server, Servers};
+
+/// The bucket that there is on every server.
+pub const BUCKET: &str = "bench";
+/// The key pair that there is on every server.
+pub const ACCESS_KEY: &str = "AKIDBENCHMARK";
+pub const SECRET_KEY: &str = "the-benchmark-has-no-secrets";
+
+/// What a server tells on its standard output when it is ready.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// Where it is: `http://127.0.0.1:40123`.
+    pub endpoint: String,
+    /// The certificate authority that vouches for it, where it speaks TLS.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Is a server, until its standard input ends.
+pub fn serve(service: Service) -> Result<()> {
+    measure::allow_many_files()?;
+    let parent = child::parent_gone();
+    // One thread: a server should not get in the way of what is measured on the other processors.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let folder = tempfile::Builder::new().prefix("sandbucket-bench-").tempdir()?;
+    LocalSet::new().block_on(&runtime, async {
+        let serving = async {
+            match service {
+                Service::Memory | Service::MemoryTls => {
+                    let listener = TcpListener::bind("127.0.0.1:0").await?;
+                    let address = listener.local_addr()?;
+                    if service == Service::Memory {
+                        ready(Ready { endpoint: format!("http://{address}"), ca_file: None })?;
+                        return memory::serve(listener, None).await;
+                    }
+                    let (acceptor, ca_file) = certificates::make(folder.path(), &address.ip().to_string())?;
+                    ready(Ready { endpoint: format!("https://{address}"), ca_file: Some(ca_file) })?;
+                    memory::serve(listener, Some(acceptor)).await
+                }
+                Service::Files => {
+                    let server = DevServer::builder()
+                        .folder(folder.path())
+                        .credentials(ACCESS_KEY, SECRET_KEY)
+                        // The floor has no signatures to show.
+                        .anonymous(true)
+                        .buckets([BUCKET])
+                        .start()
+                        .await?;
+                    ready(Ready { endpoint: server.endpoint(), ca_file: None })?;
+                    std::future::pending().await
+                }
+            }
+        };
+        tokio::select! {
+            served = serving => served,
+            _ = parent => Ok(()),
+        }
+    })
+}
+
+fn ready(ready: Ready) -> Result<()> {
+    let mut told = serde_json::to_string(&ready)?;
+    told.push('\n');
+    std::io::stdout().write_all(told.as_bytes()).context("telling that the server is ready")
+}

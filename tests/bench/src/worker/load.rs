@@ -1,0 +1,211 @@
+//! One client at one row's work, so many operations in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::Job;
+use crate::clients::{Client, Large, Target};
+use crate::measure::{Memory, cpu_time};
+use crate::rows::{PART, PARTS_AT_ONCE, Service, Work};
+
+/// How many blobs are written or read in turn.
+const KEYS: u64 = 64;
+/// How long a client works before anything counts: connections are there then, and caches warm.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// What came of some operations.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lap {
+    pub operations: u64,
+    /// How long all took.
+    pub seconds: f64,
+    /// Processor time of the whole process meanwhile.
+    pub cpu_seconds: f64,
+    /// How long one took: the median.
+    pub median_seconds: f64,
+    /// The most memory that the process held until then.
+    pub peak_bytes: u64,
+    /// How much memory each client took that was opened and kept.
+    pub bytes_per_client: Option<u64>,
+}
+
+/// A client at its work, whichever it is.
+pub trait Load {
+    /// Works for a while, and says how many operations a second it can do.
+    fn warm_up(&mut self) -> Result<f64>;
+
+    fn lap(&mut self, operations: u64) -> Result<Lap>;
+}
+
+/// A client on a runtime, with all that an operation needs made beforehand.
+pub struct Loaded<C: Client> {
+    runtime: Runtime,
+    bench: Arc<Bench<C>>,
+    in_flight: usize,
+}
+
+struct Bench<C: Client> {
+    shared: C::Shared,
+    target: Target,
+    client: C,
+    work: Work,
+    keys: Vec<String>,
+    body: Bytes,
+}
+
+impl<C: Client> Loaded<C> {
+    pub fn new(job: &Job) -> Result<Self> {
+        let runtime = match job.threads {
+            0 | 1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            threads => tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
+        };
+        let work = job.row.work;
+        let keys = (0..KEYS).map(|number| key(work, number)).collect();
+        let body = Bytes::from(vec![0xA5; usize::try_from(job.row.bytes().min(PART * 2))?]);
+        let bench = runtime.block_on(async {
+            let shared = C::shared()?;
+            let client = C::open(&shared, &job.target).await?;
+            let bench = Bench { shared, target: job.target.clone(), client, work, keys, body };
+            if job.row.service == Service::Files && matches!(work, Work::Get { .. }) {
+                for key in &bench.keys {
+                    bench.client.put(key, bench.body.clone()).await?;
+                }
+            }
+            anyhow::Ok(bench)
+        })?;
+        Ok(Loaded { runtime, bench: Arc::new(bench), in_flight: job.row.in_flight })
+    }
+
+    /// Does so many operations, and gives how long each took.
+    fn run(&self, operations: u64) -> Result<Vec<Duration>> {
+        self.runtime.block_on(async {
+            let next = Arc::new(AtomicU64::new(0));
+            let mut tasks = JoinSet::new();
+            for _ in 0..self.in_flight {
+                let (bench, next) = (self.bench.clone(), next.clone());
+                tasks.spawn(async move {
+                    let mut times = Vec::new();
+                    loop {
+                        let number = next.fetch_add(1, Relaxed);
+                        if number >= operations {
+                            return anyhow::Ok(times);
+                        }
+                        let start = Instant::now();
+                        bench.once(number).await?;
+                        times.push(start.elapsed());
+                    }
+                });
+            }
+            let mut times = Vec::new();
+            while let Some(done) = tasks.join_next().await {
+                times.extend(done??);
+            }
+            Ok(times)
+        })
+    }
+
+    /// Opens so many clients, uses each once, and keeps them until they are measured.
+    fn tenants(&self, count: u64) -> Result<(Vec<Duration>, u64)> {
+        let before = Memory::now()?.resident;
+        self.runtime.block_on(async {
+            let (mut clients, mut times) = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                let start = Instant::now();
+                clients.push(self.bench.open().await?);
+                times.push(start.elapsed());
+            }
+            let held = Memory::now()?.resident.saturating_sub(before);
+            Ok((times, held / count.max(1)))
+        })
+    }
+}
+
+impl<C: Client> Load for Loaded<C> {
+    fn warm_up(&mut self) -> Result<f64> {
+        if let Work::Tenants { .. } = self.bench.work {
+            // What is needed but once is there after the first.
+            self.runtime.block_on(self.bench.client.get(&self.bench.keys[0]))?;
+            return Ok(1.0);
+        }
+        let mut operations = self.in_flight as u64;
+        let begin = Instant::now();
+        loop {
+            let start = Instant::now();
+            self.run(operations)?;
+            let took = start.elapsed();
+            if begin.elapsed() >= WARM_UP {
+                return Ok(operations as f64 / took.as_secs_f64());
+            }
+            operations *= 2;
+        }
+    }
+
+    fn lap(&mut self, operations: u64) -> Result<Lap> {
+        let (cpu, start) = (cpu_time()?, Instant::now());
+        let (mut times, bytes_per_client) = match self.bench.work {
+            Work::Tenants { count } => self.tenants(count).map(|(times, held)| (times, Some(held)))?,
+            _ => (self.run(operations)?, None),
+        };
+        let (seconds, cpu) = (start.elapsed(), cpu_time()?.saturating_sub(cpu));
+        times.sort_unstable();
+        Ok(Lap {
+            operations: times.len() as u64,
+            seconds: seconds.as_secs_f64(),
+            cpu_seconds: cpu.as_secs_f64(),
+            median_seconds: times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64),
+            peak_bytes: Memory::now()?.peak,
+            bytes_per_client,
+        })
+    }
+}
+
+impl<C: Client> Bench<C> {
+    /// One operation, and that it did what it should.
+    async fn once(&self, number: u64) -> Result<()> {
+        let key = &self.keys[(number % KEYS) as usize];
+        let large = |size| Large { size, part: PART, at_once: PARTS_AT_ONCE };
+        match self.work {
+            Work::Put { .. } => self.client.put(key, self.body.clone()).await,
+            Work::Get { size } => expect("bytes", size, self.client.get(key).await?),
+            Work::Head => expect("bytes", HEAD_SIZE, self.client.head(key).await?),
+            Work::List { keys } => expect("keys", keys, self.client.list(key).await?),
+            Work::Upload { size } => self.client.upload(key, large(size)).await,
+            Work::Download { size } => expect("bytes", size, self.client.download(key, large(size)).await?),
+            Work::Open | Work::Tenants { .. } => self.open().await.map(drop),
+        }
+    }
+
+    /// A further client, used once.
+    async fn open(&self) -> Result<C> {
+        let client = C::open(&self.shared, &self.target).await?;
+        expect("bytes", HEAD_SIZE, client.get(&self.keys[0]).await?)?;
+        Ok(client)
+    }
+}
+
+/// How long a blob is where its length does not matter.
+const HEAD_SIZE: u64 = 1024;
+
+/// The key of a blob: on the memory server it says what is to come.
+fn key(work: Work, number: u64) -> String {
+    match work {
+        Work::Put { .. } | Work::Upload { .. } => format!("put/{number}"),
+        Work::Get { size } | Work::Download { size } => format!("get/{size}/{number}"),
+        Work::Head | Work::Open | Work::Tenants { .. } => format!("get/{HEAD_SIZE}/{number}"),
+        Work::List { keys } => format!("list/{keys}/"),
+    }
+}
+
+fn expect(what: &str, wanted: u64, got: u64) -> Result<()> {
+    if wanted != got {
+        bail!("{wanted} {what} were to come, and {got} came");
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! A process that is one client at one row's work, and does a lap whenever it is told to. Each client has a fresh one for
+//! each row, so that its memory and processor time are its own.
+
+mod load;
+mod process;
+
+use std::io::{BufRead, Write};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::clients::{AwsSdk, BareHyper, Kind, ObjectStore, OpenDal, RustS3, Sandbucket, Target};
+use crate::measure;
+use crate::rows::Row;
+
+pub use load::{Lap, Load};
+pub use process::Worker;
+
+use load::Loaded;
+
+/// What a worker is to do.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub row: Row,
+    pub target: Target,
+    /// Threads of the runtime: with one, everything is on the thread that waits for it.
+    pub threads: usize,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Said {
+    /// It is warm, and does so many operations a second.
+    Warm(f64),
+    Lap(Lap),
+    Failed(String),
+}
+
+/// Brings a client to its work.
+pub fn load(kind: Kind, job: &Job) -> Result<Box<dyn Load>> {
+    measure::allow_many_files()?;
+    // There are two implementations of cryptography in this program, and rustls will not choose between them.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Ok(match kind {
+        Kind::Sandbucket => Box::new(Loaded::<Sandbucket>::new(job)?),
+        Kind::ObjectStore => Box::new(Loaded::<ObjectStore>::new(job)?),
+        Kind::OpenDal => Box::new(Loaded::<OpenDal>::new(job)?),
+        Kind::RustS3 => Box::new(Loaded::<RustS3>::new(job)?),
+        Kind::AwsSdkS3 => Box::new(Loaded::<AwsSdk>::new(job)?),
+        Kind::Hyper => Box::new(Loaded::<BareHyper>::new(job)?),
+    })
+}
+
+/// Is a worker: reads numbers of operations, one a line, and tells a lap for each.
+pub fn work(kind: Kind, job: &Job) -> Result<()> {
+    let warm = load(kind, job).and_then(|mut load| load.warm_up().map(|rate| (load, rate)));
+    let mut load = match warm {
+        Ok((load, rate)) => {
+            say(&Said::Warm(rate))?;
+            load
+        }
+        Err(error) => return say(&Said::Failed(format!("{error:#}"))),
+    };
+    for line in std::io::stdin().lock().lines() {
+        let operations: u64 = serde_json::from_str(&line?).context("the parent says something odd")?;
+        say(&match load.lap(operations) {
+            Ok(lap) => Said::Lap(lap),
+            Err(error) => Said::Failed(format!("{error:#}")),
+        })?;
+    }
+    Ok(())
+}
+
+fn say(said: &Said) -> Result<()> {
+    let mut line = serde_json::to_string(said)?;
+    line.push('\n');
+    std::io::stdout().write_all(line.as_bytes()).context("telling the parent")
+}
