@@ -7,7 +7,7 @@
 use base64ct::{Base64, Encoding};
 use md5::{Digest, Md5};
 
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::headers::{Headers, is_visible};
 use crate::model::{CallOptions, Pair};
 
@@ -111,11 +111,11 @@ pub const TABLE: [Attribute; 26] = [
 ///
 /// # Errors
 /// A fault of the name.
-pub fn check(name: &'static str, value: &str) -> Result<bool, Fault> {
+pub fn check(name: &'static str, value: &str) -> Result<bool, Failure> {
     let mut headers = Headers::new();
     match TABLE.iter().find(|known| known.name == name) {
         Some(attribute) => push(&mut headers, attribute, value).map(|()| !headers.is_empty()),
-        None => Err(Fault::new(name, "there is no such attribute")),
+        None => Err(Error::fault(name, "there is no such attribute")),
     }
 }
 
@@ -127,16 +127,20 @@ pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
 
 /// The options of a call that looks at what this one writes: who asks, who pays, and the key that it is encrypted with.
 pub fn to_look(call: &CallOptions) -> CallOptions {
-    let shared = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
-    let attributes = call.attributes.iter().filter(|(name, _)| shared(name)).cloned().collect();
-    CallOptions { time_limit: None, attributes }
+    let mut look = CallOptions::default();
+    for attribute in &call.attributes {
+        if ["sse-customer-key", "request-payer", "expected-bucket-owner"].contains(&attribute.0.as_str()) {
+            look.attributes.push(attribute.clone());
+        }
+    }
+    look
 }
 
 /// Adds the headers of an attribute with this value.
 ///
 /// # Errors
 /// A fault of the attribute. A key is never in the words.
-pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Fault> {
+pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Failure> {
     let Attribute { name, header, form, .. } = *attribute;
     let mut add = |header: &'static str, value: &str| headers.push((header.into(), value.to_owned()));
     let value = value.trim_matches(' ');
@@ -174,6 +178,6 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
     Ok(())
 }
 
-fn wrong(name: &'static str, why: &str) -> Fault {
-    Fault::new(name, format!("{name} {why}"))
+fn wrong(name: &'static str, why: &str) -> Failure {
+    Error::fault(name, format!("{name} {why}"))
 }

@@ -1,8 +1,8 @@
 //! What may be a bucket's name.
 
-use std::net::Ipv4Addr;
-
-use crate::error::Fault;
+use crate::endpoint::ip::is_ipv4;
+use crate::error::{Error, Failure};
+use crate::text::contains;
 
 /// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
 /// and beside each dot, and no IPv4 address.
@@ -12,7 +12,7 @@ use crate::error::Fault;
 ///
 /// # Errors
 /// A fault of `bucket`.
-pub fn check_aws(name: &str) -> Result<(), Fault> {
+pub fn check_aws(name: &str) -> Result<(), Failure> {
     if !(3..=63).contains(&name.len()) {
         return Err(fault(name, "a bucket's name has 3 to 63 characters"));
     }
@@ -22,7 +22,7 @@ pub fn check_aws(name: &str) -> Result<(), Fault> {
     if !name.split('.').all(is_dns_label) {
         return Err(fault(name, "a bucket's name has a letter or a digit at both ends and beside each dot"));
     }
-    if name.parse::<Ipv4Addr>().is_ok() {
+    if is_ipv4(name) {
         return Err(fault(name, "a bucket's name must not look like an IP address"));
     }
     Ok(())
@@ -32,7 +32,7 @@ pub fn check_aws(name: &str) -> Result<(), Fault> {
 ///
 /// # Errors
 /// A fault of `bucket` that says which.
-pub fn check_kind(name: &str) -> Result<(), Fault> {
+pub fn check_kind(name: &str) -> Result<(), Failure> {
     let kinds = [
         (
             "--x-s3",
@@ -55,14 +55,14 @@ pub fn check_kind(name: &str) -> Result<(), Fault> {
 ///
 /// # Errors
 /// A fault of `bucket`.
-pub fn check_custom(name: &str) -> Result<(), Fault> {
+pub fn check_custom(name: &str) -> Result<(), Failure> {
     if !(3..=255).contains(&name.len()) {
         return Err(fault(name, "a bucket's name has 3 to 255 characters"));
     }
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || crate::find::contains(name, "..") {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || contains(name, "..") {
         return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
     }
     Ok(())
@@ -77,8 +77,8 @@ pub fn is_dns_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-fn fault(name: &str, rule: &str) -> Fault {
-    Fault::new("bucket", format!("the bucket \"{}\" cannot be: {rule}", crate::error::tidy(name, 80)))
+fn fault(name: &str, rule: &str) -> Failure {
+    Error::fault("bucket", format!("the bucket \"{}\" cannot be: {rule}", crate::error::tidy(name, 80)))
 }
 
 #[cfg(test)]

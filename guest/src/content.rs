@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::checksum::Algorithm;
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::model::Digest;
 use crate::settings::Settings;
 
@@ -17,19 +17,19 @@ pub struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// A body that is here, and digests of it that need not be made again.
-    pub fn here(bytes: &'a [u8], digests: &'a [Digest]) -> Result<Self, Fault> {
+    pub fn here(bytes: &'a [u8], digests: &'a [Digest]) -> Result<Self, Failure> {
         check(digests)?;
         Ok(Content { bytes: Some(bytes), length: bytes.len() as u64, digests })
     }
 
     /// A body that goes another way, of which nothing is known but this. All digests that the store wants must be there.
-    pub fn elsewhere(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Fault> {
+    pub fn elsewhere(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Failure> {
         check(digests)?;
         let content = Content { bytes: None, length, digests };
         for algorithm in settings.wanted_digests() {
             if length > 0 && content.digest(algorithm).is_none() {
                 let name = algorithm.word();
-                return Err(Fault::new(
+                return Err(Error::fault(
                     "digests",
                     format!(
                         "this store's writes go out with the {name} of their bodies: it must be given with the write"
@@ -55,15 +55,15 @@ impl<'a> Content<'a> {
     }
 }
 
-fn check(digests: &[Digest]) -> Result<(), Fault> {
+fn check(digests: &[Digest]) -> Result<(), Failure> {
     for (n, digest) in digests.iter().enumerate() {
         let name = digest.algorithm.word();
         if digest.value.len() != digest.algorithm.length() {
             let why = format!("a digest of {name} has {} bytes, not {}", digest.algorithm.length(), digest.value.len());
-            return Err(Fault::new("digests", why));
+            return Err(Error::fault("digests", why));
         }
         if digests[..n].iter().any(|before| before.algorithm == digest.algorithm) {
-            return Err(Fault::new("digests", format!("the {name} is given twice")));
+            return Err(Error::fault("digests", format!("the {name} is given twice")));
         }
     }
     Ok(())

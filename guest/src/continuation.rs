@@ -1,9 +1,9 @@
 //! Where a page of a listing ended, as one opaque text for the caller to hand back.
 
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 
-fn foreign() -> Fault {
-    Fault::new("continuation", "this continuation is of no page of this store: begin again without it")
+fn foreign() -> Failure {
+    Error::fault("continuation", "this continuation is of no page of this store: begin again without it")
 }
 
 /// Where a page of blobs or of parts ended.
@@ -28,7 +28,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     /// A fault of `continuation`.
-    pub fn read(text: &'a str) -> Result<Self, Fault> {
+    pub fn read(text: &'a str) -> Result<Self, Failure> {
         match text.split_at_checked(1) {
             Some(("t", token)) if !token.is_empty() => Ok(Page::Token(token)),
             Some(("k", key)) if !key.is_empty() => Ok(Page::After(key)),
@@ -56,7 +56,7 @@ impl<'a> Versions<'a> {
     ///
     /// # Errors
     /// A fault of `continuation`.
-    pub fn read(text: &'a str) -> Result<Self, Fault> {
+    pub fn read(text: &'a str) -> Result<Self, Failure> {
         let (length, rest) = text.split_once(':').ok_or_else(foreign)?;
         let length = length.parse().map_err(|_| foreign())?;
         let (version, key) = rest.split_at_checked(length).ok_or_else(foreign)?;

@@ -22,12 +22,20 @@ pub fn key_path(key: &str) -> String {
 
 /// Appends a key as it stands in a request's path.
 pub fn push_key_path(path: &mut String, key: &str) {
-    path.extend(utf8_percent_encode(key, PATH));
+    push(path, key, PATH);
 }
 
 /// A name or a value as it stands in a query.
 pub fn query(text: &str) -> String {
-    utf8_percent_encode(text, QUERY).to_string()
+    let mut out = String::with_capacity(text.len());
+    push(&mut out, text, QUERY);
+    out
+}
+
+fn push(out: &mut String, text: &str, set: &'static AsciiSet) {
+    for piece in utf8_percent_encode(text, set) {
+        out.push_str(piece);
+    }
 }
 
 #[cfg(test)]

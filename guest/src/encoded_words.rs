@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
 
-use crate::find::{contains, find};
+use crate::text::{contains, find};
 
 /// How many bytes of text go into one encoded word: with what is around it, it may have 75 characters.
 const WORD: usize = 45;

@@ -1,56 +1,11 @@
 //! What can go wrong, as plain data: the contract's `error` without the bindings.
 //!
-//! [`Fault`] is for what is wrong before anything is sent (a setting, an argument); [`Failure`] is what a call ends in.
+//! What is wrong before anything is sent (a setting, an argument) says so in words for people, and never holds a secret.
 
-use std::borrow::Cow;
 use std::fmt;
 
 /// The longest piece of a service's own words that is kept, in bytes.
 pub const MAX_WORDS: usize = 1024;
-
-/// A setting or an argument that cannot be used. Says so in words for people, and never holds a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The setting or argument, by its name in the contract.
-    pub subject: Option<Cow<'static, str>>,
-    /// What is wrong with it and what would be right.
-    pub message: String,
-}
-
-impl Fault {
-    /// A fault of this setting or argument.
-    pub fn new(subject: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Fault { subject: Some(subject.into()), message: message.into() }
-    }
-
-    /// A fault that no single setting or argument is to blame for.
-    pub fn general(message: impl Into<String>) -> Self {
-        Fault { subject: None, message: message.into() }
-    }
-
-    /// The call's end that this fault of an argument is.
-    pub fn into_argument(self) -> Failure {
-        self.into_failure(Kind::InvalidArgument)
-    }
-
-    /// The call's end that this fault of a setting is.
-    pub fn into_settings(self) -> Failure {
-        self.into_failure(Kind::InvalidSettings)
-    }
-
-    /// The call's end of this kind.
-    pub fn into_failure(self, kind: Kind) -> Failure {
-        Failure { subject: self.subject, ..Failure::new(kind, self.message) }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// The contract's `error-kind`, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,9 +83,12 @@ pub struct Answer {
     pub region: Option<String>,
 }
 
-/// How a call failed.
+/// How a call failed: all that may fail hands this on, and it is rare.
+pub type Failure = Box<Error>;
+
+/// The contract's `error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Error {
     /// Which case of the contract's `error` it is.
     pub kind: Kind,
     /// What was tried, where, what came of it, and what to do.
@@ -140,15 +98,22 @@ pub struct Failure {
     /// How many requests were sent.
     pub attempts: u32,
     /// The setting or argument at fault.
-    pub subject: Option<Cow<'static, str>>,
+    pub subject: Option<String>,
     /// What the service answered, where it did.
-    pub answer: Option<Box<Answer>>,
+    pub answer: Option<Answer>,
 }
 
-impl Failure {
+impl Error {
     /// A failure of this kind with nothing else known: not retryable, no attempts.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), retryable: false, attempts: 0, subject: None, answer: None }
+    pub fn failure(kind: Kind, message: impl Into<String>) -> Failure {
+        Box::new(Error { kind, message: message.into(), retryable: false, attempts: 0, subject: None, answer: None })
+    }
+
+    /// An argument that cannot be used, by its name in the contract: what is wrong with it and what would be right.
+    pub fn fault(subject: &str, message: impl Into<String>) -> Failure {
+        let mut failure = Error::failure(Kind::InvalidArgument, message);
+        failure.subject = Some(subject.to_owned());
+        failure
     }
 
     /// The service's own code, where it answered with one.
@@ -157,13 +122,13 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind.name(), self.message)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Error {}
 
 /// Makes a service's words fit to be shown: control characters become spaces, and at most `max` bytes stay, cut at a
 /// character's edge.
@@ -190,10 +155,37 @@ mod tests {
         assert_eq!(tidy("", 5), "");
     }
 
+    /// The bindings take a case's place for its number in the contract.
+    #[test]
+    fn kinds_are_in_the_contracts_order() {
+        let kinds = crate::model::tests::cases_of("error-kind");
+        assert_eq!(kinds.len(), Kind::Service as usize + 1);
+        for kind in [
+            Kind::NotFound,
+            Kind::PreconditionFailed,
+            Kind::NotModified,
+            Kind::InvalidRange,
+            Kind::Conflict,
+            Kind::AccessDenied,
+            Kind::Throttled,
+            Kind::Timeout,
+            Kind::Network,
+            Kind::Integrity,
+            Kind::InvalidSettings,
+            Kind::InvalidArgument,
+            Kind::TooLarge,
+            Kind::Unsupported,
+            Kind::OutcomeUnknown,
+            Kind::Service,
+        ] {
+            assert_eq!(kinds[kind as usize], kind.name());
+        }
+    }
+
     #[test]
     fn a_fault_keeps_its_subject() {
-        let failure = Fault::new("bucket", "bad").into_settings();
-        assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidSettings, Some("bucket")));
-        assert_eq!(failure.to_string(), "invalid-settings: bad");
+        let fault = Error::fault("key", "bad");
+        assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::InvalidArgument, Some("key")));
+        assert_eq!(fault.to_string(), "invalid-argument: bad");
     }
 }

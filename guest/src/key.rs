@@ -1,6 +1,6 @@
 //! What may be a key.
 
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 
 /// The longest key, in bytes of UTF-8.
 pub const MAX_KEY: usize = 1024;
@@ -13,17 +13,17 @@ pub const MAX_KEY: usize = 1024;
 ///
 /// # Errors
 /// A fault of `key` where it is empty or too long.
-pub fn check(key: &str, prefix: &str) -> Result<String, Fault> {
+pub fn check(key: &str, prefix: &str) -> Result<String, Failure> {
     let length = prefix.len() + key.len();
     if key.is_empty() {
-        return Err(Fault::new("key", "the key is empty; it takes 1 to 1,024 bytes of UTF-8"));
+        return Err(Error::fault("key", "the key is empty; it takes 1 to 1,024 bytes of UTF-8"));
     }
     if length > MAX_KEY {
         let of_these = match prefix.len() {
             0 => String::new(),
             bytes => format!(", {bytes} of them the key-prefix"),
         };
-        return Err(Fault::new("key", format!("the key has {length} bytes of UTF-8{of_these}; S3 takes 1,024")));
+        return Err(Error::fault("key", format!("the key has {length} bytes of UTF-8{of_these}; S3 takes 1,024")));
     }
     let mut whole = String::with_capacity(length);
     whole.push_str(prefix);

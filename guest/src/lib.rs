@@ -12,7 +12,6 @@ pub mod encoded_words;
 pub mod endpoint;
 pub mod env;
 pub mod error;
-pub mod find;
 pub mod headers;
 pub mod key;
 pub mod model;
@@ -23,6 +22,7 @@ pub mod service_error;
 pub mod settings;
 pub mod sigv4;
 pub mod store;
+pub mod text;
 pub mod time;
 pub mod xml;
 

@@ -7,6 +7,8 @@ use crate::checksum::{KEPT, base64, from_base64};
 use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
 use crate::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
+use crate::text::join;
+use crate::time::of_http_date;
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;
@@ -70,7 +72,7 @@ impl Head {
 
     /// When the service made the answer, by its own clock, in seconds since 1970.
     pub fn date(&self) -> Option<u64> {
-        self.get("date").and_then(http_date)
+        self.get("date").and_then(of_http_date)
     }
 }
 
@@ -155,22 +157,23 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
     let etag = head.owned("etag");
     let last_modified = match head.get("last-modified") {
         None => None,
-        Some(text) => Some(
-            http_date(text).ok_or_else(|| Garbled(format!("its last-modified \"{}\" is not a date", short(text))))?,
-        ),
+        Some(text) => {
+            let at = of_http_date(text);
+            Some(at.ok_or_else(|| Garbled(format!("its last-modified \"{}\" is not a date", short(text))))?.into())
+        }
     };
     if etag.is_none() && last_modified.is_none() {
         return Err(Garbled("it has neither etag nor last-modified, so it is hardly from an S3 service".into()));
     }
-    let metadata = head
-        .headers
-        .iter()
-        .filter_map(|(name, value)| {
-            let name = name.to_ascii_lowercase();
-            let name = name.strip_prefix(METADATA_PREFIX).filter(|name| !name.is_empty())?;
-            Some((name.to_owned(), decode(value.trim())))
-        })
-        .collect();
+    let mut metadata = Vec::new();
+    for (name, value) in &head.headers {
+        match name.split_at_checked(METADATA_PREFIX.len()) {
+            Some((prefix, name)) if prefix.eq_ignore_ascii_case(METADATA_PREFIX) && !name.is_empty() => {
+                metadata.push((name.to_ascii_lowercase(), decode(value.trim())));
+            }
+            _ => {}
+        }
+    }
     Ok(BlobInfo {
         size,
         etag,
@@ -184,18 +187,26 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
 
 /// Whatever the answer says that there is a name for.
 pub fn attributes(head: &Head) -> Vec<Pair> {
-    let told = TOLD.iter().filter_map(|&(name, header)| {
-        let value = match (name, head.get(header)?) {
-            // How the body came to the service, which some keep as if it were the blob's.
-            ("content-encoding", value) => {
-                let own = value.split(',').map(str::trim).filter(|part| !part.eq_ignore_ascii_case("aws-chunked"));
-                own.collect::<Vec<_>>().join(", ")
-            }
-            (_, value) => value.to_owned(),
-        };
-        Some((name.to_owned(), value)).filter(|(_, value)| !value.is_empty())
-    });
-    told.collect()
+    let mut attributes = Vec::new();
+    for (name, header) in TOLD {
+        let Some(value) = head.get(header) else { continue };
+        let value = if name == "content-encoding" { own_coding(value) } else { value.to_owned() };
+        if !value.is_empty() {
+            attributes.push((name.to_owned(), value));
+        }
+    }
+    attributes
+}
+
+/// The coding without how the body came to the service, which some keep as if it were the blob's.
+fn own_coding(value: &str) -> String {
+    let mut own = Vec::new();
+    for coding in value.split(',') {
+        if !coding.trim().eq_ignore_ascii_case("aws-chunked") {
+            own.push(coding.trim());
+        }
+    }
+    join(&own, ", ")
 }
 
 /// The version; a bucket that keeps none may call it `null`.
@@ -218,11 +229,6 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
         return None;
     }
     text.parse().ok()
-}
-
-pub(crate) fn http_date(text: &str) -> Option<u64> {
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }
 
 fn short(text: &str) -> String {

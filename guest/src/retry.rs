@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::error::Answer;
-use crate::response::{Head, decimal, http_date};
+use crate::response::{Head, decimal};
+use crate::text::contains;
+use crate::time::of_http_date;
 
 /// The bound of the first pause; it doubles with each further one.
 pub const BASE: Duration = Duration::from_millis(100);
@@ -49,7 +51,7 @@ pub fn decide(head: &Head, answer: &Answer, now: u64, signed: bool) -> Next {
     let throttled = answer.status == 429
         || code.is_some_and(|code| {
             matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
-                || crate::find::contains(code, "Throttl")
+                || contains(code, "Throttl")
         });
     let rejected = throttled || matches!(code, Some("ConditionalRequestConflict" | "OperationAborted"));
     let transient = matches!(
@@ -67,7 +69,7 @@ pub fn decide(head: &Head, answer: &Answer, now: u64, signed: bool) -> Next {
 
 /// How long `retry-after` asks to wait: a number of seconds, or a date on the clock that shows `now`.
 pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
-    let seconds = decimal(text).or_else(|| http_date(text).map(|at| at.saturating_sub(now)))?;
+    let seconds = decimal(text).or_else(|| of_http_date(text).map(|at| at.saturating_sub(now)))?;
     Some(Duration::from_secs(seconds))
 }
 

@@ -3,6 +3,8 @@
 //! The body may be S3's XML, or whatever a proxy in between thought right: HTML, JSON, half of something, nothing. All
 //! of it is read as far as it goes, and none of it is trusted.
 
+use std::borrow::Cow;
+
 use crate::error::{Answer, Kind, MAX_WORDS, tidy};
 use crate::request::Method;
 use crate::response::Head;
@@ -69,9 +71,6 @@ fn is_region(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// What to say of a precondition.
-const UNMET: &str = "the precondition does not hold for what is there";
-
 /// Which case of the contract's error a refusal is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -80,143 +79,156 @@ pub struct Verdict {
     /// The setting or argument at fault.
     pub subject: Option<&'static str>,
     /// One sentence for people; empty where there is nothing to say.
-    pub advice: String,
+    pub advice: Cow<'static, str>,
 }
 
-impl Verdict {
-    fn new(kind: Kind, advice: &str) -> Self {
-        Verdict { kind, subject: None, advice: advice.to_owned() }
-    }
+/// A verdict that a table holds.
+type Entry = (Kind, Option<&'static str>, &'static str);
 
-    fn of(kind: Kind, subject: &'static str, advice: impl Into<String>) -> Self {
-        Verdict { kind, subject: Some(subject), advice: advice.into() }
-    }
+const fn of(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
+    (kind, Some(subject), advice)
 }
 
-/// What a refusal means. `head` is the answer that `answer` was read from.
-pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) -> Verdict {
-    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (answer.status, &answer.region) {
-        return Verdict::of(
-            Kind::InvalidSettings,
-            "region",
-            format!("the bucket is in the region {region}: set region = \"{region}\""),
-        );
-    }
-    if let Some(code) = &answer.code
-        && let Some(verdict) = by_code(code)
-    {
-        return verdict;
-    }
-    match answer.status {
-        300..=399 if answer.status != 304 => {
-            let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
-            Verdict::of(
-                Kind::InvalidSettings,
-                "endpoint",
-                format!(
-                    "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
-                ),
-            )
-        }
-        304 => Verdict::new(Kind::NotModified, "the blob is still the one that the condition names"),
-        400 if method == Method::Head => Verdict::new(
-            Kind::Service,
-            "a HEAD is refused without words: an expired security token or a wrong region does this",
-        ),
-        401 | 403 if anonymous => Verdict::of(
-            Kind::AccessDenied,
-            "access-key",
-            "it does not allow this without credentials: set access-key and secret-key",
-        ),
-        401 | 403 => Verdict::new(Kind::AccessDenied, "check the keys and what their policy allows on this bucket"),
-        404 => Verdict::new(Kind::NotFound, "there is no such key, or no such bucket"),
-        405 if head.get("x-amz-delete-marker") == Some("true") => {
-            Verdict::new(Kind::NotFound, "this version is a delete marker")
-        }
-        405 | 501 => Verdict::new(Kind::Unsupported, "it does not know this operation, or the endpoint is not S3's"),
-        407 => Verdict::new(Kind::Network, "a proxy in between wants credentials"),
-        408 => Verdict::new(Kind::Timeout, ""),
-        409 => Verdict::new(Kind::Conflict, ""),
-        411 => Verdict::new(Kind::Unsupported, "it wants the length in another way, or a proxy in between took it out"),
-        412 => Verdict::new(Kind::PreconditionFailed, UNMET),
-        413 => Verdict::new(Kind::TooLarge, "the body is larger than it takes"),
-        416 => Verdict::new(Kind::InvalidRange, "no byte of the blob is in the range"),
-        429 => Verdict::new(Kind::Throttled, "it asks for fewer requests"),
-        200..=299 => Verdict::new(Kind::Integrity, "it is no answer to this request"),
-        _ => Verdict::new(Kind::Service, ""),
-    }
-}
+const UNMET: Entry = (Kind::PreconditionFailed, None, "the precondition does not hold for what is there");
+const OUT_OF_RANGE: Entry = (Kind::InvalidRange, None, "no byte of the blob is in the range");
+const THROTTLED: Entry = (Kind::Throttled, None, "it asks for fewer requests");
+const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
+const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
 
-fn by_code(code: &str) -> Option<Verdict> {
-    Some(match code {
-        "NoSuchKey" => Verdict::new(Kind::NotFound, "there is no such key"),
-        "NoSuchVersion" => Verdict::new(Kind::NotFound, "there is no such version of the key"),
-        "NoSuchUpload" => {
-            Verdict::new(Kind::NotFound, "there is no such upload: it was completed or aborted, or it has expired")
-        }
-        "NoSuchBucket" => Verdict::of(
+/// What S3's codes mean.
+const CODES: [(&[&str], Entry); 21] = [
+    (&["NoSuchKey"], (Kind::NotFound, None, "there is no such key")),
+    (&["NoSuchVersion"], (Kind::NotFound, None, "there is no such version of the key")),
+    (
+        &["NoSuchUpload"],
+        (Kind::NotFound, None, "there is no such upload: it was completed or aborted, or it has expired"),
+    ),
+    (
+        &["NoSuchBucket"],
+        of(
             Kind::NotFound,
             "bucket",
             "there is no such bucket: make it, or check bucket, endpoint and addressing-style",
         ),
-        "InvalidBucketName" => Verdict::of(Kind::InvalidSettings, "bucket", "it does not take this bucket name"),
-        "InvalidAccessKeyId" => Verdict::of(Kind::AccessDenied, "access-key", "it does not know this access-key"),
-        "SignatureDoesNotMatch" => Verdict::of(
+    ),
+    (&["InvalidBucketName"], of(Kind::InvalidSettings, "bucket", "it does not take this bucket name")),
+    (&["InvalidAccessKeyId"], of(Kind::AccessDenied, "access-key", "it does not know this access-key")),
+    (
+        &["SignatureDoesNotMatch"],
+        of(
             Kind::AccessDenied,
             "secret-key",
             "the secret-key does not belong to the access-key, or a proxy in between changed the request",
         ),
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
-            Verdict::of(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones")
-        }
-        "InvalidToken" => Verdict::of(
-            Kind::AccessDenied,
-            "security-token",
-            "the security-token is not the one of this access-key, or is missing",
-        ),
-        "RequestTimeTooSkewed" | "RequestExpired" => {
-            Verdict::new(Kind::AccessDenied, "this machine's clock and the service's are too far apart: set the clock")
-        }
-        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "NotSignedUp" => {
-            Verdict::new(Kind::AccessDenied, "check the keys and what their policy allows on this bucket")
-        }
-        "PreconditionFailed" => Verdict::new(Kind::PreconditionFailed, UNMET),
-        "InvalidRange" => Verdict::new(Kind::InvalidRange, "no byte of the blob is in the range"),
-        "ConditionalRequestConflict" | "OperationAborted" => {
-            Verdict::new(Kind::Conflict, "another write of this key is under way")
-        }
-        "SlowDown"
-        | "TooManyRequests"
-        | "TooManyRequestsException"
-        | "RequestLimitExceeded"
-        | "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "BandwidthLimitExceeded"
-        | "SlowDownRead"
-        | "SlowDownWrite" => Verdict::new(Kind::Throttled, "it asks for fewer requests"),
-        "RequestTimeout" | "RequestTimeoutException" => {
-            Verdict::new(Kind::Timeout, "the body did not reach it in time")
-        }
-        "EntityTooLarge" | "MaxMessageLengthExceeded" => {
-            Verdict::new(Kind::TooLarge, "the body is larger than it takes")
-        }
-        "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" | "InvalidDigest" => {
-            Verdict::new(Kind::Integrity, "the body did not reach it as it was sent")
-        }
-        "NotImplemented" => Verdict::new(Kind::Unsupported, "it does not know this operation or one of its conditions"),
-        "PermanentRedirect" | "TemporaryRedirect" | "Redirect" => Verdict::of(
+    ),
+    (
+        &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"],
+        of(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones"),
+    ),
+    (
+        &["InvalidToken"],
+        of(Kind::AccessDenied, "security-token", "the security-token is not the one of this access-key, or is missing"),
+    ),
+    (
+        &["RequestTimeTooSkewed", "RequestExpired"],
+        (Kind::AccessDenied, None, "this machine's clock and the service's are too far apart: set the clock"),
+    ),
+    (&["AccessDenied", "AllAccessDisabled", "AccountProblem", "NotSignedUp"], DENIED),
+    (&["PreconditionFailed"], UNMET),
+    (&["InvalidRange"], OUT_OF_RANGE),
+    (
+        &["ConditionalRequestConflict", "OperationAborted"],
+        (Kind::Conflict, None, "another write of this key is under way"),
+    ),
+    (
+        &[
+            "SlowDown",
+            "TooManyRequests",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "BandwidthLimitExceeded",
+            "SlowDownRead",
+            "SlowDownWrite",
+        ],
+        THROTTLED,
+    ),
+    (&["RequestTimeout", "RequestTimeoutException"], (Kind::Timeout, None, "the body did not reach it in time")),
+    (&["EntityTooLarge", "MaxMessageLengthExceeded"], LARGE),
+    (
+        &["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidDigest"],
+        (Kind::Integrity, None, "the body did not reach it as it was sent"),
+    ),
+    (&["NotImplemented"], (Kind::Unsupported, None, "it does not know this operation or one of its conditions")),
+    (
+        &["PermanentRedirect", "TemporaryRedirect", "Redirect"],
+        of(
             Kind::InvalidSettings,
             "endpoint",
             "the bucket is served elsewhere, and redirects are not followed: set region or endpoint to where it is",
         ),
-        "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
-            Verdict::of(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's")
+    ),
+    (
+        &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException"],
+        of(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's"),
+    ),
+];
+
+/// What a refusal means. `head` is the answer that `answer` was read from.
+pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) -> Verdict {
+    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (answer.status, &answer.region) {
+        let advice = format!("the bucket is in the region {region}: set region = \"{region}\"");
+        return Verdict { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
+    }
+    let code = answer.code.as_deref().unwrap_or_default();
+    let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
+        Some(&(_, entry)) => entry,
+        None if (300..=399).contains(&answer.status) && answer.status != 304 => {
+            let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
+            let advice = format!(
+                "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
+            );
+            return Verdict { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
         }
-        _ => return None,
-    })
+        None => by_status(method, head, answer.status, anonymous),
+    };
+    Verdict { kind, subject, advice: advice.into() }
+}
+
+fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry {
+    match status {
+        304 => (Kind::NotModified, None, "the blob is still the one that the condition names"),
+        400 if method == Method::Head => (
+            Kind::Service,
+            None,
+            "a HEAD is refused without words: an expired security token or a wrong region does this",
+        ),
+        401 | 403 if anonymous => of(
+            Kind::AccessDenied,
+            "access-key",
+            "it does not allow this without credentials: set access-key and secret-key",
+        ),
+        401 | 403 => DENIED,
+        404 => (Kind::NotFound, None, "there is no such key, or no such bucket"),
+        405 if head.get("x-amz-delete-marker") == Some("true") => {
+            (Kind::NotFound, None, "this version is a delete marker")
+        }
+        405 | 501 => (Kind::Unsupported, None, "it does not know this operation, or the endpoint is not S3's"),
+        407 => (Kind::Network, None, "a proxy in between wants credentials"),
+        408 => (Kind::Timeout, None, ""),
+        409 => (Kind::Conflict, None, ""),
+        411 => (Kind::Unsupported, None, "it wants the length in another way, or a proxy in between took it out"),
+        412 => UNMET,
+        413 => LARGE,
+        416 => OUT_OF_RANGE,
+        429 => THROTTLED,
+        200..=299 => (Kind::Integrity, None, "it is no answer to this request"),
+        _ => (Kind::Service, None, ""),
+    }
 }
 
 #[cfg(test)]

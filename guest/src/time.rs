@@ -1,7 +1,12 @@
-//! The time as a signature spells it.
+//! Times as signatures, headers and documents spell them.
 
 /// The last second that four digits of year can tell.
-const LAST: u64 = 253_402_300_799;
+pub const LAST: u64 = 253_402_300_799;
+
+/// As HTTP names them, from the day that 1970 began with.
+const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A second, as it goes into a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +40,39 @@ impl AmzTime {
         text.push('Z');
         text
     }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`: a second as HTTP tells it (RFC 9110, section 5.6.7), no later than [`LAST`].
+pub fn http_date(second: u64) -> String {
+    let days = second / 86_400;
+    let (year, month, day) = civil(days);
+    let mut text = String::with_capacity(29);
+    text.push_str(WEEKDAYS[(days % 7) as usize]);
+    text.push_str(", ");
+    push_digits(&mut text, day, 2);
+    text.push(' ');
+    text.push_str(MONTHS[(month - 1) as usize % 12]);
+    text.push(' ');
+    push_digits(&mut text, year, 4);
+    for (before, number) in [(' ', second / 3600 % 24), (':', second / 60 % 60), (':', second % 60)] {
+        text.push(before);
+        push_digits(&mut text, number, 2);
+    }
+    text.push_str(" GMT");
+    text
+}
+
+/// The second that a date of HTTP's means, as all services write it: the two older spellings, which only ancient servers
+/// have, are none here.
+pub fn of_http_date(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let number = |from: usize, to: usize| crate::response::decimal(text.get(from..to)?);
+    let name = text.get(8..11)?;
+    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
+    let (day, year) = (number(5, 7)?, number(12, 16)?);
+    let second = days(year, month, day) * 86_400 + number(17, 19)? * 3600 + number(20, 22)? * 60 + number(23, 25)?;
+    // What is told otherwise is no such date, or of another weekday.
+    (second <= LAST && http_date(second) == text).then_some(second)
 }
 
 /// The second that a timestamp of S3's XML means: `2009-10-12T17:50:30.000Z`, with any number of decimals, which do not
@@ -175,9 +213,29 @@ mod tests {
             proptest::prop_assert_eq!(&text[..4], &http[12..16]);
             proptest::prop_assert_eq!(&text[6..8], &http[5..7]);
             proptest::prop_assert_eq!(&text[9..15], &http[17..25].replace(':', ""));
-            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
             let month: usize = text[4..6].parse().unwrap();
-            proptest::prop_assert_eq!(months[month - 1], &http[8..11]);
+            proptest::prop_assert_eq!(MONTHS[month - 1], &http[8..11]);
+            proptest::prop_assert_eq!(&http_date(secs), &http);
+            proptest::prop_assert_eq!(of_http_date(&http), Some(secs));
+        }
+
+        #[test]
+        fn the_same_dates_as_httpdate_takes(
+            // A date, and one with something in it changed.
+            secs in 0..=LAST,
+            at in 0..29_usize,
+            by in "[0-9]|[ -~]|Sat|\\PC",
+            text in " ?[MTWFS][a-z]{2}, [0-3][0-9] [A-Z][a-z]{2} [0-9]{4} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] GMT ?",
+        ) {
+            let known = |text: &str| {
+                let at = httpdate::parse_http_date(text).ok()?;
+                Some(at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
+            };
+            let mut changed = http_date(secs);
+            changed.replace_range(at..at + 1, &by);
+            for text in [changed, text] {
+                proptest::prop_assert_eq!(of_http_date(&text), known(&text), "{}", text);
+            }
         }
     }
 }

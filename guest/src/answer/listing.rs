@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::continuation::{Page, Versions};
-use crate::model::{Entry, ListPage, Pair, VersionEntry, VersionPage};
+use crate::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
 use crate::response::{Garbled, decimal};
+use crate::text::join;
 use crate::time;
 use crate::xml::Element;
 
@@ -55,7 +56,10 @@ impl<'a> Keys<'a> {
 /// that the page was asked for with.
 pub fn list(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<ListPage, Garbled> {
     let keys = Keys::of(page, key_prefix);
-    let entries: Vec<Entry> = page.children("Contents").map(|blob| entry(blob, &keys)).collect::<Result<_, _>>()?;
+    let mut entries = Vec::new();
+    for blob in page.children("Contents") {
+        entries.push(entry(blob, &keys)?);
+    }
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
     if page.is_true("IsTruncated") {
@@ -111,36 +115,42 @@ pub fn list_versions(page: &Element, key_prefix: &str, asked: Option<&str>) -> R
 }
 
 fn prefixes(page: &Element, keys: &Keys<'_>) -> Result<Vec<String>, Garbled> {
-    let told = page.children("CommonPrefixes").flat_map(|common| common.children("Prefix"));
-    told.map(|prefix| keys.key(&prefix.text)).collect()
+    let mut prefixes = Vec::new();
+    for common in page.children("CommonPrefixes") {
+        for prefix in common.children("Prefix") {
+            prefixes.push(keys.key(&prefix.text)?);
+        }
+    }
+    Ok(prefixes)
 }
 
 fn entry(blob: &Element, keys: &Keys<'_>) -> Result<Entry, Garbled> {
     let key = keys.key(blob.exact("Key").ok_or_else(|| missing("Key"))?)?;
     let size = blob.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?;
-    let attributes = TOLD.iter().filter_map(|&(name, element)| {
-        let values: Vec<&str> = blob.children(element).map(|value| value.text.trim()).collect();
-        Some((name.to_owned(), values.join(","))).filter(|(_, value)| !value.is_empty())
-    });
-    Ok(Entry {
-        key,
-        size,
-        etag: blob.text("ETag").map(str::to_owned),
-        last_modified: last_modified(blob)?,
-        attributes: attributes.collect::<Vec<Pair>>(),
-    })
+    let mut attributes = Vec::new();
+    for (name, element) in TOLD {
+        let mut values = Vec::new();
+        for value in blob.children(element) {
+            values.push(value.text.trim());
+        }
+        let value = join(&values, ",");
+        if !value.is_empty() {
+            attributes.push((name.to_owned(), value));
+        }
+    }
+    Ok(Entry { key, size, etag: blob.text("ETag").map(str::to_owned), last_modified: last_modified(blob)?, attributes })
 }
 
 /// When it was written, where that is told.
-pub(super) fn last_modified(element: &Element) -> Result<Option<u64>, Garbled> {
+pub(super) fn last_modified(element: &Element) -> Result<Option<Datetime>, Garbled> {
     at(element, "LastModified")
 }
 
 /// The second that the child of this name tells, where it is there.
-pub(super) fn at(element: &Element, name: &str) -> Result<Option<u64>, Garbled> {
+pub(super) fn at(element: &Element, name: &str) -> Result<Option<Datetime>, Garbled> {
     let Some(text) = element.text(name) else { return Ok(None) };
     match time::timestamp(text) {
-        Some(second) => Ok(Some(second)),
+        Some(second) => Ok(Some(second.into())),
         None => Err(Garbled(format!("its {name} \"{}\" is no time", crate::error::tidy(text, 40)))),
     }
 }

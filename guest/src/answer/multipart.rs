@@ -20,23 +20,28 @@ pub fn etag(result: &Element) -> Result<String, Garbled> {
 
 /// The checksums that it tells.
 pub fn checksums(element: &Element) -> Vec<Pair> {
-    let told = CHECKSUMS.iter().filter_map(|&(name, child)| Some((name.to_owned(), element.text(child)?.to_owned())));
-    told.collect()
+    let mut told = Vec::new();
+    for (name, child) in CHECKSUMS {
+        if let Some(sum) = element.text(child) {
+            told.push((name.to_owned(), sum.to_owned()));
+        }
+    }
+    told
 }
 
 /// Reads a `ListPartsResult`. `asked` is the continuation that the page was asked for with.
 pub fn parts(page: &Element, asked: Option<&str>) -> Result<PartPage, Garbled> {
-    let part = |part: &Element| {
+    let mut parts = Vec::new();
+    for part in page.children("Part") {
         let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
-        Ok(Part {
+        parts.push(Part {
             number: number.ok_or_else(|| missing("PartNumber"))?,
             size: part.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?,
             etag: etag(part)?,
             last_modified: last_modified(part)?,
             attributes: checksums(part),
-        })
-    };
-    let parts: Vec<Part> = page.children("Part").map(part).collect::<Result<_, _>>()?;
+        });
+    }
     let mut next = None;
     if page.is_true("IsTruncated") {
         let last = parts.last().map(|part| part.number.to_string());
@@ -52,14 +57,14 @@ pub fn parts(page: &Element, asked: Option<&str>) -> Result<PartPage, Garbled> {
 /// Reads a `ListMultipartUploadsResult`. `key_prefix` is the store's own, which keys come back without.
 pub fn uploads(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<UploadPage, Garbled> {
     let keys = Keys::of(page, key_prefix);
-    let upload = |upload: &Element| {
-        Ok(Upload {
+    let mut uploads = Vec::new();
+    for upload in page.children("Upload") {
+        uploads.push(Upload {
             key: keys.key(upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
             id: upload_id(upload)?,
             initiated: at(upload, "Initiated")?,
-        })
-    };
-    let uploads = page.children("Upload").map(upload).collect::<Result<_, _>>()?;
+        });
+    }
     let mut next = None;
     if page.is_true("IsTruncated") {
         let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
@@ -93,7 +98,7 @@ mod tests {
         let read = parts(&page, None).unwrap();
         assert_eq!(read.next.as_deref(), Some("t2"));
         let attributes = vec![("checksum-crc32c".to_owned(), "4waSgw==".to_owned())];
-        let last_modified = Some(1_255_369_830);
+        let last_modified = Some(1_255_369_830.into());
         let wanted = Part { number: 2, size: 5_242_880, etag: "\"e\"".into(), last_modified, attributes };
         assert_eq!(read.parts, [wanted]);
         assert!(parts(&page, Some("t2")).is_err());
@@ -108,7 +113,7 @@ mod tests {
              <Initiated>2009-10-12T17:50:30Z</Initiated></Upload>",
         );
         let read = uploads(&page, "p/", None).unwrap();
-        let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830) };
+        let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830.into()) };
         assert_eq!(read.uploads, [wanted]);
         assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "p/b", version: "u2" }));
         assert!(uploads(&page, "p/", read.next.as_deref()).is_err());

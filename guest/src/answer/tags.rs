@@ -8,12 +8,14 @@ use super::listing::missing;
 
 /// Reads a `Tagging`.
 pub fn tags(tagging: &Element) -> Result<Vec<Pair>, Garbled> {
-    let sets = tagging.children("TagSet").flat_map(|set| set.children("Tag"));
-    sets.map(|tag| {
-        let name = tag.exact("Key").ok_or_else(|| missing("Key"))?;
-        Ok((name.to_owned(), tag.exact("Value").unwrap_or_default().to_owned()))
-    })
-    .collect()
+    let mut tags = Vec::new();
+    for set in tagging.children("TagSet") {
+        for tag in set.children("Tag") {
+            let name = tag.exact("Key").ok_or_else(|| missing("Key"))?;
+            tags.push((name.to_owned(), tag.exact("Value").unwrap_or_default().to_owned()));
+        }
+    }
+    Ok(tags)
 }
 
 #[cfg(test)]

@@ -2,19 +2,20 @@
 //! ARN.
 
 use crate::bucket;
-use crate::error::{Fault, tidy};
+use crate::error::{Error, Failure, tidy};
+use crate::text::contains;
 
 use super::{AddressingStyle, AwsHosts, Endpoint};
 
 /// The host of Amazon S3 in this region, without a bucket before it.
-pub(super) fn host(region: &str, hosts: AwsHosts) -> Result<String, Fault> {
+pub(super) fn host(region: &str, hosts: AwsHosts) -> Result<String, Failure> {
     let domain = domain(region, hosts)?;
     let AwsHosts { dual_stack, fips, accelerate } = hosts;
     let dual = if dual_stack { ".dualstack" } else { "" };
     if accelerate {
         if fips || region.starts_with("cn-") {
             let with = if fips { "fips" } else { "AWS's regions in China" };
-            return Err(Fault::new("accelerate", format!("accelerate does not go with {with}")));
+            return Err(Error::fault("accelerate", format!("accelerate does not go with {with}")));
         }
         return Ok(format!("s3-accelerate{dual}.{domain}"));
     }
@@ -28,8 +29,8 @@ pub(super) fn access_point(
     arn: &str,
     style: AddressingStyle,
     hosts: AwsHosts,
-) -> Result<Endpoint, Fault> {
-    let wrong = |why: &str| Err(Fault::new("bucket", format!("the bucket \"{}\" cannot be: {why}", tidy(arn, 200))));
+) -> Result<Endpoint, Failure> {
+    let wrong = |why: &str| Err(Error::fault("bucket", format!("the bucket \"{}\" cannot be: {why}", tidy(arn, 200))));
     let mut fields = arn.splitn(6, ':').skip(1);
     let mut field = || fields.next().unwrap_or_default();
     let (partition, service, region, account, resource) = (field(), field(), field(), field(), field());
@@ -89,25 +90,25 @@ pub(super) fn access_point(
 }
 
 /// What the hosts of this region end in.
-fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Fault> {
+fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Failure> {
     let wrong = |why: &str| {
         let message = format!(
             "the region \"{}\" {why}; with no endpoint given the store is Amazon S3: set the endpoint if it is another service",
             tidy(region, 64)
         );
-        Err(Fault::new("region", message))
+        Err(Error::fault("region", message))
     };
     if !bucket::is_dns_label(region) || !region.contains('-') || !region.ends_with(|c: char| c.is_ascii_digit()) {
         return wrong("is not spelled as AWS spells them, such as eu-central-1");
     }
-    if region.starts_with("eusc-") || crate::find::contains(region, "-iso") {
+    if region.starts_with("eusc-") || contains(region, "-iso") {
         return wrong("is in a partition of AWS whose hosts must be given as the endpoint");
     }
     if !region.starts_with("cn-") {
         return Ok("amazonaws.com");
     }
     if hosts.fips {
-        return Err(Fault::new("fips", "AWS has no FIPS hosts in its regions in China"));
+        return Err(Error::fault("fips", "AWS has no FIPS hosts in its regions in China"));
     }
     Ok("amazonaws.com.cn")
 }

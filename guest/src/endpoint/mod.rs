@@ -1,13 +1,12 @@
 //! Where a bucket is: scheme, host and the path before a key.
 
 mod aws;
+pub(crate) mod ip;
 mod url;
-
-use std::net::Ipv4Addr;
 
 use crate::bucket;
 use crate::encode;
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 
 use url::Url;
 
@@ -77,14 +76,14 @@ impl Endpoint {
         bucket: &str,
         style: AddressingStyle,
         hosts: AwsHosts,
-    ) -> Result<Endpoint, Fault> {
+    ) -> Result<Endpoint, Failure> {
         let endpoint = endpoint.map(str::trim).filter(|text| !text.is_empty());
         bucket::check_kind(bucket)?;
         if endpoint.is_some()
             && let Some(name) = hosts.first()
         {
             let message = format!("{name} is for AWS's own hosts: leave the endpoint blank to have the right one");
-            return Err(Fault::new(name, message));
+            return Err(Error::fault(name, message));
         }
         if bucket.starts_with("arn:") {
             return aws::access_point(endpoint, bucket, style, hosts);
@@ -110,7 +109,7 @@ impl Endpoint {
                 if style == AddressingStyle::Path || !bucket::is_dns_label(bucket) {
                     let why = "accelerate has the bucket in the host name: it goes with no addressing-style path, and \
                                with no bucket with a dot in its name";
-                    return Err(Fault::new("accelerate", why));
+                    return Err(Error::fault("accelerate", why));
                 }
                 true
             }
@@ -141,12 +140,12 @@ impl Endpoint {
 }
 
 /// Checks that the bucket can stand in the host name.
-fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Fault> {
+fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Failure> {
     let wrong = |why: &str| {
         let message = format!("with addressing-style virtual the bucket is part of the host name, but {why}; use path");
-        Err(Fault::new("addressing-style", message))
+        Err(Error::fault("addressing-style", message))
     };
-    if host.starts_with('[') || is_ip(host) {
+    if host.starts_with('[') || ip::is_ipv4(host) {
         return wrong("the endpoint is an IP address");
     }
     if https && bucket.contains('.') {
@@ -158,12 +157,8 @@ fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-fn is_ip(host: &str) -> bool {
-    host.parse::<Ipv4Addr>().is_ok()
-}
-
-fn fault(message: impl Into<String>) -> Fault {
-    Fault::new("endpoint", message)
+fn fault(message: impl Into<String>) -> Failure {
+    Error::fault("endpoint", message)
 }
 
 #[cfg(test)]

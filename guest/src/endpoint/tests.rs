@@ -9,7 +9,7 @@ fn place(endpoint: &str, bucket: &str, style: AddressingStyle) -> (bool, String,
 fn wrong(endpoint: &str, region: &str, bucket: &str, style: AddressingStyle) -> (String, String) {
     let fault = Endpoint::resolve(Some(endpoint), region, bucket, style, AwsHosts::default())
         .expect_err(&format!("{endpoint:?} {region:?} {bucket:?} {style:?}"));
-    (fault.subject.unwrap().into_owned(), fault.message)
+    (fault.subject.unwrap(), fault.message)
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn awss_further_hosts() {
         let found = of(region, hosts).unwrap();
         assert_eq!((found.authority.as_str(), found.base_path.as_str(), found.aws), (authority, "", true));
     }
-    let subject = |found: Result<Endpoint, Fault>| found.unwrap_err().subject.unwrap().into_owned();
+    let subject = |found: Result<Endpoint, Failure>| found.unwrap_err().subject.unwrap();
     assert_eq!(subject(of("cn-north-1", hosts(false, true, false))), "fips");
     assert_eq!(subject(of("cn-north-1", hosts(false, false, true))), "accelerate");
     assert_eq!(subject(of("eu-west-1", hosts(false, true, true))), "accelerate");

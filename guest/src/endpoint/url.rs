@@ -1,11 +1,9 @@
 //! What an operator wrote as the endpoint.
 
-use std::net::Ipv6Addr;
+use crate::error::{Failure, tidy};
+use crate::text::find;
 
-use crate::error::{Fault, tidy};
-use crate::find::find;
-
-use super::{fault, is_ip};
+use super::{fault, ip};
 
 /// What an endpoint says.
 pub(super) struct Url {
@@ -17,8 +15,8 @@ pub(super) struct Url {
     pub(super) prefix: String,
 }
 
-pub(super) fn parse(text: &str) -> Result<Url, Fault> {
-    let (https, rest) = match find(text, "://").map(|at| (&text[..at], &text[at + 3..])) {
+pub(super) fn parse(text: &str) -> Result<Url, Failure> {
+    let (https, rest) = match find(text, "://").map(|end| (&text[..end], &text[end + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
@@ -46,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Url, Fault> {
 }
 
 /// Takes the port off, minding that an IPv6 address has colons of its own.
-fn split_port(authority: &str) -> Result<(&str, Option<&str>), Fault> {
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), Failure> {
     if authority.starts_with('[') {
         return match authority.split_once(']') {
             Some((_, "")) => Ok((authority, None)),
@@ -64,15 +62,15 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), Fault> {
 }
 
 /// The host in lower case, if it can be one.
-fn check_host(host: &str) -> Result<String, Fault> {
+fn check_host(host: &str) -> Result<String, Failure> {
     let shown = tidy(host, 80);
     if host.is_empty() {
         return Err(fault("the endpoint has no host in it"));
     }
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return match address.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(format!("[{address}]")),
-            Err(_) => Err(fault(format!("the endpoint's host \"{shown}\" is no IPv6 address"))),
+        return match ip::ipv6(address) {
+            Some(address) => Ok(format!("[{address}]")),
+            None => Err(fault(format!("the endpoint's host \"{shown}\" is no IPv6 address"))),
         };
     }
     if !host.is_ascii() {
@@ -87,8 +85,8 @@ fn check_host(host: &str) -> Result<String, Fault> {
     if host.len() > 253 || !host.split('.').all(label) {
         return Err(fault(format!("the endpoint's host \"{shown}\" is no host name")));
     }
-    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    if numeric && !is_ip(host) {
+    let numeric = host.split('.').fold("", |_, label| label).bytes().all(|b| b.is_ascii_digit());
+    if numeric && !ip::is_ipv4(host) {
         return Err(fault(format!("the endpoint's host \"{shown}\" is no IPv4 address")));
     }
     Ok(host.to_ascii_lowercase())
@@ -96,7 +94,7 @@ fn check_host(host: &str) -> Result<String, Fault> {
 
 /// The path before all others, without slashes at its end. It takes nothing that would need encoding, and nothing that a
 /// proxy would tidy away.
-fn check_prefix(path: &str) -> Result<String, Fault> {
+fn check_prefix(path: &str) -> Result<String, Failure> {
     let path = path.trim_end_matches('/');
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);

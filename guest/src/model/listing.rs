@@ -1,6 +1,6 @@
 //! Listings, as `wit/listing.wit` documents them.
 
-use super::{CallOptions, Pair};
+use super::{CallOptions, Datetime, Pair};
 
 /// What to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Entry {
     /// Its entity tag.
     pub etag: Option<String>,
     /// When it was last written.
-    pub last_modified: Option<u64>,
+    pub last_modified: Option<Datetime>,
     /// Named attributes.
     pub attributes: Vec<Pair>,
 }

@@ -1,7 +1,7 @@
 //! The contract's records as plain data, so that all but the plugin's outermost file builds and is tested natively.
 //!
-//! Field by field they are what `wit/types.wit` documents; here only what differs is said. Points in time are whole
-//! seconds since 1970.
+//! Field by field they are what `wit/types.wit` documents; here only what differs is said. The bindings take these for the
+//! contract's own, so what they are made of and its order is the contract's too.
 
 mod listing;
 mod multipart;
@@ -17,6 +17,21 @@ use crate::checksum::Algorithm;
 /// A name with a value.
 pub type Pair = (String, String);
 
+/// A point in time. HTTP and S3 tell whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Datetime {
+    /// Seconds since 1970.
+    pub seconds: u64,
+    /// What is left of the next one.
+    pub nanoseconds: u32,
+}
+
+impl From<u64> for Datetime {
+    fn from(seconds: u64) -> Self {
+        Datetime { seconds, nanoseconds: 0 }
+    }
+}
+
 /// What is known of a blob besides its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlobInfo {
@@ -25,7 +40,7 @@ pub struct BlobInfo {
     /// The entity tag, quotes included.
     pub etag: Option<String>,
     /// When it was last written.
-    pub last_modified: Option<u64>,
+    pub last_modified: Option<Datetime>,
     /// The media type.
     pub content_type: Option<String>,
     /// The user's metadata, names in lower case.
@@ -67,9 +82,9 @@ pub struct Conditions {
     /// Only if the tag is another.
     pub if_none_match: Option<String>,
     /// Only if written after this second.
-    pub if_modified_since: Option<u64>,
+    pub if_modified_since: Option<Datetime>,
     /// Only if not written after this second.
-    pub if_unmodified_since: Option<u64>,
+    pub if_unmodified_since: Option<Datetime>,
 }
 
 /// The precondition of a write.
@@ -274,4 +289,38 @@ pub struct Written {
     pub etag: Option<String>,
     /// Its version.
     pub version: Option<String>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The cases of an enum of the contract's types.
+    pub(crate) fn cases_of(name: &str) -> Vec<&'static str> {
+        let contract = include_str!("../../../wit/types.wit");
+        let start = format!("enum {name} {{");
+        let (_, rest) = contract.split_once(&start).unwrap();
+        let (cases, _) = rest.split_once('}').unwrap();
+        let lines = cases.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        lines.map(|line| line.trim_end_matches(',')).collect()
+    }
+
+    /// The bindings take a case's place for its number in the contract.
+    #[test]
+    fn cases_are_in_the_contracts_order() {
+        let methods = ["get", "head", "put", "delete"];
+        assert_eq!(cases_of("presigned-method"), methods);
+        for (n, method) in [PresignedMethod::Get, PresignedMethod::Head, PresignedMethod::Put, PresignedMethod::Delete]
+            .iter()
+            .enumerate()
+        {
+            assert_eq!(*method as usize, n);
+        }
+        let algorithms = cases_of("digest-algorithm");
+        for algorithm in [Algorithm::Sha256, Algorithm::Md5, Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme]
+        {
+            assert_eq!(algorithms[algorithm as usize], algorithm.word());
+        }
+        assert_eq!(algorithms.len(), 5);
+    }
 }

@@ -1,6 +1,6 @@
 //! Uploads in parts, as `wit/multipart.wit` documents them.
 
-use super::{CallOptions, Conditions, Digest, Pair, Span, WriteCondition};
+use super::{CallOptions, Conditions, Datetime, Digest, Pair, Span, WriteCondition};
 
 /// A part that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Part {
     /// Its entity tag.
     pub etag: String,
     /// When it was taken.
-    pub last_modified: Option<u64>,
+    pub last_modified: Option<Datetime>,
     /// Named attributes: its checksum.
     pub attributes: Vec<Pair>,
 }
@@ -94,7 +94,7 @@ pub struct Upload {
     /// Its id.
     pub id: String,
     /// When it was begun.
-    pub initiated: Option<u64>,
+    pub initiated: Option<Datetime>,
 }
 
 /// Some of the uploads.

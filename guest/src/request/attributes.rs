@@ -2,11 +2,12 @@
 //! store's.
 
 use crate::attributes::{TABLE, Takes, push};
-use crate::error::{Fault, Kind};
+use crate::error::{Error, Failure, Kind};
 use crate::model::CallOptions;
 use crate::settings::Settings;
+use crate::text::join;
 
-use super::{Refused, Request};
+use super::Request;
 
 /// Attributes that are left out on purpose, and why.
 const LEFT_OUT: [(&str, &str); 1] = [(
@@ -20,13 +21,13 @@ const LEFT_OUT: [(&str, &str); 1] = [(
 /// # Errors
 /// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice
 /// or malformed. A key is never in the words.
-pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, takes: Takes) -> Result<(), Refused> {
+pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, takes: Takes) -> Result<(), Failure> {
     for (n, (name, value)) in call.attributes.iter().enumerate() {
         let Some(attribute) = TABLE.iter().find(|known| known.name == name && takes.has(known.takes)) else {
             return Err(not_taken(name, takes));
         };
         if call.attributes[..n].iter().any(|(before, _)| before == name) {
-            return Err(Fault::new(attribute.name, format!("the attribute {name} is given twice")).into());
+            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
         }
         push(&mut request.headers, attribute, value)?;
     }
@@ -57,15 +58,17 @@ pub fn has_checksum(request: &Request) -> bool {
     request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
 }
 
-fn not_taken(name: &str, takes: Takes) -> Refused {
+fn not_taken(name: &str, takes: Takes) -> Failure {
     let name = crate::error::tidy(name, 64);
     let why = if let Some((_, why)) = LEFT_OUT.iter().find(|(left_out, _)| *left_out == name) {
         format!("{name} is not supported: {why}")
     } else {
         let known: Vec<&str> = TABLE.iter().filter(|known| takes.has(known.takes)).map(|known| known.name).collect();
-        format!("there is no attribute \"{name}\" here: this operation takes {}", known.join(", "))
+        format!("there is no attribute \"{name}\" here: this operation takes {}", join(&known, ", "))
     };
-    Refused { kind: Kind::Unsupported, fault: Fault::new(name, why) }
+    let mut fault = Error::fault(&name, why);
+    fault.kind = Kind::Unsupported;
+    fault
 }
 
 #[cfg(test)]

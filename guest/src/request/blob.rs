@@ -1,20 +1,20 @@
 //! Looking at, reading, writing and deleting one blob.
 
 use crate::content::Content;
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::model::{ByteRange, DeleteOptions, HeadOptions, ReadOptions, WriteOptions};
 use crate::settings::{Checksum, Settings};
 
 use super::attributes;
 use super::checksum;
-use super::{Method, READ, Refused, Request, base, conditions, metadata, version, visible, write_condition};
+use super::{Method, READ, Request, base, conditions, metadata, version, visible, write_condition};
 use crate::attributes::Takes;
 
 /// What all that writes a blob takes.
 pub(crate) const WRITES: Takes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
 
 /// Asks for what is known of a blob. `key` is the whole key, prefix included, already checked.
-pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Refused> {
+pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
     attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
     version(&mut request, options.version.as_deref())?;
@@ -27,7 +27,7 @@ pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Req
 }
 
 /// Asks for a blob or a part of it.
-pub fn get(settings: &Settings, key: &str, options: &ReadOptions) -> Result<Request, Refused> {
+pub fn get(settings: &Settings, key: &str, options: &ReadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
     attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
     if let Some(range) = range(options.range)? {
@@ -40,7 +40,7 @@ pub fn get(settings: &Settings, key: &str, options: &ReadOptions) -> Result<Requ
 }
 
 /// Writes a blob.
-pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &WriteOptions) -> Result<Request, Refused> {
+pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &WriteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Put, settings, key);
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
@@ -53,7 +53,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &Writ
 }
 
 /// Deletes a blob.
-pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Refused> {
+pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
     attributes::apply(&mut request, &options.call, settings, Takes::BYPASS)?;
     version(&mut request, options.version.as_deref())?;
@@ -61,16 +61,16 @@ pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result
 }
 
 /// The `range` header of this range, or none where all is asked for.
-fn range(range: ByteRange) -> Result<Option<String>, Fault> {
+fn range(range: ByteRange) -> Result<Option<String>, Failure> {
     match range {
         ByteRange::Whole => Ok(None),
         ByteRange::From(start) => Ok(Some(format!("bytes={start}-"))),
-        ByteRange::Within(span) if span.start >= span.end => Err(Fault::new(
+        ByteRange::Within(span) if span.start >= span.end => Err(Error::fault(
             "range",
             format!("the range {}..{} holds no byte: its end must be above its start", span.start, span.end),
         )),
         ByteRange::Within(span) => Ok(Some(format!("bytes={}-{}", span.start, span.end - 1))),
-        ByteRange::Last(0) => Err(Fault::new("range", "the last 0 bytes are none: ask for 1 or more")),
+        ByteRange::Last(0) => Err(Error::fault("range", "the last 0 bytes are none: ask for 1 or more")),
         ByteRange::Last(count) => Ok(Some(format!("bytes=-{count}"))),
     }
 }

@@ -1,13 +1,13 @@
 //! Copies at the service: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>.
 
 use crate::encode;
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::model::CopyOptions;
 use crate::settings::Settings;
 
 use super::attributes;
 use super::blob::WRITES;
-use super::{Method, Refused, Request, SOURCE, base, check_version, conditions, metadata, visible, write_condition};
+use super::{Method, Request, SOURCE, base, check_version, conditions, metadata, visible, write_condition};
 use crate::attributes::{Takes, kept_by_copies};
 
 /// A blob to copy from, by its whole key, prefix included.
@@ -20,7 +20,7 @@ pub struct Source<'a> {
 }
 
 /// Copies a blob.
-pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOptions) -> Result<Request, Refused> {
+pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Put, settings, key);
     source(&mut request, settings, from)?;
     conditions(&mut request, &options.source_conditions, SOURCE)?;
@@ -37,7 +37,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
         None => {
             if let Some(name) = kept_by_copies(given) {
                 let why = format!("{name} is kept as the source has it, unless the copy's properties are given anew");
-                return Err(Fault::new(name, why).into());
+                return Err(Error::fault(name, why));
             }
         }
     }
@@ -49,7 +49,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
 }
 
 /// Says what to copy from.
-pub(crate) fn source(request: &mut Request, settings: &Settings, from: Source<'_>) -> Result<(), Fault> {
+pub(crate) fn source(request: &mut Request, settings: &Settings, from: Source<'_>) -> Result<(), Failure> {
     let mut text = String::with_capacity(settings.bucket.len() + from.key.len() + 16);
     text.push_str(&settings.bucket);
     // What an access point has is named below its ARN.
@@ -81,7 +81,7 @@ mod tests {
         CallOptions { attributes, ..CallOptions::default() }
     }
 
-    fn lines(options: &CopyOptions) -> Result<Vec<String>, Refused> {
+    fn lines(options: &CopyOptions) -> Result<Vec<String>, Failure> {
         let from = Source { key: "a b/é?", version: None };
         let request = copy(&store("demo", "http://localhost"), "to", from, options)?;
         Ok(request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect())
@@ -125,7 +125,7 @@ mod tests {
         );
         let refused = lines(&CopyOptions { call: call(&[("cache-control", "no-store")]), ..CopyOptions::default() });
         let refused = refused.unwrap_err();
-        assert_eq!((refused.kind, refused.fault.subject.as_deref()), (Kind::InvalidArgument, Some("cache-control")));
+        assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some("cache-control")));
         assert!(lines(&CopyOptions { call: call(&[("storage-class", "X")]), ..CopyOptions::default() }).is_ok());
     }
 
@@ -134,7 +134,7 @@ mod tests {
         let options = CopyOptions {
             source_conditions: Conditions {
                 if_match: Some("\"a\"".into()),
-                if_unmodified_since: Some(0),
+                if_unmodified_since: Some(0.into()),
                 ..Conditions::default()
             },
             condition: WriteCondition::IfAbsent,

@@ -1,12 +1,13 @@
 //! Deleting several blobs with one request: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
 
 use crate::checksum::{Algorithm, base64};
+use crate::error::Failure;
 use crate::model::CallOptions;
 use crate::settings::Settings;
 use crate::xml;
 
 use super::attributes;
-use super::{Method, Refused, Request, base, check_version};
+use super::{Method, Request, base, check_version};
 use crate::attributes::Takes;
 
 /// The most blobs that S3 deletes with one request.
@@ -26,7 +27,7 @@ pub fn delete_many(
     settings: &Settings,
     blobs: &[Doomed<'_>],
     call: &CallOptions,
-) -> Result<(Request, String), Refused> {
+) -> Result<(Request, String), Failure> {
     let mut body = String::with_capacity(64 + blobs.len() * 64);
     body.push_str("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for blob in blobs {

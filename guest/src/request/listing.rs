@@ -4,20 +4,20 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
 
 use crate::continuation::{Page, Versions};
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::key::MAX_KEY;
 use crate::model::ListOptions;
 use crate::settings::Settings;
 
 use super::attributes;
-use super::{Method, Refused, Request, base};
+use super::{Method, Request, base};
 use crate::attributes::Takes;
 
 /// The most entries in one page.
 const MAX_PAGE: u32 = 1000;
 
 /// Asks for a page of the blobs.
-pub fn list(settings: &Settings, options: &ListOptions) -> Result<Request, Refused> {
+pub fn list(settings: &Settings, options: &ListOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("list-type", "2");
     let continuation = options.continuation.as_deref().map(Page::read).transpose()?;
@@ -35,7 +35,7 @@ pub fn list(settings: &Settings, options: &ListOptions) -> Result<Request, Refus
 }
 
 /// Asks for a page of the versions.
-pub fn list_versions(settings: &Settings, options: &ListOptions) -> Result<Request, Refused> {
+pub fn list_versions(settings: &Settings, options: &ListOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("versions", "");
     common(&mut request, settings, options)?;
@@ -55,26 +55,26 @@ pub fn list_versions(settings: &Settings, options: &ListOptions) -> Result<Reque
     Ok(request)
 }
 
-fn common(request: &mut Request, settings: &Settings, options: &ListOptions) -> Result<(), Refused> {
+fn common(request: &mut Request, settings: &Settings, options: &ListOptions) -> Result<(), Failure> {
     request.parameter("encoding-type", "url");
     page_size(request, "max-keys", options.page_size)?;
     prefix(request, settings, &options.prefix)?;
     if let Some(delimiter) = options.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty()) {
         if delimiter.len() > MAX_KEY {
-            return Err(Fault::new("delimiter", "a delimiter has at most 1,024 bytes").into());
+            return Err(Error::fault("delimiter", "a delimiter has at most 1,024 bytes"));
         }
         request.parameter("delimiter", delimiter);
     }
     attributes::apply(request, &options.call, settings, Takes::NOTHING)
 }
 
-fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, Fault> {
+fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, Failure> {
     let Some(after) = options.start_after.as_deref().filter(|after| !after.is_empty()) else {
         return Ok(None);
     };
     let after = format!("{}{after}", settings.key_prefix);
     if after.len() > MAX_KEY {
-        return Err(Fault::new("start-after", "the key to start after has more than S3's 1,024 bytes"));
+        return Err(Error::fault("start-after", "the key to start after has more than S3's 1,024 bytes"));
     }
     // What comes before all that is asked for says nothing, and Garage would list nothing.
     let prefix = settings.key_prefix.bytes().chain(options.prefix.bytes());
@@ -82,10 +82,10 @@ fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, F
 }
 
 /// Adds what the keys are to begin with.
-pub(crate) fn prefix(request: &mut Request, settings: &Settings, prefix: &str) -> Result<(), Fault> {
+pub(crate) fn prefix(request: &mut Request, settings: &Settings, prefix: &str) -> Result<(), Failure> {
     let prefix = format!("{}{prefix}", settings.key_prefix);
     if prefix.len() > MAX_KEY {
-        return Err(Fault::new("prefix", "the prefix has more than the 1,024 bytes of S3's keys"));
+        return Err(Error::fault("prefix", "the prefix has more than the 1,024 bytes of S3's keys"));
     }
     if !prefix.is_empty() {
         request.parameter("prefix", prefix);
@@ -94,14 +94,14 @@ pub(crate) fn prefix(request: &mut Request, settings: &Settings, prefix: &str) -
 }
 
 /// Adds how much a page is to hold.
-pub(crate) fn page_size(request: &mut Request, name: &'static str, size: Option<u32>) -> Result<(), Fault> {
+pub(crate) fn page_size(request: &mut Request, name: &'static str, size: Option<u32>) -> Result<(), Failure> {
     match size {
         None => Ok(()),
         Some(size) if (1..=MAX_PAGE).contains(&size) => {
             request.parameter(name, size.to_string());
             Ok(())
         }
-        Some(size) => Err(Fault::new("page-size", format!("a page holds 1 to {MAX_PAGE}, not {size}"))),
+        Some(size) => Err(Error::fault("page-size", format!("a page holds 1 to {MAX_PAGE}, not {size}"))),
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_s3_would_not_take_is_refused() {
-        let subject = |options: ListOptions| list(&store(&[]), &options).unwrap_err().fault.subject.unwrap();
+        let subject = |options: ListOptions| list(&store(&[]), &options).unwrap_err().subject.unwrap();
         for size in [0, 1001] {
             assert_eq!(subject(ListOptions { page_size: Some(size), ..Default::default() }), "page-size");
         }

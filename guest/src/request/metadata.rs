@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html> says that S3 itself spells it.
 
 use crate::encoded_words::encode;
-use crate::error::{Fault, tidy};
+use crate::error::{Error, Failure, tidy};
 use crate::headers::METADATA_PREFIX;
 use crate::model::Pair;
 
@@ -13,10 +13,10 @@ use crate::headers::Headers;
 pub const MAX_METADATA: usize = 2048;
 
 /// Adds the headers of a blob's user metadata.
-pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Fault> {
+pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Failure> {
     let mut total = 0;
     for (name, value) in pairs {
-        let wrong = |why: &str| Err(Fault::new("metadata", format!("metadata \"{}\" {why}", tidy(name, 64))));
+        let wrong = |why: &str| Err(Error::fault("metadata", format!("metadata \"{}\" {why}", tidy(name, 64))));
         if name.is_empty() || !name.bytes().all(is_token) {
             return wrong("cannot be: a name takes letters, digits and !#$%&'*+-.^_`|~");
         }
@@ -34,7 +34,7 @@ pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Faul
     if total > MAX_METADATA {
         let why =
             format!("the metadata are {total} bytes of names and values as they are sent; S3 takes {MAX_METADATA}");
-        return Err(Fault::new("metadata", why));
+        return Err(Error::fault("metadata", why));
     }
     Ok(())
 }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::encoded_words::decode;
 
-    fn sent(name: &str, value: &str) -> Result<String, Fault> {
+    fn sent(name: &str, value: &str) -> Result<String, Failure> {
         let mut headers = Headers::new();
         metadata(&mut headers, &[(name.into(), value.into())])?;
         assert_eq!(headers[0].0, format!("x-amz-meta-{}", name.to_ascii_lowercase()));

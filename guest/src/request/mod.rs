@@ -14,13 +14,14 @@ mod presign;
 mod tags;
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::encode;
-use crate::error::{Fault, Kind};
+use crate::error::{Error, Failure};
 use crate::headers::{Headers, is_visible};
 use crate::model::{Conditions, WriteCondition};
 use crate::settings::Settings;
+use crate::time;
 
 pub use blob::{delete, get, head, put};
 pub use copy::{Source, copy};
@@ -31,9 +32,6 @@ pub(crate) use metadata::metadata;
 pub use multipart::{abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, upload_part};
 pub use presign::{MAX_EXPIRES, presign};
 pub use tags::{set_tags, tags};
-
-/// The latest second that an HTTP date can tell: the end of the year 9999.
-const LAST_HTTP_SECOND: u64 = 253_402_300_799;
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +99,9 @@ impl Request {
         target.push_str(&self.path);
         for (n, (name, value)) in self.query.iter().enumerate() {
             target.push(if n == 0 { '?' } else { '&' });
-            let _ = write!(target, "{}={}", encode::query(name), encode::query(value));
+            for piece in [&encode::query(name), "=", &encode::query(value)] {
+                target.push_str(piece);
+            }
         }
         Cow::Owned(target)
     }
@@ -123,21 +123,6 @@ impl fmt::Debug for Request {
     }
 }
 
-/// An argument that is refused, and as which case of the contract's error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// [`Kind::InvalidArgument`] or [`Kind::Unsupported`].
-    pub kind: Kind,
-    /// Which argument, and why.
-    pub fault: Fault,
-}
-
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
-        Refused { kind: Kind::InvalidArgument, fault }
-    }
-}
-
 /// A request for a blob, of which `key` is the whole key; for the bucket itself where it is empty.
 pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
     let endpoint = &settings.endpoint;
@@ -151,7 +136,7 @@ pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
     }
 }
 
-pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<(), Fault> {
+pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<(), Failure> {
     if let Some(id) = version {
         check_version(id)?;
         request.parameter("versionId", id);
@@ -159,9 +144,9 @@ pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<()
     Ok(())
 }
 
-fn check_version(id: &str) -> Result<(), Fault> {
+fn check_version(id: &str) -> Result<(), Failure> {
     if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
-        return Err(Fault::new(
+        return Err(Error::fault(
             "version",
             "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
         ));
@@ -181,7 +166,7 @@ pub(crate) const SOURCE: [&str; 4] = [
 ];
 
 /// Adds the conditions of a read, or of a copy, under these header names.
-pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'static str; 4]) -> Result<(), Fault> {
+pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'static str; 4]) -> Result<(), Failure> {
     let [matched, unmatched, modified, unmodified] = names;
     for (name, etag) in [(matched, &given.if_match), (unmatched, &given.if_none_match)] {
         if let Some(etag) = etag {
@@ -190,14 +175,14 @@ pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'st
     }
     for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
         if let Some(at) = at {
-            request.header(name, date(name, at)?);
+            request.header(name, date(name, at.seconds)?);
         }
     }
     Ok(())
 }
 
 /// Adds the condition of a write.
-pub(crate) fn write_condition(request: &mut Request, condition: &WriteCondition) -> Result<(), Fault> {
+pub(crate) fn write_condition(request: &mut Request, condition: &WriteCondition) -> Result<(), Failure> {
     match condition {
         WriteCondition::Always => {}
         WriteCondition::IfAbsent => request.header("if-none-match", "*"),
@@ -206,18 +191,18 @@ pub(crate) fn write_condition(request: &mut Request, condition: &WriteCondition)
     Ok(())
 }
 
-fn date(name: &'static str, at: u64) -> Result<String, Fault> {
-    if at > LAST_HTTP_SECOND {
-        return Err(Fault::new(name, format!("{name}: {at} seconds since 1970 is later than the year 9999")));
+fn date(name: &'static str, at: u64) -> Result<String, Failure> {
+    if at > time::LAST {
+        return Err(Error::fault(name, format!("{name}: {at} seconds since 1970 is later than the year 9999")));
     }
-    Ok(httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(at)))
+    Ok(time::http_date(at))
 }
 
 /// The value, if it can be a header's: visible ASCII, and spaces inside it.
-pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Fault> {
+pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Failure> {
     let value = value.trim_matches(' ');
     if !is_visible(value, 1024) {
-        return Err(Fault::new(name, format!("{name} must be 1 to 1,024 characters of visible ASCII and spaces")));
+        return Err(Error::fault(name, format!("{name} must be 1 to 1,024 characters of visible ASCII and spaces")));
     }
     Ok(value.to_owned())
 }

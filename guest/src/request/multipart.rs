@@ -2,7 +2,7 @@
 
 use crate::content::Content;
 use crate::continuation::{Page, Versions};
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::headers::CHECKSUMS;
 use crate::model::{
     CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, UploadOptions,
@@ -16,18 +16,18 @@ use super::blob::WRITES;
 use super::checksum;
 use super::copy::{Source, source};
 use super::listing::{page_size, prefix};
-use super::{Method, Refused, Request, SOURCE, base, conditions, metadata, visible, write_condition};
+use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_condition};
 use crate::attributes::Takes;
 
 /// The highest number that a part may have.
 pub const MAX_PART: u32 = 10_000;
 
 /// Begins an upload.
-pub fn create_upload(settings: &Settings, key: &str, options: &WriteOptions) -> Result<Request, Refused> {
+pub fn create_upload(settings: &Settings, key: &str, options: &WriteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Post, settings, key);
     request.parameter("uploads", "");
     if options.condition != WriteCondition::Always {
-        return Err(Fault::new("condition", "an upload begins without a condition: completing it takes one").into());
+        return Err(Error::fault("condition", "an upload begins without a condition: completing it takes one"));
     }
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
@@ -48,7 +48,7 @@ pub fn upload_part(
     number: u32,
     content: &Content<'_>,
     options: &PartOptions,
-) -> Result<Request, Refused> {
+) -> Result<Request, Failure> {
     let mut request = base(Method::Put, settings, key);
     part_number(&mut request, number)?;
     upload_id(&mut request, upload)?;
@@ -65,7 +65,7 @@ pub fn copy_part(
     number: u32,
     from: Source<'_>,
     options: &CopyPartOptions,
-) -> Result<Request, Refused> {
+) -> Result<Request, Failure> {
     let mut request = base(Method::Put, settings, key);
     part_number(&mut request, number)?;
     upload_id(&mut request, upload)?;
@@ -74,7 +74,7 @@ pub fn copy_part(
         if range.start >= range.end {
             let why =
                 format!("the range {}..{} holds no byte: its end must be above its start", range.start, range.end);
-            return Err(Fault::new("range", why).into());
+            return Err(Error::fault("range", why));
         }
         request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
     }
@@ -89,7 +89,7 @@ pub fn list_parts(
     key: &str,
     upload: &str,
     options: &ListPartsOptions,
-) -> Result<Request, Refused> {
+) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
     upload_id(&mut request, upload)?;
     page_size(&mut request, "max-parts", options.page_size)?;
@@ -109,9 +109,9 @@ pub fn complete_upload(
     upload: &str,
     parts: &[Part],
     options: &CompleteOptions,
-) -> Result<(Request, String), Refused> {
+) -> Result<(Request, String), Failure> {
     if parts.is_empty() {
-        return Err(Fault::new("parts", "an upload is completed with 1 part at least; upload an empty one").into());
+        return Err(Error::fault("parts", "an upload is completed with 1 part at least; upload an empty one"));
     }
     let mut body = String::with_capacity(128 + parts.len() * 96);
     body.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -119,7 +119,7 @@ pub fn complete_upload(
     for part in parts {
         if part.number <= last || part.number > MAX_PART {
             let why = format!("part {} after part {last}: numbers are from 1 to {MAX_PART} and grow", part.number);
-            return Err(Fault::new("parts", why).into());
+            return Err(Error::fault("parts", why));
         }
         last = part.number;
         body.push_str("<Part>");
@@ -142,7 +142,7 @@ pub fn complete_upload(
 }
 
 /// Drops an upload.
-pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &UploadOptions) -> Result<Request, Refused> {
+pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &UploadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
     upload_id(&mut request, upload)?;
     attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
@@ -150,7 +150,7 @@ pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &Uplo
 }
 
 /// Asks for a page of the uploads under way.
-pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Refused> {
+pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("uploads", "");
     request.parameter("encoding-type", "url");
@@ -166,17 +166,17 @@ pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result
     Ok(request)
 }
 
-fn part_number(request: &mut Request, number: u32) -> Result<(), Fault> {
+fn part_number(request: &mut Request, number: u32) -> Result<(), Failure> {
     if !(1..=MAX_PART).contains(&number) {
-        return Err(Fault::new("number", format!("a part's number is from 1 to {MAX_PART}, not {number}")));
+        return Err(Error::fault("number", format!("a part's number is from 1 to {MAX_PART}, not {number}")));
     }
     request.parameter("partNumber", number.to_string());
     Ok(())
 }
 
-fn upload_id(request: &mut Request, id: &str) -> Result<(), Fault> {
+fn upload_id(request: &mut Request, id: &str) -> Result<(), Failure> {
     if id.is_empty() || id.len() > 2048 || id.chars().any(char::is_control) {
-        return Err(Fault::new("upload", "an upload's id is 1 to 2,048 bytes of text without control characters"));
+        return Err(Error::fault("upload", "an upload's id is 1 to 2,048 bytes of text without control characters"));
     }
     request.parameter("uploadId", id);
     Ok(())

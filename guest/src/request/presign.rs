@@ -2,13 +2,13 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>
 
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::model::{CallOptions, Pair, PresignOptions, PresignedMethod};
 use crate::settings::Settings;
 
 use super::attributes;
 use super::blob::WRITES;
-use super::{Method, Refused, Request, base, is_token, version, visible};
+use super::{Method, Request, base, is_token, version, visible};
 use crate::attributes::Takes;
 
 /// The longest time that S3 takes, in seconds: 7 days.
@@ -44,11 +44,11 @@ pub fn presign(
     key: &str,
     method: PresignedMethod,
     options: &PresignOptions,
-) -> Result<(Request, u64), Refused> {
+) -> Result<(Request, u64), Failure> {
     let expires = options.expires / 1_000_000_000;
     if !(1..=MAX_EXPIRES).contains(&expires) {
         let why = format!("a presigned URL is good for 1 second to 7 days (604800 seconds), not {expires} seconds");
-        return Err(Fault::new("expires", why).into());
+        return Err(Error::fault("expires", why));
     }
     let (method, takes) = match method {
         PresignedMethod::Get => (Method::Get, Takes::CUSTOMER_KEY),
@@ -67,18 +67,19 @@ pub fn presign(
         }
     }
     attributes::apply(&mut request, &call, settings, takes)?;
-    let (hoisted, kept) = request.headers.into_iter().partition(|(name, _)| IN_THE_QUERY.contains(&&**name));
-    request.headers = kept;
-    request.query.extend::<Vec<_>>(hoisted);
+    for (name, value) in std::mem::take(&mut request.headers) {
+        let hoisted = IN_THE_QUERY.contains(&&*name);
+        if hoisted { &mut request.query } else { &mut request.headers }.push((name, value));
+    }
     for header in &options.headers {
         add(&mut request, header)?;
     }
     Ok((request, expires))
 }
 
-fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Fault> {
+fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
     let wrong =
-        |why: &str| Err(Fault::new("headers", format!("the header \"{}\" {why}", crate::error::tidy(name, 64))));
+        |why: &str| Err(Error::fault("headers", format!("the header \"{}\" {why}", crate::error::tidy(name, 64))));
     if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
         return wrong("is no header name in lower case");
     }
@@ -105,7 +106,7 @@ mod tests {
         more: &[(&str, &str)],
         method: PresignedMethod,
         options: &PresignOptions,
-    ) -> Result<(Request, u64), Refused> {
+    ) -> Result<(Request, u64), Failure> {
         let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost")], more].concat();
         let pairs: Vec<Pair> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         presign(&settings::parse(&pairs).unwrap(), "k", method, options)
@@ -157,12 +158,12 @@ mod tests {
         assert_eq!(at(1_000_000_000), Ok(1));
         assert_eq!(at(MAX_EXPIRES * 1_000_000_000), Ok(MAX_EXPIRES));
         for wrong in [0, 999_999_999, (MAX_EXPIRES + 1) * 1_000_000_000, u64::MAX] {
-            assert_eq!(at(wrong).unwrap_err().fault.subject.as_deref(), Some("expires"));
+            assert_eq!(at(wrong).unwrap_err().subject.as_deref(), Some("expires"));
         }
         for wrong in [("Content-Type", "a"), ("host", "a"), ("a b", "a"), ("", "a"), ("a", "x\ny"), ("x-amz-date", "1")]
         {
             let refused = made(&[], PresignedMethod::Put, &options(&[], &[wrong])).unwrap_err();
-            assert_eq!((refused.kind, refused.fault.subject.as_deref()), (Kind::InvalidArgument, Some("headers")));
+            assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some("headers")));
         }
         assert!(made(&[], PresignedMethod::Put, &options(&[], &[("a", "1"), ("a", "2")])).is_err());
     }

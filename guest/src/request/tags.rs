@@ -1,20 +1,20 @@
 //! A blob's tags: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
 
-use crate::error::Fault;
+use crate::error::{Error, Failure};
 use crate::model::{Pair, TagOptions};
 use crate::settings::Settings;
 use crate::xml;
 
 use super::attributes;
 use super::delete_many::document;
-use super::{Method, Refused, Request, base, version};
+use super::{Method, Request, base, version};
 use crate::attributes::Takes;
 
 /// The most tags that a blob has.
 const MAX_TAGS: usize = 10;
 
 /// Asks for a blob's tags.
-pub fn tags(settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Refused> {
+pub fn tags(settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Failure> {
     tagging(Method::Get, settings, key, options)
 }
 
@@ -24,7 +24,7 @@ pub fn set_tags(
     key: &str,
     tags: &[Pair],
     options: &TagOptions,
-) -> Result<(Request, String), Refused> {
+) -> Result<(Request, String), Failure> {
     if tags.is_empty() {
         return Ok((tagging(Method::Delete, settings, key, options)?, String::new()));
     }
@@ -42,7 +42,7 @@ pub fn set_tags(
     Ok((request, body))
 }
 
-fn tagging(method: Method, settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Refused> {
+fn tagging(method: Method, settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Failure> {
     let mut request = base(method, settings, key);
     request.parameter("tagging", "");
     version(&mut request, options.version.as_deref())?;
@@ -50,8 +50,8 @@ fn tagging(method: Method, settings: &Settings, key: &str, options: &TagOptions)
     Ok(request)
 }
 
-fn check(tags: &[Pair]) -> Result<(), Fault> {
-    let wrong = |why: &str| Err(Fault::new("tags", why));
+fn check(tags: &[Pair]) -> Result<(), Failure> {
+    let wrong = |why: &str| Err(Error::fault("tags", why));
     if tags.len() > MAX_TAGS {
         return wrong("a blob has at most 10 tags");
     }
@@ -63,7 +63,7 @@ fn check(tags: &[Pair]) -> Result<(), Fault> {
             return wrong("a tag has no control characters");
         }
         if tags[..n].iter().any(|(before, _)| before == name) {
-            return Err(Fault::new("tags", format!("the tag \"{}\" is given twice", crate::error::tidy(name, 64))));
+            return Err(Error::fault("tags", format!("the tag \"{}\" is given twice", crate::error::tidy(name, 64))));
         }
     }
     Ok(())
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::settings;
 
-    fn asked(tags: &[(&str, &str)]) -> Result<(Request, String), Refused> {
+    fn asked(tags: &[(&str, &str)]) -> Result<(Request, String), Failure> {
         let pairs = [("bucket", "demo"), ("endpoint", "http://localhost")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let tags: Vec<Pair> = tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let options = TagOptions { version: Some("v".into()), ..TagOptions::default() };
@@ -106,7 +106,7 @@ mod tests {
             &[("a", "\u{1}")],
         ];
         for tags in cases {
-            assert_eq!(asked(tags).unwrap_err().fault.subject.as_deref(), Some("tags"), "{tags:?}");
+            assert_eq!(asked(tags).unwrap_err().subject.as_deref(), Some("tags"), "{tags:?}");
         }
         assert!(asked(&[(&"é".repeat(128), &"é".repeat(256))]).is_ok());
     }

@@ -22,7 +22,10 @@ fn a_blobs_properties_are_all_read() {
         ],
     );
     let info = blob_info(&head).unwrap();
-    assert_eq!((info.size, info.etag.as_deref(), info.last_modified), (42, Some("\"abc\""), Some(1_445_412_480)));
+    assert_eq!(
+        (info.size, info.etag.as_deref(), info.last_modified),
+        (42, Some("\"abc\""), Some(1_445_412_480.into()))
+    );
     assert_eq!(info.metadata, [("colour".to_string(), "red".to_string()), ("b".to_string(), String::new())]);
     assert_eq!((info.content_type.as_deref(), info.version.as_deref()), (Some("text/plain"), Some("v1")));
     assert_eq!(info.attributes, [("cache-control".to_string(), "no-store".to_string())]);

@@ -11,8 +11,9 @@ use crate::attributes;
 use crate::checksum::Algorithm;
 use crate::duration;
 use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use crate::error::{Fault, tidy};
+use crate::error::{Error, Failure, tidy};
 use crate::key::MAX_KEY;
+use crate::text::join;
 
 /// Settings that go with these but are for the host to use up.
 const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
@@ -156,47 +157,47 @@ impl Settings {
 /// # Errors
 /// A fault of the setting that is unknown, given twice, missing, malformed or at odds with another. No secret is in its
 /// words.
-pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Fault> {
+pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
     let given = Given::sort_out(pairs)?;
-    let bucket = given.text("bucket").ok_or_else(|| Fault::new("bucket", "the setting bucket is missing"))?;
+    let bucket = given.text("bucket").ok_or_else(|| Error::fault("bucket", "the setting bucket is missing"))?;
     let region = given.text("region").unwrap_or("us-east-1");
     if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         return Err(malformed("region", "must be at most 64 letters, digits and -._, such as eu-central-1"));
     }
-    let style = given.choice(
-        "addressing-style",
-        &[("auto", AddressingStyle::Auto), ("path", AddressingStyle::Path), ("virtual", AddressingStyle::Virtual)],
-    )?;
-    let payload_signing = given.choice(
-        "payload-signing",
-        &[("auto", PayloadSigning::Auto), ("signed", PayloadSigning::Signed), ("unsigned", PayloadSigning::Unsigned)],
-    )?;
-    let checksum = given.choice(
-        "checksum",
-        &[
-            ("auto", Checksum::Auto),
-            ("none", Checksum::None),
-            ("crc64nvme", Checksum::Of(Algorithm::Crc64Nvme)),
-            ("crc32c", Checksum::Of(Algorithm::Crc32c)),
-            ("crc32", Checksum::Of(Algorithm::Crc32)),
-            ("sha256", Checksum::Of(Algorithm::Sha256)),
-            ("md5", Checksum::Of(Algorithm::Md5)),
-        ],
-    )?;
+    let style = match given.choice("addressing-style", &["auto", "path", "virtual"])? {
+        Some(1) => AddressingStyle::Path,
+        Some(2) => AddressingStyle::Virtual,
+        _ => AddressingStyle::Auto,
+    };
+    let payload_signing = match given.choice("payload-signing", &["auto", "signed", "unsigned"])? {
+        Some(1) => PayloadSigning::Signed,
+        Some(2) => PayloadSigning::Unsigned,
+        _ => PayloadSigning::Auto,
+    };
+    let checksums = ["auto", "none", "crc64nvme", "crc32c", "crc32", "sha256", "md5"];
+    let checksum = match given.choice("checksum", &checksums)? {
+        Some(1) => Checksum::None,
+        Some(2) => Checksum::Of(Algorithm::Crc64Nvme),
+        Some(3) => Checksum::Of(Algorithm::Crc32c),
+        Some(4) => Checksum::Of(Algorithm::Crc32),
+        Some(5) => Checksum::Of(Algorithm::Sha256),
+        Some(6) => Checksum::Of(Algorithm::Md5),
+        _ => Checksum::Auto,
+    };
     let hosts = AwsHosts {
         dual_stack: given.flag("dual-stack")?,
         fips: given.flag("fips")?,
         accelerate: given.flag("accelerate")?,
     };
-    let endpoint = Endpoint::resolve(given.text("endpoint"), region, bucket, style.unwrap_or_default(), hosts)?;
+    let endpoint = Endpoint::resolve(given.text("endpoint"), region, bucket, style, hosts)?;
     Ok(Settings {
         credentials: given.credentials()?,
         timeout: given.timeout()?,
         max_retries: given.max_retries()?,
         key_prefix: given.key_prefix()?,
         verify_after_write: given.flag("verify-after-write")?,
-        payload_signing: payload_signing.unwrap_or_default(),
-        checksum: checksum.unwrap_or_default(),
+        payload_signing,
+        checksum,
         defaults: given.defaults()?,
         bucket: bucket.to_owned(),
         // An access point's ARN says the region itself.
@@ -209,7 +210,7 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Fault> {
 struct Given<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Given<'a> {
-    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Fault> {
+    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Failure> {
         let mut given: Vec<(&'static str, &'a str)> = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let known = TABLE.iter().find(|setting| setting.name == name || setting.aliases.contains(&name.as_str()));
@@ -223,9 +224,9 @@ impl<'a> Given<'a> {
                 let also = if known.aliases.is_empty() {
                     String::new()
                 } else {
-                    format!(" ({} is the same setting)", known.aliases.join(", "))
+                    format!(" ({} is the same setting)", join(known.aliases, ", "))
                 };
-                return Err(Fault::new(known.name, format!("the setting {} is given twice{also}", known.name)));
+                return Err(Error::fault(known.name, format!("the setting {} is given twice{also}", known.name)));
             }
             given.push((known.name, value));
         }
@@ -242,29 +243,27 @@ impl<'a> Given<'a> {
         self.exact(name).map(str::trim)
     }
 
-    fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Fault> {
+    /// Which of these words it is.
+    fn choice(&self, name: &'static str, words: &[&str]) -> Result<Option<usize>, Failure> {
         let Some(value) = self.text(name) else {
             return Ok(None);
         };
-        match words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
-            Some(&(_, meaning)) => Ok(Some(meaning)),
-            None => {
-                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(malformed(name, &format!("must be {}, not \"{}\"", words.join(" or "), tidy(value, 64))))
-            }
+        match words.iter().position(|word| word.eq_ignore_ascii_case(value)) {
+            None => Err(malformed(name, &format!("must be {}, not \"{}\"", join(words, " or "), tidy(value, 64)))),
+            which => Ok(which),
         }
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool, Fault> {
-        Ok(self.choice(name, &[("true", true), ("false", false)])?.unwrap_or(false))
+    fn flag(&self, name: &'static str) -> Result<bool, Failure> {
+        Ok(self.choice(name, &["true", "false"])? == Some(0))
     }
 
-    fn defaults(&self) -> Result<Defaults, Fault> {
+    fn defaults(&self) -> Result<Defaults, Failure> {
         let mut defaults = Vec::new();
         for name in DEFAULTS {
             if let Some(value) = self.text(name) {
                 let sent = attributes::check(name, value)
-                    .map_err(|fault| Fault::new(name, format!("the setting {}", fault.message)))?;
+                    .map_err(|fault| Error::fault(name, format!("the setting {}", fault.message)))?;
                 if sent {
                     defaults.push((name, Secret::new(value)));
                 }
@@ -280,15 +279,18 @@ impl<'a> Given<'a> {
         Ok(Defaults(defaults))
     }
 
-    fn credentials(&self) -> Result<Option<Credentials>, Fault> {
+    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
         let (access_key, secret_key, token) =
             (self.text("access-key"), self.text("secret-key"), self.text("security-token"));
         let (access_key, secret_key) = match (access_key, secret_key) {
             (Some(access_key), Some(secret_key)) => (access_key, secret_key),
-            (Some(_), None) => return Err(Fault::new("secret-key", "there is an access-key but no secret-key")),
-            (None, Some(_)) => return Err(Fault::new("access-key", "there is a secret-key but no access-key")),
+            (Some(_), None) => return Err(Error::fault("secret-key", "there is an access-key but no secret-key")),
+            (None, Some(_)) => return Err(Error::fault("access-key", "there is a secret-key but no access-key")),
             (None, None) if token.is_some() => {
-                return Err(Fault::new("access-key", "there is a security-token but no access-key and no secret-key"));
+                return Err(Error::fault(
+                    "access-key",
+                    "there is a security-token but no access-key and no secret-key",
+                ));
             }
             (None, None) => return Ok(None),
         };
@@ -308,7 +310,7 @@ impl<'a> Given<'a> {
         }))
     }
 
-    fn timeout(&self) -> Result<Duration, Fault> {
+    fn timeout(&self) -> Result<Duration, Failure> {
         let timeout = match self.text("timeout") {
             None => return Ok(Duration::from_secs(30)),
             Some(text) => duration::parse(text).map_err(|why| malformed("timeout", &format!("is wrong: {why}")))?,
@@ -319,7 +321,7 @@ impl<'a> Given<'a> {
         Ok(timeout)
     }
 
-    fn max_retries(&self) -> Result<u32, Fault> {
+    fn max_retries(&self) -> Result<u32, Failure> {
         let Some(text) = self.text("max-retries") else {
             return Ok(3);
         };
@@ -332,7 +334,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn key_prefix(&self) -> Result<String, Fault> {
+    fn key_prefix(&self) -> Result<String, Failure> {
         let prefix = self.exact("key-prefix").unwrap_or_default();
         if prefix.len() >= MAX_KEY {
             let why = format!("has {} bytes, which leaves none of S3's {MAX_KEY} for a key", prefix.len());
@@ -342,12 +344,12 @@ impl<'a> Given<'a> {
     }
 }
 
-fn malformed(name: &'static str, why: &str) -> Fault {
-    Fault::new(name, format!("the setting {name} {why}"))
+fn malformed(name: &'static str, why: &str) -> Failure {
+    Error::fault(name, format!("the setting {name} {why}"))
 }
 
 /// The fault that a setting nobody knows is. Its value, which may be a secret under a misspelled name, is not told.
-fn unknown(name: &str) -> Fault {
+fn unknown(name: &str) -> Failure {
     let shown = tidy(name, 64);
     let message = match name {
         "profile" => {
@@ -362,11 +364,11 @@ fn unknown(name: &str) -> Fault {
             Some(near) => format!("there is no setting \"{shown}\"; did you mean {near}?"),
             None => {
                 let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
-                format!("there is no setting \"{shown}\"; there are {}", names.join(", "))
+                format!("there is no setting \"{shown}\"; there are {}", join(&names, ", "))
             }
         },
     };
-    Fault::new(shown, message)
+    Error::fault(&shown, message)
 }
 
 /// The known name most like this one, if one is like it.

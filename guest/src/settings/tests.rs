@@ -1,6 +1,6 @@
 use super::*;
 
-fn with(pairs: &[(&str, &str)]) -> Result<Settings, Fault> {
+fn with(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
     let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     parse(&pairs)
 }
@@ -8,7 +8,7 @@ fn with(pairs: &[(&str, &str)]) -> Result<Settings, Fault> {
 /// The subject and message of what is wrong with these besides a bucket.
 fn wrong(pairs: &[(&str, &str)]) -> (String, String) {
     let fault = with(&[&[("bucket", "demo")], pairs].concat()).expect_err(&format!("{pairs:?}"));
-    (fault.subject.unwrap().into_owned(), fault.message)
+    (fault.subject.unwrap(), fault.message)
 }
 
 #[test]

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::encode;
 use crate::request::Request;
 use crate::settings::{Credentials, Secret};
+use crate::text::join;
 use crate::time::AmzTime;
 
 /// In place of a body's hash: the transport is trusted with the body.
@@ -104,9 +105,7 @@ impl Signer {
         if let Some(token) = &credentials.security_token {
             request.header("x-amz-security-token", token.expose());
         }
-        let headers = request.headers.iter().map(|(name, value)| (&**name, &**value));
-        let mut headers: Vec<(&str, &str)> = headers.filter(|(name, _)| !NOT_SIGNED.contains(name)).collect();
-        headers.push(("host", &request.authority));
+        let headers = signed_headers(request);
         let authorization = self.authorization(
             &mut Parts {
                 method: request.method.as_str(),
@@ -158,13 +157,13 @@ impl Signer {
             self.key = None;
         }
         self.key.get_or_insert_with(|| {
-            let first = ["AWS4", secret.expose()].concat();
+            let first = join(&["AWS4", secret.expose()], "");
             let mut mac = keyed(first.as_bytes());
             for step in [day, &self.region, self.service, "aws4_request"] {
                 mac.update(step.as_bytes());
                 mac = keyed(&mac.finalize().into_bytes());
             }
-            let scope = [day, "/", &self.region, "/", self.service, "/aws4_request"].concat();
+            let scope = join(&[day, &self.region, self.service, "aws4_request"], "/");
             DayKey { secret: secret.clone(), scope, mac }
         })
     }
@@ -234,9 +233,24 @@ impl Parts<'_> {
     }
 }
 
+/// The headers that are signed, and the `host` that the authority will be.
+fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
+    let mut headers: Vec<(&str, &str)> = Vec::with_capacity(request.headers.len() + 1);
+    for (name, value) in &request.headers {
+        if !NOT_SIGNED.contains(&&**name) {
+            headers.push((name, value));
+        }
+    }
+    headers.push(("host", &request.authority));
+    headers
+}
+
 /// Sorted by encoded name, then encoded value: not as one text, where `=` would take part in the order.
 fn push_query(out: &mut String, query: &[(Cow<'static, str>, String)]) {
-    let mut pairs: Vec<_> = query.iter().map(|(name, value)| (encode::query(name), encode::query(value))).collect();
+    let mut pairs = Vec::with_capacity(query.len());
+    for (name, value) in query {
+        pairs.push((encode::query(name), encode::query(value)));
+    }
     sort(&mut pairs, |one, other| one < other);
     for (n, (name, value)) in pairs.iter().enumerate() {
         if n > 0 {

@@ -5,6 +5,7 @@
 use crate::headers::Headers;
 use crate::request::Request;
 use crate::settings::Credentials;
+use crate::text::join;
 use crate::time::AmzTime;
 
 use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, push_hex, sort};
@@ -36,7 +37,7 @@ impl Signer {
         date: &str,
     ) {
         let scope = &self.day_key(&credentials.secret_key, &date[..8]).scope;
-        let credential = [&credentials.access_key, "/", scope].concat();
+        let credential = join(&[&credentials.access_key, scope], "/");
         sort(&mut parts.headers, |one, other| one.0 < other.0);
         let mut names = String::new();
         parts.push_header_names(&mut names);

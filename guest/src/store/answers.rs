@@ -22,27 +22,17 @@ type Read<'a> = dyn FnMut(&Element, &Head, &Settings) -> Result<(), Garbled> + '
 
 impl<E: Transport + Clock> Call<'_, E> {
     /// Sends the request until it is answered with a document of this outermost element that can be read.
-    pub(super) fn ask<T>(
+    pub(super) fn ask(
         &mut self,
         request: &mut Request,
         body: &str,
         root: &str,
-        read: impl Fn(&Element, &Head, &Settings) -> Result<T, Garbled>,
-    ) -> Result<T, Failure> {
-        let mut found = None;
-        self.ask_until(request, body, root, &mut |document, head, settings| {
-            found = Some(read(document, head, settings)?);
-            Ok(())
-        })?;
-        found.ok_or_else(|| self.lost())
-    }
-
-    /// [`Self::ask`], compiled once for all operations.
-    fn ask_until(&mut self, request: &mut Request, body: &str, root: &str, read: &mut Read<'_>) -> Result<(), Failure> {
+        read: &mut Read<'_>,
+    ) -> Result<(), Failure> {
         let method = request.method;
-        let content = self.known(Content::here(body.as_bytes(), &[]))?;
+        let content = self.checked(Content::here(body.as_bytes(), &[]))?;
         let payload = self.payload(&content);
-        self.try_until(request, body.as_bytes(), &payload, &mut |call, head, answer| {
+        self.run(request, body.as_bytes(), &payload, &mut |call, head, answer| {
             let document = call.document(method, &head, answer, root)?;
             read(&document, &head, &call.store.settings).map_err(|garbled| call.garbled(garbled))
         })

@@ -5,13 +5,12 @@ use std::time::Duration;
 use crate::checksum::Algorithm;
 use crate::content::Content;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
-use crate::error::{Answer, Failure, Kind};
+use crate::error::{Answer, Error, Failure, Kind};
 use crate::model::CallOptions;
-use crate::request::{Method, Refused, Request};
+use crate::request::{Method, Request};
 use crate::response::{Garbled, Head};
 use crate::retry::{self, Next};
 use crate::service_error;
-use crate::settings::Settings;
 use crate::sigv4::{self, PayloadHash};
 use crate::time::AmzTime;
 
@@ -55,8 +54,10 @@ impl Tries {
     }
 }
 
-/// How one try failed.
-pub(super) struct Trouble {
+/// How one try failed: behind a pointer, as a failure is.
+pub(super) type Trouble = Box<Failed>;
+
+pub(super) struct Failed {
     failure: Failure,
     next: Next,
 }
@@ -80,30 +81,17 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         Call { store, env, key, tries }
     }
 
-    /// Makes a request of checked arguments.
-    pub(super) fn prepare<T>(
-        &mut self,
-        make: impl FnOnce(&Settings, &str) -> Result<T, Refused>,
-    ) -> Result<T, Failure> {
-        let made = match self.store.full_key(self.key) {
-            Ok(key) => make(&self.store.settings, &key),
-            Err(fault) => Err(fault.into()),
-        };
-        made.map_err(|refused| self.refusal(refused))
+    /// The whole key of what it is about.
+    pub(super) fn whole_key(&self) -> Result<String, Failure> {
+        self.checked(self.store.full_key(self.key))
     }
 
-    /// Makes a request to the bucket itself.
-    pub(super) fn prepare_bucket<T>(
-        &mut self,
-        make: impl FnOnce(&Settings) -> Result<T, Refused>,
-    ) -> Result<T, Failure> {
-        make(&self.store.settings).map_err(|refused| self.refusal(refused))
-    }
-
-    /// The end of a call whose arguments are refused.
-    pub(super) fn refusal(&self, refused: Refused) -> Failure {
-        let message = self.sentence(&refused.fault.message);
-        Failure { message, ..refused.fault.into_failure(refused.kind) }
+    /// What was made of this call's arguments; or why not, in words that say what was tried.
+    pub(super) fn checked<T>(&self, mut made: Result<T, Failure>) -> Result<T, Failure> {
+        if let Err(fault) = &mut made {
+            fault.message = self.sentence(&fault.message);
+        }
+        made
     }
 
     /// The hash to sign for this body: of its bytes, or of none where the transport is trusted with them.
@@ -120,28 +108,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// Sends the request until it succeeds, fails for good, or tries or time run out.
     ///
     /// `accept` is given each answer with a status of the 200s.
-    pub(super) fn run<T>(
-        &mut self,
-        request: &mut Request,
-        body: &[u8],
-        payload: &PayloadHash,
-        accept: impl Fn(&mut Self, Head, E::Body) -> Result<T, Trouble>,
-    ) -> Result<T, Failure> {
-        let mut done = None;
-        self.try_until(request, body, payload, &mut |call, head, answer| {
-            done = Some(accept(call, head, answer)?);
-            Ok(())
-        })?;
-        done.ok_or_else(|| self.lost())
-    }
-
-    /// What cannot be: a success without a result.
-    pub(super) fn lost(&self) -> Failure {
-        self.failure(Kind::Integrity, "the answer was lost")
-    }
-
-    /// The loop of [`Self::run`], compiled once for all operations.
-    pub(super) fn try_until(
+    pub(super) fn run(
         &mut self,
         request: &mut Request,
         body: &[u8],
@@ -155,7 +122,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 Ok(()) => return Ok(()),
                 Err(trouble) => trouble,
             };
-            let (_, pause) = self.after(trouble)?;
+            let (_, pause) = self.after(*trouble)?;
             self.pause(pause);
         }
     }
@@ -169,8 +136,8 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// What follows a try that failed: a pause, and then another, of which the failure is told as it would be if there
     /// were none; or the end.
-    pub(super) fn after(&mut self, trouble: Trouble) -> Result<(Failure, Duration), Failure> {
-        let Trouble { mut failure, next } = trouble;
+    pub(super) fn after(&mut self, trouble: Failed) -> Result<(Failure, Duration), Failure> {
+        let Failed { mut failure, next } = trouble;
         let after = match next {
             Next::Stop => return Err(self.finish(failure, "")),
             Next::Skewed(date) => {
@@ -259,7 +226,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let signed = self.store.settings.credentials.is_some();
         let answer = service_error::answer(head, body, &self.store.settings.region);
         let next = retry::decide(head, &answer, now, signed);
-        Trouble { failure: self.refused_as(method, head, answer), next }
+        Box::new(Failed { failure: self.refused_as(method, head, answer), next })
     }
 
     /// The failure that a refusal in these words is.
@@ -274,7 +241,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         }
         let mut failure = self.failure(verdict.kind, &what);
         failure.subject = verdict.subject.map(Into::into);
-        failure.answer = Some(Box::new(answer));
+        failure.answer = Some(answer);
         failure
     }
 
@@ -293,29 +260,29 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// An answer that is not what was announced or cannot be: tried again, as what garbled it may be passing.
     pub(super) fn garbled(&self, garbled: Garbled) -> Trouble {
         let failure = self.failure(Kind::Integrity, &format!("the answer cannot be trusted: {}", garbled.0));
-        Trouble { failure, next: Next::Again { after: None, harmless: false } }
+        Box::new(Failed { failure, next: Next::Again { after: None, harmless: false } })
     }
 
     pub(super) fn transport_trouble(&self, error: TransportError) -> Trouble {
         if error.kind == Kind::Timeout && self.remaining().is_zero() {
-            let Trouble { failure, .. } = self.out_of_time();
-            return Trouble { failure, next: Next::Again { after: None, harmless: error.unsent } };
+            let Failed { failure, .. } = *self.out_of_time();
+            return Box::new(Failed { failure, next: Next::Again { after: None, harmless: error.unsent } });
         }
         let failure = self.failure(error.kind, &error.message);
         let next = if error.retryable { Next::Again { after: None, harmless: error.unsent } } else { Next::Stop };
-        Trouble { failure, next }
+        Box::new(Failed { failure, next })
     }
 
     /// A failure that no further try will mend.
     pub(super) fn stop(&self, kind: Kind, what: &str) -> Trouble {
-        Trouble { failure: self.failure(kind, what), next: Next::Stop }
+        Box::new(Failed { failure: self.failure(kind, what), next: Next::Stop })
     }
 
     fn out_of_time(&self) -> Trouble {
         let mut failure =
             self.failure(Kind::Timeout, &format!("the call's time limit of {} ran out", human(self.tries.limit)));
         failure.retryable = true;
-        Trouble { failure, next: Next::Stop }
+        Box::new(Failed { failure, next: Next::Stop })
     }
 
     /// What is left of the call's time.
@@ -325,7 +292,9 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// A failure of this call.
     pub(super) fn failure(&self, kind: Kind, what: &str) -> Failure {
-        Failure { attempts: self.tries.attempts, ..Failure::new(kind, self.sentence(what)) }
+        let mut failure = Error::failure(kind, self.sentence(what));
+        failure.attempts = self.tries.attempts;
+        failure
     }
 
     /// Brings the number of tries into a failure's words, where there were several.
@@ -390,7 +359,7 @@ fn shown(key: &str) -> String {
 
 fn human(time: Duration) -> String {
     if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
+        format!("{} ms", time.as_millis() as u64)
     } else {
         format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100)
     }

@@ -20,14 +20,17 @@ impl<E: Transport + Clock> Call<'_, E> {
         parts: &[Part],
         options: &CompleteOptions,
     ) -> Result<Written, Failure> {
+        let key = self.whole_key()?;
         let (mut request, body) =
-            self.prepare(|settings, key| request::complete_upload(settings, key, upload, parts, options))?;
+            self.checked(request::complete_upload(&self.store.settings, &key, upload, parts, options))?;
         let began = self.env.now();
-        let result = self.ask(&mut request, &body, "CompleteMultipartUploadResult", |completed, head, _| {
-            Ok(Written { etag: Some(multipart::etag(completed)?), version: response::version(head) })
+        let mut written = Written::default();
+        let result = self.ask(&mut request, &body, "CompleteMultipartUploadResult", &mut |completed, head, _| {
+            written = Written { etag: Some(multipart::etag(completed)?), version: response::version(head) };
+            Ok(())
         });
         let written = match result {
-            Ok(written) => written,
+            Ok(()) => written,
             Err(failure) if self.tries.maybe_done => {
                 let (condition, call) = (&options.condition, &options.call);
                 let found =

@@ -4,12 +4,12 @@ use crate::answer::multipart;
 use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
-use crate::find::contains;
 use crate::model::{
     BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
 };
-use crate::request::{self, Refused, Source};
+use crate::request::{self, Source};
 use crate::response;
+use crate::text::contains;
 
 use super::call::Call;
 use super::outcome::bare;
@@ -19,15 +19,18 @@ const MAX_COPY: u64 = 5 << 30;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn copy(&mut self, source: &BlobName, options: &CopyOptions) -> Result<Written, Failure> {
-        let from = self.whole_key(source)?;
+        let from = self.source_key(source)?;
         let from = Source { key: &from, version: source.version.as_deref() };
-        let mut request = self.prepare(|settings, key| request::copy(settings, key, from, options))?;
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::copy(&self.store.settings, &key, from, options))?;
         let began = self.env.now();
-        let result = self.ask(&mut request, "", "CopyObjectResult", |copied, head, _| {
-            Ok(Written { etag: Some(multipart::etag(copied)?), version: response::version(head) })
+        let mut written = Written::default();
+        let result = self.ask(&mut request, "", "CopyObjectResult", &mut |copied, head, _| {
+            written = Written { etag: Some(multipart::etag(copied)?), version: response::version(head) };
+            Ok(())
         });
         let written = match result.map_err(too_large_or_unmet) {
-            Ok(written) => written,
+            Ok(()) => written,
             Err(failure) if self.tries.maybe_done && options.condition != WriteCondition::Always => {
                 let original = self.original(source, &options.call);
                 self.resolve(&options.condition, &options.call, failure, began, &|info| {
@@ -58,15 +61,17 @@ impl<E: Transport + Clock> Call<'_, E> {
         source: &BlobName,
         options: &CopyPartOptions,
     ) -> Result<Part, Failure> {
-        let from = self.whole_key(source)?;
+        let from = self.source_key(source)?;
         let from = Source { key: &from, version: source.version.as_deref() };
-        let mut request =
-            self.prepare(|settings, key| request::copy_part(settings, key, upload, number, from, options))?;
-        let copied = self.ask(&mut request, "", "CopyPartResult", |copied, _, _| {
-            let attributes = multipart::checksums(copied);
-            Ok(Part { number, etag: multipart::etag(copied)?, attributes, ..Part::default() })
+        let (key, settings) = (self.whole_key()?, &self.store.settings);
+        let mut request = self.checked(request::copy_part(settings, &key, upload, number, from, options))?;
+        let mut part = Part { number, ..Part::default() };
+        let copied = self.ask(&mut request, "", "CopyPartResult", &mut |copied, _, _| {
+            part.attributes = multipart::checksums(copied);
+            part.etag = multipart::etag(copied)?;
+            Ok(())
         });
-        let mut part = copied.map_err(too_large_or_unmet)?;
+        copied.map_err(too_large_or_unmet)?;
         part.size = match options.range {
             Some(range) => range.end - range.start,
             None => self.original(source, &options.call)?.size,
@@ -75,24 +80,24 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 
     /// The whole key of what is copied.
-    fn whole_key(&self, source: &BlobName) -> Result<String, Failure> {
-        self.store.full_key(&source.key).map_err(|mut fault| {
+    fn source_key(&self, source: &BlobName) -> Result<String, Failure> {
+        self.checked(self.store.full_key(&source.key).map_err(|mut fault| {
             fault.subject = Some("source".into());
-            self.refusal(Refused::from(fault))
-        })
+            fault
+        }))
     }
 
     /// What is known of the blob that is copied.
     fn original(&mut self, source: &BlobName, call: &CallOptions) -> Result<BlobInfo, Failure> {
         let given = &call.attributes;
-        let key = self.whole_key(source)?;
+        let key = self.source_key(source)?;
         let mut call = to_look(call);
         // What the source was encrypted with is another key than the copy's.
         call.attributes.retain(|(name, _)| name != "sse-customer-key");
         let own = given.iter().find(|(name, _)| name == "source-sse-customer-key");
         call.attributes.extend(own.map(|(_, key)| ("sse-customer-key".to_owned(), key.clone())));
         let head = HeadOptions { version: source.version.clone(), call, ..HeadOptions::default() };
-        let mut request = self.prepare_bucket(|settings| request::head(settings, &key, &head))?;
+        let mut request = self.checked(request::head(&self.store.settings, &key, &head))?;
         self.head(&mut request).map(|(info, _)| info)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::answer::delete_many::{Fate, delete_many};
 use crate::env::{Clock, Transport};
-use crate::error::{Answer, Failure, Fault, Kind};
+use crate::error::{Answer, Error, Failure, Kind};
 use crate::model::{BlobName, DeleteManyOptions, DeleteOptions};
 use crate::request::{self, Doomed, MAX_DELETES, Method};
 use crate::response::{Garbled, Head};
@@ -21,16 +21,17 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         options: &DeleteManyOptions,
     ) -> Result<Vec<Result<(), Failure>>, Failure> {
         if blobs.len() > MAX_DELETES {
-            let fault = Fault::new("blobs", format!("{} blobs are too many at once: at most 1,000 are", blobs.len()));
-            return Err(self.refusal(fault.into()));
+            let fault = Error::fault("blobs", format!("{} blobs are too many at once: at most 1,000 are", blobs.len()));
+            return self.checked(Err(fault));
         }
         let mut keys = Vec::with_capacity(blobs.len());
         for blob in blobs {
             self.key = &blob.key;
-            keys.push(self.store.full_key(&blob.key).map_err(|fault| self.refusal(fault.into()))?);
+            keys.push(self.whole_key()?);
         }
         self.key = "";
-        let mut outcomes: Vec<Outcome> = blobs.iter().map(|_| None).collect();
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        outcomes.resize_with(blobs.len(), || None);
         if !self.store.single_deletes {
             self.together(blobs, &keys, options, &mut outcomes)?;
         }
@@ -55,16 +56,18 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         while !open.is_empty() {
             let doomed: Vec<_> = doomed(blobs, keys, open.iter().copied()).collect();
             let (mut request, body) =
-                self.prepare_bucket(|settings| request::delete_many(settings, &doomed, &options.call))?;
-            let told = self.ask(&mut request, &body, "DeleteResult", |result, head, _| {
-                let fates = delete_many(result, &doomed);
+                self.checked(request::delete_many(&self.store.settings, &doomed, &options.call))?;
+            let (mut answered, mut fates) = (Head::default(), Vec::new());
+            let told = self.ask(&mut request, &body, "DeleteResult", &mut |result, head, _| {
+                fates = delete_many(result, &doomed);
                 if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
                     return Err(Garbled("it names none of the keys".into()));
                 }
-                Ok((head.clone(), fates))
+                answered = head.clone();
+                Ok(())
             });
-            let (head, fates) = match told {
-                Ok(told) => told,
+            match told {
+                Ok(()) => {}
                 Err(failure) if failure.kind == Kind::Unsupported => {
                     self.store.single_deletes = true;
                     open.iter().for_each(|&n| outcomes[n] = None);
@@ -84,7 +87,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                     Fate::Deleted => Ok(()),
                     Fate::Unsaid => Err(self.failure(Kind::Integrity, "the answer does not say what became of it")),
                     Fate::Refused(answer) => {
-                        let (failure, next) = self.refused_one(&head, answer);
+                        let (failure, next) = self.refused_one(&answered, answer);
                         if matches!(next, Next::Again { .. }) {
                             again.push(n);
                         }

@@ -10,16 +10,22 @@ use super::call::Call;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn list(&mut self, options: &ListOptions) -> Result<ListPage, Failure> {
-        let mut request = self.prepare_bucket(|settings| request::list(settings, options))?;
-        self.ask(&mut request, "", "ListBucketResult", |page, _, settings| {
-            listing::list(page, &settings.key_prefix, options.continuation.as_deref())
-        })
+        let mut request = self.checked(request::list(&self.store.settings, options))?;
+        let mut found = ListPage::default();
+        self.ask(&mut request, "", "ListBucketResult", &mut |page, _, settings| {
+            found = listing::list(page, &settings.key_prefix, options.continuation.as_deref())?;
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     pub(super) fn list_versions(&mut self, options: &ListOptions) -> Result<VersionPage, Failure> {
-        let mut request = self.prepare_bucket(|settings| request::list_versions(settings, options))?;
-        self.ask(&mut request, "", "ListVersionsResult", |page, _, settings| {
-            listing::list_versions(page, &settings.key_prefix, options.continuation.as_deref())
-        })
+        let mut request = self.checked(request::list_versions(&self.store.settings, options))?;
+        let mut found = VersionPage::default();
+        self.ask(&mut request, "", "ListVersionsResult", &mut |page, _, settings| {
+            found = listing::list_versions(page, &settings.key_prefix, options.continuation.as_deref())?;
+            Ok(())
+        })?;
+        Ok(found)
     }
 }

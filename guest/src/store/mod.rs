@@ -2,8 +2,6 @@
 //!
 //! Everything here works on any [`Transport`] and [`Clock`], so that each promise of the contract is tested natively.
 
-#![allow(clippy::result_large_err, reason = "a failure is rare, and the contract hands it out by value")]
-
 mod answers;
 mod call;
 mod complete;
@@ -23,7 +21,7 @@ use std::time::Duration;
 
 use crate::checksum::Algorithm;
 use crate::env::{Body, Clock, Transport};
-use crate::error::{Failure, Fault};
+use crate::error::{Failure, Kind};
 use crate::key;
 use crate::model::{
     Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
@@ -58,7 +56,10 @@ impl Store {
     ///
     /// `seed` starts the jitter of the pauses: anything that differs between instances will do.
     pub fn open(pairs: &[Pair], seed: u64) -> Result<Store, Failure> {
-        let settings = settings::parse(pairs).map_err(Fault::into_settings)?;
+        let settings = settings::parse(pairs).map_err(|mut fault| {
+            fault.kind = Kind::InvalidSettings;
+            fault
+        })?;
         let signer = Signer::new(&settings.region);
         Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed), single_deletes: false })
     }
@@ -76,7 +77,8 @@ impl Store {
         options: &HeadOptions,
     ) -> Result<BlobInfo, Failure> {
         let mut call = Call::start(self, env, "head", key, &options.call);
-        let mut request = call.prepare(|settings, key| request::head(settings, key, options))?;
+        let key = call.whole_key()?;
+        let mut request = call.checked(request::head(&call.store.settings, &key, options))?;
         call.head(&mut request).map(|(info, _)| info)
     }
 
@@ -268,7 +270,7 @@ impl Store {
     }
 
     /// The whole key: the prefix and the caller's.
-    fn full_key(&self, key: &str) -> Result<String, Fault> {
+    fn full_key(&self, key: &str) -> Result<String, Failure> {
         key::check(key, &self.settings.key_prefix)
     }
 

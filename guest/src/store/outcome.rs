@@ -52,7 +52,7 @@ pub(super) fn of(
         return Outcome::NotDone;
     }
     let older = match (info.last_modified, began) {
-        (Some(written), Some(began)) => written.saturating_add(SLACK) < *began,
+        (Some(written), Some(began)) => written.seconds.saturating_add(SLACK) < *began,
         _ => false,
     };
     match condition {

@@ -1,25 +1,30 @@
 //! Requests for others to send.
 
 use crate::env::{Clock, Transport};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Error, Failure, Kind};
 use crate::model::{PresignOptions, Presigned, PresignedMethod};
-use crate::request::{self, Refused};
+use crate::request;
 use crate::time::AmzTime;
 
 use super::call::Call;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn presign(&mut self, method: PresignedMethod, options: &PresignOptions) -> Result<Presigned, Failure> {
-        let (mut request, expires) = self.prepare(|settings, key| request::presign(settings, key, method, options))?;
+        let key = self.whole_key()?;
+        let (mut request, expires) = self.checked(request::presign(&self.store.settings, &key, method, options))?;
         let now = AmzTime::from_secs(self.store.service_time(self.env.wall()));
         let Some(credentials) = &self.store.settings.credentials else {
-            let fault = Fault::new("access-key", "there is no key to sign with: set access-key and secret-key");
-            return Err(self.refusal(Refused { kind: Kind::Unsupported, fault }));
+            let mut fault = Error::fault("access-key", "there is no key to sign with: set access-key and secret-key");
+            fault.kind = Kind::Unsupported;
+            return self.checked(Err(fault));
         };
         self.store.signer.presign(&mut request, credentials, expires, now);
         let scheme = if request.https { "https" } else { "http" };
         let url = format!("{scheme}://{}{}", request.authority, request.path_and_query());
-        let headers = request.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+        let mut headers = Vec::with_capacity(request.headers.len());
+        for (name, value) in request.headers {
+            headers.push((name.into_owned(), value));
+        }
         Ok(Presigned { url, headers })
     }
 }

@@ -15,31 +15,46 @@ const CHUNK: u64 = 1024 * 1024;
 impl<E: Transport + Clock> Call<'_, E> {
     /// What is known of a blob, and the second it was told at by the service's clock.
     pub(super) fn head(&mut self, request: &mut Request) -> Result<(BlobInfo, Option<u64>), Failure> {
-        self.run(request, &[], &PayloadHash::Empty, |call, head, _| match response::blob_info(&head) {
-            Ok(info) => Ok((info, head.date())),
-            Err(garbled) => Err(call.garbled(garbled)),
-        })
+        let (mut info, mut date) = (BlobInfo::default(), None);
+        self.run(request, &[], &PayloadHash::Empty, &mut |call, head, _| {
+            info = response::blob_info(&head).map_err(|garbled| call.garbled(garbled))?;
+            date = head.date();
+            Ok(())
+        })?;
+        Ok((info, date))
     }
 
     pub(super) fn get(&mut self, options: &ReadOptions) -> Result<Blob, Failure> {
-        let mut request = self.prepare(|settings, key| request::get(settings, key, options))?;
-        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| call.blob(&head, body, options))
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::get(&self.store.settings, &key, options))?;
+        let mut blob = Blob::default();
+        self.run(&mut request, &[], &PayloadHash::Empty, &mut |call, head, body| {
+            blob = call.blob(&head, body, options)?;
+            Ok(())
+        })?;
+        Ok(blob)
     }
 
     /// The stream of a blob's bytes, once its head is found good.
     pub(super) fn open_read(&mut self, options: &ReadOptions) -> Result<Opened<<E::Body as Body>::Stream>, Failure> {
-        let mut request = self.prepare(|settings, key| request::get(settings, key, options))?;
-        self.run(&mut request, &[], &PayloadHash::Empty, |call, head, body| {
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::get(&self.store.settings, &key, options))?;
+        let mut opened = None;
+        self.run(&mut request, &[], &PayloadHash::Empty, &mut |call, head, body| {
             let (info, given, range) = call.part_of(&head, options)?;
             let digest = if given.start == 0 && given.end == info.size { response::checksum(&head) } else { None };
             let body = body.into_stream().map_err(|error| call.transport_trouble(error))?;
-            Ok(Opened { info, range, given, digest, body })
-        })
+            opened = Some(Opened { info, range, given, digest, body });
+            Ok(())
+        })?;
+        // What cannot be is a success without a result.
+        opened.ok_or_else(|| self.failure(Kind::Integrity, "the answer was lost"))
     }
 
     pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<(), Failure> {
-        let mut request = self.prepare(|settings, key| request::delete(settings, key, options))?;
-        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(())))
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::delete(&self.store.settings, &key, options))?;
+        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, &mut |_, _, _| Ok(())))
     }
 
     fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {

@@ -27,7 +27,8 @@ impl<E: Transport + Clock> Call<'_, E> {
         same: &dyn Fn(&BlobInfo) -> bool,
     ) -> Result<Written, Failure> {
         let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
-        let mut request = self.prepare(|settings, key| request::head(settings, key, &options))?;
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
         let found = match self.head(&mut request) {
             Ok((info, date)) => {
                 // The second, by the service's clock, at which this call began to write.

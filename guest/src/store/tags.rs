@@ -11,13 +11,20 @@ use super::call::Call;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn tags(&mut self, options: &TagOptions) -> Result<Vec<Pair>, Failure> {
-        let mut request = self.prepare(|settings, key| request::tags(settings, key, options))?;
-        self.ask(&mut request, "", "Tagging", |tagging, _, _| answer::tags::tags(tagging))
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::tags(&self.store.settings, &key, options))?;
+        let mut tags = Vec::new();
+        self.ask(&mut request, "", "Tagging", &mut |tagging, _, _| {
+            tags = answer::tags::tags(tagging)?;
+            Ok(())
+        })?;
+        Ok(tags)
     }
 
     pub(super) fn set_tags(&mut self, tags: &[Pair], options: &TagOptions) -> Result<(), Failure> {
-        let (mut request, body) = self.prepare(|settings, key| request::set_tags(settings, key, tags, options))?;
-        let payload = self.payload(&self.known(Content::here(body.as_bytes(), &[]))?);
-        self.run(&mut request, body.as_bytes(), &payload, |_, _, _| Ok(()))
+        let key = self.whole_key()?;
+        let (mut request, body) = self.checked(request::set_tags(&self.store.settings, &key, tags, options))?;
+        let payload = self.payload(&self.checked(Content::here(body.as_bytes(), &[]))?);
+        self.run(&mut request, body.as_bytes(), &payload, &mut |_, _, _| Ok(()))
     }
 }

@@ -9,7 +9,6 @@ use crate::model::{
     ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, UploadOptions, UploadPage, WriteOptions,
 };
 use crate::request::{self, Request};
-use crate::response::Head;
 use crate::sigv4::PayloadHash;
 
 use super::call::Call;
@@ -18,8 +17,14 @@ use super::read::absent_is_done;
 impl<E: Transport + Clock> Call<'_, E> {
     /// An upload whose answer is lost stays behind unseen: nothing is in it, but only `list-uploads` finds it.
     pub(super) fn create_upload(&mut self, options: &WriteOptions) -> Result<String, Failure> {
-        let mut request = self.prepare(|settings, key| request::create_upload(settings, key, options))?;
-        self.ask(&mut request, "", "InitiateMultipartUploadResult", |begun, _, _| multipart::upload_id(begun))
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::create_upload(&self.store.settings, &key, options))?;
+        let mut id = String::new();
+        self.ask(&mut request, "", "InitiateMultipartUploadResult", &mut |begun, _, _| {
+            id = multipart::upload_id(begun)?;
+            Ok(())
+        })?;
+        Ok(id)
     }
 
     pub(super) fn upload_part(
@@ -29,43 +34,57 @@ impl<E: Transport + Clock> Call<'_, E> {
         body: &[u8],
         options: &PartOptions,
     ) -> Result<Part, Failure> {
-        let content = self.known(Content::here(body, &options.digests))?;
-        let mut request =
-            self.prepare(|settings, key| request::upload_part(settings, key, upload, number, &content, options))?;
+        let content = self.checked(Content::here(body, &options.digests))?;
+        let (key, settings) = (self.whole_key()?, &self.store.settings);
+        let mut request = self.checked(request::upload_part(settings, &key, upload, number, &content, options))?;
         let sent = sent_checksums(&request);
         let payload = self.payload(&content);
-        let etag = self.run(&mut request, body, &payload, |call, head: Head, answer| {
-            call.accepted(&head, answer).map(|written| written.etag)
+        let mut etag = None;
+        self.run(&mut request, body, &payload, &mut |call, head, answer| {
+            etag = call.accepted(&head, answer)?.etag;
+            Ok(())
         })?;
         let etag = etag.unwrap_or_default();
         Ok(Part { number, size: body.len() as u64, etag, last_modified: None, attributes: sent })
     }
 
     pub(super) fn list_parts(&mut self, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Failure> {
-        let mut request = self.prepare(|settings, key| request::list_parts(settings, key, upload, options))?;
-        self.ask(&mut request, "", "ListPartsResult", |page, _, _| {
-            multipart::parts(page, options.continuation.as_deref())
-        })
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::list_parts(&self.store.settings, &key, upload, options))?;
+        let mut found = PartPage::default();
+        self.ask(&mut request, "", "ListPartsResult", &mut |page, _, _| {
+            found = multipart::parts(page, options.continuation.as_deref())?;
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     pub(super) fn abort_upload(&mut self, upload: &str, options: &UploadOptions) -> Result<(), Failure> {
-        let mut request = self.prepare(|settings, key| request::abort_upload(settings, key, upload, options))?;
-        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, |_, _, _| Ok(())))
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::abort_upload(&self.store.settings, &key, upload, options))?;
+        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, &mut |_, _, _| Ok(())))
     }
 
     pub(super) fn list_uploads(&mut self, options: &ListUploadsOptions) -> Result<UploadPage, Failure> {
-        let mut request = self.prepare_bucket(|settings| request::list_uploads(settings, options))?;
-        self.ask(&mut request, "", "ListMultipartUploadsResult", |page, _, settings| {
-            multipart::uploads(page, &settings.key_prefix, options.continuation.as_deref())
-        })
+        let mut request = self.checked(request::list_uploads(&self.store.settings, options))?;
+        let mut found = UploadPage::default();
+        self.ask(&mut request, "", "ListMultipartUploadsResult", &mut |page, _, settings| {
+            found = multipart::uploads(page, &settings.key_prefix, options.continuation.as_deref())?;
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 
 /// The checksums that a part was sent with, for its completion: the service has verified them.
 pub(super) fn sent_checksums(request: &Request) -> Vec<crate::model::Pair> {
-    let sent = CHECKSUMS.iter().filter_map(|&(name, _)| {
-        let header = request.headers.iter().find(|(header, _)| header.strip_prefix("x-amz-") == Some(name))?;
-        Some((name.to_owned(), header.1.clone()))
-    });
-    sent.collect()
+    let mut sent = Vec::new();
+    for (name, _) in CHECKSUMS {
+        for (header, sum) in &request.headers {
+            if header.strip_prefix("x-amz-") == Some(name) {
+                sent.push((name.to_owned(), sum.clone()));
+            }
+        }
+    }
+    sent
 }

@@ -3,7 +3,7 @@
 use crate::attributes::to_look;
 use crate::content::Content;
 use crate::env::{Clock, Transport};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Failure, Kind};
 use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
 use crate::response::{self, Garbled, Head};
@@ -18,12 +18,17 @@ const LOOKS: u32 = 8;
 
 impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn put(&mut self, body: &[u8], options: &WriteOptions) -> Result<Written, Failure> {
-        let content = self.known(Content::here(body, &options.digests))?;
-        let mut request = self.prepare(|settings, key| request::put(settings, key, &content, options))?;
+        let content = self.checked(Content::here(body, &options.digests))?;
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::put(&self.store.settings, &key, &content, options))?;
         let payload = self.payload(&content);
         let began = self.env.now();
-        let result = self.run(&mut request, body, &payload, |call, head, answer| call.accepted(&head, answer));
-        self.written(result, &content, options, began)
+        let mut written = Written::default();
+        let result = self.run(&mut request, body, &payload, &mut |call, head, answer| {
+            written = call.accepted(&head, answer)?;
+            Ok(())
+        });
+        self.written(result.map(|()| written), &content, options, began)
     }
 
     /// What a write came to whose tries, the first of which began at this instant, are over.
@@ -48,11 +53,6 @@ impl<E: Transport + Clock> Call<'_, E> {
         Ok(written)
     }
 
-    /// What is known of a body, if the digests of it are any.
-    pub(super) fn known<'b>(&self, content: Result<Content<'b>, Fault>) -> Result<Content<'b>, Failure> {
-        content.map_err(|fault| self.refusal(fault.into()))
-    }
-
     /// What the service says to a write that it took.
     pub(super) fn accepted(&mut self, head: &Head, mut body: E::Body) -> Result<Written, Trouble> {
         let length = head.content_length().map_err(|garbled| self.garbled(garbled))?;
@@ -74,6 +74,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn verify(&mut self, size: Option<u64>, written: &Written, call: &CallOptions) -> Result<(), Failure> {
         let wanted = written.etag.as_deref().map(outcome::bare);
         let options = HeadOptions { version: written.version.clone(), call: to_look(call), ..HeadOptions::default() };
+        let key = self.whole_key()?;
         let mut last = None;
         for look in 0..LOOKS {
             if look > 0 {
@@ -83,7 +84,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                 }
                 self.env.sleep(pause);
             }
-            let mut request = self.prepare(|settings, key| request::head(settings, key, &options))?;
+            let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
             match self.head(&mut request) {
                 Ok((info, _))
                     if size.is_none_or(|size| info.size == size)

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use crate::content::Content;
 use crate::env::{Clock, Exchange, Transport};
-use crate::error::{Failure, Fault};
+use crate::error::{Error, Failure, Kind};
 use crate::model::{Digest, Pair, Part, PartOptions, WriteOptions, Written};
-use crate::request::{self, Refused, Request};
-use crate::settings::Settings;
+use crate::request::{self, Request};
 use crate::sigv4::PayloadHash;
 
 use super::Store;
@@ -60,9 +59,11 @@ impl Store {
         options: WriteOptions,
     ) -> Result<Opening<E>, Failure> {
         let digests = options.digests.clone();
-        Call::start(self, env, "put", key, &options.call).open(length, digests, |settings, key, content| {
-            Ok((request::put(settings, key, content, &options)?, Target::Blob(options)))
-        })
+        let call = Call::start(self, env, "put", key, &options.call);
+        let content = call.checked(Content::elsewhere(length, &digests, &call.store.settings))?;
+        let (key, payload) = (call.whole_key()?, call.payload(&content));
+        let request = call.checked(request::put(&call.store.settings, &key, &content, &options))?;
+        call.open(length, digests, request, payload, Target::Blob(options))
     }
 
     /// Begins to upload a part of this length.
@@ -75,11 +76,12 @@ impl Store {
         options: PartOptions,
     ) -> Result<Opening<E>, Failure> {
         let call = Call::start(self, env, "upload a part of", key, &options.call);
-        call.open(length, options.digests.clone(), |settings, key, content| {
-            let request = request::upload_part(settings, key, upload, number, content, &options)?;
-            let sent = sent_checksums(&request);
-            Ok((request, Target::Part(number, sent)))
-        })
+        let settings = &call.store.settings;
+        let content = call.checked(Content::elsewhere(length, &options.digests, settings))?;
+        let (key, payload) = (call.whole_key()?, call.payload(&content));
+        let request = call.checked(request::upload_part(settings, &key, upload, number, &content, &options))?;
+        let target = Target::Part(number, sent_checksums(&request));
+        call.open(length, options.digests, request, payload, target)
     }
 
     /// The outcome of a write of whose body so many bytes were written.
@@ -102,13 +104,13 @@ impl Store {
         let now = call.env.now();
         call.tries.extend(now.saturating_sub(since));
         let answer = exchange.answer(sent, call.waits(now));
-        let mut taken = None;
+        let mut taken = Written::default();
         let settled = call.settle(request.method, answer, &mut |call, head, body| {
-            taken = Some(call.accepted(&head, body)?);
+            taken = call.accepted(&head, body)?;
             Ok(())
         });
-        let result = match settled.map_err(|trouble| call.after(trouble)) {
-            Ok(()) => taken.ok_or_else(|| call.lost()),
+        let result = match settled.map_err(|trouble| call.after(*trouble)) {
+            Ok(()) => Ok(taken),
             Err(Err(failure)) => Err(failure),
             Err(Ok((failure, pause))) => {
                 *tries = call.tries;
@@ -118,7 +120,7 @@ impl Store {
         };
         let result = match target {
             Target::Blob(options) => {
-                let content = call.known(Content::elsewhere(*length, digests, &call.store.settings))?;
+                let content = call.checked(Content::elsewhere(*length, digests, &call.store.settings))?;
                 call.written(result, &content, options, *began)
             }
             Target::Part(..) => result,
@@ -178,11 +180,10 @@ impl<E: Transport + Clock> Call<'_, E> {
         mut self,
         length: u64,
         digests: Vec<Digest>,
-        make: impl FnOnce(&Settings, &str, &Content<'_>) -> Result<(Request, Target), Refused>,
+        mut request: Request,
+        payload: PayloadHash,
+        target: Target,
     ) -> Result<Opening<E>, Failure> {
-        let content = self.known(Content::elsewhere(length, &digests, &self.store.settings))?;
-        let (mut request, target) = self.prepare(|settings, key| make(settings, key, &content))?;
-        let payload = self.payload(&content);
         let unsigned = request.headers.len();
         let began = self.env.now();
         let (exchange, since, sink) = self.begin(&mut request, unsigned, &payload, length)?;
@@ -205,7 +206,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                 let begun = begun.and_then(|mut exchange| exchange.sink().map(|sink| (exchange, sink)));
                 begun.map_err(|error| self.transport_trouble(error))
             });
-            match begun.map_err(|trouble| self.after(trouble)) {
+            match begun.map_err(|trouble| self.after(*trouble)) {
                 Ok((exchange, sink)) => return Ok((exchange, self.env.now(), sink)),
                 Err(after) => {
                     let (_, pause) = after?;
@@ -218,5 +219,5 @@ impl<E: Transport + Clock> Call<'_, E> {
 
 /// The failure of a call that has no write to go on with.
 pub fn nothing_to(what: &str) -> Failure {
-    Fault::general(format!("there is no write under way to {what}")).into_argument()
+    Error::failure(Kind::InvalidArgument, format!("there is no write under way to {what}"))
 }

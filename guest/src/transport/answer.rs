@@ -17,9 +17,13 @@ const FOLDED: &str = "sandbucket-folded-header";
 pub(super) fn head_of(answer: &IncomingResponse) -> Head {
     let fields = answer.headers();
     let folded = fields.get(FOLDED).into_iter().next();
-    let headers = folded
-        .and_then(|folded| headers::unfold(&folded))
-        .unwrap_or_else(|| fields.entries().into_iter().map(|(name, value)| (name, headers::text(&value))).collect());
+    let headers = folded.and_then(|folded| headers::unfold(&folded)).unwrap_or_else(|| {
+        let mut headers = Vec::new();
+        for (name, value) in fields.entries() {
+            headers.push((name, headers::text(&value)));
+        }
+        headers
+    });
     Head { status: answer.status(), headers }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn stalled(waits: Waits, what: &str) -> TransportError {
     let message = if monotonic_clock::now() >= waits.deadline {
         format!("{what} before the time was up")
     } else {
-        format!("{what} within {} ms (the setting timeout)", waits.idle.as_millis())
+        format!("{what} within {} ms (the setting timeout)", waits.idle.as_millis() as u64)
     };
     TransportError { kind: Kind::Timeout, message, unsent: false, retryable: true }
 }

@@ -26,7 +26,7 @@ fn a_page_is_read_without_the_stores_prefix() {
             key: "a b+c\né".into(),
             size: 434_234,
             etag: Some("\"fba9dede5f27731c9771645a39863328\"".into()),
-            last_modified: Some(1_255_369_830),
+            last_modified: Some(1_255_369_830.into()),
             attributes: vec![
                 pair("storage-class", "STANDARD"),
                 pair("checksum-algorithm", "CRC64NVME"),

@@ -17,7 +17,7 @@ fn store(more: &[(&str, &str)]) -> Settings {
 }
 
 /// The headers of these attributes, a line each.
-fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Refused> {
+fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
     let mut request = base(Method::Put, settings, "k");
     let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, takes)?;
@@ -81,20 +81,20 @@ fn malformed_ones_are_refused_and_keys_not_repeated() {
         ("request-payer", "me"),
     ] {
         let refused = applied(&store(&[]), ALL, &[(name, value)]).unwrap_err();
-        assert_eq!((refused.kind, refused.fault.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
-        assert!(!refused.fault.message.contains("hunter2"));
+        assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
+        assert!(!refused.message.contains("hunter2"));
     }
     let twice = applied(&store(&[]), ALL, &[("acl", "private"), ("acl", "private")]).unwrap_err();
-    assert!(twice.fault.message.contains("twice"));
+    assert!(twice.message.contains("twice"));
 }
 
 #[test]
 fn what_an_operation_does_not_take_is_unsupported() {
     let refused = |takes, name| applied(&store(&[]), takes, &[(name, "x")]).unwrap_err();
-    let Refused { kind, fault } = refused(Takes::PROPERTIES, "sse-kms-key-id");
-    assert_eq!((kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
+    let fault = refused(Takes::PROPERTIES, "sse-kms-key-id");
+    assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
     assert!(fault.message.contains("storage-class") && fault.message.contains("request-payer"));
-    let left_out = refused(ALL, "website-redirect-location").fault.message;
+    let left_out = refused(ALL, "website-redirect-location").message;
     assert!(left_out.contains("web sites"), "{left_out}");
 }
 

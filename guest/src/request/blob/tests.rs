@@ -1,8 +1,9 @@
 use super::*;
 use crate::error::Kind;
-use crate::model::{CallOptions, Conditions, Pair, Span, WriteCondition};
-use crate::request::{LAST_HTTP_SECOND, MAX_METADATA};
+use crate::model::{CallOptions, Conditions, Datetime, Pair, Span, WriteCondition};
+use crate::request::MAX_METADATA;
 use crate::settings;
+use crate::time::LAST;
 
 fn with(more: &[(&str, &str)]) -> Settings {
     let mut pairs = vec![("bucket", "demo"), ("endpoint", "http://localhost:9000")];
@@ -19,7 +20,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
 }
 
-fn put_with(options: WriteOptions) -> Result<Request, Refused> {
+fn put_with(options: WriteOptions) -> Result<Request, Failure> {
     put(&plain(), "k", &Content::here(b"body", &[]).unwrap(), &options)
 }
 
@@ -34,8 +35,8 @@ fn a_get_says_range_conditions_and_version() {
         conditions: Conditions {
             if_match: Some("\"a\"".into()),
             if_none_match: Some("\"b\"".into()),
-            if_modified_since: Some(0),
-            if_unmodified_since: Some(1_445_412_480),
+            if_modified_since: Some(0.into()),
+            if_unmodified_since: Some(1_445_412_480.into()),
         },
         version: Some("v/1 +".into()),
         ..ReadOptions::default()
@@ -98,7 +99,7 @@ fn metadata_that_http_or_s3_cannot_take_are_refused() {
     ] {
         let refused = put_with(WriteOptions { metadata: metadata.clone(), ..WriteOptions::default() }).unwrap_err();
         assert_eq!(refused.kind, Kind::InvalidArgument, "{metadata:?}");
-        assert_eq!(refused.fault.subject.as_deref(), Some("metadata"), "{metadata:?}");
+        assert_eq!(refused.subject.as_deref(), Some("metadata"), "{metadata:?}");
     }
     let full = vec![pair("a", &"v".repeat(MAX_METADATA - 1))];
     assert!(put_with(WriteOptions { metadata: full, ..WriteOptions::default() }).is_ok());
@@ -107,7 +108,7 @@ fn metadata_that_http_or_s3_cannot_take_are_refused() {
 #[test]
 fn other_header_values_cannot_carry_a_line_end() {
     let evil = "x\r\ny: z".to_string();
-    let refused = |options| put_with(options).unwrap_err().fault.subject.unwrap();
+    let refused = |options| put_with(options).unwrap_err().subject.unwrap();
     assert_eq!(refused(WriteOptions { content_type: Some(evil.clone()), ..Default::default() }), "content-type");
     assert_eq!(
         refused(WriteOptions { condition: WriteCondition::IfMatch(evil.clone()), ..Default::default() }),
@@ -117,22 +118,22 @@ fn other_header_values_cannot_carry_a_line_end() {
         conditions: Conditions { if_none_match: Some(evil.clone()), ..Default::default() },
         ..Default::default()
     };
-    assert_eq!(get(&plain(), "k", &options).unwrap_err().fault.subject.as_deref(), Some("if-none-match"));
+    assert_eq!(get(&plain(), "k", &options).unwrap_err().subject.as_deref(), Some("if-none-match"));
     for version in [evil, String::new()] {
         let options = DeleteOptions { version: Some(version), ..Default::default() };
-        assert_eq!(delete(&plain(), "k", &options).unwrap_err().fault.subject.as_deref(), Some("version"));
+        assert_eq!(delete(&plain(), "k", &options).unwrap_err().subject.as_deref(), Some("version"));
     }
 }
 
 #[test]
 fn a_date_beyond_http_is_refused() {
     let at = |second| HeadOptions {
-        conditions: Conditions { if_modified_since: Some(second), ..Default::default() },
+        conditions: Conditions { if_modified_since: Some(Datetime::from(second)), ..Default::default() },
         ..Default::default()
     };
-    let last = head(&plain(), "k", &at(LAST_HTTP_SECOND)).unwrap();
+    let last = head(&plain(), "k", &at(LAST)).unwrap();
     assert_eq!(header(&last, "if-modified-since"), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-    assert!(head(&plain(), "k", &at(LAST_HTTP_SECOND + 1)).is_err());
+    assert!(head(&plain(), "k", &at(LAST + 1)).is_err());
     assert!(head(&plain(), "k", &at(u64::MAX)).is_err());
 }
 
@@ -179,7 +180,7 @@ fn an_unknown_attribute_is_unsupported_and_named() {
     let get = get(&plain(), "k", &ReadOptions { call, ..ReadOptions::default() }).unwrap_err();
     for refused in [put, get] {
         assert_eq!(refused.kind, Kind::Unsupported);
-        assert_eq!(refused.fault.subject.as_deref(), Some("storage-klass"));
-        assert!(refused.fault.message.contains("storage-klass"));
+        assert_eq!(refused.subject.as_deref(), Some("storage-klass"));
+        assert!(refused.message.contains("storage-klass"));
     }
 }

@@ -13,10 +13,10 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
 }
 
-fn subject<T: std::fmt::Debug>(made: Result<T, Refused>) -> String {
-    let Refused { kind, fault } = made.unwrap_err();
-    assert_eq!(kind, Kind::InvalidArgument, "{fault}");
-    fault.subject.unwrap().into_owned()
+fn subject<T: std::fmt::Debug>(made: Result<T, Failure>) -> String {
+    let fault = made.unwrap_err();
+    assert_eq!(fault.kind, Kind::InvalidArgument, "{fault}");
+    fault.subject.unwrap()
 }
 
 fn part(number: u32, etag: &str) -> Part {
