@@ -1,11 +1,11 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test example interop lint doc build toolchain clean
+.PHONY: help demo test example interop bench lint doc build toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
-# The example brings a hundred crates of its own: see `make example`.
-CRATES := --workspace --exclude sandbucket-rogue --exclude sandbucket-parquet-example
+# The example and the benchmark bring hundreds of crates of their own: see `make example` and `make bench`.
+CRATES := --workspace --exclude sandbucket-rogue --exclude sandbucket-parquet-example --exclude sandbucket-bench
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -26,6 +26,10 @@ interop: toolchain ## Run the end-to-end suite on moto and Garage, and write wha
 		SANDBUCKET_SERVICE=$$service $(CARGO) test --package sandbucket-tests --test e2e --test object_store || exit 1; \
 	done
 	$(CARGO) test --package sandbucket-tests --test capabilities -- --include-ignored --nocapture
+
+bench: toolchain ## Measure Sandbucket beside other S3 clients, and write what came of it to docs/benchmarks.*
+	$(CARGO) run --release --package sandbucket-bench -- \
+		--markdown docs/benchmarks.md --svg docs/benchmarks.svg --json docs/benchmarks.json
 
 lint: toolchain ## Check formatting and lints, of host and guest, natively and for wasm
 	$(CARGO) fmt --all --check

@@ -17,6 +17,15 @@ use crate::sandbox::Ended;
 use crate::streams::Incoming;
 use crate::transport::Progress;
 
+/// How much of a key is shown in messages, in characters.
+const SHOWN_KEY: usize = 200;
+
+/// A character as messages show it.
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let odd = c.is_control() || c == '"';
+    odd.then(|| c.escape_default()).into_iter().flatten().chain((!odd).then_some(c))
+}
+
 /// A call under way.
 pub type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
@@ -47,6 +56,15 @@ impl Calls {
     /// An instance for one call: see [`Pool::lease`].
     pub(crate) async fn lease(&self, operation: &'static str, call: &mut wit::CallOptions) -> Result<Lease<'_>> {
         self.pool.lease(operation, call).await
+    }
+
+    /// What the host finds wrong with a call, told as the plugin would: on which key, in which bucket, at which endpoint.
+    pub(crate) fn failure(&self, subject: &str, operation: &str, key: &str, what: &str) -> Box<Failure> {
+        let mut shown: String = key.chars().take(SHOWN_KEY).flat_map(escaped).collect();
+        if key.chars().nth(SHOWN_KEY).is_some() {
+            shown.push('…');
+        }
+        Failure::ours(subject, format!("{operation} \"{shown}\"{}: {what}", self.pool.place()))
     }
 
     /// The digests of their bodies that writes need.

@@ -41,6 +41,7 @@ mod calls;
 mod config;
 mod copying;
 mod digest;
+mod downloading;
 mod engine;
 mod error;
 mod instance;
@@ -70,6 +71,7 @@ pub use blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Settin
 pub use body::{Body, Chunks};
 pub use calls::Call;
 pub use config::Config;
+pub use downloading::{Download, Downloading};
 pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceAnswer};
 pub use limits::Limits;

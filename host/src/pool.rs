@@ -29,6 +29,8 @@ pub struct PoolStatus {
     pub discarded: u64,
     /// Instances not used again because their memory had grown.
     pub retired: u64,
+    /// Linear memory of the idle instances together, in bytes.
+    pub memory: usize,
 }
 
 /// An instance, and its share in the engine's number of them.
@@ -42,6 +44,8 @@ pub(crate) struct Pool {
     engine: Arc<Runtime>,
     gate: Gate,
     settings: Vec<(String, String)>,
+    /// As messages tell where something was tried.
+    place: String,
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
     idle: Mutex<VecDeque<Kept>>,
     calls: Semaphore,
@@ -54,10 +58,15 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(engine: Arc<Runtime>, gate: Gate, settings: Vec<(String, String)>) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
+        let bucket = settings.iter().find(|(name, _)| name == "bucket");
+        let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{bucket}\""));
+        let endpoint = gate.endpoint().map(|endpoint| format!(" at {endpoint}"));
+        let place = [bucket, endpoint].into_iter().flatten().collect();
         let pool = Arc::new(Pool {
             engine,
             gate,
             settings,
+            place,
             idle: Mutex::default(),
             calls,
             busy: AtomicUsize::new(0),
@@ -70,13 +79,22 @@ impl Pool {
         pool
     }
 
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     pub(crate) fn engine(&self) -> &Runtime {
         &self.engine
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
+        let (idle, memory) = {
+            let idle = self.idle();
+            (idle.len(), idle.iter().map(|kept| kept.instance.used_memory()).sum())
+        };
         PoolStatus {
-            idle: self.idle().len(),
+            idle,
+            memory,
             busy: self.busy.load(Relaxed),
             created: self.created.load(Relaxed),
             discarded: self.discarded.load(Relaxed),

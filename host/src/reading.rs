@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use tokio::time::Sleep;
 
 use crate::bindings::wit;
 use crate::blob::BlobInfo;
 use crate::calls::{Call, Calls, Opened, checked, no_conditions};
 use crate::digest::Summing;
-use crate::error::{Error, Failure, Result};
-use crate::streams::Incoming;
+use crate::error::{Error, Result};
+use crate::streams::{Broken, Incoming};
 
 /// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -33,6 +34,10 @@ pub struct Blob {
     source: Source,
     /// How often in a row it was taken up without a byte more.
     resumed: u32,
+    /// How many requests it took.
+    attempts: u32,
+    /// The end of all reading, where the caller set one.
+    end: Option<(Duration, Pin<Box<Sleep>>)>,
     check: Option<Check>,
 }
 
@@ -61,12 +66,18 @@ struct Check {
 }
 
 impl Blob {
+    /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
+    /// header's coming, as a body may take as long as it goes on.
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
+        let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
+        let end = limit.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
         let Opened { info, range, given, digest, body } = match calls.open_read(&key, &mut options).await {
-            Err(Error::Unsupported(_)) => {
+            // Not by the service: the plugin has no streams to give.
+            Err(Error::Unsupported(told)) if told.attempts == 0 => {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
                 let (position, source) = (range.start, Source { calls, key, options });
-                return Ok(Blob { info, range, position, body: Body::Whole(body), source, resumed: 0, check: None });
+                let body = Body::Whole(body);
+                return Ok(Blob { info, range, position, body, source, resumed: 0, attempts: 1, end, check: None });
             }
             opened => opened?,
         };
@@ -76,7 +87,7 @@ impl Blob {
         let source = Source { calls, key, options };
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
-        let mut blob = Blob { info, range, position, body, source, resumed: 0, check };
+        let mut blob = Blob { info, range, position, body, source, resumed: 0, attempts: 1, end, check };
         if blob.range.is_empty() {
             blob.verify()?;
         }
@@ -104,8 +115,9 @@ impl Blob {
         // How long a blob is, is only what plugin and service say: asking for too much must not end the process.
         let whole = usize::try_from(left).ok().and_then(|left| left.checked_add(first.len()));
         if whole.is_none_or(|whole| bytes.try_reserve_exact(whole).is_err()) {
-            let message = format!("get: {left} more bytes do not fit this machine's memory");
-            return Err(Error::TooLarge(Failure::ours("body", message)));
+            let Source { calls, key, .. } = &self.source;
+            let what = format!("{left} more bytes do not fit this machine's memory");
+            return Err(Error::TooLarge(calls.failure("body", "get", key, &what)));
         }
         bytes.extend_from_slice(&first);
         drop(first);
@@ -121,8 +133,11 @@ impl Blob {
             let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
             let mut piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
-                Some(Err(words)) => return Poll::Ready(self.broke_off(&words).map(|()| None)),
-                None => return Poll::Ready(self.broke_off("it ended").map(|()| None)),
+                Some(Err(broken)) => return Poll::Ready(self.broke_off(broken).map(|()| None)),
+                None => {
+                    let broken = Broken { words: "it ended".to_owned(), timed_out: false };
+                    return Poll::Ready(self.broke_off(broken).map(|()| None));
+                }
             };
             let start = given.start;
             let end = start + piece.len() as u64;
@@ -143,7 +158,7 @@ impl Blob {
     }
 
     /// Takes up what broke off, unless it cannot be or was too often.
-    fn broke_off(&mut self, words: &str) -> Result<()> {
+    fn broke_off(&mut self, Broken { words, timed_out }: Broken) -> Result<()> {
         let Source { calls, key, mut options } = self.source.clone();
         let came = self.position - self.range.start;
         let whole = self.range.end - self.range.start;
@@ -153,15 +168,20 @@ impl Blob {
             if self.info.etag.is_none() {
                 broken.push_str("; it has no entity tag by which the rest of the same content could be told");
             }
-            return Err(self.wrong(&broken));
+            return Err(match self.wrong(&broken) {
+                Error::Integrity(failure) if timed_out => Error::Timeout(failure),
+                error => error,
+            });
         };
         tracing::debug!(key, came, whole, words, "a download is taken up again");
         let pause = if self.resumed == 0 { Duration::ZERO } else { PAUSE * (1 << self.resumed.min(6)) };
         self.resumed += 1;
+        self.attempts += 1;
         options.range = wit::ByteRange::Within(wit::Span { start: self.position, end: self.range.end });
         // A tag may be weak; only a strong one can be asked for. What comes is looked at in any case.
         options.conditions = wit::ReadConditions { if_match: Some(etag.clone()), ..no_conditions() };
         let expected = (self.info.size, Some(etag));
+        let attempts = self.attempts;
         self.body = Body::Resuming(Box::pin(async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -169,8 +189,10 @@ impl Blob {
             let opened = calls.open_read(&key, &mut options).await?;
             // Not every service heeds a condition.
             if (opened.info.size, opened.info.etag.clone()) != expected {
-                let message = format!("get \"{key}\": the blob was changed while it was being read");
-                return Err(Error::PreconditionFailed(Failure::ours("if-match", message)));
+                let mut failure =
+                    calls.failure("if-match", "get", &key, "the blob was changed while it was being read");
+                failure.attempts = attempts;
+                return Err(Error::PreconditionFailed(failure));
             }
             Ok(opened)
         }));
@@ -191,10 +213,47 @@ impl Blob {
     }
 
     fn wrong(&self, words: &str) -> Error {
-        let mut failure =
-            Failure::ours("body", format!("get \"{}\": the answer cannot be trusted: {words}", self.source.key));
+        let Source { calls, key, .. } = &self.source;
+        let mut failure = calls.failure("body", "get", key, &format!("the answer cannot be trusted: {words}"));
         failure.retryable = true;
+        failure.attempts = self.attempts;
         Error::Integrity(failure)
+    }
+
+    /// The end of a read whose time is over.
+    fn overdue(&self, limit: Duration) -> Error {
+        let (came, whole) = (self.position - self.range.start, self.range.end - self.range.start);
+        let what = format!("its time limit of {limit:?} ran out after {came} of the {whole} bytes announced");
+        let Source { calls, key, .. } = &self.source;
+        let mut failure = calls.failure("time-limit", "get", key, &what);
+        (failure.retryable, failure.attempts) = (true, self.attempts);
+        Error::Timeout(failure)
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        loop {
+            match &mut self.body {
+                Body::Over => return Poll::Ready(None),
+                Body::Whole(body) => {
+                    let body = std::mem::take(body);
+                    (self.position, self.body) = (self.range.end, Body::Over);
+                    return Poll::Ready(Some(Ok(body)).filter(|_| !self.range.is_empty()));
+                }
+                Body::Resuming(asked) => {
+                    let opened = ready!(asked.as_mut().poll(cx))?;
+                    self.body = Body::Open(opened.body, opened.given);
+                }
+                Body::Open(..) => {
+                    let Some(piece) = ready!(self.poll_piece(cx))? else { continue };
+                    self.resumed = 0;
+                    self.position += piece.len() as u64;
+                    if self.position == self.range.end {
+                        self.body = Body::Over;
+                    }
+                    return Poll::Ready(Some(self.checked(&piece).map(|()| piece)));
+                }
+            }
+        }
     }
 }
 
@@ -203,38 +262,19 @@ impl Stream for Blob {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        loop {
-            match &mut this.body {
-                Body::Over => return Poll::Ready(None),
-                Body::Whole(body) => {
-                    let body = std::mem::take(body);
-                    (this.position, this.body) = (this.range.end, Body::Over);
-                    return Poll::Ready(Some(Ok(body)).filter(|_| !this.range.is_empty()));
-                }
-                Body::Resuming(asked) => match ready!(asked.as_mut().poll(cx)) {
-                    Ok(opened) => this.body = Body::Open(opened.body, opened.given),
-                    Err(error) => {
-                        this.body = Body::Over;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                },
-                Body::Open(..) => match ready!(this.poll_piece(cx)) {
-                    Ok(None) => {}
-                    Ok(Some(piece)) => {
-                        this.resumed = 0;
-                        this.position += piece.len() as u64;
-                        if this.position == this.range.end {
-                            this.body = Body::Over;
-                        }
-                        return Poll::Ready(Some(this.checked(&piece).map(|()| piece)));
-                    }
-                    Err(error) => {
-                        this.body = Body::Over;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                },
-            }
+        let mut polled = this.poll_body(cx);
+        if polled.is_pending()
+            && let Some((limit, end)) = &mut this.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            let limit = *limit;
+            polled = Poll::Ready(Some(Err(this.overdue(limit))));
         }
+        // Nothing comes after an error.
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            this.body = Body::Over;
+        }
+        polled
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::blob::{BlobName, PresignedMethod};
 use crate::body::{Body, Chunks};
 use crate::calls::Calls;
+use crate::downloading::Download;
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::multipart::Part;
@@ -191,6 +192,18 @@ impl Store {
     /// ```
     pub fn upload(&self, key: impl Into<String>) -> Upload {
         Upload::new(self.calls.clone(), key.into())
+    }
+
+    /// Reads a large blob over several connections at once, as a stream or into a file.
+    ///
+    /// ```no_run
+    /// # async fn example(store: sandbucket::Store) -> Result<(), Box<dyn std::error::Error>> {
+    /// store.download("backup.tar").file(std::fs::File::create("backup.tar")?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn download(&self, key: impl Into<String>) -> Download {
+        Download::new(self.calls.clone(), key.into())
     }
 
     /// Begins a blob that is written in parts, step by step. [`upload`](Store::upload) does it all.

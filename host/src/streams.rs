@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, StreamError};
+use wasmtime_wasi_http::Error as HttpError;
 
 use crate::transport::Cut;
 
@@ -13,6 +14,13 @@ use crate::transport::Cut;
 pub(crate) struct Incoming {
     state: State,
     cut: Option<Cut>,
+}
+
+/// A body that broke off.
+pub(crate) struct Broken {
+    pub(crate) words: String,
+    /// Whether it was given up because nothing came.
+    pub(crate) timed_out: bool,
 }
 
 enum State {
@@ -29,7 +37,7 @@ impl Incoming {
     }
 
     /// The next bytes, or why there are none; none at the end.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
             match &mut self.state {
                 State::Over => return Poll::Ready(None),
@@ -46,7 +54,10 @@ impl Incoming {
                     Err(StreamError::Closed) => self.state = State::Over,
                     Err(StreamError::LastOperationFailed(error) | StreamError::Trap(error)) => {
                         self.state = State::Over;
-                        return Poll::Ready(Some(Err(format!("{error:#}"))));
+                        let timed_out = matches!(error.downcast_ref(), Some(HttpError::ConnectionReadTimeout));
+                        let told = self.cut.as_ref().and_then(Cut::take_words);
+                        let words = told.unwrap_or_else(|| format!("{error:#}"));
+                        return Poll::Ready(Some(Err(Broken { words, timed_out })));
                     }
                 },
             }

@@ -12,7 +12,7 @@ use crate::blob::Written;
 use crate::body::{Chunks, Pieces};
 use crate::calls::Calls;
 use crate::digest;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result};
 use crate::multipart::Part;
 use crate::pool::Lease;
 use crate::sandbox::Ended;
@@ -136,7 +136,7 @@ impl Past<'_> {
     async fn write(&self, mut lease: Lease<'_>, target: Target<'_>, body: &Chunks) -> Result<Option<Outcome>> {
         let operation = target.operation();
         let mut sink = match self.begin(&mut lease, &target).await {
-            Err(Error::Unsupported(_)) => return Ok(None),
+            Err(Error::Unsupported(told)) if told.attempts == 0 => return Ok(None),
             begun => begun?,
         };
         loop {
@@ -224,8 +224,8 @@ impl Past<'_> {
     }
 
     fn not_the_length(&self, what: &str) -> Error {
-        let message = format!("put \"{}\": the body {what} the {} bytes announced", self.key, self.length);
-        Error::InvalidArgument(Failure::ours("body", message))
+        let what = format!("the body {what} the {} bytes announced", self.length);
+        Error::InvalidArgument(self.calls.failure("body", "put", self.key, &what))
     }
 }
 

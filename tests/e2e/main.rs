@@ -3,6 +3,7 @@
 mod blobs;
 mod conditions;
 mod copies;
+mod downloads;
 mod keys;
 mod listing;
 mod presigned;

@@ -1,8 +1,10 @@
 //! Many calls at once, and many blobs at random.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sandbucket_tests::{Service, run};
+use sandbucket::{Engine, Limits};
+use sandbucket_tests::{CACHE, Service, run, settings};
 
 #[test]
 fn many_calls_at_once_do_not_mix() {
@@ -41,7 +43,36 @@ fn calls_one_after_another_need_one_instance() {
         }
         let pool = store.pool();
         assert_eq!((pool.idle, pool.busy, pool.created, pool.discarded, pool.retired), (1, 0, 1, 0, 0), "{pool:?}");
-        // One that has grown with its call is not kept.
+    });
+}
+
+#[test]
+fn an_instance_stays_as_small_as_it_was_whatever_the_blobs_size() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        store.put("k", "x").await.unwrap();
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "x");
+        let before = store.pool();
+        assert!(before.memory > 0, "{before:?}");
+        let body = Bytes::from(vec![7; 50 << 20]);
+        store.put("large", body.clone()).await.unwrap();
+        assert!(store.get("large").await.unwrap().bytes().await.unwrap() == body);
+        store.upload("parts").concurrency(1).reader(&body[..]).await.unwrap();
+        let after = store.pool();
+        assert_eq!((after.created, after.memory), (before.created, before.memory), "{before:?} {after:?}");
+    });
+}
+
+#[test]
+fn an_instance_that_has_grown_is_not_used_again() {
+    run(async {
+        let mut limits = Limits::default();
+        limits.inline_body = 32 << 20;
+        let server = Service::start().await;
+        let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
+        let store = engine.store(settings(&server.endpoint(), &[])).await.unwrap();
+        store.put("k", "x").await.unwrap();
         store.put("large", vec![0; 20 << 20]).await.unwrap();
         let pool = store.pool();
         assert_eq!((pool.idle, pool.busy, pool.discarded, pool.retired), (0, 0, 0, 1), "{pool:?}");

@@ -1,6 +1,12 @@
 //! Connections that break.
 
 use super::*;
+use sandbucket_tests::faulty::etag;
+
+/// The beginning of the blob that is there.
+fn half() -> Act {
+    Act::answer(200, &format!("etag: {}\r\ncontent-length: 5\r\n", etag(b"right")), "ri")
+}
 
 #[test]
 fn a_reset_before_the_answer_is_tried_again() {
@@ -48,10 +54,41 @@ fn a_kept_connection_that_was_closed_meanwhile_costs_no_call() {
 #[test]
 fn a_reset_in_the_body_is_tried_again() {
     run(async {
-        let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_reset();
-        let bench = Bench::new([half]).await;
+        // The rest is asked for, of the same content.
+        let bench = Bench::new([half().then_reset()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
-        assert_eq!(bench.requests(), 2);
+        let seen = bench.server.seen();
+        assert_eq!(seen.len(), 2);
+        let right = etag(b"right");
+        assert_eq!((seen[1].header("range"), seen[1].header("if-match")), (Some("bytes=2-4"), Some(right.as_str())));
+        bench.ends_well().await;
+    });
+}
+
+#[test]
+fn what_was_overwritten_meanwhile_is_not_put_together() {
+    run(async {
+        let other = "etag: \"other\"\r\ncontent-length: 5\r\n";
+        let bench = Bench::new([Act::answer(200, other, "ri").then_close()]).await;
+        let failure = refused!(bench.read().await, PreconditionFailed);
+        is_decent(&failure, 2);
+        bench.ends_well().await;
+        // Nor by a service that heeds no condition.
+        let whole = Act::answer(200, "etag: \"x\"\r\n", "wrong");
+        let bench = Bench::new([half().then_close(), whole]).await;
+        let failure = refused!(bench.read().await, PreconditionFailed);
+        is_decent(&failure, 2);
+        assert!(failure.message.contains("changed while it was being read"), "{failure:?}");
+        bench.ends_well().await;
+    });
+}
+
+#[test]
+fn the_rest_is_found_in_the_whole_where_a_service_knows_no_ranges() {
+    run(async {
+        let whole = Act::answer(200, &format!("etag: {}\r\n", etag(b"right")), "right");
+        let bench = Bench::new([half().then_close(), whole]).await;
+        assert_eq!(bench.read().await.unwrap(), b"right");
         bench.ends_well().await;
     });
 }
@@ -59,8 +96,7 @@ fn a_reset_in_the_body_is_tried_again() {
 #[test]
 fn half_a_body_is_read_again() {
     run(async {
-        let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_close();
-        let bench = Bench::new([half]).await;
+        let bench = Bench::new([half().then_close()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert_eq!(bench.requests(), 2);
         bench.ends_well().await;
@@ -70,10 +106,14 @@ fn half_a_body_is_read_again() {
 #[test]
 fn half_bodies_without_end_are_never_returned() {
     run(async {
-        let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_close();
-        let bench = Bench::new(always(half)).await;
+        let tag = etag(b"right");
+        let none = Act::answer(206, &format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n"), "");
+        let script = [half().then_close(), none.clone().then_close(), none.clone().then_close(), none.then_close()];
+        let bench = Bench::new(script).await;
         let failure = refused!(bench.read().await, Integrity);
-        is_decent(&failure, TRIES);
+        // As often as `resumes` says.
+        is_decent(&failure, 4);
+        assert!(failure.message.contains("after 2 of the 5 bytes"), "{failure:?}");
         bench.ends_well().await;
     });
 }

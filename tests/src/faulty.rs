@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-pub use wire::Seen;
 use wire::{Kept, Reader};
+pub use wire::{Seen, etag};
 
 /// How long a closing connection is read on, so that what was sent last is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);

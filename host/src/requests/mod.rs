@@ -162,6 +162,7 @@ macro_rules! awaited {
 }
 
 pub(crate) use multipart::part_options;
+pub(crate) use read::read_options;
 pub(crate) use write::{unsaid, write_options};
 pub(crate) use {awaited, every_call, every_read, every_source, every_write, write_condition};
 

@@ -34,6 +34,12 @@ impl Head {
 
 awaited!(Head => BlobInfo, call);
 
+/// A read of all of a blob, of which nothing else is said.
+pub(crate) fn read_options(calls: &Calls) -> wit::ReadOptions {
+    let (range, conditions) = (wit::ByteRange::Whole, no_conditions());
+    wit::ReadOptions { range, conditions, version: None, max_bytes: None, call: call_options(calls) }
+}
+
 /// [`Store::get`](crate::Store::get) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Get {
@@ -44,13 +50,7 @@ pub struct Get {
 
 impl Get {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let options = wit::ReadOptions {
-            range: wit::ByteRange::Whole,
-            conditions: no_conditions(),
-            version: None,
-            max_bytes: None,
-            call: call_options(&calls),
-        };
+        let options = read_options(&calls);
         Get { calls, key, options }
     }
 

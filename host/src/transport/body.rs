@@ -167,7 +167,11 @@ pub(super) struct Answer {
 
 /// What an answer's body comes from, until that is over: to be cut from outside, whoever holds the body.
 #[derive(Clone)]
-pub(crate) struct Cut(Arc<Mutex<Option<Open>>>);
+pub(crate) struct Cut {
+    open: Arc<Mutex<Option<Open>>>,
+    /// Why the body stopped coming, where the host ended it.
+    words: Words,
+}
 
 /// A body that is not over, and its place among the instance's requests.
 struct Open {
@@ -182,14 +186,20 @@ impl Cut {
         drop(open);
     }
 
+    /// Why the body stopped coming, in the host's words.
+    pub(crate) fn take_words(&self) -> Option<String> {
+        self.words.take()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Answer {
     pub(super) fn new(body: Incoming, patience: Patience, words: Words, place: OwnedSemaphorePermit) -> Answer {
-        let open = Cut(Arc::new(Mutex::new(Some(Open { body, _place: place }))));
+        let open = Arc::new(Mutex::new(Some(Open { body, _place: place })));
+        let open = Cut { open, words: Words::default() };
         Answer { open, patience, words, end: None }
     }
 
@@ -221,7 +231,9 @@ impl Body for Answer {
         drop(open);
         let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.patience.time)));
         ready!(end.as_mut().poll(cx));
-        this.words.say(format!("no more of the answer came for {}", this.patience));
+        let words = format!("no more of the answer came for {}", this.patience);
+        this.open.words.say(words.clone());
+        this.words.say(words);
         Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
     }
 

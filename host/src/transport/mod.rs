@@ -45,6 +45,11 @@ impl Gate {
     pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
         Gate { client, egress, timeouts: Timeouts::of(limits) }
     }
+
+    /// Where it leads to first.
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        self.egress.authorities().next()
+    }
 }
 
 /// What an instance's requests come to.

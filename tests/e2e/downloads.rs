@@ -1,0 +1,139 @@
+//! Bodies that go past the sandbox: of every size, from every kind of source, over one connection or several.
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use sandbucket::{Body, ByteRange, Error};
+use sandbucket_tests::{Service, refused, run};
+
+fn bytes(count: usize) -> Bytes {
+    (0..count).map(|n| (n % 251) as u8).collect::<Vec<_>>().into()
+}
+
+#[test]
+fn blobs_of_every_size_go_and_come() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        let line = store.limits().inline_body;
+        for size in [0, 1, 1000, line - 1, line, line + 1, 300_000, 5 << 20] {
+            let body = bytes(size);
+            store.put("k", body.clone()).await.unwrap();
+            let got = store.get("k").await.unwrap();
+            assert_eq!((got.info().size, got.range()), (size as u64, 0..size as u64));
+            assert!(got.bytes().await.unwrap() == body, "{size}");
+            // In pieces, which together are the same.
+            let (first, rest) = (body.slice(..size / 3), body.slice(size / 3..));
+            store.put("pieces", vec![first, rest]).await.unwrap();
+            let pieces: Vec<Bytes> = store.get("pieces").await.unwrap().try_collect().await.unwrap();
+            assert!(pieces.concat() == body, "{size}");
+        }
+    });
+}
+
+#[test]
+fn a_stream_of_known_length_is_written_as_it_comes() {
+    run(async {
+        let server = Service::start().await;
+        // With and without a digest that must be known before.
+        for signing in ["signed", "unsigned"] {
+            let store = server.open(&[("payload-signing", signing)]).await;
+            let body = bytes(3_000_000);
+            let pieces = |of: &Bytes| {
+                let pieces: Vec<_> =
+                    of.chunks(70_001).map(Bytes::copy_from_slice).map(Ok::<_, std::io::Error>).collect();
+                futures::stream::iter(pieces)
+            };
+            let length = body.len() as u64;
+            store.put("k", Body::stream(length, pieces(&body))).await.unwrap();
+            assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body);
+            // What is not as long as it said leaves what was there.
+            for (claimed, words) in [(length + 1, "3000000"), (length - 1, "2999999")] {
+                let failed = store.put("k", Body::stream(claimed, pieces(&bytes(3_000_000)))).await.unwrap_err();
+                assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
+                assert!(failed.to_string().contains(words), "{failed}");
+            }
+            let broken = futures::stream::iter([Ok(Bytes::from("abc")), Err(std::io::Error::other("no more"))]);
+            let failed = store.put("k", Body::stream(10, broken)).await.unwrap_err();
+            assert!(matches!(&failed, Error::Io { .. }) && failed.to_string().contains("no more"), "{failed:?}");
+            assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body);
+        }
+    });
+}
+
+#[test]
+fn a_download_over_several_connections_is_the_blob() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        const PART: usize = 100_000;
+        for size in [0, 1, PART - 1, PART, PART + 1, 7 * PART + 3] {
+            let body = bytes(size);
+            store.put("k", body.clone()).await.unwrap();
+            for at_once in [1, 2, 5] {
+                let download = store.download("k").part_size(PART as u64).concurrency(at_once).await.unwrap();
+                assert_eq!((download.info().size, download.range()), (size as u64, 0..size as u64));
+                let pieces: Vec<Bytes> = download.try_collect().await.unwrap();
+                assert!(pieces.concat() == body, "{size} by {at_once}");
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file");
+            let file = std::fs::File::create(&path).unwrap();
+            let told = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+            let most = told.clone();
+            let progress = move |bytes| drop(most.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed));
+            let download = store.download("k").part_size(PART as u64).progress(progress);
+            assert_eq!(download.file(file).await.unwrap().size, size as u64);
+            assert!(std::fs::read(&path).unwrap() == body, "{size}");
+            assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), size as u64);
+        }
+    });
+}
+
+#[test]
+fn a_part_of_a_blob_can_be_downloaded() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        let body = bytes(1_000_000);
+        store.put("k", body.clone()).await.unwrap();
+        let ranges: [(ByteRange, std::ops::Range<usize>); 4] = [
+            ((10..700_000).into(), 10..700_000),
+            ((250_000..).into(), 250_000..1_000_000),
+            ((999_000..5_000_000).into(), 999_000..1_000_000),
+            (ByteRange::Last(300_001), 699_999..1_000_000),
+        ];
+        for (range, expected) in ranges {
+            let download = store.download("k").range(range.clone()).part_size(100_000).await.unwrap();
+            assert_eq!(download.range(), expected.start as u64..expected.end as u64, "{range:?}");
+            let pieces: Vec<Bytes> = download.try_collect().await.unwrap();
+            assert!(pieces.concat() == body[expected], "{range:?}");
+        }
+        refused!(store.download("k").range(2_000_000..).await, InvalidRange);
+        refused!(store.download("nothing").await, NotFound);
+        refused!(store.download("k").concurrency(0).await, InvalidArgument);
+    });
+}
+
+#[test]
+fn what_is_overwritten_during_a_download_is_not_put_together() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        store.put("k", bytes(1_000_000)).await.unwrap();
+        let mut download = store.download("k").part_size(100_000).concurrency(1).await.unwrap();
+        let first = download.try_next().await.unwrap().unwrap();
+        assert!(first == bytes(1_000_000)[..first.len()]);
+        store.put("k", vec![0; 1_000_000]).await.unwrap();
+        let mut came = first.len();
+        let failed = loop {
+            match download.try_next().await {
+                Ok(Some(piece)) => came += piece.len(),
+                Ok(None) => panic!("it came to its end"),
+                Err(failed) => break failed,
+            }
+        };
+        assert!(matches!(failed, Error::PreconditionFailed(_)), "{failed:?}");
+        assert_eq!(came, 100_000, "only what is of the first content");
+        assert!(download.try_next().await.unwrap().is_none());
+    });
+}
