@@ -33,9 +33,11 @@ const MAX_REQUESTS: usize = 8;
 /// A caller's interest in how many bytes of a body have gone out.
 pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// The way out of one store.
+/// The way out of one store. Cloning it is cheap.
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub(crate) struct Gate(Arc<Way>);
+
+struct Way {
     client: Client,
     egress: Egress,
     timeouts: Timeouts,
@@ -43,12 +45,12 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
-        Gate { client, egress, timeouts: Timeouts::of(limits) }
+        Gate(Arc::new(Way { client, egress, timeouts: Timeouts::of(limits) }))
     }
 
     /// Where it leads to first.
     pub(crate) fn endpoint(&self) -> Option<String> {
-        self.egress.authorities().next()
+        self.0.egress.authorities().next()
     }
 }
 
@@ -97,8 +99,8 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let Gate { client, egress, timeouts } = self.gate.clone();
-        let timeouts = timeouts.within(options);
+        let Gate(way) = self.gate.clone();
+        let timeouts = way.timeouts.within(options);
         let progress = self.progress.clone();
         // What was said of the one before is of no interest any more.
         self.words.take();
@@ -106,6 +108,7 @@ impl WasiHttpHooks for Hooks {
         let cut = self.cut.clone();
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
+            let Way { client, egress, .. } = &*way;
             let sent = match (egress.check(request.uri()), place) {
                 (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, &words, place).await,
                 (Ok(_), Err(_)) => {

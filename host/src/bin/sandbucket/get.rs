@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use sandbucket::Blob;
+use futures::stream::BoxStream;
+use sandbucket::Error;
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -14,6 +15,7 @@ use crate::cli;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fetch::{fetch, one};
 use crate::output::stdout_failed;
 use crate::progress::Progress;
 use crate::report::milliseconds;
@@ -36,11 +38,13 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     if let Some(version) = arguments.version_id {
         get = get.version(version);
     }
+    let plain = arguments.attributes.attribute.is_empty();
     for (name, value) in arguments.attributes.attribute {
         get = get.attribute(name, value);
     }
     let blob = get.await?;
     let (info, range) = (blob.info().clone(), blob.range());
+    let blob = if plain { fetch(&store, &arguments.key, blob).await? } else { one(blob) };
     let progress = Progress::new(&context.output, Some(range.end - range.start));
     if to_stdout {
         // A pipe may be slow: write where waiting hurts nobody.
@@ -81,7 +85,7 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
 }
 
 async fn copy(
-    mut blob: Blob,
+    mut blob: BoxStream<'static, Result<Bytes, Error>>,
     progress: &Progress,
     mut write: impl FnMut(Bytes) -> Result<(), Failure>,
 ) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod dev_server;
 mod du;
 mod exit;
 mod failure;
+mod fetch;
 mod get;
 mod handshake;
 mod head;

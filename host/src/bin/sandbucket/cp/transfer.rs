@@ -3,14 +3,17 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use bytes::Bytes;
 use futures::StreamExt;
-use sandbucket::{Blob, Error};
+use futures::stream::BoxStream;
+use sandbucket::Error;
 use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use super::Job;
 use super::plan::{Item, Place, parent};
 use crate::failure::Failure;
+use crate::fetch::fetch;
 use crate::get::beside;
 use crate::output::stdout_failed;
 use crate::pour::pour;
@@ -29,7 +32,7 @@ pub async fn run(job: &Job, item: &Item) -> Result<u64, Failure> {
         (Place::Stream, Place::Store(key)) => upload(job, tokio::io::stdin(), key, None, None).await,
         (Place::Store(key), Place::Local(file)) => download(job, key, file).await,
         (Place::Store(key), Place::Stream) => {
-            let blob = job.from.get(key).await?;
+            let blob = fetch(&job.from, key, job.from.get(key).await?).await?;
             let size = pass(job, blob, |chunk| io::stdout().write_all(chunk).map_err(stdout_failed)).await?;
             io::stdout().flush().map_err(stdout_failed)?;
             Ok(size)
@@ -76,7 +79,7 @@ fn with(attributes: &[(String, String)], upload: sandbucket::Upload) -> sandbuck
 /// To a file that appears when it is complete.
 async fn download(job: &Job, key: &str, file: &Path) -> Result<u64, Failure> {
     let failed = |e: io::Error| Failure::file("writing", file, &e);
-    let blob = job.from.get(key).await?;
+    let blob = fetch(&job.from, key, job.from.get(key).await?).await?;
     std::fs::create_dir_all(parent(file)).map_err(failed)?;
     let mut half = beside(file).map_err(failed)?;
     let size = pass(job, blob, |chunk| half.write_all(chunk).map_err(failed)).await?;
@@ -84,7 +87,11 @@ async fn download(job: &Job, key: &str, file: &Path) -> Result<u64, Failure> {
     Ok(size)
 }
 
-async fn pass(job: &Job, mut blob: Blob, mut write: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<u64, Failure> {
+async fn pass(
+    job: &Job,
+    mut blob: BoxStream<'static, Result<Bytes, Error>>,
+    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
     let mut done = 0;
     loop {
         let chunk = tokio::select! {
@@ -135,7 +142,7 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     });
     let stop = async {
         stopped(job).await;
-        Err::<bytes::Bytes, Error>(Error::Io {
+        Err::<Bytes, Error>(Error::Io {
             doing: "copying".to_owned(),
             source: std::sync::Arc::new(io::ErrorKind::Interrupted.into()),
         })
