@@ -4,7 +4,6 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use futures::{StreamExt, TryStreamExt};
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, Error, Limits, Store};
 use sandbucket_tests::faulty::{Act, Faulty};

@@ -318,7 +318,7 @@ impl Downloading {
                 // With one at a time, the next is only begun now.
                 let Some(part) = self.parts.next() else { return Poll::Ready(None) };
                 let ahead = self.ahead.clone();
-                let opening = async move { Ok(ahead.open(part).await?.try_collect().await?) };
+                let opening = async move { ahead.open(part).await?.try_collect().await };
                 self.waiting.push_back(Fetched(tokio::spawn(opening)));
             }
             let Some(next) = self.waiting.front_mut() else { return Poll::Ready(None) };

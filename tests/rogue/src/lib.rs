@@ -20,8 +20,7 @@ use exports::sandbucket::blob::types::{
     WriteOptions, Written,
 };
 use exports::sandbucket::blob::{bodies, listing, multipart};
-use misdeeds::Mode;
-use wasi::http::types::{IncomingBody, IncomingResponse};
+use misdeeds::{Kept, Mode};
 use wasi::io::streams::OutputStream;
 
 struct Rogue;
@@ -32,7 +31,7 @@ struct Open {
     mode: Mode,
     blobs: RefCell<BTreeMap<String, Vec<u8>>>,
     /// What the stream that was handed out stands on.
-    under_way: RefCell<Option<(IncomingBody, IncomingResponse)>>,
+    under_way: RefCell<Option<Kept>>,
 }
 
 impl Guest for Rogue {

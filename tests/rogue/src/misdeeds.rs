@@ -9,6 +9,9 @@ use crate::wasi::http::outgoing_handler;
 use crate::wasi::http::types::{Fields, IncomingBody, IncomingResponse, OutgoingRequest, Scheme};
 use crate::{error, info};
 
+/// What a stream that is handed out stands on.
+pub type Kept = (IncomingBody, IncomingResponse);
+
 /// What this plugin does wrong.
 #[derive(Clone)]
 pub struct Mode {
@@ -55,7 +58,7 @@ impl Mode {
     }
 
     /// A blob whose bytes are an answer of the target, and not what is said of them.
-    pub fn opened(&self) -> Option<Result<(Opened, (IncomingBody, IncomingResponse)), Error>> {
+    pub fn opened(&self) -> Option<Result<(Opened, Kept), Error>> {
         let span = |start, end| Span { start, end };
         let ten = || info(&[0; 10]);
         let (info, range, given) = match (self.vast(), self.name.as_str()) {

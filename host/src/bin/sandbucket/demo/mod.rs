@@ -5,7 +5,7 @@ mod samples;
 use std::time::{Duration, Instant};
 
 use sandbucket::dev_server::DevServer;
-use sandbucket::{ByteRange, Engine, Error, Limits, Store};
+use sandbucket::{ByteRange, Engine, Error, Store};
 use serde_json::json;
 
 use crate::calls::{read, timed};
