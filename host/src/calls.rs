@@ -15,7 +15,7 @@ use crate::multipart::{Part, PartPage, UploadPage};
 use crate::pool::{Lease, Pool, PoolStatus};
 use crate::sandbox::Ended;
 use crate::streams::Incoming;
-use crate::transport::Progress;
+use crate::transport::{Cut, Progress};
 
 /// How much of a key is shown in messages, in characters.
 const SHOWN_KEY: usize = 200;
@@ -163,7 +163,9 @@ impl Calls {
         let taken = state.table.delete(opened.body);
         let stream =
             taken.map_err(|error| Error::plugin(format!("the stream that the plugin gave is none: {error}")))?;
-        let body = Incoming::new(stream, state.hooks.take_cut());
+        let cut = state.hooks.take_cut();
+        cut.iter().for_each(Cut::leave);
+        let body = Incoming::new(stream, cut);
         lease.give_back();
         let asked = options.range;
         Opened::checked(opened.info, opened.range, opened.given, opened.digest, body, asked)

@@ -6,9 +6,10 @@ use tokio::task::JoinSet;
 use crate::bindings::{multipart, wit};
 use crate::blob::{BlobInfo, Written};
 use crate::calls::{Calls, no_conditions};
+use crate::clearing::{clear_away, give_up};
 use crate::error::{Error, Failure, Result};
 use crate::requests::{Copy, keyless, shared, unsaid};
-use crate::uploading::{self, MAX_PARTS};
+use crate::uploading::MAX_PARTS;
 
 /// The size of a part where nobody says.
 const USUAL_PART: u64 = 128 << 20;
@@ -77,7 +78,7 @@ pub(crate) async fn by_parts(
         Err(error) => Err(error),
     };
     if done.is_err() {
-        uploading::clear_away(calls, to, &upload, &call).await;
+        clear_away(calls, to, &upload, &call).await;
     }
     begun.upload = None;
     done
@@ -95,7 +96,7 @@ struct Begun<'a> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take() {
-            uploading::give_up(self.calls, self.to, upload, self.call, JoinSet::new());
+            give_up(self.calls, self.to, upload, self.call, JoinSet::new());
         }
     }
 }

@@ -38,6 +38,7 @@ mod bindings;
 mod blob;
 mod body;
 mod calls;
+mod clearing;
 mod config;
 mod copying;
 mod digest;
@@ -70,6 +71,7 @@ pub mod object_store;
 pub use blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
 pub use body::{Body, Chunks};
 pub use calls::Call;
+pub use clearing::cleared_away;
 pub use config::Config;
 pub use downloading::{Download, Downloading};
 pub use engine::{Engine, EngineBuilder, PLUGIN};
@@ -85,7 +87,7 @@ pub use requests::{
 };
 pub use store::{Store, StoreOptions};
 pub use transport::{Egress, TlsOptions};
-pub use uploading::{Upload, Writer, cleared_away};
+pub use uploading::{Upload, Writer};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

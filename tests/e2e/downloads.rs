@@ -61,6 +61,32 @@ fn a_stream_of_known_length_is_written_as_it_comes() {
 }
 
 #[test]
+fn any_number_of_reads_may_be_open_at_once() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        // More than a connection holds on its way.
+        let body = bytes(8 << 20);
+        store.put("k", body.clone()).await.unwrap();
+        let mut open = Vec::new();
+        for _ in 0..20 {
+            open.push(store.get("k").await.unwrap());
+        }
+        // One instance has opened them all, and is free.
+        let pool = store.pool();
+        assert_eq!((pool.created, pool.idle, pool.busy), (1, 1, 0), "{pool:?}");
+        for blob in open {
+            assert!(blob.bytes().await.unwrap() == body);
+        }
+        // What is dropped on the way is no burden.
+        for _ in 0..20 {
+            drop(store.get("k").await.unwrap());
+        }
+        assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body);
+    });
+}
+
+#[test]
 fn a_download_over_several_connections_is_the_blob() {
     run(async {
         let server = Service::start().await;

@@ -173,10 +173,10 @@ pub(crate) struct Cut {
     words: Words,
 }
 
-/// A body that is not over, and its place among the instance's requests.
+/// A body that is not over, and its place among the instance's requests, while it is the instance's.
 struct Open {
     body: Incoming,
-    _place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Cut {
@@ -184,6 +184,13 @@ impl Cut {
     pub(crate) fn cut(&self) {
         let open = self.lock().take();
         drop(open);
+    }
+
+    /// The body is taken out of the instance, which may make another request in its place.
+    pub(crate) fn leave(&self) {
+        if let Some(open) = &mut *self.lock() {
+            open.place = None;
+        }
     }
 
     /// Why the body stopped coming, in the host's words.
@@ -198,7 +205,7 @@ impl Cut {
 
 impl Answer {
     pub(super) fn new(body: Incoming, patience: Patience, words: Words, place: OwnedSemaphorePermit) -> Answer {
-        let open = Arc::new(Mutex::new(Some(Open { body, _place: place })));
+        let open = Arc::new(Mutex::new(Some(Open { body, place: Some(place) })));
         let open = Cut { open, words: Words::default() };
         Answer { open, patience, words, end: None }
     }
