@@ -108,6 +108,21 @@ fn a_store_with_wrong_keys_harms_no_other() {
 }
 
 #[test]
+fn an_instance_that_has_grown_is_not_used_again() {
+    run(async {
+        let server = dev_server().await;
+        // Large bodies pass through its memory here.
+        let engine = engine(|limits| limits.inline_body = 32 << 20);
+        let store = open(&engine, &server, &[]).await;
+        store.put("k", "x").await.unwrap();
+        store.put("large", vec![0; 20 << 20]).await.unwrap();
+        let pool = store.pool();
+        assert_eq!((pool.idle, pool.busy, pool.discarded, pool.retired), (0, 0, 0, 1), "{pool:?}");
+        store.put("k", "and on").await.unwrap();
+    });
+}
+
+#[test]
 fn what_is_too_large_is_refused_before_it_is_sent() {
     run(async {
         let server = dev_server().await;

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sandbucket::{Engine, Limits};
-use sandbucket_tests::{CACHE, Service, run, settings};
+use sandbucket_tests::{Service, run};
 
 #[test]
 fn many_calls_at_once_do_not_mix() {
@@ -61,22 +60,6 @@ fn an_instance_stays_as_small_as_it_was_whatever_the_blobs_size() {
         store.upload("parts").concurrency(1).reader(&body[..]).await.unwrap();
         let after = store.pool();
         assert_eq!((after.created, after.memory), (before.created, before.memory), "{before:?} {after:?}");
-    });
-}
-
-#[test]
-fn an_instance_that_has_grown_is_not_used_again() {
-    run(async {
-        let mut limits = Limits::default();
-        limits.inline_body = 32 << 20;
-        let server = Service::start().await;
-        let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
-        let store = engine.store(settings(&server.endpoint(), &[])).await.unwrap();
-        store.put("k", "x").await.unwrap();
-        store.put("large", vec![0; 20 << 20]).await.unwrap();
-        let pool = store.pool();
-        assert_eq!((pool.idle, pool.busy, pool.discarded, pool.retired), (0, 0, 0, 1), "{pool:?}");
-        store.put("k", "and on").await.unwrap();
     });
 }
 
