@@ -159,11 +159,8 @@ impl Calls {
             Ended::Well(Ok(opened)) => opened,
             ended => return lease.end(ended.map(|_| ())).and(Err(Error::plugin("a read that failed did not"))),
         };
-        let state = sandbox.store.data_mut();
-        let taken = state.table.delete(opened.body);
-        let stream =
-            taken.map_err(|error| Error::plugin(format!("the stream that the plugin gave is none: {error}")))?;
-        let cut = state.hooks.take_cut();
+        let stream = sandbox.take(opened.body)?;
+        let cut = sandbox.store.data_mut().hooks.take_cut();
         cut.iter().for_each(Cut::leave);
         let body = Incoming::new(stream, cut);
         lease.give_back();

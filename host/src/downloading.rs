@@ -279,7 +279,7 @@ impl Downloading {
 
     /// Has as many parts under way as may be, the current one among them.
     fn fetch_ahead(&mut self) {
-        while self.waiting.len() + 1 < self.ahead.at_once
+        while self.waiting.len() + usize::from(self.current.is_some()) < self.ahead.at_once
             && let Some(part) = self.parts.next()
         {
             let ahead = self.ahead.clone();
@@ -314,13 +314,7 @@ impl Downloading {
                 None => {}
             }
             self.current = None;
-            if self.waiting.is_empty() {
-                // With one at a time, the next is only begun now.
-                let Some(part) = self.parts.next() else { return Poll::Ready(None) };
-                let ahead = self.ahead.clone();
-                let opening = async move { ahead.open(part).await?.try_collect().await };
-                self.waiting.push_back(Fetched(tokio::spawn(opening)));
-            }
+            self.fetch_ahead();
             let Some(next) = self.waiting.front_mut() else { return Poll::Ready(None) };
             let fetched = ready!(next.0.poll_unpin(cx)).map_err(|error| ended(&self.ahead.key, &error));
             self.waiting.pop_front();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmtime::component::Resource;
 use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::{Host, wit};
@@ -119,6 +120,12 @@ impl Sandbox {
             failure.message.push(')');
         }
         error
+    }
+
+    /// Takes a stream that the plugin gave out of the instance.
+    pub(crate) fn take<T: Send + 'static>(&mut self, stream: Resource<T>) -> Result<T> {
+        let taken = self.store.data_mut().table.delete(stream);
+        taken.map_err(|error| Error::plugin(format!("the stream that the plugin gave is none: {error}")))
     }
 
     /// What the plugin knows.

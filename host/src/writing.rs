@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynOutputStream;
 
 use crate::bindings::wit::DigestAlgorithm;
@@ -158,7 +157,7 @@ impl Past<'_> {
                 Ok::<_, Error>(sandbox.end(&begun, self.calls.limits(), ended))
             };
             sink = match again(&mut lease).await? {
-                Ended::Well(Ok(stream)) => take(&mut lease, stream)?,
+                Ended::Well(Ok(stream)) => lease.instance()?.parts().0.take(stream)?,
                 Ended::Well(Err(error)) => return lease.end(Ended::Well(Err(error))),
                 Ended::Badly(error) => return lease.end(Ended::Badly(error)),
             };
@@ -189,7 +188,7 @@ impl Past<'_> {
             }
             Ended::Badly(error) => return Err(error),
         };
-        take(lease, stream)
+        sandbox.take(stream)
     }
 
     /// Asks what came of a try.
@@ -243,11 +242,4 @@ impl Target<'_> {
             Target::Part { options, .. } => &options.call,
         }
     }
-}
-
-/// Takes a stream out of the instance.
-fn take(lease: &mut Lease<'_>, stream: Resource<DynOutputStream>) -> Result<DynOutputStream> {
-    let (sandbox, _) = lease.instance()?.parts();
-    let taken = sandbox.store.data_mut().table.delete(stream);
-    taken.map_err(|error| Error::plugin(format!("the stream that the plugin gave is none: {error}")))
 }

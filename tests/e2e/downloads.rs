@@ -109,9 +109,13 @@ fn a_download_over_several_connections_is_the_blob() {
             let progress = move |bytes| {
                 most.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
             };
-            let download = store.download("k").part_size(PART as u64).progress(progress);
+            let download = store.download("k").part_size(PART as u64).progress(progress.clone());
             assert_eq!(download.file(file).await.unwrap().size, size as u64);
             assert!(std::fs::read(&path).unwrap() == body, "{size}");
+            assert_eq!(told.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
+            // As a stream it is told as well, of one part at a time too.
+            let download = store.download("k").part_size(PART as u64).concurrency(1).progress(progress);
+            download.await.unwrap().try_collect::<Vec<_>>().await.unwrap();
             assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), size as u64);
         }
     });
