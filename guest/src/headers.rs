@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// Names, and their values.
 pub type Headers = Vec<(Cow<'static, str>, String)>;
 
+/// How the plugin names itself.
+pub const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION"));
+
 /// What the names of user metadata begin with in HTTP.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
@@ -57,26 +60,27 @@ pub fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// Names and values of a header that came folded into one: each name, a space, the value's length in decimal, a space, and
-/// the value. None where it is not that.
-pub fn unfold(mut folded: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut headers = Vec::with_capacity(16);
-    while !folded.is_empty() {
-        let name = word(&mut folded)?;
-        let length: usize = word(&mut folded)?.parse().ok()?;
-        let (value, rest) = folded.split_at_checked(length)?;
-        headers.push((name.to_owned(), text(value)));
-        folded = rest;
+/// A header with each field on a line: its name, a colon, its value.
+pub fn lines(headers: &Headers) -> String {
+    let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let mut lines = String::with_capacity(length);
+    for (name, value) in headers {
+        for piece in [name, ":", value, "\n"] {
+            lines.push_str(piece);
+        }
     }
-    Some(headers)
+    lines
 }
 
-/// Takes what is before the next space.
-fn word<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let end = rest.iter().position(|&byte| byte == b' ')?;
-    let word = std::str::from_utf8(&rest[..end]).ok()?;
-    *rest = &rest[end + 1..];
-    Some(word)
+/// The names and values of such a header.
+pub fn of_lines(lines: &str) -> Vec<(String, String)> {
+    let mut headers = Vec::with_capacity(16);
+    for line in lines.split('\n') {
+        if let Some((name, value)) = line.split_once(':') {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -84,17 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folded_header_is_unfolded() {
+    fn a_header_goes_into_lines_and_comes_out_of_them() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(
-            unfold(b"etag 3 \"e\"a 0 x-b 4  c d"),
-            Some(vec![pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c d")])
-        );
-        assert_eq!(unfold("a 2 é".as_bytes()), Some(vec![pair("a", "é")]));
-        assert_eq!(unfold(b"a 1 \xff"), Some(vec![pair("a", "\u{fffd}")]));
-        assert_eq!(unfold(b""), Some(Vec::new()));
-        for odd in ["a", "a ", "a x v", "a 3 v", "a -1 v", "a 99999999999999999999 v"] {
-            assert_eq!(unfold(odd.as_bytes()), None, "{odd}");
-        }
+        let lines =
+            lines(&vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())]);
+        assert_eq!(lines, "etag:\"e\"\na:\nx-b: c:d\n");
+        assert_eq!(of_lines(&lines), [pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
+        assert_eq!(of_lines(""), []);
+        assert_eq!(of_lines("no field\na:b"), [pair("a", "b")]);
     }
 }

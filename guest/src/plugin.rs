@@ -5,20 +5,23 @@ use std::cell::{RefCell, RefMut};
 use crate::bindings;
 use crate::bindings::exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as StoreHandle};
 use crate::bindings::exports::sandbucket::blob::bodies;
+use crate::bindings::exports::sandbucket::blob::exchanges::{Answer, Outcome, Refusal};
 use crate::bindings::exports::sandbucket::blob::types as wit;
 use crate::bindings::wasi::io::streams::OutputStream;
 use crate::checksum::Algorithm;
 use crate::env::Clock;
 use crate::error::{Error, Failure};
+use crate::headers::of_lines;
 use crate::model::{
-    Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
-    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions, PartPage,
-    PresignOptions, Presigned, PresignedMethod, ReadOptions, TagOptions, UploadOptions, UploadPage, VersionPage,
-    WriteOptions, Written,
+    Asked, Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
+    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Operation, Outgoing, Pair, Part,
+    PartOptions, PartPage, PresignOptions, Presigned, PresignedMethod, ReadOptions, Settled, TagOptions, Tries,
+    UploadOptions, UploadPage, VersionPage, WriteOptions, Written,
 };
+use crate::response::Head;
 use crate::settings;
 use crate::store;
-use crate::transport::{Exchange, Kept, Wasi};
+use crate::transport::{Exchange, Kept, Wasi, failed};
 
 struct Plugin;
 
@@ -160,6 +163,25 @@ impl GuestStore for Open {
 
     fn abort(&self) {
         self.under_way.replace(UnderWay::Nothing);
+    }
+
+    fn prepare(&self, operation: Operation, tries: Tries) -> Result<Outgoing, Error> {
+        self.store.borrow_mut().prepare(&mut Wasi, operation, tries).map_err(error)
+    }
+
+    fn take(&self, asked: Asked, status: u16, headers: String) -> Option<Settled> {
+        store::take(asked, &Head { status, headers: of_lines(&headers) })
+    }
+
+    fn settle(&self, operation: Operation, tries: Tries, outcome: Outcome) -> Result<Settled, Refusal> {
+        let answer = match outcome {
+            Outcome::Answered(Answer { status, headers, body }) => {
+                Ok((Head { status, headers: of_lines(&headers) }, body.unwrap_or_default()))
+            }
+            Outcome::Failed(failure) => Err(failed(failure)),
+        };
+        let settled = self.store.borrow_mut().settle(&mut Wasi, operation, tries, answer);
+        settled.map_err(|refusal| Refusal { error: error(refusal.failure), again: refusal.again })
     }
 
     fn delete(&self, key: String, options: DeleteOptions) -> Result<(), Error> {

@@ -135,8 +135,13 @@ pub fn verify_checksum(head: &Head, body: &[u8]) -> Result<(), Garbled> {
     }
 }
 
+/// The checksum of these bytes of a blob of this size, if one came with them: it is told of whole blobs only.
+pub fn checksum_of(head: &Head, given: Span, size: u64) -> Option<Digest> {
+    if given.start == 0 && given.end == size { checksum(head) } else { None }
+}
+
 /// The checksum of the whole blob that came with it, if one did.
-pub fn checksum(head: &Head) -> Option<Digest> {
+fn checksum(head: &Head) -> Option<Digest> {
     if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
         return None;
     }

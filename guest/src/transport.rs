@@ -13,17 +13,17 @@ use crate::bindings::wasi::clocks::{monotonic_clock, wall_clock};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{self, Fields, OutgoingRequest, RequestOptions, Scheme};
 use crate::env::{Clock, Transport, TransportError, Waits};
+use crate::headers::USER_AGENT;
 use crate::request::{Method, Request};
 use crate::response::Head;
 use trouble::{error_of, unfit};
 
 pub use answer::{Answer, Kept};
+pub use trouble::failed;
 pub use upload::Exchange;
 
 /// How much longer than the plugin the host waits between bytes, in nanoseconds.
 const BACKSTOP: u64 = 1_000_000_000;
-
-const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION"));
 
 /// The host, as a store's ground.
 pub struct Wasi;

@@ -1,5 +1,6 @@
 //! A body to be written: bytes that are here, in one piece or several, or a stream of them.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Body {
 #[derive(Clone, Default)]
 pub struct Chunks {
     first: Bytes,
-    rest: Vec<Bytes>,
+    rest: VecDeque<Bytes>,
     length: u64,
 }
 
@@ -72,8 +73,21 @@ impl Chunks {
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
-            self.rest.push(piece);
+            self.rest.push_back(piece);
         }
+    }
+
+    /// Takes up to this many bytes off the front, in one piece; none where nothing is left.
+    pub(crate) fn take(&mut self, most: usize) -> Option<Bytes> {
+        if self.first.is_empty() {
+            return None;
+        }
+        let piece = self.first.split_to(most.min(self.first.len()));
+        self.length -= piece.len() as u64;
+        if self.first.is_empty() {
+            self.first = self.rest.pop_front().unwrap_or_default();
+        }
+        Some(piece)
     }
 
     /// The pieces in their order.
@@ -100,7 +114,7 @@ impl std::fmt::Debug for Chunks {
 
 impl From<Bytes> for Chunks {
     fn from(bytes: Bytes) -> Self {
-        Chunks { length: bytes.len() as u64, first: bytes, rest: Vec::new() }
+        Chunks { length: bytes.len() as u64, first: bytes, rest: VecDeque::new() }
     }
 }
 
@@ -150,6 +164,12 @@ mod tests {
         assert_eq!(chunks.joined(), "abc");
         assert_eq!(Chunks::from("abc").joined(), "abc");
         assert_eq!(Chunks::default().pieces().count(), 0);
+        let mut taken = chunks;
+        assert_eq!(
+            [taken.take(1), taken.take(9), taken.take(9), taken.take(9)].map(Option::unwrap_or_default),
+            ["a", "b", "c", ""]
+        );
+        assert_eq!(taken.length(), 0);
         assert_eq!(Body::from(vec![1, 2]).length(), 2);
     }
 }

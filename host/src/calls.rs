@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::bindings::exchanges::{Asked, HeadOperation, OpenedHead, Operation, ReadOperation, Settled};
 use crate::bindings::{listing, multipart, wit};
 use crate::blob::{BlobInfo, Presigned, Written};
 use crate::error::{Error, Failure, Result};
+use crate::exchanging::Payload;
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
-use crate::pool::{Lease, Pool, PoolStatus};
-use crate::sandbox::Ended;
-use crate::streams::Incoming;
-use crate::transport::{Cut, Progress};
+use crate::pool::{Pool, PoolStatus};
+use crate::transport::{Answer, Progress};
 
 /// How much of a key is shown in messages, in characters.
 const SHOWN_KEY: usize = 200;
@@ -53,9 +53,8 @@ impl Calls {
         Ok(Calls { pool, wanted_digests })
     }
 
-    /// An instance for one call: see [`Pool::lease`].
-    pub(crate) async fn lease(&self, operation: &'static str, call: &mut wit::CallOptions) -> Result<Lease<'_>> {
-        self.pool.lease(operation, call).await
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// What the host finds wrong with a call, told as the plugin would: on which key, in which bucket, at which endpoint.
@@ -110,7 +109,7 @@ macro_rules! operations {
 }
 
 operations! {
-    head, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo as BlobInfo::from;
+    head_inline, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo as BlobInfo::from;
     get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => wit::Blob as std::convert::identity;
     put_inline, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
         wit::WriteOptions => Written as Written::from;
@@ -146,26 +145,32 @@ operations! {
 }
 
 impl Calls {
-    /// Begins to read, and takes the stream out of the instance, which is free again.
-    #[tracing::instrument(level = "debug", skip_all, fields(key), err(level = "debug"))]
-    pub(crate) async fn open_read(&self, key: &str, options: &mut wit::ReadOptions) -> Result<Opened> {
-        let mut lease = self.pool.lease("get", &mut options.call).await?;
-        let (sandbox, store) = lease.instance()?.parts();
-        let time_limit = options.call.time_limit.map(std::time::Duration::from_nanos);
-        let begun = sandbox.begin("get", self.limits(), time_limit, None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(functions.call_open_read(&mut sandbox.store, store, key, options)).await;
-        let opened = match sandbox.end(&begun, self.limits(), ended) {
-            Ended::Well(Ok(opened)) => opened,
-            ended => return lease.end(ended.map(|_| ())).and(Err(Error::plugin("a read that failed did not"))),
-        };
-        let stream = sandbox.take(opened.body)?;
-        let cut = sandbox.store.data_mut().hooks.take_cut();
-        cut.iter().for_each(Cut::leave);
-        let body = Incoming::new(stream, cut);
-        lease.give_back();
-        let asked = options.range;
-        Opened::checked(opened.info, opened.range, opened.given, opened.digest, body, asked)
+    /// What is known of a blob.
+    pub(crate) async fn head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
+        let plain = no_conditions_in(&options.conditions) && options.version.is_none();
+        let plain = plain && options.call.attributes.is_empty();
+        let limit = options.call.time_limit;
+        let given = if plain { None } else { Some(options.clone()) };
+        let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
+        match self.exchange("head", (&operation, Asked::Head), limit, Payload::None, None).await? {
+            None => self.head_inline(key, options, None).await,
+            Some((Settled::Found(info), _)) => Ok(info.into()),
+            Some(_) => Err(Error::plugin("the plugin took a look for something else")),
+        }
+    }
+
+    /// Begins to read: none where the plugin has no requests to give.
+    pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Option<Opened>> {
+        let plain = no_conditions_in(&options.conditions) && options.version.is_none();
+        let plain = plain && matches!(options.range, wit::ByteRange::Whole) && options.call.attributes.is_empty();
+        let (asked, limit) = (options.range, options.call.time_limit);
+        let given = if plain { None } else { Some(options.clone()) };
+        let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
+        match self.exchange("get", (&operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
+            None => Ok(None),
+            Some((Settled::Opened(opened), Some(body))) => Opened::checked(opened, body, asked).map(Some),
+            Some(_) => Err(Error::plugin("the plugin took a read for something else")),
+        }
     }
 
     /// `delete-many`, with as many outcomes as there are blobs.
@@ -192,23 +197,17 @@ pub(crate) struct Opened {
     pub(crate) info: BlobInfo,
     /// Which bytes were asked for.
     pub(crate) range: Range<u64>,
-    /// Which bytes the stream gives: those, and maybe more.
+    /// Which bytes the body has: those, and maybe more.
     pub(crate) given: Range<u64>,
     /// A digest of those.
     pub(crate) digest: Option<wit::Digest>,
-    pub(crate) body: Incoming,
+    pub(crate) body: Answer,
 }
 
 impl Opened {
     /// A plugin is not trusted to give the bytes that were asked for.
-    fn checked(
-        info: wit::BlobInfo,
-        range: wit::Span,
-        given: wit::Span,
-        digest: Option<wit::Digest>,
-        body: Incoming,
-        asked: wit::ByteRange,
-    ) -> Result<Opened> {
+    fn checked(opened: OpenedHead, body: Answer, asked: wit::ByteRange) -> Result<Opened> {
+        let OpenedHead { info, range, given, digest } = opened;
         let wrong =
             |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
         let (range, given) = (range.start..range.end, given.start..given.end);
@@ -247,6 +246,11 @@ pub(crate) fn wanted(range: wit::ByteRange, size: u64) -> Range<u64> {
         wit::ByteRange::Within(span) => span.start..span.end.min(size),
         wit::ByteRange::Last(count) => size.saturating_sub(count)..size,
     }
+}
+
+fn no_conditions_in(conditions: &wit::ReadConditions) -> bool {
+    let wit::ReadConditions { if_match, if_none_match, if_modified_since, if_unmodified_since } = conditions;
+    if_match.is_none() && if_none_match.is_none() && if_modified_since.is_none() && if_unmodified_since.is_none()
 }
 
 /// A read that is made in any case.

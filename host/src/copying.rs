@@ -39,7 +39,7 @@ pub(crate) async fn by_parts(
     asking.attributes.retain(|(name, _)| name != "sse-customer-key");
     asking.attributes.extend(source_key.iter().map(|(_, key)| ("sse-customer-key".to_owned(), key.clone())));
     let mut head = wit::HeadOptions { conditions: source_conditions, version: source.version.clone(), call: asking };
-    let info = calls.head(&source.key, &mut head, None).await.map_err(|error| match error {
+    let info = calls.head(&source.key, &mut head).await.map_err(|error| match error {
         // Of a copy, a condition that does not hold is always this.
         Error::NotModified(failure) => Error::PreconditionFailed(failure),
         error => error,
@@ -107,7 +107,7 @@ pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: wit::
         // Deleting what was copied would delete the copy.
         let call = shared(calls, &options.call);
         let mut head = wit::HeadOptions { conditions: no_conditions(), version: None, call };
-        let info = calls.head(from, &mut head, None).await?;
+        let info = calls.head(from, &mut head).await?;
         if matches!(options.condition, wit::WriteCondition::IfAbsent) {
             let message = format!("rename \"{from}\": it is to be renamed to itself, and only if that is not there");
             return Err(Error::PreconditionFailed(Failure::ours("to", message)));

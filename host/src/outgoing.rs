@@ -1,12 +1,11 @@
 //! `wasi:http/outgoing-handler`, and the answers that are waited for, as this host has them in place of wasmtime's own:
 //!
 //! - A request is driven by whoever waits for its answer. wasmtime gives each one two tasks of its own.
-//! - An answer's header comes folded into one field besides: each string that is given apart costs a call into the plugin.
 //! - wasmtime 48 looks at the request's options, which it is given to own, and leaves them in the instance's table.
 
 use std::pin::Pin;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt, Empty};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
@@ -20,10 +19,6 @@ use crate::state::State;
 
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 const TYPES: &str = "wasi:http/types@0.2.12";
-
-/// The field in which an answer's header comes folded: each name, a space, the length of the value in decimal, a space, and
-/// the value.
-static FOLDED: HeaderName = HeaderName::from_static("sandbucket-folded-header");
 
 /// A body up to this length, in bytes, is taken in full before it is sent, so that its request can be driven by whoever
 /// waits for the answer. Requests with longer ones have a task of their own.
@@ -83,8 +78,7 @@ fn get(mut store: StoreContextMut<'_, State>, (answering,): (Resource<Answering>
         Answering::Ready(Err(error)) => return Ok((Some(Ok(Err(code_of(state, error)?))),)),
         Answering::Taken | Answering::Pending(_) => return Ok((Some(Err(())),)),
     };
-    let (mut head, body) = response.into_parts();
-    fold(&mut head.headers);
+    let (head, body) = response.into_parts();
     let status = head.status.as_u16();
     let headers = FieldMap::new_immutable(&mut state.hooks, head.headers);
     let body = Some(HostIncomingBody::new(body));
@@ -101,37 +95,6 @@ fn code_of(state: &mut State, error: Error) -> wasmtime::Result<ErrorCode> {
     match told? {
         Some(Ok(Err(code))) => Ok(code),
         _ => Ok(ErrorCode::InternalError(None)),
-    }
-}
-
-/// Adds the field that has all others in it, in place of any that came by its name.
-fn fold(headers: &mut HeaderMap) {
-    headers.remove(&FOLDED);
-    let mut folded = Vec::with_capacity(64 + headers.len() * 48);
-    for (name, value) in &*headers {
-        let mut number = [0; 20];
-        folded.extend_from_slice(name.as_str().as_bytes());
-        folded.push(b' ');
-        folded.extend_from_slice(decimal(value.len(), &mut number));
-        folded.push(b' ');
-        folded.extend_from_slice(value.as_bytes());
-    }
-    // All of it was in headers before.
-    if let Ok(folded) = HeaderValue::from_maybe_shared(bytes::Bytes::from(folded)) {
-        headers.insert(&FOLDED, folded);
-    }
-}
-
-/// The number in decimal.
-fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[at..];
-        }
     }
 }
 
@@ -220,24 +183,4 @@ fn method_of(method: Method) -> Result<http::Method, ErrorCode> {
             http::Method::from_bytes(name.as_bytes()).map_err(|_| ErrorCode::HttpRequestMethodInvalid)?
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_is_folded_and_one_that_came_by_that_name_is_not_kept() {
-        let mut headers = HeaderMap::new();
-        headers.insert(FOLDED.clone(), HeaderValue::from_static("etag 1 x"));
-        headers.append("etag", HeaderValue::from_static("\"e\""));
-        headers.append("x-a", HeaderValue::from_static(""));
-        headers.append("x-a", HeaderValue::from_bytes(b"\xff  0123456").unwrap());
-        fold(&mut headers);
-        // Fields of different names have no order among them.
-        let (tag, others) = (&b"etag 3 \"e\""[..], &b"x-a 0 x-a 10 \xff  0123456"[..]);
-        let folded = headers[&FOLDED].as_bytes();
-        assert!(folded == [tag, others].concat() || folded == [others, tag].concat(), "{folded:?}");
-        assert_eq!(headers.get_all(&FOLDED).iter().count(), 1);
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::bindings::wit::CallOptions;
 use crate::error::{Error, Result};
@@ -83,6 +83,10 @@ impl Pool {
         &self.place
     }
 
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     pub(crate) fn engine(&self) -> &Runtime {
         &self.engine
     }
@@ -104,46 +108,66 @@ impl Pool {
 
     /// An instance for one call, as soon as there is one. The time it took to come by is taken off the call's limit.
     pub(crate) async fn lease(&self, operation: &'static str, call: &mut CallOptions) -> Result<Lease<'_>> {
-        let limits = &self.engine.limits;
-        let limit = call.time_limit.map_or(limits.call_time, Duration::from_nanos).min(limits.call_time);
+        let limit = self.limit(call.time_limit);
         // Mostly there is one at hand, and it is not worth looking at the clock.
         if let Ok(turn) = self.calls.try_acquire()
             && let Some(kept) = self.idle().pop_back()
         {
-            return Ok(self.leased(kept, turn, limit));
+            return Ok(self.leased(kept, Some(turn), limit));
         }
         // Behind a pointer, so that the future of every call need not have room for it.
-        Box::pin(self.wait_for(operation, call, limit)).await
+        Box::pin(async move {
+            let end = Instant::now() + limit;
+            let turn = self.turn(operation, limit).await?;
+            let kept = self.another(operation, limit, end).await?;
+            let left = end.saturating_duration_since(Instant::now());
+            call.time_limit = Some(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+            Ok(self.leased(kept, Some(turn), limit))
+        })
+        .await
     }
 
-    /// An instance that has to be waited for, or made.
-    async fn wait_for(&self, operation: &'static str, call: &mut CallOptions, limit: Duration) -> Result<Lease<'_>> {
-        let limits = &self.engine.limits;
-        let end = tokio::time::Instant::now() + limit;
-        let busy = |limit| move |_| Error::Busy { operation, limit };
-        let turn = timeout_at(end, self.calls.acquire())
-            .await
-            .map_err(busy(limits.instances_per_store))?
-            .map_err(|_| Error::plugin("the store is closed"))?;
+    /// How long a call may take that was given so many nanoseconds.
+    pub(crate) fn limit(&self, given: Option<u64>) -> Duration {
+        let most = self.engine.limits.call_time;
+        given.map_or(most, Duration::from_nanos).min(most)
+    }
+
+    /// The right to be one of the store's calls under way.
+    pub(crate) async fn turn(&self, operation: &'static str, limit: Duration) -> Result<SemaphorePermit<'_>> {
+        if let Ok(turn) = self.calls.try_acquire() {
+            return Ok(turn);
+        }
+        let busy = |_| Error::Busy { operation, limit: self.engine.limits.instances_per_store };
+        let turn = timeout(limit, self.calls.acquire()).await.map_err(busy)?;
+        turn.map_err(|_| Error::plugin("the store is closed"))
+    }
+
+    /// An instance for a moment, for a call that has its turn, may take so long in all, and ends at this instant.
+    pub(crate) async fn moment(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Lease<'_>> {
         let kept = self.idle().pop_back();
-        let kept = match kept {
-            Some(kept) => kept,
-            None => {
-                let permit = timeout_at(end, self.engine.permit()).await.map_err(busy(limits.instances))?;
-                let left = end.saturating_duration_since(tokio::time::Instant::now());
-                let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings, left)
-                    .await
-                    .map_err(|error| of_whole_call(error, limit))?;
-                self.created.fetch_add(1, Relaxed);
-                Kept { instance: Box::new(instance), _permit: permit }
-            }
-        };
-        let left = end.saturating_duration_since(tokio::time::Instant::now());
-        call.time_limit = Some(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
-        Ok(self.leased(kept, turn, limit))
+        match kept {
+            Some(kept) => Ok(self.leased(kept, None, limit)),
+            None => Ok(self.leased(Box::pin(self.another(operation, limit, end)).await?, None, limit)),
+        }
     }
 
-    fn leased<'a>(&'a self, kept: Kept, turn: SemaphorePermit<'a>, limit: Duration) -> Lease<'a> {
+    /// An instance that is idle by now, or is made.
+    async fn another(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Kept> {
+        if let Some(kept) = self.idle().pop_back() {
+            return Ok(kept);
+        }
+        let busy = |_| Error::Busy { operation, limit: self.engine.limits.instances };
+        let permit = timeout_at(end.into(), self.engine.permit()).await.map_err(busy)?;
+        let left = end.saturating_duration_since(Instant::now());
+        let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings, left)
+            .await
+            .map_err(|error| of_whole_call(error, limit))?;
+        self.created.fetch_add(1, Relaxed);
+        Ok(Kept { instance: Box::new(instance), _permit: permit })
+    }
+
+    fn leased<'a>(&'a self, kept: Kept, turn: Option<SemaphorePermit<'a>>, limit: Duration) -> Lease<'a> {
         self.busy.fetch_add(1, Relaxed);
         Lease { pool: self, kept: Some(kept), limit, _turn: turn }
     }
@@ -187,7 +211,7 @@ pub(crate) struct Lease<'a> {
     kept: Option<Kept>,
     /// The whole call's time.
     limit: Duration,
-    _turn: SemaphorePermit<'a>,
+    _turn: Option<SemaphorePermit<'a>>,
 }
 
 impl Lease<'_> {

@@ -14,7 +14,7 @@ use crate::blob::BlobInfo;
 use crate::calls::{Call, Calls, Opened, checked, no_conditions};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
-use crate::streams::{Broken, Incoming};
+use crate::transport::Answer;
 
 /// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -43,11 +43,11 @@ pub struct Blob {
 
 /// Where the pieces come from.
 enum Body {
-    /// The stream, and what of the blob it is still to give.
-    Open(Incoming, Range<u64>),
-    /// A stream for the rest, on its way.
+    /// The answer's body, and what of the blob it is still to give.
+    Open(Answer, Range<u64>),
+    /// A body with the rest, on its way.
     Resuming(Call<Opened>),
-    /// All of it, from a plugin that has no streams to give.
+    /// All of it, from a plugin that has no requests to give.
     Whole(Bytes),
     Over,
 }
@@ -71,15 +71,14 @@ impl Blob {
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
         let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
         let end = limit.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
-        let Opened { info, range, given, digest, body } = match calls.open_read(&key, &mut options).await {
-            // Not by the service: the plugin has no streams to give.
-            Err(Error::Unsupported(told)) if told.attempts == 0 => {
+        let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await? {
+            Some(opened) => opened,
+            None => {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
                 let (position, source) = (range.start, Source { calls, key, options });
                 let body = Body::Whole(body);
                 return Ok(Blob { info, range, position, body, source, resumed: 0, attempts: 1, end, check: None });
             }
-            opened => opened?,
         };
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
@@ -133,11 +132,11 @@ impl Blob {
             let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
             let mut piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
-                Some(Err(broken)) => return Poll::Ready(self.broke_off(broken).map(|()| None)),
-                None => {
-                    let broken = Broken { words: "it ended".to_owned(), timed_out: false };
-                    return Poll::Ready(self.broke_off(broken).map(|()| None));
+                Some(Err(trouble)) => {
+                    let timed_out = trouble.is_timeout();
+                    return Poll::Ready(self.broke_off(&trouble.words, timed_out).map(|()| None));
                 }
+                None => return Poll::Ready(self.broke_off("it ended", false).map(|()| None)),
             };
             let start = given.start;
             let end = start + piece.len() as u64;
@@ -158,7 +157,7 @@ impl Blob {
     }
 
     /// Takes up what broke off, unless it cannot be or was too often.
-    fn broke_off(&mut self, Broken { words, timed_out }: Broken) -> Result<()> {
+    fn broke_off(&mut self, words: &str, timed_out: bool) -> Result<()> {
         let Source { calls, key, mut options } = self.source.clone();
         let came = self.position - self.range.start;
         let whole = self.range.end - self.range.start;
@@ -186,7 +185,8 @@ impl Blob {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            let opened = calls.open_read(&key, &mut options).await?;
+            let opened = calls.open_read(&key, &options).await?;
+            let opened = opened.ok_or_else(|| Error::plugin("the plugin has no requests to give any more"))?;
             // Not every service heeds a condition.
             if (opened.info.size, opened.info.etag.clone()) != expected {
                 let mut failure =

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::Resource;
 use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::{Host, wit};
@@ -113,19 +112,16 @@ impl Sandbox {
     /// Puts the host's own words to what the plugin only knows as a refusal by the host, or as an answer that ended early.
     fn explained(&mut self, mut error: Error) -> Error {
         if let Error::Network(failure) | Error::Timeout(failure) | Error::Integrity(failure) = &mut error
-            && let Some(words) = self.store.data_mut().hooks.take_refusal()
+            && let Some(words) = self.refusal()
         {
-            failure.message.push_str(" (");
             failure.message.push_str(&words);
-            failure.message.push(')');
         }
         error
     }
 
-    /// Takes a stream that the plugin gave out of the instance.
-    pub(crate) fn take<T: Send + 'static>(&mut self, stream: Resource<T>) -> Result<T> {
-        let taken = self.store.data_mut().table.delete(stream);
-        taken.map_err(|error| Error::plugin(format!("the stream that the plugin gave is none: {error}")))
+    /// The host's own words on what the plugin only knows as a refusal by the host, or as an answer that ended early.
+    pub(crate) fn refusal(&mut self) -> Option<String> {
+        self.store.data_mut().hooks.take_refusal().map(|words| format!(" ({words})"))
     }
 
     /// What the plugin knows.

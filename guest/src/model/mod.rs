@@ -3,9 +3,14 @@
 //! Field by field they are what `wit/types.wit` documents; here only what differs is said. The bindings take these for the
 //! contract's own, so what they are made of and its order is the contract's too.
 
+mod exchanges;
 mod listing;
 mod multipart;
 
+pub use exchanges::{
+    Asked, AskedPart, HeadOperation, OpenedHead, Operation, Outgoing, PartOperation, ReadOperation, Refusal, Retry,
+    Settled, Tries, WriteOperation,
+};
 pub use listing::{Entry, ListOptions, ListPage, VersionEntry, VersionPage};
 pub use multipart::{
     CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, Upload,

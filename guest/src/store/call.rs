@@ -34,20 +34,26 @@ pub(super) struct Call<'a, E> {
 #[derive(Clone)]
 pub(super) struct Tries {
     pub(super) operation: &'static str,
-    limit: Duration,
-    started: u64,
+    pub(super) limit: Duration,
+    pub(super) started: u64,
     deadline: u64,
     /// Requests sent so far.
-    attempts: u32,
+    pub(super) attempts: u32,
     /// How many of those followed a failure.
-    retries: u32,
+    pub(super) retries: u32,
     /// Whether a request may have taken effect though its answer was no success.
     pub(super) maybe_done: bool,
     /// Whether the clock was corrected in this call.
-    skewed: bool,
+    pub(super) skewed: bool,
 }
 
 impl Tries {
+    /// Those of a call that began at this instant.
+    pub(super) fn new(operation: &'static str, limit: Duration, started: u64) -> Tries {
+        let deadline = started.saturating_add(nanos(limit));
+        Tries { operation, limit, started, deadline, attempts: 0, retries: 0, maybe_done: false, skewed: false }
+    }
+
     /// Lets time pass that does not count.
     pub(super) fn extend(&mut self, nanos: u64) {
         self.deadline = self.deadline.saturating_add(nanos);
@@ -58,12 +64,12 @@ impl Tries {
 pub(super) type Trouble = Box<Failed>;
 
 pub(super) struct Failed {
-    failure: Failure,
+    pub(super) failure: Failure,
     next: Next,
 }
 
 /// What is done with an answer that claims success.
-type Accept<'a, C, B> = dyn FnMut(&mut C, Head, B) -> Result<(), Trouble> + 'a;
+pub(super) type Accept<'a, C, B> = dyn FnMut(&mut C, Head, B) -> Result<(), Trouble> + 'a;
 
 impl<'a, E: Transport + Clock> Call<'a, E> {
     pub(super) fn start(
@@ -74,10 +80,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         options: &CallOptions,
     ) -> Self {
         let limit = options.time_limit.map_or(DEFAULT_TIME_LIMIT, Duration::from_nanos);
-        let started = env.now();
-        let deadline = started.saturating_add(nanos(limit));
-        let tries =
-            Tries { operation, limit, started, deadline, attempts: 0, retries: 0, maybe_done: false, skewed: false };
+        let tries = Tries::new(operation, limit, env.now());
         Call { store, env, key, tries }
     }
 
@@ -201,11 +204,11 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     }
 
     /// What becomes of a try that was answered, or was not.
-    pub(super) fn settle(
+    pub(super) fn settle<B: Body>(
         &mut self,
         method: Method,
-        answer: Result<(Head, E::Body), TransportError>,
-        accept: &mut Accept<'_, Self, E::Body>,
+        answer: Result<(Head, B), TransportError>,
+        accept: &mut Accept<'_, Self, B>,
     ) -> Result<(), Trouble> {
         let (head, mut answer_body) = match answer {
             Ok(answer) => answer,
@@ -246,7 +249,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     }
 
     /// Reads what there is of an error's body. That it breaks off is no matter: the status is known.
-    pub(super) fn error_body(&mut self, body: &mut E::Body) -> Vec<u8> {
+    pub(super) fn error_body(&mut self, body: &mut impl Body) -> Vec<u8> {
         body.hurry(self.env.now().saturating_add(nanos(ERROR_BODY_TIME)));
         let mut text = Vec::new();
         while text.len() < service_error::MAX_BODY

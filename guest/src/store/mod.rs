@@ -7,6 +7,7 @@ mod call;
 mod complete;
 mod copy;
 mod delete_many;
+mod exchanges;
 mod list;
 mod outcome;
 mod presign;
@@ -35,6 +36,7 @@ use crate::settings::{self, Settings};
 use crate::sigv4::Signer;
 
 use call::Call;
+pub use exchanges::take;
 pub use writing::{Opening, Writing, nothing_to};
 
 /// How long a call may take where its options do not say.

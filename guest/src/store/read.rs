@@ -2,7 +2,7 @@
 
 use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
-use crate::model::{Blob, BlobInfo, DeleteOptions, Opened, ReadOptions, Span};
+use crate::model::{Blob, BlobInfo, ByteRange, DeleteOptions, Opened, OpenedHead, ReadOptions, Span};
 use crate::request::{self, Request};
 use crate::response::{self, Garbled, Head};
 use crate::sigv4::PayloadHash;
@@ -41,8 +41,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut request = self.checked(request::get(&self.store.settings, &key, options))?;
         let mut opened = None;
         self.run(&mut request, &[], &PayloadHash::Empty, &mut |call, head, body| {
-            let (info, given, range) = call.part_of(&head, options)?;
-            let digest = if given.start == 0 && given.end == info.size { response::checksum(&head) } else { None };
+            let OpenedHead { info, range, given, digest } = call.opened(&head, options.range)?;
             let body = body.into_stream().map_err(|error| call.transport_trouble(error))?;
             opened = Some(Opened { info, range, given, digest, body });
             Ok(())
@@ -58,7 +57,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 
     fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
-        let (info, span, wanted) = self.part_of(head, options)?;
+        let (info, span, wanted) = self.part_of(head, options.range)?;
         let framed = head.get("content-length").is_some();
         let bytes = self.body(body, span, framed, options)?;
         if span.start == 0 && span.end == info.size {
@@ -67,10 +66,17 @@ impl<E: Transport + Clock> Call<'_, E> {
         Ok(Blob { info, range: wanted, body: cut(bytes, span, wanted) })
     }
 
+    /// What the head says of a blob whose bytes somebody else reads.
+    pub(super) fn opened(&self, head: &Head, asked: ByteRange) -> Result<OpenedHead, Trouble> {
+        let (info, given, range) = self.part_of(head, asked)?;
+        let digest = response::checksum_of(head, given, info.size);
+        Ok(OpenedHead { info, range, given, digest })
+    }
+
     /// What the head says: of the blob, which bytes of it the body holds, and which of those were asked for.
-    fn part_of(&self, head: &Head, options: &ReadOptions) -> Result<(BlobInfo, Span, Span), Trouble> {
-        let (info, span) = response::blob_part(head, options.range).map_err(|garbled| self.garbled(garbled))?;
-        match response::wanted(options.range, info.size) {
+    fn part_of(&self, head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span, Span), Trouble> {
+        let (info, span) = response::blob_part(head, asked).map_err(|garbled| self.garbled(garbled))?;
+        match response::wanted(asked, info.size) {
             Some(wanted) => Ok((info, span, wanted)),
             None => Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size))),
         }

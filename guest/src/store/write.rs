@@ -2,7 +2,7 @@
 
 use crate::attributes::to_look;
 use crate::content::Content;
-use crate::env::{Clock, Transport};
+use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
@@ -54,7 +54,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 
     /// What the service says to a write that it took.
-    pub(super) fn accepted(&mut self, head: &Head, mut body: E::Body) -> Result<Written, Trouble> {
+    pub(super) fn accepted(&mut self, head: &Head, mut body: impl Body) -> Result<Written, Trouble> {
         let length = head.content_length().map_err(|garbled| self.garbled(garbled))?;
         if length != Some(0) {
             // Success has an empty body. What has not may be a failure that was noticed late, or no S3 service at all.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::content::Content;
-use crate::env::{Clock, Exchange, Transport};
+use crate::env::{Body, Clock, Exchange, Transport, TransportError};
 use crate::error::{Error, Failure, Kind};
 use crate::model::{Digest, Pair, Part, PartOptions, WriteOptions, Written};
-use crate::request::{self, Request};
+use crate::request::{self, Method, Request};
+use crate::response::Head;
 use crate::sigv4::PayloadHash;
 
 use super::Store;
@@ -91,7 +92,7 @@ impl Store {
         writing: &mut Writing<E::Exchange>,
         sent: u64,
     ) -> Result<Written, Failure> {
-        let Writing { key, length, digests, target, request, tries, began, state, .. } = writing;
+        let Writing { key, length, digests, target, tries, began, state, .. } = writing;
         let (exchange, since) = match std::mem::replace(state, State::Over) {
             State::Sending(exchange, since) => (exchange, since),
             other => {
@@ -104,15 +105,10 @@ impl Store {
         let now = call.env.now();
         call.tries.extend(now.saturating_sub(since));
         let answer = exchange.answer(sent, call.waits(now));
-        let mut taken = Written::default();
-        let settled = call.settle(request.method, answer, &mut |call, head, body| {
-            taken = call.accepted(&head, body)?;
-            Ok(())
-        });
-        let result = match settled.map_err(|trouble| call.after(*trouble)) {
-            Ok(()) => Ok(taken),
-            Err(Err(failure)) => Err(failure),
-            Err(Ok((failure, pause))) => {
+        let result = match call.try_settled(answer) {
+            Ok(written) => Ok(written),
+            Err((failure, None)) => Err(failure),
+            Err((failure, Some(pause))) => {
                 *tries = call.tries;
                 *state = State::Failed(failure.clone(), Some(pause));
                 return Err(failure);
@@ -176,6 +172,23 @@ impl Store {
 }
 
 impl<E: Transport + Clock> Call<'_, E> {
+    /// What came of a try of a write; or why nothing did, and the pause after which another try may be made.
+    pub(super) fn try_settled<B: Body>(
+        &mut self,
+        answer: Result<(Head, B), TransportError>,
+    ) -> Result<Written, (Failure, Option<Duration>)> {
+        let mut taken = Written::default();
+        let settled = self.settle(Method::Put, answer, &mut |call, head, body| {
+            taken = call.accepted(&head, body)?;
+            Ok(())
+        });
+        match settled.map_err(|trouble| self.after(*trouble)) {
+            Ok(()) => Ok(taken),
+            Err(Err(failure)) => Err((failure, None)),
+            Err(Ok((failure, pause))) => Err((failure, Some(pause))),
+        }
+    }
+
     fn open(
         mut self,
         length: u64,

@@ -4,26 +4,17 @@ use crate::bindings::wasi::http::types::{IncomingBody, IncomingResponse, Outgoin
 use crate::bindings::wasi::io::poll;
 use crate::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::env::{Body, TransportError, Waits};
-use crate::headers;
+use crate::headers::text;
 use crate::response::Head;
 
 use super::trouble::{broken, stalled, stream_error, timer};
 
-/// A field in which a host may give all of an answer's header at once: each name, a space, the length of the value in
-/// decimal, a space, and the value. Each string that a host gives apart costs it a call into the plugin.
-const FOLDED: &str = "sandbucket-folded-header";
-
 /// The head of an answer.
 pub(super) fn head_of(answer: &IncomingResponse) -> Head {
-    let fields = answer.headers();
-    let folded = fields.get(FOLDED).into_iter().next();
-    let headers = folded.and_then(|folded| headers::unfold(&folded)).unwrap_or_else(|| {
-        let mut headers = Vec::new();
-        for (name, value) in fields.entries() {
-            headers.push((name, headers::text(&value)));
-        }
-        headers
-    });
+    let mut headers = Vec::new();
+    for (name, value) in answer.headers().entries() {
+        headers.push((name, text(&value)));
+    }
     Head { status: answer.status(), headers }
 }
 

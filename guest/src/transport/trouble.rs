@@ -1,7 +1,8 @@
 //! What the host's errors mean: whose they are, whether the request can have gone out, and what to do.
 
+use crate::bindings::exports::sandbucket::blob::exchanges::Failure;
 use crate::bindings::wasi::clocks::monotonic_clock;
-use crate::bindings::wasi::http::types::{self, ErrorCode};
+use crate::bindings::wasi::http::types::{self, DnsErrorPayload, ErrorCode};
 use crate::bindings::wasi::io::poll::Pollable;
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::env::{TransportError, Waits};
@@ -50,6 +51,27 @@ pub(super) fn stream_error(error: StreamError) -> TransportError {
             None => broken(&format!("the connection broke: {}", tidy(&error.to_debug_string(), 200))),
         },
     }
+}
+
+/// What it means for the call that a request failed which the caller sent.
+pub fn failed(failure: Failure) -> TransportError {
+    error_of(&match failure {
+        Failure::DnsError => ErrorCode::DnsError(DnsErrorPayload { rcode: None, info_code: None }),
+        Failure::HttpResponseHeaderSectionSize => ErrorCode::HttpResponseHeaderSectionSize(None),
+        Failure::DestinationUnavailable => ErrorCode::DestinationUnavailable,
+        Failure::DestinationIpProhibited => ErrorCode::DestinationIpProhibited,
+        Failure::ConnectionRefused => ErrorCode::ConnectionRefused,
+        Failure::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Failure::ConnectionTimeout => ErrorCode::ConnectionTimeout,
+        Failure::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Failure::ConnectionWriteTimeout => ErrorCode::ConnectionWriteTimeout,
+        Failure::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Failure::TlsCertificateError => ErrorCode::TlsCertificateError,
+        Failure::HttpRequestDenied => ErrorCode::HttpRequestDenied,
+        Failure::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Failure::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Failure::HttpProtocolError => ErrorCode::HttpProtocolError,
+    })
 }
 
 /// What the host's error means for the call.

@@ -16,20 +16,24 @@ mod generated {
             world blobs {
                 export sandbucket:blob/types@0.1.0;
                 export sandbucket:blob/bodies@0.1.0;
+                export sandbucket:blob/exchanges@0.1.0;
                 export sandbucket:blob/listing@0.1.0;
                 export sandbucket:blob/multipart@0.1.0;
                 export sandbucket:blob/blob-store@0.1.0;
             }
         ",
         world: "sandbucket:host/blobs",
-        with: { "wasi:io": wasmtime_wasi::p2::bindings::io, "wasi:clocks": wasmtime_wasi::p2::bindings::clocks },
+        with: {
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
+        },
         exports: { default: async },
         require_store_data_send: true,
     });
 }
 
 pub(crate) use generated::exports::sandbucket::blob::types as wit;
-pub(crate) use generated::exports::sandbucket::blob::{listing, multipart};
+pub(crate) use generated::exports::sandbucket::blob::{exchanges, listing, multipart};
 pub(crate) use generated::{Blobs as Host, BlobsPre as HostPre};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
@@ -72,6 +76,18 @@ impl From<wit::BlobInfo> for BlobInfo {
 impl From<wit::Written> for Written {
     fn from(written: wit::Written) -> Self {
         Written { etag: written.etag, version: written.version }
+    }
+}
+
+impl From<exchanges::Method> for http::Method {
+    fn from(method: exchanges::Method) -> Self {
+        match method {
+            exchanges::Method::Get => http::Method::GET,
+            exchanges::Method::Head => http::Method::HEAD,
+            exchanges::Method::Post => http::Method::POST,
+            exchanges::Method::Put => http::Method::PUT,
+            exchanges::Method::Delete => http::Method::DELETE,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Head {
     every_call!();
 
     pub(super) async fn call(mut self) -> Result<BlobInfo> {
-        self.calls.head(&self.key, &mut self.options, None).await
+        self.calls.head(&self.key, &mut self.options).await
     }
 }
 

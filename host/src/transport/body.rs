@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +15,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Progress;
-use super::trouble::{Trouble, Words, of_hyper};
+use super::trouble::{Trouble, Words, chain, of_hyper};
+use crate::body::{Cause, Chunks, Pieces};
 use crate::limits::Limits;
+
+/// The longest piece of a body that is handed to the connection at once, in bytes: what goes out is seen piece by piece.
+const PIECE: usize = 512 << 10;
 
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,11 @@ impl Timeouts {
         }
     }
 
+    /// Between two pieces of an answer's body.
+    pub(super) fn between_bytes(self) -> Patience {
+        self.between_bytes
+    }
+
     /// What the plugin asks for, if that is no more.
     pub(super) fn within(self, options: Option<RequestOptions>) -> Timeouts {
         let least = |ours: Patience, asked: Option<Duration>| match asked {
@@ -72,183 +81,359 @@ impl fmt::Display for Patience {
     }
 }
 
-/// How far a request has got.
+/// How far a request has got. Times are in nanoseconds since it began.
 pub(super) struct Watch {
     began: Instant,
-    /// When something last went out, in nanoseconds since `began`.
+    /// When there was a connection; 0 until then.
+    connected: AtomicU64,
+    /// When something last went out.
     last: AtomicU64,
-    /// Whether all of it has.
-    sent: AtomicBool,
+    /// When all of it had; 0 until then.
+    sent: AtomicU64,
+    /// The time that it may take in all, but for that in which its body is sent.
+    left: Option<Duration>,
 }
 
 impl Watch {
-    pub(super) fn new(sent: bool) -> Arc<Watch> {
-        Arc::new(Watch { began: Instant::now(), last: AtomicU64::new(0), sent: AtomicBool::new(sent) })
+    /// A request begins, of whose body, if it is empty, nothing is to be sent.
+    pub(super) fn new(empty: bool, left: Option<Duration>) -> Arc<Watch> {
+        let zero = || AtomicU64::new(0);
+        Arc::new(Watch {
+            began: Instant::now(),
+            connected: zero(),
+            last: zero(),
+            sent: AtomicU64::new(empty.into()),
+            left,
+        })
     }
 
-    /// Something has moved: the waiting begins anew.
-    pub(super) fn moved(&self) {
-        self.last.store(self.began.elapsed().as_nanos() as u64, Relaxed);
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64 | 1
+    }
+
+    /// There is a connection.
+    pub(super) fn connected(&self) {
+        let now = self.now();
+        self.connected.store(now, Relaxed);
+        self.last.store(now, Relaxed);
+    }
+
+    /// A piece of the body went out, maybe the last.
+    fn moved(&self, all: bool) {
+        let now = self.now();
+        self.last.store(now, Relaxed);
+        if all {
+            self.sent.store(now, Relaxed);
+        }
+    }
+
+    /// Whether all of the body went out.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent.load(Relaxed) > 0
+    }
+
+    /// The time in which the body was sent.
+    pub(super) fn sending(&self) -> Duration {
+        let (connected, sent) = (self.connected.load(Relaxed), self.sent.load(Relaxed));
+        let until = if sent > 0 { sent } else { self.last.load(Relaxed) };
+        if connected == 0 { Duration::ZERO } else { Duration::from_nanos(until.saturating_sub(connected)) }
+    }
+
+    /// When to give up if nothing moves until then, and why.
+    fn end(&self, timeouts: &Timeouts) -> (Duration, Stall) {
+        let time = |at: &AtomicU64| Duration::from_nanos(at.load(Relaxed));
+        let (end, stall) = if self.connected.load(Relaxed) == 0 {
+            (timeouts.connect.time, Stall::Connecting)
+        } else if !self.is_sent() {
+            return (time(&self.last).saturating_add(timeouts.between_bytes.time), Stall::Sending);
+        } else {
+            (time(&self.last).saturating_add(timeouts.first_byte.time), Stall::Answering)
+        };
+        match self.left.map(|left| left.saturating_add(self.sending())) {
+            Some(over) if over < end => (over, Stall::OutOfTime),
+            _ => (end, stall),
+        }
     }
 
     /// Returns when nothing has moved for too long.
     pub(super) async fn stalled(&self, timeouts: Timeouts) -> Trouble {
         loop {
-            let sent = self.sent.load(Relaxed);
-            let patience = if sent { timeouts.first_byte } else { timeouts.between_bytes };
-            let end = self.began + Duration::from_nanos(self.last.load(Relaxed)).saturating_add(patience.time);
-            if Instant::now() >= end {
-                return if sent {
-                    let words = format!("the request was not answered within {patience}");
-                    Trouble { error: Error::HttpResponseTimeout, words }
-                } else {
-                    let words = format!("none of the request's body was taken for {patience}");
-                    Trouble { error: Error::ConnectionWriteTimeout, words }
-                };
+            let (end, stall) = self.end(&timeouts);
+            if self.began.elapsed() >= end {
+                return stall.trouble(&timeouts);
             }
-            sleep_until(end).await;
+            sleep_until(self.began + end).await;
         }
     }
 }
 
-/// A request's body.
+/// What does not go on.
+enum Stall {
+    Connecting,
+    Sending,
+    Answering,
+    OutOfTime,
+}
+
+impl Stall {
+    fn trouble(self, timeouts: &Timeouts) -> Trouble {
+        let (error, words) = match self {
+            Stall::Connecting => (Error::ConnectionTimeout, format!("no connection within {}", timeouts.connect)),
+            Stall::Sending => {
+                let patience = timeouts.between_bytes;
+                (Error::ConnectionWriteTimeout, format!("none of the request's body was taken for {patience}"))
+            }
+            Stall::Answering => {
+                let patience = timeouts.first_byte;
+                (Error::HttpResponseTimeout, format!("the request was not answered within {patience}"))
+            }
+            Stall::OutOfTime => {
+                (Error::HttpResponseTimeout, "there was no time left to wait for the answer".to_owned())
+            }
+        };
+        Trouble { error, words }
+    }
+}
+
+/// Where a request's body comes from.
+pub(crate) enum Source {
+    /// Bytes that are here.
+    Here(Chunks),
+    /// A stream.
+    Stream(Streamed),
+    /// What a plugin writes.
+    Plugin(WasiBody),
+}
+
+impl Source {
+    /// A body of no bytes.
+    pub(crate) fn empty() -> Source {
+        Source::Here(Chunks::default())
+    }
+
+    /// How many bytes are left, where that is known here.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Source::Here(chunks) => chunks.length(),
+            Source::Stream(stream) => stream.left,
+            Source::Plugin(_) => 0,
+        }
+    }
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Source::Plugin(body) => body.is_end_stream(),
+            _ => self.length() == 0,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        match self {
+            Source::Here(chunks) => Poll::Ready(chunks.take(PIECE).map(|piece| Ok(Frame::data(piece)))),
+            Source::Stream(stream) => stream.poll_piece(cx).map_ok(Frame::data),
+            Source::Plugin(body) => Pin::new(body).poll_frame(cx).map_err(Cause::from),
+        }
+    }
+}
+
+/// A body that comes in pieces, of a length that is known before.
+pub(crate) struct Streamed {
+    pieces: Pieces,
+    left: u64,
+    /// The last piece: it goes when it is known to be.
+    last: Option<Bytes>,
+    /// Why it broke off.
+    fault: Fault,
+}
+
+/// Why a body broke off that was to be sent, where that is the caller's doing.
+#[derive(Clone, Default)]
+pub(crate) struct Fault(Arc<Mutex<Option<BodyFault>>>);
+
+/// What is wrong with a body that was to be sent.
+pub(crate) enum BodyFault {
+    /// It could not be read.
+    Reading(Cause),
+    /// It is not of the length that was announced.
+    Length(&'static str),
+}
+
+impl Fault {
+    pub(crate) fn take(&self) -> Option<BodyFault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is(&self, fault: BodyFault) -> Cause {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        "the body broke off".into()
+    }
+}
+
+impl Streamed {
+    pub(crate) fn new(length: u64, pieces: Pieces, fault: Fault) -> Streamed {
+        Streamed { pieces, left: length, last: None, fault }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cause>>> {
+        loop {
+            let piece = match ready!(self.pieces.as_mut().poll_next(cx)) {
+                Some(Ok(piece)) => piece,
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.fault.is(BodyFault::Reading(error))))),
+                None => {
+                    let last = self.last.take();
+                    self.left -= last.as_ref().map_or(0, |last| last.len() as u64);
+                    if self.left > 0 {
+                        return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("ended before")))));
+                    }
+                    return Poll::Ready(last.map(Ok));
+                }
+            };
+            let length = piece.len() as u64;
+            if self.last.is_some() && length > 0 || length > self.left {
+                return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("goes on after")))));
+            }
+            if length == self.left {
+                self.last = Some(piece);
+                continue;
+            }
+            self.left -= length;
+            return Poll::Ready(Some(Ok(piece)));
+        }
+    }
+}
+
+/// A request's body on its way.
 pub(super) struct Outgoing {
-    body: WasiBody,
+    source: Source,
     watch: Arc<Watch>,
     progress: Option<Progress>,
     gone: u64,
 }
 
 impl Outgoing {
-    pub(super) fn new(body: WasiBody, watch: Arc<Watch>, progress: Option<Progress>) -> Outgoing {
-        Outgoing { body, watch, progress, gone: 0 }
+    pub(super) fn new(source: Source, watch: Arc<Watch>, progress: Option<Progress>) -> Outgoing {
+        Outgoing { source, watch, progress, gone: 0 }
     }
 }
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = Error;
+    type Error = Cause;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.watch.moved();
-        match &frame {
-            Some(Ok(frame)) => {
-                self.gone += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if let Some(told) = &self.progress {
-                    told(self.gone);
-                }
-                if self.body.is_end_stream() {
-                    self.watch.sent.store(true, Relaxed);
-                }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        let frame = ready!(self.source.poll_frame(cx));
+        let all = match &frame {
+            Some(Ok(_)) => self.source.is_over(),
+            Some(Err(_)) | None => true,
+        };
+        self.watch.moved(all);
+        if let Some(Ok(frame)) = &frame {
+            self.gone += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if let Some(told) = &self.progress {
+                told(self.gone);
             }
-            Some(Err(_)) | None => self.watch.sent.store(true, Relaxed),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.source.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Plugin(body) => body.size_hint(),
+            source => SizeHint::with_exact(source.length()),
+        }
     }
 }
 
 /// An answer's body.
-pub(super) struct Answer {
-    open: Cut,
+pub(crate) struct Answer {
+    body: Incoming,
     patience: Patience,
-    words: Words,
     /// Set while nothing comes.
     end: Option<Pin<Box<Sleep>>>,
 }
 
-/// What an answer's body comes from, until that is over: to be cut from outside, whoever holds the body.
-#[derive(Clone)]
-pub(crate) struct Cut {
-    open: Arc<Mutex<Option<Open>>>,
-    /// Why the body stopped coming, where the host ended it.
-    words: Words,
-}
-
-/// A body that is not over, and its place among the instance's requests, while it is the instance's.
-struct Open {
-    body: Incoming,
-    place: Option<OwnedSemaphorePermit>,
-}
-
-impl Cut {
-    /// Ends the body: its connection is closed.
-    pub(crate) fn cut(&self) {
-        let open = self.lock().take();
-        drop(open);
+impl Answer {
+    pub(super) fn new(body: Incoming, patience: Patience) -> Answer {
+        Answer { body, patience, end: None }
     }
 
-    /// The body is taken out of the instance, which may make another request in its place.
-    pub(crate) fn leave(&self) {
-        if let Some(open) = &mut *self.lock() {
-            open.place = None;
+    /// The next bytes, or why there are none; none at the end.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Trouble>>> {
+        loop {
+            return match ready!(self.poll_any(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(bytes))),
+                    // Trailers, which nobody asked for.
+                    _ => continue,
+                },
+                Some(Err(trouble)) => Poll::Ready(Some(Err(trouble))),
+                None => Poll::Ready(None),
+            };
         }
     }
 
-    /// Why the body stopped coming, in the host's words.
-    pub(crate) fn take_words(&self) -> Option<String> {
-        self.words.take()
+    /// Whether there are bytes at hand that were not read.
+    pub(crate) fn has_more(&mut self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        !self.body.is_end_stream() && matches!(self.poll_next(&mut nobody), Poll::Ready(Some(Ok(_))))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Answer {
-    pub(super) fn new(body: Incoming, patience: Patience, words: Words, place: OwnedSemaphorePermit) -> Answer {
-        let open = Arc::new(Mutex::new(Some(Open { body, place: Some(place) })));
-        let open = Cut { open, words: Words::default() };
-        Answer { open, patience, words, end: None }
-    }
-
-    /// What cuts it.
-    pub(super) fn cut(&self) -> Cut {
-        self.open.clone()
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.end = None;
+            let told = |error: hyper::Error| Trouble { error: of_hyper(&error), words: chain(&error) };
+            return Poll::Ready(frame.map(|frame| frame.map_err(told)));
+        }
+        let patience = self.patience;
+        let end = self.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience.time)));
+        ready!(end.as_mut().poll(cx));
+        let words = format!("no more of the answer came for {patience}");
+        Poll::Ready(Some(Err(Trouble { error: Error::ConnectionReadTimeout, words })))
     }
 }
 
-impl Body for Answer {
+/// An answer's body as a plugin reads it.
+pub(super) struct Answering {
+    answer: Answer,
+    /// What the host has to say of it.
+    words: Words,
+    /// Its place among the instance's requests, until it is over.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Answering {
+    pub(super) fn new(answer: Answer, words: Words, place: OwnedSemaphorePermit) -> Answering {
+        Answering { answer, words, place: Some(place) }
+    }
+}
+
+impl Body for Answering {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
-        let mut open = this.open.lock();
-        let polled = match &mut *open {
-            Some(open) => Pin::new(&mut open.body).poll_frame(cx),
-            None => Poll::Ready(None),
-        };
-        if let Poll::Ready(frame) = polled {
-            this.end = None;
-            // The connection, if it is still one, is for others now.
-            if !matches!(frame, Some(Ok(_))) {
-                open.take();
-            }
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| of_hyper(&error))));
+        let frame = ready!(self.answer.poll_any(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.place = None;
         }
-        drop(open);
-        let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.patience.time)));
-        ready!(end.as_mut().poll(cx));
-        let words = format!("no more of the answer came for {}", this.patience);
-        this.open.words.say(words.clone());
-        this.words.say(words);
-        Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|trouble| {
+                self.words.say(trouble.words);
+                trouble.error
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.open.lock().as_ref().is_none_or(|open| open.body.is_end_stream())
+        self.answer.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.open.lock().as_ref().map_or(SizeHint::with_exact(0), |open| open.body.size_hint())
+        self.answer.body.size_hint()
     }
 }

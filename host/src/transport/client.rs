@@ -5,20 +5,15 @@ use std::sync::Arc;
 
 use futures::future::{Either, select};
 use http::{Request, Response};
-use http_body::Body;
-use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
-use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::Progress;
 use super::addresses::Addresses;
-use super::body::{Answer, Cut, Outgoing, Timeouts, Watch};
+use super::body::{Outgoing, Timeouts, Watch};
 use super::connect::Connector;
 use super::tls::TlsOptions;
-use super::trouble::{Trouble, Words};
+use super::trouble::Trouble;
 use crate::error::Result;
 use crate::limits::Limits;
 
@@ -50,40 +45,31 @@ impl Client {
         Ok(Client { public: client(Addresses::Public), private: client(Addresses::Private) })
     }
 
-    /// Sends a request and waits for the answer to begin; its place is taken until the answer is gone. Redirects are answers like any other.
+    /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
     pub(super) async fn send(
         &self,
-        request: Request<WasiBody>,
+        mut request: Request<Outgoing>,
         addresses: Addresses,
         timeouts: Timeouts,
-        progress: Option<Progress>,
-        words: &Words,
-        place: OwnedSemaphorePermit,
-    ) -> Result<(Response<WasiBody>, Cut), Trouble> {
+        watch: &Watch,
+    ) -> Result<Response<Incoming>, Trouble> {
         let client = match addresses {
             Addresses::Public => &self.public,
             Addresses::Private => &self.private,
         };
-        let watch = Watch::new(request.body().is_end_stream());
-        let mut request = request.map(|body| Outgoing::new(body, watch.clone(), progress));
         let mut connection = capture_connection(&mut request);
         let answered = pin!(client.request(request));
         let stalled = pin!(async {
             let connected = connection.wait_for_connection_metadata();
-            if timeout(timeouts.connect.time, connected).await.is_err() {
-                let words = format!("no connection within {}", timeouts.connect);
-                return Trouble { error: Error::ConnectionTimeout, words };
+            match select(pin!(connected), pin!(watch.stalled(timeouts))).await {
+                Either::Left(_) => {}
+                Either::Right((trouble, _)) => return trouble,
             }
-            watch.moved();
+            watch.connected();
             watch.stalled(timeouts).await
         });
         match select(answered, stalled).await {
-            Either::Left((Ok(response), _)) => {
-                let (head, body) = response.into_parts();
-                let body = Answer::new(body, timeouts.between_bytes, words.clone(), place);
-                let cut = body.cut();
-                Ok((Response::from_parts(head, body.boxed_unsync()), cut))
-            }
+            Either::Left((Ok(response), _)) => Ok(response),
             Either::Left((Err(error), _)) => Err(Trouble::of_client(&error)),
             Either::Right((trouble, _)) => Err(trouble),
         }

@@ -8,23 +8,27 @@ mod body;
 mod client;
 mod connect;
 mod egress;
+mod exchange;
 mod tls;
 mod trouble;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-pub(crate) use body::Cut;
+pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
 pub(crate) use client::Client;
 pub use egress::Egress;
+pub(crate) use exchange::{Answered, Prepared};
 pub use tls::TlsOptions;
+pub(crate) use trouble::Trouble;
 
 use crate::limits::Limits;
-use body::Timeouts;
-use trouble::{Trouble, Words};
+use body::{Answering, Outgoing, Timeouts, Watch};
+use trouble::Words;
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
 /// each takes a connection, of which the whole process has but so many.
@@ -60,8 +64,6 @@ pub(crate) struct Hooks {
     progress: Option<Progress>,
     /// What the host has to say on the request that failed last, in this call.
     words: Words,
-    /// What the latest answer's body comes from.
-    cut: Arc<Mutex<Option<Cut>>>,
     /// Places for requests under way.
     places: Arc<Semaphore>,
 }
@@ -69,19 +71,13 @@ pub(crate) struct Hooks {
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Hooks { gate, progress: None, words: Words::default(), cut: Arc::default(), places }
+        Hooks { gate, progress: None, words: Words::default(), places }
     }
 
     /// A call begins; `progress` is told of the bytes that go out in it.
     pub(crate) fn begin_call(&mut self, progress: Option<Progress>) {
         self.progress = progress;
         self.words.take();
-        self.take_cut();
-    }
-
-    /// What the body of the latest answer comes from.
-    pub(crate) fn take_cut(&mut self) -> Option<Cut> {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
@@ -105,21 +101,25 @@ impl WasiHttpHooks for Hooks {
         // What was said of the one before is of no interest any more.
         self.words.take();
         let words = self.words.clone();
-        let cut = self.cut.clone();
         let place = self.places.clone().try_acquire_owned();
         Box::new(async move {
             let Way { client, egress, .. } = &*way;
             let sent = match (egress.check(request.uri()), place) {
-                (Ok(addresses), Ok(place)) => client.send(request, addresses, timeouts, progress, &words, place).await,
+                (Ok(addresses), Ok(place)) => {
+                    let source = request.map(Source::Plugin);
+                    let watch = Watch::new(source.body().is_over(), None);
+                    let request = source.map(|source| Outgoing::new(source, watch.clone(), progress));
+                    client.send(request, addresses, timeouts, &watch).await.map(|response| (response, place))
+                }
                 (Ok(_), Err(_)) => {
                     Err(Trouble::denied(format!("the plugin has {MAX_REQUESTS} requests under way already")))
                 }
                 (Err(refused), _) => Err(refused),
             };
             match sent {
-                Ok((response, open)) => {
-                    *cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
-                    Ok((response, Box::new(async { Ok(()) }) as Box<_>))
+                Ok((response, place)) => {
+                    let body = |body| Answering::new(Answer::new(body, timeouts.between_bytes()), words, place);
+                    Ok((response.map(|incoming| body(incoming).boxed_unsync()), Box::new(async { Ok(()) }) as Box<_>))
                 }
                 Err(trouble) => {
                     tracing::debug!(trouble = %trouble.words, "request failed");

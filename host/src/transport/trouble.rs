@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::CertificateError as Fault;
 use wasmtime_wasi_http::Error;
 
+use crate::bindings::exchanges::Failure;
+
 /// A request that failed.
 #[derive(Debug)]
 pub(crate) struct Trouble {
@@ -87,6 +89,32 @@ impl ConnectError {
 }
 
 impl Trouble {
+    /// As the contract has it.
+    pub(crate) fn failure(&self) -> Failure {
+        match &self.error {
+            Error::DnsError { .. } => Failure::DnsError,
+            Error::DestinationUnavailable => Failure::DestinationUnavailable,
+            Error::DestinationIpProhibited => Failure::DestinationIpProhibited,
+            Error::ConnectionRefused => Failure::ConnectionRefused,
+            Error::ConnectionTimeout => Failure::ConnectionTimeout,
+            Error::ConnectionReadTimeout => Failure::ConnectionReadTimeout,
+            Error::ConnectionWriteTimeout => Failure::ConnectionWriteTimeout,
+            Error::TlsProtocolError => Failure::TlsProtocolError,
+            Error::TlsCertificateError => Failure::TlsCertificateError,
+            Error::HttpRequestDenied => Failure::HttpRequestDenied,
+            Error::HttpResponseIncomplete => Failure::HttpResponseIncomplete,
+            Error::HttpResponseHeaderSectionSize(_) => Failure::HttpResponseHeaderSectionSize,
+            Error::HttpResponseTimeout => Failure::HttpResponseTimeout,
+            Error::HttpProtocolError => Failure::HttpProtocolError,
+            _ => Failure::ConnectionTerminated,
+        }
+    }
+
+    /// Whether what was waited for did not come.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self.error, Error::ConnectionReadTimeout)
+    }
+
     /// A request that is not allowed out.
     pub(super) fn denied(words: String) -> Trouble {
         Trouble { error: Error::HttpRequestDenied, words }
@@ -121,7 +149,7 @@ pub(super) fn of_hyper(error: &hyper::Error) -> Error {
 }
 
 /// An error and its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

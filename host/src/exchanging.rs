@@ -1,0 +1,257 @@
+//! Operations whose requests the host sends itself: the plugin prepares each, and says what came of it. The bytes of bodies
+//! go past it, and no instance is taken while a request is under way.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::SemaphorePermit;
+
+use crate::bindings::exchanges::{self, Asked, Operation, Outcome, Outgoing, Refusal, Settled, Tries};
+use crate::body::Chunks;
+use crate::calls::Calls;
+use crate::error::{Error, Result};
+use crate::sandbox::Ended;
+use crate::transport::{Answer, Answered, BodyFault, Fault, Prepared, Progress, Source, Streamed};
+
+/// How much of a refusal's own body is handed to the plugin, in bytes, and how long it may take to come: its status is
+/// already known.
+const REFUSAL: usize = 64 << 10;
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
+
+/// What is sent with a request.
+pub(crate) enum Payload<'a> {
+    /// Nothing, and what comes is the plugin's to look at.
+    None,
+    /// Nothing, and what comes is the caller's to read.
+    Reading,
+    /// Bytes that are here, and can be sent again.
+    Here(&'a Chunks),
+    /// Pieces that come once.
+    Once(Option<Streamed>, Fault),
+}
+
+/// An operation under way.
+struct Exchange<'a> {
+    calls: &'a Calls,
+    name: &'static str,
+    limit: Duration,
+    began: Instant,
+    /// Time that does not count: that in which bodies were sent.
+    uncounted: Duration,
+    _turn: SemaphorePermit<'a>,
+}
+
+/// What came of a try.
+enum Tried {
+    Settled(Settled, Option<Answer>),
+    /// The refusal, and what the host has to say of it.
+    Refused(Refusal, Option<String>),
+}
+
+impl Calls {
+    /// Does an operation that may take so many nanoseconds: what it came to and, where that is read, the answer's body. None
+    /// where the plugin has no requests to give.
+    #[tracing::instrument(level = "debug", skip_all, fields(operation = name), err(level = "debug"))]
+    pub(crate) async fn exchange(
+        &self,
+        name: &'static str,
+        (operation, asked): (&Operation, Asked),
+        limit: Option<u64>,
+        mut payload: Payload<'_>,
+        progress: Option<Progress>,
+    ) -> Result<Option<(Settled, Option<Answer>)>> {
+        let (limit, began) = (self.pool().limit(limit), Instant::now());
+        let turn = self.pool().turn(name, limit).await?;
+        let mut exchange = Exchange { calls: self, name, limit, began, uncounted: Duration::ZERO, _turn: turn };
+        let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
+        let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
+        loop {
+            tries.elapsed = nanos(exchange.elapsed());
+            let outgoing = match exchange.prepare(operation, tries).await {
+                Err(Error::Unsupported(told)) if told.attempts == 0 => return Ok(None),
+                prepared => prepared?,
+            };
+            let (refusal, words) =
+                match exchange.attempt(operation, asked, tries, outgoing, &mut payload, &progress).await? {
+                    Tried::Settled(settled, body) => return Ok(Some((settled, body))),
+                    Tried::Refused(refusal, words) => (refusal, words),
+                };
+            match refusal.again {
+                Some(again) if !matches!(payload, Payload::Once(None, _)) => {
+                    let pause = Duration::from_nanos(again.pause).min(exchange.left());
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
+                    tries = again.tries;
+                    tries.limit = nanos(limit);
+                }
+                _ => return Err(explained(refusal.error.into(), words)),
+            }
+        }
+    }
+}
+
+impl Exchange<'_> {
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.uncounted)
+    }
+
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.elapsed())
+    }
+
+    async fn attempt(
+        &mut self,
+        operation: &Operation,
+        asked: Asked,
+        mut tries: Tries,
+        outgoing: Outgoing,
+        payload: &mut Payload<'_>,
+        progress: &Option<Progress>,
+    ) -> Result<Tried> {
+        let Outgoing { method, https, authority, path_with_query, headers, patience, plain } = outgoing;
+        let patience = Duration::from_nanos(patience);
+        let prepared = Prepared { method: method.into(), https, authority, path_with_query, headers, patience };
+        let source = match payload {
+            Payload::None | Payload::Reading => Source::empty(),
+            Payload::Here(chunks) => Source::Here(chunks.clone()),
+            Payload::Once(streamed, _) => streamed.take().map_or_else(Source::empty, Source::Stream),
+        };
+        let gate = self.calls.pool().gate();
+        let (answered, sending) = gate.exchange(prepared, source, self.left(), progress.clone()).await;
+        self.uncounted += sending;
+        if let Payload::Once(_, fault) = payload
+            && let Some(fault) = fault.take()
+        {
+            return Err(self.at_fault(operation, fault));
+        }
+        tries.elapsed = nanos(self.elapsed());
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(trouble) => {
+                tracing::debug!(trouble = %trouble.words, "request failed");
+                let outcome = Outcome::Failed(trouble.failure());
+                let settled = self.settle(operation, tries, &outcome).await?;
+                return Ok(match settled {
+                    Ok(settled) => Tried::Settled(settled, None),
+                    Err(refusal) => Tried::Refused(refusal, Some(trouble.words)),
+                });
+            }
+        };
+        let Answered { status, headers, mut body } = answer;
+        let success = (200..300).contains(&status);
+        if plain
+            && success
+            && let Some(settled) = self.take(asked, status, &headers).await?
+        {
+            return Ok(Tried::Settled(settled, Some(body)));
+        }
+        let text = match payload {
+            Payload::Reading if success => None,
+            _ => Some(beginning(&mut body).await),
+        };
+        let outcome = Outcome::Answered(exchanges::Answer { status, headers, body: text });
+        Ok(match self.settle(operation, tries, &outcome).await? {
+            Ok(settled) => Tried::Settled(settled, Some(body)),
+            Err(refusal) => Tried::Refused(refusal, None),
+        })
+    }
+
+    async fn prepare(&self, operation: &Operation, tries: Tries) -> Result<Outgoing> {
+        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let limits = self.calls.limits();
+        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let ended = begun.run(functions.call_prepare(&mut sandbox.store, store, operation, tries)).await;
+        let ended = sandbox.end(&begun, limits, ended);
+        lease.end(ended)
+    }
+
+    async fn take(&self, asked: Asked, status: u16, headers: &str) -> Result<Option<Settled>> {
+        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let limits = self.calls.limits();
+        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let taken = functions.call_take(&mut sandbox.store, store, asked, status, headers);
+        let ended = begun.run(async { taken.await.map(Ok) }).await;
+        let ended = sandbox.end(&begun, limits, ended);
+        lease.end(ended)
+    }
+
+    async fn settle(
+        &self,
+        operation: &Operation,
+        tries: Tries,
+        outcome: &Outcome,
+    ) -> Result<std::result::Result<Settled, Refusal>> {
+        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let limits = self.calls.limits();
+        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let settled = functions.call_settle(&mut sandbox.store, store, operation, tries, outcome);
+        let ended = begun.run(async { settled.await.map(Ok) }).await;
+        match sandbox.end(&begun, limits, ended) {
+            // What it says of requests of its own, the host may know better.
+            Ended::Well(Ok(Err(mut refusal))) => {
+                if let Some(words) = sandbox.refusal() {
+                    refusal.error.message.push_str(&words);
+                }
+                lease.end(Ended::Well(Ok(Err(refusal))))
+            }
+            ended => lease.end(ended),
+        }
+    }
+
+    fn end(&self) -> Instant {
+        self.began + self.uncounted + self.limit
+    }
+
+    /// The caller gave a body that is none.
+    fn at_fault(&self, operation: &Operation, fault: BodyFault) -> Error {
+        let (key, length) = match operation {
+            Operation::Write(write) => (&*write.key, write.length),
+            _ => ("", 0),
+        };
+        match fault {
+            BodyFault::Reading(error) => {
+                let doing = format!("{} \"{key}\": reading what is to be written", self.name);
+                Error::Io { doing, source: std::sync::Arc::new(std::io::Error::other(error)) }
+            }
+            BodyFault::Length(what) => {
+                let what = format!("the body {what} the {length} bytes announced");
+                Error::InvalidArgument(self.calls.failure("body", self.name, key, &what))
+            }
+        }
+    }
+}
+
+/// Puts the host's own words to what the plugin only knows as a kind of failure.
+fn explained(mut error: Error, words: Option<String>) -> Error {
+    if let Error::Network(failure) | Error::Timeout(failure) | Error::Integrity(failure) = &mut error
+        && let Some(words) = words
+    {
+        failure.message.push_str(&format!(" ({words})"));
+    }
+    error
+}
+
+/// The beginning of an answer's body. That it breaks off is no matter.
+async fn beginning(body: &mut Answer) -> Vec<u8> {
+    let mut text = Vec::new();
+    let read = async {
+        while text.len() < REFUSAL
+            && let Some(Ok(piece)) = std::future::poll_fn(|cx| body.poll_next(cx)).await
+        {
+            text.extend_from_slice(&piece[..piece.len().min(REFUSAL - text.len())]);
+        }
+    };
+    // What came until then is what there is.
+    let _ = tokio::time::timeout(REFUSAL_TIME, read).await;
+    text
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,174 @@
+//! Requests that the plugin prepared, and the host sends itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::{Parts, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use wasmtime_wasi_http::{Error, RequestOptions};
+
+use super::body::{Answer, Outgoing, Source, Watch};
+use super::trouble::Trouble;
+use super::{Gate, Progress, Way};
+
+/// What no plugin may set: what frames the message and leads it is the host's to say. These are the headers that wasi:http
+/// forbids, and the length.
+const FORBIDDEN: [&str; 10] = [
+    "connection",
+    "content-length",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A request as the plugin prepared it.
+pub(crate) struct Prepared {
+    pub(crate) method: Method,
+    pub(crate) https: bool,
+    pub(crate) authority: String,
+    pub(crate) path_with_query: String,
+    /// A field to a line.
+    pub(crate) headers: String,
+    pub(crate) patience: Duration,
+}
+
+/// What came of it.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    /// A field to a line.
+    pub(crate) headers: String,
+    pub(crate) body: Answer,
+}
+
+impl Gate {
+    /// Sends a request with this body, and waits for the answer's beginning. `left` is the time that may pass, but for that
+    /// in which the body is sent; the second is how much did pass in that.
+    pub(crate) async fn exchange(
+        &self,
+        prepared: Prepared,
+        body: Source,
+        left: Duration,
+        progress: Option<Progress>,
+    ) -> (Result<Answered, Trouble>, Duration) {
+        let Way { client, egress, timeouts } = &*self.0;
+        let patience = Some(prepared.patience);
+        let timeouts = timeouts.within(Some(RequestOptions {
+            connect_timeout: patience,
+            first_byte_timeout: patience,
+            between_bytes_timeout: patience,
+        }));
+        let watch = Watch::new(body.is_over(), Some(left));
+        let sent = async {
+            let head = head_of(prepared, body.length()).map_err(Trouble::denied)?;
+            let addresses = egress.check(head.uri())?;
+            let request = head.map(|()| Outgoing::new(body, watch.clone(), progress));
+            client.send(request, addresses, timeouts, &watch).await
+        };
+        let answered = sent.await.and_then(|response| {
+            let (head, body) = response.into_parts();
+            if head.status.is_success() && !watch.is_sent() {
+                let words = "it answered before it had the whole body".to_owned();
+                return Err(Trouble { error: Error::ConnectionTerminated, words });
+            }
+            let body = Answer::new(body, timeouts.between_bytes());
+            Ok(Answered { status: head.status.as_u16(), headers: lines(&head.headers), body })
+        });
+        (answered, watch.sending())
+    }
+}
+
+/// The request but for its body, or what is wrong with it.
+fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
+    let Prepared { method, https, authority, path_with_query, headers, .. } = prepared;
+    let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
+    let headers = Bytes::from(headers);
+    let mut fields = HeaderMap::with_capacity(16);
+    for line in headers.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        let colon = line.iter().position(|&byte| byte == b':').ok_or_else(|| unfit("a header"))?;
+        let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| unfit("a header"))?;
+        if FORBIDDEN.contains(&name.as_str()) {
+            return Err(format!("the plugin asked for a request with the header {name}, which is the host's to set"));
+        }
+        let value = HeaderValue::from_maybe_shared(headers.slice_ref(&line[colon + 1..]));
+        fields.append(name, value.map_err(|_| unfit("a header"))?);
+    }
+    let authority = Bytes::from(authority);
+    fields.insert(HOST, HeaderValue::from_maybe_shared(authority.clone()).map_err(|_| unfit("a host"))?);
+    if matches!(method, Method::PUT | Method::POST) {
+        fields.insert(CONTENT_LENGTH, length.into());
+    }
+    let mut parts = Parts::default();
+    parts.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.authority = Some(http::uri::Authority::from_maybe_shared(authority).map_err(|_| unfit("a host"))?);
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(path_with_query).map_err(|_| unfit("a path"))?);
+    let mut head = Request::new(());
+    *head.method_mut() = method;
+    *head.uri_mut() = Uri::from_parts(parts).map_err(|_| unfit("a URL"))?;
+    *head.headers_mut() = fields;
+    Ok(head)
+}
+
+/// The header, a field to a line. What is not UTF-8 is replaced.
+fn lines(headers: &HeaderMap) -> String {
+    let length = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum();
+    let mut lines = Vec::with_capacity(length);
+    for (name, value) in headers {
+        for piece in [name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"] {
+            lines.extend_from_slice(piece);
+        }
+    }
+    String::from_utf8(lines).unwrap_or_else(|lines| String::from_utf8_lossy(lines.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(headers: &str) -> Prepared {
+        Prepared {
+            method: Method::PUT,
+            https: false,
+            authority: "s3.test:9000".to_owned(),
+            path_with_query: "/b/a%20b?x=1".to_owned(),
+            headers: headers.to_owned(),
+            patience: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_request_is_what_was_prepared_and_the_hosts_own() {
+        let head = head_of(prepared("x-a:1\nx-a: 2\ndate:now\n"), 5).unwrap();
+        assert_eq!(head.uri(), "http://s3.test:9000/b/a%20b?x=1");
+        assert_eq!(head.headers()[HOST], "s3.test:9000");
+        assert_eq!(head.headers()[CONTENT_LENGTH], "5");
+        assert_eq!(head.headers()["date"], "now");
+        assert_eq!(head.headers().get_all("x-a").iter().collect::<Vec<_>>(), ["1", " 2"]);
+    }
+
+    #[test]
+    fn what_is_no_header_or_the_hosts_to_set_is_refused() {
+        for headers in
+            ["x", ":v\n", "a b:c\n", "a:\u{1}\n", "Host:other\n", "content-length:4\n", "Transfer-Encoding:chunked\n"]
+        {
+            assert!(head_of(prepared(headers), 5).is_err(), "{headers:?}");
+        }
+        for (authority, path) in [("", "/"), ("a b", "/"), ("s3.test", "no slash"), ("s3.test", "/\u{7}")] {
+            let odd = Prepared { authority: authority.to_owned(), path_with_query: path.to_owned(), ..prepared("") };
+            assert!(head_of(odd, 0).is_err(), "{authority:?} {path:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_goes_into_lines() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_bytes(b"\xff:").unwrap());
+        assert_eq!(lines(&headers), "x-a:1\nx-a:\u{fffd}:\n");
+    }
+}
