@@ -50,17 +50,17 @@ struct Found {
 /// Reads `<Error><Code>…`, by itself or within an outer element, as far as it is XML at all.
 fn parse(body: &[u8]) -> Found {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
-    let (root, _) = xml::read(&text);
-    root.as_ref().and_then(|root| error_in(root)).map(Found::from).unwrap_or_default()
+    let (document, _) = xml::read(&text);
+    document.as_ref().and_then(|document| error_in(document.root())).map(Found::from).unwrap_or_default()
 }
 
 /// The outermost `<Error>`.
-fn error_in(element: &Element) -> Option<&Element> {
-    if element.name == "Error" { Some(element) } else { element.children.iter().find_map(error_in) }
+fn error_in(element: Element<'_>) -> Option<Element<'_>> {
+    if element.name() == "Error" { Some(element) } else { element.inside().find_map(error_in) }
 }
 
-impl From<&Element> for Found {
-    fn from(error: &Element) -> Self {
+impl From<Element<'_>> for Found {
+    fn from(error: Element<'_>) -> Self {
         let text = |name| error.exact(name).map(|text| text.trim().to_owned());
         Found { code: text("Code"), message: text("Message"), request_id: text("RequestId"), region: text("Region") }
     }

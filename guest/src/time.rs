@@ -78,42 +78,50 @@ pub fn of_http_date(text: &str) -> Option<u64> {
 /// The second that a timestamp of S3's XML means: `2009-10-12T17:50:30.000Z`, with any number of decimals, which do not
 /// count, and `Z` or an offset such as `+00:00` (RFC 3339). None where it is none, or before 1970.
 pub fn timestamp(text: &str) -> Option<u64> {
-    let (date, rest) = text.split_at_checked(10)?;
-    let (clock, zone) = rest.strip_prefix(['T', 't', ' '])?.split_at_checked(8)?;
-    let [year, month, day] = numbers(date, '-')?;
-    let [hour, minute, second] = numbers(clock, ':')?;
-    let zone =
-        zone.strip_prefix('.').map_or(zone, |decimals| decimals.trim_start_matches(|c: char| c.is_ascii_digit()));
-    let offset = match zone.split_at_checked(1) {
-        Some(("Z" | "z", "")) => 0,
-        Some((sign @ ("+" | "-"), offset)) => {
-            let [hours, minutes] = numbers(offset, ':')?;
-            let seconds = (hours * 3600 + minutes * 60) as i64;
-            if sign == "+" { -seconds } else { seconds }
+    let (told, mut zone) = text.as_bytes().split_first_chunk::<19>()?;
+    let &[y, e, a, r, b'-', m, o, b'-', d, t, b'T' | b't' | b' ', h, i, b':', n, u, b':', s, c] = told else {
+        return None;
+    };
+    let (year, month, day) = (number(&[y, e, a, r])?, number(&[m, o])?, number(&[d, t])?);
+    let (hour, minute, second) = (number(&[h, i])?, number(&[n, u])?, number(&[s, c])?);
+    if let [b'.', decimals @ ..] = zone {
+        zone = decimals;
+        while let [b'0'..=b'9', rest @ ..] = zone {
+            zone = rest;
+        }
+    }
+    let offset = match *zone {
+        [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), h, i, b':', n, u] => {
+            let seconds = (number(&[h, i])? * 3600 + number(&[n, u])? * 60) as i64;
+            if sign == b'+' { -seconds } else { seconds }
         }
         _ => return None,
     };
-    let possible =
-        (1970..=9999).contains(&year) && (1..=12).contains(&month) && hour < 24 && minute < 60 && second <= 60;
-    let days = days(year, month, day);
-    // The date of a day that the month has not is another one.
-    if !possible || civil(days) != (year, month, day) {
+    let last = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    if year < 1970 || !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    (days * 86_400 + hour * 3600 + minute * 60 + second.min(59)).checked_add_signed(offset)
+    (days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59)).checked_add_signed(offset)
 }
 
-/// Exactly so many numbers of digits alone.
-fn numbers<const N: usize>(text: &str, between: char) -> Option<[u64; N]> {
-    let mut fields = text.split(between);
-    let mut found = [0; N];
-    for number in &mut found {
-        *number = crate::response::decimal(fields.next()?)?;
-        if *number > 9999 {
+/// The number that these are the digits of.
+fn number(digits: &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
             return None;
         }
+        number = number * 10 + u64::from(digit);
     }
-    fields.next().is_none().then_some(found)
+    Some(number)
 }
 
 /// The day of a date, counted from 1970-01-01, which is day 0. The reverse of [`civil`].
@@ -184,6 +192,8 @@ mod tests {
             ("2009-10-12T17:50:30", None),
             ("2009-10-12T17:50:30Zx", None),
             ("2009-10-12T+7:50:30Z", None),
+            ("2009-1-012T17:50:30Z", None),
+            ("2009-10-12T17:50:30+2:00", None),
             ("2009-10-1éT17:50:30Z", None),
             ("Mon, 12 Oct 2009 17:50:30 GMT", None),
             ("", None),
@@ -198,6 +208,13 @@ mod tests {
             let t = AmzTime::from_secs(secs).text();
             let dashed = format!("{}-{}-{}T{}:{}:{}Z", &t[..4], &t[4..6], &t[6..8], &t[9..11], &t[11..13], &t[13..15]);
             proptest::prop_assert_eq!(timestamp(&dashed), Some(secs));
+        }
+
+        #[test]
+        fn dates_that_are_none_are_not_taken(year in 1968..2410_u64, month in 0..14_u64, day in 0..33_u64) {
+            let possible = year >= 1970 && (1..=12).contains(&month) && civil(days(year, month, day)) == (year, month, day);
+            let read = timestamp(&format!("{year}-{month:02}-{day:02}T00:00:00Z"));
+            proptest::prop_assert_eq!(read, possible.then(|| days(year, month, day) * 86_400));
         }
 
         #[test]

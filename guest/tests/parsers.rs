@@ -53,6 +53,7 @@ fn read_as_all(body: &[u8]) -> bool {
     let mut read = false;
     for name in DOCUMENTS.map(root) {
         let Ok(document) = xml::document(body, name) else { continue };
+        let document = document.root();
         let doomed = [Doomed { key: "a", version: None }, Doomed { key: "b", version: Some("v") }];
         read |= listing::list(&document, "", None).is_ok();
         read |= listing::list_versions(&document, "p/", None).is_ok();

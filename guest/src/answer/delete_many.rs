@@ -16,32 +16,31 @@ pub enum Fate {
 }
 
 /// Reads a `DeleteResult`: the fate of each of these, in their order.
-pub fn delete_many(result: &Element, blobs: &[Doomed<'_>]) -> Vec<Fate> {
-    let told: Vec<&Element> =
-        result.children.iter().filter(|told| matches!(told.name.as_str(), "Deleted" | "Error")).collect();
+pub fn delete_many(result: &Element<'_>, blobs: &[Doomed<'_>]) -> Vec<Fate> {
+    let told: Vec<Element<'_>> = result.inside().filter(|told| matches!(told.name(), "Deleted" | "Error")).collect();
     let mut at = 0;
     let mut fates = Vec::with_capacity(blobs.len());
     for blob in blobs {
         // Most services answer in the order that they were asked in: the search goes on where the last one ended.
-        let found = (0..told.len()).map(|n| (at + n) % told.len()).find(|&n| is_of(told[n], blob));
+        let found = (0..told.len()).map(|n| (at + n) % told.len()).find(|&n| is_of(&told[n], blob));
         fates.push(match found {
             None => Fate::Unsaid,
             Some(n) => {
                 at = n + 1;
-                fate(told[n])
+                fate(&told[n])
             }
         });
     }
     fates
 }
 
-fn is_of(told: &Element, blob: &Doomed<'_>) -> bool {
+fn is_of(told: &Element<'_>, blob: &Doomed<'_>) -> bool {
     let version = told.text("VersionId").filter(|version| *version != "null");
     told.exact("Key") == Some(blob.key) && (version.is_none() || blob.version.is_none() || version == blob.version)
 }
 
-fn fate(told: &Element) -> Fate {
-    if told.name == "Deleted" {
+fn fate(told: &Element<'_>) -> Fate {
+    if told.name() == "Deleted" {
         return Fate::Deleted;
     }
     let text = |name, longest| told.text(name).map(|text| tidy(text, longest));
@@ -83,7 +82,7 @@ mod tests {
             doomed("a&", None),
             doomed("unheard of", None),
         ];
-        let fates = delete_many(&result, &blobs);
+        let fates = delete_many(&result.root(), &blobs);
         let codes: Vec<_> = fates
             .iter()
             .map(|fate| match fate {
@@ -98,6 +97,6 @@ mod tests {
     #[test]
     fn an_empty_result_says_nothing() {
         let result = xml::document(b"<DeleteResult/>", "DeleteResult").unwrap();
-        assert_eq!(delete_many(&result, &[doomed("k", None)]), [Fate::Unsaid]);
+        assert_eq!(delete_many(&result.root(), &[doomed("k", None)]), [Fate::Unsaid]);
     }
 }

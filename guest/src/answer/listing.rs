@@ -2,12 +2,9 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
-
 use crate::continuation::{Page, Versions};
 use crate::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
 use crate::response::{Garbled, decimal};
-use crate::text::join;
 use crate::time;
 use crate::xml::Element;
 
@@ -22,27 +19,28 @@ pub(super) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    pub(super) fn of(page: &Element, prefix: &'a str) -> Self {
+    pub(super) fn of(page: &Element<'_>, prefix: &'a str) -> Self {
         // A service that does not know the encoding leaves them as they are, and says nothing.
         Keys { url: page.text("EncodingType").is_some_and(|encoding| encoding.eq_ignore_ascii_case("url")), prefix }
     }
 
     /// The text that this stands for.
     pub(super) fn decode<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Garbled> {
-        if !self.url {
+        if !self.url || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
             return Ok(Cow::Borrowed(text));
         }
-        // As in a form: some write spaces as plus signs, and all write plus signs as %2B.
-        let text = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
-        match percent_decode_str(&text).decode_utf8() {
-            Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
-            Err(_) => Err(Garbled(format!("it names a key that is no UTF-8: \"{}\"", crate::error::tidy(&text, 80)))),
+        match String::from_utf8(form_decoded(text)) {
+            Ok(decoded) => Ok(Cow::Owned(decoded)),
+            Err(_) => Err(Garbled(format!("it names a key that is no UTF-8: \"{}\"", crate::error::tidy(text, 80)))),
         }
     }
 
     /// The caller's own part of a key.
     pub(super) fn key(&self, text: &str) -> Result<String, Garbled> {
         let key = self.decode(text)?;
+        if self.prefix.is_empty() {
+            return Ok(key.into_owned());
+        }
         match key.strip_prefix(self.prefix) {
             Some(own) => Ok(own.to_owned()),
             None => {
@@ -52,13 +50,33 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// As in a form: some services write spaces as plus signs, and all write plus signs as %2B. A percent sign before anything
+/// else than two digits stands for itself.
+fn form_decoded(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let mut byte = if *first == b'+' { b' ' } else { *first };
+        if byte == b'%'
+            && let [high, low, after @ ..] = after
+            && let (Some(high), Some(low)) = (char::from(*high).to_digit(16), char::from(*low).to_digit(16))
+        {
+            byte = (high << 4 | low) as u8;
+            rest = after;
+        }
+        decoded.push(byte);
+    }
+    decoded
+}
+
 /// Reads a `ListBucketResult`. `key_prefix` is the store's own, which keys come back without; `asked` is the continuation
 /// that the page was asked for with.
-pub fn list(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<ListPage, Garbled> {
+pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result<ListPage, Garbled> {
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
     for blob in page.children("Contents") {
-        entries.push(entry(blob, &keys)?);
+        entries.push(entry(&blob, &keys)?);
     }
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
@@ -80,11 +98,11 @@ pub fn list(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<Lis
 }
 
 /// Reads a `ListVersionsResult`, as [`list`] does.
-pub fn list_versions(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<VersionPage, Garbled> {
+pub fn list_versions(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result<VersionPage, Garbled> {
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
-    for element in &page.children {
-        let deleted = match element.name.as_str() {
+    for element in page.inside() {
+        let deleted = match element.name() {
             "Version" => false,
             "DeleteMarker" => true,
             _ => continue,
@@ -92,11 +110,11 @@ pub fn list_versions(page: &Element, key_prefix: &str, asked: Option<&str>) -> R
         let blob = if deleted {
             Entry {
                 key: keys.key(element.exact("Key").ok_or_else(|| missing("Key"))?)?,
-                last_modified: last_modified(element)?,
+                last_modified: last_modified(&element)?,
                 ..Entry::default()
             }
         } else {
-            entry(element, &keys)?
+            entry(&element, &keys)?
         };
         let version = element.text("VersionId").filter(|version| *version != "null").map(str::to_owned);
         entries.push(VersionEntry { blob, version, latest: element.is_true("IsLatest"), deleted });
@@ -114,43 +132,76 @@ pub fn list_versions(page: &Element, key_prefix: &str, asked: Option<&str>) -> R
     Ok(VersionPage { entries, prefixes: prefixes(page, &keys)?, next })
 }
 
-fn prefixes(page: &Element, keys: &Keys<'_>) -> Result<Vec<String>, Garbled> {
+fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, Garbled> {
     let mut prefixes = Vec::new();
     for common in page.children("CommonPrefixes") {
         for prefix in common.children("Prefix") {
-            prefixes.push(keys.key(&prefix.text)?);
+            prefixes.push(keys.key(prefix.content())?);
         }
     }
     Ok(prefixes)
 }
 
-fn entry(blob: &Element, keys: &Keys<'_>) -> Result<Entry, Garbled> {
-    let key = keys.key(blob.exact("Key").ok_or_else(|| missing("Key"))?)?;
-    let size = blob.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?;
+/// Reads what is told of one blob, in one go over it: there may be a thousand in a page. The first of two elements of a name
+/// counts, but for those that are told as attributes.
+fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, Garbled> {
+    let (mut key, mut size, mut etag, mut last_modified) = (None, None, None, None);
+    let mut told: [String; TOLD.len()] = Default::default();
+    for child in blob.inside() {
+        let (name, text) = (child.name(), child.content());
+        let first = match name {
+            "Key" => &mut key,
+            "Size" => &mut size,
+            "ETag" => &mut etag,
+            "LastModified" => &mut last_modified,
+            _ => {
+                if let Some(n) = TOLD.iter().position(|(_, element)| *element == name) {
+                    let value = &mut told[n];
+                    if value.is_empty() {
+                        *value = text.trim().to_owned();
+                    } else {
+                        value.push(',');
+                        value.push_str(text.trim());
+                    }
+                }
+                continue;
+            }
+        };
+        first.get_or_insert(text);
+    }
     let mut attributes = Vec::new();
-    for (name, element) in TOLD {
-        let mut values = Vec::new();
-        for value in blob.children(element) {
-            values.push(value.text.trim());
-        }
-        let value = join(&values, ",");
+    for ((name, _), value) in TOLD.iter().zip(told) {
         if !value.is_empty() {
-            attributes.push((name.to_owned(), value));
+            attributes.push(((*name).to_owned(), value));
         }
     }
-    Ok(Entry { key, size, etag: blob.text("ETag").map(str::to_owned), last_modified: last_modified(blob)?, attributes })
+    let last_modified = match last_modified.map(str::trim) {
+        Some(text) if !text.is_empty() => Some(second("LastModified", text)?),
+        _ => None,
+    };
+    Ok(Entry {
+        key: keys.key(key.ok_or_else(|| missing("Key"))?)?,
+        size: size.and_then(|size| decimal(size.trim())).ok_or_else(|| missing("Size"))?,
+        etag: etag.map(str::trim).filter(|etag| !etag.is_empty()).map(str::to_owned),
+        last_modified,
+        attributes,
+    })
 }
 
 /// When it was written, where that is told.
-pub(super) fn last_modified(element: &Element) -> Result<Option<Datetime>, Garbled> {
+pub(super) fn last_modified(element: &Element<'_>) -> Result<Option<Datetime>, Garbled> {
     at(element, "LastModified")
 }
 
 /// The second that the child of this name tells, where it is there.
-pub(super) fn at(element: &Element, name: &str) -> Result<Option<Datetime>, Garbled> {
-    let Some(text) = element.text(name) else { return Ok(None) };
+pub(super) fn at(element: &Element<'_>, name: &str) -> Result<Option<Datetime>, Garbled> {
+    element.text(name).map(|text| second(name, text)).transpose()
+}
+
+/// The second that the text of an element of this name means.
+fn second(name: &str, text: &str) -> Result<Datetime, Garbled> {
     match time::timestamp(text) {
-        Some(second) => Ok(Some(second.into())),
+        Some(second) => Ok(second.into()),
         None => Err(Garbled(format!("its {name} \"{}\" is no time", crate::error::tidy(text, 40)))),
     }
 }

@@ -9,17 +9,17 @@ use crate::xml::Element;
 use super::listing::{Keys, at, last_modified, missing};
 
 /// The upload's id, out of an `InitiateMultipartUploadResult`.
-pub fn upload_id(begun: &Element) -> Result<String, Garbled> {
+pub fn upload_id(begun: &Element<'_>) -> Result<String, Garbled> {
     begun.text("UploadId").map(str::to_owned).ok_or_else(|| missing("UploadId"))
 }
 
 /// The entity tag, out of a `CompleteMultipartUploadResult`, `CopyObjectResult` or `CopyPartResult`.
-pub fn etag(result: &Element) -> Result<String, Garbled> {
+pub fn etag(result: &Element<'_>) -> Result<String, Garbled> {
     result.text("ETag").map(str::to_owned).ok_or_else(|| missing("ETag"))
 }
 
 /// The checksums that it tells.
-pub fn checksums(element: &Element) -> Vec<Pair> {
+pub fn checksums(element: &Element<'_>) -> Vec<Pair> {
     let mut told = Vec::new();
     for (name, child) in CHECKSUMS {
         if let Some(sum) = element.text(child) {
@@ -30,16 +30,16 @@ pub fn checksums(element: &Element) -> Vec<Pair> {
 }
 
 /// Reads a `ListPartsResult`. `asked` is the continuation that the page was asked for with.
-pub fn parts(page: &Element, asked: Option<&str>) -> Result<PartPage, Garbled> {
+pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, Garbled> {
     let mut parts = Vec::new();
     for part in page.children("Part") {
         let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
         parts.push(Part {
             number: number.ok_or_else(|| missing("PartNumber"))?,
             size: part.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?,
-            etag: etag(part)?,
-            last_modified: last_modified(part)?,
-            attributes: checksums(part),
+            etag: etag(&part)?,
+            last_modified: last_modified(&part)?,
+            attributes: checksums(&part),
         });
     }
     let mut next = None;
@@ -55,14 +55,14 @@ pub fn parts(page: &Element, asked: Option<&str>) -> Result<PartPage, Garbled> {
 }
 
 /// Reads a `ListMultipartUploadsResult`. `key_prefix` is the store's own, which keys come back without.
-pub fn uploads(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<UploadPage, Garbled> {
+pub fn uploads(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result<UploadPage, Garbled> {
     let keys = Keys::of(page, key_prefix);
     let mut uploads = Vec::new();
     for upload in page.children("Upload") {
         uploads.push(Upload {
             key: keys.key(upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
-            id: upload_id(upload)?,
-            initiated: at(upload, "Initiated")?,
+            id: upload_id(&upload)?,
+            initiated: at(&upload, "Initiated")?,
         });
     }
     let mut next = None;
@@ -81,10 +81,10 @@ pub fn uploads(page: &Element, key_prefix: &str, asked: Option<&str>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xml;
+    use crate::xml::{self, Document};
 
-    fn read(root: &str, inside: &str) -> Element {
-        xml::document(format!("<{root}>{inside}</{root}>").as_bytes(), root).unwrap()
+    fn read(root: &str, inside: &str) -> Document<'static> {
+        xml::document(format!("<{root}>{inside}</{root}>").leak().as_bytes(), root).unwrap()
     }
 
     #[test]
@@ -95,13 +95,13 @@ mod tests {
              <PartNumber>2</PartNumber><Size>5242880</Size><ETag>\"e\"</ETag><LastModified>2009-10-12T17:50:30.000Z\
              </LastModified><ChecksumCRC32C>4waSgw==</ChecksumCRC32C></Part>",
         );
-        let read = parts(&page, None).unwrap();
+        let read = parts(&page.root(), None).unwrap();
         assert_eq!(read.next.as_deref(), Some("t2"));
         let attributes = vec![("checksum-crc32c".to_owned(), "4waSgw==".to_owned())];
         let last_modified = Some(1_255_369_830.into());
         let wanted = Part { number: 2, size: 5_242_880, etag: "\"e\"".into(), last_modified, attributes };
         assert_eq!(read.parts, [wanted]);
-        assert!(parts(&page, Some("t2")).is_err());
+        assert!(parts(&page.root(), Some("t2")).is_err());
     }
 
     #[test]
@@ -112,20 +112,20 @@ mod tests {
              <NextUploadIdMarker>u2</NextUploadIdMarker><Upload><Key>p/a%2Bb</Key><UploadId>u1</UploadId>\
              <Initiated>2009-10-12T17:50:30Z</Initiated></Upload>",
         );
-        let read = uploads(&page, "p/", None).unwrap();
+        let read = uploads(&page.root(), "p/", None).unwrap();
         let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830.into()) };
         assert_eq!(read.uploads, [wanted]);
         assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "p/b", version: "u2" }));
-        assert!(uploads(&page, "p/", read.next.as_deref()).is_err());
-        assert!(uploads(&page, "q/", None).is_err());
+        assert!(uploads(&page.root(), "p/", read.next.as_deref()).is_err());
+        assert!(uploads(&page.root(), "q/", None).is_err());
     }
 
     #[test]
     fn what_is_missing_is_told() {
         for inside in ["<PartNumber>1</PartNumber><Size>1</Size>", "<PartNumber>x</PartNumber>", "<ETag>e</ETag>"] {
-            assert!(parts(&read("L", &format!("<Part>{inside}</Part>")), None).is_err());
+            assert!(parts(&read("L", &format!("<Part>{inside}</Part>")).root(), None).is_err());
         }
-        assert!(upload_id(&read("R", "<UploadId/>")).is_err());
-        assert_eq!(etag(&read("R", "<ETag>&quot;e&quot;</ETag>")).unwrap(), "\"e\"");
+        assert!(upload_id(&read("R", "<UploadId/>").root()).is_err());
+        assert_eq!(etag(&read("R", "<ETag>&quot;e&quot;</ETag>").root()).unwrap(), "\"e\"");
     }
 }

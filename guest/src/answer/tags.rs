@@ -7,7 +7,7 @@ use crate::xml::Element;
 use super::listing::missing;
 
 /// Reads a `Tagging`.
-pub fn tags(tagging: &Element) -> Result<Vec<Pair>, Garbled> {
+pub fn tags(tagging: &Element<'_>) -> Result<Vec<Pair>, Garbled> {
     let mut tags = Vec::new();
     for set in tagging.children("TagSet") {
         for tag in set.children("Tag") {
@@ -27,7 +27,7 @@ mod tests {
     fn tags_are_read_as_they_are() {
         let read = |inside: &str| {
             let text = format!("<Tagging><TagSet>{inside}</TagSet></Tagging>");
-            tags(&xml::document(text.as_bytes(), "Tagging").unwrap())
+            tags(&xml::document(text.as_bytes(), "Tagging").unwrap().root())
         };
         let tag = "<Tag><Key> a</Key><Value>b &amp; c</Value></Tag><Tag><Key>e</Key><Value/></Tag>";
         let pairs = [(" a", "b & c"), ("e", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));

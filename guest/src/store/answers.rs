@@ -6,7 +6,7 @@ use crate::error::{Failure, Kind};
 use crate::request::{Method, Request};
 use crate::response::{Garbled, Head};
 use crate::settings::Settings;
-use crate::xml::{self, Element};
+use crate::xml::{self, Document, Element};
 
 use super::call::{Call, Trouble};
 
@@ -18,7 +18,7 @@ const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
 const CHUNK: usize = 256 * 1024;
 
 /// What is done with a document, the head that it came with, and the store's settings.
-type Read<'a> = dyn FnMut(&Element, &Head, &Settings) -> Result<(), Garbled> + 'a;
+type Read<'a> = dyn FnMut(&Element<'_>, &Head, &Settings) -> Result<(), Garbled> + 'a;
 
 impl<E: Transport + Clock> Call<'_, E> {
     /// Sends the request until it is answered with a document of this outermost element that can be read.
@@ -33,17 +33,23 @@ impl<E: Transport + Clock> Call<'_, E> {
         let content = self.checked(Content::here(body.as_bytes(), &[]))?;
         let payload = self.payload(&content);
         self.run(request, body.as_bytes(), &payload, &mut |call, head, answer| {
-            let document = call.document(method, &head, answer, root)?;
-            read(&document, &head, &call.store.settings).map_err(|garbled| call.garbled(garbled))
+            let text = call.whole(&head, answer)?;
+            let document = call.document(method, &head, &text, root)?;
+            read(&document.root(), &head, &call.store.settings).map_err(|garbled| call.garbled(garbled))
         })
     }
 
     /// Reads an answer that is to be a document of this outermost element. That it is an error in spite of its status is
     /// what S3 does where it had to begin its answer before it knew.
-    fn document(&mut self, method: Method, head: &Head, body: E::Body, root: &str) -> Result<Element, Trouble> {
-        let text = self.whole(head, body)?;
-        match xml::document(&text, root) {
-            Err(_) if xml::document(&text, "Error").is_ok() => Err(self.refused(method, head, &text)),
+    fn document<'t>(
+        &mut self,
+        method: Method,
+        head: &Head,
+        text: &'t [u8],
+        root: &str,
+    ) -> Result<Document<'t>, Trouble> {
+        match xml::document(text, root) {
+            Err(_) if xml::document(text, "Error").is_ok() => Err(self.refused(method, head, text)),
             read => read.map_err(|garbled| self.garbled(garbled)),
         }
     }

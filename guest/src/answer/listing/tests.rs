@@ -1,12 +1,13 @@
 use super::*;
-use crate::xml;
+use crate::xml::{self, Document};
 
-fn page(inside: &str) -> Element {
-    xml::document(format!("<ListBucketResult>{inside}</ListBucketResult>").as_bytes(), "ListBucketResult").unwrap()
+fn page(inside: &str) -> Document<'static> {
+    let text = format!("<ListBucketResult>{inside}</ListBucketResult>").leak();
+    xml::document(text.as_bytes(), "ListBucketResult").unwrap()
 }
 
 fn read(inside: &str) -> Result<ListPage, Garbled> {
-    list(&page(inside), "", None)
+    list(&page(inside).root(), "", None)
 }
 
 const FULL: &str = "<Name>demo</Name><Prefix>t/</Prefix><KeyCount>3</KeyCount><MaxKeys>3</MaxKeys>\
@@ -18,7 +19,7 @@ const FULL: &str = "<Name>demo</Name><Prefix>t/</Prefix><KeyCount>3</KeyCount><M
 
 #[test]
 fn a_page_is_read_without_the_stores_prefix() {
-    let read = list(&page(FULL), "t/", None).unwrap();
+    let read = list(&page(FULL).root(), "t/", None).unwrap();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
         read.entries[0],
@@ -48,7 +49,7 @@ fn keys_are_taken_as_they_are_where_nothing_is_said_of_an_encoding() {
 
 #[test]
 fn a_page_that_would_go_round_in_circles_is_garbled() {
-    assert!(list(&page(FULL), "t/", Some("t1ue/=")).is_err());
+    assert!(list(&page(FULL).root(), "t/", Some("t1ue/=")).is_err());
     let cut = "<IsTruncated>true</IsTruncated>";
     assert!(read(cut).is_err());
     let last = format!(
@@ -56,7 +57,7 @@ fn a_page_that_would_go_round_in_circles_is_garbled() {
     );
     let next = read(&last).unwrap().next;
     assert_eq!(next.as_deref(), Some("kc/"));
-    assert!(list(&page(&last), "", next.as_deref()).is_err());
+    assert!(list(&page(&last).root(), "", next.as_deref()).is_err());
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn what_makes_no_sense_is_garbled() {
         assert!(read(inside).is_err(), "{inside}");
     }
     let other = page("<Contents><Key>other/k</Key><Size>1</Size></Contents>");
-    assert!(list(&other, "t/", None).unwrap_err().0.contains("other/k"));
+    assert!(list(&other.root(), "t/", None).unwrap_err().0.contains("other/k"));
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn versions_are_read_in_their_order() {
         <Version><Key>t/a</Key><VersionId>null</VersionId><IsLatest>false</IsLatest><ETag>\"e\"</ETag><Size>5</Size></Version>\
         </ListVersionsResult>";
     let page = xml::document(text.as_bytes(), "ListVersionsResult").unwrap();
-    let read = list_versions(&page, "t/", None).unwrap();
+    let read = list_versions(&page.root(), "t/", None).unwrap();
     let told: Vec<_> = read
         .entries
         .iter()
@@ -91,5 +92,23 @@ fn versions_are_read_in_their_order() {
         .collect();
     assert_eq!(told, [("a", Some("v3"), true, true, 0), ("a", None, false, false, 5)]);
     assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "t/b+", version: "v9" }));
-    assert!(list_versions(&page, "t/", read.next.as_deref()).is_err());
+    assert!(list_versions(&page.root(), "t/", read.next.as_deref()).is_err());
+}
+
+#[test]
+fn the_first_of_a_name_counts_but_all_checksums_do() {
+    let inside = "<Contents><Key>k</Key><Key>l</Key><Size> 1 </Size><Size>x</Size><ETag> </ETag><LastModified/>\
+        <ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumAlgorithm> SHA256</ChecksumAlgorithm><Other/></Contents>";
+    let attributes = vec![("checksum-algorithm".to_owned(), "CRC32,SHA256".to_owned())];
+    assert_eq!(read(inside).unwrap().entries, [Entry { key: "k".into(), size: 1, attributes, ..Entry::default() }]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn keys_are_decoded_as_the_library_does(text in "[a+%20cC3é]{0,20}|\\PC{0,20}") {
+        let spaced = text.replace('+', " ");
+        let known = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+        let keys = Keys { url: true, prefix: "" };
+        proptest::prop_assert_eq!(keys.decode(&text).ok(), known.ok(), "{}", text);
+    }
 }
