@@ -86,6 +86,7 @@ fn it_offers_the_contract() {
         [
             "sandbucket:blob/blob-store@0.1.0",
             "sandbucket:blob/bodies@0.1.0",
+            "sandbucket:blob/exchanges@0.1.0",
             "sandbucket:blob/listing@0.1.0",
             "sandbucket:blob/multipart@0.1.0",
             "sandbucket:blob/types@0.1.0",

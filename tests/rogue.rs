@@ -229,15 +229,85 @@ fn a_blob_that_cannot_be_is_not_passed_on() {
 }
 
 #[test]
-fn a_stream_is_held_against_what_is_said_of_it() {
+fn a_body_is_held_against_what_is_said_of_it() {
     run(async {
-        // Which bytes it gives cannot be, or are not those that were asked for.
-        for mode in ["stream-of-another-range", "stream-that-gives-less", "backward-stream", "stream-past-the-end"] {
+        // Which bytes it has cannot be, or are not those that were asked for.
+        for mode in ["body-of-another-range", "body-that-gives-less", "backward-body", "body-past-the-end"] {
             let service = Faulty::start([Act::answer(200, "", "0123456789")]).await;
             let store = rogue(mode, &service.endpoint(), &service.endpoint().replace("http://", "")).await.unwrap();
             let failure = refused!(store.get("k").await, Integrity);
             assert!(failure.message.contains("the plugin gives"), "{mode}: {failure:?}");
         }
+    });
+}
+
+#[test]
+fn a_request_that_it_prepared_goes_nowhere_else() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        let (own, other) = (Faulty::start([]).await, Faulty::start([]).await);
+        let (at_own, at_other) = (own.endpoint().replace("http://", ""), other.endpoint().replace("http://", ""));
+        for target in [at_other.clone(), format!("user@{at_own}"), "169.254.169.254".to_owned()] {
+            let store = rogue("step-elsewhere", &own.endpoint(), &target).await.unwrap();
+            let failure = refused!(store.get("k").await, Network);
+            assert!(failure.message.contains("may only reach"), "{target}: {failure:?}");
+        }
+        // What frames a message, or leads it elsewhere, is the host's to say.
+        for (mode, words) in [("step-host", "host"), ("step-length", "content-length"), ("step-smuggles", "header")] {
+            let store = rogue(mode, &own.endpoint(), &at_own).await.unwrap();
+            let failure = refused!(store.put("k", "x").await, Network);
+            assert!(failure.message.contains(words), "{mode}: {failure:?}");
+        }
+        assert!(own.seen().is_empty() && other.seen().is_empty());
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn steps_that_make_no_sense_end_the_call() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        let ok = || Act::answer(200, "", "");
+        for mode in ["step-done", "step-backwards"] {
+            let own = Faulty::start([ok()]).await;
+            let store = rogue(mode, &own.endpoint(), &own.endpoint().replace("http://", "")).await.unwrap();
+            let error = store.head("k").await.expect_err("it is not done");
+            assert!(matches!(error, Error::Plugin { .. }), "{mode}: {error:?}");
+        }
+        // Again and again is as often as the time allows.
+        let own = Faulty::start((0..100_000).map(|_| ok())).await;
+        let store = rogue("step-for-ever", &own.endpoint(), &own.endpoint().replace("http://", "")).await.unwrap();
+        let began = std::time::Instant::now();
+        refused!(store.put("k", "x").time_limit(Duration::from_millis(200)).await, Network);
+        assert!(began.elapsed() < CALL_TIME * 5);
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn a_crash_in_a_step_is_contained() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        for mode in ["step-loop", "step-unreachable", "step-sleep", "step-allocate"] {
+            let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+            let error = store.get("k").await.expect_err("it does not come back");
+            assert!(error.failure().is_none(), "{mode}: {error:?}");
+            assert_eq!((store.pool().busy, store.pool().discarded), (0, 1), "{mode}: {:?}", store.pool());
+        }
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn an_instance_that_has_grown_is_not_used_again() {
+    run(async {
+        let store = rogue("", "http://127.0.0.1:9", "").await.unwrap();
+        store.put("k", "x").await.unwrap();
+        // It keeps what it is given in its own memory.
+        store.put("large", vec![0; 9 << 20]).await.unwrap();
+        let pool = store.pool();
+        assert_eq!((pool.idle, pool.busy, pool.discarded, pool.retired), (0, 0, 0, 1), "{pool:?}");
+        store.put("k", "and on").await.unwrap();
     });
 }
 

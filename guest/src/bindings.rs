@@ -35,6 +35,7 @@ wit_bindgen::generate!({
         "sandbucket:blob/exchanges@0.1.0/asked": crate::model::Asked,
         "sandbucket:blob/exchanges@0.1.0/asked-part": crate::model::AskedPart,
         "sandbucket:blob/exchanges@0.1.0/head-operation": crate::model::HeadOperation,
+        "sandbucket:blob/exchanges@0.1.0/next": crate::model::Next,
         "sandbucket:blob/exchanges@0.1.0/opened-head": crate::model::OpenedHead,
         "sandbucket:blob/exchanges@0.1.0/operation": crate::model::Operation,
         "sandbucket:blob/exchanges@0.1.0/method": crate::request::Method,

@@ -42,7 +42,12 @@ pub trait Transport {
     /// Sends a request with this body and waits for the answer to begin.
     ///
     /// An answer that comes before the body is sent in full counts.
-    fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Self::Body), TransportError>;
+    fn send(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        waits: Waits,
+    ) -> Result<(Head<'static>, Self::Body), TransportError>;
 
     /// Begins a request whose body, of this length, is written by somebody else.
     fn begin(&mut self, request: &Request, length: u64, waits: Waits) -> Result<Self::Exchange, TransportError>;
@@ -59,7 +64,7 @@ pub trait Exchange {
     fn sink(&mut self) -> Result<Self::Sink, TransportError>;
 
     /// Waits for the answer to begin, `sent` bytes having been written. Where those are not all, the answer may say why.
-    fn answer(self, sent: u64, waits: Waits) -> Result<(Head, Self::Body), TransportError>;
+    fn answer(self, sent: u64, waits: Waits) -> Result<(Head<'static>, Self::Body), TransportError>;
 }
 
 /// The body of an answer, read in order.

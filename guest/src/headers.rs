@@ -73,14 +73,24 @@ pub fn lines(headers: &Headers) -> String {
 }
 
 /// The names and values of such a header.
-pub fn of_lines(lines: &str) -> Vec<(String, String)> {
+pub fn of_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut headers = Vec::with_capacity(16);
-    for line in lines.split('\n') {
-        if let Some((name, value)) = line.split_once(':') {
-            headers.push((name.to_owned(), value.to_owned()));
+    while !lines.is_empty() {
+        let (line, rest) = cut(lines, b'\n');
+        if let (name, Some(value)) = cut(line, b':') {
+            headers.push((name.into(), value.into()));
         }
+        lines = rest.unwrap_or_default();
     }
     headers
+}
+
+/// What is before the first of these characters of ASCII, and what is after it. By a plain loop: what is looked for is near.
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == at) {
+        Some(place) => (&text[..place], Some(&text[place + 1..])),
+        None => (text, None),
+    }
 }
 
 #[cfg(test)]
@@ -89,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_header_goes_into_lines_and_comes_out_of_them() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let pair = |name: &'static str, value: &'static str| (name.into(), value.into());
         let lines =
             lines(&vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())]);
         assert_eq!(lines, "etag:\"e\"\na:\nx-b: c:d\n");

@@ -14,9 +14,9 @@ use crate::error::{Error, Failure};
 use crate::headers::of_lines;
 use crate::model::{
     Asked, Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
-    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Operation, Outgoing, Pair, Part,
-    PartOptions, PartPage, PresignOptions, Presigned, PresignedMethod, ReadOptions, Settled, TagOptions, Tries,
-    UploadOptions, UploadPage, VersionPage, WriteOptions, Written,
+    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Next, Operation, Pair, Part, PartOptions,
+    PartPage, PresignOptions, Presigned, PresignedMethod, ReadOptions, Settled, TagOptions, Tries, UploadOptions,
+    UploadPage, VersionPage, WriteOptions, Written,
 };
 use crate::response::Head;
 use crate::settings;
@@ -137,24 +137,8 @@ impl GuestStore for Open {
         self.begun(begun)
     }
 
-    fn open_part(
-        &self,
-        key: String,
-        upload: String,
-        number: u32,
-        length: u64,
-        options: PartOptions,
-    ) -> Result<OutputStream, Error> {
-        let begun = self.store().open_part(&mut Wasi, &key, (&upload, number), length, options);
-        self.begun(begun)
-    }
-
     fn finish_write(&self, sent: u64) -> Result<Written, Error> {
         self.go_on("finish", |store, writing| store.finish_write(&mut Wasi, writing, sent))
-    }
-
-    fn finish_part(&self, sent: u64) -> Result<Part, Error> {
-        self.go_on("finish", |store, writing| store.finish_part(&mut Wasi, writing, sent))
     }
 
     fn again(&self) -> Result<OutputStream, Error> {
@@ -165,23 +149,26 @@ impl GuestStore for Open {
         self.under_way.replace(UnderWay::Nothing);
     }
 
-    fn prepare(&self, operation: Operation, tries: Tries) -> Result<Outgoing, Error> {
-        self.store.borrow_mut().prepare(&mut Wasi, operation, tries).map_err(error)
+    fn step(&self, operation: Operation, tries: Tries, outcome: Option<Outcome>) -> Result<Next, Refusal> {
+        let mut store = self.store.borrow_mut();
+        let Some(outcome) = outcome else {
+            let prepared = store.prepare(&mut Wasi, operation, tries);
+            let refused = |failure| Refusal { error: error(failure), again: None };
+            return prepared.map(Next::Send).map_err(refused);
+        };
+        let answer = match &outcome {
+            Outcome::Answered(Answer { status, headers, body }) => {
+                let body = body.as_deref().unwrap_or_default();
+                Ok((Head { status: *status, headers: of_lines(headers) }, body))
+            }
+            Outcome::Failed(failure) => Err(failed(*failure)),
+        };
+        let settled = store.settle(&mut Wasi, operation, tries, answer);
+        settled.map(Next::Done).map_err(|refusal| Refusal { error: error(refusal.failure), again: refusal.again })
     }
 
     fn take(&self, asked: Asked, status: u16, headers: String) -> Option<Settled> {
         store::take(asked, &Head { status, headers: of_lines(&headers) })
-    }
-
-    fn settle(&self, operation: Operation, tries: Tries, outcome: Outcome) -> Result<Settled, Refusal> {
-        let answer = match outcome {
-            Outcome::Answered(Answer { status, headers, body }) => {
-                Ok((Head { status, headers: of_lines(&headers) }, body.unwrap_or_default()))
-            }
-            Outcome::Failed(failure) => Err(failed(failure)),
-        };
-        let settled = self.store.borrow_mut().settle(&mut Wasi, operation, tries, answer);
-        settled.map_err(|refusal| Refusal { error: error(refusal.failure), again: refusal.again })
     }
 
     fn delete(&self, key: String, options: DeleteOptions) -> Result<(), Error> {

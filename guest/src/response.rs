@@ -3,6 +3,8 @@
 //! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
 //! odds with another makes the answer [`Garbled`], never a wrong blob.
 
+use std::borrow::Cow;
+
 use crate::checksum::{KEPT, base64, from_base64};
 use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
@@ -18,18 +20,24 @@ pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// An answer without its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct Head<'a> {
     /// The HTTP status.
     pub status: u16,
     /// The header fields in the order given. Bytes that are not UTF-8 are replaced.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// An answer that makes no sense: says what about it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Garbled(pub String);
 
-impl Head {
+impl Head<'_> {
+    /// The same, for as long as it is wanted.
+    pub fn into_owned(self) -> Head<'static> {
+        let own = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned().into(), value.into_owned().into());
+        Head { status: self.status, headers: self.headers.into_iter().map(own).collect() }
+    }
+
     /// The first field of this name, which is in lower case, without outer white space. An empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers
@@ -142,6 +150,10 @@ pub fn checksum_of(head: &Head, given: Span, size: u64) -> Option<Digest> {
 
 /// The checksum of the whole blob that came with it, if one did.
 fn checksum(head: &Head) -> Option<Digest> {
+    // Mostly none did.
+    head.headers
+        .iter()
+        .find(|(name, _)| name.len() > 15 && name.as_bytes()[..15].eq_ignore_ascii_case(b"x-amz-checksum-"))?;
     if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
         return None;
     }
@@ -192,12 +204,22 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
 
 /// Whatever the answer says that there is a name for.
 pub fn attributes(head: &Head) -> Vec<Pair> {
+    let mut values: [Option<&str>; TOLD.len()] = [None; TOLD.len()];
+    for (name, value) in &head.headers {
+        // Most headers are none of these, which shows by their first letter.
+        if !matches!(name.as_bytes().first(), Some(b'c' | b'C' | b'e' | b'E' | b'x' | b'X')) {
+            continue;
+        }
+        if let Some(at) = TOLD.iter().position(|(_, header)| header.eq_ignore_ascii_case(name)) {
+            values[at].get_or_insert(value.trim());
+        }
+    }
     let mut attributes = Vec::new();
-    for (name, header) in TOLD {
-        let Some(value) = head.get(header) else { continue };
-        let value = if name == "content-encoding" { own_coding(value) } else { value.to_owned() };
+    for ((name, _), value) in TOLD.iter().zip(values) {
+        let Some(value) = value else { continue };
+        let value = if *name == "content-encoding" { own_coding(value) } else { value.to_owned() };
         if !value.is_empty() {
-            attributes.push((name.to_owned(), value));
+            attributes.push(((*name).to_owned(), value));
         }
     }
     attributes

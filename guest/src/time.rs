@@ -148,10 +148,15 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (400 * era + year_of_era + u64::from(month <= 2), month, day)
 }
 
-fn push_digits(text: &mut String, number: u64, width: u32) {
-    for place in (0..width).rev() {
-        text.push(char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8));
+/// The last digits of a number, as many as `width`, which is 4 at most.
+fn push_digits(text: &mut String, number: u64, width: usize) {
+    let mut digits = [b'0'; 4];
+    let mut rest = number;
+    for digit in digits[..width].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
+    text.push_str(std::str::from_utf8(&digits[..width]).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -46,7 +46,12 @@ impl Transport for Wasi {
     type Body = Answer;
     type Exchange = Exchange;
 
-    fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Answer), TransportError> {
+    fn send(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        waits: Waits,
+    ) -> Result<(Head<'static>, Answer), TransportError> {
         // Everything is waited for here, with a clock beside it; an answer may yet be read by somebody else.
         let options = if body.is_empty() { Some(options(waits)) } else { None };
         hand_over(request, body.len() as u64, !body.is_empty(), options)?.send(body, waits)

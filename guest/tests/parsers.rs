@@ -96,7 +96,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Names and values that answers have, and such that they should not.
-fn head() -> impl Strategy<Value = Head> {
+fn head() -> impl Strategy<Value = Head<'static>> {
     let name = prop_oneof![
         prop::sample::select(vec![
             "content-length",
@@ -125,7 +125,12 @@ fn head() -> impl Strategy<Value = Head> {
         "[A-Za-z0-9+/=,; -]{0,40}",
         "\\PC{0,40}",
     ];
-    (any::<u16>(), prop::collection::vec((name, value), 0..12)).prop_map(|(status, headers)| Head { status, headers })
+    (any::<u16>(), prop::collection::vec((name, value), 0..12)).prop_map(
+        |(status, headers): (_, Vec<(String, String)>)| Head {
+            status,
+            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        },
+    )
 }
 
 fn range() -> impl Strategy<Value = ByteRange> {

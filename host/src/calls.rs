@@ -1,7 +1,7 @@
 //! The contract's operations on one store, each in an instance of its pool.
 
 use std::ops::Range;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,9 +46,8 @@ impl Calls {
         let (sandbox, store) = first.instance()?.parts();
         let begun = sandbox.begin("opening the store", limits, None, None);
         let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let asked = functions.call_wanted_digests(&mut sandbox.store, store);
-        let ended = begun.run(async { asked.await.map(Ok) }).await;
-        let ended = sandbox.end(&begun, limits, ended);
+        let ended = begun.run(pin!(functions.call_wanted_digests(&mut sandbox.store, store))).await;
+        let ended = sandbox.end(&begun, limits, ended.map(|wanted| wanted.map(Ok)));
         let wanted_digests = first.end(ended)?.into();
         Ok(Calls { pool, wanted_digests })
     }
@@ -98,8 +97,8 @@ macro_rules! operations {
                     let time_limit = options.call.time_limit.map(std::time::Duration::from_nanos);
                     let begun = sandbox.begin($words, self.limits(), time_limit, progress);
                     let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-                    let asked = functions.$raw(&mut sandbox.store, store, $($argument,)* options);
-                    let ended = begun.run(asked).await;
+                    let ended =
+                        begun.run(pin!(functions.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
                     let ended = sandbox.end(&begun, self.limits(), ended);
                     lease.end(ended).map($made)
                 }

@@ -1,8 +1,7 @@
 //! What a process has once: wasmtime, the compiled plugin, the connections, and the count of instances.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::time::timeout;
 
@@ -14,7 +13,7 @@ use crate::pool::Pool;
 use crate::runtime::{Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreOptions};
-use crate::transport::{Client, Egress, Gate, TlsOptions};
+use crate::transport::{Egress, Gate, TlsOptions};
 
 /// The plugin that is built in: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
@@ -36,8 +35,6 @@ pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
 #[derive(Clone)]
 pub struct Engine {
     runtime: Arc<Runtime>,
-    /// One client, and so one pool of connections, for each way of TLS.
-    clients: Arc<Mutex<HashMap<TlsOptions, Client>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -128,7 +125,7 @@ impl EngineBuilder {
             }
         };
         let runtime = Runtime::new(wasmtime, plugin, limits)?;
-        Ok(Engine { runtime, clients: Arc::default() })
+        Ok(Engine { runtime })
     }
 }
 
@@ -157,7 +154,7 @@ impl Engine {
     /// The settings that the plugin knows, in the order in which to show them.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         // It is asked nothing that needs the network, and gets none.
-        let gate = Gate::new(self.client(&TlsOptions::default())?, Egress::none(), &self.runtime.limits);
+        let gate = Gate::new(self.runtime.client(&TlsOptions::default())?, Egress::none(), &self.runtime.limits);
         let limits = &self.runtime.limits;
         let busy = |_| Error::Busy { operation: "asking for the settings", limit: limits.instances };
         let _permit = timeout(limits.call_time, self.runtime.permit()).await.map_err(busy)?;
@@ -184,18 +181,8 @@ impl Engine {
             Some(egress) => egress,
             None => Egress::from_settings(&options.settings)?,
         };
-        let gate = Gate::new(self.client(&options.tls)?, egress, &self.runtime.limits);
+        let gate = Gate::new(self.runtime.client(&options.tls)?, egress, &self.runtime.limits);
         Store::open(Pool::new(self.runtime.clone(), gate, options.settings)).await
-    }
-
-    fn client(&self, tls: &TlsOptions) -> Result<Client> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(tls) {
-            return Ok(client.clone());
-        }
-        let client = Client::new(tls, &self.runtime.limits)?;
-        clients.insert(tls.clone(), client.clone());
-        Ok(client)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Operations whose requests the host sends itself: the plugin prepares each, and says what came of it. The bytes of bodies
 //! go past it, and no instance is taken while a request is under way.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tokio::sync::SemaphorePermit;
+use tracing::Instrument;
 
-use crate::bindings::exchanges::{self, Asked, Operation, Outcome, Outgoing, Refusal, Settled, Tries};
+use crate::bindings::exchanges::{self, Asked, Next, Operation, Outcome, Outgoing, Refusal, Settled, Tries};
 use crate::body::Chunks;
 use crate::calls::Calls;
 use crate::error::{Error, Result};
@@ -42,6 +44,8 @@ struct Exchange<'a> {
 
 /// What came of a try.
 enum Tried {
+    /// The plugin has no requests to give.
+    Unable,
     Settled(Settled, Option<Answer>),
     /// The refusal, and what the host has to say of it.
     Refused(Refusal, Option<String>),
@@ -50,43 +54,50 @@ enum Tried {
 impl Calls {
     /// Does an operation that may take so many nanoseconds: what it came to and, where that is read, the answer's body. None
     /// where the plugin has no requests to give.
-    #[tracing::instrument(level = "debug", skip_all, fields(operation = name), err(level = "debug"))]
-    pub(crate) async fn exchange(
-        &self,
+    pub(crate) fn exchange<'a>(
+        &'a self,
         name: &'static str,
-        (operation, asked): (&Operation, Asked),
+        (operation, asked): (&'a Operation, Asked),
         limit: Option<u64>,
-        mut payload: Payload<'_>,
+        mut payload: Payload<'a>,
         progress: Option<Progress>,
-    ) -> Result<Option<(Settled, Option<Answer>)>> {
-        let (limit, began) = (self.pool().limit(limit), Instant::now());
-        let turn = self.pool().turn(name, limit).await?;
-        let mut exchange = Exchange { calls: self, name, limit, began, uncounted: Duration::ZERO, _turn: turn };
-        let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
-        let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
-        loop {
-            tries.elapsed = nanos(exchange.elapsed());
-            let outgoing = match exchange.prepare(operation, tries).await {
-                Err(Error::Unsupported(told)) if told.attempts == 0 => return Ok(None),
-                prepared => prepared?,
-            };
-            let (refusal, words) =
-                match exchange.attempt(operation, asked, tries, outgoing, &mut payload, &progress).await? {
+    ) -> impl Future<Output = Result<Option<(Settled, Option<Answer>)>>> + Send + 'a {
+        let span = tracing::debug_span!("exchange", operation = name, key = key_of(operation));
+        let done = async move {
+            let (limit, began) = (self.pool().limit(limit), Instant::now());
+            let turn = self.pool().turn(name, limit).await?;
+            let mut exchange = Exchange { calls: self, name, limit, began, uncounted: Duration::ZERO, _turn: turn };
+            let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
+            let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
+            loop {
+                let (refusal, words) = match exchange.attempt(operation, asked, tries, &mut payload, &progress).await? {
+                    Tried::Unable => return Ok(None),
                     Tried::Settled(settled, body) => return Ok(Some((settled, body))),
                     Tried::Refused(refusal, words) => (refusal, words),
                 };
-            match refusal.again {
-                Some(again) if !matches!(payload, Payload::Once(None, _)) => {
-                    let pause = Duration::from_nanos(again.pause).min(exchange.left());
-                    if !pause.is_zero() {
-                        tokio::time::sleep(pause).await;
+                tracing::debug!(error = refusal.error.message, again = refusal.again.is_some(), "a try failed");
+                match refusal.again {
+                    Some(again) if !matches!(payload, Payload::Once(None, _)) && !exchange.left().is_zero() => {
+                        let pause = Duration::from_nanos(again.pause).min(exchange.left());
+                        if !pause.is_zero() {
+                            tokio::time::sleep(pause).await;
+                        }
+                        tries = Tries { limit: nanos(limit), ..again.tries };
                     }
-                    tries = again.tries;
-                    tries.limit = nanos(limit);
+                    _ => return Err(explained(refusal.error.into(), words)),
                 }
-                _ => return Err(explained(refusal.error.into(), words)),
             }
-        }
+        };
+        done.instrument(span)
+    }
+}
+
+fn key_of(operation: &Operation) -> &str {
+    match operation {
+        Operation::Head(head) => &head.key,
+        Operation::Read(read) => &read.key,
+        Operation::Write(write) => &write.key,
+        Operation::Part(part) => &part.key,
     }
 }
 
@@ -104,21 +115,27 @@ impl Exchange<'_> {
         operation: &Operation,
         asked: Asked,
         mut tries: Tries,
-        outgoing: Outgoing,
         payload: &mut Payload<'_>,
         progress: &Option<Progress>,
     ) -> Result<Tried> {
-        let Outgoing { method, https, authority, path_with_query, headers, patience, plain } = outgoing;
-        let patience = Duration::from_nanos(patience);
-        let prepared = Prepared { method: method.into(), https, authority, path_with_query, headers, patience };
+        tries.elapsed = nanos(self.elapsed());
+        let outgoing = match self.step(operation, tries, None).await? {
+            Ok(Next::Send(outgoing)) => outgoing,
+            Ok(Next::Done(_)) => return Err(Error::plugin("the plugin is done with what it was to begin")),
+            Err(refusal) => match refusal.error.into() {
+                Error::Unsupported(told) if told.attempts == 0 => return Ok(Tried::Unable),
+                error => return Err(error),
+            },
+        };
+        let plain = outgoing.plain;
         let source = match payload {
             Payload::None | Payload::Reading => Source::empty(),
             Payload::Here(chunks) => Source::Here(chunks.clone()),
             Payload::Once(streamed, _) => streamed.take().map_or_else(Source::empty, Source::Stream),
         };
-        let gate = self.calls.pool().gate();
-        let (answered, sending) = gate.exchange(prepared, source, self.left(), progress.clone()).await;
-        self.uncounted += sending;
+        let sending = self.calls.pool().gate().send(prepared(outgoing), source, self.left(), progress.clone());
+        let (answered, uncounted) = sending.answer().await;
+        self.uncounted += uncounted;
         if let Payload::Once(_, fault) = payload
             && let Some(fault) = fault.take()
         {
@@ -130,11 +147,10 @@ impl Exchange<'_> {
             Err(trouble) => {
                 tracing::debug!(trouble = %trouble.words, "request failed");
                 let outcome = Outcome::Failed(trouble.failure());
-                let settled = self.settle(operation, tries, &outcome).await?;
-                return Ok(match settled {
-                    Ok(settled) => Tried::Settled(settled, None),
-                    Err(refusal) => Tried::Refused(refusal, Some(trouble.words)),
-                });
+                return match self.step(operation, tries, Some(&outcome)).await? {
+                    Ok(next) => done(next, None),
+                    Err(refusal) => Ok(Tried::Refused(refusal, Some(trouble.words))),
+                };
             }
         };
         let Answered { status, headers, mut body } = answer;
@@ -150,49 +166,25 @@ impl Exchange<'_> {
             _ => Some(beginning(&mut body).await),
         };
         let outcome = Outcome::Answered(exchanges::Answer { status, headers, body: text });
-        Ok(match self.settle(operation, tries, &outcome).await? {
-            Ok(settled) => Tried::Settled(settled, Some(body)),
-            Err(refusal) => Tried::Refused(refusal, None),
-        })
+        match self.step(operation, tries, Some(&outcome)).await? {
+            Ok(next) => done(next, Some(body)),
+            Err(refusal) => Ok(Tried::Refused(refusal, None)),
+        }
     }
 
-    async fn prepare(&self, operation: &Operation, tries: Tries) -> Result<Outgoing> {
-        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
-        let (sandbox, store) = lease.instance()?.parts();
-        let limits = self.calls.limits();
-        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(functions.call_prepare(&mut sandbox.store, store, operation, tries)).await;
-        let ended = sandbox.end(&begun, limits, ended);
-        lease.end(ended)
-    }
-
-    async fn take(&self, asked: Asked, status: u16, headers: &str) -> Result<Option<Settled>> {
-        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
-        let (sandbox, store) = lease.instance()?.parts();
-        let limits = self.calls.limits();
-        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let taken = functions.call_take(&mut sandbox.store, store, asked, status, headers);
-        let ended = begun.run(async { taken.await.map(Ok) }).await;
-        let ended = sandbox.end(&begun, limits, ended);
-        lease.end(ended)
-    }
-
-    async fn settle(
+    async fn step(
         &self,
         operation: &Operation,
         tries: Tries,
-        outcome: &Outcome,
-    ) -> Result<std::result::Result<Settled, Refusal>> {
+        outcome: Option<&Outcome>,
+    ) -> Result<std::result::Result<Next, Refusal>> {
         let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
         let (sandbox, store) = lease.instance()?.parts();
         let limits = self.calls.limits();
         let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
         let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let settled = functions.call_settle(&mut sandbox.store, store, operation, tries, outcome);
-        let ended = begun.run(async { settled.await.map(Ok) }).await;
-        match sandbox.end(&begun, limits, ended) {
+        let ended = begun.run(pin!(functions.call_step(&mut sandbox.store, store, operation, tries, outcome))).await;
+        match sandbox.end(&begun, limits, ended.map(|step| step.map(Ok))) {
             // What it says of requests of its own, the host may know better.
             Ended::Well(Ok(Err(mut refusal))) => {
                 if let Some(words) = sandbox.refusal() {
@@ -204,16 +196,25 @@ impl Exchange<'_> {
         }
     }
 
+    async fn take(&self, asked: Asked, status: u16, headers: &str) -> Result<Option<Settled>> {
+        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let limits = self.calls.limits();
+        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let ended = begun.run(pin!(functions.call_take(&mut sandbox.store, store, asked, status, headers))).await;
+        let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
+        lease.end(ended)
+    }
+
     fn end(&self) -> Instant {
         self.began + self.uncounted + self.limit
     }
 
     /// The caller gave a body that is none.
     fn at_fault(&self, operation: &Operation, fault: BodyFault) -> Error {
-        let (key, length) = match operation {
-            Operation::Write(write) => (&*write.key, write.length),
-            _ => ("", 0),
-        };
+        let key = key_of(operation);
+        let length = if let Operation::Write(write) = operation { write.length } else { 0 };
         match fault {
             BodyFault::Reading(error) => {
                 let doing = format!("{} \"{key}\": reading what is to be written", self.name);
@@ -224,6 +225,19 @@ impl Exchange<'_> {
                 Error::InvalidArgument(self.calls.failure("body", self.name, key, &what))
             }
         }
+    }
+}
+
+fn prepared(outgoing: Outgoing) -> Prepared {
+    let Outgoing { method, https, authority, path_with_query, headers, patience, .. } = outgoing;
+    let patience = Duration::from_nanos(patience);
+    Prepared { method: method.into(), https, authority, path_with_query, headers, patience }
+}
+
+fn done(next: Next, body: Option<Answer>) -> Result<Tried> {
+    match next {
+        Next::Done(settled) => Ok(Tried::Settled(settled, body)),
+        Next::Send(_) => Err(Error::plugin("the plugin begins what it was to end")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One instance of the plugin, with a store open in it: one call at a time.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceAny;
@@ -29,8 +30,7 @@ impl Instance {
         let mut sandbox = Sandbox::new(engine, gate, limit).await?;
         let begun = sandbox.begin("opening the store", &engine.limits, Some(limit), None);
         let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let asked = functions.call_open(&mut sandbox.store, settings);
-        let ended = begun.run(asked).await;
+        let ended = begun.run(pin!(functions.call_open(&mut sandbox.store, settings))).await;
         match sandbox.end(&begun, &engine.limits, ended) {
             Ended::Well(opened) => Ok(Instance { sandbox, handle: opened?, idle_since: Instant::now() }),
             Ended::Badly(error) => Err(error),

@@ -36,10 +36,6 @@ pub struct Limits {
     /// The header of an answer, in bytes. Default: 64 KiB.
     #[serde(deserialize_with = "size")]
     pub header_bytes: usize,
-    /// The longest body, in bytes, that is handed to the plugin in one call, and so passes through the instance's memory;
-    /// longer ones go past it. Must be smaller than `memory`. Default: 16 KiB.
-    #[serde(deserialize_with = "size")]
-    pub inline_body: usize,
     /// The largest blob written with one request, in bytes. Default: 5 GiB, which is S3's own bound.
     #[serde(deserialize_with = "size")]
     pub max_put: usize,
@@ -72,7 +68,6 @@ impl Default for Limits {
             instances_per_store: 64,
             instances: 1024,
             header_bytes: 64 * 1024,
-            inline_body: 16 * 1024,
             max_put: 5 * 1024 * MIB,
             resumes: 3,
             connect_timeout: Duration::from_secs(10),
@@ -131,11 +126,6 @@ impl Limits {
         if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
             let message = format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory);
             return at_odds(&["memory"], message);
-        }
-        if self.inline_body >= self.memory {
-            let (value, memory) = (self.inline_body, self.memory);
-            let message = format!("the limit inline-body ({value} bytes) must be below memory ({memory} bytes)");
-            return at_odds(&["inline-body", "memory"], message);
         }
         if self.header_bytes < 8 * 1024 {
             let message = format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes);
@@ -214,10 +204,10 @@ mod tests {
     #[test]
     fn reads_sizes_and_durations_with_units() {
         let limits: Limits = toml::from_str(
-            "memory = \"128 MiB\"\ninline-body = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
+            "memory = \"128 MiB\"\nretire-memory = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
         )
         .unwrap();
-        assert_eq!((limits.memory, limits.inline_body), (128 << 20, 65536));
+        assert_eq!((limits.memory, limits.retire_memory), (128 << 20, 65536));
         assert_eq!(limits.cpu_time, Duration::from_millis(500));
         assert_eq!((limits.call_time, limits.connect_timeout), (Duration::from_secs(90), Duration::from_secs(120)));
         assert_eq!(limits.max_put, Limits::default().max_put);
@@ -225,13 +215,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_limit() {
-        for text in [
-            "memory = \"much\"",
-            "memory = -1",
-            "cpu-time = \"5 years\"",
-            "mem = 1",
-            "inline-body = \"99999999999 GiB\"",
-        ] {
+        for text in
+            ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "max-put = \"99999999999 GiB\""]
+        {
             assert!(toml::from_str::<Limits>(text).is_err(), "{text}");
         }
         let error = toml::from_str::<Limits>("cpu-time = \"soon\"").unwrap_err().to_string();
@@ -241,8 +227,6 @@ mod tests {
     #[test]
     fn the_defaults_hold_together_and_what_does_not_is_named() {
         assert_eq!(Limits::default().check(), Ok(()));
-        let odd = Limits { inline_body: 200 << 20, ..Limits::default() };
-        assert!(odd.check().unwrap_err().message.contains("inline-body"));
         assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().message.contains("instances"));
         assert!(
             Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().message.contains("cpu-time")

@@ -1,5 +1,6 @@
 //! What all stores of an engine share: wasmtime, the compiled plugin, the count of instances, and the passing of time.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -12,11 +13,12 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
+use crate::transport::{Client, TlsOptions};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks between rounds that give up idle instances.
+/// Ticks between rounds that give up what is idle.
 const TICKS_PER_ROUND: u64 = 500;
 
 /// How long an instance may have nothing to do before it is given up.
@@ -40,6 +42,8 @@ pub(crate) struct Runtime {
     /// Calls that wait for an instance.
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
+    /// One client, and so one pool of connections, for each way of TLS.
+    clients: Mutex<HashMap<TlsOptions, Client>>,
 }
 
 impl Runtime {
@@ -51,6 +55,7 @@ impl Runtime {
             limits,
             waiting: AtomicUsize::new(0),
             pools: Mutex::default(),
+            clients: Mutex::default(),
         });
         tick(Arc::downgrade(&runtime))?;
         Ok(runtime)
@@ -89,6 +94,27 @@ impl Runtime {
             pools.retain(|pool| pool.strong_count() > 0);
         }
         pools.push(pool);
+    }
+
+    /// The client for this way of TLS.
+    pub(crate) fn client(&self, tls: &TlsOptions) -> Result<Client> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(tls) {
+            return Ok(client.clone());
+        }
+        let client = Client::new(tls, &self.limits)?;
+        clients.insert(tls.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// Gives up instances and connections that have had nothing to do for too long.
+    fn sweep(&self) {
+        if let Some(before) = Instant::now().checked_sub(IDLE) {
+            self.pools().iter().for_each(|pool| pool.trim(before));
+        }
+        let clients: Vec<Client> =
+            self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        clients.iter().for_each(Client::sweep);
     }
 
     fn pools(&self) -> Vec<Arc<dyn Idle>> {
@@ -156,10 +182,8 @@ fn tick(engine: Weak<Runtime>) -> Result<()> {
             thread::sleep(TICK);
             let Some(engine) = engine.upgrade() else { return };
             engine.wasmtime.increment_epoch();
-            if tick % TICKS_PER_ROUND == 0
-                && let Some(before) = Instant::now().checked_sub(IDLE)
-            {
-                engine.pools().iter().for_each(|pool| pool.trim(before));
+            if tick % TICKS_PER_ROUND == 0 {
+                engine.sweep();
             }
         }
     };

@@ -1,7 +1,9 @@
 //! What the host keeps for one instance: its resources, its bounds, its way out.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
@@ -140,16 +142,12 @@ impl Meter {
     }
 
     /// Polls, and counts the time it takes.
-    pub(crate) async fn measure<F: Future>(&self, future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|cx| {
-            self.entered.store(self.now(), Relaxed);
-            let polled = future.as_mut().poll(cx);
-            let took = self.now().saturating_sub(self.entered.swap(0, Relaxed));
-            self.spent.fetch_add(took, Relaxed);
-            polled
-        })
-        .await
+    pub(crate) fn poll<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.entered.store(self.now(), Relaxed);
+        let polled = future.poll(cx);
+        let took = self.now().saturating_sub(self.entered.swap(0, Relaxed));
+        self.spent.fetch_add(took, Relaxed);
+        polled
     }
 }
 
@@ -160,12 +158,11 @@ mod tests {
     #[tokio::test]
     async fn waiting_is_not_computing() {
         let meter = Meter::new();
-        meter
-            .measure(async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                std::thread::sleep(Duration::from_millis(20));
-            })
-            .await;
+        let mut work = std::pin::pin!(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            std::thread::sleep(Duration::from_millis(20));
+        });
+        std::future::poll_fn(|cx| meter.poll(work.as_mut(), cx)).await;
         let spent = meter.spent();
         assert!(spent >= Duration::from_millis(20) && spent < Duration::from_millis(900), "{spent:?}");
         meter.reset();

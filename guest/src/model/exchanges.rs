@@ -136,6 +136,15 @@ pub struct AskedPart {
     pub size: u64,
 }
 
+/// What is next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// To send this.
+    Send(Outgoing),
+    /// Nothing.
+    Done(Settled),
+}
+
 /// What a success comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {

@@ -8,8 +8,8 @@ mod listing;
 mod multipart;
 
 pub use exchanges::{
-    Asked, AskedPart, HeadOperation, OpenedHead, Operation, Outgoing, PartOperation, ReadOperation, Refusal, Retry,
-    Settled, Tries, WriteOperation,
+    Asked, AskedPart, HeadOperation, Next, OpenedHead, Operation, Outgoing, PartOperation, ReadOperation, Refusal,
+    Retry, Settled, Tries, WriteOperation,
 };
 pub use listing::{Entry, ListOptions, ListPage, VersionEntry, VersionPage};
 pub use multipart::{

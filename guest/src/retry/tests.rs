@@ -2,8 +2,8 @@ use super::*;
 
 const NOW: u64 = 1_700_000_000;
 
-fn head(status: u16, headers: &[(&str, &str)]) -> Head {
-    Head { status, headers: headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect() }
+fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
+    Head { status, headers: headers.iter().map(|(n, v)| (n.to_string().into(), v.to_string().into())).collect() }
 }
 
 fn coded(status: u16, code: &str) -> Answer {

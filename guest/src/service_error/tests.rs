@@ -1,7 +1,7 @@
 use super::*;
 
-fn head(status: u16, headers: &[(&str, &str)]) -> Head {
-    Head { status, headers: headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect() }
+fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
+    Head { status, headers: headers.iter().map(|(n, v)| (n.to_string().into(), v.to_string().into())).collect() }
 }
 
 fn of(status: u16, body: &str) -> (Answer, Verdict) {

@@ -24,19 +24,19 @@ pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// The SHA-256 of no bytes, in hex.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Headers that are sent unsigned: what proxies on the way change, add or take off.
-const NOT_SIGNED: [&str; 10] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "expect",
-    "te",
-    "transfer-encoding",
-    "user-agent",
-    "via",
-    "x-amzn-trace-id",
-];
+/// Whether a header is sent unsigned: what proxies on the way change, add or take off.
+fn is_unsigned(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'a') => matches!(name, "accept-encoding" | "authorization"),
+        Some(b'c') => matches!(name, "connection" | "content-length"),
+        Some(b'e') => name == "expect",
+        Some(b't') => matches!(name, "te" | "transfer-encoding"),
+        Some(b'u') => name == "user-agent",
+        Some(b'v') => name == "via",
+        Some(b'x') => name == "x-amzn-trace-id",
+        _ => false,
+    }
+}
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -69,6 +69,8 @@ pub struct Signer {
     region: String,
     service: &'static str,
     key: Option<DayKey>,
+    /// The second that was signed in last, and as it is told.
+    date: (AmzTime, String),
     /// The canonical request, which may have a security token in it.
     canonical: String,
 }
@@ -80,6 +82,25 @@ struct DayKey {
     /// `date/region/service/aws4_request`.
     scope: String,
     mac: Hmac<Sha256>,
+    /// What is the same for all that is signed in one second: as it tells the time, and with all before the request's hash.
+    second: Option<(String, Hmac<Sha256>)>,
+}
+
+impl DayKey {
+    /// What the hash of a request goes into that is signed at this time.
+    fn at(&mut self, date: &str) -> Hmac<Sha256> {
+        if let Some((second, mac)) = &self.second
+            && second == date
+        {
+            return mac.clone();
+        }
+        let mut mac = self.mac.clone();
+        for piece in [ALGORITHM, "\n", date, "\n", &self.scope, "\n"] {
+            mac.update(piece.as_bytes());
+        }
+        self.second = Some((date.to_owned(), mac.clone()));
+        mac
+    }
 }
 
 impl Signer {
@@ -90,7 +111,13 @@ impl Signer {
 
     /// A signer for another service that signs as S3 does.
     pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
-        Signer { region: region.into(), service, key: None, canonical: String::new() }
+        Signer {
+            region: region.into(),
+            service,
+            key: None,
+            date: (AmzTime::from_secs(0), String::new()),
+            canonical: String::new(),
+        }
     }
 
     /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
@@ -99,7 +126,10 @@ impl Signer {
     /// All headers of the request are signed but those that proxies meddle with, and the `host` that its authority will
     /// be. What is to be sent otherwise than the request says must be changed before.
     pub fn sign(&mut self, request: &mut Request, credentials: &Credentials, payload: &PayloadHash, now: AmzTime) {
-        let date = now.text();
+        if self.date.0 != now || self.date.1.is_empty() {
+            self.date = (now, now.text());
+        }
+        let date = std::mem::take(&mut self.date.1);
         request.header("x-amz-date", date.as_str());
         request.header("x-amz-content-sha256", payload.as_str());
         if let Some(token) = &credentials.security_token {
@@ -117,6 +147,7 @@ impl Signer {
             credentials,
             &date,
         );
+        self.date.1 = date;
         request.header("authorization", authorization);
     }
 
@@ -140,11 +171,7 @@ impl Signer {
         self.canonical.clear();
         parts.push_canonical(&mut self.canonical);
         let hash = Sha256::digest(self.canonical.as_bytes());
-        let key = self.day_key(&credentials.secret_key, &date[..8]);
-        let mut mac = key.mac.clone();
-        for piece in [ALGORITHM, "\n", date, "\n", &key.scope, "\n"] {
-            mac.update(piece.as_bytes());
-        }
+        let mut mac = self.day_key(&credentials.secret_key, &date[..8]).at(date);
         let mut hex = String::with_capacity(64);
         push_hex(&mut hex, &hash);
         mac.update(hex.as_bytes());
@@ -152,7 +179,7 @@ impl Signer {
     }
 
     /// The key of this day, made anew where the day or the secret is another than last time.
-    fn day_key(&mut self, secret: &Secret, day: &str) -> &DayKey {
+    fn day_key(&mut self, secret: &Secret, day: &str) -> &mut DayKey {
         if self.key.as_ref().is_some_and(|key| !key.scope.starts_with(day) || key.secret != *secret) {
             self.key = None;
         }
@@ -164,7 +191,7 @@ impl Signer {
                 mac = keyed(&mac.finalize().into_bytes());
             }
             let scope = join(&[day, &self.region, self.service, "aws4_request"], "/");
-            DayKey { secret: secret.clone(), scope, mac }
+            DayKey { secret: secret.clone(), scope, mac, second: None }
         })
     }
 }
@@ -237,7 +264,7 @@ impl Parts<'_> {
 fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
     let mut headers: Vec<(&str, &str)> = Vec::with_capacity(request.headers.len() + 1);
     for (name, value) in &request.headers {
-        if !NOT_SIGNED.contains(&&**name) {
+        if !is_unsigned(name) {
             headers.push((name, value));
         }
     }
@@ -298,9 +325,15 @@ pub fn hex(bytes: &[u8]) -> String {
 
 fn push_hex(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    // In pieces, as adding each digit by itself takes many times as long.
+    for piece in bytes.chunks(32) {
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(piece) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        // Digits are all that is in it.
+        out.push_str(std::str::from_utf8(&hex[..2 * piece.len()]).unwrap_or_default());
     }
 }
 

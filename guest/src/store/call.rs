@@ -36,7 +36,9 @@ pub(super) struct Tries {
     pub(super) operation: &'static str,
     pub(super) limit: Duration,
     pub(super) started: u64,
-    deadline: u64,
+    pub(super) deadline: u64,
+    /// This instant, where it has just been asked for.
+    pub(super) now: Option<u64>,
     /// Requests sent so far.
     pub(super) attempts: u32,
     /// How many of those followed a failure.
@@ -51,7 +53,8 @@ impl Tries {
     /// Those of a call that began at this instant.
     pub(super) fn new(operation: &'static str, limit: Duration, started: u64) -> Tries {
         let deadline = started.saturating_add(nanos(limit));
-        Tries { operation, limit, started, deadline, attempts: 0, retries: 0, maybe_done: false, skewed: false }
+        let now = Some(started);
+        Tries { operation, limit, started, deadline, now, attempts: 0, retries: 0, maybe_done: false, skewed: false }
     }
 
     /// Lets time pass that does not count.
@@ -186,7 +189,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// Signs the request for a try that begins now, and says how long it may wait.
     pub(super) fn sign(&mut self, request: &mut Request, payload: &PayloadHash) -> Result<Waits, Trouble> {
         // The first try begins with the call.
-        let now = if self.tries.attempts == 0 { self.tries.started } else { self.env.now() };
+        let now = self.tries.now.take().unwrap_or_else(|| self.env.now());
         if now >= self.tries.deadline {
             return Err(self.out_of_time());
         }

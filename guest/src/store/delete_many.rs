@@ -63,7 +63,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
                     return Err(Garbled("it names none of the keys".into()));
                 }
-                answered = head.clone();
+                answered = head.clone().into_owned();
                 Ok(())
             });
             match told {

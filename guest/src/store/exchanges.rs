@@ -71,7 +71,7 @@ impl Store {
         env: &mut E,
         operation: Operation,
         tries: Told,
-        answer: Result<(Head, Vec<u8>), TransportError>,
+        answer: Result<(Head, &[u8]), TransportError>,
     ) -> Result<Settled, Refusal> {
         let answer = answer.map(|(head, body)| (head, Given(body))).map_err(|mut error| {
             if error.kind == Kind::Timeout {
@@ -169,13 +169,14 @@ fn accepted(head: &Head) -> Option<Written> {
 impl<'a, E: Transport + Clock> Call<'a, E> {
     /// A call that began as long ago as the tries tell, and has a request to make.
     fn going_on(store: &'a mut Store, env: &'a mut E, operation: &'static str, key: &'a str, told: Told) -> Self {
-        let started = env.now().saturating_sub(told.elapsed);
-        let Told { limit, attempts, retries, maybe_done, skewed, .. } = told;
+        let now = env.now();
+        let Told { limit, elapsed, attempts, retries, maybe_done, skewed, .. } = told;
         if skewed {
             // Another instance may have found out.
             store.skew = told.skew;
         }
-        let mut tries = Tries::new(operation, Duration::from_nanos(limit), started);
+        let mut tries = Tries::new(operation, Duration::from_nanos(limit), now.saturating_sub(elapsed));
+        (tries.now, tries.deadline) = (Some(now), now.saturating_add(limit.saturating_sub(elapsed)));
         (tries.attempts, tries.retries) = (attempts, retries);
         (tries.maybe_done, tries.skewed) = (maybe_done, skewed);
         Call { store, env, key, tries }
@@ -228,19 +229,19 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 }
 
 /// An answer's body that is here, or as much of it as there is to be.
-struct Given(Vec<u8>);
+struct Given<'a>(&'a [u8]);
 
-impl Body for Given {
+impl Body for Given<'_> {
     type Stream = Vec<u8>;
 
     fn into_stream(self) -> Result<Vec<u8>, TransportError> {
-        Ok(self.0)
+        Ok(self.0.to_vec())
     }
 
     fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, TransportError> {
-        let rest = self.0.split_off(max.min(self.0.len()));
-        let piece = std::mem::replace(&mut self.0, rest);
-        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+        let (piece, rest) = self.0.split_at(max.min(self.0.len()));
+        self.0 = rest;
+        Ok(Some(piece.to_vec()).filter(|piece| !piece.is_empty()))
     }
 
     fn surplus(&mut self) -> bool {

@@ -5,14 +5,13 @@ use std::time::Duration;
 use crate::content::Content;
 use crate::env::{Body, Clock, Exchange, Transport, TransportError};
 use crate::error::{Error, Failure, Kind};
-use crate::model::{Digest, Pair, Part, PartOptions, WriteOptions, Written};
+use crate::model::{WriteOptions, Written};
 use crate::request::{self, Method, Request};
 use crate::response::Head;
 use crate::sigv4::PayloadHash;
 
 use super::Store;
 use super::call::{Call, Tries};
-use super::upload::sent_checksums;
 
 /// What the body of a write is written to.
 pub type Sink<E> = <<E as Transport>::Exchange as Exchange>::Sink;
@@ -24,8 +23,7 @@ pub type Opening<E> = (Writing<<E as Transport>::Exchange>, Sink<E>);
 pub struct Writing<X> {
     key: String,
     length: u64,
-    digests: Vec<Digest>,
-    target: Target,
+    options: WriteOptions,
     request: Request,
     /// How many headers it has before it is signed.
     unsigned: usize,
@@ -33,13 +31,6 @@ pub struct Writing<X> {
     tries: Tries,
     began: u64,
     state: State<X>,
-}
-
-/// What is written.
-enum Target {
-    Blob(WriteOptions),
-    /// A part of this number, sent with these checksums.
-    Part(u32, Vec<Pair>),
 }
 
 enum State<X> {
@@ -59,30 +50,14 @@ impl Store {
         length: u64,
         options: WriteOptions,
     ) -> Result<Opening<E>, Failure> {
-        let digests = options.digests.clone();
-        let call = Call::start(self, env, "put", key, &options.call);
-        let content = call.checked(Content::elsewhere(length, &digests, &call.store.settings))?;
-        let (key, payload) = (call.whole_key()?, call.payload(&content));
-        let request = call.checked(request::put(&call.store.settings, &key, &content, &options))?;
-        call.open(length, digests, request, payload, Target::Blob(options))
-    }
-
-    /// Begins to upload a part of this length.
-    pub fn open_part<E: Transport + Clock>(
-        &mut self,
-        env: &mut E,
-        key: &str,
-        (upload, number): (&str, u32),
-        length: u64,
-        options: PartOptions,
-    ) -> Result<Opening<E>, Failure> {
-        let call = Call::start(self, env, "upload a part of", key, &options.call);
-        let settings = &call.store.settings;
-        let content = call.checked(Content::elsewhere(length, &options.digests, settings))?;
-        let (key, payload) = (call.whole_key()?, call.payload(&content));
-        let request = call.checked(request::upload_part(settings, &key, upload, number, &content, &options))?;
-        let target = Target::Part(number, sent_checksums(&request));
-        call.open(length, options.digests, request, payload, target)
+        let mut call = Call::start(self, env, "put", key, &options.call);
+        let content = call.checked(Content::elsewhere(length, &options.digests, &call.store.settings))?;
+        let (whole, payload) = (call.whole_key()?, call.payload(&content));
+        let mut request = call.checked(request::put(&call.store.settings, &whole, &content, &options))?;
+        let (unsigned, began) = (request.headers.len(), call.env.now());
+        let (exchange, since, sink) = call.begin(&mut request, unsigned, &payload, length)?;
+        let (key, tries, state) = (key.to_owned(), call.tries, State::Sending(exchange, since));
+        Ok((Writing { key, length, options, request, unsigned, payload, tries, began, state }, sink))
     }
 
     /// The outcome of a write of whose body so many bytes were written.
@@ -92,7 +67,7 @@ impl Store {
         writing: &mut Writing<E::Exchange>,
         sent: u64,
     ) -> Result<Written, Failure> {
-        let Writing { key, length, digests, target, tries, began, state, .. } = writing;
+        let Writing { key, length, options, tries, began, state, .. } = writing;
         let (exchange, since) = match std::mem::replace(state, State::Over) {
             State::Sending(exchange, since) => (exchange, since),
             other => {
@@ -114,31 +89,13 @@ impl Store {
                 return Err(failure);
             }
         };
-        let result = match target {
-            Target::Blob(options) => {
-                let content = call.checked(Content::elsewhere(*length, digests, &call.store.settings))?;
-                call.written(result, &content, options, *began)
-            }
-            Target::Part(..) => result,
-        };
+        let content = call.checked(Content::elsewhere(*length, &options.digests, &call.store.settings))?;
+        let result = call.written(result, &content, options, *began);
         *tries = call.tries;
         if let Err(failure) = &result {
             *state = State::Failed(failure.clone(), None);
         }
         result
-    }
-
-    /// The same of a part.
-    pub fn finish_part<E: Transport + Clock>(
-        &mut self,
-        env: &mut E,
-        writing: &mut Writing<E::Exchange>,
-        sent: u64,
-    ) -> Result<Part, Failure> {
-        let etag = self.finish_write(env, writing, sent)?.etag.unwrap_or_default();
-        let Target::Part(number, attributes) = &writing.target else { return Err(nothing_to("finish as a part")) };
-        let (number, attributes) = (*number, attributes.clone());
-        Ok(Part { number, size: writing.length, etag, last_modified: None, attributes })
     }
 
     /// Begins the next try of a write that failed.
@@ -187,21 +144,6 @@ impl<E: Transport + Clock> Call<'_, E> {
             Err(Err(failure)) => Err((failure, None)),
             Err(Ok((failure, pause))) => Err((failure, Some(pause))),
         }
-    }
-
-    fn open(
-        mut self,
-        length: u64,
-        digests: Vec<Digest>,
-        mut request: Request,
-        payload: PayloadHash,
-        target: Target,
-    ) -> Result<Opening<E>, Failure> {
-        let unsigned = request.headers.len();
-        let began = self.env.now();
-        let (exchange, since, sink) = self.begin(&mut request, unsigned, &payload, length)?;
-        let (key, tries, state) = (self.key.to_owned(), self.tries, State::Sending(exchange, since));
-        Ok((Writing { key, length, digests, target, request, unsigned, payload, tries, began, state }, sink))
     }
 
     /// Begins a try: the exchange, when its body's turn came, and what to write that to.

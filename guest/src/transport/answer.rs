@@ -10,10 +10,10 @@ use crate::response::Head;
 use super::trouble::{broken, stalled, stream_error, timer};
 
 /// The head of an answer.
-pub(super) fn head_of(answer: &IncomingResponse) -> Head {
+pub(super) fn head_of(answer: &IncomingResponse) -> Head<'static> {
     let mut headers = Vec::new();
     for (name, value) in answer.headers().entries() {
-        headers.push((name, text(&value)));
+        headers.push((name.into(), text(&value).into()));
     }
     Head { status: answer.status(), headers }
 }

@@ -24,7 +24,7 @@ impl Exchange {
     }
 
     /// Writes the body, and waits for the answer.
-    pub(super) fn send(self, body: &[u8], waits: Waits) -> Result<(Head, Answer), TransportError> {
+    pub(super) fn send(self, body: &[u8], waits: Waits) -> Result<(Head<'static>, Answer), TransportError> {
         let Some(sink) = &self.sink else { return self.end(None, None, waits) };
         let mut early = None;
         let stream = sink.write().map_err(|()| unfit("the body"))?;
@@ -49,7 +49,7 @@ impl Exchange {
         early: Option<IncomingResponse>,
         written: Option<Result<(), TransportError>>,
         waits: Waits,
-    ) -> Result<(Head, Answer), TransportError> {
+    ) -> Result<(Head<'static>, Answer), TransportError> {
         let Exchange { future, mut sink, length } = self;
         let broken = match written {
             None => None,
@@ -79,7 +79,7 @@ impl env::Exchange for Exchange {
         sink.write().map_err(|()| unfit("the body"))
     }
 
-    fn answer(self, sent: u64, waits: Waits) -> Result<(Head, Answer), TransportError> {
+    fn answer(self, sent: u64, waits: Waits) -> Result<(Head<'static>, Answer), TransportError> {
         let written = if sent == self.length { Ok(()) } else { Err(broken("the connection was closed")) };
         self.end(None, Some(written), waits)
     }

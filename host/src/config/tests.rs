@@ -67,9 +67,6 @@ fn errors_have_file_line_and_key() {
     assert!(error(&format!("{section}[sandbox]\nmemory = 'lots'")).starts_with(&at(4, "sandbox.memory")));
     let unknown = error(&format!("{section}[sandbox]\nmemroy = 1"));
     assert!(unknown.starts_with(&at(4, "sandbox.memroy")) && unknown.contains("memory"), "{unknown}");
-    let at_odds = error(&format!("{section}[sandbox]\ncpu-time = 1\ninline-body = '1GiB'"));
-    assert!(at_odds.starts_with(&at(5, "sandbox.inline-body")) && at_odds.contains("memory"), "{at_odds}");
-    // The other of the two is at its default.
     let at_odds = error(&format!("{section}[sandbox]\nmemory = '1MiB'"));
     assert!(at_odds.starts_with(&at(4, "sandbox.memory")), "{at_odds}");
     assert!(error(&format!("{section}[sandbox]\ncpu-time = 0")).starts_with(&at(4, "sandbox.cpu-time")));

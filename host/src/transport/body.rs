@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Progress;
+use super::client::Arriving;
 use super::trouble::{Trouble, Words, chain, of_hyper};
 use crate::body::{Cause, Chunks, Pieces};
 use crate::limits::Limits;
@@ -240,6 +240,7 @@ impl Source {
 /// A body that comes in pieces, of a length that is known before.
 pub(crate) struct Streamed {
     pieces: Pieces,
+    length: u64,
     left: u64,
     /// The last piece: it goes when it is known to be.
     last: Option<Bytes>,
@@ -255,8 +256,8 @@ pub(crate) struct Fault(Arc<Mutex<Option<BodyFault>>>);
 pub(crate) enum BodyFault {
     /// It could not be read.
     Reading(Cause),
-    /// It is not of the length that was announced.
-    Length(&'static str),
+    /// It is not of the length that was announced: how it is instead.
+    Length(String),
 }
 
 impl Fault {
@@ -272,7 +273,7 @@ impl Fault {
 
 impl Streamed {
     pub(crate) fn new(length: u64, pieces: Pieces, fault: Fault) -> Streamed {
-        Streamed { pieces, left: length, last: None, fault }
+        Streamed { pieces, length, left: length, last: None, fault }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cause>>> {
@@ -284,14 +285,15 @@ impl Streamed {
                     let last = self.last.take();
                     self.left -= last.as_ref().map_or(0, |last| last.len() as u64);
                     if self.left > 0 {
-                        return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("ended before")))));
+                        let words = format!("ended after {} of", self.length - self.left);
+                        return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length(words)))));
                     }
                     return Poll::Ready(last.map(Ok));
                 }
             };
             let length = piece.len() as u64;
             if self.last.is_some() && length > 0 || length > self.left {
-                return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("goes on after")))));
+                return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("goes on after".to_owned())))));
             }
             if length == self.left {
                 self.last = Some(piece);
@@ -351,14 +353,14 @@ impl Body for Outgoing {
 
 /// An answer's body.
 pub(crate) struct Answer {
-    body: Incoming,
+    body: Arriving,
     patience: Patience,
     /// Set while nothing comes.
     end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, patience: Patience) -> Answer {
+    pub(super) fn new(body: Arriving, patience: Patience) -> Answer {
         Answer { body, patience, end: None }
     }
 

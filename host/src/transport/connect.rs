@@ -1,6 +1,5 @@
 //! Connections: names resolved, addresses held against the policy, TCP, TLS.
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -11,7 +10,6 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -20,11 +18,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::addresses::Addresses;
+use super::connections::Connect;
 use super::trouble::ConnectError;
 use crate::limits::Limits;
 
 /// Makes connections to addresses of one kind.
-#[derive(Clone)]
 pub(super) struct Connector {
     tls: TlsConnector,
     addresses: Addresses,
@@ -40,7 +38,7 @@ impl Connector {
         Connector { tls: TlsConnector::from(tls), addresses, limit, patience }
     }
 
-    async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
+    async fn make(&self, uri: Uri) -> Result<Stream, ConnectError> {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
@@ -103,17 +101,13 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
     }
 }
 
-impl tower_service::Service<Uri> for Connector {
-    type Response = Stream;
+impl Connect for Connector {
+    type Stream = Stream;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
+    async fn connect(&self, to: Uri) -> Result<Stream, ConnectError> {
+        // Behind a pointer: it is seldom that one is made.
+        Box::pin(self.make(to)).await
     }
 }
 
@@ -198,11 +192,5 @@ impl Write for Stream {
     ) -> Poll<io::Result<usize>> {
         let written = either!(&mut self.kind, stream => stream.poll_write_vectored(cx, bytes));
         self.watched(cx, written)
-    }
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new()
     }
 }

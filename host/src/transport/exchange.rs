@@ -1,5 +1,6 @@
 //! Requests that the plugin prepared, and the host sends itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use wasmtime_wasi_http::{Error, RequestOptions};
 
-use super::body::{Answer, Outgoing, Source, Watch};
+use super::addresses::Addresses;
+use super::body::{Answer, Outgoing, Source, Timeouts, Watch};
 use super::trouble::Trouble;
 use super::{Gate, Progress, Way};
 
@@ -46,31 +48,49 @@ pub(crate) struct Answered {
     pub(crate) body: Answer,
 }
 
+/// A request on its way.
+pub(crate) struct Sending<'a> {
+    way: &'a Way,
+    timeouts: Timeouts,
+    watch: Arc<Watch>,
+    /// Until it is sent; or why it is not.
+    request: Result<(Box<Request<Outgoing>>, Addresses), Trouble>,
+}
+
 impl Gate {
-    /// Sends a request with this body, and waits for the answer's beginning. `left` is the time that may pass, but for that
-    /// in which the body is sent; the second is how much did pass in that.
-    pub(crate) async fn exchange(
+    /// Sends a request with this body. `left` is the time that may pass, but for that in which the body is sent.
+    pub(crate) fn send(
         &self,
         prepared: Prepared,
         body: Source,
         left: Duration,
         progress: Option<Progress>,
-    ) -> (Result<Answered, Trouble>, Duration) {
-        let Way { client, egress, timeouts } = &*self.0;
+    ) -> Sending<'_> {
+        let way = &*self.0;
         let patience = Some(prepared.patience);
-        let timeouts = timeouts.within(Some(RequestOptions {
+        let timeouts = way.timeouts.within(Some(RequestOptions {
             connect_timeout: patience,
             first_byte_timeout: patience,
             between_bytes_timeout: patience,
         }));
         let watch = Watch::new(body.is_over(), Some(left));
-        let sent = async {
-            let head = head_of(prepared, body.length()).map_err(Trouble::denied)?;
-            let addresses = egress.check(head.uri())?;
-            let request = head.map(|()| Outgoing::new(body, watch.clone(), progress));
-            client.send(request, addresses, timeouts, &watch).await
+        let request = head_of(prepared, body.length()).map_err(Trouble::denied).and_then(|head| {
+            let addresses = way.egress.check(head.uri())?;
+            Ok((Box::new(head.map(|()| Outgoing::new(body, watch.clone(), progress))), addresses))
+        });
+        Sending { way, timeouts, watch, request }
+    }
+}
+
+impl Sending<'_> {
+    /// Waits for the answer's beginning, and says how much of the time went by in sending the body.
+    pub(crate) async fn answer(self) -> (Result<Answered, Trouble>, Duration) {
+        let Sending { way, timeouts, watch, request } = self;
+        let answered = match request {
+            Ok((request, addresses)) => way.client.send(request, addresses, timeouts, &watch).await,
+            Err(trouble) => Err(trouble),
         };
-        let answered = sent.await.and_then(|response| {
+        let answered = answered.and_then(|response| {
             let (head, body) = response.into_parts();
             if head.status.is_success() && !watch.is_sent() {
                 let words = "it answered before it had the whole body".to_owned();

@@ -7,6 +7,7 @@ mod addresses;
 mod body;
 mod client;
 mod connect;
+mod connections;
 mod egress;
 mod exchange;
 mod tls;
@@ -108,7 +109,7 @@ impl WasiHttpHooks for Hooks {
                 (Ok(addresses), Ok(place)) => {
                     let source = request.map(Source::Plugin);
                     let watch = Watch::new(source.body().is_over(), None);
-                    let request = source.map(|source| Outgoing::new(source, watch.clone(), progress));
+                    let request = Box::new(source.map(|source| Outgoing::new(source, watch.clone(), progress)));
                     client.send(request, addresses, timeouts, &watch).await.map(|response| (response, place))
                 }
                 (Ok(_), Err(_)) => {

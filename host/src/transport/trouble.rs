@@ -1,12 +1,12 @@
 //! Why a request came to nothing: once for the plugin, as wasi:http has it, and once in words for people.
 
-use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::CertificateError as Fault;
 use wasmtime_wasi_http::Error;
 
+use super::connections::SendError;
 use crate::bindings::exchanges::Failure;
 
 /// A request that failed.
@@ -30,7 +30,7 @@ impl Words {
     }
 }
 
-/// Why no connection came about. It travels through hyper as the source of its error.
+/// Why no connection came about.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error(
@@ -120,18 +120,12 @@ impl Trouble {
         Trouble { error: Error::HttpRequestDenied, words }
     }
 
-    pub(super) fn of_client(error: &hyper_util::client::legacy::Error) -> Trouble {
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(error) = cause.downcast_ref::<ConnectError>() {
-                return Trouble { error: error.as_wasi(), words: error.to_string() };
-            }
-            if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-                return Trouble { error: of_hyper(error), words: chain(error) };
-            }
-            source = cause.source();
+    pub(super) fn of_client(error: SendError<ConnectError>) -> Trouble {
+        match error {
+            SendError::Nowhere => Trouble::denied("the request names no host".to_owned()),
+            SendError::Connect(error) => Trouble { error: error.as_wasi(), words: error.to_string() },
+            SendError::Http(error) => Trouble { error: of_hyper(&error), words: chain(&error) },
         }
-        Trouble { error: Error::ConnectionTerminated, words: chain(error) }
     }
 }
 

@@ -14,13 +14,14 @@ wit_bindgen::generate!({
 });
 
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
+use exports::sandbucket::blob::exchanges::{Asked, Next, Operation, Outcome, Refusal, Settled, Tries};
 use exports::sandbucket::blob::types::{
     Blob, BlobInfo, BlobName, CopyOptions, DeleteManyOptions, DeleteOptions, DigestAlgorithm, Error, ErrorKind,
     HeadOptions, Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
     WriteOptions, Written,
 };
 use exports::sandbucket::blob::{bodies, listing, multipart};
-use misdeeds::{Kept, Mode};
+use misdeeds::{Mode, lacking};
 use wasi::io::streams::OutputStream;
 
 struct Rogue;
@@ -30,8 +31,6 @@ export!(Rogue);
 struct Open {
     mode: Mode,
     blobs: RefCell<BTreeMap<String, Vec<u8>>>,
-    /// What the stream that was handed out stands on.
-    under_way: RefCell<Option<Kept>>,
 }
 
 impl Guest for Rogue {
@@ -61,7 +60,7 @@ impl GuestStore for Open {
         if let Some(misdeed) = mode.name.strip_prefix("open-") {
             Mode { name: misdeed.to_owned(), ..mode.clone() }.act()?;
         }
-        Ok(Handle::new(Open { mode, blobs: RefCell::default(), under_way: RefCell::default() }))
+        Ok(Handle::new(Open { mode, blobs: RefCell::default() }))
     }
 
     fn head(&self, key: String, _: HeadOptions) -> Result<BlobInfo, Error> {
@@ -93,45 +92,30 @@ impl GuestStore for Open {
     }
 
     fn open_read(&self, _: String, _: ReadOptions) -> Result<bodies::Opened, Error> {
-        self.under_way.take();
-        match self.mode.opened() {
-            Some(opened) => {
-                let (opened, kept) = opened?;
-                self.under_way.replace(Some(kept));
-                Ok(opened)
-            }
-            None => self.mode.lacks(),
-        }
+        Err(lacking())
     }
 
     fn open_write(&self, _: String, _: u64, _: WriteOptions) -> Result<OutputStream, Error> {
-        self.mode.lacks()
-    }
-
-    fn open_part(
-        &self,
-        _: String,
-        _: String,
-        _: u32,
-        _: u64,
-        _: multipart::PartOptions,
-    ) -> Result<OutputStream, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn finish_write(&self, _: u64) -> Result<Written, Error> {
-        self.mode.lacks()
-    }
-
-    fn finish_part(&self, _: u64) -> Result<multipart::Part, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn again(&self) -> Result<OutputStream, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn abort(&self) {}
+
+    fn step(&self, operation: Operation, _: Tries, outcome: Option<Outcome>) -> Result<Next, Refusal> {
+        self.mode.step(&operation, outcome.is_some())
+    }
+
+    fn take(&self, _: Asked, _: u16, _: String) -> Option<Settled> {
+        None
+    }
 
     fn delete(&self, key: String, _: DeleteOptions) -> Result<(), Error> {
         self.mode.act()?;
@@ -140,35 +124,35 @@ impl GuestStore for Open {
     }
 
     fn delete_many(&self, _: Vec<BlobName>, _: DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn list(&self, _: listing::ListOptions) -> Result<listing::ListPage, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn list_versions(&self, _: listing::ListOptions) -> Result<listing::VersionPage, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn copy(&self, _: BlobName, _: String, _: CopyOptions) -> Result<Written, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn presign(&self, _: PresignedMethod, _: String, _: PresignOptions) -> Result<Presigned, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn tags(&self, _: String, _: TagOptions) -> Result<Vec<Pair>, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn set_tags(&self, _: String, _: Vec<Pair>, _: TagOptions) -> Result<(), Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn create_upload(&self, _: String, _: WriteOptions) -> Result<String, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn upload_part(
@@ -179,7 +163,7 @@ impl GuestStore for Open {
         _: Vec<u8>,
         _: multipart::PartOptions,
     ) -> Result<multipart::Part, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn copy_part(
@@ -190,11 +174,11 @@ impl GuestStore for Open {
         _: BlobName,
         _: multipart::CopyPartOptions,
     ) -> Result<multipart::Part, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn list_parts(&self, _: String, _: String, _: multipart::ListPartsOptions) -> Result<multipart::PartPage, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn complete_upload(
@@ -204,23 +188,15 @@ impl GuestStore for Open {
         _: Vec<multipart::Part>,
         _: multipart::CompleteOptions,
     ) -> Result<Written, Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn abort_upload(&self, _: String, _: String, _: multipart::UploadOptions) -> Result<(), Error> {
-        self.mode.lacks()
+        Err(lacking())
     }
 
     fn list_uploads(&self, _: multipart::ListUploadsOptions) -> Result<multipart::UploadPage, Error> {
-        self.mode.lacks()
-    }
-}
-
-impl Mode {
-    /// What an operation that this plugin does not have comes to, once it has misbehaved.
-    fn lacks<T>(&self) -> Result<T, Error> {
-        self.act()?;
-        Err(error(ErrorKind::Unsupported, "this plugin has no such operation".to_owned()))
+        Err(lacking())
     }
 }
 

@@ -2,15 +2,14 @@
 
 use std::hint::black_box;
 
-use crate::exports::sandbucket::blob::bodies::Opened;
-use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Span};
+use crate::exports::sandbucket::blob::exchanges::{
+    Method, Next, OpenedHead, Operation, Outgoing, Refusal, Retry, Settled, Tries,
+};
+use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Span, Written};
 use crate::wasi::clocks::monotonic_clock;
 use crate::wasi::http::outgoing_handler;
-use crate::wasi::http::types::{Fields, IncomingBody, IncomingResponse, OutgoingRequest, Scheme};
+use crate::wasi::http::types::{Fields, IncomingResponse, OutgoingRequest, Scheme};
 use crate::{error, info};
-
-/// What a stream that is handed out stands on.
-pub type Kept = (IncomingBody, IncomingResponse);
 
 /// What this plugin does wrong.
 #[derive(Clone)]
@@ -57,25 +56,59 @@ impl Mode {
         })
     }
 
+    /// The next step of an operation, where this mode has any to take.
+    pub fn step(&self, operation: &Operation, answered: bool) -> Result<Next, Refusal> {
+        let refused = |error| Refusal { error, again: None };
+        if let Some(misdeed) = self.name.strip_prefix("step-") {
+            Mode { name: misdeed.to_owned(), ..self.clone() }.act().map_err(refused)?;
+        }
+        let outgoing = |authority: &str, headers: &str| Outgoing {
+            method: Method::Get,
+            https: false,
+            authority: authority.to_owned(),
+            path_with_query: "/".to_owned(),
+            headers: headers.to_owned(),
+            patience: 1_000_000_000,
+            plain: false,
+        };
+        let send = |headers: &str| Ok(Next::Send(outgoing(&self.target, headers)));
+        match (self.name.as_str(), answered) {
+            ("step-elsewhere" | "step-for-ever" | "step-backwards", false) => send(""),
+            ("step-host", false) => send("Host:elsewhere\n"),
+            ("step-length", false) => send("content-length:1000\n"),
+            ("step-smuggles", false) => send("x-a:1\r\n\r\nGET / HTTP/1.1\n"),
+            ("step-done", false) => Ok(Next::Done(Settled::Written(Written { etag: None, version: None }))),
+            ("step-backwards", true) => send(""),
+            ("step-for-ever", true) => {
+                let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
+                let tries = Tries { limit: u64::MAX, elapsed: 0, attempts, retries, maybe_done, skewed, skew };
+                let error = error(ErrorKind::Network, "and again".to_owned());
+                Err(Refusal { error, again: Some(Retry { pause: 0, tries }) })
+            }
+            (_, true) if self.name.starts_with("step-") => {
+                Err(refused(error(ErrorKind::Network, "it failed".to_owned())))
+            }
+            (_, false) if self.opened().is_some() && matches!(operation, Operation::Read(_)) => send(""),
+            (_, true) => {
+                self.opened().map(|opened| Next::Done(Settled::Opened(opened))).ok_or_else(|| refused(lacking()))
+            }
+            _ => Err(refused(lacking())),
+        }
+    }
+
     /// A blob whose bytes are an answer of the target, and not what is said of them.
-    pub fn opened(&self) -> Option<Result<(Opened, Kept), Error>> {
+    fn opened(&self) -> Option<OpenedHead> {
         let span = |start, end| Span { start, end };
         let ten = || info(&[0; 10]);
         let (info, range, given) = match (self.vast(), self.name.as_str()) {
             (Some(size), _) => (BlobInfo { size, ..info(&[]) }, span(0, size), span(0, size)),
-            (_, "stream-of-another-range") => (ten(), span(5, 6), span(5, 6)),
-            (_, "stream-that-gives-less") => (ten(), span(0, 10), span(0, 9)),
-            (_, "backward-stream") => (ten(), span(0, 10), span(10, 0)),
-            (_, "stream-past-the-end") => (ten(), span(0, 10), span(0, 11)),
+            (_, "body-of-another-range") => (ten(), span(5, 6), span(5, 6)),
+            (_, "body-that-gives-less") => (ten(), span(0, 10), span(0, 9)),
+            (_, "backward-body") => (ten(), span(0, 10), span(10, 0)),
+            (_, "body-past-the-end") => (ten(), span(0, 10), span(0, 11)),
             _ => return None,
         };
-        let answer = match answer(&self.target) {
-            Ok(answer) => answer,
-            Err(error) => return Some(Err(error)),
-        };
-        let body = answer.consume().expect("it is taken once");
-        let stream = body.stream().expect("it is taken once");
-        Some(Ok((Opened { info, range, given, digest: None, body: stream }, (body, answer))))
+        Some(OpenedHead { info, range, given, digest: None })
     }
 
     /// How long a blob claims to be, where this mode is about one that no memory holds.
@@ -86,6 +119,11 @@ impl Mode {
             _ => None,
         }
     }
+}
+
+/// This plugin keeps its blobs itself, and has no service to send requests to.
+pub fn lacking() -> Error {
+    error(ErrorKind::Unsupported, "this plugin has no requests to send".to_owned())
 }
 
 fn endless() {

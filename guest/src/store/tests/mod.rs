@@ -1,6 +1,7 @@
 //! The promises of the contract, held against a scripted service and a clock that only moves when told to.
 
 mod documents;
+mod exchanges;
 mod past;
 mod reads;
 mod retries;
@@ -9,7 +10,8 @@ mod uploads;
 mod writes;
 
 use super::Store;
-use crate::model::{CallOptions, Pair};
+use crate::checksum::Algorithm;
+use crate::model::{CallOptions, Digest, Pair};
 
 /// A store on a plain-http endpoint with these settings besides.
 fn store(more: &[(&str, &str)]) -> Store {
@@ -29,4 +31,9 @@ fn store(more: &[(&str, &str)]) -> Store {
 /// Call options with this time limit in seconds.
 fn within(seconds: u64) -> CallOptions {
     CallOptions { time_limit: Some(seconds * 1_000_000_000), ..CallOptions::default() }
+}
+
+/// These digests of some bytes.
+fn digests(of: &[u8], algorithms: &[Algorithm]) -> Vec<Digest> {
+    algorithms.iter().map(|&algorithm| Digest { algorithm, value: algorithm.of(of) }).collect()
 }

@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use super::script::{Script, Step, answer, refusal, reset, unreachable};
-use super::{store, within};
+use super::{digests, store, within};
 use crate::checksum::{Algorithm, base64};
 use crate::error::{Failure, Kind};
-use crate::model::{ByteRange, Digest, PartOptions, ReadOptions, Span, WriteCondition, WriteOptions, Written};
+use crate::model::{ByteRange, Digest, ReadOptions, Span, WriteCondition, WriteOptions, Written};
 use crate::store::{Store, Writing, nothing_to};
 
 use super::script::Pending;
 
 /// The entity tag of `hello`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
-
-fn digests(of: &[u8], algorithms: &[Algorithm]) -> Vec<Digest> {
-    algorithms.iter().map(|&algorithm| Digest { algorithm, value: algorithm.of(of) }).collect()
-}
 
 fn options() -> WriteOptions {
     WriteOptions { digests: digests(b"hello", &[Algorithm::Sha256]), ..WriteOptions::default() }
@@ -145,21 +141,6 @@ fn a_lost_conditional_write_is_found_out_by_its_md5() {
     let mut script = Script::new(lost());
     let unknown = WriteOptions { condition, ..options() };
     assert_eq!(write(&mut script, unknown).unwrap_err().kind, Kind::OutcomeUnknown);
-}
-
-#[test]
-fn a_part_comes_with_the_checksum_it_was_sent_with() {
-    let mut store = store(&[("checksum", "crc32c")]);
-    let mut script = Script::new([done()]);
-    let digests = digests(b"hello", &[Algorithm::Sha256, Algorithm::Crc32c]);
-    let sum = base64(&digests[1].value);
-    let options = PartOptions { digests, ..PartOptions::default() };
-    let (mut writing, ()) = store.open_part(&mut script, "k", ("id", 7), 5, options).unwrap();
-    let part = store.finish_part(&mut script, &mut writing, 5).unwrap();
-    assert_eq!((part.number, part.size, part.etag.as_str()), (7, 5, HELLO));
-    assert_eq!(part.attributes, [("checksum-crc32c".to_owned(), sum.clone())]);
-    assert_eq!(script.sent[0].header("x-amz-checksum-crc32c"), Some(sum.as_str()));
-    assert_eq!(script.sent[0].request.path_and_query(), "/demo/k?partNumber=7&uploadId=id");
 }
 
 #[test]

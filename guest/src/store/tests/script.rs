@@ -16,7 +16,7 @@ pub const START: u64 = 1_700_000_000;
 /// What the service does with one request.
 #[derive(Clone)]
 pub struct Step {
-    head: Result<Head, TransportError>,
+    head: Result<Head<'static>, TransportError>,
     chunks: Vec<Result<Vec<u8>, TransportError>>,
     /// How long it takes to answer, and for each chunk of the body.
     takes: Duration,
@@ -25,9 +25,9 @@ pub struct Step {
 /// An answer with these headers and this body, whose length it announces unless told otherwise.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
     let mut head = Head { status, ..Head::default() };
-    head.headers.extend(headers.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+    head.headers.extend(headers.iter().map(|(name, value)| (name.to_string().into(), value.to_string().into())));
     if head.get("content-length").is_none() {
-        head.headers.push(("content-length".into(), body.len().to_string()));
+        head.headers.push(("content-length".into(), body.len().to_string().into()));
     }
     let chunks = if body.is_empty() { vec![] } else { vec![Ok(body.as_bytes().to_vec())] };
     Step { head: Ok(head), chunks, takes: Duration::ZERO }
@@ -69,10 +69,19 @@ impl Step {
         self
     }
 
+    /// What it answers with, where it does.
+    pub fn head(&self) -> Head<'static> {
+        self.head.clone().expect("an answer")
+    }
+
+    pub fn status(&self) -> Option<u16> {
+        self.head.as_ref().ok().map(|head| head.status)
+    }
+
     /// Adds a header.
     pub fn with(mut self, name: &str, value: &str) -> Step {
         if let Ok(head) = &mut self.head {
-            head.headers.push((name.into(), value.into()));
+            head.headers.push((name.to_owned().into(), value.to_owned().into()));
         }
         self
     }
@@ -147,7 +156,12 @@ impl Transport for Script {
     type Body = Chunks;
     type Exchange = Pending;
 
-    fn send(&mut self, request: &Request, body: &[u8], waits: Waits) -> Result<(Head, Chunks), TransportError> {
+    fn send(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+        waits: Waits,
+    ) -> Result<(Head<'static>, Chunks), TransportError> {
         assert!(waits.deadline > self.now.get(), "a request is sent after its time");
         self.sent.push(Sent { request: request.clone(), body: body.to_vec() });
         let step = self.steps.pop_front().expect("a request that the script does not foresee");
@@ -182,7 +196,7 @@ impl Exchange for Pending {
         Ok(())
     }
 
-    fn answer(self, sent: u64, waits: Waits) -> Result<(Head, Chunks), TransportError> {
+    fn answer(self, sent: u64, waits: Waits) -> Result<(Head<'static>, Chunks), TransportError> {
         let Pending { step, length, now } = self;
         wait(&now, step.takes, waits)?;
         let head = step.head?;

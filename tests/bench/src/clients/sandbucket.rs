@@ -3,6 +3,8 @@
 //! - `checksum` is `none`: no other client here adds a checksum of its own.
 //! - `addressing-style` is `path`, as for all: the servers have an address and no name.
 //! - One engine a process, as its documentation says; the connections belong to the engine.
+//!
+//! `SANDBUCKET_BENCH_PLUGIN` may name another build of the plugin to measure.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -21,7 +23,10 @@ impl Client for Sandbucket {
     type Shared = Engine;
 
     fn shared() -> Result<Engine> {
-        Ok(Engine::new(Limits::default())?)
+        match std::env::var_os("SANDBUCKET_BENCH_PLUGIN") {
+            Some(file) => Ok(Engine::builder().plugin_file(std::path::Path::new(&file)).build()?),
+            None => Ok(Engine::new(Limits::default())?),
+        }
     }
 
     async fn open(engine: &Engine, target: &Target) -> Result<Self> {

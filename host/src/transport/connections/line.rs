@@ -1,0 +1,237 @@
+//! One connection, idle or in use, and where it leads to.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use http::header::{HOST, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::task::unconstrained;
+
+use super::{Connect, Outbound};
+
+/// Where a connection leads to.
+#[derive(Clone)]
+pub(super) struct Target {
+    https: bool,
+    authority: Authority,
+}
+
+impl PartialEq for Target {
+    /// Letter by letter without regard to their case only if need be.
+    fn eq(&self, other: &Target) -> bool {
+        let (ours, theirs) = (&self.authority, &other.authority);
+        self.https == other.https && (ours.as_str() == theirs.as_str() || ours == theirs)
+    }
+}
+
+impl Target {
+    /// Leaves of the URI what goes over the wire.
+    pub(super) fn take(uri: &mut Uri) -> Option<Target> {
+        let parts = mem::take(uri).into_parts();
+        *uri = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/")).into();
+        Some(Target { https: parts.scheme == Some(Scheme::HTTPS), authority: parts.authority? })
+    }
+
+    pub(super) fn uri(&self) -> Option<Uri> {
+        let scheme = if self.https { Scheme::HTTPS } else { Scheme::HTTP };
+        Uri::builder().scheme(scheme).authority(self.authority.clone()).path_and_query("/").build().ok()
+    }
+
+    /// As the header has it: without a user, and without the port that goes without saying.
+    fn host(&self) -> Option<HeaderValue> {
+        let host = self.authority.host();
+        match self.authority.port_u16() {
+            Some(port) if port != if self.https { 443 } else { 80 } => format!("{host}:{port}").try_into().ok(),
+            _ => host.try_into().ok(),
+        }
+    }
+}
+
+/// A connection in one's hands.
+pub(super) type Held<C, B> = Box<Line<C, B>>;
+
+/// A connection, idle or in use.
+pub(super) struct Line<C: Connect, B: Outbound> {
+    sender: SendRequest<B>,
+    /// None once it has come to its end.
+    connection: Option<Connection<Wire<C::Stream>, B>>,
+    relay: Arc<Relay>,
+    /// Wakes by way of the relay.
+    waker: Waker,
+    pub(super) target: Target,
+    host: HeaderValue,
+    /// How long it may be idle.
+    pub(super) until: Instant,
+}
+
+impl<C: Connect, B: Outbound> Line<C, B> {
+    /// Greets whoever is at the other end of the stream.
+    pub(super) async fn open(io: C::Stream, target: &Target, http1: &Builder) -> Option<hyper::Result<Held<C, B>>> {
+        let host = target.host()?;
+        let relay = Arc::new(Relay { unsent: AtomicBool::new(false), state: Mutex::new(State::Quiet) });
+        let wire = Wire { io, relay: relay.clone() };
+        Some(http1.handshake(wire).await.map(|(sender, connection)| {
+            let (target, waker) = (target.clone(), Waker::from(relay.clone()));
+            let until = Instant::now();
+            Box::new(Line { sender, connection: Some(connection), relay, waker, target, host, until })
+        }))
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    #[allow(clippy::result_large_err)]
+    pub(super) async fn ask(
+        &mut self,
+        mut request: Box<Request<B>>,
+        on_connected: &mut Option<impl FnOnce()>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+        request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
+        // It is looked at without a waker, which tokio must not take as its cue to make it wait.
+        let mut answered = pin!(unconstrained(self.sender.try_send_request(*request)));
+        poll_fn(|cx| {
+            let answer = self.drive(cx, |cx| answered.as_mut().poll(cx));
+            // Handed back by a connection that is none any more.
+            if !matches!(&answer, Poll::Ready(Err(error)) if error.message().is_some())
+                && let Some(on_connected) = on_connected.take()
+            {
+                on_connected();
+            }
+            answer
+        })
+        .await
+    }
+
+    /// Drives the connection, and looks whether that has brought what is waited for. Nothing else can bring it, so that
+    /// it is looked at without a waker: with one, each step would have this task woken once more for nothing.
+    pub(super) fn drive<T>(&mut self, cx: &mut Context<'_>, look: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.relay.quiet();
+        self.step();
+        let found = look(&mut Context::from_waker(Waker::noop()));
+        if found.is_pending() && self.relay.has_woken(cx.waker()) {
+            cx.waker().wake_by_ref();
+        }
+        found
+    }
+
+    /// Takes the connection as far as it goes.
+    pub(super) fn step(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready()
+        {
+            // Why it ended, whoever waits for it is told by hyper; a request that has not begun comes back by this.
+            self.connection = None;
+        }
+    }
+
+    /// Whether it can take another request: answer and request are over, and neither side wants it closed.
+    pub(super) fn is_free(&self) -> bool {
+        self.sender.is_ready() && self.connection.is_some() && !self.relay.unsent.load(Relaxed)
+    }
+}
+
+/// What a connection wakes. It stays the same for as long as there is the connection, whichever task waits for it, and
+/// an idle one holds on to no task.
+pub(super) struct Relay {
+    /// Whether something is left to be written that the other side does not take.
+    unsent: AtomicBool,
+    state: Mutex<State>,
+}
+
+enum State {
+    Quiet,
+    Woken,
+    Waiting(Waker),
+}
+
+impl Relay {
+    /// From here on, what wakes counts.
+    fn quiet(&self) {
+        self.change(State::Quiet);
+    }
+
+    /// Whether something has woken it already; otherwise the task is woken when something does.
+    fn has_woken(&self, task: &Waker) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Quiet) {
+            *state = State::Waiting(task.clone());
+        }
+        matches!(*state, State::Woken)
+    }
+
+    /// What it was goes to the caller, so that no waker is woken or dropped under the lock.
+    fn change(&self, to: State) -> State {
+        mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), to)
+    }
+}
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let State::Waiting(task) = self.change(State::Woken) {
+            task.wake();
+        }
+    }
+}
+
+/// A stream that tells whether it takes what is written: hyper would call a connection ready whose request is answered
+/// and yet not sent to its end.
+pub(super) struct Wire<S> {
+    io: S,
+    relay: Arc<Relay>,
+}
+
+impl<S> Wire<S> {
+    /// hyper writes until all is written or this is pending, and flushes then.
+    fn wrote<T>(&self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.relay.unsent.store(wrote.is_pending(), Relaxed);
+        wrote
+    }
+}
+
+impl<S: Read + Unpin> Read for Wire<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<S: Write + Unpin> Write for Wire<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.wrote(wrote)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.wrote(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
+        self.wrote(wrote)
+    }
+}
