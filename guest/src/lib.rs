@@ -26,6 +26,11 @@ pub mod text;
 pub mod time;
 pub mod xml;
 
+/// Quicker, and half as large, than the allocator that comes with the target.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 #[cfg(target_arch = "wasm32")]
 mod bindings;
 #[cfg(target_arch = "wasm32")]

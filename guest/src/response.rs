@@ -210,8 +210,10 @@ pub fn attributes(head: &Head) -> Vec<Pair> {
         if !matches!(name.as_bytes().first(), Some(b'c' | b'C' | b'e' | b'E' | b'x' | b'X')) {
             continue;
         }
-        if let Some(at) = TOLD.iter().position(|(_, header)| header.eq_ignore_ascii_case(name)) {
-            values[at].get_or_insert(value.trim());
+        for ((_, header), told) in TOLD.iter().zip(&mut values) {
+            if header.len() == name.len() && header.eq_ignore_ascii_case(name) {
+                told.get_or_insert(value.trim());
+            }
         }
     }
     let mut attributes = Vec::new();

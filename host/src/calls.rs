@@ -153,7 +153,7 @@ impl Calls {
         let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
         match self.exchange("head", (&operation, Asked::Head), limit, Payload::None, None).await? {
             None => self.head_inline(key, options, None).await,
-            Some((Settled::Found(info), _)) => Ok(info.into()),
+            Some((Settled::Opened(opened), _)) => Ok(opened.info.into()),
             Some(_) => Err(Error::plugin("the plugin took a look for something else")),
         }
     }

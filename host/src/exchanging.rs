@@ -133,6 +133,11 @@ impl Exchange<'_> {
             Payload::Here(chunks) => Source::Here(chunks.clone()),
             Payload::Once(streamed, _) => streamed.take().map_or_else(Source::empty, Source::Stream),
         };
+        if self.calls.pool().has_other_calls() {
+            // Those that are as far as this one go out together with it. The other side is then woken for all of them at
+            // once, which on one machine costs more than the request itself.
+            tokio::task::yield_now().await;
+        }
         let sending = self.calls.pool().gate().send(prepared(outgoing), source, self.left(), progress.clone());
         let (answered, uncounted) = sending.answer().await;
         self.uncounted += uncounted;

@@ -143,6 +143,11 @@ impl Pool {
         turn.map_err(|_| Error::plugin("the store is closed"))
     }
 
+    /// Whether calls are under way besides the one that asks.
+    pub(crate) fn has_other_calls(&self) -> bool {
+        self.calls.available_permits() + 1 < self.engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS)
+    }
+
     /// An instance for a moment, for a call that has its turn, may take so long in all, and ends at this instant.
     pub(crate) async fn moment(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Lease<'_>> {
         let kept = self.idle().pop_back();

@@ -148,9 +148,7 @@ pub enum Next {
 /// What a success comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// What is known of the blob.
-    Found(BlobInfo),
-    /// The blob that is being read.
+    /// The blob that was looked at, or that is being read.
     Opened(OpenedHead),
     /// What was written.
     Written(Written),
@@ -158,7 +156,7 @@ pub enum Settled {
     Part(Part),
 }
 
-/// A blob being read, but for its bytes.
+/// A blob, but for its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenedHead {
     /// What is known of the whole blob.
@@ -169,6 +167,14 @@ pub struct OpenedHead {
     pub given: Span,
     /// A digest of those.
     pub digest: Option<Digest>,
+}
+
+impl From<BlobInfo> for OpenedHead {
+    /// All of it.
+    fn from(info: BlobInfo) -> Self {
+        let whole = Span { start: 0, end: info.size };
+        OpenedHead { info, range: whole, given: whole, digest: None }
+    }
 }
 
 /// Why there is no success.

@@ -91,7 +91,7 @@ impl Store {
                         Ok(())
                     },
                 )?;
-                Ok(Settled::Found(found.unwrap_or_default()))
+                Ok(Settled::Opened(found.unwrap_or_default().into()))
             }
             Operation::Read(ReadOperation { key, options }) => {
                 let options = options.unwrap_or_default();
@@ -143,7 +143,7 @@ impl Store {
 pub fn take(asked: Asked, head: &Head) -> Option<Settled> {
     head.check_size().ok()?;
     match asked {
-        Asked::Head => response::blob_info(head).ok().map(Settled::Found),
+        Asked::Head => response::blob_info(head).ok().map(|info| Settled::Opened(info.into())),
         Asked::Read(range) => {
             let (info, given) = response::blob_part(head, range).ok()?;
             let range = response::wanted(range, info.size)?;
