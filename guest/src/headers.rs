@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::find_byte;
+
 /// Names, and their values.
 pub type Headers = Vec<(Cow<'static, str>, String)>;
 
@@ -85,9 +87,9 @@ pub fn of_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     headers
 }
 
-/// What is before the first of these characters of ASCII, and what is after it. By a plain loop: what is looked for is near.
+/// What is before the first of these characters of ASCII, and what is after it.
 fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
-    match text.bytes().position(|byte| byte == at) {
+    match find_byte(text.as_bytes(), at) {
         Some(place) => (&text[..place], Some(&text[place + 1..])),
         None => (text, None),
     }

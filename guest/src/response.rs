@@ -206,8 +206,10 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
 pub fn attributes(head: &Head) -> Vec<Pair> {
     let mut values: [Option<&str>; TOLD.len()] = [None; TOLD.len()];
     for (name, value) in &head.headers {
-        // Most headers are none of these, which shows by their first letter.
-        if !matches!(name.as_bytes().first(), Some(b'c' | b'C' | b'e' | b'E' | b'x' | b'X')) {
+        // Most headers are none of these: some by their first letter, and some that every answer has.
+        if !matches!(name.as_bytes().first(), Some(b'c' | b'C' | b'e' | b'E' | b'x' | b'X'))
+            || matches!(&**name, "content-length" | "content-type" | "etag" | "x-amz-id-2" | "x-amz-request-id")
+        {
             continue;
         }
         for ((_, header), told) in TOLD.iter().zip(&mut values) {
@@ -254,10 +256,15 @@ fn content_range(text: &str) -> Option<(u64, u64, u64)> {
 
 /// Digits only: what `parse` also takes, such as a sign, is not a number in HTTP.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+    let mut number = None;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = Some(number.unwrap_or(0_u64).checked_mul(10)?.checked_add(digit.into())?);
     }
-    text.parse().ok()
+    number
 }
 
 fn short(text: &str) -> String {

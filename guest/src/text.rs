@@ -22,6 +22,24 @@ pub fn join(pieces: &[&str], between: &str) -> String {
     text
 }
 
+/// Where this byte first is: eight bytes are looked at in one go, as each header is searched through.
+pub fn find_byte(bytes: &[u8], wanted: u8) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let pattern = LOW * u64::from(wanted);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let differing = u64::from_le_bytes(*word) ^ pattern;
+        // The lowest bit that is left over is that of the first byte that does not differ.
+        let same = differing.wrapping_sub(LOW) & !differing & HIGH;
+        if same != 0 {
+            return Some(8 * n + (same.trailing_zeros() / 8) as usize);
+        }
+    }
+    let before = bytes.len() - rest.len();
+    rest.iter().position(|&byte| byte == wanted).map(|place| before + place)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +51,13 @@ mod tests {
             proptest::prop_assert_eq!(contains(&text, &what), text.contains(&what));
             let pieces: Vec<&str> = text.split('a').collect();
             proptest::prop_assert_eq!(join(&pieces, &between), pieces.join(&between));
+        }
+
+        #[test]
+        fn a_byte_is_found_where_it_first_is(bytes in proptest::collection::vec(proptest::sample::select(&[0, 1, 9, 10, 11, 58, 138, 255][..]), 0..40)) {
+            for wanted in [0, 1, 10, 58, 138, 255] {
+                proptest::prop_assert_eq!(find_byte(&bytes, wanted), bytes.iter().position(|&byte| byte == wanted));
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ impl EngineBuilder {
         limits.check().map_err(|at_odds| Error::Config {
             path: None,
             line: None,
-            key: at_odds.names.first().map(|name| format!("sandbox.{name}")),
+            key: Some(format!("sandbox.{}", at_odds.name)),
             message: at_odds.message,
         })?;
         let wasmtime = wasmtime_engine(&limits)?;

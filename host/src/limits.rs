@@ -28,7 +28,8 @@ pub struct Limits {
     /// `Timeout`; one that does not is stopped a little later. Default: 10 min.
     #[serde(deserialize_with = "duration")]
     pub call_time: Duration,
-    /// Calls under way at once in one store, each in an instance of its own; further ones wait their turn. Default: 64.
+    /// Calls under way at once in one store, and so instances of its own; further ones wait their turn. A call whose
+    /// requests the host sends (to look, to read, to write) takes an instance for moments only. Default: 64.
     pub instances_per_store: usize,
     /// Instances alive at once in one engine, for all its stores. When all are taken, idle ones of other stores are
     /// given up first; then calls wait, and end in `Busy` after `call-time`. Default: 1,024.
@@ -82,8 +83,8 @@ impl Default for Limits {
 /// Limits that cannot hold together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AtOdds {
-    /// Their names; the one to blame first.
-    pub(crate) names: Vec<&'static str>,
+    /// The name of the one to blame.
+    pub(crate) name: &'static str,
     /// What is wrong with them, in words for people.
     pub(crate) message: String,
 }
@@ -91,7 +92,7 @@ pub(crate) struct AtOdds {
 impl Limits {
     /// What is at odds in these limits.
     pub(crate) fn check(&self) -> Result<(), AtOdds> {
-        let at_odds = |names: &[&'static str], message: String| Err(AtOdds { names: names.to_vec(), message });
+        let at_odds = |name: &'static str, message: String| Err(AtOdds { name, message });
         const PAGE: usize = 64 * 1024;
         const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
         let none_at_all = [
@@ -101,7 +102,7 @@ impl Limits {
         ];
         for (name, value) in none_at_all {
             if value == 0 {
-                return at_odds(&[name], format!("the limit {name} must be above 0"));
+                return at_odds(name, format!("the limit {name} must be above 0"));
             }
         }
         for (name, value) in [
@@ -112,27 +113,27 @@ impl Limits {
             ("between-bytes-timeout", self.between_bytes_timeout),
         ] {
             if value.is_zero() {
-                return at_odds(&[name], format!("the limit {name} must be above 0"));
+                return at_odds(name, format!("the limit {name} must be above 0"));
             }
             // A moment so far away is none that clocks can tell.
             if value > LONGEST {
-                return at_odds(&[name], format!("the limit {name} must be at most 87600h, which is ten years"));
+                return at_odds(name, format!("the limit {name} must be at most 87600h, which is ten years"));
             }
         }
         if self.idle_timeout > LONGEST {
             let message = "the limit idle-timeout must be at most 87600h, which is ten years".to_owned();
-            return at_odds(&["idle-timeout"], message);
+            return at_odds("idle-timeout", message);
         }
         if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
             let message = format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory);
-            return at_odds(&["memory"], message);
+            return at_odds("memory", message);
         }
         if self.header_bytes < 8 * 1024 {
             let message = format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes);
-            return at_odds(&["header-bytes"], message);
+            return at_odds("header-bytes", message);
         }
         if u32::try_from(self.instances).is_err() {
-            return at_odds(&["instances"], format!("the limit instances is {}: too many", self.instances));
+            return at_odds("instances", format!("the limit instances is {}: too many", self.instances));
         }
         Ok(())
     }

@@ -90,6 +90,11 @@ impl Request {
         self.query.push((name.into(), value.into()));
     }
 
+    /// The same, where the path is needed no longer.
+    pub fn into_path_and_query(self) -> String {
+        if self.query.is_empty() { self.path } else { self.path_and_query().into_owned() }
+    }
+
     /// The request target as it goes out.
     pub fn path_and_query(&self) -> Cow<'_, str> {
         if self.query.is_empty() {

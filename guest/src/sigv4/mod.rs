@@ -235,7 +235,12 @@ impl Parts<'_> {
                     out.push_str(piece);
                 }
             }
-            push_value(out, value);
+            // What was made here has no white space, and need not be searched for it.
+            if matches!(name, "host" | "x-amz-content-sha256" | "x-amz-date") {
+                out.push_str(value);
+            } else {
+                push_value(out, value);
+            }
             last = Some(name);
         }
         out.push_str("\n\n");

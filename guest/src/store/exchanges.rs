@@ -191,10 +191,10 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     /// The request, signed.
     fn outgoing(mut self, mut request: Request, payload: &PayloadHash, plain: bool) -> Result<Outgoing, Failure> {
         self.sign(&mut request, payload).map_err(|trouble| trouble.failure)?;
-        let path_with_query = request.path_and_query().into_owned();
         request.header("user-agent", USER_AGENT);
         let headers = headers::lines(&request.headers);
-        let Request { method, https, authority, .. } = request;
+        let (method, https, authority) = (request.method, request.https, std::mem::take(&mut request.authority));
+        let path_with_query = request.into_path_and_query();
         let patience = nanos(self.store.settings.timeout);
         Ok(Outgoing { method, https, authority, path_with_query, headers, patience, plain })
     }

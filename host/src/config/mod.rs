@@ -270,11 +270,8 @@ impl Reader<'_> {
         let limits = Limits::deserialize(table)
             .map_err(|error| self.error(None, Some("sandbox".to_owned()), error.message().to_owned()))?;
         limits.check().map_err(|at_odds| {
-            // Of two that are at odds, one may be at its default.
-            let found = at_odds.names.iter().find_map(|&name| Some((name, *lines.get(name)?)));
-            let name = found.map_or_else(|| at_odds.names.first().copied(), |(name, _)| Some(name));
-            let key = name.map_or_else(|| "sandbox".to_owned(), |name| format!("sandbox.{name}"));
-            self.error(found.map(|(_, line)| line), Some(key), at_odds.message)
+            let line = lines.get(at_odds.name).copied();
+            self.error(line, Some(format!("sandbox.{}", at_odds.name)), at_odds.message)
         })?;
         Ok((limits, plugin, cache_dir))
     }

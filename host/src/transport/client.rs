@@ -19,6 +19,9 @@ use crate::limits::Limits;
 /// Header lines in an answer. S3 sends about ten, and one for each piece of user metadata, of which 2 KiB are allowed.
 const MAX_HEADERS: usize = 256;
 
+/// How much is read from a connection at once, in bytes, and so how much is kept for each while it is idle.
+const READ: usize = 256 << 10;
+
 /// The body of an answer, as it comes over its connection.
 pub(super) type Arriving = connections::Arriving<Connector, Outgoing>;
 
@@ -29,18 +32,21 @@ pub(super) type Arriving = connections::Arriving<Connector, Outgoing>;
 pub(crate) struct Client {
     public: Connections<Connector, Outgoing>,
     private: Connections<Connector, Outgoing>,
+    /// The most bytes of an answer's header.
+    header_bytes: usize,
 }
 
 impl Client {
     pub(crate) fn new(tls: &TlsOptions, limits: &Limits) -> Result<Client> {
         let tls = Arc::new(tls.client_config()?);
         let mut http1 = Builder::new();
-        http1.max_buf_size(limits.header_bytes.max(8 * 1024)).max_headers(MAX_HEADERS);
+        http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
         let client = |addresses| {
             let connector = Connector::new(tls.clone(), addresses, limits);
             Connections::new(connector, http1.clone(), limits.idle_connections, limits.idle_timeout)
         };
-        Ok(Client { public: client(Addresses::Public), private: client(Addresses::Private) })
+        let (public, private) = (client(Addresses::Public), client(Addresses::Private));
+        Ok(Client { public, private, header_bytes: limits.header_bytes })
     }
 
     /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
@@ -57,10 +63,21 @@ impl Client {
         };
         let answered = pin!(connections.send(request, || watch.connected()));
         match select(answered, pin!(watch.stalled(timeouts))).await {
-            Either::Left((Ok(response), _)) => Ok(response),
+            Either::Left((Ok(response), _)) => self.bounded(response),
             Either::Left((Err(error), _)) => Err(Trouble::of_client(error)),
             Either::Right((trouble, _)) => Err(trouble),
         }
+    }
+
+    /// The answer, if its header is no larger than it may be.
+    fn bounded(&self, response: Response<Arriving>) -> Result<Response<Arriving>, Trouble> {
+        let bytes: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes <= self.header_bytes {
+            return Ok(response);
+        }
+        let most = self.header_bytes;
+        let words = format!("its header has {bytes} bytes, and `header-bytes` in the section [sandbox] allows {most}");
+        Err(Trouble { error: wasmtime_wasi_http::Error::HttpResponseHeaderSectionSize(None), words })
     }
 
     /// Closes connections that have been idle for too long.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use memchr::memchr;
 use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::addresses::Addresses;
@@ -109,8 +110,12 @@ fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
     let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
     let headers = Bytes::from(headers);
     let mut fields = HeaderMap::with_capacity(16);
-    for line in headers.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        let colon = line.iter().position(|&byte| byte == b':').ok_or_else(|| unfit("a header"))?;
+    let mut start = 0;
+    while start < headers.len() {
+        let end = memchr(b'\n', &headers[start..]).map_or(headers.len(), |length| start + length);
+        let line = &headers[start..end];
+        start = end + 1;
+        let colon = memchr(b':', line).ok_or_else(|| unfit("a header"))?;
         let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| unfit("a header"))?;
         if FORBIDDEN.contains(&name.as_str()) {
             return Err(format!("the plugin asked for a request with the header {name}, which is the host's to set"));

@@ -33,7 +33,7 @@ impl TlsOptions {
 }
 
 fn config(options: &TlsOptions) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Plugin { message: format!("TLS does not start: {error}") })?;

@@ -76,7 +76,7 @@ fn set_up(text: &mut String, run: &Run) {
          only by other buffers or another implementation of TLS, or by chance.\n\
          - opendal never signs a payload, rust-s3 always does: each is left out where a body is to go the other way.\n\
          - rust-s3 trusts no certificate authority that it is told of, so that over TLS it verifies none.\n\
-         - Over TLS, Sandbucket encrypts with ring, all others with AWS-LC, which is the default of most.",
+         - Over TLS, all encrypt with AWS-LC.",
         rounds = run.rounds,
         seconds = run.seconds,
     );
