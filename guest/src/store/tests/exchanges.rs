@@ -10,7 +10,7 @@ use crate::error::{Failure, Kind};
 use crate::headers::of_lines;
 use crate::model::{
     Asked, AskedPart, ByteRange, CallOptions, Digest, HeadOperation, HeadOptions, OpenedHead, Operation, Outgoing,
-    PartOperation, PartOptions, ReadOperation, ReadOptions, Settled, Span, Tries, WriteCondition, WriteOperation,
+    Pair, PartOperation, PartOptions, ReadOperation, ReadOptions, Settled, Span, Tries, WriteCondition, WriteOperation,
     WriteOptions, Written,
 };
 use crate::request::{Method, Request};
@@ -91,7 +91,7 @@ fn write(options: Option<WriteOptions>) -> Operation {
 }
 
 /// What went out, but for how the plugin names itself.
-fn sent(script: &Script) -> Vec<(Method, String, Vec<(String, String)>)> {
+fn sent(script: &Script) -> Vec<(Method, String, Vec<Pair>)> {
     let told = |request: &Request| {
         let headers = request.headers.iter().filter(|(name, _)| name != "user-agent");
         let headers = headers.map(|(name, value)| (name.to_string(), value.clone())).collect();
