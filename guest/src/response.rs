@@ -256,8 +256,13 @@ fn content_range(text: &str) -> Option<(u64, u64, u64)> {
 
 /// Digits only: what `parse` also takes, such as a sign, is not a number in HTTP.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
+    digits(text.as_bytes())
+}
+
+/// The number that these are the digits of; none where there are no digits, or other bytes.
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     let mut number = None;
-    for byte in text.bytes() {
+    for byte in text {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;

@@ -1,5 +1,7 @@
 //! Times as signatures, headers and documents spell them.
 
+use crate::response::digits;
+
 /// The last second that four digits of year can tell.
 pub const LAST: u64 = 253_402_300_799;
 
@@ -82,8 +84,8 @@ pub fn timestamp(text: &str) -> Option<u64> {
     let &[y, e, a, r, b'-', m, o, b'-', d, t, b'T' | b't' | b' ', h, i, b':', n, u, b':', s, c] = told else {
         return None;
     };
-    let (year, month, day) = (number(&[y, e, a, r])?, number(&[m, o])?, number(&[d, t])?);
-    let (hour, minute, second) = (number(&[h, i])?, number(&[n, u])?, number(&[s, c])?);
+    let (year, month, day) = (digits(&[y, e, a, r])?, digits(&[m, o])?, digits(&[d, t])?);
+    let (hour, minute, second) = (digits(&[h, i])?, digits(&[n, u])?, digits(&[s, c])?);
     if let [b'.', decimals @ ..] = zone {
         zone = decimals;
         while let [b'0'..=b'9', rest @ ..] = zone {
@@ -93,7 +95,7 @@ pub fn timestamp(text: &str) -> Option<u64> {
     let offset = match *zone {
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), h, i, b':', n, u] => {
-            let seconds = (number(&[h, i])? * 3600 + number(&[n, u])? * 60) as i64;
+            let seconds = (digits(&[h, i])? * 3600 + digits(&[n, u])? * 60) as i64;
             if sign == b'+' { -seconds } else { seconds }
         }
         _ => return None,
@@ -109,19 +111,6 @@ pub fn timestamp(text: &str) -> Option<u64> {
         return None;
     }
     (days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59)).checked_add_signed(offset)
-}
-
-/// The number that these are the digits of.
-fn number(digits: &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number = number * 10 + u64::from(digit);
-    }
-    Some(number)
 }
 
 /// The day of a date, counted from 1970-01-01, which is day 0. The reverse of [`civil`].

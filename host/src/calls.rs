@@ -10,7 +10,7 @@ use crate::bindings::exchanges::{Asked, HeadOperation, OpenedHead, Operation, Re
 use crate::bindings::{listing, multipart, wit};
 use crate::blob::{BlobInfo, Presigned, Written};
 use crate::error::{Error, Failure, Result};
-use crate::exchanging::Payload;
+use crate::exchanging::{Payload, lacks_requests};
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
@@ -151,24 +151,24 @@ impl Calls {
         let limit = options.call.time_limit;
         let given = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
-        match self.exchange("head", (&operation, Asked::Head), limit, Payload::None, None).await? {
-            None => self.head_inline(key, options, None).await,
-            Some((Settled::Opened(opened), _)) => Ok(opened.info.into()),
-            Some(_) => Err(Error::plugin("the plugin took a look for something else")),
+        match self.exchange("head", (&operation, Asked::Head), limit, Payload::None, None).await {
+            Err(error) if lacks_requests(&error) => self.head_inline(key, options, None).await,
+            Err(error) => Err(error),
+            Ok((Settled::Opened(opened), _)) => Ok(opened.info.into()),
+            Ok(_) => Err(Error::plugin("the plugin took a look for something else")),
         }
     }
 
-    /// Begins to read: none where the plugin has no requests to give.
-    pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Option<Opened>> {
+    /// Begins to read.
+    pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Opened> {
         let plain = no_conditions_in(&options.conditions) && options.version.is_none();
         let plain = plain && matches!(options.range, wit::ByteRange::Whole) && options.call.attributes.is_empty();
         let (asked, limit) = (options.range, options.call.time_limit);
         let given = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
         match self.exchange("get", (&operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
-            None => Ok(None),
-            Some((Settled::Opened(opened), Some(body))) => Opened::checked(opened, body, asked).map(Some),
-            Some(_) => Err(Error::plugin("the plugin took a read for something else")),
+            (Settled::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
+            _ => Err(Error::plugin("the plugin took a read for something else")),
         }
     }
 

@@ -44,16 +44,14 @@ struct Exchange<'a> {
 
 /// What came of a try.
 enum Tried {
-    /// The plugin has no requests to give.
-    Unable,
     Settled(Settled, Option<Answer>),
     /// The refusal, and what the host has to say of it.
     Refused(Refusal, Option<String>),
 }
 
 impl Calls {
-    /// Does an operation that may take so many nanoseconds: what it came to and, where that is read, the answer's body. None
-    /// where the plugin has no requests to give.
+    /// Does an operation that may take so many nanoseconds: what it came to and, where that is read, the answer's body. For
+    /// a plugin that has no requests to give, see [`lacks_requests`].
     pub(crate) fn exchange<'a>(
         &'a self,
         name: &'static str,
@@ -61,7 +59,7 @@ impl Calls {
         limit: Option<u64>,
         mut payload: Payload<'a>,
         progress: Option<Progress>,
-    ) -> impl Future<Output = Result<Option<(Settled, Option<Answer>)>>> + Send + 'a {
+    ) -> impl Future<Output = Result<(Settled, Option<Answer>)>> + Send + 'a {
         let span = tracing::debug_span!("exchange", operation = name, key = key_of(operation));
         let done = async move {
             let (limit, began) = (self.pool().limit(limit), Instant::now());
@@ -71,8 +69,7 @@ impl Calls {
             let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
             loop {
                 let (refusal, words) = match exchange.attempt(operation, asked, tries, &mut payload, &progress).await? {
-                    Tried::Unable => return Ok(None),
-                    Tried::Settled(settled, body) => return Ok(Some((settled, body))),
+                    Tried::Settled(settled, body) => return Ok((settled, body)),
                     Tried::Refused(refusal, words) => (refusal, words),
                 };
                 tracing::debug!(error = refusal.error.message, again = refusal.again.is_some(), "a try failed");
@@ -90,6 +87,12 @@ impl Calls {
         };
         done.instrument(span)
     }
+}
+
+/// Whether an exchange ended because the plugin has no requests to give: then it does the operation by itself, or says what
+/// else it does not support.
+pub(crate) fn lacks_requests(error: &Error) -> bool {
+    matches!(error, Error::Unsupported(told) if told.attempts == 0)
 }
 
 fn key_of(operation: &Operation) -> &str {
@@ -122,10 +125,7 @@ impl Exchange<'_> {
         let outgoing = match self.step(operation, tries, None).await? {
             Ok(Next::Send(outgoing)) => outgoing,
             Ok(Next::Done(_)) => return Err(Error::plugin("the plugin is done with what it was to begin")),
-            Err(refusal) => match refusal.error.into() {
-                Error::Unsupported(told) if told.attempts == 0 => return Ok(Tried::Unable),
-                error => return Err(error),
-            },
+            Err(refusal) => return Err(refusal.error.into()),
         };
         let plain = outgoing.plain;
         let source = match payload {

@@ -14,6 +14,7 @@ use crate::blob::BlobInfo;
 use crate::calls::{Call, Calls, Opened, checked, no_conditions};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
+use crate::exchanging::lacks_requests;
 use crate::transport::Answer;
 
 /// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
@@ -71,14 +72,14 @@ impl Blob {
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
         let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
         let end = limit.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
-        let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await? {
-            Some(opened) => opened,
-            None => {
+        let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await {
+            Err(error) if lacks_requests(&error) => {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
                 let (position, source) = (range.start, Source { calls, key, options });
                 let body = Body::Whole(body);
                 return Ok(Blob { info, range, position, body, source, resumed: 0, attempts: 1, end, check: None });
             }
+            opened => opened?,
         };
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
@@ -186,7 +187,6 @@ impl Blob {
                 tokio::time::sleep(pause).await;
             }
             let opened = calls.open_read(&key, &options).await?;
-            let opened = opened.ok_or_else(|| Error::plugin("the plugin has no requests to give any more"))?;
             // Not every service heeds a condition.
             if (opened.info.size, opened.info.etag.clone()) != expected {
                 let mut failure =

@@ -8,7 +8,7 @@ use crate::body::{Chunks, Pieces};
 use crate::calls::Calls;
 use crate::digest;
 use crate::error::{Error, Result};
-use crate::exchanging::Payload;
+use crate::exchanging::{Payload, lacks_requests};
 use crate::multipart::Part;
 use crate::transport::{Fault, Progress, Streamed};
 
@@ -29,9 +29,9 @@ impl Calls {
         } else {
             digest::of(body, self.wanted_digests()).await
         };
-        match self.write(key, body.length(), digests, options, Payload::Here(body), progress.clone()).await? {
-            Some(written) => Ok(written),
-            None => self.put_inline(key, &body.joined(), options, progress).await,
+        match self.write(key, body.length(), digests, options, Payload::Here(body), progress.clone()).await {
+            Err(error) if lacks_requests(&error) => self.put_inline(key, &body.joined(), options, progress).await,
+            written => written,
         }
     }
 
@@ -45,9 +45,7 @@ impl Calls {
     ) -> Result<Written> {
         let fault = Fault::default();
         let payload = Payload::Once(Some(Streamed::new(length, pieces, fault.clone())), fault);
-        let written = self.write(key, length, Vec::new(), options, payload, progress).await?;
-        written
-            .ok_or_else(|| Error::plugin("the plugin takes bodies in one piece only: gather it before it is written"))
+        self.write(key, length, Vec::new(), options, payload, progress).await
     }
 
     async fn write(
@@ -58,7 +56,7 @@ impl Calls {
         options: &wit::WriteOptions,
         payload: Payload<'_>,
         progress: Option<Progress>,
-    ) -> Result<Option<Written>> {
+    ) -> Result<Written> {
         let plain = options.content_type.is_none()
             && options.metadata.is_empty()
             && matches!(options.condition, wit::WriteCondition::Always)
@@ -67,9 +65,8 @@ impl Calls {
         let options = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Write(WriteOperation { key: key.to_owned(), length, digests, options });
         match self.exchange("put", (&operation, Asked::Write), limit, payload, progress).await? {
-            None => Ok(None),
-            Some((Settled::Written(written), _)) => Ok(Some(written.into())),
-            Some(_) => Err(Error::plugin("the plugin took a write for something else")),
+            (Settled::Written(written), _) => Ok(written.into()),
+            _ => Err(Error::plugin("the plugin took a write for something else")),
         }
     }
 
@@ -90,10 +87,13 @@ impl Calls {
         let part = PartOperation { key: key_of, upload: upload_of, number, length, digests, options: given };
         let payload = Payload::Here(body);
         let operation = Operation::Part(part);
-        match self.exchange("upload a part", (&operation, asked), limit, payload, progress.clone()).await? {
-            None => self.part_inline(key, upload, number, &body.joined(), options, progress).await,
-            Some((Settled::Part(part), _)) => Ok(part.into()),
-            Some(_) => Err(Error::plugin("the plugin took a part for something else")),
+        match self.exchange("upload a part", (&operation, asked), limit, payload, progress.clone()).await {
+            Err(error) if lacks_requests(&error) => {
+                self.part_inline(key, upload, number, &body.joined(), options, progress).await
+            }
+            Err(error) => Err(error),
+            Ok((Settled::Part(part), _)) => Ok(part.into()),
+            Ok(_) => Err(Error::plugin("the plugin took a part for something else")),
         }
     }
 }

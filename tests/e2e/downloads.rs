@@ -51,6 +51,11 @@ fn a_stream_of_known_length_is_written_as_it_comes() {
                 assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
                 assert!(failed.to_string().contains(words), "{failed}");
             }
+            let failed = store.put("k", Body::stream(0, pieces(&bytes(1)))).await.unwrap_err();
+            assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
+            // What the plugin does not know, it says of a stream, too.
+            let odd = store.put("k", Body::stream(length, pieces(&body))).attribute("no-such", "x");
+            assert!(refused!(odd.await, Unsupported).message.contains("no-such"));
             let broken = futures::stream::iter([Ok(Bytes::from("abc")), Err(std::io::Error::other("no more"))]);
             let failed = store.put("k", Body::stream(10, broken)).await.unwrap_err();
             assert!(matches!(&failed, Error::Io { .. }) && failed.to_string().contains("no more"), "{failed:?}");

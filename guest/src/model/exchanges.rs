@@ -1,4 +1,5 @@
-//! What `wit/exchanges.wit` documents, but for the outcome of a request, which is made of wasi:http's errors.
+//! What `wit/exchanges.wit` documents, but for the outcome of a request, which only the plugin's outermost file
+//! needs.
 
 use crate::error::Failure;
 use crate::request::Method;

@@ -69,8 +69,6 @@ pub struct Signer {
     region: String,
     service: &'static str,
     key: Option<DayKey>,
-    /// The second that was signed in last, and as it is told.
-    date: (AmzTime, String),
     /// The canonical request, which may have a security token in it.
     canonical: String,
 }
@@ -111,13 +109,7 @@ impl Signer {
 
     /// A signer for another service that signs as S3 does.
     pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
-        Signer {
-            region: region.into(),
-            service,
-            key: None,
-            date: (AmzTime::from_secs(0), String::new()),
-            canonical: String::new(),
-        }
+        Signer { region: region.into(), service, key: None, canonical: String::new() }
     }
 
     /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
@@ -126,10 +118,7 @@ impl Signer {
     /// All headers of the request are signed but those that proxies meddle with, and the `host` that its authority will
     /// be. What is to be sent otherwise than the request says must be changed before.
     pub fn sign(&mut self, request: &mut Request, credentials: &Credentials, payload: &PayloadHash, now: AmzTime) {
-        if self.date.0 != now || self.date.1.is_empty() {
-            self.date = (now, now.text());
-        }
-        let date = std::mem::take(&mut self.date.1);
+        let date = now.text();
         request.header("x-amz-date", date.as_str());
         request.header("x-amz-content-sha256", payload.as_str());
         if let Some(token) = &credentials.security_token {
@@ -147,7 +136,6 @@ impl Signer {
             credentials,
             &date,
         );
-        self.date.1 = date;
         request.header("authorization", authorization);
     }
 

@@ -206,8 +206,22 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         Waits { idle: self.store.settings.timeout, deadline: self.tries.deadline, now }
     }
 
+    /// What came of a try; or why nothing did, and the pause after which another may be made.
+    pub(super) fn tried<B: Body>(
+        &mut self,
+        method: Method,
+        answer: Result<(Head, B), TransportError>,
+        accept: &mut Accept<'_, Self, B>,
+    ) -> Result<(), (Failure, Option<Duration>)> {
+        let settled = self.settle(method, answer, accept);
+        settled.map_err(|trouble| match self.after(*trouble) {
+            Ok((failure, pause)) => (failure, Some(pause)),
+            Err(failure) => (failure, None),
+        })
+    }
+
     /// What becomes of a try that was answered, or was not.
-    pub(super) fn settle<B: Body>(
+    fn settle<B: Body>(
         &mut self,
         method: Method,
         answer: Result<(Head, B), TransportError>,

@@ -107,7 +107,7 @@ impl Store {
                 let options = options.unwrap_or_default();
                 let mut call = Call::answered(self, env, "put", &key, tries);
                 let began = call.tries.started;
-                let result = match call.try_settled(answer) {
+                let result = match call.tried_write(answer) {
                     Err((error, Some(pause))) => return Err(call.refusal(error, Some(pause))),
                     Err((error, None)) => Err(error),
                     Ok(written) => Ok(written),
@@ -120,7 +120,7 @@ impl Store {
             Operation::Part(PartOperation { key, upload, number, length, digests, options }) => {
                 let options = options.unwrap_or_default();
                 let mut call = Call::answered(self, env, "upload a part of", &key, tries);
-                let etag = match call.try_settled(answer) {
+                let etag = match call.tried_write(answer) {
                     Ok(written) => written.etag.unwrap_or_default(),
                     Err((error, pause)) => return Err(call.refusal(error, pause)),
                 };
@@ -206,11 +206,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         answer: Result<(Head, B), TransportError>,
         accept: &mut Accept<'_, Self, B>,
     ) -> Result<(), Refusal> {
-        let settled = self.settle(method, answer, accept);
-        settled.map_err(|trouble| match self.after(*trouble) {
-            Ok((failure, pause)) => self.refusal(failure, Some(pause)),
-            Err(failure) => self.refusal(failure, None),
-        })
+        self.tried(method, answer, accept).map_err(|(failure, pause)| self.refusal(failure, pause))
     }
 
     fn refusal(&self, failure: Failure, pause: Option<Duration>) -> Refusal {

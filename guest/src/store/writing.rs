@@ -80,7 +80,7 @@ impl Store {
         let now = call.env.now();
         call.tries.extend(now.saturating_sub(since));
         let answer = exchange.answer(sent, call.waits(now));
-        let result = match call.try_settled(answer) {
+        let result = match call.tried_write(answer) {
             Ok(written) => Ok(written),
             Err((failure, None)) => Err(failure),
             Err((failure, Some(pause))) => {
@@ -129,21 +129,17 @@ impl Store {
 }
 
 impl<E: Transport + Clock> Call<'_, E> {
-    /// What came of a try of a write; or why nothing did, and the pause after which another try may be made.
-    pub(super) fn try_settled<B: Body>(
+    /// What came of a try of a write: as [`Call::tried`].
+    pub(super) fn tried_write<B: Body>(
         &mut self,
         answer: Result<(Head, B), TransportError>,
     ) -> Result<Written, (Failure, Option<Duration>)> {
         let mut taken = Written::default();
-        let settled = self.settle(Method::Put, answer, &mut |call, head, body| {
+        self.tried(Method::Put, answer, &mut |call, head, body| {
             taken = call.accepted(&head, body)?;
             Ok(())
-        });
-        match settled.map_err(|trouble| self.after(*trouble)) {
-            Ok(()) => Ok(taken),
-            Err(Err(failure)) => Err((failure, None)),
-            Err(Ok((failure, pause))) => Err((failure, Some(pause))),
-        }
+        })?;
+        Ok(taken)
     }
 
     /// Begins a try: the exchange, when its body's turn came, and what to write that to.

@@ -23,10 +23,7 @@ mod generated {
             }
         ",
         world: "sandbucket:host/blobs",
-        with: {
-            "wasi:io": wasmtime_wasi::p2::bindings::io,
-            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
-        },
+        with: { "wasi:io": wasmtime_wasi::p2::bindings::io, "wasi:clocks": wasmtime_wasi::p2::bindings::clocks },
         exports: { default: async },
         require_store_data_send: true,
     });

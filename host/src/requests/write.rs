@@ -68,7 +68,9 @@ impl Put {
             Kind::Here(body) => self.calls.put(&self.key, &body, &mut self.options, self.progress).await,
             Kind::Stream(length, pieces) => {
                 // What the bytes come to must be known before the first is sent, or what became of them found out later.
-                let first = !self.calls.wanted_digests().is_empty()
+                // And where none is sent, it would not show that there are some.
+                let first = length == 0
+                    || !self.calls.wanted_digests().is_empty()
                     || !matches!(self.options.condition, wit::WriteCondition::Always);
                 if first {
                     let upload = Upload::of(self.calls, self.key, self.options, self.progress);
