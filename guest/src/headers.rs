@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::composed::Composed;
 use crate::text::find_byte;
 
 /// Names, and their values.
@@ -65,23 +66,19 @@ pub fn text(value: &[u8]) -> String {
 /// A header with each field on a line: its name, a colon, its value.
 pub fn lines(headers: &Headers) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    let mut lines = String::with_capacity(length);
+    let mut lines = Composed::with_room(length);
     for (name, value) in headers {
-        for piece in [name, ":", value, "\n"] {
-            lines.push_str(piece);
-        }
+        lines.push(&[name, ":", value, "\n"]);
     }
-    lines
+    lines.into_string()
 }
 
-/// The names and values of such a header.
+/// The names and values of such a header. Where a colon is missing, what is made of it has a name that no header has.
 pub fn of_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut headers = Vec::with_capacity(16);
-    while !lines.is_empty() {
-        let (line, rest) = cut(lines, b'\n');
-        if let (name, Some(value)) = cut(line, b':') {
-            headers.push((name.into(), value.into()));
-        }
+    while let (name, Some(rest)) = cut(lines, b':') {
+        let (value, rest) = cut(rest, b'\n');
+        headers.push((name.into(), value.into()));
         lines = rest.unwrap_or_default();
     }
     headers
@@ -107,6 +104,7 @@ mod tests {
         assert_eq!(lines, "etag:\"e\"\na:\nx-b: c:d\n");
         assert_eq!(of_lines(&lines), [pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
         assert_eq!(of_lines(""), []);
-        assert_eq!(of_lines("no field\na:b"), [pair("a", "b")]);
+        assert_eq!(of_lines("no field\na:b"), [pair("no field\na", "b")]);
+        assert_eq!(of_lines("a:b\nno field"), [pair("a", "b")]);
     }
 }

@@ -1,9 +1,12 @@
 //! S3 as a plugin.
 
+pub mod allocator;
 pub mod answer;
 pub mod attributes;
 pub mod bucket;
 pub mod checksum;
+mod compare;
+pub mod composed;
 pub mod content;
 pub mod continuation;
 pub mod duration;
@@ -26,10 +29,11 @@ pub mod text;
 pub mod time;
 pub mod xml;
 
-/// Quicker, and half as large, than the allocator that comes with the target.
+/// talc is quicker, and half as large, than the allocator that comes with the target.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+static ALLOCATOR: allocator::BySize<talc::wasm::WasmDynamicTalc> =
+    allocator::BySize::new(talc::wasm::new_wasm_dynamic_allocator());
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;

@@ -5,7 +5,7 @@ use std::cell::{RefCell, RefMut};
 use crate::bindings;
 use crate::bindings::exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as StoreHandle};
 use crate::bindings::exports::sandbucket::blob::bodies;
-use crate::bindings::exports::sandbucket::blob::exchanges::{Answer, Outcome, Refusal};
+use crate::bindings::exports::sandbucket::blob::exchanges::{Answer, Outcome, Received, Refusal, Turn};
 use crate::bindings::exports::sandbucket::blob::types as wit;
 use crate::bindings::wasi::io::streams::OutputStream;
 use crate::checksum::Algorithm;
@@ -13,7 +13,7 @@ use crate::env::Clock;
 use crate::error::{Error, Failure};
 use crate::headers::of_lines;
 use crate::model::{
-    Asked, Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
+    Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
     HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Next, Operation, Pair, Part, PartOptions,
     PartPage, PresignOptions, Presigned, PresignedMethod, ReadOptions, Settled, TagOptions, Tries, UploadOptions,
     UploadPage, VersionPage, WriteOptions, Written,
@@ -93,6 +93,19 @@ fn setting(setting: &settings::Setting) -> wit::Setting {
     }
 }
 
+/// What came of a request.
+fn settle(store: &mut store::Store, operation: Operation, tries: Tries, outcome: &Outcome) -> Result<Next, Refusal> {
+    let answer = match outcome {
+        Outcome::Answered(Answer { status, headers, body }) => {
+            let body = body.as_deref().unwrap_or_default();
+            Ok((Head { status: *status, headers: of_lines(headers) }, body))
+        }
+        Outcome::Failed(failure) => Err(failed(*failure)),
+    };
+    let settled = store.settle(&mut Wasi::default(), operation, tries, answer);
+    settled.map(Next::Done).map_err(|refusal| Refusal { error: error(refusal.failure), again: refusal.again })
+}
+
 impl Guest for Plugin {
     type Store = Open;
 
@@ -104,21 +117,22 @@ impl Guest for Plugin {
 impl GuestStore for Open {
     fn open(settings: Vec<Pair>) -> Result<StoreHandle, Error> {
         // The host's clock in full: instances opened in the same second are not to pause alike.
-        let seed = Wasi.now() ^ Wasi.wall().rotate_left(32);
+        let (now, wall) = (Wasi::default().now(), Wasi::default().wall());
+        let seed = now ^ wall.rotate_left(32);
         let store = store::Store::open(&settings, seed).map_err(error)?;
         Ok(StoreHandle::new(Open { store: RefCell::new(store), under_way: RefCell::new(UnderWay::Nothing) }))
     }
 
     fn head(&self, key: String, options: HeadOptions) -> Result<BlobInfo, Error> {
-        self.store().head(&mut Wasi, &key, &options).map_err(error)
+        self.store().head(&mut Wasi::default(), &key, &options).map_err(error)
     }
 
     fn get(&self, key: String, options: ReadOptions) -> Result<Blob, Error> {
-        self.store().get(&mut Wasi, &key, &options).map_err(error)
+        self.store().get(&mut Wasi::default(), &key, &options).map_err(error)
     }
 
     fn put(&self, key: String, body: Vec<u8>, options: WriteOptions) -> Result<Written, Error> {
-        self.store().put(&mut Wasi, &key, &body, &options).map_err(error)
+        self.store().put(&mut Wasi::default(), &key, &body, &options).map_err(error)
     }
 
     fn wanted_digests(&self) -> Vec<Algorithm> {
@@ -126,86 +140,88 @@ impl GuestStore for Open {
     }
 
     fn open_read(&self, key: String, options: ReadOptions) -> Result<bodies::Opened, Error> {
-        let opened = self.store().open_read(&mut Wasi, &key, &options).map_err(error)?;
+        let opened = self.store().open_read(&mut Wasi::default(), &key, &options).map_err(error)?;
         let (body, kept) = opened.body;
         self.under_way.replace(UnderWay::Reading(kept));
         Ok(bodies::Opened { info: opened.info, range: opened.range, given: opened.given, digest: opened.digest, body })
     }
 
     fn open_write(&self, key: String, length: u64, options: WriteOptions) -> Result<OutputStream, Error> {
-        let begun = self.store().open_write(&mut Wasi, &key, length, options);
+        let begun = self.store().open_write(&mut Wasi::default(), &key, length, options);
         self.begun(begun)
     }
 
     fn finish_write(&self, sent: u64) -> Result<Written, Error> {
-        self.go_on("finish", |store, writing| store.finish_write(&mut Wasi, writing, sent))
+        self.go_on("finish", |store, writing| store.finish_write(&mut Wasi::default(), writing, sent))
     }
 
     fn again(&self) -> Result<OutputStream, Error> {
-        self.go_on("try again", |store, writing| store.again(&mut Wasi, writing))
+        self.go_on("try again", |store, writing| store.again(&mut Wasi::default(), writing))
     }
 
     fn abort(&self) {
         self.under_way.replace(UnderWay::Nothing);
     }
 
-    fn step(&self, operation: Operation, tries: Tries, outcome: Option<Outcome>) -> Result<Next, Refusal> {
+    fn step(&self, turns: Vec<Turn>) -> Vec<Result<Next, Refusal>> {
         let mut store = self.store.borrow_mut();
-        let Some(outcome) = outcome else {
-            let prepared = store.prepare(&mut Wasi, operation, tries);
-            let refused = |failure| Refusal { error: error(failure), again: None };
-            return prepared.map(Next::Send).map_err(refused);
-        };
-        let answer = match &outcome {
-            Outcome::Answered(Answer { status, headers, body }) => {
-                let body = body.as_deref().unwrap_or_default();
-                Ok((Head { status: *status, headers: of_lines(headers) }, body))
-            }
-            Outcome::Failed(failure) => Err(failed(*failure)),
-        };
-        let settled = store.settle(&mut Wasi, operation, tries, answer);
-        settled.map(Next::Done).map_err(|refusal| Refusal { error: error(refusal.failure), again: refusal.again })
+        let mut now = Wasi::for_a_moment();
+        let mut steps = Vec::with_capacity(turns.len());
+        for Turn { operation, tries, outcome } in turns {
+            steps.push(match outcome {
+                None => match store.prepare(&mut now, operation, tries) {
+                    Ok(outgoing) => Ok(Next::Send(outgoing)),
+                    Err(failure) => Err(Refusal { error: error(failure), again: None }),
+                },
+                Some(outcome) => settle(&mut store, operation, tries, &outcome),
+            });
+        }
+        steps
     }
 
-    fn take(&self, asked: Asked, status: u16, headers: String) -> Option<Settled> {
-        store::take(asked, &Head { status, headers: of_lines(&headers) })
+    fn take(&self, answers: Vec<Received>) -> Vec<Option<Settled>> {
+        let mut taken = Vec::with_capacity(answers.len());
+        for Received { asked, status, headers } in &answers {
+            taken.push(store::take(*asked, &Head { status: *status, headers: of_lines(headers) }));
+        }
+        taken
     }
 
     fn delete(&self, key: String, options: DeleteOptions) -> Result<(), Error> {
-        self.store().delete(&mut Wasi, &key, &options).map_err(error)
+        self.store().delete(&mut Wasi::default(), &key, &options).map_err(error)
     }
 
     fn delete_many(&self, blobs: Vec<BlobName>, options: DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error> {
-        let outcomes = self.store().delete_many(&mut Wasi, &blobs, &options).map_err(error)?;
+        let outcomes = self.store().delete_many(&mut Wasi::default(), &blobs, &options).map_err(error)?;
         Ok(outcomes.into_iter().map(|outcome| outcome.map_err(error)).collect())
     }
 
     fn list(&self, options: ListOptions) -> Result<ListPage, Error> {
-        self.store().list(&mut Wasi, &options).map_err(error)
+        self.store().list(&mut Wasi::default(), &options).map_err(error)
     }
 
     fn list_versions(&self, options: ListOptions) -> Result<VersionPage, Error> {
-        self.store().list_versions(&mut Wasi, &options).map_err(error)
+        self.store().list_versions(&mut Wasi::default(), &options).map_err(error)
     }
 
     fn copy(&self, source: BlobName, to: String, options: CopyOptions) -> Result<Written, Error> {
-        self.store().copy(&mut Wasi, &source, &to, &options).map_err(error)
+        self.store().copy(&mut Wasi::default(), &source, &to, &options).map_err(error)
     }
 
     fn presign(&self, method: PresignedMethod, key: String, options: PresignOptions) -> Result<Presigned, Error> {
-        self.store().presign(&mut Wasi, method, &key, &options).map_err(error)
+        self.store().presign(&mut Wasi::default(), method, &key, &options).map_err(error)
     }
 
     fn tags(&self, key: String, options: TagOptions) -> Result<Vec<Pair>, Error> {
-        self.store().tags(&mut Wasi, &key, &options).map_err(error)
+        self.store().tags(&mut Wasi::default(), &key, &options).map_err(error)
     }
 
     fn set_tags(&self, key: String, tags: Vec<Pair>, options: TagOptions) -> Result<(), Error> {
-        self.store().set_tags(&mut Wasi, &key, &tags, &options).map_err(error)
+        self.store().set_tags(&mut Wasi::default(), &key, &tags, &options).map_err(error)
     }
 
     fn create_upload(&self, key: String, options: WriteOptions) -> Result<String, Error> {
-        self.store().create_upload(&mut Wasi, &key, &options).map_err(error)
+        self.store().create_upload(&mut Wasi::default(), &key, &options).map_err(error)
     }
 
     fn upload_part(
@@ -216,7 +232,7 @@ impl GuestStore for Open {
         body: Vec<u8>,
         options: PartOptions,
     ) -> Result<Part, Error> {
-        self.store().upload_part(&mut Wasi, &key, &upload, number, &body, &options).map_err(error)
+        self.store().upload_part(&mut Wasi::default(), &key, &upload, number, &body, &options).map_err(error)
     }
 
     fn copy_part(
@@ -227,11 +243,11 @@ impl GuestStore for Open {
         source: BlobName,
         options: CopyPartOptions,
     ) -> Result<Part, Error> {
-        self.store().copy_part(&mut Wasi, &key, &upload, number, &source, &options).map_err(error)
+        self.store().copy_part(&mut Wasi::default(), &key, &upload, number, &source, &options).map_err(error)
     }
 
     fn list_parts(&self, key: String, upload: String, options: ListPartsOptions) -> Result<PartPage, Error> {
-        self.store().list_parts(&mut Wasi, &key, &upload, &options).map_err(error)
+        self.store().list_parts(&mut Wasi::default(), &key, &upload, &options).map_err(error)
     }
 
     fn complete_upload(
@@ -241,14 +257,14 @@ impl GuestStore for Open {
         parts: Vec<Part>,
         options: CompleteOptions,
     ) -> Result<Written, Error> {
-        self.store().complete_upload(&mut Wasi, &key, &upload, &parts, &options).map_err(error)
+        self.store().complete_upload(&mut Wasi::default(), &key, &upload, &parts, &options).map_err(error)
     }
 
     fn abort_upload(&self, key: String, upload: String, options: UploadOptions) -> Result<(), Error> {
-        self.store().abort_upload(&mut Wasi, &key, &upload, &options).map_err(error)
+        self.store().abort_upload(&mut Wasi::default(), &key, &upload, &options).map_err(error)
     }
 
     fn list_uploads(&self, options: ListUploadsOptions) -> Result<UploadPage, Error> {
-        self.store().list_uploads(&mut Wasi, &options).map_err(error)
+        self.store().list_uploads(&mut Wasi::default(), &options).map_err(error)
     }
 }

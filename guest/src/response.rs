@@ -42,7 +42,7 @@ impl Head<'_> {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
-            .find(|(there, _)| there.eq_ignore_ascii_case(name))
+            .find(|(there, _)| is_named(there, name))
             .map(|(_, value)| value.trim())
             .filter(|value| !value.is_empty())
     }
@@ -66,7 +66,7 @@ impl Head<'_> {
     /// The length that `content-length` announces. Given more than once it must say the same each time.
     pub fn content_length(&self) -> Result<Option<u64>, Garbled> {
         let mut length = None;
-        for (_, value) in self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        for (_, value) in self.headers.iter().filter(|(name, _)| is_named(name, "content-length")) {
             for part in value.split(',') {
                 let number = decimal(part.trim())
                     .ok_or_else(|| Garbled(format!("its content-length \"{}\" is not a number", short(value))))?;
@@ -82,6 +82,11 @@ impl Head<'_> {
     pub fn date(&self) -> Option<u64> {
         self.get("date").and_then(of_http_date)
     }
+}
+
+/// Whether a header has this name, which is in lower case, as most headers are by now.
+fn is_named(header: &str, name: &str) -> bool {
+    header.len() == name.len() && (header == name || header.eq_ignore_ascii_case(name))
 }
 
 /// What the answer to a HEAD says of a blob.
@@ -213,7 +218,7 @@ pub fn attributes(head: &Head) -> Vec<Pair> {
             continue;
         }
         for ((_, header), told) in TOLD.iter().zip(&mut values) {
-            if header.len() == name.len() && header.eq_ignore_ascii_case(name) {
+            if is_named(name, header) {
                 told.get_or_insert(value.trim());
             }
         }
@@ -256,20 +261,16 @@ fn content_range(text: &str) -> Option<(u64, u64, u64)> {
 
 /// Digits only: what `parse` also takes, such as a sign, is not a number in HTTP.
 pub(crate) fn decimal(text: &str) -> Option<u64> {
-    digits(text.as_bytes())
-}
-
-/// The number that these are the digits of; none where there are no digits, or other bytes.
-pub(crate) fn digits(text: &[u8]) -> Option<u64> {
-    let mut number = None;
-    for byte in text {
+    let mut number = (!text.is_empty()).then_some(0_u64)?;
+    for byte in text.bytes() {
         let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
+        // Checked by hand: as a 64-bit machine does it, by the upper half of the product, is dear where there is none.
+        if digit > 9 || number > u64::MAX / 10 {
             return None;
         }
-        number = Some(number.unwrap_or(0_u64).checked_mul(10)?.checked_add(digit.into())?);
+        number = (number * 10).checked_add(digit.into())?;
     }
-    number
+    Some(number)
 }
 
 fn short(text: &str) -> String {

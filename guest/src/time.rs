@@ -1,14 +1,14 @@
 //! Times as signatures, headers and documents spell them.
 
-use crate::response::digits;
-
 /// The last second that four digits of year can tell.
 pub const LAST: u64 = 253_402_300_799;
 
 /// As HTTP names them, from the day that 1970 began with.
-const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+const WEEKDAYS: [[u8; 3]; 7] = [*b"Thu", *b"Fri", *b"Sat", *b"Sun", *b"Mon", *b"Tue", *b"Wed"];
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [[u8; 3]; 12] = [
+    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec",
+];
 
 /// A second, as it goes into a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,16 +31,10 @@ impl AmzTime {
     pub fn text(self) -> String {
         let (year, month, day) = civil(self.secs / 86_400);
         let second = self.secs % 86_400;
-        let mut text = String::with_capacity(16);
-        push_digits(&mut text, year, 4);
-        push_digits(&mut text, month, 2);
-        push_digits(&mut text, day, 2);
-        text.push('T');
-        push_digits(&mut text, second / 3600, 2);
-        push_digits(&mut text, second / 60 % 60, 2);
-        push_digits(&mut text, second % 60, 2);
-        text.push('Z');
-        text
+        let [[c, e], [y, r]] = [two(year / 100), two(year % 100)];
+        let [[m, o], [d, t]] = [two(month), two(day)];
+        let [[h, i], [n, u], [s, k]] = [two(second / 3600), two(second / 60 % 60), two(second % 60)];
+        ascii(&[c, e, y, r, m, o, d, t, b'T', h, i, n, u, s, k, b'Z'])
     }
 }
 
@@ -48,33 +42,31 @@ impl AmzTime {
 pub fn http_date(second: u64) -> String {
     let days = second / 86_400;
     let (year, month, day) = civil(days);
-    let mut text = String::with_capacity(29);
-    text.push_str(WEEKDAYS[(days % 7) as usize]);
-    text.push_str(", ");
-    push_digits(&mut text, day, 2);
-    text.push(' ');
-    text.push_str(MONTHS[(month - 1) as usize % 12]);
-    text.push(' ');
-    push_digits(&mut text, year, 4);
-    for (before, number) in [(' ', second / 3600 % 24), (':', second / 60 % 60), (':', second % 60)] {
-        text.push(before);
-        push_digits(&mut text, number, 2);
-    }
-    text.push_str(" GMT");
-    text
+    let [w, e, k] = WEEKDAYS[(days % 7) as usize];
+    let [m, o, n] = MONTHS[(month - 1) as usize % 12];
+    let [[d, t], [c, y], [a, r]] = [two(day), two(year / 100), two(year % 100)];
+    let [[h, i], [u, v], [s, x]] = [two(second / 3600 % 24), two(second / 60 % 60), two(second % 60)];
+    ascii(&[
+        w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G', b'M',
+        b'T',
+    ])
 }
 
 /// The second that a date of HTTP's means, as all services write it: the two older spellings, which only ancient servers
 /// have, are none here.
 pub fn of_http_date(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let number = |from: usize, to: usize| crate::response::decimal(text.get(from..to)?);
-    let name = text.get(8..11)?;
-    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
-    let (day, year) = (number(5, 7)?, number(12, 16)?);
-    let second = days(year, month, day) * 86_400 + number(17, 19)? * 3600 + number(20, 22)? * 60 + number(23, 25)?;
-    // What is told otherwise is no such date, or of another weekday.
-    (second <= LAST && http_date(second) == text).then_some(second)
+    let &[w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G', b'M', b'T'] =
+        text.trim().as_bytes()
+    else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|month| *month == [m, o, n])? as u64 + 1;
+    let (year, day) = (100 * number(c, y)? + number(a, r)?, number(d, t)?);
+    let (hour, minute, second) = (number(h, i)?, number(u, v)?, number(s, x)?);
+    let days = days(year, month, day);
+    // A day that its month does not have is another, and so is its weekday, mostly.
+    let there = civil(days) == (year, month, day) && WEEKDAYS[(days % 7) as usize] == [w, e, k];
+    (there && hour < 24 && minute < 60 && second < 60).then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// The second that a timestamp of S3's XML means: `2009-10-12T17:50:30.000Z`, with any number of decimals, which do not
@@ -84,8 +76,8 @@ pub fn timestamp(text: &str) -> Option<u64> {
     let &[y, e, a, r, b'-', m, o, b'-', d, t, b'T' | b't' | b' ', h, i, b':', n, u, b':', s, c] = told else {
         return None;
     };
-    let (year, month, day) = (digits(&[y, e, a, r])?, digits(&[m, o])?, digits(&[d, t])?);
-    let (hour, minute, second) = (digits(&[h, i])?, digits(&[n, u])?, digits(&[s, c])?);
+    let (year, month, day) = (100 * number(y, e)? + number(a, r)?, number(m, o)?, number(d, t)?);
+    let (hour, minute, second) = (number(h, i)?, number(n, u)?, number(s, c)?);
     if let [b'.', decimals @ ..] = zone {
         zone = decimals;
         while let [b'0'..=b'9', rest @ ..] = zone {
@@ -95,7 +87,7 @@ pub fn timestamp(text: &str) -> Option<u64> {
     let offset = match *zone {
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), h, i, b':', n, u] => {
-            let seconds = (digits(&[h, i])? * 3600 + digits(&[n, u])? * 60) as i64;
+            let seconds = (number(h, i)? * 3600 + number(n, u)? * 60) as i64;
             if sign == b'+' { -seconds } else { seconds }
         }
         _ => return None,
@@ -137,15 +129,20 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (400 * era + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// The last digits of a number, as many as `width`, which is 4 at most.
-fn push_digits(text: &mut String, number: u64, width: usize) {
-    let mut digits = [b'0'; 4];
-    let mut rest = number;
-    for digit in digits[..width].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    text.push_str(std::str::from_utf8(&digits[..width]).unwrap_or_default());
+/// A number below 100, in two digits.
+fn two(number: u64) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// The number that two digits are.
+fn number(ten: u8, one: u8) -> Option<u64> {
+    let (ten, one) = (ten.wrapping_sub(b'0'), one.wrapping_sub(b'0'));
+    (ten < 10 && one < 10).then(|| u64::from(10 * ten + one))
+}
+
+/// What is all ASCII, as text.
+fn ascii(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -225,7 +222,7 @@ mod tests {
             proptest::prop_assert_eq!(&text[6..8], &http[5..7]);
             proptest::prop_assert_eq!(&text[9..15], &http[17..25].replace(':', ""));
             let month: usize = text[4..6].parse().unwrap();
-            proptest::prop_assert_eq!(MONTHS[month - 1], &http[8..11]);
+            proptest::prop_assert_eq!(&MONTHS[month - 1], &http.as_bytes()[8..11]);
             proptest::prop_assert_eq!(&http_date(secs), &http);
             proptest::prop_assert_eq!(of_http_date(&http), Some(secs));
         }

@@ -26,15 +26,27 @@ pub use upload::Exchange;
 const BACKSTOP: u64 = 1_000_000_000;
 
 /// The host, as a store's ground.
-pub struct Wasi;
+#[derive(Clone, Copy, Default)]
+pub struct Wasi {
+    /// The time, by both clocks, where it is not to pass.
+    still: Option<(u64, u64)>,
+}
+
+impl Wasi {
+    /// The host at this moment: what is done several times without a wait need not ask for the time each time.
+    pub fn for_a_moment() -> Self {
+        let wasi = Wasi::default();
+        Wasi { still: Some((wasi.now(), wasi.wall())) }
+    }
+}
 
 impl Clock for Wasi {
     fn now(&self) -> u64 {
-        monotonic_clock::now()
+        self.still.map_or_else(monotonic_clock::now, |(now, _)| now)
     }
 
     fn wall(&self) -> u64 {
-        wall_clock::now().seconds
+        self.still.map_or_else(|| wall_clock::now().seconds, |(_, wall)| wall)
     }
 
     fn sleep(&mut self, time: Duration) {

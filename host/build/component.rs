@@ -50,7 +50,9 @@ pub fn build(root: &Path, package: &str, folder: &str) -> Result<PathBuf, String
     let mut flags = vec!["-Clinker=wasm-component-ld".to_owned(), "-Clink-arg=--wasi-adapter=none".to_owned()];
     // What is built to be quick is not to be copied to wherever it is used: a sixth of the plugin's size, for a tenth of the
     // time that its calls take.
-    flags.extend(["inline-threshold=5", "unroll-threshold=0"].map(|most| format!("-Cllvm-args=--{most}")));
+    flags.extend(["inline-threshold=15", "unroll-threshold=0"].map(|most| format!("-Cllvm-args=--{most}")));
+    // With the vector instructions that all hosts have had for years: SHA-256 is smaller and quicker with them.
+    flags.push("-Ctarget-feature=+simd128".to_owned());
     // Panics name source files, which are not to tell where this machine keeps them.
     if let Some(home) =
         env::var_os("CARGO_HOME").or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo").into()))

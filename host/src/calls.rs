@@ -151,7 +151,7 @@ impl Calls {
         let limit = options.call.time_limit;
         let given = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
-        match self.exchange("head", (&operation, Asked::Head), limit, Payload::None, None).await {
+        match self.exchange("head", (operation, Asked::Head), limit, Payload::None, None).await {
             Err(error) if lacks_requests(&error) => self.head_inline(key, options, None).await,
             Err(error) => Err(error),
             Ok((Settled::Opened(opened), _)) => Ok(opened.info.into()),
@@ -166,7 +166,7 @@ impl Calls {
         let (asked, limit) = (options.range, options.call.time_limit);
         let given = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
-        match self.exchange("get", (&operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
+        match self.exchange("get", (operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
             (Settled::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
             _ => Err(Error::plugin("the plugin took a read for something else")),
         }

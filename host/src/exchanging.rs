@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
 
-use crate::bindings::exchanges::{self, Asked, Next, Operation, Outcome, Outgoing, Refusal, Settled, Tries};
+use crate::bindings::exchanges::{
+    self, Asked, Next, Operation, Outcome, Outgoing, Received, Refusal, Settled, Tries, Turn,
+};
 use crate::body::Chunks;
 use crate::calls::Calls;
 use crate::error::{Error, Result};
+use crate::pool::Lease;
 use crate::sandbox::Ended;
+use crate::together::Together;
 use crate::transport::{Answer, Answered, BodyFault, Fault, Prepared, Progress, Source, Streamed};
 
 /// How much of a refusal's own body is handed to the plugin, in bytes, and how long it may take to come: its status is
@@ -42,11 +46,14 @@ struct Exchange<'a> {
     _turn: SemaphorePermit<'a>,
 }
 
+/// An operation, and what is next.
+type Stepped = (Turn, std::result::Result<Next, Refusal>);
+
 /// What came of a try.
 enum Tried {
     Settled(Settled, Option<Answer>),
-    /// The refusal, and what the host has to say of it.
-    Refused(Refusal, Option<String>),
+    /// The operation, the refusal, and what the host has to say of it.
+    Refused(Operation, Refusal, Option<String>),
 }
 
 impl Calls {
@@ -55,22 +62,28 @@ impl Calls {
     pub(crate) fn exchange<'a>(
         &'a self,
         name: &'static str,
-        (operation, asked): (&'a Operation, Asked),
+        (operation, asked): (Operation, Asked),
         limit: Option<u64>,
         mut payload: Payload<'a>,
         progress: Option<Progress>,
     ) -> impl Future<Output = Result<(Settled, Option<Answer>)>> + Send + 'a {
-        let span = tracing::debug_span!("exchange", operation = name, key = key_of(operation));
+        let span = tracing::debug_span!("exchange", operation = name, key = key_of(&operation));
         let done = async move {
             let (limit, began) = (self.pool().limit(limit), Instant::now());
             let turn = self.pool().turn(name, limit).await?;
             let mut exchange = Exchange { calls: self, name, limit, began, uncounted: Duration::ZERO, _turn: turn };
             let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
             let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
+            let mut operation = operation;
             loop {
-                let (refusal, words) = match exchange.attempt(operation, asked, tries, &mut payload, &progress).await? {
+                tries.elapsed = nanos(exchange.elapsed());
+                let turn = Turn { operation, tries, outcome: None };
+                let (refusal, words) = match exchange.attempt(turn, asked, &mut payload, &progress).await? {
                     Tried::Settled(settled, body) => return Ok((settled, body)),
-                    Tried::Refused(refusal, words) => (refusal, words),
+                    Tried::Refused(same, refusal, words) => {
+                        operation = same;
+                        (refusal, words)
+                    }
                 };
                 tracing::debug!(error = refusal.error.message, again = refusal.again.is_some(), "a try failed");
                 match refusal.again {
@@ -104,7 +117,7 @@ fn key_of(operation: &Operation) -> &str {
     }
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
     fn elapsed(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.uncounted)
     }
@@ -115,14 +128,13 @@ impl Exchange<'_> {
 
     async fn attempt(
         &mut self,
-        operation: &Operation,
+        turn: Turn,
         asked: Asked,
-        mut tries: Tries,
         payload: &mut Payload<'_>,
         progress: &Option<Progress>,
     ) -> Result<Tried> {
-        tries.elapsed = nanos(self.elapsed());
-        let outgoing = match self.step(operation, tries, None).await? {
+        let (mut turn, next) = self.step(turn).await?;
+        let outgoing = match next {
             Ok(Next::Send(outgoing)) => outgoing,
             Ok(Next::Done(_)) => return Err(Error::plugin("the plugin is done with what it was to begin")),
             Err(refusal) => return Err(refusal.error.into()),
@@ -133,87 +145,71 @@ impl Exchange<'_> {
             Payload::Here(chunks) => Source::Here(chunks.clone()),
             Payload::Once(streamed, _) => streamed.take().map_or_else(Source::empty, Source::Stream),
         };
-        if self.calls.pool().has_other_calls() {
-            // Those that are as far as this one go out together with it. The other side is then woken for all of them at
-            // once, which on one machine costs more than the request itself.
-            tokio::task::yield_now().await;
-        }
         let sending = self.calls.pool().gate().send(prepared(outgoing), source, self.left(), progress.clone());
         let (answered, uncounted) = sending.answer().await;
         self.uncounted += uncounted;
         if let Payload::Once(_, fault) = payload
             && let Some(fault) = fault.take()
         {
-            return Err(self.at_fault(operation, fault));
+            return Err(self.at_fault(&turn.operation, fault));
         }
-        tries.elapsed = nanos(self.elapsed());
+        turn.tries.elapsed = nanos(self.elapsed());
         let answer = match answered {
             Ok(answer) => answer,
             Err(trouble) => {
                 tracing::debug!(trouble = %trouble.words, "request failed");
-                let outcome = Outcome::Failed(trouble.failure());
-                return match self.step(operation, tries, Some(&outcome)).await? {
-                    Ok(next) => done(next, None),
-                    Err(refusal) => Ok(Tried::Refused(refusal, Some(trouble.words))),
-                };
+                turn.outcome = Some(Outcome::Failed(trouble.failure()));
+                return self.settled(turn, None, Some(trouble.words)).await;
             }
         };
-        let Answered { status, headers, mut body } = answer;
+        let Answered { status, mut headers, mut body } = answer;
         let success = (200..300).contains(&status);
-        if plain
-            && success
-            && let Some(settled) = self.take(asked, status, &headers).await?
-        {
-            return Ok(Tried::Settled(settled, Some(body)));
+        if plain && success {
+            let (received, settled) = self.take(Received { asked, status, headers }).await?;
+            if let Some(settled) = settled {
+                return Ok(Tried::Settled(settled, Some(body)));
+            }
+            headers = received.headers;
         }
         let text = match payload {
             Payload::Reading if success => None,
             _ => Some(beginning(&mut body).await),
         };
-        let outcome = Outcome::Answered(exchanges::Answer { status, headers, body: text });
-        match self.step(operation, tries, Some(&outcome)).await? {
-            Ok(next) => done(next, Some(body)),
-            Err(refusal) => Ok(Tried::Refused(refusal, None)),
-        }
+        turn.outcome = Some(Outcome::Answered(exchanges::Answer { status, headers, body: text }));
+        self.settled(turn, Some(body), None).await
     }
 
-    async fn step(
+    /// What an outcome comes to.
+    fn settled(
         &self,
-        operation: &Operation,
-        tries: Tries,
-        outcome: Option<&Outcome>,
-    ) -> Result<std::result::Result<Next, Refusal>> {
-        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
-        let (sandbox, store) = lease.instance()?.parts();
-        let limits = self.calls.limits();
-        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_step(&mut sandbox.store, store, operation, tries, outcome))).await;
-        match sandbox.end(&begun, limits, ended.map(|step| step.map(Ok))) {
-            // What it says of requests of its own, the host may know better.
-            Ended::Well(Ok(Err(mut refusal))) => {
-                if let Some(words) = sandbox.refusal() {
-                    refusal.error.message.push_str(&words);
-                }
-                lease.end(Ended::Well(Ok(Err(refusal))))
+        turn: Turn,
+        body: Option<Answer>,
+        words: Option<String>,
+    ) -> impl Future<Output = Result<Tried>> + Send + use<'a> {
+        let step = self.step(turn);
+        async move {
+            match step.await? {
+                (_, Ok(Next::Done(settled))) => Ok(Tried::Settled(settled, body)),
+                (_, Ok(Next::Send(_))) => Err(Error::plugin("the plugin begins what it was to end")),
+                (turn, Err(refusal)) => Ok(Tried::Refused(turn.operation, refusal, words)),
             }
-            ended => lease.end(ended),
         }
     }
 
-    async fn take(&self, asked: Asked, status: u16, headers: &str) -> Result<Option<Settled>> {
-        let mut lease = self.calls.pool().moment(self.name, self.limit, self.end()).await?;
-        let (sandbox, store) = lease.instance()?.parts();
-        let limits = self.calls.limits();
-        let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_take(&mut sandbox.store, store, asked, status, headers))).await;
-        let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
-        lease.end(ended)
+    fn step(&self, turn: Turn) -> impl Future<Output = Result<Stepped>> + Send + use<'a> {
+        // What a request came to can take requests of the plugin's own, for which others are not to wait.
+        let alone = turn.outcome.is_some() || !self.calls.pool().has_other_calls();
+        self.calls.pool().steps().ask(turn, alone, Steps(self.moment()))
     }
 
-    fn end(&self) -> Instant {
-        self.began + self.uncounted + self.limit
+    fn take(&self, received: Received) -> impl Future<Output = Result<(Received, Option<Settled>)>> + Send + use<'a> {
+        let alone = !self.calls.pool().has_other_calls();
+        self.calls.pool().takes().ask(received, alone, Takes(self.moment()))
+    }
+
+    fn moment(&self) -> Moment<'a> {
+        let Exchange { calls, name, limit, .. } = *self;
+        Moment { calls, name, limit, end: self.began + self.uncounted + limit }
     }
 
     /// The caller gave a body that is none.
@@ -233,17 +229,70 @@ impl Exchange<'_> {
     }
 }
 
+/// Where an operation asks the plugin, for itself and others.
+struct Moment<'a> {
+    calls: &'a Calls,
+    name: &'static str,
+    limit: Duration,
+    end: Instant,
+}
+
+impl Moment<'_> {
+    async fn lease(&self) -> Result<(Lease<'_>, Duration)> {
+        let lease = self.calls.pool().moment(self.name, self.limit, self.end).await?;
+        Ok((lease, self.end.saturating_duration_since(Instant::now())))
+    }
+}
+
+/// The steps of operations.
+struct Steps<'a>(Moment<'a>);
+
+impl Together for Steps<'_> {
+    type Question = Turn;
+    type Answer = std::result::Result<Next, Refusal>;
+
+    async fn ask(&self, turns: &[Turn]) -> Result<Vec<Self::Answer>> {
+        let limits = self.0.calls.limits();
+        let (mut lease, left) = self.0.lease().await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let begun = sandbox.begin(self.0.name, limits, Some(left), None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let ended = begun.run(pin!(functions.call_step(&mut sandbox.store, store, turns))).await;
+        let mut ended = sandbox.end(&begun, limits, ended.map(|steps| steps.map(Ok)));
+        // What it says of requests of its own, the host may know better.
+        if let Ended::Well(Ok(steps)) = &mut ended
+            && let [Err(refusal)] = &mut steps[..]
+            && let Some(words) = sandbox.refusal()
+        {
+            refusal.error.message.push_str(&words);
+        }
+        lease.end(ended)
+    }
+}
+
+/// What answers come to.
+struct Takes<'a>(Moment<'a>);
+
+impl Together for Takes<'_> {
+    type Question = Received;
+    type Answer = Option<Settled>;
+
+    async fn ask(&self, answers: &[Received]) -> Result<Vec<Self::Answer>> {
+        let limits = self.0.calls.limits();
+        let (mut lease, left) = self.0.lease().await?;
+        let (sandbox, store) = lease.instance()?.parts();
+        let begun = sandbox.begin(self.0.name, limits, Some(left), None);
+        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
+        let ended = begun.run(pin!(functions.call_take(&mut sandbox.store, store, answers))).await;
+        let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
+        lease.end(ended)
+    }
+}
+
 fn prepared(outgoing: Outgoing) -> Prepared {
     let Outgoing { method, https, authority, path_with_query, headers, patience, .. } = outgoing;
     let patience = Duration::from_nanos(patience);
     Prepared { method: method.into(), https, authority, path_with_query, headers, patience }
-}
-
-fn done(next: Next, body: Option<Answer>) -> Result<Tried> {
-    match next {
-        Next::Done(settled) => Ok(Tried::Settled(settled, body)),
-        Next::Send(_) => Err(Error::plugin("the plugin begins what it was to end")),
-    }
 }
 
 /// Puts the host's own words to what the plugin only knows as a kind of failure.

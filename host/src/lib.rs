@@ -59,6 +59,7 @@ mod runtime;
 mod sandbox;
 mod state;
 mod store;
+mod together;
 mod transport;
 mod uploading;
 mod writing;

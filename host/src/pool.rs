@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{timeout, timeout_at};
 
+use crate::bindings::exchanges::{Next, Received, Refusal, Settled, Turn};
 use crate::bindings::wit::CallOptions;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::runtime::{Idle, Runtime};
 use crate::sandbox::Ended;
+use crate::together::Round;
 use crate::transport::Gate;
 
 /// What a pool holds and has held.
@@ -49,6 +51,8 @@ pub(crate) struct Pool {
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
     idle: Mutex<VecDeque<Kept>>,
     calls: Semaphore,
+    steps: Round<Turn, std::result::Result<Next, Refusal>>,
+    takes: Round<Received, Option<Settled>>,
     busy: AtomicUsize,
     created: AtomicU64,
     discarded: AtomicU64,
@@ -69,6 +73,8 @@ impl Pool {
             place,
             idle: Mutex::default(),
             calls,
+            steps: Round::default(),
+            takes: Round::default(),
             busy: AtomicUsize::new(0),
             created: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
@@ -85,6 +91,16 @@ impl Pool {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Where steps are asked for.
+    pub(crate) fn steps(&self) -> &Round<Turn, std::result::Result<Next, Refusal>> {
+        &self.steps
+    }
+
+    /// Where it is asked what answers come to.
+    pub(crate) fn takes(&self) -> &Round<Received, Option<Settled>> {
+        &self.takes
     }
 
     pub(crate) fn engine(&self) -> &Runtime {

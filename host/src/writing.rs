@@ -64,7 +64,7 @@ impl Calls {
         let limit = options.call.time_limit;
         let options = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Write(WriteOperation { key: key.to_owned(), length, digests, options });
-        match self.exchange("put", (&operation, Asked::Write), limit, payload, progress).await? {
+        match self.exchange("put", (operation, Asked::Write), limit, payload, progress).await? {
             (Settled::Written(written), _) => Ok(written.into()),
             _ => Err(Error::plugin("the plugin took a write for something else")),
         }
@@ -87,7 +87,7 @@ impl Calls {
         let part = PartOperation { key: key_of, upload: upload_of, number, length, digests, options: given };
         let payload = Payload::Here(body);
         let operation = Operation::Part(part);
-        match self.exchange("upload a part", (&operation, asked), limit, payload, progress.clone()).await {
+        match self.exchange("upload a part", (operation, asked), limit, payload, progress.clone()).await {
             Err(error) if lacks_requests(&error) => {
                 self.part_inline(key, upload, number, &body.joined(), options, progress).await
             }

@@ -12,6 +12,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use crate::composed::{Composed, hex};
 use crate::encode;
 use crate::request::Request;
 use crate::settings::{Credentials, Secret};
@@ -70,7 +71,7 @@ pub struct Signer {
     service: &'static str,
     key: Option<DayKey>,
     /// The canonical request, which may have a security token in it.
-    canonical: String,
+    canonical: Composed,
 }
 
 /// The signing key of one day.
@@ -109,7 +110,7 @@ impl Signer {
 
     /// A signer for another service that signs as S3 does.
     pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
-        Signer { region: region.into(), service, key: None, canonical: String::new() }
+        Signer { region: region.into(), service, key: None, canonical: Composed::default() }
     }
 
     /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
@@ -144,14 +145,12 @@ impl Signer {
     pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
         let signature = self.signature(parts, credentials, date);
         let key = self.day_key(&credentials.secret_key, &date[..8]);
-        let mut value = String::with_capacity(256 + 16 * parts.headers.len());
-        for piece in [ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="] {
-            value.push_str(piece);
-        }
+        let mut value = Composed::with_room(256 + 16 * parts.headers.len());
+        value.push(&[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
         parts.push_header_names(&mut value);
-        value.push_str(", Signature=");
-        push_hex(&mut value, &signature);
-        value
+        value.push(&[", Signature="]);
+        value.push_hex(&signature);
+        value.into_string()
     }
 
     /// The signature of these parts of a request.
@@ -160,9 +159,9 @@ impl Signer {
         parts.push_canonical(&mut self.canonical);
         let hash = Sha256::digest(self.canonical.as_bytes());
         let mut mac = self.day_key(&credentials.secret_key, &date[..8]).at(date);
-        let mut hex = String::with_capacity(64);
-        push_hex(&mut hex, &hash);
-        mac.update(hex.as_bytes());
+        self.canonical.clear();
+        self.canonical.push_hex(&hash);
+        mac.update(self.canonical.as_bytes());
         mac.finalize().into_bytes()
     }
 
@@ -208,47 +207,38 @@ pub struct Parts<'a> {
 
 impl Parts<'_> {
     /// Appends the canonical request, which is what the signature is about. Sorts the headers.
-    pub fn push_canonical(&mut self, out: &mut String) {
+    pub fn push_canonical(&mut self, out: &mut Composed) {
         sort(&mut self.headers, |one, other| one.0 < other.0);
-        for piece in [self.method, "\n", self.path, "\n"] {
-            out.push_str(piece);
-        }
+        out.push(&[self.method, "\n", self.path, "\n"]);
         push_query(out, self.query);
         let mut last = None;
         for &(name, value) in &self.headers {
             if last == Some(name) {
-                out.push(',');
+                out.push(&[","]);
             } else {
-                for piece in ["\n", name, ":"] {
-                    out.push_str(piece);
-                }
+                out.push(&["\n", name, ":"]);
             }
             // What was made here has no white space, and need not be searched for it.
             if matches!(name, "host" | "x-amz-content-sha256" | "x-amz-date") {
-                out.push_str(value);
+                out.push(&[value]);
             } else {
                 push_value(out, value);
             }
             last = Some(name);
         }
-        out.push_str("\n\n");
+        out.push(&["\n\n"]);
         self.push_header_names(out);
-        out.push('\n');
-        out.push_str(self.payload);
+        out.push(&["\n", self.payload]);
     }
 
     /// The names of the headers, which are sorted, each once.
-    fn push_header_names(&self, out: &mut String) {
+    fn push_header_names(&self, out: &mut Composed) {
         let mut last = None;
         for &(name, _) in &self.headers {
-            if last == Some(name) {
-                continue;
+            if last != Some(name) {
+                out.push(&[if last.is_some() { ";" } else { "" }, name]);
+                last = Some(name);
             }
-            if last.is_some() {
-                out.push(';');
-            }
-            out.push_str(name);
-            last = Some(name);
         }
     }
 }
@@ -266,19 +256,14 @@ fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
 }
 
 /// Sorted by encoded name, then encoded value: not as one text, where `=` would take part in the order.
-fn push_query(out: &mut String, query: &[(Cow<'static, str>, String)]) {
+fn push_query(out: &mut Composed, query: &[(Cow<'static, str>, String)]) {
     let mut pairs = Vec::with_capacity(query.len());
     for (name, value) in query {
         pairs.push((encode::query(name), encode::query(value)));
     }
     sort(&mut pairs, |one, other| one < other);
     for (n, (name, value)) in pairs.iter().enumerate() {
-        if n > 0 {
-            out.push('&');
-        }
-        for piece in [name, "=", value] {
-            out.push_str(piece);
-        }
+        out.push(&[if n > 0 { "&" } else { "" }, name, "=", value]);
     }
 }
 
@@ -295,39 +280,15 @@ fn sort<T>(list: &mut [T], is_before: impl Fn(&T, &T) -> bool) {
 }
 
 /// A header's value, without white space around it and with one space for each stretch of it inside.
-fn push_value(out: &mut String, value: &str) {
+fn push_value(out: &mut Composed, value: &str) {
     for (n, word) in value.split_ascii_whitespace().enumerate() {
-        if n > 0 {
-            out.push(' ');
-        }
-        out.push_str(word);
+        out.push(&[if n > 0 { " " } else { "" }, word]);
     }
 }
 
 /// The SHA-256 of these bytes, in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-/// The bytes in lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(2 * bytes.len());
-    push_hex(&mut hex, bytes);
-    hex
-}
-
-fn push_hex(out: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    // In pieces, as adding each digit by itself takes many times as long.
-    for piece in bytes.chunks(32) {
-        let mut hex = [0; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(piece) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        // Digits are all that is in it.
-        out.push_str(std::str::from_utf8(&hex[..2 * piece.len()]).unwrap_or_default());
-    }
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {

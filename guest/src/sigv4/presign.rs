@@ -2,13 +2,14 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
+use crate::composed::{Composed, hex};
 use crate::headers::Headers;
 use crate::request::Request;
 use crate::settings::Credentials;
 use crate::text::join;
 use crate::time::AmzTime;
 
-use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, push_hex, sort};
+use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, sort};
 
 impl Signer {
     /// Signs a request, by adding to its query what a signature needs. All its headers are signed, and the `host` that its
@@ -39,7 +40,7 @@ impl Signer {
         let scope = &self.day_key(&credentials.secret_key, &date[..8]).scope;
         let credential = join(&[&credentials.access_key, scope], "/");
         sort(&mut parts.headers, |one, other| one.0 < other.0);
-        let mut names = String::new();
+        let mut names = Composed::default();
         parts.push_header_names(&mut names);
         let mut add = |name: &'static str, value: String| query.push((name.into(), value));
         add("X-Amz-Algorithm", ALGORITHM.to_owned());
@@ -49,10 +50,8 @@ impl Signer {
         if let Some(token) = &credentials.security_token {
             add("X-Amz-Security-Token", token.expose().to_owned());
         }
-        add("X-Amz-SignedHeaders", names);
+        add("X-Amz-SignedHeaders", names.into_string());
         let signature = self.signature(&mut Parts { query, ..parts }, credentials, date);
-        let mut hex = String::with_capacity(64);
-        push_hex(&mut hex, &signature);
-        query.push(("X-Amz-Signature".into(), hex));
+        query.push(("X-Amz-Signature".into(), hex(&signature)));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
+use crate::composed::hex;
 use crate::content::Content;
 use crate::env::{Body, Clock, Transport, TransportError, Waits};
 use crate::error::{Answer, Error, Failure, Kind};
@@ -11,7 +12,7 @@ use crate::request::{Method, Request};
 use crate::response::{Garbled, Head};
 use crate::retry::{self, Next};
 use crate::service_error;
-use crate::sigv4::{self, PayloadHash};
+use crate::sigv4::PayloadHash;
 use crate::time::AmzTime;
 
 use super::{DEFAULT_TIME_LIMIT, Store};
@@ -106,7 +107,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             return PayloadHash::Empty;
         }
         match self.store.settings.signs_payload().then(|| content.digest(Algorithm::Sha256)).flatten() {
-            Some(sum) => PayloadHash::Sha256(sigv4::hex(&sum)),
+            Some(sum) => PayloadHash::Sha256(hex(&sum)),
             None => PayloadHash::Unsigned,
         }
     }
@@ -195,6 +196,8 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         }
         if let Some(credentials) = &self.store.settings.credentials {
             let date = self.store.service_time(self.env.wall());
+            // Where bodies are not signed, that there is none need not be either, and less has to be hashed.
+            let payload = if self.store.settings.signs_payload() { payload } else { &PayloadHash::Unsigned };
             self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(date));
         }
         self.tries.attempts += 1;

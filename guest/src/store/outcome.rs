@@ -6,7 +6,7 @@ use crate::checksum::Algorithm;
 use crate::content::Content;
 use crate::error::{Failure, Kind};
 use crate::model::{BlobInfo, Part, WriteCondition, WriteOptions, Written};
-use crate::sigv4::hex;
+use crate::composed::hex;
 
 /// How far two times told by the same service may be apart for nothing but rounding, in seconds.
 const SLACK: u64 = 2;

@@ -14,7 +14,7 @@ wit_bindgen::generate!({
 });
 
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
-use exports::sandbucket::blob::exchanges::{Asked, Next, Operation, Outcome, Refusal, Settled, Tries};
+use exports::sandbucket::blob::exchanges::{Next, Received, Refusal, Settled, Turn};
 use exports::sandbucket::blob::types::{
     Blob, BlobInfo, BlobName, CopyOptions, DeleteManyOptions, DeleteOptions, DigestAlgorithm, Error, ErrorKind,
     HeadOptions, Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
@@ -109,12 +109,15 @@ impl GuestStore for Open {
 
     fn abort(&self) {}
 
-    fn step(&self, operation: Operation, _: Tries, outcome: Option<Outcome>) -> Result<Next, Refusal> {
-        self.mode.step(&operation, outcome.is_some())
+    fn step(&self, turns: Vec<Turn>) -> Vec<Result<Next, Refusal>> {
+        if self.mode.name == "miscounts" {
+            return Vec::new();
+        }
+        turns.iter().map(|turn| self.mode.step(&turn.operation, turn.outcome.is_some())).collect()
     }
 
-    fn take(&self, _: Asked, _: u16, _: String) -> Option<Settled> {
-        None
+    fn take(&self, answers: Vec<Received>) -> Vec<Option<Settled>> {
+        answers.iter().map(|_| None).collect()
     }
 
     fn delete(&self, key: String, _: DeleteOptions) -> Result<(), Error> {
