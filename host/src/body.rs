@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::{Stream, TryStreamExt};
 
 /// What a body's stream may fail with.
@@ -77,17 +77,15 @@ impl Chunks {
         }
     }
 
-    /// Takes up to this many bytes off the front, in one piece; none where nothing is left.
-    pub(crate) fn take(&mut self, most: usize) -> Option<Bytes> {
-        if self.first.is_empty() {
-            return None;
-        }
-        let piece = self.first.split_to(most.min(self.first.len()));
-        self.length -= piece.len() as u64;
-        if self.first.is_empty() {
+    /// Drops so many bytes off the front, of which there must be as many.
+    pub(crate) fn skip(&mut self, mut count: usize) {
+        assert!(count as u64 <= self.length, "there is less to drop");
+        self.length -= count as u64;
+        while count >= self.first.len() && count > 0 {
+            count -= self.first.len();
             self.first = self.rest.pop_front().unwrap_or_default();
         }
-        Some(piece)
+        self.first.advance(count);
     }
 
     /// The pieces in their order.
@@ -164,12 +162,14 @@ mod tests {
         assert_eq!(chunks.joined(), "abc");
         assert_eq!(Chunks::from("abc").joined(), "abc");
         assert_eq!(Chunks::default().pieces().count(), 0);
-        let mut taken = chunks;
-        assert_eq!(
-            [taken.take(1), taken.take(9), taken.take(9), taken.take(9)].map(Option::unwrap_or_default),
-            ["a", "b", "c", ""]
-        );
-        assert_eq!(taken.length(), 0);
+        let mut left = chunks;
+        for (count, joined) in [(0, "abc"), (1, "bc"), (1, "c"), (1, ""), (0, "")] {
+            left.skip(count);
+            assert_eq!((left.joined(), left.length()), (joined.into(), joined.len() as u64));
+        }
+        let mut left = Chunks::from(["ab", "c", "de"].map(Bytes::from).to_vec());
+        left.skip(4);
+        assert_eq!(left.joined(), "e");
         assert_eq!(Body::from(vec![1, 2]).length(), 2);
     }
 }

@@ -1,6 +1,7 @@
 //! Bodies on their way, watched: one that stands still for too long ends in an error.
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +16,10 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Progress;
 use super::client::Arriving;
+use super::departing::Departing;
 use super::trouble::{Trouble, Words, chain, of_hyper};
 use crate::body::{Cause, Chunks, Pieces};
 use crate::limits::Limits;
-
-/// The longest piece of a body that is handed to the connection at once, in bytes: what goes out is seen piece by piece.
-const PIECE: usize = 512 << 10;
 
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +118,7 @@ impl Watch {
     }
 
     /// A piece of the body went out, maybe the last.
-    fn moved(&self, all: bool) {
+    pub(super) fn moved(&self, all: bool) {
         let now = self.now();
         self.last.store(now, Relaxed);
         if all {
@@ -228,11 +227,16 @@ impl Source {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunks>, Cause>>> {
         match self {
-            Source::Here(chunks) => Poll::Ready(chunks.take(PIECE).map(|piece| Ok(Frame::data(piece)))),
-            Source::Stream(stream) => stream.poll_piece(cx).map_ok(Frame::data),
-            Source::Plugin(body) => Pin::new(body).poll_frame(cx).map_err(Cause::from),
+            Source::Here(chunks) => {
+                let all = mem::take(chunks);
+                Poll::Ready((all.length() > 0).then(|| Ok(Frame::data(all))))
+            }
+            Source::Stream(stream) => stream.poll_piece(cx).map_ok(|piece| Frame::data(piece.into())),
+            Source::Plugin(body) => {
+                Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(Chunks::from)).map_err(Cause::from)
+            }
         }
     }
 }
@@ -310,33 +314,34 @@ pub(super) struct Outgoing {
     source: Source,
     watch: Arc<Watch>,
     progress: Option<Progress>,
-    gone: u64,
+    /// How many of its bytes the connection was handed.
+    handed: u64,
 }
 
 impl Outgoing {
     pub(super) fn new(source: Source, watch: Arc<Watch>, progress: Option<Progress>) -> Outgoing {
-        Outgoing { source, watch, progress, gone: 0 }
+        Outgoing { source, watch, progress, handed: 0 }
+    }
+
+    /// Bytes for the connection.
+    fn departing(&mut self, chunks: Chunks) -> Departing {
+        let (last, gone) = (self.source.is_over(), self.handed);
+        self.handed += chunks.length();
+        Departing::new(chunks, last, self.watch.clone(), self.progress.clone(), gone)
     }
 }
 
 impl Body for Outgoing {
-    type Data = Bytes;
+    type Data = Departing;
     type Error = Cause;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Departing>, Cause>>> {
         let frame = ready!(self.source.poll_frame(cx));
-        let all = match &frame {
-            Some(Ok(_)) => self.source.is_over(),
-            Some(Err(_)) | None => true,
-        };
-        self.watch.moved(all);
-        if let Some(Ok(frame)) = &frame {
-            self.gone += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if let Some(told) = &self.progress {
-                told(self.gone);
-            }
+        // Bytes tell by themselves when they have gone.
+        if !matches!(&frame, Some(Ok(frame)) if frame.data_ref().is_some_and(|chunks| chunks.length() > 0)) {
+            self.watch.moved(!matches!(frame, Some(Ok(_))) || self.source.is_over());
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|chunks| self.departing(chunks)))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod connect;
 mod connections;
+mod departing;
 mod egress;
 mod exchange;
 mod tls;

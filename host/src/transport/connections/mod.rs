@@ -35,11 +35,11 @@ pub(super) trait Connect: Send + Sync + 'static {
 
 /// A request's body.
 pub(super) trait Outbound:
-    Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static
+    Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static
 {
 }
 
-impl<B: Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static> Outbound for B {}
+impl<B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static> Outbound for B {}
 
 /// Why there is no answer.
 #[derive(Debug)]
