@@ -187,8 +187,8 @@ impl Exchange<'_> {
         let (sandbox, store) = lease.instance()?.parts();
         let limits = self.calls.limits();
         let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_step(&mut sandbox.store, store, operation, tries, outcome))).await;
+        let ended =
+            begun.run(pin!(sandbox.plugin.call_step(&mut sandbox.store, store, operation, tries, outcome))).await;
         match sandbox.end(&begun, limits, ended.map(|step| step.map(Ok))) {
             // What it says of requests of its own, the host may know better.
             Ended::Well(Ok(Err(mut refusal))) => {
@@ -206,8 +206,7 @@ impl Exchange<'_> {
         let (sandbox, store) = lease.instance()?.parts();
         let limits = self.calls.limits();
         let begun = sandbox.begin(self.name, limits, Some(self.left()), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_take(&mut sandbox.store, store, asked, status, headers))).await;
+        let ended = begun.run(pin!(sandbox.plugin.call_take(&mut sandbox.store, store, asked, status, headers))).await;
         let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
         lease.end(ended)
     }
