@@ -6,9 +6,8 @@ pub const LAST: u64 = 253_402_300_799;
 /// As HTTP names them, from the day that 1970 began with.
 const WEEKDAYS: [[u8; 3]; 7] = [*b"Thu", *b"Fri", *b"Sat", *b"Sun", *b"Mon", *b"Tue", *b"Wed"];
 
-const MONTHS: [[u8; 3]; 12] = [
-    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec",
-];
+const MONTHS: [[u8; 3]; 12] =
+    [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
 
 /// A second, as it goes into a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,16 +46,45 @@ pub fn http_date(second: u64) -> String {
     let [[d, t], [c, y], [a, r]] = [two(day), two(year / 100), two(year % 100)];
     let [[h, i], [u, v], [s, x]] = [two(second / 3600 % 24), two(second / 60 % 60), two(second % 60)];
     ascii(&[
-        w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G', b'M',
-        b'T',
+        w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G',
+        b'M', b'T',
     ])
 }
 
 /// The second that a date of HTTP's means, as all services write it: the two older spellings, which only ancient servers
 /// have, are none here.
 pub fn of_http_date(text: &str) -> Option<u64> {
-    let &[w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G', b'M', b'T'] =
-        text.trim().as_bytes()
+    let &[
+        w,
+        e,
+        k,
+        b',',
+        b' ',
+        d,
+        t,
+        b' ',
+        m,
+        o,
+        n,
+        b' ',
+        c,
+        y,
+        a,
+        r,
+        b' ',
+        h,
+        i,
+        b':',
+        u,
+        v,
+        b':',
+        s,
+        x,
+        b' ',
+        b'G',
+        b'M',
+        b'T',
+    ] = text.trim().as_bytes()
     else {
         return None;
     };

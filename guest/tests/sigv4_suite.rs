@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
+use sandbucket_s3::composed::Composed;
 use sandbucket_s3::encode;
 use sandbucket_s3::settings::{Credentials, Secret};
-use sandbucket_s3::composed::Composed;
 use sandbucket_s3::sigv4::{EMPTY_SHA256, Parts, Signer, sha256_hex};
 use sandbucket_s3::time::AmzTime;
 

@@ -45,8 +45,7 @@ impl Calls {
         let limits = &pool.engine().limits;
         let (sandbox, store) = first.instance()?.parts();
         let begun = sandbox.begin("opening the store", limits, None, None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_wanted_digests(&mut sandbox.store, store))).await;
+        let ended = begun.run(pin!(sandbox.plugin.call_wanted_digests(&mut sandbox.store, store))).await;
         let ended = sandbox.end(&begun, limits, ended.map(|wanted| wanted.map(Ok)));
         let wanted_digests = first.end(ended)?.into();
         Ok(Calls { pool, wanted_digests })
@@ -96,9 +95,8 @@ macro_rules! operations {
                     let (sandbox, store) = lease.instance()?.parts();
                     let time_limit = options.call.time_limit.map(std::time::Duration::from_nanos);
                     let begun = sandbox.begin($words, self.limits(), time_limit, progress);
-                    let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
                     let ended =
-                        begun.run(pin!(functions.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
+                        begun.run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
                     let ended = sandbox.end(&begun, self.limits(), ended);
                     lease.end(ended).map($made)
                 }

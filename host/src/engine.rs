@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::blob::Setting;
@@ -153,14 +154,19 @@ impl Engine {
 
     /// The settings that the plugin knows, in the order in which to show them.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
-        // It is asked nothing that needs the network, and gets none.
-        let gate = Gate::new(self.runtime.client(&TlsOptions::default())?, Egress::none(), &self.runtime.limits);
-        let limits = &self.runtime.limits;
-        let busy = |_| Error::Busy { operation: "asking for the settings", limit: limits.instances };
-        let _permit = timeout(limits.call_time, self.runtime.permit()).await.map_err(busy)?;
-        let mut sandbox = Sandbox::new(&self.runtime, gate, limits.call_time).await?;
-        let settings = sandbox.settings(limits).await?;
+        let mut bare = self.instance().await?;
+        let settings = bare.sandbox.settings(&self.runtime.limits).await?;
         Ok(settings.into_iter().map(Setting::from).collect())
+    }
+
+    /// An instance with no store in it, which can reach nothing: what is left to do with it is to measure it.
+    #[doc(hidden)]
+    pub async fn instance(&self) -> Result<BareInstance> {
+        let limits = &self.runtime.limits;
+        let gate = Gate::new(self.runtime.client(&TlsOptions::default())?, Egress::none(), limits);
+        let busy = |_| Error::Busy { operation: "making an instance", limit: limits.instances };
+        let permit = timeout(limits.call_time, self.runtime.permit()).await.map_err(busy)?;
+        Ok(BareInstance { sandbox: Sandbox::new(&self.runtime, gate, limits.call_time).await?, _permit: permit })
     }
 
     /// Opens a store with these settings: name and value, as the plugin's documentation spells them.
@@ -184,6 +190,13 @@ impl Engine {
         let gate = Gate::new(self.runtime.client(&options.tls)?, egress, &self.runtime.limits);
         Store::open(Pool::new(self.runtime.clone(), gate, options.settings)).await
     }
+}
+
+/// See [`Engine::instance`].
+#[doc(hidden)]
+pub struct BareInstance {
+    sandbox: Sandbox,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Where the compiled plugin is kept if nobody says otherwise.

@@ -77,7 +77,7 @@ impl Calls {
             let mut operation = operation;
             loop {
                 tries.elapsed = nanos(exchange.elapsed());
-                let turn = Turn { operation, tries, outcome: None };
+                let turn = Box::new(Turn { operation, tries, outcome: None });
                 let (refusal, words) = match exchange.attempt(turn, asked, &mut payload, &progress).await? {
                     Tried::Settled(settled, body) => return Ok((settled, body)),
                     Tried::Refused(same, refusal, words) => {
@@ -128,12 +128,12 @@ impl<'a> Exchange<'a> {
 
     async fn attempt(
         &mut self,
-        turn: Turn,
+        turn: Box<Turn>,
         asked: Asked,
         payload: &mut Payload<'_>,
         progress: &Option<Progress>,
     ) -> Result<Tried> {
-        let (mut turn, next) = self.step(turn).await?;
+        let (mut turn, next) = self.step(*turn).await?;
         let outgoing = match next {
             Ok(Next::Send(outgoing)) => outgoing,
             Ok(Next::Done(_)) => return Err(Error::plugin("the plugin is done with what it was to begin")),
@@ -159,7 +159,7 @@ impl<'a> Exchange<'a> {
             Err(trouble) => {
                 tracing::debug!(trouble = %trouble.words, "request failed");
                 turn.outcome = Some(Outcome::Failed(trouble.failure()));
-                return self.settled(turn, None, Some(trouble.words)).await;
+                return Box::pin(self.settled(turn, None, Some(trouble.words))).await;
             }
         };
         let Answered { status, mut headers, mut body } = answer;
@@ -176,10 +176,10 @@ impl<'a> Exchange<'a> {
             _ => Some(beginning(&mut body).await),
         };
         turn.outcome = Some(Outcome::Answered(exchanges::Answer { status, headers, body: text }));
-        self.settled(turn, Some(body), None).await
+        Box::pin(self.settled(turn, Some(body), None)).await
     }
 
-    /// What an outcome comes to.
+    /// What an outcome comes to that `take` does not know: behind a pointer, as it is seldom asked.
     fn settled(
         &self,
         turn: Turn,
@@ -256,8 +256,7 @@ impl Together for Steps<'_> {
         let (mut lease, left) = self.0.lease().await?;
         let (sandbox, store) = lease.instance()?.parts();
         let begun = sandbox.begin(self.0.name, limits, Some(left), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_step(&mut sandbox.store, store, turns))).await;
+        let ended = begun.run(pin!(sandbox.plugin.call_step(&mut sandbox.store, store, turns))).await;
         let mut ended = sandbox.end(&begun, limits, ended.map(|steps| steps.map(Ok)));
         // What it says of requests of its own, the host may know better.
         if let Ended::Well(Ok(steps)) = &mut ended
@@ -282,8 +281,7 @@ impl Together for Takes<'_> {
         let (mut lease, left) = self.0.lease().await?;
         let (sandbox, store) = lease.instance()?.parts();
         let begun = sandbox.begin(self.0.name, limits, Some(left), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_take(&mut sandbox.store, store, answers))).await;
+        let ended = begun.run(pin!(sandbox.plugin.call_take(&mut sandbox.store, store, answers))).await;
         let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
         lease.end(ended)
     }

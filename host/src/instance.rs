@@ -29,8 +29,7 @@ impl Instance {
     ) -> Result<Instance> {
         let mut sandbox = Sandbox::new(engine, gate, limit).await?;
         let begun = sandbox.begin("opening the store", &engine.limits, Some(limit), None);
-        let functions = sandbox.plugin.sandbucket_blob_blob_store().store();
-        let ended = begun.run(pin!(functions.call_open(&mut sandbox.store, settings))).await;
+        let ended = begun.run(pin!(sandbox.plugin.call_open(&mut sandbox.store, settings))).await;
         match sandbox.end(&begun, &engine.limits, ended) {
             Ended::Well(opened) => Ok(Instance { sandbox, handle: opened?, idle_since: Instant::now() }),
             Ended::Badly(error) => Err(error),

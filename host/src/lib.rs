@@ -75,6 +75,8 @@ pub use calls::Call;
 pub use clearing::cleared_away;
 pub use config::Config;
 pub use downloading::{Download, Downloading};
+#[doc(hidden)]
+pub use engine::BareInstance;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceAnswer};
 pub use limits::Limits;

@@ -33,7 +33,7 @@ const ALLOWED: [&str; 7] = [
 
 /// A compiled plugin, linked to the host's functions.
 pub(crate) struct Plugin {
-    pub(crate) pre: HostPre<State>,
+    pub(crate) pre: HostPre,
     /// What it imports, as `wasi:http/types@0.2.0`, sorted.
     pub(crate) imports: Vec<String>,
 }

@@ -131,7 +131,7 @@ impl Sandbox {
     /// What the plugin knows.
     pub(crate) async fn settings(&mut self, limits: &Limits) -> Result<Vec<wit::Setting>> {
         let begun = self.begin("asking for the settings", limits, None, None);
-        let ended = begun.run(pin!(self.plugin.sandbucket_blob_blob_store().call_settings(&mut self.store))).await;
+        let ended = begun.run(pin!(self.plugin.call_settings(&mut self.store))).await;
         let ended = ended.map(|told| told.map(Ok));
         match self.end(&begun, limits, ended) {
             Ended::Well(told) => told,

@@ -3,10 +3,10 @@
 use md5::{Digest as _, Md5};
 
 use crate::checksum::Algorithm;
+use crate::composed::hex;
 use crate::content::Content;
 use crate::error::{Failure, Kind};
 use crate::model::{BlobInfo, Part, WriteCondition, WriteOptions, Written};
-use crate::composed::hex;
 
 /// How far two times told by the same service may be apart for nothing but rounding, in seconds.
 const SLACK: u64 = 2;

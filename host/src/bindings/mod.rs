@@ -6,11 +6,13 @@ use crate::blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Set
 use crate::error::{Error, Failure, ServiceAnswer};
 
 mod collections;
+mod functions;
 
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
-        // The imports are linked by hand (see `plugin`): of the plugin's world only what it exports is of use here.
+        // The imports are linked by hand (see `plugin`), and what a plugin exports is called by hand (see `functions`):
+        // of its world only the types are of use here.
         inline: "
             package sandbucket:host@0.1.0;
             world blobs {
@@ -19,7 +21,6 @@ mod generated {
                 export sandbucket:blob/exchanges@0.1.0;
                 export sandbucket:blob/listing@0.1.0;
                 export sandbucket:blob/multipart@0.1.0;
-                export sandbucket:blob/blob-store@0.1.0;
             }
         ",
         world: "sandbucket:host/blobs",
@@ -29,9 +30,9 @@ mod generated {
     });
 }
 
+pub(crate) use functions::{Host, HostPre};
 pub(crate) use generated::exports::sandbucket::blob::types as wit;
 pub(crate) use generated::exports::sandbucket::blob::{exchanges, listing, multipart};
-pub(crate) use generated::{Blobs as Host, BlobsPre as HostPre};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
 /// A moment as the contract has it. One before 1970 becomes 1970.

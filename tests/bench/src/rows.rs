@@ -38,6 +38,12 @@ pub enum Work {
     Tenants {
         count: u64,
     },
+    /// An instance of the plugin made, with no store in it, and dropped.
+    Instance,
+    /// So many instances made and kept. One operation is one instance.
+    Instances {
+        count: u64,
+    },
 }
 
 /// What a request says of its body's hash.
@@ -122,7 +128,8 @@ impl Row {
     pub fn bytes(&self) -> u64 {
         match self.work {
             Work::Put { size } | Work::Get { size } | Work::Upload { size } | Work::Download { size } => size,
-            Work::Head | Work::List { .. } | Work::Open | Work::Tenants { .. } => 0,
+            Work::Head | Work::List { .. } => 0,
+            Work::Open | Work::Tenants { .. } | Work::Instance | Work::Instances { .. } => 0,
         }
     }
 }
@@ -169,6 +176,9 @@ pub fn all() -> Vec<Row> {
     for count in [1, 100, 1_000] {
         rows.push(row(Work::Tenants { count }, Payload::Unsigned, Service::Memory, Group::Clients, 1));
     }
+    for work in [Work::Instance, Work::Instances { count: 1_000 }] {
+        rows.push(row(work, Payload::Unsigned, Service::Memory, Group::Clients, 1));
+    }
     rows
 }
 
@@ -195,9 +205,13 @@ fn row(work: Work, payload: Payload, service: Service, group: Group, in_flight: 
         Work::Tenants { count } => {
             (format!("tenants-{count}"), format!("{} open at once, each used once", thousands(count)))
         }
+        Work::Instance => ("instance".to_owned(), "an instance made and dropped".to_owned()),
+        Work::Instances { count } => {
+            (format!("instances-{count}"), format!("{} instances made and kept", thousands(count)))
+        }
     };
     // What has no body has none to sign, and what is only ever measured one way needs no word for it.
-    let plain = matches!(work, Work::Head | Work::List { .. } | Work::Open | Work::Tenants { .. });
+    let plain = !matches!(work, Work::Put { .. } | Work::Get { .. } | Work::Upload { .. } | Work::Download { .. });
     let (payload_name, payload_title) = match payload {
         Payload::Signed => ("-signed", ", signed"),
         Payload::Unsigned => ("-unsigned", ", unsigned"),

@@ -60,7 +60,7 @@ fn measure(row: &Row, clients: &[Kind], server: &Ready, options: &RunOptions, ro
     let threads = row.threads.unwrap_or(options.threads);
     let start = |client| Worker::start(client, row, server, threads, options.seconds);
     // What takes the memory of clients must begin with none.
-    let fresh = matches!(row.work, Work::Tenants { .. });
+    let fresh = matches!(row.work, Work::Tenants { .. } | Work::Instances { .. });
     let mut turns: Vec<Turn> = clients
         .iter()
         .map(|&client| {
@@ -107,6 +107,9 @@ fn words(error: anyhow::Error) -> String {
 /// Why a client has no part in a row.
 fn unfit(client: Kind, row: &Row) -> Option<&'static str> {
     let has_body = matches!(row.work, Work::Put { .. } | Work::Upload { .. });
+    if matches!(row.work, Work::Instance | Work::Instances { .. }) && client != Kind::Sandbucket {
+        return Some("has no sandbox");
+    }
     match (client, row.payload) {
         (Kind::OpenDal, Payload::Signed) if has_body => Some("never signs a payload"),
         (Kind::RustS3, Payload::Unsigned) if has_body => Some("always signs the payload"),

@@ -9,10 +9,11 @@ mod parts;
 mod rust_s3;
 mod sandbucket;
 
+use std::any::Any;
 use std::future::Future;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,11 @@ pub trait Client: Sized + Send + Sync + 'static {
 
     /// The pieces come in the order of the blob.
     fn download(&self, key: &str, large: Large) -> impl Future<Output = Result<u64>> + Send;
+
+    /// What clients run in, with no client in it: those that run in something say so.
+    fn instance(_: &Self::Shared) -> impl Future<Output = Result<Box<dyn Any + Send>>> + Send {
+        async { bail!("it has no sandbox") }
+    }
 }
 
 /// Which client.

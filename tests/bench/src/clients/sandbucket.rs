@@ -6,6 +6,8 @@
 //!
 //! `SANDBUCKET_BENCH_PLUGIN` may name another build of the plugin to measure.
 
+use std::any::Any;
+
 use anyhow::Result;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -91,5 +93,9 @@ impl Client for Sandbucket {
             count += piece.len() as u64;
         }
         Ok(count)
+    }
+
+    async fn instance(engine: &Engine) -> Result<Box<dyn Any + Send>> {
+        Ok(Box::new(engine.instance().await?))
     }
 }

@@ -98,7 +98,8 @@ fn note(group: Group) -> Option<&'static str> {
             "To open is to make a store or client in a process that has others; its first request is a GET of 1 KiB. \
              Sandbucket's stores share the connections of their engine, and opendal's \
              operators that of their process; the others have a pool each and connect anew. Memory per client is what the \
-             process grew by, divided.",
+             process grew by, divided. An instance is the sandbox that a store is opened in, with none in it: the others have \
+             none.",
         ),
         _ => None,
     }

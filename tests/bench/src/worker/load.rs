@@ -111,14 +111,14 @@ impl<C: Client> Loaded<C> {
         })
     }
 
-    /// Opens so many clients, uses each once, and keeps them until they are measured.
-    fn tenants(&self, count: u64) -> Result<(Vec<Duration>, u64)> {
+    /// Makes so many of something, and keeps them until they are measured.
+    fn kept<T>(&self, count: u64, make: impl AsyncFn(&Bench<C>) -> Result<T>) -> Result<(Vec<Duration>, u64)> {
         let before = Memory::now()?.resident;
         self.runtime.block_on(async {
-            let (mut clients, mut times) = (Vec::new(), Vec::new());
+            let (mut kept, mut times) = (Vec::new(), Vec::new());
             for _ in 0..count {
                 let start = Instant::now();
-                clients.push(self.bench.open().await?);
+                kept.push(make(&self.bench).await?);
                 times.push(start.elapsed());
             }
             let held = Memory::now()?.resident.saturating_sub(before);
@@ -129,7 +129,7 @@ impl<C: Client> Loaded<C> {
 
 impl<C: Client> Load for Loaded<C> {
     fn warm_up(&mut self) -> Result<f64> {
-        if let Work::Tenants { .. } = self.bench.work {
+        if let Work::Tenants { .. } | Work::Instances { .. } = self.bench.work {
             // What is needed but once is there after the first.
             self.runtime.block_on(self.bench.client.get(&self.bench.keys[0]))?;
             return Ok(1.0);
@@ -149,9 +149,16 @@ impl<C: Client> Load for Loaded<C> {
 
     fn lap(&mut self, operations: u64) -> Result<Lap> {
         let (cpu, start) = (cpu_time()?, Instant::now());
-        let (mut times, bytes_per_client) = match self.bench.work {
-            Work::Tenants { count } => self.tenants(count).map(|(times, held)| (times, Some(held)))?,
-            _ => (self.run(operations)?, None),
+        let kept = match self.bench.work {
+            Work::Tenants { count } => Some(self.kept(count, Bench::open)?),
+            Work::Instances { count } => {
+                Some(self.kept(count, async |bench: &Bench<C>| C::instance(&bench.shared).await)?)
+            }
+            _ => None,
+        };
+        let (mut times, bytes_per_client) = match kept {
+            Some((times, held)) => (times, Some(held)),
+            None => (self.run(operations)?, None),
         };
         let (seconds, cpu) = (start.elapsed(), cpu_time()?.saturating_sub(cpu));
         times.sort_unstable();
@@ -179,6 +186,7 @@ impl<C: Client> Bench<C> {
             Work::Upload { size } => self.client.upload(key, large(size)).await,
             Work::Download { size } => expect("bytes", size, self.client.download(key, large(size)).await?),
             Work::Open | Work::Tenants { .. } => self.open().await.map(drop),
+            Work::Instance | Work::Instances { .. } => C::instance(&self.shared).await.map(drop),
         }
     }
 
@@ -198,7 +206,9 @@ fn key(work: Work, number: u64) -> String {
     match work {
         Work::Put { .. } | Work::Upload { .. } => format!("put/{number}"),
         Work::Get { size } | Work::Download { size } => format!("get/{size}/{number}"),
-        Work::Head | Work::Open | Work::Tenants { .. } => format!("get/{HEAD_SIZE}/{number}"),
+        Work::Head | Work::Open | Work::Tenants { .. } | Work::Instance | Work::Instances { .. } => {
+            format!("get/{HEAD_SIZE}/{number}")
+        }
         Work::List { keys } => format!("list/{keys}/"),
     }
 }

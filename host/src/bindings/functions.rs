@@ -1,0 +1,140 @@
+//! The contract's functions: where a component has them, and how they are called in an instance of it.
+//!
+//! What wasmtime generates looks up every function in every instance and holds its type against the component's once
+//! more, which is half of what making an instance takes. The types are the component's: here they are checked once.
+
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, ResourceAny, TypedFunc};
+use wasmtime::error::Context;
+
+use super::exchanges::{Next, Received, Refusal, Settled, Turn};
+use super::listing::{ListOptions, ListPage, VersionPage};
+use super::multipart::{
+    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, UploadOptions,
+    UploadPage,
+};
+use super::wit::{
+    Blob, BlobInfo, BlobName, CopyOptions, DeleteManyOptions, DeleteOptions, DigestAlgorithm, Error, HeadOptions,
+    PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, TagOptions, WriteOptions, Written,
+};
+use crate::state::State;
+
+const BLOB_STORE: &str = "sandbucket:blob/blob-store@0.1.0";
+
+/// A component that has the contract's functions, linked to the host's.
+pub(crate) struct HostPre {
+    pre: InstancePre<State>,
+    places: Arc<Places>,
+}
+
+impl HostPre {
+    /// An error where a function is missing, or is of another type.
+    pub(crate) fn new(pre: InstancePre<State>) -> wasmtime::Result<HostPre> {
+        let places = Arc::new(Places::new(&pre)?);
+        Ok(HostPre { pre, places })
+    }
+
+    pub(crate) async fn instantiate_async(&self, store: &mut Store<State>) -> wasmtime::Result<Host> {
+        Ok(Host { instance: self.pre.instantiate_async(store).await?, places: self.places.clone() })
+    }
+}
+
+/// An instance of one.
+pub(crate) struct Host {
+    instance: Instance,
+    places: Arc<Places>,
+}
+
+macro_rules! functions {
+    ($($call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        /// Where the component has the functions.
+        struct Places {
+            $($call: ComponentExportIndex,)*
+        }
+
+        impl Places {
+            fn new(pre: &InstancePre<State>) -> wasmtime::Result<Places> {
+                let component = pre.component();
+                let exported = component.get_export_index(None, BLOB_STORE);
+                let exported = exported.with_context(|| format!("it has no {BLOB_STORE}"))?;
+                let types = pre.instance_type();
+                $(
+                    let $call = match component.get_export(Some(&exported), $wit) {
+                        Some((ComponentItem::ComponentFunc(function), place)) => {
+                            let checked = function.typecheck::<($($type,)*), ($result,)>(&types);
+                            checked.context(concat!("its ", $wit, " is of another type"))?;
+                            place
+                        }
+                        _ => wasmtime::bail!(concat!("it has no ", $wit)),
+                    };
+                )*
+                Ok(Places { $($call,)* })
+            }
+        }
+
+        impl Host {
+            $(
+                #[allow(clippy::too_many_arguments, reason = "as many as the contract has")]
+                pub(crate) async fn $call(
+                    &self,
+                    store: &mut Store<State>,
+                    $($argument: $type,)*
+                ) -> wasmtime::Result<$result> {
+                    let function = self.instance.get_func(&mut *store, &self.places.$call);
+                    let function = function.context(concat!("there is no ", $wit))?;
+                    // SAFETY: `Places::new` checked the type of this function of this component. A place leads to
+                    // nothing in an instance of another one.
+                    let function = unsafe { TypedFunc::<($($type,)*), ($result,)>::new_unchecked(function) };
+                    let (result,) = function.call_async(store, ($($argument,)*)).await?;
+                    Ok(result)
+                }
+            )*
+        }
+    };
+}
+
+functions! {
+    call_settings "settings" () -> Vec<Setting>;
+    call_open "[static]store.open" (settings: &[(String, String)]) -> Result<ResourceAny, Error>;
+    call_head "[method]store.head" (this: ResourceAny, key: &str, options: &HeadOptions) -> Result<BlobInfo, Error>;
+    call_get "[method]store.get" (this: ResourceAny, key: &str, options: &ReadOptions) -> Result<Blob, Error>;
+    call_put "[method]store.put" (this: ResourceAny, key: &str, body: &[u8], options: &WriteOptions)
+        -> Result<Written, Error>;
+    call_wanted_digests "[method]store.wanted-digests" (this: ResourceAny) -> Vec<DigestAlgorithm>;
+    call_step "[method]store.step" (this: ResourceAny, turns: &[Turn]) -> Vec<Result<Next, Refusal>>;
+    call_take "[method]store.take" (this: ResourceAny, answers: &[Received]) -> Vec<Option<Settled>>;
+    call_delete "[method]store.delete" (this: ResourceAny, key: &str, options: &DeleteOptions) -> Result<(), Error>;
+    call_delete_many "[method]store.delete-many"
+        (this: ResourceAny, blobs: &[BlobName], options: &DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error>;
+    call_list "[method]store.list" (this: ResourceAny, options: &ListOptions) -> Result<ListPage, Error>;
+    call_list_versions "[method]store.list-versions" (this: ResourceAny, options: &ListOptions)
+        -> Result<VersionPage, Error>;
+    call_copy "[method]store.copy" (this: ResourceAny, source: &BlobName, to: &str, options: &CopyOptions)
+        -> Result<Written, Error>;
+    call_presign "[method]store.presign"
+        (this: ResourceAny, method: PresignedMethod, key: &str, options: &PresignOptions) -> Result<Presigned, Error>;
+    call_tags "[method]store.tags" (this: ResourceAny, key: &str, options: &TagOptions)
+        -> Result<Vec<(String, String)>, Error>;
+    call_set_tags "[method]store.set-tags"
+        (this: ResourceAny, key: &str, tags: &[(String, String)], options: &TagOptions) -> Result<(), Error>;
+    call_create_upload "[method]store.create-upload" (this: ResourceAny, key: &str, options: &WriteOptions)
+        -> Result<String, Error>;
+    call_upload_part "[method]store.upload-part"
+        (this: ResourceAny, key: &str, upload: &str, number: u32, body: &[u8], options: &PartOptions)
+        -> Result<Part, Error>;
+    call_copy_part "[method]store.copy-part"
+        (this: ResourceAny, key: &str, upload: &str, number: u32, source: &BlobName, options: &CopyPartOptions)
+        -> Result<Part, Error>;
+    call_list_parts "[method]store.list-parts"
+        (this: ResourceAny, key: &str, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Error>;
+    call_complete_upload "[method]store.complete-upload"
+        (this: ResourceAny, key: &str, upload: &str, parts: &[Part], options: &CompleteOptions)
+        -> Result<Written, Error>;
+    call_abort_upload "[method]store.abort-upload"
+        (this: ResourceAny, key: &str, upload: &str, options: &UploadOptions) -> Result<(), Error>;
+    call_list_uploads "[method]store.list-uploads" (this: ResourceAny, options: &ListUploadsOptions)
+        -> Result<UploadPage, Error>;
+}
