@@ -285,6 +285,35 @@ fn steps_that_make_no_sense_end_the_call() {
 }
 
 #[test]
+fn a_crash_ends_the_one_call_that_it_is_of() {
+    run(async {
+        // All are asked for in one call into the plugin, which crashes at one of them.
+        let service = Faulty::start((0..7).map(|_| Act::answer(200, "", "0123456789"))).await;
+        let store =
+            rogue("one-crashes", &service.endpoint(), &service.endpoint().replace("http://", "")).await.unwrap();
+        let keys = ["a", "b", "c", "crash", "d", "e", "f", "g"];
+        let calls = keys.map(|key| store.get(key).into_future());
+        for (key, got) in keys.iter().zip(futures::future::join_all(calls).await) {
+            match got {
+                Ok(blob) if *key != "crash" => assert_eq!(blob.bytes().await.unwrap(), "0123456789"),
+                Err(Error::Trapped { .. }) if *key == "crash" => {}
+                other => panic!("{key}: {other:?}"),
+            }
+        }
+        assert_eq!(store.pool().busy, 0);
+    });
+}
+
+#[test]
+fn a_plugin_that_cannot_count_is_told_so() {
+    run(async {
+        let store = rogue("miscounts", "http://127.0.0.1:9", "").await.unwrap();
+        let error = store.get("k").await.expect_err("there is no request");
+        assert!(error.to_string().contains("fewer answers"), "{error}");
+    });
+}
+
+#[test]
 fn a_crash_in_a_step_is_contained() {
     run(async {
         let bystanders = Bystanders::at_work().await;

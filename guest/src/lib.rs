@@ -5,6 +5,7 @@ pub mod answer;
 pub mod attributes;
 pub mod bucket;
 pub mod checksum;
+#[cfg(any(target_arch = "wasm32", test))]
 mod compare;
 pub mod composed;
 pub mod content;

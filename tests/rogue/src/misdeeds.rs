@@ -74,6 +74,9 @@ impl Mode {
         };
         let send = |headers: &str| Ok(Next::Send(outgoing(&self.target, headers)));
         match (self.name.as_str(), answered) {
+            ("one-crashes", _) if matches!(operation, Operation::Read(read) if read.key == "crash") => {
+                core::arch::wasm32::unreachable()
+            }
             ("step-elsewhere" | "step-for-ever" | "step-backwards", false) => send(""),
             ("step-host", false) => send("Host:elsewhere\n"),
             ("step-length", false) => send("content-length:1000\n"),
@@ -107,6 +110,7 @@ impl Mode {
             (_, "body-that-gives-less") => (ten(), span(0, 10), span(0, 9)),
             (_, "backward-body") => (ten(), span(0, 10), span(10, 0)),
             (_, "body-past-the-end") => (ten(), span(0, 10), span(0, 11)),
+            (_, "one-crashes") => (ten(), span(0, 10), span(0, 10)),
             _ => return None,
         };
         Some(OpenedHead { info, range, given, digest: None })
