@@ -65,7 +65,12 @@ impl<Q: Send, A: Send> Round<Q, A> {
         async move {
             if !alone {
                 self.waiting().push(seat.clone());
-                tokio::task::yield_now().await;
+                let mut before = 0;
+                // Others may be as far in a moment: for as long as more and more are.
+                while before < self.waiting().len() && seat.is_waiting() {
+                    before = self.waiting().len();
+                    tokio::task::yield_now().await;
+                }
             }
             loop {
                 // Whoever goes on first asks for all.
