@@ -9,14 +9,14 @@ use crate::bindings::exports::sandbucket::blob::exchanges::{Answer, Outcome, Rec
 use crate::bindings::exports::sandbucket::blob::types as wit;
 use crate::bindings::wasi::io::streams::OutputStream;
 use crate::checksum::Algorithm;
-use crate::env::Clock;
+use crate::env::{Clock, TransportError};
 use crate::error::{Error, Failure};
 use crate::headers::of_lines;
 use crate::model::{
     Blob, BlobInfo, BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
-    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Next, Operation, Pair, Part, PartOptions,
-    PartPage, PresignOptions, Presigned, PresignedMethod, ReadOptions, Settled, TagOptions, Tries, UploadOptions,
-    UploadPage, VersionPage, WriteOptions, Written,
+    HeadOptions, ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Next, Pair, Part, PartOptions, PartPage,
+    PresignOptions, Presigned, PresignedMethod, ReadOptions, Settled, TagOptions, UploadOptions, UploadPage,
+    VersionPage, WriteOptions, Written,
 };
 use crate::response::Head;
 use crate::settings;
@@ -94,16 +94,13 @@ fn setting(setting: &settings::Setting) -> wit::Setting {
 }
 
 /// What came of a request.
-fn settle(store: &mut store::Store, operation: Operation, tries: Tries, outcome: &Outcome) -> Result<Next, Refusal> {
-    let answer = match outcome {
+fn answer_of(outcome: &Outcome) -> Result<(Head<'_>, &[u8]), TransportError> {
+    match outcome {
         Outcome::Answered(Answer { status, headers, body }) => {
-            let body = body.as_deref().unwrap_or_default();
-            Ok((Head { status: *status, headers: of_lines(headers) }, body))
+            Ok((Head { status: *status, headers: of_lines(headers) }, body.as_deref().unwrap_or_default()))
         }
         Outcome::Failed(failure) => Err(failed(*failure)),
-    };
-    let settled = store.settle(&mut Wasi::default(), operation, tries, answer);
-    settled.map(Next::Done).map_err(|refusal| Refusal { error: error(refusal.failure), again: refusal.again })
+    }
 }
 
 impl Guest for Plugin {
@@ -173,7 +170,10 @@ impl GuestStore for Open {
                     Ok(outgoing) => Ok(Next::Send(outgoing)),
                     Err(failure) => Err(Refusal { error: error(failure), again: None }),
                 },
-                Some(outcome) => settle(&mut store, operation, tries, &outcome),
+                Some(outcome) => match store.settle(&mut Wasi::default(), operation, tries, answer_of(&outcome)) {
+                    Ok(settled) => Ok(Next::Done(settled)),
+                    Err(refusal) => Err(Refusal { error: error(refusal.failure), again: refusal.again }),
+                },
             });
         }
         steps

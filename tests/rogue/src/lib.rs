@@ -113,7 +113,11 @@ impl GuestStore for Open {
         if self.mode.name == "miscounts" {
             return Vec::new();
         }
-        turns.iter().map(|turn| self.mode.step(&turn.operation, turn.outcome.is_some())).collect()
+        let mut steps = Vec::new();
+        for turn in &turns {
+            steps.push(self.mode.step(&turn.operation, turn.outcome.is_some()));
+        }
+        steps
     }
 
     fn take(&self, answers: Vec<Received>) -> Vec<Option<Settled>> {
