@@ -6,7 +6,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::*;
 
-/// Doubles numbers. Spoilt by some, slow at others, and it counts how often it is asked.
+/// Doubles numbers. Spoilt by some, slow at others or never done with them, and it counts how often it is asked.
 #[derive(Default)]
 struct Doubler {
     calls: AtomicUsize,
@@ -16,6 +16,7 @@ struct Doubler {
 const SPOILT: u32 = 1_000_000;
 const SLOW: u32 = 2_000_000;
 const FEWER: u32 = 3_000_000;
+const NEVER: u32 = 4_000_000;
 
 impl Together for &Doubler {
     type Question = u32;
@@ -24,6 +25,9 @@ impl Together for &Doubler {
     async fn ask(&self, questions: &[u32]) -> Result<Vec<u32>> {
         self.calls.fetch_add(1, Relaxed);
         self.asked.lock().unwrap().push(questions.len());
+        if questions.contains(&NEVER) {
+            std::future::pending::<()>().await;
+        }
         if questions.iter().any(|question| *question >= SLOW && *question < FEWER) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -79,7 +83,7 @@ async fn one_that_spoils_it_spoils_it_for_itself() {
 #[tokio::test]
 async fn whoever_asks_for_others_may_be_given_up() {
     let (round, doubler) = (Round::default(), Doubler::default());
-    let mut first = Box::pin(round.ask(SLOW, false, &doubler));
+    let mut first = Box::pin(round.ask(NEVER, false, &doubler));
     let mut others: FuturesUnordered<_> = (1..4).map(|n| round.ask(n, false, &doubler)).collect();
     let mut others = Box::pin(async { (others.next().await, others.next().await, others.next().await) });
     // The first asks for all, and is given up in the middle of it.
