@@ -54,37 +54,9 @@ pub fn http_date(second: u64) -> String {
 /// The second that a date of HTTP's means, as all services write it: the two older spellings, which only ancient servers
 /// have, are none here.
 pub fn of_http_date(text: &str) -> Option<u64> {
-    let &[
-        w,
-        e,
-        k,
-        b',',
-        b' ',
-        d,
-        t,
-        b' ',
-        m,
-        o,
-        n,
-        b' ',
-        c,
-        y,
-        a,
-        r,
-        b' ',
-        h,
-        i,
-        b':',
-        u,
-        v,
-        b':',
-        s,
-        x,
-        b' ',
-        b'G',
-        b'M',
-        b'T',
-    ] = text.trim().as_bytes()
+    #[rustfmt::skip] // As it reads.
+    let &[w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G', b'M', b'T'] =
+        text.trim().as_bytes()
     else {
         return None;
     };

@@ -62,7 +62,7 @@ impl Calls {
     pub(crate) fn exchange<'a>(
         &'a self,
         name: &'static str,
-        (operation, asked): (Operation, Asked),
+        (mut operation, asked): (Operation, Asked),
         limit: Option<u64>,
         mut payload: Payload<'a>,
         progress: Option<Progress>,
@@ -74,9 +74,9 @@ impl Calls {
             let mut exchange = Exchange { calls: self, name, limit, began, uncounted: Duration::ZERO, _turn: turn };
             let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
             let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
-            let mut operation = operation;
             loop {
                 tries.elapsed = nanos(exchange.elapsed());
+                // Behind a pointer: an argument has its room in the future for as long as that lasts.
                 let turn = Box::new(Turn { operation, tries, outcome: None });
                 let (refusal, words) = match exchange.attempt(turn, asked, &mut payload, &progress).await? {
                     Tried::Settled(settled, body) => return Ok((settled, body)),
@@ -159,7 +159,7 @@ impl<'a> Exchange<'a> {
             Err(trouble) => {
                 tracing::debug!(trouble = %trouble.words, "request failed");
                 turn.outcome = Some(Outcome::Failed(trouble.failure()));
-                return Box::pin(self.settled(turn, None, Some(trouble.words))).await;
+                return self.settled(turn, None, Some(trouble.words)).await;
             }
         };
         let Answered { status, mut headers, mut body } = answer;
@@ -176,10 +176,10 @@ impl<'a> Exchange<'a> {
             _ => Some(beginning(&mut body).await),
         };
         turn.outcome = Some(Outcome::Answered(exchanges::Answer { status, headers, body: text }));
-        Box::pin(self.settled(turn, Some(body), None)).await
+        self.settled(turn, Some(body), None).await
     }
 
-    /// What an outcome comes to that `take` does not know: behind a pointer, as it is seldom asked.
+    /// What an outcome comes to that `take` does not know.
     fn settled(
         &self,
         turn: Turn,

@@ -52,7 +52,7 @@ struct Asking<Q, A> {
 }
 
 impl<Q: Send, A: Send> Round<Q, A> {
-    /// Asks: together with those who have got as far within this turn of the executor, or alone where nobody else can have.
+    /// Asks: together with those who get as far while more and more do, or alone where nobody else can.
     /// Gives the question back with the answer.
     pub(crate) fn ask<'a, P: Together<Question = Q, Answer = A> + Send + Sync + 'a>(
         &'a self,
