@@ -88,6 +88,11 @@ impl Chunks {
         self.first.advance(count);
     }
 
+    /// The first piece; empty if there is none.
+    pub(crate) fn first(&self) -> &[u8] {
+        &self.first
+    }
+
     /// The pieces in their order.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> + Send {
         std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty())

@@ -198,12 +198,12 @@ impl<'a> Exchange<'a> {
 
     fn step(&self, turn: Turn) -> impl Future<Output = Result<Stepped>> + Send + use<'a> {
         // What a request came to can take requests of the plugin's own, for which others are not to wait.
-        let alone = turn.outcome.is_some() || !self.calls.pool().has_other_calls();
+        let alone = turn.outcome.is_some() || self.calls.pool().calls_under_way() < 2;
         self.calls.pool().steps().ask(turn, alone, Steps(self.moment()))
     }
 
     fn take(&self, received: Received) -> impl Future<Output = Result<(Received, Option<Settled>)>> + Send + use<'a> {
-        let alone = !self.calls.pool().has_other_calls();
+        let alone = self.calls.pool().calls_under_way() < 2;
         self.calls.pool().takes().ask(received, alone, Takes(self.moment()))
     }
 

@@ -159,9 +159,10 @@ impl Pool {
         turn.map_err(|_| Error::plugin("the store is closed"))
     }
 
-    /// Whether calls are under way besides the one that asks.
-    pub(crate) fn has_other_calls(&self) -> bool {
-        self.calls.available_permits() + 1 < self.engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS)
+    /// How many calls have their turn.
+    pub(crate) fn calls_under_way(&self) -> usize {
+        let most = self.engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS);
+        most.saturating_sub(self.calls.available_permits())
     }
 
     /// An instance for a moment, for a call that has its turn, may take so long in all, and ends at this instant.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::digest;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
@@ -46,6 +47,7 @@ pub(crate) struct Runtime {
     /// Calls that wait for an instance.
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
+    sums: digest::Shared,
     /// One client, and so one pool of connections, for each way of TLS.
     clients: Mutex<HashMap<TlsOptions, Client>>,
 }
@@ -59,6 +61,7 @@ impl Runtime {
             limits,
             waiting: AtomicUsize::new(0),
             pools: Mutex::default(),
+            sums: digest::Shared::default(),
             clients: Mutex::default(),
         });
         tick(Arc::downgrade(&runtime))?;
@@ -89,6 +92,11 @@ impl Runtime {
     /// Whether calls wait for instances.
     pub(crate) fn short_of_instances(&self) -> bool {
         self.waiting.load(Relaxed) > 0
+    }
+
+    /// Where digests are made together.
+    pub(crate) fn sums(&self) -> &digest::Shared {
+        &self.sums
     }
 
     /// Makes a pool known, whose idle instances can be given up.

@@ -25,9 +25,9 @@ impl Calls {
         let digests = if conditional && !self.wanted_digests().contains(&DigestAlgorithm::Md5) {
             // By which the plugin finds out what became of it, should an answer be lost.
             let wanted = [self.wanted_digests(), &[DigestAlgorithm::Md5]].concat();
-            digest::of(body, &wanted).await
+            self.digests(body, &wanted).await
         } else {
-            digest::of(body, self.wanted_digests()).await
+            self.digests(body, self.wanted_digests()).await
         };
         match self.write(key, body.length(), digests, options, Payload::Here(body), progress.clone()).await {
             Err(error) if lacks_requests(&error) => self.put_inline(key, &body.joined(), options, progress).await,
@@ -79,7 +79,7 @@ impl Calls {
         options: &mut multipart::PartOptions,
         progress: Option<Progress>,
     ) -> Result<Part> {
-        let digests = digest::of(body, self.wanted_digests()).await;
+        let digests = self.digests(body, self.wanted_digests()).await;
         let (length, limit) = (body.length(), options.call.time_limit);
         let asked = Asked::Part(AskedPart { number, size: length });
         let given = if options.call.attributes.is_empty() { None } else { Some(options.clone()) };
@@ -95,5 +95,10 @@ impl Calls {
             Ok((Settled::Part(part), _)) => Ok(part.into()),
             Ok(_) => Err(Error::plugin("the plugin took a part for something else")),
         }
+    }
+
+    async fn digests(&self, body: &Chunks, algorithms: &[DigestAlgorithm]) -> Vec<wit::Digest> {
+        let pool = self.pool();
+        digest::of(body, algorithms, pool.engine().sums(), pool.calls_under_way() == 0).await
     }
 }

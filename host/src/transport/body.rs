@@ -360,13 +360,15 @@ impl Body for Outgoing {
 pub(crate) struct Answer {
     body: Arriving,
     patience: Patience,
-    /// Set while nothing comes.
-    end: Option<Pin<Box<Sleep>>>,
+    /// Since when nothing has come, where it is waited for.
+    since: Option<Instant>,
+    /// Set when it was first waited for. It is left alone while bytes come now and then, and looked at when it is over.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Answer {
     pub(super) fn new(body: Arriving, patience: Patience) -> Answer {
-        Answer { body, patience, end: None }
+        Answer { body, patience, since: None, timer: None }
     }
 
     /// The next bytes, or why there are none; none at the end.
@@ -392,13 +394,18 @@ impl Answer {
 
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            self.end = None;
+            self.since = None;
             let told = |error: hyper::Error| Trouble { error: of_hyper(&error), words: chain(&error) };
             return Poll::Ready(frame.map(|frame| frame.map_err(told)));
         }
         let patience = self.patience;
-        let end = self.end.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience.time)));
-        ready!(end.as_mut().poll(cx));
+        let end = *self.since.get_or_insert_with(Instant::now) + patience.time;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        ready!(timer.as_mut().poll(cx));
+        while timer.deadline() < end {
+            timer.as_mut().reset(end);
+            ready!(timer.as_mut().poll(cx));
+        }
         let words = format!("no more of the answer came for {patience}");
         Poll::Ready(Some(Err(Trouble { error: Error::ConnectionReadTimeout, words })))
     }

@@ -1,5 +1,8 @@
 //! Digests of bodies, made with what the processor has for it: a sandbox takes many times as long.
 
+mod sha256;
+mod shared;
+
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use md5::Md5;
@@ -8,9 +11,14 @@ use sha2::{Digest as _, Sha256};
 use crate::bindings::wit::{Digest, DigestAlgorithm};
 use crate::body::Chunks;
 
-/// From how many bytes on a digest is made on a thread of its own: about a millisecond's work. Below, handing it over
+pub(crate) use shared::Shared;
+
+/// From how many bytes on digests are made on a thread of their own: about a millisecond's work. Below, handing it over
 /// costs more than it saves.
 const APART: u64 = 2 << 20;
+
+/// From how many bytes on a SHA-256 is made with others: below, it takes no longer than finding them.
+const TOGETHER: u64 = 16 << 10;
 
 /// A digest in the making.
 pub(crate) enum Summing {
@@ -48,15 +56,30 @@ impl Summing {
     }
 }
 
-/// These digests of a body.
-pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm]) -> Vec<Digest> {
-    if algorithms.is_empty() {
-        return Vec::new();
+/// These digests of a body: the SHA-256 together with those of others, unless there are none.
+/// `alone` is known, but for others that are here, too.
+pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &Shared, alone: bool) -> Vec<Digest> {
+    let mut left = algorithms.to_vec();
+    let mut digests = Vec::new();
+    if !(alone && shared.is_idle())
+        && (TOGETHER..APART).contains(&body.length())
+        && let Some(sha256) = left.iter().position(|&algorithm| algorithm == DigestAlgorithm::Sha256)
+        && let Some(sum) = shared.sum(body.clone()).await
+    {
+        digests.push(Digest { algorithm: left.swap_remove(sha256), value: sum.to_vec() });
     }
+    if !left.is_empty() {
+        digests.extend(apart(body, left).await);
+    }
+    digests
+}
+
+/// Digests of one body, where making them is in nobody's way.
+async fn apart(body: &Chunks, algorithms: Vec<DigestAlgorithm>) -> Vec<Digest> {
     if body.length() < APART {
-        return now(body.pieces(), algorithms);
+        return now(body.pieces(), &algorithms);
     }
-    let (body, algorithms) = (body.clone(), algorithms.to_vec());
+    let body = body.clone();
     match tokio::task::spawn_blocking(move || now(body.pieces(), &algorithms)).await {
         Ok(digests) => digests,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
@@ -87,14 +110,31 @@ mod tests {
     #[tokio::test]
     async fn known_sums() {
         let body = Chunks::from(vec![Bytes::from("1234"), Bytes::from("56789")]);
-        let sums = of(&body, &ALL).await;
+        let shared = Shared::default();
+        let sums = of(&body, &ALL, &shared, true).await;
         let hex = |n: usize| sums[n].value.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(hex(0), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
         assert_eq!(hex(1), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!((hex(2).as_str(), hex(3).as_str(), hex(4).as_str()), ("cbf43926", "e3069283", "ae8b14860a799888"));
         // On another thread it is the same.
         let large = Chunks::from(vec![Bytes::from(vec![7; APART as usize])]);
-        assert_eq!(of(&large, &ALL).await[0].value, now(large.pieces(), &ALL)[0].value);
-        assert!(of(&body, &[]).await.is_empty());
+        assert_eq!(of(&large, &ALL, &shared, false).await[0].value, now(large.pieces(), &ALL)[0].value);
+        assert!(of(&body, &[], &shared, false).await.is_empty());
+    }
+
+    /// Each has its own, whether it is made with others or not, and all that were wanted.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_at_once() {
+        let shared = Shared::default();
+        let wanted = [DigestAlgorithm::Sha256, DigestAlgorithm::Crc32];
+        // From some that are made alone to some that are too much for a moment.
+        let lengths = (0..40).map(|n| [100, TOGETHER, 100_000, APART - 1][n % 4] as usize + n);
+        let bodies: Vec<Chunks> = lengths.map(|length| vec![length as u8; length].into()).collect();
+        let each = bodies.iter().map(|body| of(body, &wanted, &shared, false));
+        for (body, mut digests) in bodies.iter().zip(futures::future::join_all(each).await) {
+            digests.sort_by_key(|digest| digest.algorithm != DigestAlgorithm::Sha256);
+            let values = |digests: Vec<Digest>| digests.into_iter().map(|digest| digest.value).collect::<Vec<_>>();
+            assert_eq!(values(digests), values(now(body.pieces(), &wanted)), "{} bytes", body.length());
+        }
     }
 }
