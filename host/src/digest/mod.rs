@@ -56,8 +56,8 @@ impl Summing {
     }
 }
 
-/// These digests of a body: the SHA-256 together with those of others, unless there are none.
-/// `alone` is known, but for others that are here, too.
+/// These digests of a body. The SHA-256 is made with those of others, unless none wait here and, by the caller's word, none
+/// are to be expected.
 pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &Shared, alone: bool) -> Vec<Digest> {
     let mut left = algorithms.to_vec();
     let mut digests = Vec::new();

@@ -34,11 +34,16 @@ impl Shared {
 
     fn ask(&self, body: Chunks) -> oneshot::Receiver<Sum> {
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = self.waiting();
-        waiting.bodies.push((sender, body));
         // Who comes while a task is at work joins it; what is a task's fill may be another's.
-        if waiting.tasks == 0 || waiting.bodies.len().is_multiple_of(MOST) {
-            waiting.tasks += 1;
+        let needs_task = {
+            let mut waiting = self.waiting();
+            waiting.bodies.push((sender, body));
+            let needs_task = waiting.tasks == 0 || waiting.bodies.len().is_multiple_of(MOST);
+            waiting.tasks += usize::from(needs_task);
+            needs_task
+        };
+        if needs_task {
+            // Not under the lock, which is the task's, too, where it comes to its end at once.
             drop(tokio::spawn(Worker { shared: self.clone(), is_done: false }.work()));
         }
         receiver

@@ -1,6 +1,7 @@
 //! Bodies on their way, watched: one that stands still for too long ends in an error.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,10 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Progress;
+use super::alarm::Alarm;
 use super::client::Arriving;
 use super::departing::Departing;
 use super::trouble::{Trouble, Words, chain, of_hyper};
@@ -48,11 +50,6 @@ impl Timeouts {
             first_byte: ours(limits.first_byte_timeout, "first-byte-timeout"),
             between_bytes: ours(limits.between_bytes_timeout, "between-bytes-timeout"),
         }
-    }
-
-    /// Between two pieces of an answer's body.
-    pub(super) fn between_bytes(self) -> Patience {
-        self.between_bytes
     }
 
     /// What the plugin asks for, if that is no more.
@@ -155,14 +152,12 @@ impl Watch {
     }
 
     /// Returns when nothing has moved for too long.
-    pub(super) async fn stalled(&self, timeouts: Timeouts) -> Trouble {
-        loop {
+    pub(super) async fn stalled(&self, timeouts: Timeouts, alarm: &mut Alarm) -> Trouble {
+        poll_fn(|cx| {
             let (end, stall) = self.end(&timeouts);
-            if self.began.elapsed() >= end {
-                return stall.trouble(&timeouts);
-            }
-            sleep_until(self.began + end).await;
-        }
+            alarm.poll(cx, self.began + end).map(|()| stall.trouble(&timeouts))
+        })
+        .await
     }
 }
 
@@ -362,13 +357,12 @@ pub(crate) struct Answer {
     patience: Patience,
     /// Since when nothing has come, where it is waited for.
     since: Option<Instant>,
-    /// Set when it was first waited for. It is left alone while bytes come now and then, and looked at when it is over.
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl Answer {
-    pub(super) fn new(body: Arriving, patience: Patience) -> Answer {
-        Answer { body, patience, since: None, timer: None }
+    pub(super) fn new(body: Arriving, patience: Patience, alarm: Alarm) -> Answer {
+        Answer { body, patience, since: None, alarm }
     }
 
     /// The next bytes, or why there are none; none at the end.
@@ -400,12 +394,7 @@ impl Answer {
         }
         let patience = self.patience;
         let end = *self.since.get_or_insert_with(Instant::now) + patience.time;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        ready!(timer.as_mut().poll(cx));
-        while timer.deadline() < end {
-            timer.as_mut().reset(end);
-            ready!(timer.as_mut().poll(cx));
-        }
+        ready!(self.alarm.poll(cx, end));
         let words = format!("no more of the answer came for {patience}");
         Poll::Ready(Some(Err(Trouble { error: Error::ConnectionReadTimeout, words })))
     }

@@ -97,7 +97,6 @@ impl Sending<'_> {
                 let words = "it answered before it had the whole body".to_owned();
                 return Err(Trouble { error: Error::ConnectionTerminated, words });
             }
-            let body = Answer::new(body, timeouts.between_bytes());
             Ok(Answered { status: head.status.as_u16(), headers: lines(&head.headers), body })
         });
         (answered, watch.sending())

@@ -4,6 +4,7 @@
 //! whose connections all stores with the same TLS options share.
 
 mod addresses;
+mod alarm;
 mod body;
 mod client;
 mod connect;
@@ -120,8 +121,8 @@ impl WasiHttpHooks for Hooks {
             };
             match sent {
                 Ok((response, place)) => {
-                    let body = |body| Answering::new(Answer::new(body, timeouts.between_bytes()), words, place);
-                    Ok((response.map(|incoming| body(incoming).boxed_unsync()), Box::new(async { Ok(()) }) as Box<_>))
+                    let body = |answer| Answering::new(answer, words, place).boxed_unsync();
+                    Ok((response.map(body), Box::new(async { Ok(()) }) as Box<_>))
                 }
                 Err(trouble) => {
                     tracing::debug!(trouble = %trouble.words, "request failed");
