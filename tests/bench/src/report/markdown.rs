@@ -67,13 +67,14 @@ fn set_up(text: &mut String, run: &Run) {
          best by rate may be two. A native client is held against the best other one. Bare hyper is no client and counts \
          for neither. CPU ratio: lower is better. Rate ratio: higher is better.\n\
          - The memory server verifies nothing and keeps nothing, so that clients are what is measured. Real services are \
-         slower, and farther away: there the rates of all clients draw together, and the CPU time stays.\n\
+         slower, and farther away: there the rates of all clients draw together, and the CPU time stays. For 5 ms after \
+         a request it looks for more instead of sleeping: on loopback, waking it would be in the client's CPU time.\n\
          - How each client is set up, and why, is at the head of its file in `tests/bench/src/clients`. All of it is open to \
          challenge.\n\n\
          What to keep in mind:\n\n\
          - All clients send no checksum of the body beside the signature's. aws-sdk-s3 would add one by default.\n\
-         - Bare hyper signs nothing. Where payloads are signed it computes their SHA-256, and no more. A client is below it \
-         only by other buffers or another implementation of TLS, or by chance.\n\
+         - Bare hyper signs nothing. Where payloads are signed it computes their SHA-256, each by itself, and no more. A \
+         client is below it only by other buffers, sums made side by side or another implementation of TLS, or by chance.\n\
          - opendal never signs a payload, rust-s3 always does: each is left out where a body is to go the other way.\n\
          - rust-s3 trusts no certificate authority that it is told of, so that over TLS it verifies none.\n\
          - Over TLS, all encrypt with AWS-LC.",
