@@ -63,6 +63,7 @@ pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &S
     let mut digests = Vec::new();
     if !(alone && shared.is_idle())
         && (TOGETHER..APART).contains(&body.length())
+        && sha256::is_worth_it()
         && let Some(sha256) = left.iter().position(|&algorithm| algorithm == DigestAlgorithm::Sha256)
         && let Some(sum) = shared.sum(body.clone()).await
     {

@@ -27,6 +27,12 @@ pub(crate) type Sum = [u8; 32];
 /// How many blocks are taken in one go: a third of a millisecond's work.
 const AT_ONCE: usize = (512 << 10) / BLOCK;
 
+/// Whether several take less than one after the other.
+pub(super) fn is_worth_it() -> bool {
+    let Means { sixteen, pair } = Means::here();
+    pair || sixteen.is_some()
+}
+
 /// Sums in the making, each for somebody.
 pub(super) struct Sums<T> {
     means: Means,
