@@ -61,10 +61,11 @@ impl Summing {
 pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &Shared, alone: bool) -> Vec<Digest> {
     let mut left = algorithms.to_vec();
     let mut digests = Vec::new();
-    if !(alone && shared.is_idle())
-        && (TOGETHER..APART).contains(&body.length())
-        && sha256::is_worth_it()
+    // What costs least to ask comes first: most writes want no SHA-256, or have little to sum.
+    if (TOGETHER..APART).contains(&body.length())
         && let Some(sha256) = left.iter().position(|&algorithm| algorithm == DigestAlgorithm::Sha256)
+        && sha256::is_worth_it()
+        && !(alone && shared.is_idle())
         && let Some(sum) = shared.sum(body.clone()).await
     {
         digests.push(Digest { algorithm: left.swap_remove(sha256), value: sum.to_vec() });
