@@ -46,12 +46,13 @@ impl Client {
         let tls = Arc::new(tls.client_config()?);
         let mut http1 = Builder::new();
         http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
+        let alarms = Alarms::default();
         let client = |addresses| {
-            let connector = Connector::new(tls.clone(), addresses, limits);
+            let connector = Connector::new(tls.clone(), addresses, alarms.clone(), limits);
             Connections::new(connector, http1.clone(), limits.idle_connections, limits.idle_timeout)
         };
         let (public, private) = (client(Addresses::Public), client(Addresses::Private));
-        Ok(Client { public, private, alarms: Alarms::default(), header_bytes: limits.header_bytes })
+        Ok(Client { public, private, alarms, header_bytes: limits.header_bytes })
     }
 
     /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
