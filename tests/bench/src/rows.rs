@@ -146,7 +146,7 @@ pub fn all() -> Vec<Row> {
     }
     // What signing costs on top of TLS shows at one number in flight as well as at three.
     let mut both = transfers(|size| Work::Put { size }, Payload::Signed, Service::MemoryTls, Group::PutTls);
-    both.retain(|row| row.in_flight == if row.bytes() > MIB { 2 } else { 16 });
+    both.retain(|row| row.in_flight == 16);
     rows.extend(both);
     for (payload, service, group) in [
         (Payload::Signed, Service::Memory, Group::Get),
@@ -185,11 +185,9 @@ pub fn all() -> Vec<Row> {
 /// The usual sizes at the usual numbers in flight.
 fn transfers(work: impl Fn(u64) -> Work, payload: Payload, service: Service, group: Group) -> Vec<Row> {
     let mut rows = Vec::new();
-    for size in [KIB, 64 * KIB, MIB] {
+    for size in [KIB, 64 * KIB, MIB, 16 * MIB] {
         rows.extend([1, 16, 64].map(|in_flight| row(work(size), payload, service, group, in_flight)));
     }
-    // Few at once: it is the bytes that count here, and they are many.
-    rows.extend([1, 2, 4].map(|in_flight| row(work(16 * MIB), payload, service, group, in_flight)));
     rows
 }
 

@@ -3,6 +3,7 @@
 
 mod aws_sdk;
 mod bare_hyper;
+mod bare_sockets;
 mod object_store;
 mod opendal;
 mod parts;
@@ -21,6 +22,7 @@ use crate::rows::Payload;
 
 pub use aws_sdk::AwsSdk;
 pub use bare_hyper::BareHyper;
+pub use bare_sockets::BareSockets;
 pub use object_store::ObjectStore;
 pub use opendal::OpenDal;
 pub use rust_s3::RustS3;
@@ -103,11 +105,13 @@ pub enum Kind {
     AwsSdkS3,
     /// The floor: requests and no more.
     Hyper,
+    /// What lies beneath the floor: bytes and no more.
+    Sockets,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 6] =
-        [Kind::Sandbucket, Kind::ObjectStore, Kind::OpenDal, Kind::RustS3, Kind::AwsSdkS3, Kind::Hyper];
+    pub const ALL: [Kind; 7] =
+        [Kind::Sandbucket, Kind::ObjectStore, Kind::OpenDal, Kind::RustS3, Kind::AwsSdkS3, Kind::Hyper, Kind::Sockets];
 
     /// What it is called in reports.
     pub fn name(self) -> &'static str {
@@ -118,6 +122,7 @@ impl Kind {
             Kind::RustS3 => "rust-s3",
             Kind::AwsSdkS3 => "aws-sdk-s3",
             Kind::Hyper => "bare hyper",
+            Kind::Sockets => "bare sockets",
         }
     }
 
@@ -130,6 +135,7 @@ impl Kind {
             Kind::RustS3 => "rust-s3",
             Kind::AwsSdkS3 => "aws-sdk-s3",
             Kind::Hyper => "hyper",
+            Kind::Sockets => "sockets",
         }
     }
 
@@ -142,11 +148,12 @@ impl Kind {
             Kind::RustS3 => env!("BENCH_VERSION_RUST_S3"),
             Kind::AwsSdkS3 => env!("BENCH_VERSION_AWS_SDK_S3"),
             Kind::Hyper => env!("BENCH_VERSION_HYPER"),
+            Kind::Sockets => env!("BENCH_VERSION_TOKIO"),
         }
     }
 
     /// Whether it is a client that Sandbucket is held against: native, and a client.
     pub fn is_native(self) -> bool {
-        !matches!(self, Kind::Sandbucket | Kind::Hyper)
+        !matches!(self, Kind::Sandbucket | Kind::Hyper | Kind::Sockets)
     }
 }

@@ -60,7 +60,7 @@ pub fn render(measured: &[Measured]) -> String {
          }}\n\
          </style>\n\
          <text class=\"title\" x=\"8\" y=\"22\">Processor time per operation, Sandbucket = 1</text>\n\
-         <text x=\"8\" y=\"42\">Shorter is better. Bare hyper, outlined, is the floor: it is no S3 client.</text>\n\
+         <text x=\"8\" y=\"42\">Shorter is better. Bare hyper and bare sockets, outlined, are the floor: they are no S3 clients.</text>\n\
          {body}</svg>\n"
     )
 }
@@ -76,7 +76,7 @@ fn row(body: &mut String, y: &mut f64, measured: &Measured, caption: &str) {
         let length = times.min(LONGEST) / LONGEST * (WIDTH - NAMES - FIGURES);
         let class = match client {
             Kind::Sandbucket => "sandbucket",
-            Kind::Hyper => "floor",
+            Kind::Hyper | Kind::Sockets => "floor",
             _ => "native",
         };
         let beyond = if times > LONGEST { " →" } else { "" };

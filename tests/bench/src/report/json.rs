@@ -13,6 +13,7 @@ pub fn render(run: &Run) -> Result<String> {
     let rows: Vec<Value> = run.measured.iter().map(row).collect();
     let whole = json!({
         "machine": run.machine,
+        "network": run.network,
         "versions": versions,
         "rounds": run.rounds,
         "seconds_per_round": run.seconds,

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use super::{Run, units};
 use crate::clients::Kind;
 use crate::figures::{Figures, Measured};
+use crate::network::Network;
 use crate::rows::Group;
 
 /// The whole report. `chart` is where the chart is, seen from it.
 pub fn render(run: &Run, chart: Option<&str>) -> String {
     let mut text = String::new();
     text += "# Benchmarks\n\nWritten by `make bench`: Sandbucket beside other S3 clients of Rust, and beside bare hyper, \
-             which is what the requests alone cost.\n\n";
+             which is what the requests alone cost, and bare sockets, which is what the bytes alone cost.\n\n";
     if let Some(chart) = chart {
         text += &format!("![Processor time per operation, beside Sandbucket's]({chart})\n\n");
     }
@@ -38,13 +39,14 @@ fn set_up(text: &mut String, run: &Run) {
         Kind::ALL.iter().map(|client| format!("{} {}", client.name(), client.version())).collect();
     let _ = writeln!(
         text,
-        "| | |\n| --- | --- |\n| date | {} |\n| processor | {}, {} of them |\n| memory | {} |\n| system | {} |\n\
+        "| | |\n| --- | --- |\n| date | {} |\n| processor | {}, {} of them |\n| memory | {} |\n| system | {} |\n| network | {} |\n\
          | clients | {} |\n| beneath them | tokio {}, reqwest {}, wasmtime {} |\n",
         machine.date,
         machine.processor,
         machine.processors,
         units::size(machine.memory_bytes as f64),
         machine.kernel,
+        network(&run.network),
         versions.join(", "),
         env!("BENCH_VERSION_TOKIO"),
         env!("BENCH_VERSION_REQWEST"),
@@ -64,8 +66,8 @@ fn set_up(text: &mut String, run: &Run) {
          - *CPU each* is user and kernel time of the client's process over the number of operations. Where server and \
          client share few processors, it says more than operations a second do: the server's share is not in it.\n\
          - *Ratios* are to the best client among object_store, opendal, rust-s3 and aws-sdk-s3; the best by CPU and the \
-         best by rate may be two. A native client is held against the best other one. Bare hyper is no client and counts \
-         for neither. CPU ratio: lower is better. Rate ratio: higher is better.\n\
+         best by rate may be two. A native client is held against the best other one. Bare hyper and bare sockets are \
+         no clients and count for neither. CPU ratio: lower is better. Rate ratio: higher is better.\n\
          - The memory server verifies nothing and keeps nothing, so that clients are what is measured. Real services are \
          slower, and farther away: there the rates of all clients draw together, and the CPU time stays. For 5 ms after \
          a request it looks for more instead of sleeping: on loopback, waking it would be in the client's CPU time.\n\
@@ -75,12 +77,20 @@ fn set_up(text: &mut String, run: &Run) {
          - All clients send no checksum of the body beside the signature's. aws-sdk-s3 would add one by default.\n\
          - Bare hyper signs nothing. Where payloads are signed it computes their SHA-256, each by itself, and no more. A \
          client is below it only by other buffers, sums made side by side or another implementation of TLS, or by chance.\n\
+         - Bare sockets speak just enough HTTP for the server: where a client is to take four fifths of another, and bare \
+         sockets take more than that, no client can.\n\
          - opendal never signs a payload, rust-s3 always does: each is left out where a body is to go the other way.\n\
          - rust-s3 trusts no certificate authority that it is told of, so that over TLS it verifies none.\n\
          - Over TLS, all encrypt with AWS-LC.",
         rounds = run.rounds,
         seconds = run.seconds,
     );
+}
+
+/// What connections went over.
+fn network(network: &Network) -> String {
+    let of = if network.apart { "loopback of a network namespace of its own" } else { "the machine's loopback" };
+    format!("{of}, congestion control {}", network.congestion_control)
 }
 
 /// What is particular about a table.
@@ -108,8 +118,8 @@ fn note(group: Group) -> Option<&'static str> {
 
 /// Sandbucket, the best native client, and the floor, by CPU time; and the ratios.
 fn summary(text: &mut String, rows: &[&Measured]) {
-    *text += "| | Sandbucket, CPU each | best native, CPU each | bare hyper, CPU each | CPU ratio | rate ratio |\n\
-              | --- | --: | --: | --: | --: | --: |\n";
+    *text += "| | Sandbucket, CPU each | best native, CPU each | bare hyper, CPU each | bare sockets, CPU each | CPU ratio | \
+              rate ratio |\n| --- | --: | --: | --: | --: | --: | --: |\n";
     let cpu = |figures: Option<&Figures>| {
         figures.map_or_else(|| "–".to_owned(), |figures| units::time(figures.cpu_seconds_per_operation))
     };
@@ -123,10 +133,11 @@ fn summary(text: &mut String, rows: &[&Measured]) {
         let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
         let _ = writeln!(
             text,
-            "| {} | {} | {best} | {} | {} | {} |",
+            "| {} | {} | {best} | {} | {} | {} | {} |",
             measured.row.title,
             cpu(measured.figures(Kind::Sandbucket)),
             cpu(measured.figures(Kind::Hyper)),
+            cpu(measured.figures(Kind::Sockets)),
             ratio(ratios.map(|ratios| ratios.cpu)),
             ratio(ratios.map(|ratios| ratios.operations)),
         );

@@ -12,11 +12,13 @@ use anyhow::{Context, Result};
 
 use crate::figures::Measured;
 use crate::machine::Machine;
+use crate::network::Network;
 use crate::options::RunOptions;
 
 /// A run as a whole.
 pub struct Run<'a> {
     pub machine: Machine,
+    pub network: Network,
     pub rounds: usize,
     pub seconds: f64,
     pub threads: usize,
@@ -24,9 +26,9 @@ pub struct Run<'a> {
 }
 
 /// Writes the files that were asked for.
-pub fn write(options: &RunOptions, rounds: usize, measured: &[Measured]) -> Result<()> {
+pub fn write(options: &RunOptions, rounds: usize, network: Network, measured: &[Measured]) -> Result<()> {
     let (seconds, threads) = (options.seconds, options.threads);
-    let run = Run { machine: Machine::here(), rounds, seconds, threads, measured };
+    let run = Run { machine: Machine::here(), network, rounds, seconds, threads, measured };
     if let Some(file) = &options.json {
         save(file, &json::render(&run)?)?;
     }

@@ -9,7 +9,7 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::clients::{AwsSdk, BareHyper, Kind, ObjectStore, OpenDal, RustS3, Sandbucket, Target};
+use crate::clients::{AwsSdk, BareHyper, BareSockets, Kind, ObjectStore, OpenDal, RustS3, Sandbucket, Target};
 use crate::measure;
 use crate::rows::Row;
 
@@ -49,6 +49,7 @@ pub fn load(kind: Kind, job: &Job) -> Result<Box<dyn Load>> {
         Kind::RustS3 => Box::new(Loaded::<RustS3>::new(job)?),
         Kind::AwsSdkS3 => Box::new(Loaded::<AwsSdk>::new(job)?),
         Kind::Hyper => Box::new(Loaded::<BareHyper>::new(job)?),
+        Kind::Sockets => Box::new(Loaded::<BareSockets>::new(job)?),
     })
 }
 

@@ -1,0 +1,174 @@
+//! What TCP and TLS take by themselves: a request that is written beforehand, sent over a kept connection, and an answer
+//! of which no more is read than its length. Below it, a client can be only by other sizes of writes and reads.
+//!
+//! - No HTTP library, no URL, no header but those that the server needs; pieces of a body are counted and not handed on.
+//! - A body goes out in one write with its header. Reads are of 128 KiB, into memory that the connection keeps: of the
+//!   sizes tried, the one that takes the least.
+//! - It computes no sums, and so has no part where payloads are signed.
+
+use std::io::IoSlice;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::{Client, Large, Target};
+use crate::server::BUCKET;
+
+const READ: usize = 128 << 10;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection, and what is read from it.
+struct Line {
+    stream: Box<dyn Stream>,
+    buffer: Box<[u8]>,
+}
+
+pub struct BareSockets {
+    /// `127.0.0.1:40123`.
+    address: String,
+    tls: Option<TlsConnector>,
+    idle: Mutex<Vec<Line>>,
+}
+
+impl BareSockets {
+    async fn line(&self) -> Result<Line> {
+        if let Some(line) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(line);
+        }
+        let tcp = TcpStream::connect(&self.address).await?;
+        tcp.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let host = self.address.split(':').next().unwrap_or_default().to_owned();
+                Box::new(tls.connect(ServerName::try_from(host)?, tcp).await?)
+            }
+        };
+        Ok(Line { stream, buffer: vec![0; READ].into_boxed_slice() })
+    }
+
+    /// Sends a request, reads the answer, and gives how long its body is.
+    async fn exchange(&self, method: &str, key: &str, body: &[u8]) -> Result<u64> {
+        let mut line = self.line().await?;
+        let head = format!(
+            "{method} /{BUCKET}/{key} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        line.write(head.as_bytes(), body).await?;
+        let length = line.answer(method != "HEAD").await?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        Ok(length)
+    }
+}
+
+impl Line {
+    async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<()> {
+        let mut slices = [IoSlice::new(head), IoSlice::new(body)];
+        let mut left = &mut slices[..];
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = self.stream.write_vectored(left).await?;
+            if written == 0 {
+                bail!("the server takes no more");
+            }
+            IoSlice::advance_slices(&mut left, written);
+        }
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Reads an answer to its end.
+    async fn answer(&mut self, has_body: bool) -> Result<u64> {
+        let mut filled = 0;
+        let (header, length) = loop {
+            let read = self.stream.read(&mut self.buffer[filled..]).await?;
+            if read == 0 {
+                bail!("the server closed the connection");
+            }
+            filled += read;
+            if let Some(header) = self.buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n") {
+                break (header + 4, length(&self.buffer[..header])?);
+            }
+        };
+        if !has_body {
+            return Ok(length);
+        }
+        let mut left = length.saturating_sub((filled - header) as u64);
+        while left > 0 {
+            let read = self.stream.read(&mut self.buffer).await?;
+            if read == 0 {
+                bail!("the server closed the connection {left} bytes too early");
+            }
+            left = left.saturating_sub(read as u64);
+        }
+        Ok(length)
+    }
+}
+
+/// The length that an answer's header tells, if it is one of success.
+fn length(header: &[u8]) -> Result<u64> {
+    let header = std::str::from_utf8(header)?;
+    if !header.starts_with("HTTP/1.1 20") {
+        bail!("the server answered {:?}", header.lines().next().unwrap_or_default());
+    }
+    let fields = header.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut lengths = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    Ok(lengths.next().context("the answer has no length")?.1.trim().parse()?)
+}
+
+impl Client for BareSockets {
+    type Shared = ();
+
+    fn shared() -> Result<()> {
+        Ok(())
+    }
+
+    async fn open(_: &(), target: &Target) -> Result<Self> {
+        let address = target.endpoint.split("://").nth(1).context("the endpoint is a URL")?.to_owned();
+        let tls = match &target.ca_file {
+            None => None,
+            Some(file) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_file(file)?)?;
+                let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+                Some(TlsConnector::from(Arc::new(config)))
+            }
+        };
+        Ok(BareSockets { address, tls, idle: Mutex::default() })
+    }
+
+    async fn put(&self, key: &str, body: Bytes) -> Result<()> {
+        self.exchange("PUT", key, &body).await.map(drop)
+    }
+
+    async fn get(&self, key: &str) -> Result<u64> {
+        self.exchange("GET", key, &[]).await
+    }
+
+    async fn head(&self, key: &str) -> Result<u64> {
+        self.exchange("HEAD", key, &[]).await
+    }
+
+    async fn list(&self, _: &str) -> Result<u64> {
+        bail!(ONLY)
+    }
+
+    async fn upload(&self, _: &str, _: Large) -> Result<()> {
+        bail!(ONLY)
+    }
+
+    async fn download(&self, _: &str, _: Large) -> Result<u64> {
+        bail!(ONLY)
+    }
+}
+
+const ONLY: &str = "sends single requests only";
