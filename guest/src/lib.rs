@@ -30,14 +30,19 @@ pub mod text;
 pub mod time;
 pub mod xml;
 
+#[cfg(target_arch = "wasm32")]
+use talc::{cell::TalcSyncCell, wasm::WasmBinning};
+
 /// talc is quicker, and half as large, than the allocator that comes with the target.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: allocator::BySize<talc::wasm::WasmDynamicTalc> =
-    allocator::BySize::new(talc::wasm::new_wasm_dynamic_allocator());
+static ALLOCATOR: allocator::BySize<TalcSyncCell<heap::Heap, WasmBinning>> =
+    allocator::BySize::new(TalcSyncCell::new_wasm(heap::Heap::new()));
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod heap;
 #[cfg(target_arch = "wasm32")]
 pub mod plugin;
 #[cfg(target_arch = "wasm32")]
