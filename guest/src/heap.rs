@@ -2,7 +2,7 @@
 //! as is wanted.
 //!
 //! What a memory begins with is there at once. Growing it is a call into the kernel, and so is making it small again for
-//! the next instance, each of which interrupts the other processors.
+//! the next instance.
 
 use std::alloc::Layout;
 use std::arch::wasm32::{memory_grow, memory_size};
@@ -22,6 +22,8 @@ unsafe extern "C" {
 /// The whole memory behind the data.
 #[derive(Debug)]
 pub struct Heap {
+    /// Whether what the memory began with was taken, or was too little.
+    begun: bool,
     /// Where the allocator's memory ends, once it has some.
     end: Option<NonNull<u8>>,
 }
@@ -29,7 +31,7 @@ pub struct Heap {
 impl Heap {
     /// Nothing of it taken.
     pub const fn new() -> Heap {
-        Heap { end: None }
+        Heap { begun: false, end: None }
     }
 }
 
@@ -37,9 +39,10 @@ impl Heap {
 unsafe impl Source for Heap {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let begin = &raw mut __heap_base;
-        if talc.source.end.is_none() {
-            // SAFETY: nothing else uses the memory behind the data.
-            talc.source.end = unsafe { talc.claim(begin, memory_size::<0>() * PAGE - begin.addr()) };
+        if !talc.source.begun {
+            talc.source.begun = true;
+            // SAFETY: nothing else uses the memory behind the data, and it is claimed but once.
+            talc.source.end = unsafe { talc.claim(begin, size() - begin.addr()) };
             if talc.source.end.is_some() {
                 return Ok(());
             }
@@ -51,13 +54,19 @@ unsafe impl Source for Heap {
             return Err(());
         }
         let grown = begin.with_addr(pages * PAGE);
-        let end = begin.with_addr(memory_size::<0>() * PAGE);
-        talc.source.end = match talc.source.end {
+        let end = begin.with_addr(size());
+        let claimed = match talc.source.end {
             // SAFETY: the memory between the two is new.
             Some(before) if before.as_ptr() == grown => Some(unsafe { talc.extend(before, end) }),
-            // SAFETY: so it is here. What is there ended a little before its last page did.
+            // SAFETY: what was grown is new. There is nothing yet, or it ends elsewhere.
             _ => unsafe { talc.claim(grown, end.addr() - grown.addr()) },
         };
-        talc.source.end.map(drop).ok_or(())
+        talc.source.end = claimed.or(talc.source.end);
+        claimed.map(drop).ok_or(())
     }
+}
+
+/// How large the memory is, in bytes: a byte less where that is more than an address can tell.
+fn size() -> usize {
+    memory_size::<0>().saturating_mul(PAGE)
 }

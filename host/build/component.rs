@@ -12,8 +12,7 @@ use std::process::Command;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// How much stack a plugin has, in bytes: eight times what this project's tests get by with. Stack, data and heap are then in
-/// one page of page tables.
+/// How much stack a plugin has, in bytes: eight times what this project's tests were seen to get by with.
 const STACK: usize = 256 << 10;
 /// How much memory it begins with, in bytes.
 const MEMORY: usize = 448 << 10;

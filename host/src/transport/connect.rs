@@ -23,8 +23,9 @@ use super::connections::Connect;
 use super::trouble::ConnectError;
 use crate::limits::Limits;
 
-/// How much is encrypted before it is written, in bytes, where a connection takes that much. rustls has 64 KiB, at which a
-/// body of 64 KiB goes out in two writes, for its header; PUTs take a tenth less processor time with this.
+/// The most that is encrypted ahead of what a connection takes, and held for it, in bytes. rustls has 64 KiB, at which a body
+/// of 64 KiB goes out in two writes, for its header; PUTs take a tenth less processor time with this. What is encrypted
+/// counts as sent, as what is in the kernel's buffer does, which may hold more.
 const ENCRYPTED: usize = 256 << 10;
 
 /// Makes connections to addresses of one kind.
@@ -130,8 +131,8 @@ pub(super) struct Stream {
     kind: Kind,
     patience: Duration,
     alarms: Alarms,
-    /// While nothing can be written: what rings when it has been so for too long, and when that is. It is given back when
-    /// the write goes on, since an idle connection is to hold on to no task.
+    /// While nothing can be written: what rings when it has been so for too long, and when that is. It is for others again
+    /// when the write goes on.
     stuck: Option<(Alarm, Instant)>,
 }
 

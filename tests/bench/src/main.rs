@@ -57,7 +57,7 @@ fn work(options: WorkerOptions) -> Result<()> {
 /// One row's work in this process, with the server in another one.
 fn run_one(one: &OneRow) -> Result<()> {
     let row = named(&one.row)?;
-    network::enter();
+    network::enter(false)?;
     let server = Server::start(row.service)?;
     let ready = server.ready.clone();
     if let Some(file) = &ready.ca_file {

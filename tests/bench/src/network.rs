@@ -21,24 +21,28 @@ pub struct Network {
     pub congestion_control: String,
 }
 
-/// Goes into a network of its own, with all processes that are started from now on; stays in the machine's where that is
-/// not allowed. This must be the only thread.
-pub fn enter() -> Network {
-    let apart = own();
-    if let Err(error) = &apart {
-        eprintln!("sandbucket-bench: measuring over the machine's own network: {error:#}");
-    }
-    let congestion_control = std::fs::read_to_string(CONGESTION_CONTROL).unwrap_or_default();
-    Network { apart: apart.is_ok(), congestion_control: congestion_control.trim().to_owned() }
+/// Goes into a network of its own, with all processes that are started from now on; stays in the machine's where there can
+/// be none, or where that is wanted. This must be the only thread.
+pub fn enter(machines: bool) -> Result<Network> {
+    let apart = !machines && own()?;
+    let congestion_control = std::fs::read_to_string(CONGESTION_CONTROL).unwrap_or_else(|_| "unknown".to_owned());
+    Ok(Network { apart, congestion_control: congestion_control.trim().to_owned() })
 }
 
-fn own() -> Result<()> {
+/// Whether there is a network of one's own now. There is no way back from one that does not work.
+fn own() -> Result<bool> {
     // SAFETY: it takes flags only, and moves no other thread.
     let alone = |flags| if unsafe { libc::unshare(flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
     // Whoever may not have a network may have one among users of its own.
-    alone(libc::CLONE_NEWNET).or_else(|_| alone(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)).context("unshare")?;
-    loopback_up().context("bringing up loopback")?;
-    std::fs::write(CONGESTION_CONTROL, DEFAULT).with_context(|| format!("writing {CONGESTION_CONTROL}"))
+    if let Err(error) = alone(libc::CLONE_NEWNET).or_else(|_| alone(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)) {
+        eprintln!("sandbucket-bench: measuring over the machine's own network, as there can be no other: {error}");
+        return Ok(false);
+    }
+    loopback_up().context("bringing up loopback in a network of its own; --machine-network does without one")?;
+    if let Err(error) = std::fs::write(CONGESTION_CONTROL, DEFAULT) {
+        eprintln!("sandbucket-bench: the congestion control stays what it is: writing {CONGESTION_CONTROL}: {error}");
+    }
+    Ok(true)
 }
 
 /// A new network's loopback is down.

@@ -34,6 +34,9 @@ pub struct RunOptions {
     /// Threads of each client's runtime
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// Stay in the machine's network, instead of one with nothing but loopback and Linux's default congestion control
+    #[arg(long)]
+    pub machine_network: bool,
     /// A few small rows only
     #[arg(long)]
     pub quick: bool,

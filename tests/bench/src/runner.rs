@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::clients::Kind;
+use crate::clients::{Kind, bare_sockets};
 use crate::figures::{Figures, Measured, Outcome};
 use crate::network;
 use crate::options::RunOptions;
@@ -20,7 +20,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
         rows.iter().for_each(|row| println!("{}", row.name));
         return Ok(());
     }
-    let network = network::enter();
+    let network = network::enter(options.machine_network)?;
     let Some(first) = rows.first() else { bail!("no row is called so: --list shows them") };
     let clients = if options.clients.is_empty() { Kind::ALL.to_vec() } else { options.clients.clone() };
     let rounds = options.rounds.unwrap_or(if options.quick { QUICK_ROUNDS } else { ROUNDS });
@@ -116,10 +116,10 @@ fn unfit(client: Kind, row: &Row) -> Option<&'static str> {
         (Kind::OpenDal, Payload::Signed) if has_body => Some("never signs a payload"),
         (Kind::RustS3, Payload::Unsigned) if has_body => Some("always signs the payload"),
         (Kind::Sockets, Payload::Signed) if has_body => Some("computes no sums"),
-        (Kind::Sockets, _) if !matches!(row.work, Work::Put { .. } | Work::Get { .. } | Work::Head) => {
-            Some("sends single requests only")
+        (Kind::Hyper | Kind::Sockets, _) if matches!(row.work, Work::Tenants { .. }) => Some("has no state to hold"),
+        (Kind::Sockets, _) if matches!(row.work, Work::List { .. } | Work::Upload { .. } | Work::Download { .. }) => {
+            Some(bare_sockets::ONLY)
         }
-        (Kind::Hyper, _) if matches!(row.work, Work::Tenants { .. }) => Some("has no state to hold"),
         _ => None,
     }
 }

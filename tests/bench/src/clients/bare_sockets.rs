@@ -1,5 +1,5 @@
 //! What TCP and TLS take by themselves: a request that is written beforehand, sent over a kept connection, and an answer
-//! of which no more is read than its length. Below it, a client can be only by other sizes of writes and reads.
+//! of which no more is read than its length. A client is below it only by other sizes of writes and reads, or by chance.
 //!
 //! - No HTTP library, no URL, no header but those that the server needs; pieces of a body are counted and not handed on.
 //! - A body goes out in one write with its header. Reads are of 128 KiB, into memory that the connection keeps: of the
@@ -22,6 +22,8 @@ use super::{Client, Large, Target};
 use crate::server::BUCKET;
 
 const READ: usize = 128 << 10;
+/// How much is encrypted before it is written.
+const ENCRYPTED: usize = 256 << 10;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -50,7 +52,9 @@ impl BareSockets {
             None => Box::new(tcp),
             Some(tls) => {
                 let host = self.address.split(':').next().unwrap_or_default().to_owned();
-                Box::new(tls.connect(ServerName::try_from(host)?, tcp).await?)
+                let mut stream = tls.connect(ServerName::try_from(host)?, tcp).await?;
+                stream.get_mut().1.set_buffer_limit(Some(ENCRYPTED));
+                Box::new(stream)
             }
         };
         Ok(Line { stream, buffer: vec![0; READ].into_boxed_slice() })
@@ -171,4 +175,5 @@ impl Client for BareSockets {
     }
 }
 
-const ONLY: &str = "sends single requests only";
+/// Why it has no part in anything larger.
+pub const ONLY: &str = "sends single requests only";

@@ -3,7 +3,7 @@
 
 mod aws_sdk;
 mod bare_hyper;
-mod bare_sockets;
+pub mod bare_sockets;
 mod object_store;
 mod opendal;
 mod parts;

@@ -35,8 +35,11 @@ pub fn render(run: &Run, chart: Option<&str>) -> String {
 
 fn set_up(text: &mut String, run: &Run) {
     let machine = &run.machine;
-    let versions: Vec<String> =
-        Kind::ALL.iter().map(|client| format!("{} {}", client.name(), client.version())).collect();
+    let versions: Vec<String> = Kind::ALL
+        .iter()
+        .filter(|client| **client != Kind::Sockets)
+        .map(|client| format!("{} {}", client.name(), client.version()))
+        .collect();
     let _ = writeln!(
         text,
         "| | |\n| --- | --- |\n| date | {} |\n| processor | {}, {} of them |\n| memory | {} |\n| system | {} |\n| network | {} |\n\
@@ -62,7 +65,8 @@ fn set_up(text: &mut String, run: &Run) {
          - Each client is a process of its own at each row, with {threads} (two for the large transfers), the same \
          allocator (mimalloc) and the same load. The server is another process, on loopback.\n\
          - The clients take turns, {rounds} rounds of about {seconds} s each after a warm-up, and what is told is the median \
-         of the rounds. Peak RSS is the most that the process ever held, its program and its warm-up included.\n\
+         of the rounds. A round has as many operations as are in flight at least: with 64 of 16 MiB it takes longer, and all \
+         of them begin together. Peak RSS is the most that the process ever held, its program and its warm-up included.\n\
          - *CPU each* is user and kernel time of the client's process over the number of operations. Where server and \
          client share few processors, it says more than operations a second do: the server's share is not in it.\n\
          - *Ratios* are to the best client among object_store, opendal, rust-s3 and aws-sdk-s3; the best by CPU and the \
@@ -77,8 +81,9 @@ fn set_up(text: &mut String, run: &Run) {
          - All clients send no checksum of the body beside the signature's. aws-sdk-s3 would add one by default.\n\
          - Bare hyper signs nothing. Where payloads are signed it computes their SHA-256, each by itself, and no more. A \
          client is below it only by other buffers, sums made side by side or another implementation of TLS, or by chance.\n\
-         - Bare sockets speak just enough HTTP for the server: where a client is to take four fifths of another, and bare \
-         sockets take more than that, no client can.\n\
+         - Bare sockets speak just enough HTTP for the server, and compute no sums. A client is below them only by other sizes \
+         of writes and reads, or by chance: where they take more than four fifths of the best native client, no client \
+         can be expected to take less.\n\
          - opendal never signs a payload, rust-s3 always does: each is left out where a body is to go the other way.\n\
          - rust-s3 trusts no certificate authority that it is told of, so that over TLS it verifies none.\n\
          - Over TLS, all encrypt with AWS-LC.",
