@@ -21,9 +21,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 use super::{Client, Large, Target, parts};
 use crate::rows::Payload;
@@ -86,16 +83,14 @@ impl Client for BareHyper {
     }
 
     async fn open(_: &(), target: &Target) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        if let Some(file) = &target.ca_file {
-            roots.add(CertificateDer::from_pem_file(file)?)?;
-        }
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(target.tls()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
         let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
         let bucket = format!("{}/{BUCKET}", target.endpoint).into();
         Ok(BareHyper { client, bucket, payload: target.payload })

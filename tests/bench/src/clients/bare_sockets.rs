@@ -3,7 +3,7 @@
 //!
 //! - No HTTP library, no URL, no header but those that the server needs; pieces of a body are counted and not handed on.
 //! - A body goes out in one write with its header. Reads are of 128 KiB, into memory that the connection keeps: of the
-//!   sizes tried, the one that takes the least.
+//!   sizes tried, from 32 KiB to 1 MiB, none takes less by more than chance.
 //! - It computes no sums, and so has no part where payloads are signed.
 
 use std::io::IoSlice;
@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -79,7 +77,6 @@ impl Line {
     async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<()> {
         let mut slices = [IoSlice::new(head), IoSlice::new(body)];
         let mut left = &mut slices[..];
-        IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
             let written = self.stream.write_vectored(left).await?;
             if written == 0 {
@@ -140,12 +137,7 @@ impl Client for BareSockets {
         let address = target.endpoint.split("://").nth(1).context("the endpoint is a URL")?.to_owned();
         let tls = match &target.ca_file {
             None => None,
-            Some(file) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(CertificateDer::from_pem_file(file)?)?;
-                let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-                Some(TlsConnector::from(Arc::new(config)))
-            }
+            Some(_) => Some(TlsConnector::from(Arc::new(target.tls()?))),
         };
         Ok(BareSockets { address, tls, idle: Mutex::default() })
     }

@@ -16,6 +16,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::Payload;
@@ -35,6 +38,17 @@ pub struct Target {
     pub payload: Payload,
     /// The certificate authority to trust, where the endpoint speaks TLS.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Target {
+    /// TLS that trusts this authority and no other.
+    fn tls(&self) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        if let Some(file) = &self.ca_file {
+            roots.add(CertificateDer::from_pem_file(file)?)?;
+        }
+        Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    }
 }
 
 /// How a large blob is moved.

@@ -60,7 +60,8 @@ pub fn render(measured: &[Measured]) -> String {
          }}\n\
          </style>\n\
          <text class=\"title\" x=\"8\" y=\"22\">Processor time per operation, Sandbucket = 1</text>\n\
-         <text x=\"8\" y=\"42\">Shorter is better. Bare hyper and bare sockets, outlined, are no S3 clients: they show what requests and bytes cost.</text>\n\
+         <text x=\"8\" y=\"42\">Shorter is better. Bare hyper and bare sockets, outlined, are no S3 clients: they show what \
+         requests and bytes cost.</text>\n\
          {body}</svg>\n"
     )
 }

@@ -42,8 +42,8 @@ fn set_up(text: &mut String, run: &Run) {
         .collect();
     let _ = writeln!(
         text,
-        "| | |\n| --- | --- |\n| date | {} |\n| processor | {}, {} of them |\n| memory | {} |\n| system | {} |\n| network | {} |\n\
-         | clients | {} |\n| beneath them | tokio {}, reqwest {}, wasmtime {} |\n",
+        "| | |\n| --- | --- |\n| date | {} |\n| processor | {}, {} of them |\n| memory | {} |\n| system | {} |\n\
+         | network | {} |\n| clients | {} |\n| beneath them | tokio {}, reqwest {}, wasmtime {} |\n",
         machine.date,
         machine.processor,
         machine.processors,
