@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sandbucket::{Engine, Error, Limits, Store};
+use futures::StreamExt;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sandbucket::object_store::SandbucketStore;
+use sandbucket::{Engine, Error, Limits, PresignedMethod, Store};
 use sandbucket_tests::faulty::{Act, Faulty};
 use sandbucket_tests::{CACHE, ROGUE, dev_server, open, refused, run};
 use tokio::task::JoinHandle;
@@ -324,6 +327,238 @@ fn a_crash_in_a_step_is_contained() {
             assert_eq!((store.pool().busy, store.pool().discarded), (0, 1), "{mode}: {:?}", store.pool());
         }
         bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn a_prepared_request_of_any_size_is_refused_and_panics_nobody() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        let own = Faulty::start([]).await;
+        let target = own.endpoint().replace("http://", "");
+        for mode in ["many-lines", "tiny-lines", "some-lines", "long-line", "long-path"] {
+            let store = rogue(mode, &own.endpoint(), &target).await.unwrap();
+            for error in [store.put("k", "x").await.err(), store.get("k").await.err(), store.head("k").await.err()] {
+                let error = error.unwrap_or_else(|| panic!("{mode}: it went well"));
+                assert!(
+                    matches!(error, Error::Network(_) | Error::Trapped { .. } | Error::OutOfMemory { .. }),
+                    "{mode}: {error:?}"
+                );
+                assert!(error.to_string().len() < 5000, "{mode}: {}", error.to_string().len());
+            }
+        }
+        assert!(own.seen().is_empty(), "{:?}", own.seen());
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn a_prepared_request_has_only_fields_and_the_method_of_its_operation() {
+    run(async {
+        let own = Faulty::start([]).await;
+        let target = own.endpoint().replace("http://", "");
+        let fields = [
+            "expect",
+            "te",
+            "trailer",
+            "upgrade",
+            "connection",
+            "transfer-encoding",
+            "content-length",
+            "host",
+            "cookie",
+            "proxy-authorization",
+            "x-forwarded-for",
+            "keep-alive",
+            "via",
+            "http2-settings",
+            "accept-encoding",
+            "x-other",
+        ];
+        for name in fields {
+            let store = rogue(&format!("field-{name}"), &own.endpoint(), &target).await.unwrap();
+            for failure in [
+                refused!(store.put("k", "x").await, Network),
+                refused!(store.get("k").await, Network),
+                refused!(store.head("k").await, Network),
+            ] {
+                assert!(failure.message.contains(name), "{name}: {failure:?}");
+            }
+        }
+        for method in ["get", "head", "post", "put", "delete"] {
+            let store = rogue(&format!("method-{method}"), &own.endpoint(), &target).await.unwrap();
+            let name = method.to_uppercase();
+            let calls = [
+                ("put", store.put("k", "x").into_future().await.err()),
+                ("get", store.get("k").into_future().await.err()),
+                ("head", store.head("k").into_future().await.err()),
+            ];
+            for (operation, error) in calls {
+                let message = error.unwrap().to_string();
+                assert_eq!(message.contains(&format!("the method {name}")), operation != method, "{message}");
+            }
+        }
+        // Those that were allowed are all that was sent.
+        let mut seen: Vec<String> = own.seen().into_iter().map(|seen| seen.method).collect();
+        seen.sort();
+        assert_eq!(seen, ["GET", "HEAD", "PUT"]);
+    });
+}
+
+#[test]
+fn a_request_of_its_own_has_only_methods_and_fields_of_a_blob_store() {
+    run(async {
+        let own = Faulty::start([]).await;
+        let target = own.endpoint().replace("http://", "");
+        for mode in [
+            "method-connect",
+            "method-trace",
+            "method-options",
+            "method-patch",
+            "method-PROPFIND",
+            "method-get",
+            "method-Put",
+            "field-expect",
+            "field-te",
+            "field-trailer",
+            "field-upgrade",
+            "field-connection",
+            "field-transfer-encoding",
+            "field-host",
+            "field-cookie",
+            "field-x-forwarded-for",
+            "body-with-get",
+            "body-without-length",
+            "length-without-body",
+        ] {
+            let store = rogue(&format!("wasi-{mode}"), &own.endpoint(), &target).await.unwrap();
+            let error = store.delete("k").await.expect_err("it is not sent");
+            assert!(matches!(error, Error::Network(_)), "{mode}: {error:?}");
+        }
+        assert!(own.seen().is_empty(), "{:?}", own.seen());
+        let store = rogue("wasi-field-range", &own.endpoint(), &target).await.unwrap();
+        refused!(store.delete("k").await, Service);
+        assert_eq!(own.seen().len(), 1);
+    });
+}
+
+#[test]
+fn cpu_time_is_limited_per_call_not_per_step() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        let own = Faulty::start((0..1000).map(|_| Act::answer(200, "", ""))).await;
+        let target = own.endpoint().replace("http://", "");
+        let store = rogue("spins-200", &own.endpoint(), &target).await.unwrap();
+        let error = store.get("k").await.expect_err("it is stopped");
+        assert!(matches!(error, Error::OutOfTime { limit: CPU_TIME, .. }), "{error:?}");
+        assert!(own.seen().len() <= 2, "{} requests in a call of 300 ms", own.seen().len());
+        // Several at once are batched: each is charged its share. On a slow machine the time of the call runs out first.
+        let calls = (0..8).map(|n| store.get(format!("k{n}")).into_future());
+        for outcome in futures::future::join_all(calls).await {
+            let error = outcome.err().expect("it is stopped");
+            assert!(matches!(error, Error::OutOfTime { .. } | Error::Network(_) | Error::Overdue { .. }), "{error:?}");
+        }
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn attempts_without_backoff_are_slowed_down_and_counted() {
+    run(async {
+        let own = Faulty::start((0..100_000).map(|_| Act::answer(200, "", ""))).await;
+        let target = own.endpoint().replace("http://", "");
+        let store = rogue("step-for-ever", &own.endpoint(), &target).await.unwrap();
+        refused!(store.get("k").time_limit(Duration::from_secs(1)).await, Network);
+        let sent = own.seen().len();
+        assert!((5..20).contains(&sent), "{sent} requests in a second");
+        // So are those that it sends itself.
+        let store = rogue("asks", &own.endpoint(), &target).await.unwrap();
+        let error = store.delete("k").await.expect_err("it never comes back by itself");
+        assert!(matches!(error, Error::Overdue { .. }), "{error:?}");
+        let sent = own.seen().len() - sent;
+        assert!((16..100).contains(&sent), "{sent} requests in a call of {CALL_TIME:?}");
+    });
+}
+
+#[test]
+fn results_that_no_blob_store_gives_are_refused() {
+    run(async {
+        let bystanders = Bystanders::at_work().await;
+        for mode in [
+            "long-etag",
+            "forged-etag",
+            "long-version",
+            "forged-type",
+            "many-metadata",
+            "most-metadata",
+            "many-attributes",
+        ] {
+            let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+            let error = store.head("k").await.expect_err(mode);
+            assert!(matches!(error, Error::Plugin { .. } | Error::Trapped { .. }), "{mode}: {error:?}");
+        }
+        for mode in ["long-key", "many-entries", "most-entries", "many-prefixes", "long-token", "aliased-keys"] {
+            let store = rogue(mode, "http://127.0.0.1:9", "").await.unwrap();
+            let error = store.list("").await.expect_err(mode);
+            assert!(
+                matches!(error, Error::Plugin { .. } | Error::Trapped { .. } | Error::OutOfMemory { .. }),
+                "{mode}: {error:?}"
+            );
+        }
+        for url in [
+            "http://evil.test/k",
+            "http://127.0.0.1:10/k",
+            "https://127.0.0.1:9/k",
+            "javascript:alert(1)",
+            "no URL",
+            "",
+        ] {
+            let store = rogue(&format!("presigned-{url}"), "http://127.0.0.1:9", "").await.unwrap();
+            let error = store.presign(PresignedMethod::Get, "k").await.expect_err(url);
+            assert!(matches!(error, Error::Plugin { .. }), "{url}: {error:?}");
+        }
+        let store = rogue("presigned-http://127.0.0.1:9/k?x", "http://127.0.0.1:9", "").await.unwrap();
+        store.presign(PresignedMethod::Get, "k").await.expect("its own endpoint");
+        bystanders.are_unharmed().await;
+    });
+}
+
+#[test]
+fn dates_beyond_any_calendar_are_absent_and_panic_nobody() {
+    run(async {
+        let store = rogue("far-date", "http://127.0.0.1:9", "").await.unwrap();
+        assert_eq!(store.head("k").await.unwrap().last_modified, None);
+        let adapter = SandbucketStore::from(store);
+        adapter.head(&"k".into()).await.unwrap();
+        let store = rogue("far-dates", "http://127.0.0.1:9", "").await.unwrap();
+        assert!(store.list("").await.unwrap().entries.iter().all(|entry| entry.last_modified.is_none()));
+        let adapter = SandbucketStore::from(store);
+        let listed: Vec<_> = adapter.list(None).collect().await;
+        assert_eq!(listed.len(), 2);
+        assert!(listed.into_iter().all(|meta| meta.unwrap().size == u64::MAX));
+    });
+}
+
+#[test]
+fn text_of_a_plugin_forges_no_line_of_a_log() {
+    run(async {
+        let store = rogue("huge-error", "http://127.0.0.1:9", "").await.unwrap();
+        let error = store.head("k").await.expect_err("it fails");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.len() < 10_000, "{}", shown.len());
+        assert!(!shown.contains(['\n', '\r', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2028}']), "{shown}");
+    });
+}
+
+#[test]
+fn an_instance_that_keeps_resources_of_the_host_is_not_used_again() {
+    run(async {
+        let store = rogue("kept-resources", "http://127.0.0.1:9", "").await.unwrap();
+        for calls in 1..=3 {
+            store.put("k", "x").await.unwrap();
+            let pool = store.pool();
+            assert_eq!((pool.idle, pool.retired, pool.discarded), (0, calls, 0), "{pool:?}");
+        }
     });
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bindings::exchanges::{Asked, HeadOperation, OpenedHead, Operation, ReadOperation, Settled};
-use crate::bindings::{listing, multipart, wit};
+use crate::bindings::exchanges::{Asked, HeadOperation, Operation, ReadOperation};
+use crate::bindings::{self, Output, listing, multipart, wit};
 use crate::blob::{BlobInfo, Presigned, Written};
 use crate::error::{Error, Failure, Result};
 use crate::exchanging::{Payload, lacks_requests};
@@ -15,6 +15,8 @@ use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
 use crate::pool::{Pool, PoolStatus};
+use crate::sandbox::Bounds;
+use crate::text::is_unsafe_for_display;
 use crate::transport::{Answer, Progress};
 
 /// How much of a key is shown in messages, in characters.
@@ -22,7 +24,7 @@ const SHOWN_KEY: usize = 200;
 
 /// A character as messages show it.
 fn escaped(c: char) -> impl Iterator<Item = char> {
-    let odd = c.is_control() || c == '"';
+    let odd = is_unsafe_for_display(c) || c == '"';
     odd.then(|| c.escape_default()).into_iter().flatten().chain((!odd).then_some(c))
 }
 
@@ -43,8 +45,10 @@ impl Calls {
         let mut call = wit::CallOptions { time_limit: None, attributes: Vec::new() };
         let mut first = pool.lease("opening the store", &mut call).await?;
         let limits = &pool.engine().limits;
+        let cpu_used = first.cpu_used();
         let (sandbox, store) = first.instance()?.parts();
-        let begun = sandbox.begin("opening the store", limits, None, None);
+        let bounds = Bounds { cpu_used, ..Bounds::default() };
+        let begun = sandbox.begin("opening the store", limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_wanted_digests(&mut sandbox.store, store))).await;
         let ended = sandbox.end(&begun, limits, ended.map(|wanted| wanted.map(Ok)));
         let wanted_digests = first.end(ended)?.into();
@@ -80,8 +84,8 @@ impl Calls {
 
 /// Makes the contract's operations: each in an instance of the pool, within the call's bounds.
 macro_rules! operations {
-    ($($name:ident, $raw:ident, $words:literal, ($($argument:ident: $type:ty),*), [$($field:tt)*],
-        $options:ty => $given:ty as $made:expr;)*) => {
+    ($($name:ident, $raw:ident, $words:literal, ($($argument:ident: $type:ty),*), [$($field:tt)*] $(of $blobs:expr)?,
+        $options:ty => $given:ty;)*) => {
         impl Calls {
             $(
                 #[tracing::instrument(level = "debug", skip_all, fields($($field)*), err(level = "debug"))]
@@ -92,13 +96,15 @@ macro_rules! operations {
                     progress: Option<Progress>,
                 ) -> Result<$given> {
                     let mut lease = self.pool.lease($words, &mut options.call).await?;
+                    let cpu_used = lease.cpu_used();
                     let (sandbox, store) = lease.instance()?.parts();
-                    let time_limit = options.call.time_limit.map(std::time::Duration::from_nanos);
-                    let begun = sandbox.begin($words, self.limits(), time_limit, progress);
+                    let time = options.call.time_limit.map(std::time::Duration::from_nanos);
+                    let bounds = Bounds { time, cpu_used, blobs: 1 $(+ $blobs)? };
+                    let begun = sandbox.begin($words, self.limits(), bounds, progress);
                     let ended =
                         begun.run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
                     let ended = sandbox.end(&begun, self.limits(), ended);
-                    lease.end(ended).map($made)
+                    lease.end(ended)
                 }
             )*
         }
@@ -106,39 +112,39 @@ macro_rules! operations {
 }
 
 operations! {
-    head_inline, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo as BlobInfo::from;
-    get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => wit::Blob as std::convert::identity;
+    head_inline, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo;
+    get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => (BlobInfo, wit::Span, Vec<u8>);
     put_inline, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
-        wit::WriteOptions => Written as Written::from;
-    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => () as std::convert::identity;
-    delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()],
-        wit::DeleteManyOptions => Vec<Result<(), wit::Error>> as std::convert::identity;
-    list, call_list, "list", (), [], listing::ListOptions => ListPage as ListPage::from;
+        wit::WriteOptions => Written;
+    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => ();
+    delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()] of blobs.len(),
+        wit::DeleteManyOptions => Vec<Result<(), wit::Error>>;
+    list, call_list, "list", (), [], listing::ListOptions => ListPage;
     list_versions, call_list_versions, "list versions", (), [],
-        listing::ListOptions => VersionPage as VersionPage::from;
+        listing::ListOptions => VersionPage;
     copy, call_copy, "copy", (source: &wit::BlobName, to: &str), [from = source.key, to],
-        wit::CopyOptions => Written as Written::from;
+        wit::CopyOptions => Written;
     presign, call_presign, "presign", (method: wit::PresignedMethod, key: &str), [key],
-        wit::PresignOptions => Presigned as Presigned::from;
+        wit::PresignOptions => Presigned;
     tags, call_tags, "get tags", (key: &str), [key],
-        wit::TagOptions => Vec<(String, String)> as std::convert::identity;
+        wit::TagOptions => Vec<(String, String)>;
     set_tags, call_set_tags, "set tags", (key: &str, tags: &[(String, String)]), [key],
-        wit::TagOptions => () as std::convert::identity;
+        wit::TagOptions => ();
     create_upload, call_create_upload, "begin an upload", (key: &str), [key],
-        wit::WriteOptions => String as std::convert::identity;
+        wit::WriteOptions => String;
     part_inline, call_upload_part, "upload a part", (key: &str, upload: &str, number: u32, body: &[u8]),
-        [key, number, size = body.len()], multipart::PartOptions => Part as Part::from;
+        [key, number, size = body.len()], multipart::PartOptions => Part;
     copy_part, call_copy_part, "copy a part", (key: &str, upload: &str, number: u32, source: &wit::BlobName),
-        [key, number], multipart::CopyPartOptions => Part as Part::from;
+        [key, number], multipart::CopyPartOptions => Part;
     list_parts, call_list_parts, "list parts", (key: &str, upload: &str), [key],
-        multipart::ListPartsOptions => PartPage as PartPage::from;
+        multipart::ListPartsOptions => PartPage;
     complete_upload, call_complete_upload, "complete an upload",
         (key: &str, upload: &str, parts: &[multipart::Part]), [key, parts = parts.len()],
-        multipart::CompleteOptions => Written as Written::from;
+        multipart::CompleteOptions => Written;
     abort_upload, call_abort_upload, "abort an upload", (key: &str, upload: &str), [key],
-        multipart::UploadOptions => () as std::convert::identity;
+        multipart::UploadOptions => ();
     list_uploads, call_list_uploads, "list uploads", (), [],
-        multipart::ListUploadsOptions => UploadPage as UploadPage::from;
+        multipart::ListUploadsOptions => UploadPage;
 }
 
 impl Calls {
@@ -152,7 +158,7 @@ impl Calls {
         match self.exchange("head", (operation, Asked::Head), limit, Payload::None, None).await {
             Err(error) if lacks_requests(&error) => self.head_inline(key, options, None).await,
             Err(error) => Err(error),
-            Ok((Settled::Opened(opened), _)) => Ok(opened.info.into()),
+            Ok((Output::Opened(opened), _)) => Ok(opened.info),
             Ok(_) => Err(Error::plugin("the plugin took a look for something else")),
         }
     }
@@ -165,7 +171,7 @@ impl Calls {
         let given = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
         match self.exchange("get", (operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
-            (Settled::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
+            (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
             _ => Err(Error::plugin("the plugin took a read for something else")),
         }
     }
@@ -203,8 +209,8 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// A plugin is not trusted to give the bytes that were asked for.
-    fn checked(opened: OpenedHead, body: Answer, asked: wit::ByteRange) -> Result<Opened> {
-        let OpenedHead { info, range, given, digest } = opened;
+    fn checked(opened: bindings::Opened, body: Answer, asked: wit::ByteRange) -> Result<Opened> {
+        let bindings::Opened { info, range, given, digest } = opened;
         let wrong =
             |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
         let (range, given) = (range.start..range.end, given.start..given.end);
@@ -216,13 +222,15 @@ impl Opened {
         if wanted != range {
             return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
         }
-        Ok(Opened { info: info.into(), range, given, digest, body })
+        Ok(Opened { info, range, given, digest, body })
     }
 }
 
 /// A blob that the plugin gave in one piece: a plugin is not trusted to count, nor to give the bytes that were asked for.
-pub(crate) fn checked(blob: wit::Blob, asked: wit::ByteRange) -> Result<(BlobInfo, Range<u64>, Bytes)> {
-    let wit::Blob { info, range: wit::Span { start, end }, body } = blob;
+pub(crate) fn checked(
+    (info, wit::Span { start, end }, body): (BlobInfo, wit::Span, Vec<u8>),
+    asked: wit::ByteRange,
+) -> Result<(BlobInfo, Range<u64>, Bytes)> {
     let wanted = wanted(asked, info.size);
     if wanted != (start..end) || end > info.size || end.checked_sub(start) != Some(body.len() as u64) {
         let message = format!(
@@ -232,7 +240,7 @@ pub(crate) fn checked(blob: wit::Blob, asked: wit::ByteRange) -> Result<(BlobInf
         );
         return Err(Error::Integrity(Failure::ours("body", message)));
     }
-    Ok((info.into(), wanted, body.into()))
+    Ok((info, wanted, body.into()))
 }
 
 /// The bytes that this range is of a blob of this size.

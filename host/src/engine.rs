@@ -155,8 +155,7 @@ impl Engine {
     /// The settings that the plugin knows, in the order in which to show them.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         let mut bare = self.instance().await?;
-        let settings = bare.sandbox.settings(&self.runtime.limits).await?;
-        Ok(settings.into_iter().map(Setting::from).collect())
+        bare.sandbox.settings(&self.runtime.limits).await
     }
 
     /// An instance with no store in it, which can reach nothing: what is left to do with it is to measure it.

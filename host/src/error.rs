@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::text::sanitized;
+
+/// Bytes of what is said of a plugin that does not load or whose result is refused.
+const MAX_PLUGIN_MESSAGE: usize = 4 << 10;
+
 /// What the service itself answered, where an error rests on an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -203,7 +208,8 @@ impl Error {
     }
 
     pub(crate) fn plugin(message: impl Into<String>) -> Self {
-        Error::Plugin { message: message.into() }
+        // It may quote a component: names of imports and exports, and what wasmtime makes of them.
+        Error::Plugin { message: sanitized(message.into(), MAX_PLUGIN_MESSAGE) }
     }
 }
 

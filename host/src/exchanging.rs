@@ -7,21 +7,33 @@ use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
 
-use crate::bindings::exchanges::{
-    self, Asked, Next, Operation, Outcome, Outgoing, Received, Refusal, Settled, Tries, Turn,
-};
+use crate::bindings::exchanges::{self, Asked, Operation, Outcome, Outgoing, Received, Retry, Tries, Turn};
+use crate::bindings::{Output, Step};
 use crate::body::Chunks;
 use crate::calls::Calls;
 use crate::error::{Error, Result};
 use crate::pool::Lease;
-use crate::sandbox::Ended;
+use crate::sandbox::{Begun, Bounds, Ended};
 use crate::together::Together;
-use crate::transport::{Answer, Answered, BodyFault, Fault, Prepared, Progress, Source, Streamed};
+use crate::transport::{Answer, Answered, BodyFault, Fault, Prepared, Progress, Purpose, Source, Streamed};
 
 /// How much of a refusal's own body is handed to the plugin, in bytes, and how long it may take to come: its status is
 /// already known.
 const REFUSAL: usize = 64 << 10;
 const REFUSAL_TIME: Duration = Duration::from_secs(5);
+
+/// Requests that one operation may send. The retry policy is the plugin's, and this is its bound: more than any setting asks for
+/// (`max-retries` is at most 100).
+const MAX_ATTEMPTS: u32 = 128;
+/// Requests that may follow one another as soon as the plugin likes. Before each further one is a pause of at least
+/// [`MIN_BACKOFF`], which doubles up to [`MAX_BACKOFF`].
+const FREE_ATTEMPTS: u32 = 4;
+const MIN_BACKOFF: Duration = Duration::from_millis(10);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// The share of its CPU time, one part in so many, after which an operation is no longer batched with others: its steps are then
+/// stopped at what is left of the time, to the tick.
+const HEAVY: u32 = 8;
 
 /// What is sent with a request.
 pub(crate) enum Payload<'a> {
@@ -43,17 +55,22 @@ struct Exchange<'a> {
     began: Instant,
     /// Time that does not count: that in which bodies were sent.
     uncounted: Duration,
+    /// CPU time that the operation's steps have used. A batch is charged to its operations in equal parts.
+    cpu_used: Duration,
     _turn: SemaphorePermit<'a>,
 }
 
-/// An operation, and what is next.
-type Stepped = (Turn, std::result::Result<Next, Refusal>);
+/// What the plugin answered, and the CPU time that it took.
+pub(crate) struct Charged<A> {
+    answer: A,
+    cpu: Duration,
+}
 
-/// What came of a try.
-enum Tried {
-    Settled(Settled, Option<Answer>),
-    /// The operation, the refusal, and what the host has to say of it.
-    Refused(Operation, Refusal, Option<String>),
+/// Outcome of a single request attempt.
+enum Attempt {
+    Done(Output, Option<Answer>),
+    /// The operation, the error and the next attempt, and the host's own words on it.
+    Failed(Operation, Error, Option<Retry>, Option<String>),
 }
 
 impl Calls {
@@ -66,35 +83,41 @@ impl Calls {
         limit: Option<u64>,
         mut payload: Payload<'a>,
         progress: Option<Progress>,
-    ) -> impl Future<Output = Result<(Settled, Option<Answer>)>> + Send + 'a {
+    ) -> impl Future<Output = Result<(Output, Option<Answer>)>> + Send + 'a {
         let span = tracing::debug_span!("exchange", operation = name, key = key_of(&operation));
         let done = async move {
             let (limit, began) = (self.pool().limit(limit), Instant::now());
             let turn = self.pool().turn(name, limit).await?;
-            let mut exchange = Exchange { calls: self, name, limit, began, uncounted: Duration::ZERO, _turn: turn };
+            let zero = Duration::ZERO;
+            let mut exchange =
+                Exchange { calls: self, name, limit, began, uncounted: zero, cpu_used: zero, _turn: turn };
+            let mut sent = 0;
             let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
             let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
             loop {
                 tries.elapsed = nanos(exchange.elapsed());
                 // Behind a pointer: an argument has its room in the future for as long as that lasts.
                 let turn = Box::new(Turn { operation, tries, outcome: None });
-                let (refusal, words) = match exchange.attempt(turn, asked, &mut payload, &progress).await? {
-                    Tried::Settled(settled, body) => return Ok((settled, body)),
-                    Tried::Refused(same, refusal, words) => {
+                let attempt = exchange.attempt(turn, asked, &mut payload, &progress).await?;
+                sent += 1;
+                let (error, again, words) = match attempt {
+                    Attempt::Done(output, body) => return Ok((output, body)),
+                    Attempt::Failed(same, error, again, words) => {
                         operation = same;
-                        (refusal, words)
+                        (error, again, words)
                     }
                 };
-                tracing::debug!(error = refusal.error.message, again = refusal.again.is_some(), "a try failed");
-                match refusal.again {
-                    Some(again) if !matches!(payload, Payload::Once(None, _)) && !exchange.left().is_zero() => {
-                        let pause = Duration::from_nanos(again.pause).min(exchange.left());
+                tracing::debug!(%error, retry = again.is_some(), "attempt failed");
+                let may_retry = sent < MAX_ATTEMPTS && !matches!(payload, Payload::Once(None, _));
+                match again {
+                    Some(again) if may_retry && !exchange.left().is_zero() => {
+                        let pause = Duration::from_nanos(again.pause).max(least_pause(sent)).min(exchange.left());
                         if !pause.is_zero() {
                             tokio::time::sleep(pause).await;
                         }
                         tries = Tries { limit: nanos(limit), ..again.tries };
                     }
-                    _ => return Err(explained(refusal.error.into(), words)),
+                    _ => return Err(explained(error, words)),
                 }
             }
         };
@@ -132,12 +155,13 @@ impl<'a> Exchange<'a> {
         asked: Asked,
         payload: &mut Payload<'_>,
         progress: &Option<Progress>,
-    ) -> Result<Tried> {
-        let (mut turn, next) = self.step(*turn).await?;
-        let outgoing = match next {
-            Ok(Next::Send(outgoing)) => outgoing,
-            Ok(Next::Done(_)) => return Err(Error::plugin("the plugin is done with what it was to begin")),
-            Err(refusal) => return Err(refusal.error.into()),
+    ) -> Result<Attempt> {
+        let step = self.step(*turn);
+        let (mut turn, step) = step.await?;
+        let outgoing = match self.charge(step)?? {
+            Step::Send(outgoing) => outgoing,
+            Step::Done(_) => return Err(Error::plugin("the plugin is done with what it was to begin")),
+            Step::Failed(error, _) => return Err(error),
         };
         let plain = outgoing.plain;
         let source = match payload {
@@ -145,7 +169,8 @@ impl<'a> Exchange<'a> {
             Payload::Here(chunks) => Source::Here(chunks.clone()),
             Payload::Once(streamed, _) => streamed.take().map_or_else(Source::empty, Source::Stream),
         };
-        let sending = self.calls.pool().gate().send(prepared(outgoing), source, self.left(), progress.clone());
+        let prepared = prepared(outgoing, purpose(asked));
+        let sending = self.calls.pool().gate().send(prepared, source, self.left(), progress.clone());
         let (answered, uncounted) = sending.answer().await;
         self.uncounted += uncounted;
         if let Payload::Once(_, fault) = payload
@@ -159,15 +184,16 @@ impl<'a> Exchange<'a> {
             Err(trouble) => {
                 tracing::debug!(trouble = %trouble.words, "request failed");
                 turn.outcome = Some(Outcome::Failed(trouble.failure()));
-                return self.settled(turn, None, Some(trouble.words)).await;
+                return self.resume(turn, None, Some(trouble.words)).await;
             }
         };
         let Answered { status, mut headers, mut body } = answer;
         let success = (200..300).contains(&status);
         if plain && success {
-            let (received, settled) = self.take(Received { asked, status, headers }).await?;
-            if let Some(settled) = settled {
-                return Ok(Tried::Settled(settled, Some(body)));
+            let taken = self.take(Received { asked, status, headers });
+            let (received, taken) = taken.await?;
+            if let Some(output) = self.charge(taken)?? {
+                return Ok(Attempt::Done(output, Some(body)));
             }
             headers = received.headers;
         }
@@ -176,40 +202,50 @@ impl<'a> Exchange<'a> {
             _ => Some(beginning(&mut body).await),
         };
         turn.outcome = Some(Outcome::Answered(exchanges::Answer { status, headers, body: text }));
-        self.settled(turn, Some(body), None).await
+        self.resume(turn, Some(body), None).await
     }
 
     /// What an outcome comes to that `take` does not know.
-    fn settled(
-        &self,
-        turn: Turn,
-        body: Option<Answer>,
-        words: Option<String>,
-    ) -> impl Future<Output = Result<Tried>> + Send + use<'a> {
+    async fn resume(&mut self, turn: Turn, body: Option<Answer>, words: Option<String>) -> Result<Attempt> {
         let step = self.step(turn);
-        async move {
-            match step.await? {
-                (_, Ok(Next::Done(settled))) => Ok(Tried::Settled(settled, body)),
-                (_, Ok(Next::Send(_))) => Err(Error::plugin("the plugin begins what it was to end")),
-                (turn, Err(refusal)) => Ok(Tried::Refused(turn.operation, refusal, words)),
-            }
+        let (turn, step) = step.await?;
+        match self.charge(step)?? {
+            Step::Done(output) => Ok(Attempt::Done(output, body)),
+            Step::Send(_) => Err(Error::plugin("the plugin begins what it was to end")),
+            Step::Failed(error, again) => Ok(Attempt::Failed(turn.operation, error, again, words)),
         }
     }
 
-    fn step(&self, turn: Turn) -> impl Future<Output = Result<Stepped>> + Send + use<'a> {
+    fn step(&self, turn: Turn) -> impl Future<Output = Result<(Turn, Charged<Result<Step>>)>> + Send + use<'a> {
         // What a request came to can take requests of the plugin's own, for which others are not to wait.
-        let alone = turn.outcome.is_some() || self.calls.pool().calls_under_way() < 2;
-        self.calls.pool().steps().ask(turn, alone, Steps(self.moment()))
+        let alone = turn.outcome.is_some() || self.is_alone();
+        self.calls.pool().steps().ask(turn, alone, Steps(self.moment(alone)))
     }
 
-    fn take(&self, received: Received) -> impl Future<Output = Result<(Received, Option<Settled>)>> + Send + use<'a> {
-        let alone = self.calls.pool().calls_under_way() < 2;
-        self.calls.pool().takes().ask(received, alone, Takes(self.moment()))
+    fn take(
+        &self,
+        received: Received,
+    ) -> impl Future<Output = Result<(Received, Charged<Result<Option<Output>>>)>> + Send + use<'a> {
+        let alone = self.is_alone();
+        self.calls.pool().takes().ask(received, alone, Takes(self.moment(alone)))
     }
 
-    fn moment(&self) -> Moment<'a> {
+    /// Whether the operation's steps are not batched: no other is in flight, or it has used much CPU time.
+    fn is_alone(&self) -> bool {
+        self.calls.pool().calls_under_way() < 2 || self.cpu_used > self.calls.limits().cpu_time / HEAVY
+    }
+
+    /// Charges a step to the operation, which ends here if it has used up its CPU time.
+    fn charge<A>(&mut self, step: Charged<A>) -> Result<A> {
+        self.cpu_used += step.cpu;
+        let limit = self.calls.limits().cpu_time;
+        if self.cpu_used > limit { Err(Error::OutOfTime { operation: self.name, limit }) } else { Ok(step.answer) }
+    }
+
+    fn moment(&self, alone: bool) -> Moment<'a> {
         let Exchange { calls, name, limit, .. } = *self;
-        Moment { calls, name, limit, end: self.began + self.uncounted + limit }
+        let cpu_used = if alone { self.cpu_used } else { Duration::ZERO };
+        Moment { calls, name, limit, end: self.began + self.uncounted + limit, cpu_used }
     }
 
     /// The caller gave a body that is none.
@@ -235,12 +271,23 @@ struct Moment<'a> {
     name: &'static str,
     limit: Duration,
     end: Instant,
+    /// CPU time that the operation has used before; zero for a batch.
+    cpu_used: Duration,
 }
 
 impl Moment<'_> {
-    async fn lease(&self) -> Result<(Lease<'_>, Duration)> {
+    async fn lease(&self) -> Result<(Lease<'_>, Bounds)> {
         let lease = self.calls.pool().moment(self.name, self.limit, self.end).await?;
-        Ok((lease, self.end.saturating_duration_since(Instant::now())))
+        let time = Some(self.end.saturating_duration_since(Instant::now()));
+        let cpu_used = self.cpu_used + lease.cpu_used();
+        Ok((lease, Bounds { time, cpu_used, blobs: 1 }))
+    }
+
+    /// Charges a guest call to the operations that it was made for, in equal parts.
+    fn charged<A>(&self, answers: Vec<A>, begun: &Begun) -> Vec<Charged<A>> {
+        let count = u32::try_from(answers.len()).unwrap_or(u32::MAX).max(1);
+        let cpu = begun.cpu_used().saturating_sub(self.cpu_used) / count;
+        answers.into_iter().map(|answer| Charged { answer, cpu }).collect()
     }
 }
 
@@ -249,23 +296,22 @@ struct Steps<'a>(Moment<'a>);
 
 impl Together for Steps<'_> {
     type Question = Turn;
-    type Answer = std::result::Result<Next, Refusal>;
+    type Answer = Charged<Result<Step>>;
 
     async fn ask(&self, turns: &[Turn]) -> Result<Vec<Self::Answer>> {
         let limits = self.0.calls.limits();
-        let (mut lease, left) = self.0.lease().await?;
+        let (mut lease, bounds) = self.0.lease().await?;
         let (sandbox, store) = lease.instance()?.parts();
-        let begun = sandbox.begin(self.0.name, limits, Some(left), None);
+        let begun = sandbox.begin(self.0.name, limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_step(&mut sandbox.store, store, turns))).await;
         let mut ended = sandbox.end(&begun, limits, ended.map(|steps| steps.map(Ok)));
         // What it says of requests of its own, the host may know better.
         if let Ended::Well(Ok(steps)) = &mut ended
-            && let [Err(refusal)] = &mut steps[..]
-            && let Some(words) = sandbox.refusal()
+            && let [Ok(Step::Failed(error, _))] = &mut steps[..]
         {
-            refusal.error.message.push_str(&words);
+            sandbox.explain(error);
         }
-        lease.end(ended)
+        lease.end(ended).map(|steps| self.0.charged(steps, &begun))
     }
 }
 
@@ -274,23 +320,32 @@ struct Takes<'a>(Moment<'a>);
 
 impl Together for Takes<'_> {
     type Question = Received;
-    type Answer = Option<Settled>;
+    type Answer = Charged<Result<Option<Output>>>;
 
     async fn ask(&self, answers: &[Received]) -> Result<Vec<Self::Answer>> {
         let limits = self.0.calls.limits();
-        let (mut lease, left) = self.0.lease().await?;
+        let (mut lease, bounds) = self.0.lease().await?;
         let (sandbox, store) = lease.instance()?.parts();
-        let begun = sandbox.begin(self.0.name, limits, Some(left), None);
+        let begun = sandbox.begin(self.0.name, limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_take(&mut sandbox.store, store, answers))).await;
         let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
-        lease.end(ended)
+        lease.end(ended).map(|taken| self.0.charged(taken, &begun))
     }
 }
 
-fn prepared(outgoing: Outgoing) -> Prepared {
+/// What the requests of an operation are for, which says what they may look like.
+fn purpose(asked: Asked) -> Purpose {
+    match asked {
+        Asked::Head => Purpose::Head,
+        Asked::Read(_) => Purpose::Read,
+        Asked::Write | Asked::Part(_) => Purpose::Write,
+    }
+}
+
+fn prepared(outgoing: Outgoing, purpose: Purpose) -> Prepared {
     let Outgoing { method, https, authority, path_with_query, headers, patience, .. } = outgoing;
     let patience = Duration::from_nanos(patience);
-    Prepared { method: method.into(), https, authority, path_with_query, headers, patience }
+    Prepared { purpose, method: method.into(), https, authority, path_with_query, headers, patience }
 }
 
 /// Puts the host's own words to what the plugin only knows as a kind of failure.
@@ -316,6 +371,14 @@ async fn beginning(body: &mut Answer) -> Vec<u8> {
     // What came until then is what there is.
     let _ = tokio::time::timeout(REFUSAL_TIME, read).await;
     text
+}
+
+/// The shortest pause after so many requests.
+fn least_pause(sent: u32) -> Duration {
+    match sent.checked_sub(FREE_ATTEMPTS) {
+        None => Duration::ZERO,
+        Some(further) => (MIN_BACKOFF * 2u32.pow(further.min(16))).min(MAX_BACKOFF),
+    }
 }
 
 fn nanos(time: Duration) -> u64 {

@@ -7,7 +7,7 @@ use wasmtime::component::ResourceAny;
 
 use crate::error::Result;
 use crate::runtime::Runtime;
-use crate::sandbox::{Ended, Sandbox};
+use crate::sandbox::{Bounds, Ended, Sandbox};
 use crate::transport::Gate;
 
 /// An instance.
@@ -28,7 +28,8 @@ impl Instance {
         limit: Duration,
     ) -> Result<Instance> {
         let mut sandbox = Sandbox::new(engine, gate, limit).await?;
-        let begun = sandbox.begin("opening the store", &engine.limits, Some(limit), None);
+        let bounds = Bounds { time: Some(limit), cpu_used: sandbox.cpu_used(), ..Bounds::default() };
+        let begun = sandbox.begin("opening the store", &engine.limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_open(&mut sandbox.store, settings))).await;
         match sandbox.end(&begun, &engine.limits, ended) {
             Ended::Well(opened) => Ok(Instance { sandbox, handle: opened?, idle_since: Instant::now() }),
@@ -41,6 +42,16 @@ impl Instance {
     /// If the future of a call is dropped before its end, the instance must be dropped too.
     pub(crate) fn parts(&mut self) -> (&mut Sandbox, ResourceAny) {
         (&mut self.sandbox, self.handle)
+    }
+
+    /// CPU time of the call that was last made, or that making the instance took.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        self.sandbox.cpu_used()
+    }
+
+    /// Whether it is as it was before its last call, but for its memory.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.sandbox.holds_resources()
     }
 
     /// Bytes of its linear memory.

@@ -53,12 +53,14 @@ mod multipart;
 mod outgoing;
 mod plugin;
 mod pool;
+mod rate_limit;
 mod reading;
 mod requests;
 mod runtime;
 mod sandbox;
 mod state;
 mod store;
+mod text;
 mod together;
 mod transport;
 mod uploading;
@@ -89,6 +91,8 @@ pub use requests::{
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
 pub use store::{Store, StoreOptions};
+#[doc(hidden)]
+pub use text::is_unsafe_for_display;
 pub use transport::{Egress, TlsOptions};
 pub use uploading::{Upload, Writer};
 

@@ -14,14 +14,16 @@ use serde::de::{Deserializer, Error as _, Visitor};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Limits {
-    /// Linear memory of one instance, in bytes. A call that needs more ends in `OutOfMemory`. Default: 96 MiB.
+    /// Memory of one instance, in bytes. An eighth of it is set aside for what the host holds for the instance (header fields,
+    /// and bodies on their way), the rest is linear memory. A call that needs more ends in `OutOfMemory`. What a call's result
+    /// takes on the host is bounded apart from it: 1 MiB, for a page of a listing 8 MiB. Default: 96 MiB.
     #[serde(deserialize_with = "size")]
     pub memory: usize,
     /// An instance whose memory has grown past this, in bytes, is not used again: memory never shrinks. Default: 16 MiB.
     #[serde(deserialize_with = "size")]
     pub retire_memory: usize,
-    /// Processor time that the plugin's code may take in one call; waiting does not count. It is measured in steps of
-    /// 10 ms. A call that takes more ends in `OutOfTime`. Default: 10 s.
+    /// CPU time that the plugin's code may take in one call, all its attempts together; waiting does not count. It is
+    /// measured in steps of 10 ms. A call that takes more ends in `OutOfTime`. Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub cpu_time: Duration,
     /// Time that one call may take in all, tries and pauses included. The plugin is told, and ends the call itself with

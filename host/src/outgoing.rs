@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Empty};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
@@ -16,6 +16,7 @@ use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResp
 use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use crate::state::State;
+use crate::transport::{Purpose, has_body};
 
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 const TYPES: &str = "wasi:http/types@0.2.12";
@@ -110,6 +111,11 @@ fn handle(mut store: StoreContextMut<'_, State>, (request, options): Arguments) 
         Ok(request) => request,
         Err(code) => return Ok((Err(code),)),
     };
+    // What is wrong is said with the error that the plugin makes of the code.
+    if let Err(words) = allowed(&request, length) {
+        state.hooks.refuse(words);
+        return Ok((Err(ErrorCode::HttpRequestDenied),));
+    }
     let sending = Pin::from(state.hooks.send_request(request, options, Box::new(async { Ok(()) })));
     let sent = async move { sending.await.map(|(response, _)| response) };
     let pending: Pin<Box<dyn Future<Output = Sent> + Send>> = if length.is_some_and(|length| length <= UNDRIVEN) {
@@ -118,6 +124,17 @@ fn handle(mut store: StoreContextMut<'_, State>, (request, options): Arguments) 
         Box::pin(wasmtime_wasi::runtime::spawn(sent))
     };
     Ok((Ok(state.table.push(Answering::Pending(pending))?),))
+}
+
+/// Holds a request of the plugin's own against what it may look like. One with a body says how long that is.
+fn allowed(request: &Request<WasiBody>, length: Option<u64>) -> Result<(), String> {
+    Purpose::Any.check(request.method(), request.uri(), request.headers())?;
+    match length {
+        Some(0) => Ok(()),
+        _ if !has_body(request.method()) => Err(format!("the plugin sent a body with a {} request", request.method())),
+        Some(_) => Ok(()),
+        None => Err("the plugin sent a body without its content-length".to_owned()),
+    }
 }
 
 /// How long its body is; none where that is not told. A request without a body can announce none.
@@ -151,7 +168,6 @@ fn request_of(request: HostOutgoingRequest, hooks: &mut impl WasiHttpHooks) -> R
     };
     let mut parts = http::uri::Parts::default();
     let authority = authority.unwrap_or_default();
-    let host = HeaderValue::try_from(&authority).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
     parts.scheme = Some(scheme);
     parts.authority = Some(authority.try_into().map_err(|_| ErrorCode::HttpRequestUriInvalid)?);
     let path = path_with_query.map_or_else(|| Ok(http::uri::PathAndQuery::from_static("/")), TryInto::try_into);
@@ -162,9 +178,6 @@ fn request_of(request: HostOutgoingRequest, hooks: &mut impl WasiHttpHooks) -> R
     *made.method_mut() = method_of(method)?;
     *made.uri_mut() = uri;
     *made.headers_mut() = HeaderMap::from(headers);
-    if hooks.set_host_header() {
-        made.headers_mut().insert(http::header::HOST, host);
-    }
     Ok(made)
 }
 

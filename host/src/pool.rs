@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{timeout, timeout_at};
 
-use crate::bindings::exchanges::{Next, Received, Refusal, Settled, Turn};
+use crate::bindings::exchanges::{Received, Turn};
 use crate::bindings::wit::CallOptions;
+use crate::bindings::{Output, Step};
 use crate::error::{Error, Result};
+use crate::exchanging::Charged;
 use crate::instance::Instance;
+use crate::rate_limit::RateLimit;
 use crate::runtime::{Idle, Runtime};
 use crate::sandbox::Ended;
 use crate::together::Round;
@@ -29,7 +32,7 @@ pub struct PoolStatus {
     pub created: u64,
     /// Instances thrown away because their plugin crashed, overran a limit, or had its call given up by the caller.
     pub discarded: u64,
-    /// Instances not used again because their memory had grown.
+    /// Instances not used again because their memory had grown, or they kept resources of the host's.
     pub retired: u64,
     /// Linear memory of the idle instances together, in bytes.
     pub memory: usize,
@@ -40,6 +43,8 @@ struct Kept {
     /// Boxed: it is handed to and fro with each call.
     instance: Box<Instance>,
     _permit: OwnedSemaphorePermit,
+    /// Whether it has served no call yet: what making it took is the first one's.
+    is_new: bool,
 }
 
 pub(crate) struct Pool {
@@ -51,12 +56,13 @@ pub(crate) struct Pool {
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
     idle: Mutex<VecDeque<Kept>>,
     calls: Semaphore,
-    steps: Round<Turn, std::result::Result<Next, Refusal>>,
-    takes: Round<Received, Option<Settled>>,
+    steps: Round<Turn, Charged<Result<Step>>>,
+    takes: Round<Received, Charged<Result<Option<Output>>>>,
     busy: AtomicUsize,
     created: AtomicU64,
     discarded: AtomicU64,
     retired: AtomicU64,
+    warnings: RateLimit,
 }
 
 impl Pool {
@@ -79,6 +85,7 @@ impl Pool {
             created: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
             retired: AtomicU64::new(0),
+            warnings: RateLimit::default(),
         });
         let known: Weak<Pool> = Arc::downgrade(&pool);
         pool.engine.register(known);
@@ -94,12 +101,12 @@ impl Pool {
     }
 
     /// Where steps are asked for.
-    pub(crate) fn steps(&self) -> &Round<Turn, std::result::Result<Next, Refusal>> {
+    pub(crate) fn steps(&self) -> &Round<Turn, Charged<Result<Step>>> {
         &self.steps
     }
 
     /// Where it is asked what answers come to.
-    pub(crate) fn takes(&self) -> &Round<Received, Option<Settled>> {
+    pub(crate) fn takes(&self) -> &Round<Received, Charged<Result<Option<Output>>>> {
         &self.takes
     }
 
@@ -184,9 +191,20 @@ impl Pool {
         let left = end.saturating_duration_since(Instant::now());
         let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings, left)
             .await
-            .map_err(|error| of_whole_call(error, limit))?;
+            .map_err(|error| self.discarded_by(of_whole_call(error, limit)))?;
         self.created.fetch_add(1, Relaxed);
-        Ok(Kept { instance: Box::new(instance), _permit: permit })
+        Ok(Kept { instance: Box::new(instance), _permit: permit, is_new: true })
+    }
+
+    /// Logs why an instance was thrown away, unless there was much to log of this store of late.
+    fn discarded_by(&self, error: Error) -> Error {
+        if let Error::Trapped { .. } | Error::OutOfMemory { .. } | Error::OutOfTime { .. } | Error::Overdue { .. } =
+            error
+            && let Some(suppressed) = self.warnings.allow()
+        {
+            tracing::warn!(store = self.place, suppressed, %error, "plugin instance discarded");
+        }
+        error
     }
 
     fn leased<'a>(&'a self, kept: Kept, turn: Option<SemaphorePermit<'a>>, limit: Duration) -> Lease<'a> {
@@ -249,15 +267,22 @@ impl Lease<'_> {
                 self.give_back();
                 result
             }
-            Ended::Badly(error) => Err(of_whole_call(error, self.limit)),
+            Ended::Badly(error) => Err(self.pool.discarded_by(of_whole_call(error, self.limit))),
         }
+    }
+
+    /// CPU time that making the instance took, where that was for this call.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        let made = self.kept.as_ref().filter(|kept| kept.is_new);
+        made.map_or(Duration::ZERO, |kept| kept.instance.cpu_used())
     }
 
     /// Ends the lease of an instance that is well.
     pub(crate) fn give_back(&mut self) {
         let Some(mut kept) = self.kept.take() else { return };
         self.pool.busy.fetch_sub(1, Relaxed);
-        if kept.instance.used_memory() > self.pool.engine.limits.retire_memory {
+        kept.is_new = false;
+        if kept.instance.used_memory() > self.pool.engine.limits.retire_memory || !kept.instance.is_clean() {
             self.pool.retired.fetch_add(1, Relaxed);
         } else {
             kept.instance.idle_since = Instant::now();

@@ -8,20 +8,37 @@ use std::time::Duration;
 
 use wasmtime::{Trap, UpdateDeadline};
 
-use crate::bindings::{Host, wit};
+use crate::bindings::{Host, RESULT, Validate, wit};
+use crate::blob::Setting;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::runtime::Runtime;
 use crate::state::{Meter, State};
+use crate::text::sanitize;
 use crate::transport::{Gate, Hooks, Progress};
 
 /// How much longer than its own time limit a call may take before it is stopped from outside.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Bytes of a crash's cause and backtrace that are kept.
+const MAX_CAUSE: usize = 512;
+const MAX_BACKTRACE: usize = 4 << 10;
+
 /// How a call ended: with an answer, of whichever kind, from a plugin that is well; or with one that is not.
 pub(crate) enum Ended<T> {
     Well(Result<T>),
     Badly(Error),
+}
+
+/// What a call, or the part of a call that is made in this instance, may use.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bounds {
+    /// Time that is left; none is all that `call-time` allows.
+    pub(crate) time: Option<Duration>,
+    /// CPU time that the call has used before, in this instance or another.
+    pub(crate) cpu_used: Duration,
+    /// Blobs that a bulk operation is about: each may take as many requests as an operation on one.
+    pub(crate) blobs: usize,
 }
 
 /// A call whose bounds are set.
@@ -35,6 +52,11 @@ pub(crate) struct Begun {
 pub(crate) type Raw<T> = Option<wasmtime::Result<T>>;
 
 impl Begun {
+    /// CPU time that the call has used so far, parts of it in other instances included.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        self.meter.spent()
+    }
+
     /// Runs the call, for as long as it may, on the meter.
     pub(crate) async fn run<F: Future>(&self, mut call: Pin<&mut F>) -> Option<F::Output> {
         // Mostly the plugin does not wait for anything, and no clock has to be set for it.
@@ -58,8 +80,8 @@ impl Sandbox {
         let limits = &engine.limits;
         let mut store = wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits));
         store.limiter(|state| &mut state.limiter);
-        // What a call gives back is copied out of the plugin's memory, and cannot well be more than that.
-        store.set_hostcall_fuel(limits.memory.max(1 << 20));
+        // Each call sets its own bound: see `bindings::functions`.
+        store.set_hostcall_fuel(RESULT);
         let cpu_time = limits.cpu_time;
         store.epoch_deadline_callback(move |mut context| {
             let state = context.data_mut();
@@ -85,52 +107,53 @@ impl Sandbox {
         &mut self,
         operation: &'static str,
         limits: &Limits,
-        time_limit: Option<Duration>,
+        bounds: Bounds,
         progress: Option<Progress>,
     ) -> Begun {
         let state = self.store.data_mut();
-        state.hooks.begin_call(progress);
+        state.hooks.begin_call(bounds.blobs, progress);
         state.limiter.refused = false;
-        state.meter.reset();
+        state.meter.start(bounds.cpu_used);
         let meter = state.meter.clone();
         self.store.set_epoch_deadline(1);
-        let limit = time_limit.unwrap_or(limits.call_time).min(limits.call_time);
+        let limit = bounds.time.unwrap_or(limits.call_time).min(limits.call_time);
         Begun { operation, meter, limit }
     }
 
     /// Understands how a call ended.
-    pub(crate) fn end<T>(
+    pub(crate) fn end<T: Validate>(
         &mut self,
         begun: &Begun,
         limits: &Limits,
         ended: Raw<std::result::Result<T, wit::Error>>,
-    ) -> Ended<T> {
+    ) -> Ended<T::Valid> {
         match ended {
             None => Ended::Badly(Error::Overdue { operation: begun.operation, limit: begun.limit }),
-            Some(Ok(Ok(value))) => Ended::Well(Ok(value)),
-            Some(Ok(Err(error))) => Ended::Well(Err(self.explained(error.into()))),
+            Some(Ok(Ok(value))) => Ended::Well(value.validate().map_err(|error| of_operation(begun.operation, error))),
+            Some(Ok(Err(error))) => {
+                let mut error = error.into();
+                self.explain(&mut error);
+                Ended::Well(Err(error))
+            }
             Some(Err(error)) => Ended::Badly(trouble(begun.operation, &self.store, limits, &error)),
         }
     }
 
     /// Puts the host's own words to what the plugin only knows as a refusal by the host, or as an answer that ended early.
-    fn explained(&mut self, mut error: Error) -> Error {
-        if let Error::Network(failure) | Error::Timeout(failure) | Error::Integrity(failure) = &mut error
-            && let Some(words) = self.refusal()
+    pub(crate) fn explain(&mut self, error: &mut Error) {
+        if let Error::Network(failure)
+        | Error::Timeout(failure)
+        | Error::Integrity(failure)
+        | Error::OutcomeUnknown(failure) = error
+            && let Some(words) = self.store.data_mut().hooks.take_refusal()
         {
-            failure.message.push_str(&words);
+            failure.message.push_str(&format!(" ({words})"));
         }
-        error
-    }
-
-    /// The host's own words on what the plugin only knows as a refusal by the host, or as an answer that ended early.
-    pub(crate) fn refusal(&mut self) -> Option<String> {
-        self.store.data_mut().hooks.take_refusal().map(|words| format!(" ({words})"))
     }
 
     /// What the plugin knows.
-    pub(crate) async fn settings(&mut self, limits: &Limits) -> Result<Vec<wit::Setting>> {
-        let begun = self.begin("asking for the settings", limits, None, None);
+    pub(crate) async fn settings(&mut self, limits: &Limits) -> Result<Vec<Setting>> {
+        let begun = self.begin("asking for the settings", limits, Bounds::default(), None);
         let ended = begun.run(pin!(self.plugin.call_settings(&mut self.store))).await;
         let ended = ended.map(|told| told.map(Ok));
         match self.end(&begun, limits, ended) {
@@ -143,6 +166,16 @@ impl Sandbox {
     pub(crate) fn used_memory(&self) -> usize {
         self.store.data().limiter.used
     }
+
+    /// CPU time of the call that was last made.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        self.store.data().meter.spent()
+    }
+
+    /// Whether the plugin keeps resources of the host's: between calls it has no use for any.
+    pub(crate) fn holds_resources(&self) -> bool {
+        !self.store.data().table.is_empty()
+    }
 }
 
 /// Why an instance broke.
@@ -154,10 +187,89 @@ fn trouble(operation: &'static str, store: &wasmtime::Store<State>, limits: &Lim
     if state.limiter.refused {
         return Error::OutOfMemory { operation, limit: limits.memory };
     }
-    tracing::warn!(operation, error = %format!("{error:#}"), "the plugin crashed");
+    // The whole error has a backtrace, with names that the plugin gave its functions.
+    tracing::debug!(operation, error = sanitize(&format!("{error:#}"), MAX_BACKTRACE), "the plugin crashed");
     let message = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
+        None => sanitize(&error.root_cause().to_string(), MAX_CAUSE),
     };
     Error::Trapped { operation, message }
+}
+
+/// Names the operation whose result was refused.
+fn of_operation(operation: &str, error: Error) -> Error {
+    match error {
+        Error::Plugin { message } => Error::plugin(format!("{operation}: {message}")),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{Client, Egress, TlsOptions};
+
+    /// A trap's error as wasmtime makes it of a module whose name section has a line feed and an escape sequence in it.
+    fn forged_trap(engine: &wasmtime::Engine) -> wasmtime::Error {
+        let name = "f\n2026-01-01 ERROR \u{1b}[31mforged\u{202e}";
+        let module = [
+            &b"\0asm\x01\0\0\0"[..],
+            // A type, a function of it, its export "f", and its body: unreachable.
+            &[1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, b'f', 0, 0, 10, 5, 1, 3, 0, 0, 0x0b],
+            // The custom section "name", with the function's.
+            &[0, 5 + 2 + 3 + name.len() as u8, 4],
+            b"name",
+            &[1, 3 + name.len() as u8, 1, 0, name.len() as u8],
+            name.as_bytes(),
+        ]
+        .concat();
+        let module = wasmtime::Module::new(engine, module).unwrap();
+        let mut store = wasmtime::Store::new(engine, ());
+        let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+        instance.get_typed_func::<(), ()>(&mut store, "f").unwrap().call(&mut store, ()).unwrap_err()
+    }
+
+    #[test]
+    fn names_of_a_plugins_functions_forge_no_line_of_a_log() {
+        let error = forged_trap(&wasmtime::Engine::default());
+        assert!(format!("{error:#}").contains("ERROR \u{1b}[31mforged"), "the name is not in the backtrace: {error:#}");
+        let limits = Limits::default();
+        let gate = Gate::new(Client::new(&TlsOptions::default(), &limits).unwrap(), Egress::none(), &limits);
+        let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits));
+        let lines = Arc::new(std::sync::Mutex::new(String::new()));
+        let shown = tracing::subscriber::with_default(Lines(lines.clone()), || {
+            format!("{0} {0:?}", trouble("get", &store, &limits, &error))
+        });
+        let logged = lines.lock().unwrap().clone();
+        assert!(logged.contains("crashed") && logged.contains("forged"), "nothing was logged: {logged}");
+        assert!(!format!("{shown}{logged}").contains(['\n', '\u{1b}', '\u{202e}']), "{shown}{logged}");
+    }
+
+    /// A subscriber that keeps what is logged as it is, unescaped.
+    struct Lines(Arc<std::sync::Mutex<String>>);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            struct Text<'a>(&'a mut String);
+            impl tracing::field::Visit for Text<'_> {
+                fn record_str(&mut self, _: &tracing::field::Field, value: &str) {
+                    self.0.push_str(value);
+                }
+                fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                    self.0.push_str(&format!("{value:?}"));
+                }
+            }
+            event.record(&mut Text(&mut self.0.lock().unwrap()));
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
 }

@@ -15,7 +15,13 @@ use crate::limits::Limits;
 use crate::transport::Hooks;
 
 /// Handles that an instance may hold at once. A call needs about ten.
-const MAX_RESOURCES: usize = 1024;
+const MAX_RESOURCES: usize = 128;
+
+/// The share of an instance's memory limit that is set aside for what the host holds for it: one part in so many. A third of
+/// it is for request bodies that are written and not yet sent, the rest for maps of header fields.
+const HOST_SHARE: usize = 8;
+/// Bytes of one map of header fields that hold any request of the built-in plugin, however small the limit is.
+const MIN_FIELDS: usize = 48 << 10;
 
 /// Core instances, memories and tables that one component may be made of: it is a few core instances, of which one has
 /// the memory.
@@ -39,16 +45,18 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(hooks: Hooks, limits: &Limits) -> Self {
+    pub(crate) fn new(mut hooks: Hooks, limits: &Limits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
-        // What a map of headers takes in memory, as opposed to on the wire.
-        http.set_field_size_limit(limits.header_bytes.saturating_mul(2).max(128 * 1024));
+        // Linear memory and this share together are `memory`.
+        let share = limits.memory / HOST_SHARE;
+        hooks.set_body_memory(share / 3);
+        http.set_field_size_limit(((share - share / 3) / MAX_RESOURCES).max(MIN_FIELDS));
         State {
             table,
             hooks,
-            limiter: Limiter { memory: limits.memory, used: 0, refused: false },
+            limiter: Limiter { memory: limits.memory - share, used: 0, refused: false },
             meter: Arc::new(Meter::new()),
             out_of_time: false,
             http,
@@ -80,6 +88,13 @@ pub(crate) struct Limiter {
     pub(crate) used: usize,
     /// Whether more was asked for than is allowed.
     pub(crate) refused: bool,
+}
+
+impl Limiter {
+    /// Bytes of linear memory that the instance may have.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -128,9 +143,9 @@ impl Meter {
         self.origin.elapsed().as_nanos() as u64 + 1
     }
 
-    /// Begins a call.
-    pub(crate) fn reset(&self) {
-        self.spent.store(0, Relaxed);
+    /// Begins a part of a call that has computed for so long before.
+    pub(crate) fn start(&self, spent: Duration) {
+        self.spent.store(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX / 2), Relaxed);
         self.entered.store(0, Relaxed);
     }
 
@@ -165,8 +180,10 @@ mod tests {
         std::future::poll_fn(|cx| meter.poll(work.as_mut(), cx)).await;
         let spent = meter.spent();
         assert!(spent >= Duration::from_millis(20) && spent < Duration::from_millis(900), "{spent:?}");
-        meter.reset();
+        meter.start(Duration::ZERO);
         assert_eq!(meter.spent(), Duration::ZERO);
+        meter.start(Duration::from_secs(1));
+        assert_eq!(meter.spent(), Duration::from_secs(1));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Bodies on their way to the service: past the plugin, or by way of it where it has no requests to give.
 
-use crate::bindings::exchanges::{Asked, AskedPart, Operation, PartOperation, Settled, WriteOperation};
+use crate::bindings::exchanges::{Asked, AskedPart, Operation, PartOperation, WriteOperation};
 use crate::bindings::wit::DigestAlgorithm;
-use crate::bindings::{multipart, wit};
+use crate::bindings::{Output, multipart, wit};
 use crate::blob::Written;
 use crate::body::{Chunks, Pieces};
 use crate::calls::Calls;
@@ -65,7 +65,7 @@ impl Calls {
         let options = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Write(WriteOperation { key: key.to_owned(), length, digests, options });
         match self.exchange("put", (operation, Asked::Write), limit, payload, progress).await? {
-            (Settled::Written(written), _) => Ok(written.into()),
+            (Output::Written(written), _) => Ok(written),
             _ => Err(Error::plugin("the plugin took a write for something else")),
         }
     }
@@ -92,7 +92,7 @@ impl Calls {
                 self.part_inline(key, upload, number, &body.joined(), options, progress).await
             }
             Err(error) => Err(error),
-            Ok((Settled::Part(part), _)) => Ok(part.into()),
+            Ok((Output::Part(part), _)) => Ok(part),
             Ok(_) => Err(Error::plugin("the plugin took a part for something else")),
         }
     }

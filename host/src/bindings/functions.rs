@@ -1,5 +1,8 @@
 //! The contract's functions: where a component has them, and how they are called in an instance of it.
 //!
+//! Each has a bound on what its result may make the host allocate. wasmtime charges every list and string that it copies out of
+//! a plugin's memory, at the size that it has on the host, and a result beyond the bound is a trap.
+//!
 //! What wasmtime generates looks up every function in every instance and holds its type against the component's once
 //! more, which is half of what making an instance takes. The types are the component's: here they are checked once.
 
@@ -21,6 +24,15 @@ use super::wit::{
     PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, TagOptions, WriteOptions, Written,
 };
 use crate::state::State;
+
+/// Host memory, in bytes, that one result may take: one blob's properties, one error, one body's chunk written over wasi:http.
+pub(crate) const RESULT: usize = 1 << 20;
+/// A page of a listing: 1,000 keys of 1 KiB, each with a tag, a version and attributes, are about 3 MiB.
+const PAGE: usize = 8 << 20;
+/// The outcome of one blob of a bulk delete: an error with the service's words.
+const OUTCOME: usize = 8 << 10;
+/// A step of one operation of a batch: a request's header, or a blob's properties.
+const STEP: usize = 256 << 10;
 
 const BLOB_STORE: &str = "sandbucket:blob/blob-store@0.1.0";
 
@@ -49,7 +61,7 @@ pub(crate) struct Host {
 }
 
 macro_rules! functions {
-    ($($call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+    ($($call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty, at most $most:expr;)*) => {
         /// Where the component has the functions.
         struct Places {
             $($call: ComponentExportIndex,)*
@@ -83,6 +95,8 @@ macro_rules! functions {
                     store: &mut Store<State>,
                     $($argument: $type,)*
                 ) -> wasmtime::Result<$result> {
+                    let memory = store.data().limiter.memory();
+                    store.set_hostcall_fuel(usize::min($most, memory.max(RESULT)));
                     let function = self.instance.get_func(&mut *store, &self.places.$call);
                     let function = function.context(concat!("there is no ", $wit))?;
                     // SAFETY: `Places::new` checked the type of this function of this component. A place leads to
@@ -97,44 +111,67 @@ macro_rules! functions {
 }
 
 functions! {
-    call_settings "settings" () -> Vec<Setting>;
-    call_open "[static]store.open" (settings: &[(String, String)]) -> Result<ResourceAny, Error>;
-    call_head "[method]store.head" (this: ResourceAny, key: &str, options: &HeadOptions) -> Result<BlobInfo, Error>;
-    call_get "[method]store.get" (this: ResourceAny, key: &str, options: &ReadOptions) -> Result<Blob, Error>;
+    call_settings "settings" () -> Vec<Setting>,
+        at most RESULT;
+    call_open "[static]store.open" (settings: &[(String, String)]) -> Result<ResourceAny, Error>,
+        at most RESULT;
+    call_head "[method]store.head" (this: ResourceAny, key: &str, options: &HeadOptions) -> Result<BlobInfo, Error>,
+        at most RESULT;
+    call_get "[method]store.get" (this: ResourceAny, key: &str, options: &ReadOptions) -> Result<Blob, Error>,
+        at most usize::MAX;
     call_put "[method]store.put" (this: ResourceAny, key: &str, body: &[u8], options: &WriteOptions)
-        -> Result<Written, Error>;
-    call_wanted_digests "[method]store.wanted-digests" (this: ResourceAny) -> Vec<DigestAlgorithm>;
-    call_step "[method]store.step" (this: ResourceAny, turns: &[Turn]) -> Vec<Result<Next, Refusal>>;
-    call_take "[method]store.take" (this: ResourceAny, answers: &[Received]) -> Vec<Option<Settled>>;
-    call_delete "[method]store.delete" (this: ResourceAny, key: &str, options: &DeleteOptions) -> Result<(), Error>;
+        -> Result<Written, Error>,
+        at most RESULT;
+    call_wanted_digests "[method]store.wanted-digests" (this: ResourceAny) -> Vec<DigestAlgorithm>,
+        at most RESULT;
+    call_step "[method]store.step" (this: ResourceAny, turns: &[Turn]) -> Vec<Result<Next, Refusal>>,
+        at most RESULT + turns.len() * STEP;
+    call_take "[method]store.take" (this: ResourceAny, answers: &[Received]) -> Vec<Option<Settled>>,
+        at most RESULT + answers.len() * STEP;
+    call_delete "[method]store.delete" (this: ResourceAny, key: &str, options: &DeleteOptions) -> Result<(), Error>,
+        at most RESULT;
     call_delete_many "[method]store.delete-many"
-        (this: ResourceAny, blobs: &[BlobName], options: &DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error>;
-    call_list "[method]store.list" (this: ResourceAny, options: &ListOptions) -> Result<ListPage, Error>;
+        (this: ResourceAny, blobs: &[BlobName], options: &DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error>,
+        at most RESULT + blobs.len() * OUTCOME;
+    call_list "[method]store.list" (this: ResourceAny, options: &ListOptions) -> Result<ListPage, Error>,
+        at most PAGE;
     call_list_versions "[method]store.list-versions" (this: ResourceAny, options: &ListOptions)
-        -> Result<VersionPage, Error>;
+        -> Result<VersionPage, Error>,
+        at most PAGE;
     call_copy "[method]store.copy" (this: ResourceAny, source: &BlobName, to: &str, options: &CopyOptions)
-        -> Result<Written, Error>;
+        -> Result<Written, Error>,
+        at most RESULT;
     call_presign "[method]store.presign"
-        (this: ResourceAny, method: PresignedMethod, key: &str, options: &PresignOptions) -> Result<Presigned, Error>;
+        (this: ResourceAny, method: PresignedMethod, key: &str, options: &PresignOptions) -> Result<Presigned, Error>,
+        at most RESULT;
     call_tags "[method]store.tags" (this: ResourceAny, key: &str, options: &TagOptions)
-        -> Result<Vec<(String, String)>, Error>;
+        -> Result<Vec<(String, String)>, Error>,
+        at most RESULT;
     call_set_tags "[method]store.set-tags"
-        (this: ResourceAny, key: &str, tags: &[(String, String)], options: &TagOptions) -> Result<(), Error>;
+        (this: ResourceAny, key: &str, tags: &[(String, String)], options: &TagOptions) -> Result<(), Error>,
+        at most RESULT;
     call_create_upload "[method]store.create-upload" (this: ResourceAny, key: &str, options: &WriteOptions)
-        -> Result<String, Error>;
+        -> Result<String, Error>,
+        at most RESULT;
     call_upload_part "[method]store.upload-part"
         (this: ResourceAny, key: &str, upload: &str, number: u32, body: &[u8], options: &PartOptions)
-        -> Result<Part, Error>;
+        -> Result<Part, Error>,
+        at most RESULT;
     call_copy_part "[method]store.copy-part"
         (this: ResourceAny, key: &str, upload: &str, number: u32, source: &BlobName, options: &CopyPartOptions)
-        -> Result<Part, Error>;
+        -> Result<Part, Error>,
+        at most RESULT;
     call_list_parts "[method]store.list-parts"
-        (this: ResourceAny, key: &str, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Error>;
+        (this: ResourceAny, key: &str, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Error>,
+        at most PAGE;
     call_complete_upload "[method]store.complete-upload"
         (this: ResourceAny, key: &str, upload: &str, parts: &[Part], options: &CompleteOptions)
-        -> Result<Written, Error>;
+        -> Result<Written, Error>,
+        at most RESULT;
     call_abort_upload "[method]store.abort-upload"
-        (this: ResourceAny, key: &str, upload: &str, options: &UploadOptions) -> Result<(), Error>;
+        (this: ResourceAny, key: &str, upload: &str, options: &UploadOptions) -> Result<(), Error>,
+        at most RESULT;
     call_list_uploads "[method]store.list-uploads" (this: ResourceAny, options: &ListUploadsOptions)
-        -> Result<UploadPage, Error>;
+        -> Result<UploadPage, Error>,
+        at most PAGE;
 }

@@ -1,12 +1,12 @@
 //! The contract as Rust sees it, and its types as this crate's own.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
-use crate::error::{Error, Failure, ServiceAnswer};
+use crate::blob::{BlobName, ByteRange, PresignedMethod};
+use crate::multipart::Part;
 
-mod collections;
 mod functions;
+mod validate;
 
 mod generated {
     wasmtime::component::bindgen!({
@@ -30,20 +30,16 @@ mod generated {
     });
 }
 
-pub(crate) use functions::{Host, HostPre};
+pub(crate) use functions::{Host, HostPre, RESULT};
 pub(crate) use generated::exports::sandbucket::blob::types as wit;
 pub(crate) use generated::exports::sandbucket::blob::{exchanges, listing, multipart};
+pub(crate) use validate::{Opened, Output, Step, Validate};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
 /// A moment as the contract has it. One before 1970 becomes 1970.
 pub(crate) fn datetime(time: SystemTime) -> Datetime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
-}
-
-/// A moment of the plugin's. One that no clock here can hold is none.
-fn system_time(time: Datetime) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::new(time.seconds, time.nanoseconds.min(999_999_999)))
 }
 
 impl From<ByteRange> for wit::ByteRange {
@@ -54,26 +50,6 @@ impl From<ByteRange> for wit::ByteRange {
             ByteRange::Within(range) => wit::ByteRange::Within(wit::Span { start: range.start, end: range.end }),
             ByteRange::Last(count) => wit::ByteRange::Last(count),
         }
-    }
-}
-
-impl From<wit::BlobInfo> for BlobInfo {
-    fn from(info: wit::BlobInfo) -> Self {
-        BlobInfo {
-            size: info.size,
-            etag: info.etag,
-            last_modified: info.last_modified.and_then(system_time),
-            content_type: info.content_type,
-            metadata: info.metadata,
-            version: info.version,
-            attributes: info.attributes,
-        }
-    }
-}
-
-impl From<wit::Written> for Written {
-    fn from(written: wit::Written) -> Self {
-        Written { etag: written.etag, version: written.version }
     }
 }
 
@@ -95,12 +71,6 @@ impl From<BlobName> for wit::BlobName {
     }
 }
 
-impl From<wit::Presigned> for Presigned {
-    fn from(presigned: wit::Presigned) -> Self {
-        Presigned { url: presigned.url, headers: presigned.headers }
-    }
-}
-
 impl From<PresignedMethod> for wit::PresignedMethod {
     fn from(method: PresignedMethod) -> Self {
         match method {
@@ -112,59 +82,14 @@ impl From<PresignedMethod> for wit::PresignedMethod {
     }
 }
 
-impl From<wit::Setting> for Setting {
-    fn from(setting: wit::Setting) -> Self {
-        Setting {
-            name: setting.name,
-            aliases: setting.aliases,
-            kind: match setting.kind {
-                wit::SettingKind::Text => SettingKind::Text,
-                wit::SettingKind::Integer => SettingKind::Integer,
-                wit::SettingKind::Boolean => SettingKind::Boolean,
-                wit::SettingKind::Duration => SettingKind::Duration,
-                wit::SettingKind::Choice => SettingKind::Choice,
-                wit::SettingKind::Url => SettingKind::Url,
-            },
-            default: setting.default,
-            required: setting.required,
-            secret: setting.secret,
-            help: setting.help,
-        }
-    }
-}
-
-impl From<wit::Error> for Error {
-    fn from(error: wit::Error) -> Self {
-        let failure = Box::new(Failure {
-            message: error.message,
-            retryable: error.retryable,
-            attempts: error.attempts,
-            subject: error.subject,
-            answer: error.answer.map(|answer| ServiceAnswer {
-                status: answer.status,
-                code: answer.code,
-                message: answer.message,
-                request_id: answer.request_id,
-                region: answer.region,
-            }),
-        });
-        match error.kind {
-            wit::ErrorKind::NotFound => Error::NotFound(failure),
-            wit::ErrorKind::PreconditionFailed => Error::PreconditionFailed(failure),
-            wit::ErrorKind::NotModified => Error::NotModified(failure),
-            wit::ErrorKind::InvalidRange => Error::InvalidRange(failure),
-            wit::ErrorKind::Conflict => Error::Conflict(failure),
-            wit::ErrorKind::AccessDenied => Error::AccessDenied(failure),
-            wit::ErrorKind::Throttled => Error::Throttled(failure),
-            wit::ErrorKind::Timeout => Error::Timeout(failure),
-            wit::ErrorKind::Network => Error::Network(failure),
-            wit::ErrorKind::Integrity => Error::Integrity(failure),
-            wit::ErrorKind::InvalidSettings => Error::InvalidSettings(failure),
-            wit::ErrorKind::InvalidArgument => Error::InvalidArgument(failure),
-            wit::ErrorKind::TooLarge => Error::TooLarge(failure),
-            wit::ErrorKind::Unsupported => Error::Unsupported(failure),
-            wit::ErrorKind::OutcomeUnknown => Error::OutcomeUnknown(failure),
-            wit::ErrorKind::Service => Error::Service(failure),
+impl From<Part> for multipart::Part {
+    fn from(part: Part) -> Self {
+        multipart::Part {
+            number: part.number,
+            size: part.size,
+            etag: part.etag,
+            last_modified: part.last_modified.map(datetime),
+            attributes: part.attributes,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{awaited, call_options, every_call};
 use crate::bindings::wit;
 use crate::blob::{Presigned, PresignedMethod};
 use crate::calls::{Call, Calls};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a URL is good for where nobody says.
 const USUAL: Duration = Duration::from_secs(15 * 60);
@@ -49,7 +49,13 @@ impl Presign {
     every_call!();
 
     async fn call(mut self) -> Result<Presigned> {
-        self.calls.presign(self.method.into(), &self.key, &mut self.options, None).await
+        let presigned = self.calls.presign(self.method.into(), &self.key, &mut self.options, None).await?;
+        // A plugin must not send those who are handed the URL anywhere but to the store's endpoint.
+        let place = self.calls.pool().gate().check_url(&presigned.url);
+        place.map_err(|words| {
+            Error::plugin(format!("presign: it returned a URL that the store may not reach: {words}"))
+        })?;
+        Ok(presigned)
     }
 }
 

@@ -12,26 +12,13 @@ use wasmtime_wasi_http::{Error, RequestOptions};
 
 use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Source, Timeouts, Watch};
+use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, Purpose, has_body};
 use super::trouble::Trouble;
 use super::{Gate, Progress, Way};
 
-/// What no plugin may set: what frames the message and leads it is the host's to say. These are the headers that wasi:http
-/// forbids, and the length.
-const FORBIDDEN: [&str; 10] = [
-    "connection",
-    "content-length",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// A request as the plugin prepared it.
 pub(crate) struct Prepared {
+    pub(crate) purpose: Purpose,
     pub(crate) method: Method,
     pub(crate) https: bool,
     pub(crate) authority: String,
@@ -105,8 +92,19 @@ impl Sending<'_> {
 
 /// The request but for its body, or what is wrong with it.
 fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
-    let Prepared { method, https, authority, path_with_query, headers, .. } = prepared;
+    let Prepared { purpose, method, https, authority, path_with_query, headers, .. } = prepared;
     let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
+    for (part, length, most) in
+        [("a header", headers.len(), MAX_HEADER), ("a path and query", path_with_query.len(), MAX_PATH)]
+    {
+        if length > most {
+            return Err(format!("the plugin built a request with {part} of {length} bytes, and {most} are allowed"));
+        }
+    }
+    purpose.check_method(&method)?;
+    if !has_body(&method) && length > 0 {
+        return Err(format!("the plugin built a {method} request for a body of {length} bytes"));
+    }
     let headers = Bytes::from(headers);
     let mut fields = HeaderMap::with_capacity(16);
     let mut start = 0;
@@ -116,15 +114,16 @@ fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
         start = end + 1;
         let colon = memchr(b':', line).ok_or_else(|| unfit("a header"))?;
         let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| unfit("a header"))?;
-        if FORBIDDEN.contains(&name.as_str()) {
-            return Err(format!("the plugin asked for a request with the header {name}, which is the host's to set"));
+        purpose.check_field(&name)?;
+        if fields.len() >= MAX_FIELDS {
+            return Err(format!("the plugin built a request with more than {MAX_FIELDS} header fields"));
         }
         let value = HeaderValue::from_maybe_shared(headers.slice_ref(&line[colon + 1..]));
         fields.append(name, value.map_err(|_| unfit("a header"))?);
     }
     let authority = Bytes::from(authority);
     fields.insert(HOST, HeaderValue::from_maybe_shared(authority.clone()).map_err(|_| unfit("a host"))?);
-    if matches!(method, Method::PUT | Method::POST) {
+    if has_body(&method) {
         fields.insert(CONTENT_LENGTH, length.into());
     }
     let mut parts = Parts::default();
@@ -156,6 +155,7 @@ mod tests {
 
     fn prepared(headers: &str) -> Prepared {
         Prepared {
+            purpose: Purpose::Write,
             method: Method::PUT,
             https: false,
             authority: "s3.test:9000".to_owned(),
@@ -167,12 +167,12 @@ mod tests {
 
     #[test]
     fn a_request_is_what_was_prepared_and_the_hosts_own() {
-        let head = head_of(prepared("x-a:1\nx-a: 2\ndate:now\n"), 5).unwrap();
+        let head = head_of(prepared("x-amz-a:1\nx-amz-a: 2\ndate:now\n"), 5).unwrap();
         assert_eq!(head.uri(), "http://s3.test:9000/b/a%20b?x=1");
         assert_eq!(head.headers()[HOST], "s3.test:9000");
         assert_eq!(head.headers()[CONTENT_LENGTH], "5");
         assert_eq!(head.headers()["date"], "now");
-        assert_eq!(head.headers().get_all("x-a").iter().collect::<Vec<_>>(), ["1", " 2"]);
+        assert_eq!(head.headers().get_all("x-amz-a").iter().collect::<Vec<_>>(), ["1", " 2"]);
     }
 
     #[test]
@@ -186,6 +186,31 @@ mod tests {
             let odd = Prepared { authority: authority.to_owned(), path_with_query: path.to_owned(), ..prepared("") };
             assert!(head_of(odd, 0).is_err(), "{authority:?} {path:?}");
         }
+    }
+
+    #[test]
+    fn any_number_and_size_of_header_lines_is_survived() {
+        let many: String = (0..40_000).map(|n| format!("x-amz-{n}:\n")).collect();
+        let same = "x-amz-a:\n".repeat(MAX_FIELDS + 1);
+        let tiny = "a:\n".repeat(9 << 20);
+        let long = format!("x-amz-a:{}\n", "x".repeat(MAX_HEADER));
+        for headers in [many, same, tiny, long] {
+            assert!(head_of(prepared(&headers), 5).is_err(), "{}", &headers[..16]);
+        }
+        let most: String = (0..MAX_FIELDS).map(|n| format!("x-amz-{n}:\n")).collect();
+        assert_eq!(head_of(prepared(&most), 5).unwrap().headers().len(), MAX_FIELDS + 2);
+        let path = Prepared { path_with_query: format!("/{}", "x".repeat(MAX_PATH)), ..prepared("") };
+        assert!(head_of(path, 5).is_err());
+    }
+
+    #[test]
+    fn only_the_operations_method_goes_out_and_a_body_only_with_one_that_has_it() {
+        for method in [Method::GET, Method::POST, Method::CONNECT, Method::TRACE, Method::OPTIONS] {
+            assert!(head_of(Prepared { method, ..prepared("") }, 0).is_err());
+        }
+        let read = || Prepared { purpose: Purpose::Read, method: Method::GET, ..prepared("range:bytes=0-1\n") };
+        assert!(!head_of(read(), 0).unwrap().headers().contains_key(CONTENT_LENGTH));
+        assert!(head_of(read(), 1).is_err());
     }
 
     #[test]

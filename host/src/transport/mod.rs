@@ -12,10 +12,12 @@ mod connections;
 mod departing;
 mod egress;
 mod exchange;
+mod request_rules;
 mod tls;
 mod trouble;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -26,6 +28,7 @@ pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
 pub(crate) use client::Client;
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
+pub(crate) use request_rules::{Purpose, has_body};
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
@@ -36,6 +39,20 @@ use trouble::Words;
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
 /// each takes a connection, of which the whole process has but so many.
 const MAX_REQUESTS: usize = 8;
+
+/// Requests that one call may send over wasi:http, for each blob that it is about: its retries, and what it looks up in between.
+const MAX_REQUESTS_PER_BLOB: usize = 128;
+/// Of these, how many may follow one another as soon as the plugin likes; before each further one is a pause of
+/// [`REQUEST_BACKOFF`].
+const FREE_REQUESTS_PER_BLOB: usize = 16;
+const REQUEST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Pieces of a request's body that are held until the connection takes them, and the bytes of each. More at once are fewer
+/// switches between plugin and connection.
+const BODY_CHUNKS: usize = 4;
+const BODY_CHUNK: usize = 256 << 10;
+/// The bytes of a piece where the memory for bodies is used up.
+const LEAST_BODY_CHUNK: usize = 4 << 10;
 
 /// A caller's interest in how many bytes of a body have gone out.
 pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
@@ -61,6 +78,14 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Fails with the reason if the URL does not lead to where the store may send requests.
+    pub(crate) fn check_url(&self, url: &str) -> Result<(), String> {
+        let url = url.parse().map_err(|_| "it is no URL".to_owned())?;
+        self.0.egress.check(&url).map(drop).map_err(|refused| refused.words)
+    }
+}
+
 /// What an instance's requests come to.
 pub(crate) struct Hooks {
     gate: Gate,
@@ -69,18 +94,46 @@ pub(crate) struct Hooks {
     words: Words,
     /// Places for requests under way.
     places: Arc<Semaphore>,
+    /// Requests that this call has sent, and the blobs that it is about.
+    sent: usize,
+    blobs: usize,
+    /// Bytes of bodies that the host may hold for a call, and what of them no body has been given yet.
+    body_memory: usize,
+    body_memory_left: usize,
 }
 
 impl Hooks {
     pub(crate) fn new(gate: Gate) -> Hooks {
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Hooks { gate, progress: None, words: Words::default(), places }
+        Hooks {
+            gate,
+            progress: None,
+            words: Words::default(),
+            places,
+            sent: 0,
+            blobs: 1,
+            body_memory: 0,
+            body_memory_left: 0,
+        }
     }
 
-    /// A call begins; `progress` is told of the bytes that go out in it.
-    pub(crate) fn begin_call(&mut self, progress: Option<Progress>) {
+    /// Bounds the bytes of request bodies that are held until the connection takes them, for all requests of a call together.
+    pub(crate) fn set_body_memory(&mut self, bytes: usize) {
+        (self.body_memory, self.body_memory_left) = (bytes, bytes);
+    }
+
+    /// Begins a call that is about so many blobs, one at least; `progress` is called with the bytes that go out in it.
+    pub(crate) fn begin_call(&mut self, blobs: usize, progress: Option<Progress>) {
         self.progress = progress;
         self.words.take();
+        (self.sent, self.blobs) = (0, blobs.max(1));
+        self.body_memory_left = self.body_memory;
+    }
+
+    /// Keeps what is wrong with a request that is not sent.
+    pub(crate) fn refuse(&mut self, words: String) {
+        tracing::debug!(words, "request refused");
+        self.words.say(words);
     }
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
@@ -105,10 +158,18 @@ impl WasiHttpHooks for Hooks {
         self.words.take();
         let words = self.words.clone();
         let place = self.places.clone().try_acquire_owned();
+        self.sent += 1;
+        let most = MAX_REQUESTS_PER_BLOB.saturating_mul(self.blobs);
+        let too_many = self.sent > most;
+        let pauses = self.sent > FREE_REQUESTS_PER_BLOB.saturating_mul(self.blobs);
         Box::new(async move {
             let Way { client, egress, .. } = &*way;
             let sent = match (egress.check(request.uri()), place) {
+                _ if too_many => Err(Trouble::denied(format!("the plugin sent {most} requests in this call already"))),
                 (Ok(addresses), Ok(place)) => {
+                    if pauses {
+                        tokio::time::sleep(REQUEST_BACKOFF).await;
+                    }
                     let source = request.map(Source::Plugin);
                     let watch = Watch::new(source.body().is_over(), None);
                     let request = Box::new(source.map(|source| Outgoing::new(source, watch.clone(), progress)));
@@ -134,10 +195,13 @@ impl WasiHttpHooks for Hooks {
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
-        4
+        BODY_CHUNKS
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        256 * 1024
+        // A body has one piece that is being written besides those that wait.
+        let chunk = BODY_CHUNK.min(self.body_memory_left / (BODY_CHUNKS + 1)).max(LEAST_BODY_CHUNK);
+        self.body_memory_left = self.body_memory_left.saturating_sub(chunk * (BODY_CHUNKS + 1));
+        chunk
     }
 }

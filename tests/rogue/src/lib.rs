@@ -68,6 +68,9 @@ impl GuestStore for Open {
         if let Some(size) = self.mode.vast() {
             return Ok(BlobInfo { size, ..info(&[]) });
         }
+        if let Some(odd) = self.mode.odd_info() {
+            return Ok(odd);
+        }
         self.blobs.borrow().get(&key).map(|body| info(body)).ok_or_else(|| missing(&key))
     }
 
@@ -135,7 +138,8 @@ impl GuestStore for Open {
     }
 
     fn list(&self, _: listing::ListOptions) -> Result<listing::ListPage, Error> {
-        Err(lacking())
+        self.mode.act()?;
+        self.mode.odd_page().ok_or_else(lacking)
     }
 
     fn list_versions(&self, _: listing::ListOptions) -> Result<listing::VersionPage, Error> {
@@ -147,7 +151,10 @@ impl GuestStore for Open {
     }
 
     fn presign(&self, _: PresignedMethod, _: String, _: PresignOptions) -> Result<Presigned, Error> {
-        Err(lacking())
+        match self.mode.name.strip_prefix("presigned-") {
+            Some(url) => Ok(Presigned { url: url.to_owned(), headers: Vec::new() }),
+            None => Err(lacking()),
+        }
     }
 
     fn tags(&self, _: String, _: TagOptions) -> Result<Vec<Pair>, Error> {

@@ -6,10 +6,12 @@ use std::hint::black_box;
 use crate::exports::sandbucket::blob::exchanges::{
     Method, Next, OpenedHead, Operation, Outgoing, Refusal, Retry, Settled, Tries,
 };
+use crate::exports::sandbucket::blob::listing::{Entry, ListPage};
 use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Span, Written};
 use crate::wasi::clocks::monotonic_clock;
+use crate::wasi::clocks::wall_clock::Datetime;
 use crate::wasi::http::outgoing_handler;
-use crate::wasi::http::types::{Fields, IncomingResponse, OutgoingRequest, Scheme};
+use crate::wasi::http::types::{self, Fields, IncomingResponse, OutgoingBody, OutgoingRequest, Scheme};
 use crate::{error, info};
 
 /// What this plugin does wrong.
@@ -34,12 +36,73 @@ impl Mode {
             "sleep" => monotonic_clock::subscribe_duration(u64::MAX).block(),
             "handles" => hoard_handles(),
             "headers" => grow_headers(),
+            "asks" => loop {
+                let _ = answer(&self.target);
+            },
+            "bodies" => hoard_bodies(),
+            "fields" => hoard_fields(),
+            "huge-error" => return Err(error(ErrorKind::Service, forged().repeat(1 << 18))),
+            "kept-resources" => std::mem::forget(Fields::new()),
             "call" => return call(&self.target),
             "crowd" => return crowd(&self.target),
             "calls" => call_without_listening(&self.target),
             _ => {}
         }
+        if let Some(milliseconds) = self.name.strip_prefix("spin-") {
+            spin(milliseconds.parse().unwrap_or(0));
+        }
+        if let Some(request) = self.name.strip_prefix("wasi-") {
+            return odd_request(request, &self.target);
+        }
         Ok(())
+    }
+
+    /// Properties of a blob that cannot be, where this mode is about them.
+    pub fn odd_info(&self) -> Option<BlobInfo> {
+        let ten = info(&[0; 10]);
+        let long = || "x".repeat(1 << 16);
+        let pairs = |count| vec![(String::new(), String::new()); count];
+        Some(match self.name.as_str() {
+            "far-date" => BlobInfo { last_modified: Some(Datetime { seconds: 1 << 60, nanoseconds: u32::MAX }), ..ten },
+            "long-etag" => BlobInfo { etag: Some(long()), ..ten },
+            "forged-etag" => BlobInfo { etag: Some(forged()), ..ten },
+            "long-version" => BlobInfo { version: Some(long()), ..ten },
+            "forged-type" => BlobInfo { content_type: Some(forged()), ..ten },
+            "many-metadata" => BlobInfo { metadata: pairs(10_000), ..ten },
+            "most-metadata" => BlobInfo { metadata: pairs(100_000), ..ten },
+            "many-attributes" => BlobInfo { attributes: pairs(10_000), ..ten },
+            _ => return None,
+        })
+    }
+
+    /// A page of a listing that cannot be, where this mode is about one.
+    pub fn odd_page(&self) -> Option<ListPage> {
+        let entry = |key: String| Entry {
+            key,
+            size: u64::MAX,
+            etag: None,
+            last_modified: Some(Datetime { seconds: u64::MAX, nanoseconds: u32::MAX }),
+            attributes: Vec::new(),
+        };
+        let entries = |count: usize, key: &str| (0..count).map(|_| entry(key.to_owned())).collect();
+        let page = |entries| ListPage { entries, prefixes: Vec::new(), next: None };
+        Some(match self.name.as_str() {
+            "far-dates" => page(entries(2, "k")),
+            "long-key" => page(entries(1, &"k".repeat(1 << 14))),
+            "many-entries" => page(entries(20_000, "")),
+            "most-entries" => page(entries(120_000, "")),
+            "many-prefixes" => ListPage { prefixes: vec![String::new(); 20_000], ..page(Vec::new()) },
+            "long-token" => ListPage { next: Some("t".repeat(1 << 16)), ..page(Vec::new()) },
+            // Each key is the same megabyte of memory.
+            "aliased-keys" => {
+                let key = "k".repeat(1 << 20).leak();
+                // SAFETY: none: they are freed several times, unless the host stops at the first few of them.
+                let mut alias = || unsafe { String::from_raw_parts(key.as_mut_ptr(), key.len(), key.len()) };
+                let keys: Vec<String> = std::iter::repeat_with(|| alias()).take(4000).collect();
+                page(keys.into_iter().map(entry).collect())
+            }
+            _ => return None,
+        })
     }
 
     /// A blob that cannot be, where this mode is about one.
@@ -64,7 +127,11 @@ impl Mode {
             Mode { name: misdeed.to_owned(), ..self.clone() }.act().map_err(refused)?;
         }
         let outgoing = |authority: &str, headers: &str| Outgoing {
-            method: Method::Get,
+            method: match operation {
+                Operation::Head(_) => Method::Head,
+                Operation::Read(_) => Method::Get,
+                Operation::Write(_) | Operation::Part(_) => Method::Put,
+            },
             https: false,
             authority: authority.to_owned(),
             path_with_query: "/".to_owned(),
@@ -73,25 +140,48 @@ impl Mode {
             plain: false,
         };
         let send = |headers: &str| Ok(Next::Send(outgoing(&self.target, headers)));
+        if let (Some(name), false) = (self.name.strip_prefix("field-"), answered) {
+            return send(&format!("{name}:1\n"));
+        }
+        if let (Some(name), false) = (self.name.strip_prefix("method-"), answered) {
+            let method = match name {
+                "get" => Method::Get,
+                "head" => Method::Head,
+                "post" => Method::Post,
+                "put" => Method::Put,
+                _ => Method::Delete,
+            };
+            return Ok(Next::Send(Outgoing { method, ..outgoing(&self.target, "") }));
+        }
+        if let (Some(milliseconds), false) = (self.name.strip_prefix("spins-"), answered) {
+            spin(milliseconds.parse().unwrap_or(0));
+            return send("");
+        }
         match (self.name.as_str(), answered) {
             ("one-crashes", _) if matches!(operation, Operation::Read(read) if read.key == "crash") => {
                 core::arch::wasm32::unreachable()
             }
             ("step-elsewhere" | "step-for-ever" | "step-backwards", false) => send(""),
+            ("many-lines", false) => send(&(0..40_000).map(|n| format!("x-amz-{n}:\n")).collect::<String>()),
+            ("tiny-lines", false) => send(&"a:\n".repeat(3 << 20)),
+            ("some-lines", false) => send(&(0..2000).map(|n| format!("x-amz-{n}:\n")).collect::<String>()),
+            ("long-line", false) => send(&format!("x-amz-a:{}\n", "x".repeat(100_000))),
+            ("long-path", false) => Ok(Next::Send(Outgoing {
+                path_with_query: format!("/{}", "x".repeat(100_000)),
+                ..outgoing(&self.target, "")
+            })),
             ("step-host", false) => send("Host:elsewhere\n"),
             ("step-length", false) => send("content-length:1000\n"),
             ("step-smuggles", false) => send("x-a:1\r\n\r\nGET / HTTP/1.1\n"),
             ("step-done", false) => Ok(Next::Done(Settled::Written(Written { etag: None, version: None }))),
             ("step-backwards", true) => send(""),
-            ("step-for-ever", true) => {
+            (name, true) if name == "step-for-ever" || name.starts_with("spins-") => {
                 let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
                 let tries = Tries { limit: u64::MAX, elapsed: 0, attempts, retries, maybe_done, skewed, skew };
                 let error = error(ErrorKind::Network, "and again".to_owned());
                 Err(Refusal { error, again: Some(Retry { pause: 0, tries }) })
             }
-            (_, true) if self.name.starts_with("step-") => {
-                Err(refused(error(ErrorKind::Network, "it failed".to_owned())))
-            }
+            (_, true) if self.opened().is_none() => Err(refused(error(ErrorKind::Network, "it failed".to_owned()))),
             (_, false) if self.opened().is_some() && matches!(operation, Operation::Read(_)) => send(""),
             (_, true) => {
                 self.opened().map(|opened| Next::Done(Settled::Opened(opened))).ok_or_else(|| refused(lacking()))
@@ -215,4 +305,100 @@ fn request(target: &str) -> OutgoingRequest {
     let _ = request.set_authority(Some(target));
     let _ = request.set_path_with_query(Some("/"));
     request
+}
+
+/// Computes for so long.
+fn spin(milliseconds: u64) {
+    let end = monotonic_clock::now() + milliseconds * 1_000_000;
+    while monotonic_clock::now() < end {
+        black_box((0..1000u64).fold(0, |sum, n| black_box(sum + n)));
+    }
+}
+
+/// A line of a log that this plugin would like to be taken for the host's, and what reorders the text behind it.
+pub fn forged() -> String {
+    "\n2026-01-01T00:00:00Z ERROR root: \u{1b}[31mall is lost\u{1b}[0m\r\u{9b}\u{202e}\u{2028}".to_owned()
+}
+
+/// Writes request bodies that are never sent, as many and as much of each as the host takes.
+fn hoard_bodies() {
+    let piece = vec![b'x'; 64 << 10];
+    loop {
+        let fields = Fields::new();
+        let _ = fields.set("content-length", &[b"1000000000".to_vec()]);
+        let request = OutgoingRequest::new(fields);
+        let _ = request.set_method(&types::Method::Put);
+        let Ok(body) = request.body() else { continue };
+        let Ok(stream) = body.write() else { continue };
+        for _ in 0..64 {
+            match stream.check_write() {
+                Ok(room @ 1..) => drop(stream.write(&piece[..piece.len().min(room as usize)])),
+                _ => break,
+            }
+        }
+        std::mem::forget((request, body, stream));
+    }
+}
+
+/// Fills maps of header fields, as many and each as full as the host allows.
+fn hoard_fields() {
+    loop {
+        let fields = Fields::new();
+        for n in 0..16 {
+            let _ = fields.append(&format!("x-{n}"), &[b'x'; 4096]);
+        }
+        std::mem::forget(fields);
+    }
+}
+
+/// Sends a request over wasi:http that is not one of a blob store's, by its name here.
+fn odd_request(name: &str, target: &str) -> Result<(), Error> {
+    let fields = Fields::new();
+    let field = |name: &str, value: &str| fields.append(name, value.as_bytes());
+    let refused_field = |told: types::HeaderError| error(ErrorKind::Network, format!("the field: {told:?}"));
+    let mut method = types::Method::Get;
+    let mut body = None;
+    match name {
+        "body-with-get" => {
+            body = Some("x");
+            field("content-length", "1").map_err(refused_field)?;
+        }
+        "body-without-length" => (method, body) = (types::Method::Put, Some("x")),
+        "length-without-body" => field("content-length", "5").map_err(refused_field)?,
+        _ => match name.split_once('-') {
+            Some(("field", name)) => field(name, "1").map_err(refused_field)?,
+            Some(("method", name)) => {
+                method = match name {
+                    "connect" => types::Method::Connect,
+                    "trace" => types::Method::Trace,
+                    "options" => types::Method::Options,
+                    "patch" => types::Method::Patch,
+                    other => types::Method::Other(other.to_owned()),
+                };
+            }
+            _ => {}
+        },
+    }
+    let request = OutgoingRequest::new(fields);
+    let unfit = |()| error(ErrorKind::Network, "the host refused it".to_owned());
+    request.set_method(&method).map_err(unfit)?;
+    request.set_scheme(Some(&Scheme::Http)).map_err(unfit)?;
+    request.set_authority(Some(target)).map_err(unfit)?;
+    let sink = match body {
+        Some(_) => Some(request.body().map_err(unfit)?),
+        None => None,
+    };
+    let answer = outgoing_handler::handle(request, None).map_err(|code| refused(target, &code))?;
+    if let (Some(sink), Some(bytes)) = (sink, body) {
+        if let Ok(stream) = sink.write() {
+            let _ = stream.blocking_write_and_flush(bytes.as_bytes());
+        }
+        let _ = OutgoingBody::finish(sink, None);
+    }
+    answer.subscribe().block();
+    match answer.get() {
+        Some(Ok(Ok(answer))) => Err(error(ErrorKind::Service, format!("answered {}", answer.status()))),
+        Some(Ok(Err(code))) => Err(refused(target, &code)),
+        _ => Err(error(ErrorKind::Integrity, "no answer where there must be one".to_owned())),
+    }
 }
