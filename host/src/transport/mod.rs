@@ -12,6 +12,7 @@ mod connections;
 mod departing;
 mod egress;
 mod exchange;
+mod resolver;
 mod tls;
 mod trouble;
 
@@ -22,8 +23,10 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+pub(crate) use addresses::private_networks;
 pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
 pub(crate) use client::Client;
+pub(crate) use connect::Network;
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
 pub use tls::TlsOptions;
