@@ -5,8 +5,8 @@ use std::future::IntoFuture;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use sandbucket::{Engine, Limits, Store};
-use sandbucket_tests::{CACHE, ROGUE, run};
+use sandbucket::{Limits, Store};
+use sandbucket_tests::{ROGUE, builder, run};
 
 /// Counts bytes that are allocated, and the most that were so far.
 struct Counting;
@@ -40,8 +40,8 @@ fn host_memory_of_a_call_is_bounded_whatever_the_plugin_does() {
     run(async {
         let mut limits = Limits::default();
         limits.memory = MEMORY;
-        let builder = Engine::builder().limits(limits).plugin_file(Path::new(ROGUE)).cache_dir(Path::new(CACHE));
-        let engine = builder.build().expect("an engine with the rogue plugin");
+        let engine =
+            builder().limits(limits).plugin_file(Path::new(ROGUE)).build().expect("an engine with the rogue plugin");
         for mode in [
             "bodies",
             "fields",

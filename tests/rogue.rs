@@ -13,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use sandbucket::object_store::SandbucketStore;
 use sandbucket::{Engine, Error, Limits, PresignedMethod, Store};
 use sandbucket_tests::faulty::{Act, Faulty};
-use sandbucket_tests::{CACHE, ROGUE, dev_server, open, refused, run};
+use sandbucket_tests::{CACHE, ROGUE, builder, dev_server, open, refused, run};
 use tokio::task::JoinHandle;
 
 const MEMORY: usize = 16 << 20;
@@ -26,7 +26,7 @@ static ROGUES: LazyLock<Engine> = LazyLock::new(|| {
     limits.retire_memory = MEMORY / 2;
     limits.cpu_time = CPU_TIME;
     limits.call_time = CALL_TIME;
-    let builder = Engine::builder().limits(limits).plugin_file(Path::new(ROGUE)).cache_dir(Path::new(CACHE));
+    let builder = builder().limits(limits).plugin_file(Path::new(ROGUE));
     builder.build().expect("an engine with the rogue plugin")
 });
 

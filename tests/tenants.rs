@@ -7,12 +7,12 @@ use futures::future::try_join_all;
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, Error, Limits, Store};
 use sandbucket_tests::faulty::{Act, Faulty};
-use sandbucket_tests::{ACCESS_KEY, BUCKET, CACHE, SECRET_KEY, dev_server, refused, run, settings};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, builder, dev_server, refused, run, settings};
 
 fn engine(change: impl FnOnce(&mut Limits)) -> Engine {
     let mut limits = Limits::default();
     change(&mut limits);
-    Engine::builder().limits(limits).cache_dir(CACHE).build().expect("an engine")
+    builder().limits(limits).build().expect("an engine")
 }
 
 async fn open(engine: &Engine, server: &DevServer, further: &[(&str, &str)]) -> Store {

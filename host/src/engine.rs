@@ -1,8 +1,10 @@
 //! What a process has once: wasmtime, the compiled plugin, the connections, and the count of instances.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
@@ -14,7 +16,7 @@ use crate::pool::Pool;
 use crate::runtime::{Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreOptions};
-use crate::transport::{Egress, Gate, TlsOptions};
+use crate::transport::{Egress, Gate, Network, TlsOptions, private_networks};
 
 /// The plugin that is built in: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
@@ -53,6 +55,8 @@ pub struct EngineBuilder {
     limits: Limits,
     cache: Cache,
     plugin: Option<PathBuf>,
+    networks: Vec<IpNet>,
+    name_servers: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -92,6 +96,40 @@ impl EngineBuilder {
         self
     }
 
+    /// Networks whose addresses every store may reach, beside public addresses. Each call adds to them. Default: none.
+    ///
+    /// This is for services in the operator's own network that tenants may name as their endpoint. Anything else there can
+    /// be named as well, so the networks should be narrow. Link-local addresses and those of cloud metadata services are
+    /// never reached, even if they are in one of these networks.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = sandbucket::Engine::builder().allow_networks(["10.20.0.0/24".parse()?]).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn allow_networks(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        self.networks.extend(networks);
+        self
+    }
+
+    /// Lets every store reach all private and loopback addresses: `10.0.0.0/8`, `100.64.0.0/10`, `127.0.0.0/8`,
+    /// `172.16.0.0/12`, `192.168.0.0/16`, `::1` and `fc00::/7`.
+    ///
+    /// For programs whose settings are all their operator's, and for tests. Who can write a store's settings can then
+    /// send requests to any service of this machine and its network. [`StoreOptions::allow_private`] is for one store.
+    pub fn allow_private_networks(self) -> Self {
+        self.allow_networks(private_networks())
+    }
+
+    /// Name servers to ask, in place of those in `/etc/resolv.conf`, whose search list and options do not count then;
+    /// `/etc/hosts` does. Each is asked over UDP, and over TCP where an answer is too long for that. Default: none, which
+    /// means the system's.
+    pub fn name_servers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.name_servers = servers.into_iter().collect();
+        self
+    }
+
     /// Makes the engine.
     ///
     /// This blocks while the plugin is compiled, up to some seconds the first time.
@@ -100,7 +138,7 @@ impl EngineBuilder {
     /// [`Error::Config`] for limits that are at odds, [`Error::Io`] for a plugin file that cannot be read,
     /// [`Error::Plugin`] for one that is no blob store or wants more than it may have.
     pub fn build(self) -> Result<Engine> {
-        let EngineBuilder { limits, cache, plugin } = self;
+        let EngineBuilder { limits, cache, plugin, networks, name_servers } = self;
         limits.check().map_err(|at_odds| Error::Config {
             path: None,
             line: None,
@@ -125,7 +163,8 @@ impl EngineBuilder {
                 })?
             }
         };
-        let runtime = Runtime::new(wasmtime, plugin, limits)?;
+        let network = Network::new(&networks, name_servers, &limits);
+        let runtime = Runtime::new(wasmtime, plugin, limits, network)?;
         Ok(Engine { runtime })
     }
 }
@@ -170,6 +209,10 @@ impl Engine {
 
     /// Opens a store with these settings: name and value, as the plugin's documentation spells them.
     ///
+    /// The settings may be a tenant's. Whatever endpoint they name, the store reaches that endpoint only, and it only at
+    /// public addresses or in [`EngineBuilder::allow_networks`]; a call to any other ends in [`Error::Network`] before
+    /// a packet is sent. For an endpoint on this machine or its network see [`StoreOptions::allow_private`].
+    ///
     /// # Errors
     /// [`Error::InvalidSettings`], which names the setting. Nothing is asked of the service yet: a wrong key shows at
     /// the first call.
@@ -180,12 +223,13 @@ impl Engine {
         self.open(StoreOptions::new().settings(settings)).await
     }
 
-    /// Opens a store.
+    /// Opens a store. What [`store`](Engine::store) says of endpoints and errors holds, unless the options say otherwise.
     pub async fn open(&self, options: StoreOptions) -> Result<Store> {
         let egress = match options.egress {
             Some(egress) => egress,
             None => Egress::from_settings(&options.settings)?,
         };
+        let egress = if options.allow_private { egress.allow_private() } else { egress };
         let gate = Gate::new(self.runtime.client(&options.tls)?, egress, &self.runtime.limits);
         Store::open(Pool::new(self.runtime.clone(), gate, options.settings)).await
     }

@@ -31,7 +31,9 @@
 //! # }
 //! ```
 //!
-//! What the plugin may use is bounded by [`Limits`], what it may reach by [`Egress`]. Calls need a Tokio runtime with
+//! What the plugin may use is bounded by [`Limits`], what it may reach by [`Egress`]: the endpoint that the settings name,
+//! at public addresses unless the program or its operator allows others ([`StoreOptions::allow_private`],
+//! [`EngineBuilder::allow_networks`], [`Config`]). Calls need a Tokio runtime with
 //! its timers and I/O on.
 
 mod bindings;
@@ -81,6 +83,8 @@ pub use downloading::{Download, Downloading};
 pub use engine::BareInstance;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceAnswer};
+#[doc(no_inline)]
+pub use ipnet::IpNet;
 pub use limits::Limits;
 pub use listing::{Entry, ListPage, VersionEntry, VersionPage};
 pub use multipart::{Part, PartPage, PendingUpload, UploadPage};

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
-use crate::transport::{Client, TlsOptions};
+use crate::transport::{Client, Network, TlsOptions};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -48,12 +48,18 @@ pub(crate) struct Runtime {
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
     sums: digest::Shared,
+    network: Network,
     /// One client, and so one pool of connections, for each way of TLS.
     clients: Mutex<HashMap<TlsOptions, Client>>,
 }
 
 impl Runtime {
-    pub(crate) fn new(wasmtime: wasmtime::Engine, plugin: Plugin, limits: Limits) -> Result<Arc<Runtime>> {
+    pub(crate) fn new(
+        wasmtime: wasmtime::Engine,
+        plugin: Plugin,
+        limits: Limits,
+        network: Network,
+    ) -> Result<Arc<Runtime>> {
         let runtime = Arc::new(Runtime {
             wasmtime,
             plugin,
@@ -62,6 +68,7 @@ impl Runtime {
             waiting: AtomicUsize::new(0),
             pools: Mutex::default(),
             sums: digest::Shared::default(),
+            network,
             clients: Mutex::default(),
         });
         tick(Arc::downgrade(&runtime))?;
@@ -114,7 +121,7 @@ impl Runtime {
         if let Some(client) = clients.get(tls) {
             return Ok(client.clone());
         }
-        let client = Client::new(tls, &self.limits)?;
+        let client = Client::new(tls, &self.network, &self.limits)?;
         clients.insert(tls.clone(), client.clone());
         Ok(client)
     }

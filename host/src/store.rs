@@ -25,6 +25,8 @@ use crate::uploading::Upload;
 ///
 /// let tls = TlsOptions { ca_file: Some("/etc/ssl/minio.pem".into()), ..TlsOptions::default() };
 /// let options = StoreOptions::new().setting("bucket", "photos").setting("endpoint", "https://minio.internal").tls(tls);
+/// // It is on a private network.
+/// let options = options.allow_private();
 /// let store = engine.open(options).await?;
 /// # Ok(())
 /// # }
@@ -34,6 +36,7 @@ pub struct StoreOptions {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) tls: TlsOptions,
     pub(crate) egress: Option<Egress>,
+    pub(crate) allow_private: bool,
 }
 
 impl StoreOptions {
@@ -60,9 +63,20 @@ impl StoreOptions {
         self
     }
 
-    /// What the plugin may reach. Default: the authority that the settings name, and the bucket's name before it.
+    /// What the plugin may reach. Default: [`Egress::from_settings`], which is the authority that the settings name, and the
+    /// bucket's name before it, at public addresses.
     pub fn egress(mut self, egress: Egress) -> Self {
         self.egress = Some(egress);
+        self
+    }
+
+    /// Lets the endpoint be at a private or loopback address, such as MinIO on this machine or its network. Default: public
+    /// addresses only, and [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks).
+    ///
+    /// Not for settings that a tenant may write: by naming an endpoint they could send requests to anything on this
+    /// machine and its network.
+    pub fn allow_private(mut self) -> Self {
+        self.allow_private = true;
         self
     }
 }
@@ -72,7 +86,8 @@ impl std::fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.settings.iter().map(|(name, _)| name.as_str()).collect();
         let mut shown = f.debug_struct("StoreOptions");
-        shown.field("settings", &names).field("tls", &self.tls).field("egress", &self.egress).finish()
+        shown.field("settings", &names).field("tls", &self.tls).field("egress", &self.egress);
+        shown.field("allow_private", &self.allow_private).finish()
     }
 }
 

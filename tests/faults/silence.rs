@@ -3,7 +3,7 @@
 use super::*;
 use sandbucket::{Engine, Limits};
 use sandbucket_tests::faulty::etag;
-use sandbucket_tests::{CACHE, settings};
+use sandbucket_tests::{builder, settings};
 
 #[test]
 fn no_answer_is_a_timeout() {
@@ -37,7 +37,7 @@ fn a_limit_that_is_shorter_than_the_setting_is_named() {
         limits.first_byte_timeout = Duration::from_millis(500);
         limits.between_bytes_timeout = Duration::from_millis(500);
         limits.resumes = 0;
-        let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
+        let engine = builder().limits(limits).build().unwrap();
         let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_stall();
         for (act, name) in [(Act::silent().then_stall(), "first-byte-timeout"), (half, "between-bytes-timeout")] {
             let server = Faulty::start([act.clone(), act]).await;

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use sandbucket::dev_server::DevServer;
-use sandbucket::{Engine, Store};
+use sandbucket::{Engine, EngineBuilder, Store};
 use tokio::runtime::Runtime;
 
 pub use services::{Kind, Service};
@@ -36,13 +36,17 @@ pub const SECRET_KEY: &str = "a secret that must not show";
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a tokio runtime"));
 
-static ENGINE: LazyLock<Engine> =
-    LazyLock::new(|| Engine::builder().cache_dir(Path::new(CACHE)).build().expect("an engine with the real plugin"));
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| builder().build().expect("an engine with the real plugin"));
 
 /// Runs a test to its end, and fails it after [`PATIENCE`]. All tests of a program share a runtime, since they share an
 /// engine and with it open connections.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
     RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the test hangs") })
+}
+
+/// An engine that reaches the tests' servers, which are all on this machine.
+pub fn builder() -> EngineBuilder {
+    Engine::builder().cache_dir(Path::new(CACHE)).allow_private_networks()
 }
 
 /// The engine with the real plugin.

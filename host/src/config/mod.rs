@@ -8,6 +8,7 @@ mod profiles;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -37,8 +38,14 @@ const SECTION: &str = "store.blob.s3";
 /// keys go to the plugin, which knows and documents them ([`Engine::settings`]). A key left blank counts as absent. In a
 /// value, `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content, without the line ends after it.
 ///
-/// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one) and `cache-dir`. Other
-/// sections are left to whoever else reads the file.
+/// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
+/// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
+/// whoever else reads the file.
+///
+/// # Trust
+/// A configuration is its operator's: it can have files and variables read, and its endpoint may be on this machine or its
+/// network. **Text that a tenant wrote must not be parsed as one**; a tenant's settings go to [`Engine::store`], which reads
+/// nothing else and reaches public addresses only.
 ///
 /// # Credentials
 /// Where the section has no `access-key`, they are looked for in its `profile`, then in `AWS_ACCESS_KEY_ID`,
@@ -55,6 +62,7 @@ pub struct Config {
     tls: TlsOptions,
     allow_private: bool,
     limits: Limits,
+    networks: Vec<IpNet>,
     plugin: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
 }
@@ -118,7 +126,7 @@ impl Config {
 
     /// Begins to make an engine with the configured limits and plugin.
     pub fn engine(&self) -> EngineBuilder {
-        let mut builder = Engine::builder().limits(self.limits.clone());
+        let mut builder = Engine::builder().limits(self.limits.clone()).allow_networks(self.networks.iter().copied());
         if let Some(file) = &self.plugin {
             builder = builder.plugin_file(file);
         }
@@ -128,13 +136,16 @@ impl Config {
         builder
     }
 
-    /// Opens the configured store.
+    /// Opens the configured store, with any engine.
+    ///
+    /// It may reach private addresses if `allow-private` is set, or if the endpoint is plainly meant for them
+    /// ([`Egress::allow_private_endpoint`]).
     ///
     /// # Errors
     /// [`Error::Config`] for a setting that cannot be used, with file, line and key. One that is not in the file, but
     /// was found elsewhere, is [`Error::InvalidSettings`].
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
-        let egress = Egress::from_settings(&self.settings)?;
+        let egress = Egress::from_settings(&self.settings)?.allow_private_endpoint();
         let egress = if self.allow_private { egress.allow_private() } else { egress };
         let options = StoreOptions::new().settings(self.settings.clone()).tls(self.tls.clone()).egress(egress);
         match engine.open(options).await {
@@ -192,7 +203,9 @@ impl Reader<'_> {
         let Some(section) = file.store.blob.s3 else {
             return Err(self.error(None, None, "there is no section [store.blob.s3]"));
         };
-        let (limits, plugin, cache_dir) = self.sandbox(file.sandbox)?;
+        let mut sandbox = file.sandbox;
+        let networks = self.networks(&mut sandbox)?;
+        let (limits, plugin, cache_dir) = self.sandbox(sandbox)?;
         let mut config = Config {
             path: self.path.map(Path::to_owned),
             settings: Vec::new(),
@@ -200,6 +213,7 @@ impl Reader<'_> {
             tls: TlsOptions::default(),
             allow_private: false,
             limits,
+            networks,
             plugin,
             cache_dir,
         };
@@ -236,6 +250,17 @@ impl Reader<'_> {
             self.error(at, at.map(|_| format!("{SECTION}.profile")), message)
         })?;
         Ok(config)
+    }
+
+    /// Takes `allow-networks` out of the section `[sandbox]`.
+    fn networks(&self, section: &mut Section) -> Result<Vec<IpNet>> {
+        let Some(value) = section.remove("allow-networks") else { return Ok(Vec::new()) };
+        let line = self.line(value.span().start);
+        let networks: std::result::Result<Vec<IpNet>, String> = match value.into_inner() {
+            Value::Array(networks) => networks.iter().map(network).collect(),
+            other => Err(format!("expected a list of networks such as [\"10.20.0.0/24\"], not {}", a(&other))),
+        };
+        networks.map_err(|message| self.error(Some(line), Some("sandbox.allow-networks".to_owned()), message))
     }
 
     /// The section `[sandbox]`.
@@ -291,6 +316,14 @@ impl Reader<'_> {
     fn error(&self, line: Option<usize>, key: Option<String>, message: impl Into<String>) -> Error {
         Error::Config { path: self.path.map(Path::to_owned), line, key, message: message.into() }
     }
+}
+
+/// A network in CIDR notation.
+fn network(value: &Value) -> std::result::Result<IpNet, String> {
+    let text =
+        value.as_str().ok_or_else(|| format!("expected a network such as \"10.20.0.0/24\", not {}", a(value)))?;
+    text.parse()
+        .map_err(|_| format!("\"{text}\" is no network; one is an address and a length, as in \"10.20.0.0/24\""))
 }
 
 /// What kind of value it is, with its article.

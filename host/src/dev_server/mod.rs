@@ -35,7 +35,7 @@ mod serve;
 mod uploads;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,9 +72,16 @@ impl DevServer {
         Builder::default()
     }
 
-    /// Where it is, as the setting `endpoint` takes it: `http://127.0.0.1:40123`.
+    /// Where it is, as the setting `endpoint` takes it: `http://127.0.0.1:40123`. One that listens on all addresses is at
+    /// the loopback address for this machine: no store connects to `0.0.0.0`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let mut address = self.address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("http://{address}")
     }
 
     /// The address it listens on.

@@ -180,3 +180,9 @@ async fn a_bucket_name_that_s3_does_not_take_is_refused() {
         assert!(error.to_string().contains(name), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_server_on_all_addresses_gives_an_endpoint_that_stores_connect_to() {
+    let server = DevServer::builder().listen("0.0.0.0:0").start().await.unwrap();
+    assert_eq!(server.endpoint(), format!("http://127.0.0.1:{}", server.address().port()));
+}

@@ -1,5 +1,6 @@
 //! Digests of bodies, made with what the processor has for it: a sandbox takes many times as long.
 
+mod pool;
 mod sha256;
 mod shared;
 
@@ -81,10 +82,9 @@ async fn apart(body: &Chunks, algorithms: Vec<DigestAlgorithm>) -> Vec<Digest> {
     if body.length() < APART {
         return now(body.pieces(), &algorithms);
     }
-    let body = body.clone();
-    match tokio::task::spawn_blocking(move || now(body.pieces(), &algorithms)).await {
-        Ok(digests) => digests,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    match pool::digests(body, &algorithms).await {
+        Some(digests) => digests,
+        None => now(body.pieces(), &algorithms),
     }
 }
 

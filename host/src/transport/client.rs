@@ -10,7 +10,7 @@ use hyper::client::conn::http1::Builder;
 use super::addresses::Addresses;
 use super::alarm::Alarms;
 use super::body::{Answer, Outgoing, Timeouts, Watch};
-use super::connect::Connector;
+use super::connect::{Connector, Network};
 use super::connections::{self, Connections};
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
@@ -31,10 +31,12 @@ pub(super) type Arriving = connections::Arriving<Connector, Outgoing>;
 
 /// The client for one way of TLS.
 ///
-/// There are two pools of connections: one made to a private address must not serve a store that may not reach it.
+/// There is a pool of connections for each policy on addresses: one made under a wider policy must not serve a store with a
+/// narrower one.
 #[derive(Clone)]
 pub(crate) struct Client {
     public: Connections<Connector, Outgoing>,
+    listed: Connections<Connector, Outgoing>,
     private: Connections<Connector, Outgoing>,
     alarms: Alarms,
     /// The most bytes of an answer's header.
@@ -42,17 +44,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(tls: &TlsOptions, limits: &Limits) -> Result<Client> {
+    pub(crate) fn new(tls: &TlsOptions, network: &Network, limits: &Limits) -> Result<Client> {
         let tls = Arc::new(tls.client_config()?);
         let mut http1 = Builder::new();
         http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
         let alarms = Alarms::default();
         let client = |addresses| {
-            let connector = Connector::new(tls.clone(), addresses, alarms.clone(), limits);
+            let connector = Connector::new(tls.clone(), addresses, network.clone(), alarms.clone(), limits);
             Connections::new(connector, http1.clone(), limits.idle_connections, limits.idle_timeout)
         };
         let (public, private) = (client(Addresses::Public), client(Addresses::Private));
-        Ok(Client { public, private, alarms, header_bytes: limits.header_bytes })
+        // Without any networks the two allow the same.
+        let listed = if network.lists_any() { client(Addresses::Listed) } else { public.clone() };
+        Ok(Client { public, listed, private, alarms, header_bytes: limits.header_bytes })
     }
 
     /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
@@ -65,6 +69,7 @@ impl Client {
     ) -> Result<Response<Answer>, Trouble> {
         let connections = match addresses {
             Addresses::Public => &self.public,
+            Addresses::Listed => &self.listed,
             Addresses::Private => &self.private,
         };
         let answered = pin!(connections.send(request, || watch.connected()));
@@ -91,6 +96,7 @@ impl Client {
     /// Closes connections that have been idle for too long.
     pub(crate) fn sweep(&self) {
         self.public.sweep();
+        self.listed.sweep();
         self.private.sweep();
     }
 }

@@ -11,6 +11,7 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -20,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use super::addresses::Addresses;
 use super::alarm::{Alarm, Alarms};
 use super::connections::Connect;
+use super::resolver::{LookupError, Resolver};
 use super::trouble::ConnectError;
 use crate::limits::Limits;
 
@@ -28,10 +30,32 @@ use crate::limits::Limits;
 /// counts as sent, as what is in the kernel's buffer does, which may hold more.
 const ENCRYPTED: usize = 256 << 10;
 
+/// What all connections of an engine share: the resolver, and the networks that stores may reach beside public addresses.
+#[derive(Clone)]
+pub(crate) struct Network {
+    resolver: Arc<Resolver>,
+    listed: Arc<[IpNet]>,
+}
+
+impl Network {
+    /// With these networks allowed, and these name servers in place of the system's if there are any.
+    pub(crate) fn new(listed: &[IpNet], name_servers: Vec<SocketAddr>, limits: &Limits) -> Network {
+        // What is left of the time is for connecting, and a lookup's own error says more.
+        let limit = limits.connect_timeout * 9 / 10;
+        Network { resolver: Arc::new(Resolver::new(name_servers, limit)), listed: listed.into() }
+    }
+
+    /// Whether any network is allowed.
+    pub(super) fn lists_any(&self) -> bool {
+        !self.listed.is_empty()
+    }
+}
+
 /// Makes connections to addresses of one kind.
 pub(super) struct Connector {
     tls: TlsConnector,
     addresses: Addresses,
+    network: Network,
     /// For a connection to come about.
     limit: Duration,
     /// For a write to go on.
@@ -43,11 +67,12 @@ impl Connector {
     pub(super) fn new(
         tls: Arc<rustls::ClientConfig>,
         addresses: Addresses,
+        network: Network,
         alarms: Alarms,
         limits: &Limits,
     ) -> Connector {
         let (limit, patience) = (limits.connect_timeout, limits.between_bytes_timeout);
-        Connector { tls: TlsConnector::from(tls), addresses, limit, patience, alarms }
+        Connector { tls: TlsConnector::from(tls), addresses, network, limit, patience, alarms }
     }
 
     async fn make(&self, uri: Uri) -> Result<Stream, ConnectError> {
@@ -73,19 +98,26 @@ impl Connector {
         }
     }
 
-    /// Tries the name's addresses in turn. Each has its share of the time, so that a dead one does not use it up.
+    /// Tries the addresses of the host that may be reached, in turn. Each has its share of the time, so that a dead one does
+    /// not use it up.
     async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-        let addresses = resolve(host, port).await?;
-        let mut trouble = ConnectError::Name { host: host.to_owned(), told: "it has no address".to_owned() };
-        let mut left = addresses.len() as u32;
-        let end = Instant::now() + self.limit;
-        for address in addresses {
-            let share = end.saturating_duration_since(Instant::now()) / left.max(1);
-            left = left.saturating_sub(1);
-            if let Some(kind) = self.addresses.refuses(address.ip()) {
-                trouble = ConnectError::Prohibited { host: host.to_owned(), address: address.ip(), kind };
-                continue;
-            }
+        let begun = Instant::now();
+        let found = self.resolve(host).await.map_err(|error| ConnectError::Name { host: host.to_owned(), error })?;
+        let mut trouble = ConnectError::Name { host: host.to_owned(), error: LookupError::NoAddress };
+        let refusal = |address: &IpAddr| self.addresses.refuses(*address, &self.network.listed);
+        // However often the name is resolved, it is the address itself that is held against the policy.
+        let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
+            found.iter().partition(|address| refusal(address).is_none());
+        if let Some(address) = refused.first()
+            && let Some(refusal) = refusal(address)
+        {
+            trouble = ConnectError::Prohibited { host: host.to_owned(), address: *address, refusal };
+        }
+        let end = begun + self.limit;
+        for (tried, address) in allowed.iter().enumerate() {
+            let left = (allowed.len() - tried) as u32;
+            let share = end.saturating_duration_since(Instant::now()) / left;
+            let address = SocketAddr::new(*address, port);
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(tcp)) => {
                     // A request is written in one piece; what is small should not wait for more.
@@ -101,15 +133,12 @@ impl Connector {
         }
         Err(trouble)
     }
-}
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(ConnectError::Name { host: host.to_owned(), told: error.to_string() }),
+    async fn resolve(&self, host: &str) -> Result<Arc<[IpAddr]>, LookupError> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(Arc::new([address]));
+        }
+        self.network.resolver.lookup(host, self.addresses == Addresses::Private).await
     }
 }
 

@@ -8,19 +8,25 @@ use http::Uri;
 use http::uri::Scheme;
 use url::{Host, Url};
 
-use super::addresses::{Addresses, kind};
+use super::addresses::{Addresses, is_private};
 use super::trouble::Trouble;
 
 /// The authorities that a store's plugin may send requests to, and the kind of address they may lead to.
 ///
-/// Both are checked: the authority of each request, and the address of each connection when it is made. So a name that
-/// is allowed cannot be made to lead into the host's own network, as long as it is a public one: where the endpoint is
-/// itself a private address, `localhost`, a bare name or one below `.local`, `.internal`, `.lan` or `.home.arpa`, private
-/// addresses are allowed. The addresses of cloud metadata services never are.
+/// Both are checked: the authority of each request, and the address of each connection when it is made. A policy allows
+/// public addresses, and the networks of [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks), whatever
+/// the endpoint is: settings may come from a tenant, who must not reach the host's own network by naming `127.0.0.1` or a
+/// name that leads there. [`allow_private`](Egress::allow_private) and
+/// [`allow_private_endpoint`](Egress::allow_private_endpoint) are for endpoints that the operator chose.
+///
+/// No policy allows link-local addresses, those of cloud metadata services, and IPv6 addresses with an IPv4 address in
+/// them (mapped, 6to4, Teredo and so on; NAT64 addresses of public IPv4 addresses are allowed).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Egress {
     allowed: Arc<[Authority]>,
     addresses: Addresses,
+    /// Whether the endpoint is itself a private address, or a name for the network at hand.
+    is_local: bool,
 }
 
 /// A scheme, host and port.
@@ -34,7 +40,7 @@ struct Authority {
 impl Egress {
     /// Nothing at all.
     pub fn none() -> Egress {
-        Egress { allowed: Arc::new([]), addresses: Addresses::Public }
+        Egress { allowed: Arc::new([]), addresses: Addresses::Listed, is_local: false }
     }
 
     /// Exactly this: a host, `host:port`, or an `http` or `https` URL, of which the path does not count. Without a
@@ -43,13 +49,13 @@ impl Egress {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) where it is none of these.
     pub fn only(endpoint: &str) -> crate::Result<Egress> {
-        let (authority, addresses) = parse(endpoint).ok_or_else(|| crate::Error::Config {
+        let (authority, is_local) = parse(endpoint).ok_or_else(|| crate::Error::Config {
             path: None,
             line: None,
             key: Some("egress".to_owned()),
             message: format!("\"{endpoint}\" is no host, host:port, or http or https URL"),
         })?;
-        Ok(Egress { allowed: Arc::new([authority]), addresses })
+        Ok(Egress { allowed: Arc::new([authority]), addresses: Addresses::Listed, is_local })
     }
 
     /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region` and what
@@ -68,13 +74,13 @@ impl Egress {
             (None, Some(arn)) if arn.starts_with("arn:") => (access_point(arn, &of), None),
             (None, bucket) => (aws(&of), bucket),
         };
-        let Some((authority, addresses)) = endpoint.as_deref().and_then(parse) else { return Ok(Egress::none()) };
+        let Some((authority, is_local)) = endpoint.as_deref().and_then(parse) else { return Ok(Egress::none()) };
         let mut allowed = vec![authority.clone()];
         if let Some(bucket) = bucket.filter(|_| !is_address(&authority.host)) {
             let host = format!("{}.{}", bucket.to_ascii_lowercase(), authority.host);
             allowed.push(Authority { host, ..authority });
         }
-        Ok(Egress { allowed: allowed.into(), addresses })
+        Ok(Egress { allowed: allowed.into(), addresses: Addresses::Listed, is_local })
     }
 
     /// The URLs that may be asked, each a scheme, a host, and a port where it is not the scheme's own. Where
@@ -83,13 +89,22 @@ impl Egress {
         self.allowed.iter().map(Authority::to_string)
     }
 
-    /// Lets names lead to private addresses, whatever they look like.
+    /// Allows private and loopback addresses, whatever the endpoint is. Not for settings that a tenant may write.
     pub fn allow_private(mut self) -> Egress {
         self.addresses = Addresses::Private;
         self
     }
 
-    /// Lets names lead to public addresses alone, whatever they look like: for endpoints that come from strangers.
+    /// Allows private and loopback addresses if the endpoint is plainly meant for them: if it is such an address,
+    /// `localhost`, a bare name, or a name below `.localhost`, `.local`, `.internal`, `.lan` or `.home.arpa`. A public name
+    /// still has to lead to a public address. Not for settings that a tenant may write;
+    /// [`Config::open`](crate::Config::open) does this, since a configuration file is the operator's.
+    pub fn allow_private_endpoint(self) -> Egress {
+        if self.is_local { self.allow_private() } else { self }
+    }
+
+    /// Allows public addresses alone, not even the networks of
+    /// [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks).
     pub fn only_public(mut self) -> Egress {
         self.addresses = Addresses::Public;
         self
@@ -162,7 +177,8 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-fn parse(endpoint: &str) -> Option<(Authority, Addresses)> {
+/// The authority, and whether it is one of the network at hand.
+fn parse(endpoint: &str) -> Option<(Authority, bool)> {
     let url = match endpoint.split_once("://") {
         Some((scheme, _)) if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
             Url::parse(endpoint).ok()?
@@ -170,19 +186,18 @@ fn parse(endpoint: &str) -> Option<(Authority, Addresses)> {
         Some(_) => return None,
         None => Url::parse(&format!("https://{endpoint}")).ok()?,
     };
-    let private = match url.host()? {
-        Host::Ipv4(address) => kind(address.into()).is_some(),
-        Host::Ipv6(address) => kind(address.into()).is_some(),
+    let is_local = match url.host()? {
+        Host::Ipv4(address) => is_private(address.into()),
+        Host::Ipv6(address) => is_private(address.into()),
         Host::Domain(name) => is_local_name(name),
     };
-    let addresses = if private { Addresses::Private } else { Addresses::Public };
     let https = url.scheme() == "https";
     let port = url.port().unwrap_or(default_port(https));
-    Some((Authority { https, host: url.host_str()?.to_ascii_lowercase(), port }, addresses))
+    Some((Authority { https, host: url.host_str()?.to_ascii_lowercase(), port }, is_local))
 }
 
 /// A name that can only be meant for the network at hand.
-fn is_local_name(name: &str) -> bool {
+pub(super) fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     let ends_in = |suffix: &str| name.len() > suffix.len() && name.ends_with(suffix);
     !name.contains('.') || [".localhost", ".local", ".internal", ".lan", ".home.arpa"].into_iter().any(ends_in)
@@ -326,22 +341,47 @@ mod tests {
         }
     }
 
+    const PRIVATE_ENDPOINTS: [&str; 9] = [
+        "http://127.0.0.1:9000",
+        "http://2130706433:9000",
+        "http://0x7f.1:9000",
+        "10.1.2.3",
+        "http://[::1]:9000",
+        "localhost:9000",
+        "https://myminio:9000",
+        "s3.corp.internal",
+        "minio.localhost",
+    ];
+
     #[test]
-    fn private_addresses_are_for_private_endpoints() {
-        let of = |endpoint| Egress::only(endpoint).unwrap().addresses;
-        for endpoint in [
-            "http://127.0.0.1:9000",
-            "10.1.2.3",
-            "http://[::1]:9000",
-            "localhost:9000",
-            "https://myminio:9000",
-            "s3.corp.internal",
-        ] {
+    fn private_addresses_need_an_opt_in_whatever_the_endpoint_is() {
+        for endpoint in PRIVATE_ENDPOINTS {
+            let by_settings = Egress::from_settings(&settings(&[("endpoint", endpoint), ("bucket", "b")])).unwrap();
+            for egress in [Egress::only(endpoint).unwrap(), by_settings] {
+                assert_eq!(egress.addresses, Addresses::Listed, "{endpoint}");
+                assert_eq!(egress.allow_private().addresses, Addresses::Private, "{endpoint}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_operators_private_endpoint_is_an_opt_in() {
+        let of = |endpoint| Egress::only(endpoint).unwrap().allow_private_endpoint().addresses;
+        for endpoint in PRIVATE_ENDPOINTS {
             assert_eq!(of(endpoint), Addresses::Private, "{endpoint}");
         }
-        for endpoint in ["s3.amazonaws.com", "1.2.3.4", "https://minio.example.com", "[2606:4700::1]"] {
-            assert_eq!(of(endpoint), Addresses::Public, "{endpoint}");
+        for endpoint in [
+            "s3.amazonaws.com",
+            "1.2.3.4",
+            "https://minio.example.com",
+            "[2606:4700::1]",
+            "169.254.169.254",
+            "[::ffff:127.0.0.1]",
+            "[fe80::1]",
+            "0.0.0.0",
+        ] {
+            assert_eq!(of(endpoint), Addresses::Listed, "{endpoint}");
         }
-        assert_eq!(Egress::only("s3.example.com").unwrap().allow_private().addresses, Addresses::Private);
+        assert_eq!(Egress::only("localhost").unwrap().allow_private().only_public().addresses, Addresses::Public);
     }
 }

@@ -13,6 +13,7 @@ mod departing;
 mod egress;
 mod exchange;
 mod request_rules;
+mod resolver;
 mod tls;
 mod trouble;
 
@@ -24,8 +25,10 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+pub(crate) use addresses::private_networks;
 pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
 pub(crate) use client::Client;
+pub(crate) use connect::Network;
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
 pub(crate) use request_rules::{Purpose, has_body};

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::CertificateError as Fault;
 use wasmtime_wasi_http::Error;
 
+use super::addresses::Refusal;
 use super::connections::SendError;
+use super::resolver::LookupError;
 use crate::bindings::exchanges::Failure;
 
 /// A request that failed.
@@ -33,12 +35,10 @@ impl Words {
 /// Why no connection came about.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error(
-        "the address {address} of {host} is {kind}, which this store may not reach; `allow-private` would allow it"
-    )]
-    Prohibited { host: String, address: std::net::IpAddr, kind: &'static str },
-    #[error("the name {host} could not be resolved: {told}")]
-    Name { host: String, told: String },
+    #[error("the address {address} of {host} is {}, which {}", .refusal.kind(), advice(*.refusal))]
+    Prohibited { host: String, address: std::net::IpAddr, refusal: Refusal },
+    #[error("the name {host} could not be resolved: {error}")]
+    Name { host: String, error: LookupError },
     #[error("connecting to {address}: {told}")]
     Refused { address: std::net::SocketAddr, told: String },
     #[error("connecting to {address}: {told}")]
@@ -51,6 +51,17 @@ pub(super) enum ConnectError {
     Certificate { host: String, told: String, advice: &'static str },
     #[error("TLS with {host} failed: {told}")]
     Tls { host: String, told: String },
+}
+
+/// What can be done about an address that may not be reached.
+fn advice(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Never(_) => "no store may reach; `endpoint` must be another address",
+        Refusal::NotPublic(_) => {
+            "this store may not reach: it is not public. `allow-private` in the operator's configuration file allows it, \
+             or the program that opens the store, by `StoreOptions::allow_private` or `EngineBuilder::allow_networks`"
+        }
+    }
 }
 
 impl ConnectError {

@@ -1,0 +1,168 @@
+//! A name server on loopback that answers by script, over UDP and TCP on one port.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinHandle;
+
+/// What is said to a query for a name, whatever the type.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// These addresses, those of the type that was asked for, with this TTL in seconds.
+    Addresses(Vec<IpAddr>, u32),
+    /// Loopback's IPv4 address; nothing at all about IPv6.
+    OnlyIpv4,
+    /// The same as the first after this time.
+    Late(Duration, Vec<IpAddr>),
+    /// There is no such name, or another response code.
+    Code(ResponseCode),
+    /// Nothing at all.
+    Nothing,
+    /// Another name for it, of which nothing else is said.
+    Alias(String),
+    /// This many addresses of 127.0.0.0/8: over UDP, that they are too many for it.
+    Many(u32),
+    /// Too many for UDP, and over TCP, too.
+    AlwaysTruncated,
+    /// A right answer to another query: its id is another.
+    WrongId,
+    /// A right answer about another name.
+    WrongName,
+    /// The id, then nonsense.
+    Garbage,
+    /// Fewer bytes than an id has.
+    Short,
+}
+
+impl Reply {
+    /// Loopback's address.
+    pub fn here() -> Reply {
+        Reply::Addresses(vec![Ipv4Addr::LOCALHOST.into()], 60)
+    }
+}
+
+type Script = dyn Fn(&str) -> Reply + Send + Sync;
+
+/// The server. It ends when this is dropped.
+pub struct NameServer {
+    pub address: SocketAddr,
+    asked: Arc<Mutex<HashMap<String, usize>>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl NameServer {
+    /// Answers queries as the script says, by the name without the dot at its end.
+    pub async fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> NameServer {
+        let (udp, tcp) = loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a TCP port");
+            // The same number may be taken for UDP.
+            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("its address")).await {
+                break (udp, tcp);
+            }
+        };
+        let address = udp.local_addr().expect("its address");
+        let asked = Arc::new(Mutex::new(HashMap::new()));
+        let script: Arc<Script> = Arc::new(script);
+        let answering = (script.clone(), asked.clone());
+        let over_udp = tokio::spawn(async move {
+            let udp = Arc::new(udp);
+            let mut buffer = vec![0; 4096];
+            while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
+                let (udp, query, (script, asked)) = (udp.clone(), buffer[..length].to_vec(), answering.clone());
+                tokio::spawn(async move {
+                    if let Some(response) = answer(&query, &*script, &asked, false).await {
+                        let _ = udp.send_to(&response, from).await;
+                    }
+                });
+            }
+        });
+        let answering = (script, asked.clone());
+        let over_tcp = tokio::spawn(async move {
+            while let Ok((stream, _)) = tcp.accept().await {
+                let (script, asked) = answering.clone();
+                tokio::spawn(async move { serve(stream, &*script, &asked).await });
+            }
+        });
+        NameServer { address, asked, tasks: [over_udp, over_tcp] }
+    }
+
+    /// How many queries for IPv4 addresses of this name came over UDP. Those for IPv6 addresses come beside them.
+    pub fn asked(&self, name: &str) -> usize {
+        self.asked.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+}
+
+async fn serve(mut stream: TcpStream, script: &Script, asked: &Mutex<HashMap<String, usize>>) -> Option<()> {
+    loop {
+        let mut query = vec![0; stream.read_u16().await.ok()?.into()];
+        stream.read_exact(&mut query).await.ok()?;
+        if let Some(response) = answer(&query, script, asked, true).await {
+            stream.write_u16(response.len().try_into().ok()?).await.ok()?;
+            stream.write_all(&response).await.ok()?;
+        }
+    }
+}
+
+async fn answer(query: &[u8], script: &Script, asked: &Mutex<HashMap<String, usize>>, tcp: bool) -> Option<Vec<u8>> {
+    let query = Message::from_vec(query).ok()?;
+    let question = query.queries.first()?.clone();
+    let (name, kind) = (question.name().clone(), question.query_type());
+    let text = name.to_ascii().trim_end_matches('.').to_lowercase();
+    if kind == RecordType::A && !tcp {
+        *asked.lock().unwrap().entry(text.clone()).or_default() += 1;
+    }
+    let id = query.metadata.id;
+    let mut response = query.into_response();
+    let record = |ip: IpAddr, ttl| Record::from_rdata(name.clone(), ttl, RData::from(ip));
+    let of_kind = |ip: &IpAddr| (kind == RecordType::A) == ip.is_ipv4();
+    match script(&text) {
+        Reply::Addresses(ips, ttl) => {
+            response.add_answers(ips.into_iter().filter(of_kind).map(|ip| record(ip, ttl)));
+        }
+        Reply::Late(after, ips) => {
+            tokio::time::sleep(after).await;
+            response.add_answers(ips.into_iter().filter(of_kind).map(|ip| record(ip, 60)));
+        }
+        Reply::Code(code) => response.metadata.response_code = code,
+        Reply::Nothing => return None,
+        Reply::OnlyIpv4 if kind == RecordType::AAAA => return None,
+        Reply::OnlyIpv4 => {
+            response.add_answer(record(Ipv4Addr::LOCALHOST.into(), 60));
+        }
+        Reply::Alias(other) => {
+            let other = RData::CNAME(CNAME(Name::from_ascii(other).ok()?));
+            response.add_answer(Record::from_rdata(name.clone(), 60, other));
+        }
+        Reply::Many(_) if !tcp => response.metadata.truncation = true,
+        Reply::Many(count) if kind == RecordType::A => {
+            let many = (0..count).map(|n| record(Ipv4Addr::from(0x7f40_0000 + n).into(), 60));
+            response.add_answers(many);
+        }
+        Reply::Many(_) => {}
+        Reply::AlwaysTruncated => response.metadata.truncation = true,
+        Reply::WrongId => {
+            response.add_answer(record(Ipv4Addr::LOCALHOST.into(), 60));
+            response.metadata.id = !id;
+        }
+        Reply::WrongName => {
+            response.queries[0].set_name(Name::from_ascii("other.test.").ok()?);
+            response.add_answer(record(Ipv4Addr::LOCALHOST.into(), 60));
+        }
+        Reply::Garbage => return Some([&id.to_be_bytes()[..], &[0xff; 300]].concat()),
+        Reply::Short => return Some(vec![7]),
+    }
+    response.to_vec().ok()
+}

@@ -1,0 +1,316 @@
+//! Names: what slow, silent and lying name servers do to a store and to the others.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::*;
+use futures::future::join_all;
+use hickory_proto::op::ResponseCode;
+use sandbucket_tests::faulty::Faulty;
+use sandbucket_tests::{refused, run};
+use tokio::time::{sleep, timeout};
+
+/// More than any of these calls may take, on a slow machine, too.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Each call makes its own connection, and so looks its name up.
+fn unpooled(limits: &mut Limits) {
+    limits.idle_connections = 0;
+}
+
+/// How long heads of blobs take, each by a store at a host that nobody has asked for yet, one after another. Pauses between
+/// them do not count.
+async fn heads(engine: &Engine, hosts: &[String], port: u16, pause: Duration) -> Duration {
+    let mut took = Duration::ZERO;
+    for host in hosts {
+        let store = open_private(engine, &format!("http://{host}:{port}")).await;
+        let begun = Instant::now();
+        store.head("k").await.unwrap_or_else(|error| panic!("{host}: {error}"));
+        took += begun.elapsed();
+        sleep(pause).await;
+    }
+    took
+}
+
+#[test]
+fn names_without_an_answer_do_not_delay_others() {
+    run(async {
+        let names = NameServer::start(|name| match name {
+            name if name.ends_with("quick.test") => Reply::here(),
+            _ => Reply::Nothing,
+        })
+        .await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, |_| {});
+        let hosts = |of: &str| -> Vec<String> { (0..10).map(|n| format!("n{n}.{of}{n}-quick.test")).collect() };
+        let idle = heads(&engine, &hosts("idle"), server.port(), Duration::ZERO).await;
+        // Below as many domains as there are names, and more of them than there are places for slow ones. So many calls
+        // at once would take every thread of tokio's blocking pool, of which there are 512.
+        let mut slow = Vec::new();
+        for n in 0..60 {
+            slow.push(engine.store(once(&format!("http://s3.slow{n}.test:9"))).await.expect("the store opens"));
+        }
+        let waiting = tokio::spawn(async move {
+            join_all(slow.iter().map(|store| async { join_all((0..16).map(|_| unreached(store))).await })).await
+        });
+        // Some seconds long, so that the slow ones are at each stage meanwhile.
+        let busy = heads(&engine, &hosts("busy"), server.port(), Duration::from_millis(300)).await;
+        let literal = heads(&engine, &["127.0.0.1".to_owned()], server.port(), Duration::ZERO).await;
+        // The first ones may wait for those that are in the quick lane to leave it.
+        assert!(busy < 20 * idle + Duration::from_secs(4), "{busy:?} beside slow names, {idle:?} without");
+        assert!(literal < Duration::from_secs(4), "{literal:?}");
+        let told = timeout(LONG, waiting).await.expect("the slow lookups end").unwrap();
+        let told = told.into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(told.len(), 960);
+        assert!(told.iter().all(|told| told.contains("could not be resolved")), "{told:?}");
+    });
+}
+
+#[test]
+fn a_full_blocking_pool_does_not_delay_names() {
+    let names = run(NameServer::start(|_| Reply::here()));
+    let server = run(Faulty::start([]));
+    server.keep(PATH, "here");
+    let engine = engine(&names, |_| {});
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let head = runtime.block_on(async {
+        let _stuck = tokio::task::spawn_blocking(move || blocked.recv());
+        let store = open_private(&engine, &format!("http://quick.test:{}", server.port())).await;
+        timeout(LONG, async { store.head("k").await }).await
+    });
+    drop(release);
+    head.expect("the name waits for the blocking pool").expect("a head");
+}
+
+#[test]
+fn a_name_server_that_is_silent_about_ipv6_is_not_waited_for() {
+    run(async {
+        let names = NameServer::start(|_| Reply::OnlyIpv4).await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, |_| {});
+        let took = heads(&engine, &["four.test".to_owned()], server.port(), Duration::ZERO).await;
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    });
+}
+
+#[test]
+fn names_of_one_domain_do_not_take_all_places() {
+    run(async {
+        let names = NameServer::start(|name| match name {
+            name if name.ends_with("quick.test") => Reply::here(),
+            _ => Reply::Nothing,
+        })
+        .await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, |_| {});
+        let mut slow = Vec::new();
+        for n in 0..60 {
+            slow.push(engine.store(once(&format!("http://n{n}.slow.test:9"))).await.expect("the store opens"));
+        }
+        let waiting = tokio::spawn(async move { join_all(slow.iter().map(unreached)).await });
+        sleep(Duration::from_millis(100)).await;
+        let took = heads(&engine, &["a.quick.test".to_owned()], server.port(), Duration::ZERO).await;
+        assert!(!waiting.is_finished() && took < Duration::from_secs(4), "{took:?}");
+        waiting.abort();
+    });
+}
+
+#[test]
+fn concurrent_calls_send_one_query_from_whichever_runtime() {
+    run(async {
+        let names = NameServer::start(|_| Reply::Late(Duration::from_millis(300), vec![[127, 0, 0, 1].into()])).await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, |limits| limits.instances_per_store = 128);
+        let store = open_private(&engine, &format!("http://one.test:{}", server.port())).await;
+        let heads = async |store: Store| {
+            for told in join_all((0..32).map(|_| async { store.head("k").await })).await {
+                told.expect("a head");
+            }
+        };
+        let other = store.clone();
+        let elsewhere = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(heads(other));
+        });
+        heads(store).await;
+        elsewhere.await.unwrap();
+        assert_eq!(names.asked("one.test"), 1);
+    });
+}
+
+#[test]
+fn an_answer_is_used_until_its_ttl_is_over() {
+    run(async {
+        let names = NameServer::start(|_| Reply::Addresses(vec![[127, 0, 0, 1].into()], 4)).await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, unpooled);
+        let store = open_private(&engine, &format!("http://ttl.test:{}", server.port())).await;
+        let begun = Instant::now();
+        for _ in 0..3 {
+            store.head("k").await.unwrap();
+        }
+        let asked = names.asked("ttl.test");
+        assert!(asked == 1 || begun.elapsed() > Duration::from_secs(3), "asked {asked} times within its TTL");
+        sleep(Duration::from_millis(4100)).await;
+        store.head("k").await.unwrap();
+        assert_eq!(names.asked("ttl.test"), asked + 1);
+    });
+}
+
+#[test]
+fn a_name_that_is_none_is_asked_for_again_after_some_seconds() {
+    run(async {
+        let there = Arc::new(AtomicUsize::new(0));
+        let is_there = there.clone();
+        let names = NameServer::start(move |_| match is_there.load(Ordering::SeqCst) {
+            0 => Reply::Code(ResponseCode::NXDomain),
+            _ => Reply::here(),
+        })
+        .await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, unpooled);
+        let store = open_private(&engine, &format!("http://new.test:{}", server.port())).await;
+        let begun = Instant::now();
+        for _ in 0..3 {
+            let said = unreached(&store).await;
+            assert!(said.contains("new.test could not be resolved: there is no such name"), "{said}");
+        }
+        let asked = names.asked("new.test");
+        assert!(asked == 1 || begun.elapsed() > Duration::from_secs(2), "asked {asked} times");
+        there.store(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(3100)).await;
+        store.head("k").await.unwrap();
+    });
+}
+
+#[test]
+fn an_old_answer_is_used_where_the_name_server_fails() {
+    run(async {
+        let silent = Arc::new(AtomicUsize::new(0));
+        let is_silent = silent.clone();
+        let names = NameServer::start(move |_| match is_silent.load(Ordering::SeqCst) {
+            0 => Reply::Addresses(vec![[127, 0, 0, 1].into()], 1),
+            1 => Reply::Nothing,
+            2 => Reply::Code(ResponseCode::ServFail),
+            _ => Reply::Code(ResponseCode::NXDomain),
+        })
+        .await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, unpooled);
+        let store = open_private(&engine, &format!("http://old.test:{}", server.port())).await;
+        store.head("k").await.unwrap();
+        for how in [1, 2] {
+            silent.store(how, Ordering::SeqCst);
+            sleep(Duration::from_millis(1100)).await;
+            let begun = Instant::now();
+            store.head("k").await.unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        }
+        // That the name is gone is an answer: sooner or later it counts.
+        silent.store(3, Ordering::SeqCst);
+        let end = Instant::now() + LONG;
+        while store.head("k").await.is_ok() {
+            assert!(Instant::now() < end, "the old answer is still used");
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+}
+
+#[test]
+fn an_address_that_changes_is_checked_each_time() {
+    run(async {
+        let asked = AtomicUsize::new(0);
+        let names = NameServer::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+            // Both families of the first lookup.
+            0 | 1 => Reply::Addresses(vec![[203, 0, 113, 1].into()], 1),
+            _ => Reply::Addresses(vec![[127, 0, 0, 1].into()], 1),
+        })
+        .await;
+        let (port, connections) = listener().await;
+        let engine = engine(&names, |limits| limits.connect_timeout = Duration::from_secs(2));
+        let store = engine.store(once(&format!("http://rebound.test:{port}"))).await.unwrap();
+        let said = unreached(&store).await;
+        assert!(said.contains("203.0.113.1") && said.contains("reserved"), "{said}");
+        sleep(Duration::from_millis(1100)).await;
+        let said = unreached(&store).await;
+        assert!(said.contains("127.0.0.1") && said.contains("loopback"), "{said}");
+        assert_eq!(connections.load(Ordering::SeqCst), 0);
+    });
+}
+
+#[test]
+fn a_name_server_that_lies_does_no_harm() {
+    run(async {
+        let lies = BTreeMap::from([
+            ("id.test", Reply::WrongId),
+            ("name.test", Reply::WrongName),
+            ("garbage.test", Reply::Garbage),
+            ("short.test", Reply::Short),
+            ("truncated.test", Reply::AlwaysTruncated),
+            ("loop.test", Reply::Alias("loop.test.".to_owned())),
+            ("loop1.test", Reply::Alias("loop2.test.".to_owned())),
+            ("loop2.test", Reply::Alias("loop1.test.".to_owned())),
+            ("chain.test", Reply::Alias("x.chain.test.".to_owned())),
+            ("empty.test", Reply::Addresses(Vec::new(), 60)),
+            ("refused.test", Reply::Code(ResponseCode::Refused)),
+            ("servfail.test", Reply::Code(ResponseCode::ServFail)),
+            ("silent.test", Reply::Nothing),
+            ("many.test", Reply::Many(1000)),
+            // So many that hickory may not take them.
+            ("more.test", Reply::Many(3000)),
+        ]);
+        let script = lies.clone();
+        let names = NameServer::start(move |name| match script.get(name) {
+            Some(reply) => reply.clone(),
+            // A chain of aliases without an end.
+            None if name.ends_with("x.chain.test") && name.len() < 200 => Reply::Alias(format!("x.{name}.")),
+            None => Reply::here(),
+        })
+        .await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, |limits| limits.connect_timeout = Duration::from_secs(4));
+        let port = server.port();
+        // All at once, so that they may also harm each other.
+        let told = join_all(lies.keys().map(|name| {
+            let engine = engine.clone();
+            async move {
+                let store = open_private(&engine, &format!("http://{name}:{port}")).await;
+                (*name, timeout(LONG, async { store.head("k").await }).await.expect(name))
+            }
+        }))
+        .await;
+        for (name, told) in told {
+            // Whether the server is at these addresses, too, is this machine's to know.
+            let said = told.map_or_else(|error| error.to_string(), |_| "found".to_owned());
+            let resolved = !said.contains("could not be resolved");
+            assert!(resolved == (name == "many.test") || name == "more.test", "{name}: {said}");
+            assert!(said.len() < 1000 && !said.contains('\u{fffd}'), "{name}: {said}");
+        }
+        let well = open_private(&engine, &format!("http://well.test:{port}")).await;
+        well.head("k").await.expect("the next name is resolved");
+        refused!(well.head("nothing").await, NotFound);
+    });
+}
+
+#[test]
+fn a_name_with_both_families_is_reached_by_the_one_that_works() {
+    run(async {
+        let both: Vec<IpAddr> = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        let names = NameServer::start(move |_| Reply::Addresses(both.clone(), 60)).await;
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "here");
+        let engine = engine(&names, |_| {});
+        let store = open_private(&engine, &format!("http://both.test:{}", server.port())).await;
+        store.head("k").await.expect("IPv4 is tried after IPv6");
+    });
+}
