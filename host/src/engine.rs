@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
 use crate::blob::Setting;
+use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;

@@ -12,6 +12,7 @@ use crate::bindings::exchanges::{
 };
 use crate::body::Chunks;
 use crate::calls::Calls;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::pool::Lease;
 use crate::sandbox::Ended;
@@ -90,7 +91,7 @@ impl Calls {
                     Some(again) if !matches!(payload, Payload::Once(None, _)) && !exchange.left().is_zero() => {
                         let pause = Duration::from_nanos(again.pause).min(exchange.left());
                         if !pause.is_zero() {
-                            tokio::time::sleep(pause).await;
+                            deadline::sleep(pause).await;
                         }
                         tries = Tries { limit: nanos(limit), ..again.tries };
                     }
@@ -314,7 +315,7 @@ async fn beginning(body: &mut Answer) -> Vec<u8> {
         }
     };
     // What came until then is what there is.
-    let _ = tokio::time::timeout(REFUSAL_TIME, read).await;
+    let _ = deadline::timeout(REFUSAL_TIME, read).await;
     text
 }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::{timeout, timeout_at};
 
 use crate::bindings::exchanges::{Next, Received, Refusal, Settled, Turn};
 use crate::bindings::wit::CallOptions;
+use crate::deadline::{timeout, timeout_at};
 use crate::error::{Error, Result};
 use crate::instance::Instance;
 use crate::runtime::{Idle, Runtime};

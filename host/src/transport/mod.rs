@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Clients};
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
 pub use tls::TlsOptions;

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{Arriving, Connect, Connections, SendError};
+use super::{Arriving, Connect, Connections, IdlePool, SendError};
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -54,8 +54,15 @@ fn http1() -> Builder {
     http1
 }
 
+/// How much may come that is of no use.
+const EXCESS: usize = 192 << 10;
+
+fn pool<C: Connect>(max_idle: usize, idle_timeout: Duration) -> Arc<IdlePool<C, Out>> {
+    Arc::new(IdlePool::new(max_idle, usize::MAX, idle_timeout))
+}
+
 fn client_with(address: SocketAddr, max_idle: usize, idle_timeout: Duration) -> Client {
-    Connections::new(Tcp(address, Arc::default()), http1(), max_idle, idle_timeout)
+    Connections::new(Tcp(address, Arc::default()), http1(), EXCESS, pool(max_idle, idle_timeout))
 }
 
 fn client(address: SocketAddr) -> Client {
@@ -64,7 +71,7 @@ fn client(address: SocketAddr) -> Client {
 
 impl Client {
     fn idle(&self) -> usize {
-        self.kept().places.iter().map(|place| place.idle.len()).sum()
+        self.0.idle.length()
     }
 }
 
@@ -252,7 +259,7 @@ async fn a_kept_connection_that_the_server_closed_fails_nothing() {
     })
     .await;
     let uris = Arc::<Mutex<Vec<Uri>>>::default();
-    let client: Client = Connections::new(Tcp(address, uris.clone()), http1(), 4, LONG);
+    let client: Client = Connections::new(Tcp(address, uris.clone()), http1(), EXCESS, pool(4, LONG));
     for round in 1..=5 {
         // That of the round before counts for nothing.
         let connected = AtomicUsize::new(0);
@@ -609,7 +616,7 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     burst(10).await;
     assert_eq!((count.load(SeqCst), client.idle()), (10, 3));
     until(|| open.load(SeqCst) == 3).await;
-    client.sweep();
+    client.0.idle.sweep();
     assert_eq!(client.idle(), 3);
     // The one used last is used again, and the others grow old.
     for _ in 0..8 {
@@ -620,9 +627,8 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     until(|| open.load(SeqCst) == 1).await;
     sleep(Duration::from_millis(350)).await;
     assert_eq!(client.idle(), 1);
-    client.sweep();
+    client.0.idle.sweep();
     assert_eq!(client.idle(), 0);
-    assert!(client.kept().places.is_empty());
     until(|| open.load(SeqCst) == 0).await;
     burst(2).await;
     assert_eq!((count.load(SeqCst), client.idle()), (12, 2));
@@ -637,7 +643,7 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     assert_eq!(none.idle(), 0);
     let endless = client_with(address, 1, Duration::MAX);
     assert_eq!(bytes(sent(&endless, get("/a")).await).await, "ok");
-    endless.sweep();
+    endless.0.idle.sweep();
     assert_eq!(endless.idle(), 1);
 }
 
@@ -649,7 +655,7 @@ async fn each_authority_has_its_own_connections() {
     })
     .await;
     let uris = Arc::default();
-    let client: Client = Connections::new(Tcp(address, Arc::clone(&uris)), http1(), 4, LONG);
+    let client: Client = Connections::new(Tcp(address, Arc::clone(&uris)), http1(), EXCESS, pool(4, LONG));
     let ask = async |method: &str, uri: &str, host: Option<&str>| {
         let mut request = Request::builder().method(method).uri(uri).body(empty()).unwrap();
         if let Some(host) = host {
@@ -863,13 +869,14 @@ async fn what_is_not_flushed_is_not_sent() {
         sleep(LONG).await;
     })
     .await;
-    let client: Connections<Hoarding, Out> = Connections::new(Hoarding(Tcp(address, Arc::default())), http1(), 4, LONG);
+    let client: Connections<Hoarding, Out> =
+        Connections::new(Hoarding(Tcp(address, Arc::default())), http1(), EXCESS, pool(4, LONG));
     for round in 1..=3 {
         // hyper has got rid of it all, and would take the next request.
         let put = request(Method::PUT, "/a", full(vec![b'x'; 32 << 20]));
         let answer = soon(client.send(Box::new(put), || ())).await.ok().unwrap();
         assert_eq!(soon(answer.collect()).await.unwrap().to_bytes(), "ok");
-        let idle: usize = client.kept().places.iter().map(|place| place.idle.len()).sum();
+        let idle = client.0.idle.length();
         assert_eq!((count.load(SeqCst), idle), (round, 0));
     }
 }
