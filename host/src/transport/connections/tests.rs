@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{Arriving, Connect, Connections, IdlePool, SendError};
+use super::{Arriving, Connect, Connections, Excess, IdlePool, READ_PER_POLL, SendError};
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -645,6 +645,106 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     assert_eq!(bytes(sent(&endless, get("/a")).await).await, "ok");
     endless.0.idle.sweep();
     assert_eq!(endless.idle(), 1);
+}
+
+#[tokio::test]
+async fn clients_share_a_bound_on_idle_connections_and_no_connection() {
+    let (address, count) = server(echo).await;
+    let shared = Arc::new(IdlePool::new(2, 3, LONG));
+    let [one, other]: [Client; 2] =
+        [(); 2].map(|()| Connections::new(Tcp(address, Arc::default()), http1(), EXCESS, shared.clone()));
+    // Whether a connection was there already.
+    let kept = async |client: &Client, authority: &str| {
+        let before = count.load(SeqCst);
+        let request = Request::get(format!("http://{authority}/")).body(empty()).unwrap();
+        bytes(sent(client, request).await).await;
+        count.load(SeqCst) == before
+    };
+    for (client, authority) in [(&one, "a.test"), (&other, "a.test"), (&one, "b.test")] {
+        assert!(!kept(client, authority).await, "{authority}");
+    }
+    assert!(kept(&one, "A.Test").await, "host names have no case");
+    assert_eq!(shared.length(), 3);
+    // The oldest goes by now, whosever it is.
+    assert!(!kept(&one, "c.test").await);
+    assert_eq!(shared.length(), 3);
+    assert!(kept(&one, "b.test").await && kept(&one, "a.test").await);
+    assert!(!kept(&other, "a.test").await);
+    // That made room by c.test's.
+    assert!(kept(&other, "a.test").await && kept(&one, "a.test").await && kept(&one, "b.test").await);
+    assert!(!kept(&one, "c.test").await);
+    assert_eq!(shared.length(), 3);
+
+    let nothing = Arc::new(IdlePool::new(2, 0, LONG));
+    let client: Client = Connections::new(Tcp(address, Arc::default()), http1(), EXCESS, nothing.clone());
+    assert!(!kept(&client, "a.test").await && !kept(&client, "a.test").await);
+    assert_eq!(nothing.length(), 0);
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Whether an error is that too much came of no use.
+fn is_excess(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Excess>())
+}
+
+#[tokio::test]
+async fn informational_responses_are_passed_over_up_to_the_bound() {
+    let (address, count) = raw(async |nth, mut tcp| {
+        let informational = CONTINUE.repeat(if nth == 0 { 100_000 } else { 1 << 20 } / CONTINUE.len());
+        while !head(&mut tcp).await.is_empty() {
+            if tcp.write_all(&[&informational, OK].concat()).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let client = client(address);
+    for _ in 0..5 {
+        // What came for one request does not count for the next.
+        assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
+    }
+    assert_eq!((count.load(SeqCst), client.idle()), (1, 1));
+    // Its own connection is the second.
+    let error = failed(&client_with(address, 1, LONG), get("/a")).await;
+    assert!(is_excess(&error), "{error:?}");
+}
+
+#[tokio::test]
+async fn framing_of_a_body_is_read_up_to_the_bound() {
+    let (address, _) = raw(async |_, mut tcp| {
+        head(&mut tcp).await;
+        let begun = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5";
+        tcp.write_all(begun).await.unwrap();
+        while tcp.write_all(&[b' '; 4096]).await.is_ok() {}
+    })
+    .await;
+    let mut body = sent(&client(address), get("/a")).await.into_body();
+    assert_eq!(soon(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "hello");
+    let error = soon(body.frame()).await.unwrap().unwrap_err();
+    assert!(is_excess(&error), "{error:?}");
+    assert!(soon(body.frame()).await.is_none());
+}
+
+/// However much there is to read, a poll reads so much of it, and the task is woken to go on.
+#[tokio::test]
+async fn a_poll_of_a_connection_is_bounded() {
+    let (address, _) = raw(async |_, mut tcp| {
+        head(&mut tcp).await;
+        let _ = tcp.write_all(&CONTINUE.repeat(10_000)).await;
+        sleep(LONG).await;
+    })
+    .await;
+    let mut bounded = http1();
+    bounded.max_buf_size(8192);
+    let polls = Arc::new(AtomicUsize::new(0));
+    let client: Client = Connections::new(Tcp(address, Arc::default()), bounded, 2 << 20, pool(1, LONG));
+    let asked = Counted(Box::pin(async { drop(client.send(Box::new(get("/a")), || ()).await) }), polls.clone());
+    // It never ends; what it was sent has been read.
+    assert!(timeout(Duration::from_millis(500), asked).await.is_err());
+    let most = 10_000 * CONTINUE.len() / READ_PER_POLL;
+    assert!(polls.load(SeqCst) > most, "{polls:?}");
 }
 
 #[tokio::test]
