@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::bindings::{multipart, wit};
 use crate::calls::Calls;
+use crate::deadline;
 use crate::error::Result;
 use crate::multipart::Part;
 use crate::requests::{keyless, shared};
@@ -67,7 +68,7 @@ impl Drop for Counted {
 pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wit::CallOptions) {
     for attempt in 0..ABORTS {
         // A part that was cut off may still be taken.
-        tokio::time::sleep(Duration::from_millis(100 * attempt as u64)).await;
+        deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;
         let mut options = multipart::UploadOptions { call: keyless(calls, call) };
         if let Err(error) = calls.abort_upload(key, upload, &mut options, None).await {
             tracing::warn!(key, upload, %error, "an upload could not be aborted: its parts may stay");

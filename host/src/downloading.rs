@@ -29,6 +29,9 @@ const USUAL_PART: u64 = 8 << 20;
 /// How many parts are under way at once where nobody says.
 const USUAL_AT_ONCE: usize = 4;
 
+/// Pieces below this, in bytes, are gathered where they are kept: each that is kept as it is costs a buffer of 8 KiB or more.
+const SMALL: usize = 4 << 10;
+
 /// How many bytes are gathered for one write to a file.
 const WRITE: usize = 1 << 20;
 
@@ -285,10 +288,20 @@ impl Downloading {
             let ahead = self.ahead.clone();
             let fetching = async move {
                 let mut blob = ahead.open(part).await?;
-                let mut pieces = Vec::new();
+                let (mut pieces, mut small) = (Vec::new(), BytesMut::new());
                 while let Some(piece) = blob.try_next().await? {
                     ahead.came.more(piece.len());
+                    if piece.len() < SMALL {
+                        small.extend_from_slice(&piece);
+                        continue;
+                    }
+                    if !small.is_empty() {
+                        pieces.push(small.split().freeze());
+                    }
                     pieces.push(piece);
+                }
+                if !small.is_empty() {
+                    pieces.push(small.freeze());
                 }
                 Ok(pieces)
             };

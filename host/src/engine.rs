@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
 use crate::blob::Setting;
+use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;

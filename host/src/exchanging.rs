@@ -11,6 +11,7 @@ use crate::bindings::exchanges::{self, Asked, Operation, Outcome, Outgoing, Rece
 use crate::bindings::{Output, Step};
 use crate::body::Chunks;
 use crate::calls::Calls;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::pool::Lease;
 use crate::sandbox::{Begun, Bounds, Ended};
@@ -113,7 +114,7 @@ impl Calls {
                     Some(again) if may_retry && !exchange.left().is_zero() => {
                         let pause = Duration::from_nanos(again.pause).max(least_pause(sent)).min(exchange.left());
                         if !pause.is_zero() {
-                            tokio::time::sleep(pause).await;
+                            deadline::sleep(pause).await;
                         }
                         tries = Tries { limit: nanos(limit), ..again.tries };
                     }
@@ -369,7 +370,7 @@ async fn beginning(body: &mut Answer) -> Vec<u8> {
         }
     };
     // What came until then is what there is.
-    let _ = tokio::time::timeout(REFUSAL_TIME, read).await;
+    let _ = deadline::timeout(REFUSAL_TIME, read).await;
     text
 }
 

@@ -43,6 +43,7 @@ mod calls;
 mod clearing;
 mod config;
 mod copying;
+mod deadline;
 mod digest;
 mod downloading;
 mod engine;

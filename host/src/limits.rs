@@ -36,7 +36,9 @@ pub struct Limits {
     /// Instances alive at once in one engine, for all its stores. When all are taken, idle ones of other stores are
     /// given up first; then calls wait, and end in `Busy` after `call-time`. Default: 1,024.
     pub instances: usize,
-    /// The header of an answer, in bytes. Default: 64 KiB.
+    /// The header of an answer, in bytes. Informational responses (such as `100 Continue`) may come before it: of them and
+    /// it together at most 128 KiB more than this are read, and of what frames a body (sizes and extensions of chunks) at
+    /// most so much between two pieces. Default: 64 KiB.
     #[serde(deserialize_with = "size")]
     pub header_bytes: usize,
     /// The largest blob written with one request, in bytes. Default: 5 GiB, which is S3's own bound.
@@ -55,6 +57,10 @@ pub struct Limits {
     pub between_bytes_timeout: Duration,
     /// Idle connections kept for each authority. Default: 64.
     pub idle_connections: usize,
+    /// Idle connections kept in one engine, for all its stores and authorities. When there are more, the one idle for
+    /// longest is closed, whichever authority it leads to: an authority can have fewer than `idle-connections`, never more.
+    /// With 0 each request takes a connection of its own. Default: 512.
+    pub max_idle_connections: usize,
     /// Time after which an idle connection is closed. Default: 60 s.
     #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
@@ -77,6 +83,7 @@ impl Default for Limits {
             first_byte_timeout: Duration::from_secs(60),
             between_bytes_timeout: Duration::from_secs(60),
             idle_connections: 64,
+            max_idle_connections: 512,
             idle_timeout: Duration::from_secs(60),
         }
     }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::{timeout, timeout_at};
 
 use crate::bindings::exchanges::{Received, Turn};
 use crate::bindings::wit::CallOptions;
 use crate::bindings::{Output, Step};
+use crate::deadline::{timeout, timeout_at};
 use crate::error::{Error, Result};
 use crate::exchanging::Charged;
 use crate::instance::Instance;

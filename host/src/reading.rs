@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use tokio::time::Sleep;
 
 use crate::bindings::wit;
 use crate::blob::BlobInfo;
 use crate::calls::{Call, Calls, Opened, checked, no_conditions};
+use crate::deadline::{self, Timer};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
 use crate::exchanging::lacks_requests;
@@ -38,7 +38,7 @@ pub struct Blob {
     /// How many requests it took.
     attempts: u32,
     /// The end of all reading, where the caller set one.
-    end: Option<(Duration, Pin<Box<Sleep>>)>,
+    end: Option<(Duration, Pin<Box<Timer>>)>,
     check: Option<Check>,
 }
 
@@ -71,7 +71,7 @@ impl Blob {
     /// header's coming, as a body may take as long as it goes on.
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
         let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
-        let end = limit.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
+        let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
         let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await {
             Err(error) if lacks_requests(&error) => {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
@@ -184,7 +184,7 @@ impl Blob {
         let attempts = self.attempts;
         self.body = Body::Resuming(Box::pin(async move {
             if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
+                deadline::sleep(pause).await;
             }
             let opened = calls.open_read(&key, &options).await?;
             // Not every service heeds a condition.
@@ -263,7 +263,9 @@ impl Stream for Blob {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let mut polled = this.poll_body(cx);
-        if polled.is_pending()
+        // What never ends may never be pending either.
+        let over = matches!(&polled, Poll::Ready(Some(Err(_)) | None)) || this.position == this.range.end;
+        if !over
             && let Some((limit, end)) = &mut this.end
             && end.as_mut().poll(cx).is_ready()
         {

@@ -1,6 +1,5 @@
 //! What all stores of an engine share: wasmtime, the compiled plugin, the count of instances, and the passing of time.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -14,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
-use crate::transport::{Client, Network, TlsOptions};
+use crate::transport::{Client, Clients, Network, TlsOptions};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -48,9 +47,7 @@ pub(crate) struct Runtime {
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
     sums: digest::Shared,
-    network: Network,
-    /// One client, and so one pool of connections, for each way of TLS.
-    clients: Mutex<HashMap<TlsOptions, Client>>,
+    clients: Clients,
 }
 
 impl Runtime {
@@ -64,12 +61,11 @@ impl Runtime {
             wasmtime,
             plugin,
             instances: Arc::new(Semaphore::new(limits.instances.min(Semaphore::MAX_PERMITS))),
+            clients: Clients::new(network, &limits),
             limits,
             waiting: AtomicUsize::new(0),
             pools: Mutex::default(),
             sums: digest::Shared::default(),
-            network,
-            clients: Mutex::default(),
         });
         tick(Arc::downgrade(&runtime))?;
         Ok(runtime)
@@ -117,13 +113,7 @@ impl Runtime {
 
     /// The client for this way of TLS.
     pub(crate) fn client(&self, tls: &TlsOptions) -> Result<Client> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(tls) {
-            return Ok(client.clone());
-        }
-        let client = Client::new(tls, &self.network, &self.limits)?;
-        clients.insert(tls.clone(), client.clone());
-        Ok(client)
+        self.clients.get(tls, &self.limits)
     }
 
     /// Gives up instances and connections that have had nothing to do for too long.
@@ -131,9 +121,7 @@ impl Runtime {
         if let Some(before) = Instant::now().checked_sub(IDLE) {
             self.pools().iter().for_each(|pool| pool.trim(before));
         }
-        let clients: Vec<Client> =
-            self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        clients.iter().for_each(Client::sweep);
+        self.clients.sweep();
     }
 
     fn pools(&self) -> Vec<Arc<dyn Idle>> {

@@ -10,6 +10,7 @@ use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::{Host, RESULT, Validate, wit};
 use crate::blob::Setting;
+use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::runtime::Runtime;
@@ -64,7 +65,7 @@ impl Begun {
             return Some(output);
         }
         let metered = poll_fn(|cx| self.meter.poll(call.as_mut(), cx));
-        tokio::time::timeout(self.limit.saturating_add(GRACE), metered).await.ok()
+        timeout(self.limit.saturating_add(GRACE), metered).await.ok()
     }
 }
 
@@ -207,7 +208,7 @@ fn of_operation(operation: &str, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::{Client, Egress, Network, TlsOptions};
+    use crate::transport::{Clients, Egress, Network, TlsOptions};
 
     /// A trap's error as wasmtime makes it of a module whose name section has a line feed and an escape sequence in it.
     fn forged_trap(engine: &wasmtime::Engine) -> wasmtime::Error {
@@ -234,7 +235,8 @@ mod tests {
         let error = forged_trap(&wasmtime::Engine::default());
         assert!(format!("{error:#}").contains("ERROR \u{1b}[31mforged"), "the name is not in the backtrace: {error:#}");
         let limits = Limits::default();
-        let client = Client::new(&TlsOptions::default(), &Network::new(&[], Vec::new(), &limits), &limits).unwrap();
+        let clients = Clients::new(Network::new(&[], Vec::new(), &limits), &limits);
+        let client = clients.get(&TlsOptions::default(), &limits).unwrap();
         let gate = Gate::new(client, Egress::none(), &limits);
         let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits));
         let lines = Arc::new(std::sync::Mutex::new(String::new()));

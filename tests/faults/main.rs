@@ -2,6 +2,8 @@
 //! requests than it takes, and the store is as good as new afterwards.
 
 mod connections;
+mod floods;
+mod idle;
 mod lost_answers;
 mod nonsense;
 mod patience;

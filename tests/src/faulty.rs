@@ -37,6 +37,8 @@ enum Says {
     These(Vec<u8>),
     /// These, and then one byte again and again for ever.
     Drip(Vec<u8>),
+    /// The first of these, and then the other again and again for ever.
+    Flood(Vec<u8>, Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +90,11 @@ impl Act {
         Act { says: Says::Drip(bytes.into()), ..Act::silent() }
     }
 
+    /// Sends `head` and then `repeated` again and again, for ever and as fast as the connection takes it.
+    pub fn flood(head: impl Into<Vec<u8>>, repeated: impl Into<Vec<u8>>) -> Self {
+        Act { says: Says::Flood(head.into(), repeated.into()), ..Act::silent() }
+    }
+
     /// Does it as soon as the head of the request is there, without reading the body.
     pub fn before_body(mut self) -> Self {
         self.reads_body = false;
@@ -135,6 +142,8 @@ pub struct Faulty {
 #[derive(Default)]
 struct Shared {
     script: VecDeque<Act>,
+    /// What is done when the script is over; without it, what a good store does.
+    afterwards: Option<Act>,
     seen: Vec<Seen>,
     blobs: BTreeMap<String, Kept>,
     connections: usize,
@@ -154,6 +163,13 @@ impl Faulty {
         let shared = Arc::new(Mutex::new(Shared { script: script.into_iter().collect(), ..Shared::default() }));
         let task = tokio::spawn(listen(listener, shared.clone()));
         Faulty { address, shared, task }
+    }
+
+    /// Starts on a free loopback port, and does the same with every request.
+    pub async fn always(act: Act) -> Self {
+        let server = Faulty::start([]).await;
+        server.shared.lock().unwrap().afterwards = Some(act);
+        server
     }
 
     /// As the setting `endpoint` takes it.
@@ -212,7 +228,8 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
         let (act, place) = {
             let mut shared = shared.lock().unwrap();
             shared.seen.push(request.clone());
-            (shared.script.pop_front().unwrap_or_else(Act::well), shared.seen.len() - 1)
+            let act = shared.script.pop_front().or_else(|| shared.afterwards.clone());
+            (act.unwrap_or_else(Act::well), shared.seen.len() - 1)
         };
         if act.reads_body {
             if reader.body(&mut stream, &mut request).await.is_err() {
@@ -226,6 +243,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
             Says::Right => stream.write_all(&right.unwrap_or_default()).await,
             Says::These(bytes) => stream.write_all(bytes).await,
             Says::Drip(bytes) => drip(&mut stream, bytes).await,
+            Says::Flood(head, repeated) => flood(&mut stream, head, repeated).await,
         };
         if sent.is_err() {
             return;
@@ -245,6 +263,14 @@ async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
         stream.write_all(b".").await?;
+    }
+}
+
+async fn flood(stream: &mut TcpStream, head: &[u8], repeated: &[u8]) -> std::io::Result<()> {
+    stream.write_all(head).await?;
+    let block = repeated.repeat((256 << 10) / repeated.len() + 1);
+    loop {
+        stream.write_all(&block).await?;
     }
 }
 

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::deadline::{Polls, poll_sleep};
+
 /// How many are kept. Until it rings or is used again, each holds on to the task that it was for.
 const KEPT: usize = 64;
 
@@ -22,6 +24,7 @@ struct Timer {
     /// Where it rings, and only there.
     runtime: runtime::Id,
     sleep: Pin<Box<Sleep>>,
+    polls: Polls,
 }
 
 /// Something with a time limit.
@@ -39,7 +42,7 @@ impl Alarms {
     fn timer(&self, end: Instant) -> Timer {
         let runtime = Handle::current().id();
         let kept = self.kept().pop().filter(|timer| timer.runtime == runtime);
-        kept.unwrap_or_else(|| Timer { runtime, sleep: Box::pin(sleep_until(end)) })
+        kept.unwrap_or_else(|| Timer { runtime, sleep: Box::pin(sleep_until(end)), polls: Polls::default() })
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Timer>> {
@@ -48,14 +51,15 @@ impl Alarms {
 }
 
 impl Alarm {
-    /// Ready when it is that late. It may be another time whenever this is called.
+    /// Ready when it is that late, even in a task that has spent its cooperative budget. It may be another time whenever
+    /// this is called.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, end: Instant) -> Poll<()> {
-        let Timer { sleep, .. } = self.timer.get_or_insert_with(|| self.alarms.timer(end));
+        let Timer { sleep, polls, .. } = self.timer.get_or_insert_with(|| self.alarms.timer(end));
         if sleep.deadline() > end {
             sleep.as_mut().reset(end);
         }
         loop {
-            ready!(sleep.as_mut().poll(cx));
+            ready!(poll_sleep(sleep.as_mut(), polls, cx));
             if sleep.deadline() >= end {
                 return Poll::Ready(());
             }

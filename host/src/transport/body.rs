@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{coop, unconstrained};
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -19,9 +20,20 @@ use super::Progress;
 use super::alarm::Alarm;
 use super::client::Arriving;
 use super::departing::Departing;
-use super::trouble::{Trouble, Words, chain, of_hyper};
+use super::trouble::{Trouble, Words};
 use crate::body::{Cause, Chunks, Pieces};
 use crate::limits::Limits;
+
+/// Pieces below this, in bytes, are gathered, at the price of a copy: each that is kept as it is costs whoever keeps it the
+/// whole buffer that it was read into, of 8 to 132 KiB.
+const TINY: usize = 1 << 10;
+
+/// About how much tiny pieces are gathered to, in bytes.
+const GATHERED: usize = 16 << 10;
+
+/// How much of a body takes one unit of tokio's cooperative budget, of which a task has 128 each time it is polled: it moves
+/// 1 to 2 MiB, or 128 pieces, before others have their turn.
+const BYTES_PER_UNIT: usize = 16 << 10;
 
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]
@@ -358,15 +370,47 @@ pub(crate) struct Answer {
     /// Since when nothing has come, where it is waited for.
     since: Option<Instant>,
     alarm: Alarm,
+    /// What came after the tiny pieces that were gathered last.
+    next: Option<Option<Result<Bytes, Trouble>>>,
 }
 
 impl Answer {
     pub(super) fn new(body: Arriving, patience: Patience, alarm: Alarm) -> Answer {
-        Answer { body, patience, since: None, alarm }
+        Answer { body, patience, since: None, alarm, next: None }
     }
 
     /// The next bytes, or why there are none; none at the end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Trouble>>> {
+        if let Some(next) = self.next.take() {
+            return Poll::Ready(next);
+        }
+        match ready!(self.poll_data(cx)) {
+            Some(Ok(tiny)) if tiny.len() < TINY && !self.body.is_end_stream() => {
+                Poll::Ready(Some(Ok(self.gather(&tiny, cx))))
+            }
+            piece => Poll::Ready(piece),
+        }
+    }
+
+    /// Puts a tiny piece together with those that are at hand after it.
+    fn gather(&mut self, first: &[u8], cx: &mut Context<'_>) -> Bytes {
+        let mut gathered = first.to_vec();
+        while gathered.len() < GATHERED
+            && let Poll::Ready(next) = self.poll_data(cx)
+        {
+            match next {
+                Some(Ok(tiny)) if tiny.len() < TINY => gathered.extend_from_slice(&tiny),
+                other => {
+                    self.next = Some(other);
+                    break;
+                }
+            }
+        }
+        gathered.into()
+    }
+
+    /// The next piece as it came.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Trouble>>> {
         loop {
             return match ready!(self.poll_any(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -380,23 +424,48 @@ impl Answer {
         }
     }
 
-    /// Whether there are bytes at hand that were not read.
+    /// Whether there are bytes at hand that were not read, even if this task has spent its budget.
     pub(crate) fn has_more(&mut self) -> bool {
+        if let Some(next) = &self.next {
+            return matches!(next, Some(Ok(_)));
+        }
         let mut nobody = Context::from_waker(Waker::noop());
-        !self.body.is_end_stream() && matches!(self.poll_next(&mut nobody), Poll::Ready(Some(Ok(_))))
+        !self.body.is_end_stream()
+            && matches!(
+                pin!(unconstrained(poll_fn(|cx| self.poll_data(cx)))).poll(&mut nobody),
+                Poll::Ready(Some(Ok(_)))
+            )
     }
 
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+        // Without a unit of the budget nothing is looked at but the clock.
+        if let Poll::Ready(unit) = coop::poll_proceed(cx)
+            && let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx)
+        {
+            unit.made_progress();
+            if let Some(Ok(frame)) = &frame {
+                spend(frame.data_ref().map_or(0, |bytes| bytes.len() / BYTES_PER_UNIT), cx);
+            }
             self.since = None;
-            let told = |error: hyper::Error| Trouble { error: of_hyper(&error), words: chain(&error) };
-            return Poll::Ready(frame.map(|frame| frame.map_err(told)));
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| Trouble::of_body(&error))));
         }
         let patience = self.patience;
         let end = *self.since.get_or_insert_with(Instant::now) + patience.time;
         ready!(self.alarm.poll(cx, end));
         let words = format!("no more of the answer came for {patience}");
         Poll::Ready(Some(Err(Trouble { error: Error::ConnectionReadTimeout, words })))
+    }
+}
+
+/// Spends so many units of the task's cooperative budget, or what is left of it.
+fn spend(units: usize, cx: &mut Context<'_>) {
+    for _ in 0..units {
+        // Asking with none left would have the task woken.
+        if coop::has_budget_remaining()
+            && let Poll::Ready(unit) = coop::poll_proceed(cx)
+        {
+            unit.made_progress();
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The HTTP client: connections kept and used again, and requests that are watched.
 
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{Either, select};
 use http::{Request, Response};
@@ -11,7 +12,7 @@ use super::addresses::Addresses;
 use super::alarm::Alarms;
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::{Connector, Network};
-use super::connections::{self, Connections};
+use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
 use crate::error::Result;
@@ -29,6 +30,37 @@ const READ: usize = 132 << 10;
 /// The body of an answer, as it comes over its connection.
 pub(super) type Arriving = connections::Arriving<Connector, Outgoing>;
 
+/// The clients of an engine, one for each way of TLS, which share a bound on how many connections are kept idle.
+pub(crate) struct Clients {
+    clients: Mutex<HashMap<TlsOptions, Client>>,
+    idle: Arc<IdlePool<Connector, Outgoing>>,
+    network: Network,
+}
+
+impl Clients {
+    pub(crate) fn new(network: Network, limits: &Limits) -> Clients {
+        let Limits { idle_connections, max_idle_connections, idle_timeout, .. } = *limits;
+        let idle = Arc::new(IdlePool::new(idle_connections, max_idle_connections, idle_timeout));
+        Clients { clients: Mutex::default(), idle, network }
+    }
+
+    /// The client for this way of TLS.
+    pub(crate) fn get(&self, tls: &TlsOptions, limits: &Limits) -> Result<Client> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(tls) {
+            return Ok(client.clone());
+        }
+        let client = Client::new(tls, &self.network, limits, &self.idle)?;
+        clients.insert(tls.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.idle.sweep();
+    }
+}
+
 /// The client for one way of TLS.
 ///
 /// There is a pool of connections for each policy on addresses: one made under a wider policy must not serve a store with a
@@ -44,14 +76,21 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(tls: &TlsOptions, network: &Network, limits: &Limits) -> Result<Client> {
+    fn new(
+        tls: &TlsOptions,
+        network: &Network,
+        limits: &Limits,
+        idle: &Arc<IdlePool<Connector, Outgoing>>,
+    ) -> Result<Client> {
         let tls = Arc::new(tls.client_config()?);
         let mut http1 = Builder::new();
         http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
         let alarms = Alarms::default();
+        // What may come before a response's head: one as large as it may be, and what else the same poll reads.
+        let excess = limits.header_bytes.saturating_add(READ_PER_POLL);
         let client = |addresses| {
             let connector = Connector::new(tls.clone(), addresses, network.clone(), alarms.clone(), limits);
-            Connections::new(connector, http1.clone(), limits.idle_connections, limits.idle_timeout)
+            Connections::new(connector, http1.clone(), excess, idle.clone())
         };
         let (public, private) = (client(Addresses::Public), client(Addresses::Private));
         // Without any networks the two allow the same.
@@ -76,6 +115,9 @@ impl Client {
         let mut alarm = self.alarms.alarm();
         let response = match select(answered, pin!(watch.stalled(timeouts, &mut alarm))).await {
             Either::Left((Ok(response), _)) => self.bounded(response)?,
+            Either::Left((Err(SendError::Http(error)), _)) if error.is_parse_too_large() => {
+                return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
+            }
             Either::Left((Err(error), _)) => return Err(Trouble::of_client(error)),
             Either::Right((trouble, _)) => return Err(trouble),
         };
@@ -88,15 +130,13 @@ impl Client {
         if bytes <= self.header_bytes {
             return Ok(response);
         }
-        let most = self.header_bytes;
-        let words = format!("its header has {bytes} bytes, and `header-bytes` in the section [sandbox] allows {most}");
-        Err(Trouble { error: wasmtime_wasi_http::Error::HttpResponseHeaderSectionSize(None), words })
+        Err(self.too_large(&format!("{bytes} bytes, more than")))
     }
 
-    /// Closes connections that have been idle for too long.
-    pub(crate) fn sweep(&self) {
-        self.public.sweep();
-        self.listed.sweep();
-        self.private.sweep();
+    /// The header of an answer is larger than it may be.
+    fn too_large(&self, how: &str) -> Trouble {
+        let most = self.header_bytes;
+        let words = format!("its header has {how} `header-bytes` in the section [sandbox] allows, which is {most}");
+        Trouble { error: wasmtime_wasi_http::Error::HttpResponseHeaderSectionSize(None), words }
     }
 }

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -23,6 +23,7 @@ use super::alarm::{Alarm, Alarms};
 use super::connections::Connect;
 use super::resolver::{LookupError, Resolver};
 use super::trouble::ConnectError;
+use crate::deadline::timeout;
 use crate::limits::Limits;
 
 /// The most that is encrypted ahead of what a connection takes, and held for it, in bytes. rustls has 64 KiB, at which a body

@@ -27,7 +27,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use addresses::private_networks;
 pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Clients};
 pub(crate) use connect::Network;
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
@@ -171,7 +171,7 @@ impl WasiHttpHooks for Hooks {
                 _ if too_many => Err(Trouble::denied(format!("the plugin sent {most} requests in this call already"))),
                 (Ok(addresses), Ok(place)) => {
                     if pauses {
-                        tokio::time::sleep(REQUEST_BACKOFF).await;
+                        crate::deadline::sleep(REQUEST_BACKOFF).await;
                     }
                     let source = request.map(Source::Plugin);
                     let watch = Watch::new(source.body().is_over(), None);

@@ -7,7 +7,7 @@ use rustls::CertificateError as Fault;
 use wasmtime_wasi_http::Error;
 
 use super::addresses::Refusal;
-use super::connections::SendError;
+use super::connections::{Excess, SendError};
 use super::resolver::LookupError;
 use crate::bindings::exchanges::Failure;
 
@@ -135,7 +135,28 @@ impl Trouble {
         match error {
             SendError::Nowhere => Trouble::denied("the request names no host".to_owned()),
             SendError::Connect(error) => Trouble { error: error.as_wasi(), words: error.to_string() },
-            SendError::Http(error) => Trouble { error: of_hyper(&error), words: chain(&error) },
+            SendError::Http(error) => match cause::<Excess>(&error) {
+                Some(Excess { limit }) => Trouble {
+                    error: Error::HttpResponseHeaderSectionSize(None),
+                    words: format!(
+                        "more than {limit} bytes of informational responses and header came before the response"
+                    ),
+                },
+                None => Trouble { error: of_hyper(&error), words: chain(&error) },
+            },
+        }
+    }
+
+    /// A body that broke off.
+    pub(super) fn of_body(error: &hyper::Error) -> Trouble {
+        match cause::<Excess>(error) {
+            Some(Excess { limit }) => Trouble {
+                error: Error::HttpProtocolError,
+                words: format!(
+                    "more than {limit} bytes of chunk sizes and extensions came between two pieces of the body"
+                ),
+            },
+            None => Trouble { error: of_hyper(error), words: chain(error) },
         }
     }
 }
@@ -149,8 +170,27 @@ pub(super) fn of_hyper(error: &hyper::Error) -> Error {
     } else if error.is_incomplete_message() {
         Error::HttpResponseIncomplete
     } else {
-        Error::ConnectionTerminated
+        // What is wrong with how a body is framed comes as an error of reading it.
+        match cause::<io::Error>(error).map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Error::HttpProtocolError,
+            Some(io::ErrorKind::UnexpectedEof) => Error::HttpResponseIncomplete,
+            _ => Error::ConnectionTerminated,
+        }
     }
+}
+
+/// The first error of this type among the causes of an error, those included that I/O errors wrap.
+fn cause<'a, E: std::error::Error + 'static>(error: &'a hyper::Error) -> Option<&'a E> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = error.downcast_ref().or_else(|| wrapped.and_then(|wrapped| wrapped.downcast_ref()));
+        if found.is_some() {
+            return found;
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// An error and its causes, on one line.

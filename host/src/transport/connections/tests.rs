@@ -1,6 +1,7 @@
 //! Against real sockets.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -24,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{Arriving, Connect, Connections, SendError};
+use super::{Arriving, Connect, Connections, Excess, IdlePool, READ_PER_POLL, SendError};
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -54,8 +55,15 @@ fn http1() -> Builder {
     http1
 }
 
+/// How much may come that is of no use.
+const EXCESS: usize = 192 << 10;
+
+fn pool<C: Connect>(max_idle: usize, idle_timeout: Duration) -> Arc<IdlePool<C, Out>> {
+    Arc::new(IdlePool::new(max_idle, usize::MAX, idle_timeout))
+}
+
 fn client_with(address: SocketAddr, max_idle: usize, idle_timeout: Duration) -> Client {
-    Connections::new(Tcp(address, Arc::default()), http1(), max_idle, idle_timeout)
+    Connections::new(Tcp(address, Arc::default()), http1(), EXCESS, pool(max_idle, idle_timeout))
 }
 
 fn client(address: SocketAddr) -> Client {
@@ -64,7 +72,7 @@ fn client(address: SocketAddr) -> Client {
 
 impl Client {
     fn idle(&self) -> usize {
-        self.kept().places.iter().map(|place| place.idle.len()).sum()
+        self.0.idle.length()
     }
 }
 
@@ -252,7 +260,7 @@ async fn a_kept_connection_that_the_server_closed_fails_nothing() {
     })
     .await;
     let uris = Arc::<Mutex<Vec<Uri>>>::default();
-    let client: Client = Connections::new(Tcp(address, uris.clone()), http1(), 4, LONG);
+    let client: Client = Connections::new(Tcp(address, uris.clone()), http1(), EXCESS, pool(4, LONG));
     for round in 1..=5 {
         // That of the round before counts for nothing.
         let connected = AtomicUsize::new(0);
@@ -609,7 +617,7 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     burst(10).await;
     assert_eq!((count.load(SeqCst), client.idle()), (10, 3));
     until(|| open.load(SeqCst) == 3).await;
-    client.sweep();
+    client.0.idle.sweep();
     assert_eq!(client.idle(), 3);
     // The one used last is used again, and the others grow old.
     for _ in 0..8 {
@@ -620,9 +628,8 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     until(|| open.load(SeqCst) == 1).await;
     sleep(Duration::from_millis(350)).await;
     assert_eq!(client.idle(), 1);
-    client.sweep();
+    client.0.idle.sweep();
     assert_eq!(client.idle(), 0);
-    assert!(client.kept().places.is_empty());
     until(|| open.load(SeqCst) == 0).await;
     burst(2).await;
     assert_eq!((count.load(SeqCst), client.idle()), (12, 2));
@@ -637,8 +644,153 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     assert_eq!(none.idle(), 0);
     let endless = client_with(address, 1, Duration::MAX);
     assert_eq!(bytes(sent(&endless, get("/a")).await).await, "ok");
-    endless.sweep();
+    endless.0.idle.sweep();
     assert_eq!(endless.idle(), 1);
+}
+
+#[tokio::test]
+async fn clients_share_a_bound_on_idle_connections_and_no_connection() {
+    let (address, count) = server(echo).await;
+    let shared = Arc::new(IdlePool::new(2, 3, LONG));
+    let [one, other]: [Client; 2] =
+        [(); 2].map(|()| Connections::new(Tcp(address, Arc::default()), http1(), EXCESS, shared.clone()));
+    // Whether a connection was there already.
+    let kept = async |client: &Client, authority: &str| {
+        let before = count.load(SeqCst);
+        let request = Request::get(format!("http://{authority}/")).body(empty()).unwrap();
+        bytes(sent(client, request).await).await;
+        count.load(SeqCst) == before
+    };
+    for (client, authority) in [(&one, "a.test"), (&other, "a.test"), (&one, "b.test")] {
+        assert!(!kept(client, authority).await, "{authority}");
+    }
+    assert!(kept(&one, "A.Test").await, "host names have no case");
+    assert_eq!(shared.length(), 3);
+    // The oldest goes by now, whosever it is.
+    assert!(!kept(&one, "c.test").await);
+    assert_eq!(shared.length(), 3);
+    assert!(kept(&one, "b.test").await && kept(&one, "a.test").await);
+    assert!(!kept(&other, "a.test").await);
+    // That made room by c.test's.
+    assert!(kept(&other, "a.test").await && kept(&one, "a.test").await && kept(&one, "b.test").await);
+    assert!(!kept(&one, "c.test").await);
+    assert_eq!(shared.length(), 3);
+
+    let nothing = Arc::new(IdlePool::new(2, 0, LONG));
+    let client: Client = Connections::new(Tcp(address, Arc::default()), http1(), EXCESS, nothing.clone());
+    assert!(!kept(&client, "a.test").await && !kept(&client, "a.test").await);
+    assert_eq!(nothing.length(), 0);
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Whether an error is that too much came of no use.
+fn is_excess(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<Excess>())
+}
+
+#[tokio::test]
+async fn informational_responses_are_passed_over_up_to_the_bound() {
+    let (address, count) = raw(async |nth, mut tcp| {
+        let informational = CONTINUE.repeat(if nth == 0 { 100_000 } else { 1 << 20 } / CONTINUE.len());
+        while !head(&mut tcp).await.is_empty() {
+            if tcp.write_all(&[&informational, OK].concat()).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let client = client(address);
+    for _ in 0..5 {
+        // What came for one request does not count for the next.
+        assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
+    }
+    assert_eq!((count.load(SeqCst), client.idle()), (1, 1));
+    // Its own connection is the second.
+    let error = failed(&client_with(address, 1, LONG), get("/a")).await;
+    assert!(is_excess(&error), "{error:?}");
+}
+
+#[tokio::test]
+async fn framing_of_a_body_is_read_up_to_the_bound() {
+    let (address, _) = raw(async |_, mut tcp| {
+        head(&mut tcp).await;
+        let begun = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5";
+        tcp.write_all(begun).await.unwrap();
+        while tcp.write_all(&[b' '; 4096]).await.is_ok() {}
+    })
+    .await;
+    let mut body = sent(&client(address), get("/a")).await.into_body();
+    assert_eq!(soon(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "hello");
+    let error = soon(body.frame()).await.unwrap().unwrap_err();
+    assert!(is_excess(&error), "{error:?}");
+    assert!(soon(body.frame()).await.is_none());
+}
+
+/// Once written to, always has informational responses to read, up to a bound that no single poll may come near; counts
+/// their bytes.
+struct Endless(Arc<AtomicUsize>, bool);
+
+const FAR: usize = 64 * READ_PER_POLL;
+
+impl Read for Endless {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if !self.1 {
+            // Woken by the write.
+            return Poll::Pending;
+        }
+        let count = buffer.remaining() / CONTINUE.len() * CONTINUE.len();
+        if self.0.fetch_add(count, SeqCst) > FAR {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
+        buffer.put_slice(&CONTINUE.repeat(count / CONTINUE.len()));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Endless {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.1 = true;
+        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connect for Endless {
+    type Stream = Endless;
+    type Error = io::Error;
+
+    async fn connect(&self, _: Uri) -> io::Result<Endless> {
+        Ok(Endless(self.0.clone(), false))
+    }
+}
+
+#[tokio::test]
+async fn a_poll_reads_a_bounded_part_of_an_endless_stream_and_is_woken_to_go_on() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let client: Connections<Endless, Out> =
+        Connections::new(Endless(read.clone(), false), http1(), usize::MAX, pool(1, LONG));
+    let mut asked = pin!(client.send(Box::new(get("/a")), || ()));
+    let mut before = 0;
+    // Each time it is polled it was woken: it ends only when there is no more to read.
+    let answer = soon(poll_fn(|cx| {
+        let polled = asked.as_mut().poll(cx);
+        let now = read.load(SeqCst);
+        assert!(now - before <= 2 * READ_PER_POLL, "{} bytes in one poll", now - before);
+        before = now;
+        polled
+    }))
+    .await;
+    assert!(answer.is_err() && read.load(SeqCst) > FAR);
 }
 
 #[tokio::test]
@@ -649,7 +801,7 @@ async fn each_authority_has_its_own_connections() {
     })
     .await;
     let uris = Arc::default();
-    let client: Client = Connections::new(Tcp(address, Arc::clone(&uris)), http1(), 4, LONG);
+    let client: Client = Connections::new(Tcp(address, Arc::clone(&uris)), http1(), EXCESS, pool(4, LONG));
     let ask = async |method: &str, uri: &str, host: Option<&str>| {
         let mut request = Request::builder().method(method).uri(uri).body(empty()).unwrap();
         if let Some(host) = host {
@@ -863,13 +1015,14 @@ async fn what_is_not_flushed_is_not_sent() {
         sleep(LONG).await;
     })
     .await;
-    let client: Connections<Hoarding, Out> = Connections::new(Hoarding(Tcp(address, Arc::default())), http1(), 4, LONG);
+    let client: Connections<Hoarding, Out> =
+        Connections::new(Hoarding(Tcp(address, Arc::default())), http1(), EXCESS, pool(4, LONG));
     for round in 1..=3 {
         // hyper has got rid of it all, and would take the next request.
         let put = request(Method::PUT, "/a", full(vec![b'x'; 32 << 20]));
         let answer = soon(client.send(Box::new(put), || ())).await.ok().unwrap();
         assert_eq!(soon(answer.collect()).await.unwrap().to_bytes(), "ok");
-        let idle: usize = client.kept().places.iter().map(|place| place.idle.len()).sum();
+        let idle = client.0.idle.length();
         assert_eq!((count.load(SeqCst), idle), (round, 0));
     }
 }
