@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::blob::Setting;
+use crate::config::input::{self, MAX_PLUGIN};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
@@ -73,8 +74,9 @@ impl EngineBuilder {
 
     /// Where the compiled plugin is kept. Default: `sandbucket` in `$XDG_CACHE_HOME`, else in `~/.cache`.
     ///
-    /// The folder is made, for this user alone. One that others can write to is not used: what is in it runs as
-    /// machine code.
+    /// The folder is made, for this user alone. One that is a symbolic link, belongs to another user or can be written by
+    /// others is not used, and the plugin compiled each time: what is in it runs as machine code. It holds the 8 entries
+    /// used last, each bound to one component and one engine configuration.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Cache::At(folder.into());
         self
@@ -86,7 +88,7 @@ impl EngineBuilder {
         self
     }
 
-    /// A component to load in place of the one that is built in.
+    /// A component to load in place of the one that is built in: a regular file of at most 64 MiB.
     pub fn plugin_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.plugin = Some(file.into());
         self
@@ -116,9 +118,10 @@ impl EngineBuilder {
         let plugin = match plugin {
             None => Plugin::load(&wasmtime, PLUGIN, folder.as_deref())?,
             Some(file) => {
-                let doing = || format!("reading the plugin {}", file.display());
-                let bytes =
-                    std::fs::read(&file).map_err(|source| Error::Io { doing: doing(), source: Arc::new(source) })?;
+                let bytes = input::read(&file, MAX_PLUGIN).map_err(|error| Error::Io {
+                    doing: format!("reading the plugin {}", file.display()),
+                    source: Arc::new(error.into()),
+                })?;
                 Plugin::load(&wasmtime, &bytes, folder.as_deref()).map_err(|error| match error {
                     Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
                     other => other,

@@ -9,6 +9,7 @@ use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use memchr::memchr;
 use wasmtime_wasi_http::{Error, RequestOptions};
+use zeroize::Zeroizing;
 
 use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Source, Timeouts, Watch};
@@ -107,7 +108,9 @@ impl Sending<'_> {
 fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
     let Prepared { method, https, authority, path_with_query, headers, .. } = prepared;
     let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
-    let headers = Bytes::from(headers);
+    // They may carry a session token or a customer key: wiped when the last of them is dropped. This allocates no more than
+    // `Bytes::from` does, which has to share the string as well.
+    let headers = Bytes::from_owner(Zeroizing::new(headers));
     let mut fields = HeaderMap::with_capacity(16);
     let mut start = 0;
     while start < headers.len() {

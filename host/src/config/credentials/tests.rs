@@ -20,8 +20,10 @@ impl Home {
         let home = self.folder.path().to_str().unwrap();
         let mut all = vec![("HOME", home)];
         all.extend(variables);
-        let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        complete(&mut settings, profile, &Environment::of(&all))?;
+        let mut all_settings = Settings::default();
+        settings.iter().for_each(|(name, value)| all_settings.push(name.to_string(), value.to_string()));
+        complete(&mut all_settings, profile, &Environment::of(&all))?;
+        let mut settings = all_settings.to_vec();
         settings.sort();
         Ok(settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
     }
@@ -65,7 +67,7 @@ fn then_its_profile_the_environment_and_the_profiles_named_or_not() {
 fn nothing_anywhere_is_anonymous() {
     let home = Home::new("", "[default]\nregion = d-region\n");
     assert_eq!(home.complete(&[], None, &[]), Ok(vec!["region=d-region".to_owned()]));
-    assert_eq!(complete(&mut Vec::new(), None, &Environment::of(&[("HOME", "/no/such/home")])), Ok(()));
+    assert_eq!(complete(&mut Settings::default(), None, &Environment::of(&[("HOME", "/no/such/home")])), Ok(()));
 }
 
 #[test]
