@@ -160,7 +160,7 @@ fn entry_that_is_no_regular_file_is_not_used_and_does_not_block() {
     fixture.assert_replaced("a FIFO");
 
     fs::remove_file(&fixture.file).unwrap();
-    let socket = std::os::unix::net::UnixListener::bind(&fixture.root.join("socket")).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(fixture.root.join("socket")).unwrap();
     fs::rename(fixture.root.join("socket"), &fixture.file).unwrap();
     fixture.assert_replaced("a socket");
     drop(socket);

@@ -24,11 +24,7 @@ fn wipe_table(table: &mut DeTable<'_>) {
 /// The parser bounds how deep values are nested: to 80 levels.
 fn wipe(value: &mut DeValue<'_>) {
     match value {
-        DeValue::String(text) => {
-            if let Cow::Owned(text) = text {
-                text.zeroize();
-            }
-        }
+        DeValue::String(Cow::Owned(text)) => text.zeroize(),
         DeValue::Array(items) => items.iter_mut().for_each(|item| wipe(item.get_mut())),
         DeValue::Table(table) => wipe_table(table),
         _ => {}

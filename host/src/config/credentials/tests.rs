@@ -94,3 +94,26 @@ fn what_is_missing_is_named_and_no_secret_is() {
         assert!(!["HK", "EK", "DS", "TS"].iter().any(|secret| words.contains(secret)), "{words}");
     }
 }
+
+#[test]
+fn file_that_cannot_be_read_is_an_error_if_a_variable_names_it() {
+    let home = Home::new("", "");
+    let folder = home.folder.path().to_str().unwrap();
+    for variable in ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
+        let error = home.complete(&[], None, &[(variable, folder)]).unwrap_err();
+        assert!(error.contains(variable) && error.contains(folder) && error.contains("a folder"), "{error}");
+    }
+    // In its usual place, unasked, it is as good as absent.
+    fs::remove_file(home.folder.path().join(".aws/credentials")).unwrap();
+    fs::create_dir(home.folder.path().join(".aws/credentials")).unwrap();
+    assert_eq!(home.complete(&[], None, &[]), Ok(vec![]));
+    let error = home.complete(&[], Some("p"), &[]).unwrap_err();
+    assert!(error.contains(".aws/credentials") && error.contains("a folder"), "{error}");
+}
+
+#[test]
+fn error_about_profiles_is_short_and_has_no_control_characters() {
+    let many: String = (0..10_000).map(|n| format!("[p\u{1b}{n}]\n")).collect();
+    let error = Home::new(&many, "").complete(&[], Some("none\u{1b}"), &[]).unwrap_err();
+    assert!(error.len() < 1000 && error.contains("and 9980 more") && !error.contains('\u{1b}'), "{error}");
+}
