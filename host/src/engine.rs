@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::blob::Setting;
+use crate::config::input::{self, MAX_PLUGIN};
 use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -77,8 +78,9 @@ impl EngineBuilder {
 
     /// Where the compiled plugin is kept. Default: `sandbucket` in `$XDG_CACHE_HOME`, else in `~/.cache`.
     ///
-    /// The folder is made, for this user alone. One that others can write to is not used: what is in it runs as
-    /// machine code.
+    /// The folder is made, for this user alone. One that is a symbolic link, belongs to another user or can be written by
+    /// others is not used, and the plugin compiled each time: what is in it runs as machine code. It holds the 8 entries
+    /// used last, each bound to one component and one engine configuration.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Cache::At(folder.into());
         self
@@ -90,7 +92,7 @@ impl EngineBuilder {
         self
     }
 
-    /// A component to load in place of the one that is built in.
+    /// A component to load in place of the one that is built in: a regular file of at most 64 MiB.
     pub fn plugin_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.plugin = Some(file.into());
         self
@@ -154,9 +156,10 @@ impl EngineBuilder {
         let plugin = match plugin {
             None => Plugin::load(&wasmtime, PLUGIN, folder.as_deref())?,
             Some(file) => {
-                let doing = || format!("reading the plugin {}", file.display());
-                let bytes =
-                    std::fs::read(&file).map_err(|source| Error::Io { doing: doing(), source: Arc::new(source) })?;
+                let bytes = input::read(&file, MAX_PLUGIN).map_err(|error| Error::Io {
+                    doing: format!("reading the plugin {}", file.display()),
+                    source: Arc::new(error.into()),
+                })?;
                 Plugin::load(&wasmtime, &bytes, folder.as_deref()).map_err(|error| match error {
                     Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
                     other => other,

@@ -17,6 +17,7 @@ use crate::instance::Instance;
 use crate::rate_limit::RateLimit;
 use crate::runtime::{Idle, Runtime};
 use crate::sandbox::Ended;
+use crate::settings::Settings;
 use crate::together::Round;
 use crate::transport::Gate;
 
@@ -50,7 +51,7 @@ struct Kept {
 pub(crate) struct Pool {
     engine: Arc<Runtime>,
     gate: Gate,
-    settings: Vec<(String, String)>,
+    settings: Settings,
     /// As messages tell where something was tried.
     place: String,
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
@@ -66,7 +67,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(engine: Arc<Runtime>, gate: Gate, settings: Vec<(String, String)>) -> Arc<Pool> {
+    pub(crate) fn new(engine: Arc<Runtime>, gate: Gate, settings: Settings) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
         let bucket = settings.iter().find(|(name, _)| name == "bucket");
         let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{bucket}\""));

@@ -14,10 +14,14 @@ use crate::requests::{
     AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
+use crate::settings::Settings;
 use crate::transport::{Egress, TlsOptions};
 use crate::uploading::Upload;
 
 /// How a store is opened: the plugin's settings, and what the host itself must know.
+///
+/// The settings' values are wiped from memory when this, and the store opened with it, are dropped. Values that are given
+/// as `String` are moved; of those given as `&str`, the caller's copy is the caller's to wipe.
 ///
 /// ```no_run
 /// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
@@ -33,7 +37,7 @@ use crate::uploading::Upload;
 /// ```
 #[derive(Clone, Default)]
 pub struct StoreOptions {
-    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) settings: Settings,
     pub(crate) tls: TlsOptions,
     pub(crate) egress: Option<Egress>,
     pub(crate) allow_private: bool,
@@ -47,13 +51,13 @@ impl StoreOptions {
 
     /// One setting more.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.push((name.into(), value.into()));
+        self.settings.push(name.into(), value.into());
         self
     }
 
     /// Some settings more.
     pub fn settings<N: Into<String>, V: Into<String>>(mut self, settings: impl IntoIterator<Item = (N, V)>) -> Self {
-        self.settings.extend(settings.into_iter().map(|(name, value)| (name.into(), value.into())));
+        settings.into_iter().for_each(|(name, value)| self.settings.push(name.into(), value.into()));
         self
     }
 
@@ -84,9 +88,8 @@ impl StoreOptions {
 impl std::fmt::Debug for StoreOptions {
     /// Names only: which values are secret is the plugin's to know.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.settings.iter().map(|(name, _)| name.as_str()).collect();
         let mut shown = f.debug_struct("StoreOptions");
-        shown.field("settings", &names).field("tls", &self.tls).field("egress", &self.egress);
+        shown.field("settings", &self.settings).field("tls", &self.tls).field("egress", &self.egress);
         shown.field("allow_private", &self.allow_private).finish()
     }
 }

@@ -1,48 +1,75 @@
 //! `%{env:NAME}%` and `%{file:PATH}%`: values that are kept elsewhere.
 
-use std::fs;
-use std::io::Read;
+use std::path::Path;
+
+use zeroize::Zeroizing;
 
 use super::environment::Environment;
+use super::input::{self, MAX_SECRET};
+use super::shown;
 
-/// The longest file that can be a value, in bytes: a secret is short, and a path may lead anywhere.
-const MAX_FILE: u64 = 64 * 1024;
+/// How many references one value may have.
+const MAX_REFERENCES: usize = 16;
 
-/// Puts in what is referred to. What was put in is not looked at again.
+/// The longest reference, in bytes: that of a path.
+const MAX_REFERENCE: usize = 4096;
+
+/// Replaces the references of a value by what they refer to, which is not looked at again. A value, with all that it
+/// refers to, has at most 64 KiB. What is read is wiped, and so is the value when it is dropped.
 ///
 /// # Errors
-/// What cannot be found, in words that hold nothing of what was found.
-pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
-    let mut out = String::with_capacity(text.len());
+/// What cannot be found or is too long, in words that hold nothing of what was found.
+pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<Zeroizing<String>, String> {
+    let mut found: Vec<(&str, Zeroizing<String>)> = Vec::new();
+    let mut length = text.len();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("%{") {
-        out.push_str(before);
         let Some((reference, after)) = after.split_once("}%") else {
             return Err("a `%{` without its `}%`".to_owned());
         };
-        out.push_str(&look_up(reference, environment)?);
+        if found.len() == MAX_REFERENCES {
+            return Err(format!("more than {MAX_REFERENCES} references, `%{{…}}%`, in one value"));
+        }
+        let value = look_up(reference, environment)?;
+        length += value.len();
+        check_length(length)?;
+        found.push((before, value));
         rest = after;
+    }
+    check_length(length)?;
+    // It must not grow: what is left behind in growing is not wiped.
+    let mut out = Zeroizing::new(String::with_capacity(length));
+    for (before, value) in &found {
+        out.push_str(before);
+        out.push_str(value);
     }
     out.push_str(rest);
     Ok(out)
 }
 
-fn look_up(reference: &str, environment: &Environment) -> Result<String, String> {
+fn check_length(length: usize) -> Result<(), String> {
+    if length as u64 > MAX_SECRET {
+        return Err(format!("the value is longer than {MAX_SECRET} bytes, with all that it refers to"));
+    }
+    Ok(())
+}
+
+fn look_up(reference: &str, environment: &Environment) -> Result<Zeroizing<String>, String> {
+    if reference.len() > MAX_REFERENCE {
+        return Err(format!("a `%{{…}}%` with more than {MAX_REFERENCE} bytes between `%{{` and `}}%`"));
+    }
     match reference.split_once(':') {
         Some(("env", name)) => {
-            environment.variable(name.trim()).ok_or_else(|| format!("the variable {} is not set", name.trim()))
+            let name = name.trim();
+            environment.variable(name)?.ok_or_else(|| format!("the variable {} is not set", shown(name)))
         }
         Some(("file", path)) => {
             let path = path.trim();
-            let failed = |error: std::io::Error| format!("the file {path} cannot be read: {error}");
-            let mut text = String::new();
-            let file = fs::File::open(path).map_err(failed)?;
-            // What a device or a pipe will give is not to be known beforehand.
-            file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-            if text.len() as u64 > MAX_FILE {
-                return Err(format!("the file {path} is longer than {MAX_FILE} bytes: that is no setting"));
-            }
-            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+            let mut text = input::read_text(Path::new(path), MAX_SECRET)
+                .map_err(|error| format!("the file {} {error}", shown(path)))?;
+            let end = text.trim_end_matches(['\r', '\n']).len();
+            text.truncate(end);
+            Ok(text)
         }
         // Not shown: it may be part of a secret that happens to look so.
         _ => Err("a `%{…}%` that is neither `%{env:NAME}%` nor `%{file:PATH}%`".to_owned()),
@@ -51,6 +78,8 @@ fn look_up(reference: &str, environment: &Environment) -> Result<String, String>
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -59,7 +88,7 @@ mod tests {
         let path = folder.path().join("secret");
         fs::write(&path, "s3cr%{env:A}%t\r\n\n").unwrap();
         let environment = Environment::of(&[("A", "one"), ("EMPTY", "")]);
-        let put = |text: &str| interpolate(text, &environment);
+        let put = |text: &str| interpolate(text, &environment).map(|text| text.to_string());
         assert_eq!(put("plain 100% {x}").unwrap(), "plain 100% {x}");
         assert_eq!(put("<%{env:A}%-%{env: A }%>").unwrap(), "<one-one>");
         assert_eq!(put(&format!("%{{file:{}}}%", path.display())).unwrap(), "s3cr%{env:A}%t");
@@ -69,5 +98,25 @@ mod tests {
         assert!(put("%{file:/dev/zero}%").unwrap_err().contains("longer"));
         assert!(put("%{env:A").unwrap_err().contains("}%"));
         assert!(put("%{vault:x}%").unwrap_err().contains("%{env:NAME}%"));
+    }
+
+    #[test]
+    fn number_and_length_of_references_are_bounded() {
+        let long = "x".repeat(MAX_SECRET as usize);
+        let half = "x".repeat(MAX_SECRET as usize / 2 + 1);
+        let longer = format!("{long}x");
+        let environment = Environment::of(&[("A", "one"), ("LONG", &long), ("LONGER", &longer), ("HALF", &half)]);
+        let put = |text: &str| interpolate(text, &environment).map(|text| text.len());
+        let error = |text: &str| put(text).unwrap_err();
+        assert_eq!(put(&"%{env:A}%".repeat(MAX_REFERENCES)), Ok(3 * MAX_REFERENCES));
+        assert!(error(&"%{env:A}%".repeat(MAX_REFERENCES + 1)).contains("more than 16 references"));
+        assert!(error(&"%{env:A}%".repeat(100_000)).contains("longer than 65536 bytes"));
+        assert!(error(&"%{".repeat(500_000)).contains("without its"));
+        assert!(error(&format!("%{{file:{}}}%", "a/".repeat(100_000))).contains("4096 bytes"));
+        assert!(error("%{env:LONGER}%").contains("the variable LONGER is longer than 65536 bytes"));
+        assert!(error("%{env:HALF}%%{env:HALF}%").contains("with all that it refers to"));
+        assert!(error(&longer).contains("longer than 65536 bytes"));
+        assert!(error(&format!("%{{env:{}}}%", "N".repeat(4000))).len() < 500);
+        assert!(!error("%{env:a\u{1b}[31m\n}%").contains(['\u{1b}', '\n']));
     }
 }

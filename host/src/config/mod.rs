@@ -1,7 +1,9 @@
 //! The configuration file: the section `[store.blob.s3]`, and `[sandbox]` for the host's own limits.
 
 mod credentials;
+mod document;
 mod environment;
+pub(crate) mod input;
 mod interpolate;
 mod profiles;
 
@@ -10,16 +12,27 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use toml::{Spanned, Value};
+use serde::de::IntoDeserializer;
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 use crate::engine::{Engine, EngineBuilder};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::settings::Settings;
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Egress, TlsOptions};
+use document::Document;
 use environment::Environment;
+use input::MAX_CONFIG;
 
 const SECTION: &str = "store.blob.s3";
+
+/// How many keys a section may have. The built-in plugin knows about 30 settings.
+const MAX_KEYS: usize = 256;
+
+/// How much of a name or a path errors show, in characters.
+const SHOWN: usize = 200;
 
 /// A configuration, with everything found that it refers to: variables, files, credentials.
 ///
@@ -37,6 +50,10 @@ const SECTION: &str = "store.blob.s3";
 /// In `[store.blob.s3]`, `profile`, `ca-file`, `allow-invalid-certs` and `allow-private` are the host's own; all other
 /// keys go to the plugin, which knows and documents them ([`Engine::settings`]). A key left blank counts as absent. In a
 /// value, `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content, without the line ends after it.
+///
+/// All of it is bounded, and none of it makes reading wait: the file may have 1 MiB, a value with all that it refers to
+/// 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to such are followed. The values are wiped from
+/// memory when the configuration is dropped.
 ///
 /// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
 /// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
@@ -56,7 +73,7 @@ const SECTION: &str = "store.blob.s3";
 pub struct Config {
     /// The file, where it came from one.
     path: Option<PathBuf>,
-    settings: Vec<(String, String)>,
+    settings: Settings,
     /// The line that each key of the section is on.
     lines: BTreeMap<String, usize>,
     tls: TlsOptions,
@@ -67,27 +84,6 @@ pub struct Config {
     cache_dir: Option<PathBuf>,
 }
 
-type Section = BTreeMap<String, Spanned<Value>>;
-
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    store: Stores,
-    #[serde(default)]
-    sandbox: Section,
-}
-
-#[derive(Default, Deserialize)]
-struct Stores {
-    #[serde(default)]
-    blob: Blobs,
-}
-
-#[derive(Default, Deserialize)]
-struct Blobs {
-    s3: Option<Section>,
-}
-
 impl Config {
     /// Reads a configuration file.
     ///
@@ -95,11 +91,11 @@ impl Config {
     /// [`Error::Config`] with file, line and key. The plugin's own settings are looked at when a store is opened.
     pub fn load(path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|error| Error::Config {
+        let text = input::read_text(path, MAX_CONFIG).map_err(|error| Error::Config {
             path: Some(path.to_owned()),
             line: None,
             key: None,
-            message: error.to_string(),
+            message: format!("the file {error}"),
         })?;
         Reader { path: Some(path), text: &text, environment: &Environment::of_process() }.read()
     }
@@ -147,7 +143,7 @@ impl Config {
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
         let egress = Egress::from_settings(&self.settings)?.allow_private_endpoint();
         let egress = if self.allow_private { egress.allow_private() } else { egress };
-        let options = StoreOptions::new().settings(self.settings.clone()).tls(self.tls.clone()).egress(egress);
+        let options = StoreOptions::new().settings(self.settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
         match engine.open(options).await {
             Err(error) => Err(self.placed(error, engine).await),
             opened => opened,
@@ -182,8 +178,7 @@ impl Config {
 impl std::fmt::Debug for Config {
     /// Names only: which values are secret is the plugin's to know.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.settings.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Config").field("settings", &names).field("tls", &self.tls).finish_non_exhaustive()
+        f.debug_struct("Config").field("settings", &self.settings).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -196,19 +191,24 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self) -> Result<Config> {
-        let file: File = toml::from_str(self.text).map_err(|error| {
+        if self.text.len() as u64 > MAX_CONFIG {
+            return Err(self.error(None, None, format!("it is longer than {MAX_CONFIG} bytes")));
+        }
+        // Parsed without `toml::from_str`, whose errors hold a copy of the text, and show values of the wrong kind.
+        let parsed = DeTable::parse(self.text).map_err(|error| {
             let line = error.span().map(|span| self.line(span.start));
             self.error(line, None, error.message())
         })?;
-        let Some(section) = file.store.blob.s3 else {
+        let mut document = Document(parsed.into_inner());
+        let mut sandbox = self.section(&mut document.0, "sandbox")?.map(std::mem::take).unwrap_or_default();
+        let Some(section) = self.section(&mut document.0, SECTION)? else {
             return Err(self.error(None, None, "there is no section [store.blob.s3]"));
         };
-        let mut sandbox = file.sandbox;
         let networks = self.networks(&mut sandbox)?;
         let (limits, plugin, cache_dir) = self.sandbox(sandbox)?;
         let mut config = Config {
             path: self.path.map(Path::to_owned),
-            settings: Vec::new(),
+            settings: Settings::default(),
             lines: BTreeMap::new(),
             tls: TlsOptions::default(),
             allow_private: false,
@@ -218,30 +218,34 @@ impl Reader<'_> {
             cache_dir,
         };
         let mut profile = None;
-        for (name, value) in section {
-            let line = self.line(value.span().start);
-            let wrong = |message: String| self.error(Some(line), Some(format!("{SECTION}.{name}")), message);
-            let text = match value.into_inner() {
-                Value::String(text) => interpolate::interpolate(&text, self.environment).map_err(wrong)?,
-                Value::Integer(number) => number.to_string(),
-                Value::Boolean(truth) => truth.to_string(),
-                other => return Err(wrong(format!("expected text, a number, true or false, not {}", a(&other)))),
+        for (name, value) in section.iter_mut() {
+            let (name, line) = (name.get_ref().as_ref(), self.line(value.span().start));
+            let wrong = |message: String| self.error(Some(line), Some(format!("{SECTION}.{}", shown(name))), message);
+            let mut text = match value.get_mut() {
+                DeValue::String(text) => interpolate::interpolate(text, self.environment).map_err(wrong)?,
+                DeValue::Integer(_) => match toml::Value::deserialize(value.clone().into_deserializer()) {
+                    Ok(number) => Zeroizing::new(number.to_string()),
+                    Err(_) => return Err(wrong("the number is too large".to_owned())),
+                },
+                DeValue::Boolean(truth) => Zeroizing::new(truth.to_string()),
+                other => return Err(wrong(format!("expected text, a number, true or false, not {}", a(other)))),
             };
             if text.trim().is_empty() {
                 continue;
             }
-            config.lines.insert(name.clone(), line);
+            config.lines.insert(name.to_owned(), line);
             let truth = |text: &str| match text {
                 "true" => Ok(true),
                 "false" => Ok(false),
-                _ => Err(wrong(format!("expected true or false, not \"{text}\""))),
+                // Not shown: it may have been read from a file or a variable.
+                _ => Err(wrong("expected true or false".to_owned())),
             };
-            match name.as_str() {
+            match name {
                 "profile" => profile = Some((text.trim().to_owned(), line)),
                 "ca-file" => config.tls.ca_file = Some(self.beside(text.trim())),
                 "allow-invalid-certs" => config.tls.allow_invalid_certs = truth(text.trim())?,
                 "allow-private" => config.allow_private = truth(text.trim())?,
-                _ => config.settings.push((name, text)),
+                _ => config.settings.push(name.to_owned(), std::mem::take(&mut *text)),
             }
         }
         let named = profile.as_ref().map(|(name, _)| name.as_str());
@@ -253,25 +257,46 @@ impl Reader<'_> {
     }
 
     /// Takes `allow-networks` out of the section `[sandbox]`.
-    fn networks(&self, section: &mut Section) -> Result<Vec<IpNet>> {
+    fn networks(&self, section: &mut DeTable<'_>) -> Result<Vec<IpNet>> {
         let Some(value) = section.remove("allow-networks") else { return Ok(Vec::new()) };
         let line = self.line(value.span().start);
         let networks: std::result::Result<Vec<IpNet>, String> = match value.into_inner() {
-            Value::Array(networks) => networks.iter().map(network).collect(),
+            DeValue::Array(networks) => networks.iter().map(|value| network(value.get_ref())).collect(),
             other => Err(format!("expected a list of networks such as [\"10.20.0.0/24\"], not {}", a(&other))),
         };
         networks.map_err(|message| self.error(Some(line), Some("sandbox.allow-networks".to_owned()), message))
     }
 
+    /// The table of this name, of no more than so many keys; none where there is none.
+    fn section<'t, 'i>(&self, table: &'t mut DeTable<'i>, path: &str) -> Result<Option<&'t mut DeTable<'i>>> {
+        let mut table = table;
+        for name in path.split('.') {
+            let Some(value) = table.get_mut(name) else { return Ok(None) };
+            let line = self.line(value.span().start);
+            table = match value.get_mut() {
+                DeValue::Table(inner) => inner,
+                other => {
+                    let message = format!("expected the section [{path}], not {}", a(other));
+                    return Err(self.error(Some(line), Some(path.to_owned()), message));
+                }
+            };
+        }
+        if table.len() > MAX_KEYS {
+            let message = format!("{} keys where {MAX_KEYS} are allowed", table.len());
+            return Err(self.error(None, Some(path.to_owned()), message));
+        }
+        Ok(Some(table))
+    }
+
     /// The section `[sandbox]`.
-    fn sandbox(&self, mut section: Section) -> Result<(Limits, Option<PathBuf>, Option<PathBuf>)> {
+    fn sandbox(&self, mut section: DeTable<'_>) -> Result<(Limits, Option<PathBuf>, Option<PathBuf>)> {
         let mut path = |name: &str| match section.remove(name) {
             None => Ok(None),
             Some(value) => {
                 let line = self.line(value.span().start);
                 match value.into_inner() {
-                    Value::String(text) if text.trim().is_empty() => Ok(None),
-                    Value::String(text) => Ok(Some(self.beside(&text))),
+                    DeValue::String(text) if text.trim().is_empty() => Ok(None),
+                    DeValue::String(text) => Ok(Some(self.beside(&text))),
                     other => {
                         let message = format!("expected a path, not {}", a(&other));
                         Err(self.error(Some(line), Some(format!("sandbox.{name}")), message))
@@ -283,14 +308,16 @@ impl Reader<'_> {
         let mut table = toml::Table::new();
         let mut lines = BTreeMap::new();
         for (name, value) in section {
-            let line = self.line(value.span().start);
+            let (name, line) = (name.into_inner().into_owned(), self.line(value.span().start));
             lines.insert(name.clone(), line);
             // One at a time, so that an error has a line.
-            let alone = toml::Table::from_iter([(name.clone(), value.get_ref().clone())]);
-            if let Err(error) = Limits::deserialize(alone) {
-                return Err(self.error(Some(line), Some(format!("sandbox.{name}")), error.message()));
+            let read = toml::Value::deserialize(value.into_deserializer()).and_then(|value| {
+                table.insert(name.clone(), value.clone());
+                Limits::deserialize(toml::Table::from_iter([(name.clone(), value)]))
+            });
+            if let Err(error) = read {
+                return Err(self.error(Some(line), Some(format!("sandbox.{}", shown(&name))), error.message()));
             }
-            table.insert(name, value.into_inner());
         }
         let limits = Limits::deserialize(table)
             .map_err(|error| self.error(None, Some("sandbox".to_owned()), error.message().to_owned()))?;
@@ -310,7 +337,7 @@ impl Reader<'_> {
     }
 
     fn line(&self, offset: usize) -> usize {
-        self.text.as_bytes().iter().take(offset).filter(|&&byte| byte == b'\n').count() + 1
+        memchr::memchr_iter(b'\n', &self.text.as_bytes()[..offset.min(self.text.len())]).count() + 1
     }
 
     fn error(&self, line: Option<usize>, key: Option<String>, message: impl Into<String>) -> Error {
@@ -319,24 +346,38 @@ impl Reader<'_> {
 }
 
 /// A network in CIDR notation.
-fn network(value: &Value) -> std::result::Result<IpNet, String> {
+fn network(value: &DeValue<'_>) -> std::result::Result<IpNet, String> {
     let text =
         value.as_str().ok_or_else(|| format!("expected a network such as \"10.20.0.0/24\", not {}", a(value)))?;
     text.parse()
-        .map_err(|_| format!("\"{text}\" is no network; one is an address and a length, as in \"10.20.0.0/24\""))
+        .map_err(|_| format!("\"{}\" is no network; one is an address and a length, as in \"10.20.0.0/24\"", shown(text)))
 }
 
 /// What kind of value it is, with its article.
-fn a(value: &Value) -> &'static str {
+fn a(value: &DeValue<'_>) -> &'static str {
     match value {
-        Value::String(_) => "text",
-        Value::Integer(_) => "a number",
-        Value::Float(_) => "a fraction",
-        Value::Boolean(_) => "true or false",
-        Value::Datetime(_) => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a section",
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
     }
+}
+
+/// A name or a path as errors show it: its beginning, with control characters escaped.
+fn shown(name: &str) -> String {
+    let escaped = name.chars().take(SHOWN).flat_map(|c| {
+        let escaped = c.is_control().then(|| c.escape_default());
+        let plain = (!c.is_control()).then_some(c);
+        escaped.into_iter().flatten().chain(plain)
+    });
+    let mut shown: String = escaped.collect();
+    if name.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 #[cfg(test)]

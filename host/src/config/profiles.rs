@@ -2,30 +2,46 @@
 //! shared config and credentials files", "Format of the config file").
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+
+use zeroize::Zeroizing;
 
 use super::environment::Environment;
+use super::input::{self, MAX_CONFIG};
+use super::shown;
+
+/// How many profiles an error names.
+const NAMES: usize = 20;
 
 /// The profiles of both files. Where both have a key of a profile, the credentials file's holds.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct Profiles(BTreeMap<String, Profile>);
 
-/// A profile's keys, in lower case, and their values.
-pub(super) type Profile = BTreeMap<String, String>;
+/// A profile's keys, in lower case, and their values, which are wiped when dropped.
+pub(super) type Profile = BTreeMap<String, Zeroizing<String>>;
+
+/// A file that is there and cannot be read.
+pub(super) struct ProfilesError {
+    pub(super) message: String,
+    /// Whether a variable names the file: else it is in its usual place.
+    pub(super) is_named: bool,
+}
 
 impl Profiles {
     /// Reads both files. One that is not there is empty.
-    pub(super) fn read(environment: &Environment) -> Result<Profiles, String> {
+    pub(super) fn read(environment: &Environment) -> Result<Profiles, ProfilesError> {
         let mut profiles = Profiles::default();
         for (variable, name, is_config) in
             [("AWS_CONFIG_FILE", "config", true), ("AWS_SHARED_CREDENTIALS_FILE", "credentials", false)]
         {
-            let Some(path) = environment.aws_file(variable, name) else { continue };
-            match fs::read_to_string(&path) {
+            let Some((path, is_named)) = environment.aws_file(variable, name) else { continue };
+            match input::read_text(&path, MAX_CONFIG) {
                 Ok(text) => profiles.add(&text, is_config),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => {
+                    let by = if is_named { format!("{variable}: ") } else { String::new() };
+                    let message = format!("{by}{} {error}", path.display());
+                    return Err(ProfilesError { message, is_named });
+                }
             }
         }
         Ok(profiles)
@@ -37,7 +53,11 @@ impl Profiles {
 
     /// The profiles' names, for people.
     pub(super) fn names(&self) -> String {
-        self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+        let mut names: Vec<String> = self.0.keys().take(NAMES).map(|name| shown(name)).collect();
+        if let more @ 1.. = self.0.len().saturating_sub(NAMES) {
+            names.push(format!("and {more} more"));
+        }
+        names.join(", ")
     }
 
     fn add(&mut self, text: &str, is_config: bool) {
@@ -62,7 +82,7 @@ impl Profiles {
                 let value = [" #", " ;", "\t#", "\t;"].iter().fold(value, |v, mark| v.split(mark).next().unwrap_or(v));
                 let value = value.trim();
                 if !value.is_empty() {
-                    profile.insert(key.trim().to_ascii_lowercase(), value.to_owned());
+                    profile.insert(key.trim().to_ascii_lowercase(), Zeroizing::new(value.to_owned()));
                 }
             }
         }
@@ -83,7 +103,7 @@ mod tests {
         );
         profiles.add("[work]\naws_access_key_id = AK\r\naws_secret_access_key = a#b=c\n[other]\nnothing\n", false);
         let work = profiles.get("work").unwrap();
-        let of = |key: &str| work.get(key).map(String::as_str);
+        let of = |key: &str| work.get(key).map(|value| value.as_str());
         assert_eq!(of("aws_access_key_id"), Some("AK"));
         assert_eq!(of("aws_secret_access_key"), Some("a#b=c"));
         assert_eq!(of("region"), Some("us-west-2"));

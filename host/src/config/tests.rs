@@ -124,3 +124,63 @@ fn a_file_is_loaded_and_a_missing_one_is_named() {
     let missing = Config::load(folder.path().join("none.toml")).unwrap_err().to_string();
     assert!(missing.contains("none.toml"), "{missing}");
 }
+
+#[test]
+fn deep_nesting_is_an_error_and_no_stack_overflow() {
+    const DEPTH: usize = 100_000;
+    let section = "[store.blob.s3]\nbucket = 'b'\n";
+    for text in [
+        format!("x = {}", "[".repeat(DEPTH)),
+        format!("x = {}{}", "[".repeat(DEPTH), "]".repeat(DEPTH)),
+        format!("x = {}", "{a=".repeat(DEPTH)),
+        format!("x = {}1{}", "{a=".repeat(DEPTH), "}".repeat(DEPTH)),
+        "[".repeat(DEPTH),
+        format!("{}a{}", "[".repeat(DEPTH), "]".repeat(DEPTH)),
+        format!("[{}a]", "a.".repeat(DEPTH)),
+        format!("[[{}a]]", "a.".repeat(DEPTH)),
+        format!("{}a = 1", "a.".repeat(DEPTH)),
+        format!("x = {{{}a = 1}}", "a.".repeat(DEPTH)),
+    ] {
+        for text in [text.clone(), format!("{section}{text}"), format!("{section}[sandbox]\n{text}")] {
+            assert!(read(&text, &[]).is_err(), "{}", &text[..40]);
+        }
+    }
+}
+
+#[test]
+fn size_and_number_of_keys_are_bounded() {
+    let section = "[store.blob.s3]\nbucket = 'b'\n";
+    let keys = |count: usize| (0..count).map(|n| format!("k{n} = 1\n")).collect::<String>();
+    assert_eq!(read(&format!("{section}{}", keys(255)), &[]).unwrap().settings().len(), 256);
+    let many = error(&format!("{section}{}", keys(256)));
+    assert!(many.contains("store.blob.s3: 257 keys where 256 are allowed"), "{many}");
+    assert!(error(&format!("{section}{}", keys(60_000))).contains("256 are allowed"));
+    assert!(error(&format!("{section}[sandbox]\n{}", keys(257))).contains("sandbox: 257 keys"));
+    // What others keep in the file is theirs.
+    assert!(read(&format!("{section}[other]\n{}", keys(257)), &[]).is_ok());
+    let filler = "#".repeat(1 << 20);
+    assert!(error(&format!("{section}{filler}")).contains("longer than 1048576 bytes"));
+    let long = "x".repeat(1 << 17);
+    let error = error(&format!("[store.blob.s3]\n{long} = 1.5"));
+    assert!(error.len() < 1000, "{}", error.len());
+    let value = read(&format!("[store.blob.s3]\nbucket = '{long}'"), &[]).unwrap_err().to_string();
+    assert!(value.contains(":2: store.blob.s3.bucket: the value is longer than 65536 bytes"), "{value}");
+}
+
+#[test]
+fn value_of_the_wrong_kind_is_not_shown() {
+    for text in [
+        "store = 'hush'",
+        "store.blob = 'hush'",
+        "store.blob.s3 = ['hush']",
+        "[[store.blob.s3]]\nsecret-key = 'hush'",
+        "sandbox = 'hush'\n[store.blob.s3]\nbucket = 'b'",
+        "[store.blob.s3]\nallow-private = 'hush'",
+        "[store.blob.s3]\nbucket = {a = 'hush'}",
+        "[store.blob.s3]\nprofile = 'p'\nsecret-key = \"hu\\sh\"",
+    ] {
+        let error = error(text);
+        assert!(error.starts_with("/etc/app/sandbucket.toml:") && !error.contains("hush"), "{error}");
+    }
+    assert!(error("[store.blob.s3]\nx = 99999999999999999999999").contains("store.blob.s3.x"));
+}

@@ -1,3 +1,7 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
 use super::*;
 
 fn engine() -> wasmtime::Engine {
@@ -20,7 +24,7 @@ fn what_was_compiled_is_kept_for_its_owner_and_used_again() {
     assert_eq!(files.len(), 1);
     assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
-    let again = Cache::open(&cache, &engine, crate::PLUGIN).unwrap();
+    let again = CompileCache::open(&cache, &engine, crate::PLUGIN).unwrap();
     assert!(again.read(&engine).is_some());
     assert_eq!(Plugin::load(&engine, crate::PLUGIN, Some(&cache)).unwrap().imports, first.imports);
     assert_eq!(kept(&cache), files);
@@ -32,8 +36,8 @@ fn what_is_damaged_foreign_or_made_otherwise_is_not_used() {
     let cache = folder.path().join("cache");
     let engine = engine();
     Plugin::load(&engine, crate::PLUGIN, Some(&cache)).unwrap();
-    let open = |engine: &wasmtime::Engine| Cache::open(&cache, engine, crate::PLUGIN).unwrap();
-    let file = open(&engine).file;
+    let open = |engine: &wasmtime::Engine| CompileCache::open(&cache, engine, crate::PLUGIN).unwrap();
+    let file = open(&engine).file();
     let whole = fs::read(&file).unwrap();
 
     let mut damaged = whole.clone();
@@ -50,13 +54,13 @@ fn what_is_damaged_foreign_or_made_otherwise_is_not_used() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     assert!(open(&engine).read(&engine).is_none());
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(Cache::open(&cache, &engine, crate::PLUGIN).is_err());
+    assert!(CompileCache::open(&cache, &engine, crate::PLUGIN).is_err());
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).unwrap();
 
     // An engine that is configured otherwise has a file of its own.
     let mut config = wasmtime::Config::new();
     config.epoch_interruption(false).concurrency_support(false);
-    assert_ne!(open(&wasmtime::Engine::new(&config).unwrap()).file, file);
+    assert_ne!(open(&wasmtime::Engine::new(&config).unwrap()).file(), file);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use memchr::memchr;
 use wasmtime_wasi_http::{Error, RequestOptions};
+use zeroize::Zeroizing;
 
 use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Source, Timeouts, Watch};
@@ -105,7 +106,9 @@ fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
     if !has_body(&method) && length > 0 {
         return Err(format!("the plugin built a {method} request for a body of {length} bytes"));
     }
-    let headers = Bytes::from(headers);
+    // They may carry a session token or a customer key: wiped when the last of them is dropped. This allocates no more than
+    // `Bytes::from` does, which has to share the string as well.
+    let headers = Bytes::from_owner(Zeroizing::new(headers));
     let mut fields = HeaderMap::with_capacity(16);
     let mut start = 0;
     while start < headers.len() {

@@ -9,13 +9,14 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::config::input::{self, InputError, MAX_CERTIFICATES};
 use crate::error::{Error, Result};
 
 /// How a store's endpoint shows who it is. By default the system's certificate authorities are trusted, and Mozilla's,
 /// which are built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// A PEM file with further certificate authorities to trust.
+    /// A PEM file with further certificate authorities to trust: a regular file of at most 4 MiB.
     pub ca_file: Option<PathBuf>,
     /// Takes any certificate. Whoever is between here and the service can then read and change everything: for test
     /// benches only.
@@ -43,6 +44,7 @@ fn config(options: &TlsOptions) -> Result<ClientConfig> {
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    check_system_file()?;
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
         tracing::debug!(%error, "some of the system's certificate authorities cannot be read");
@@ -54,6 +56,21 @@ fn config(options: &TlsOptions) -> Result<ClientConfig> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// `SSL_CERT_FILE` names the file with the system's authorities, which `rustls_native_certs` reads whatever it is: of a FIFO
+/// or a device it would not come back. One that is missing is left to it.
+fn check_system_file() -> Result<()> {
+    let Some(file) = std::env::var_os("SSL_CERT_FILE") else { return Ok(()) };
+    match input::check(Path::new(&file), MAX_CERTIFICATES) {
+        Err(error @ (InputError::Kind(..) | InputError::TooLong(_))) => Err(Error::Config {
+            path: None,
+            line: None,
+            key: Some("SSL_CERT_FILE".to_owned()),
+            message: format!("{}: the file {error}", Path::new(&file).display()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Adds all certificates of a PEM file, of which there must be some.
 fn add(roots: &mut RootCertStore, file: &Path) -> Result<()> {
     let wrong = |message: String| Error::Config {
@@ -62,7 +79,7 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<()> {
         key: Some("ca-file".to_owned()),
         message: format!("{}: {message}", file.display()),
     };
-    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let pem = input::read(file, MAX_CERTIFICATES).map_err(|error| wrong(format!("the file {error}")))?;
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(format!("this is no PEM: {error}")))?;

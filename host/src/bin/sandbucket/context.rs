@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use sandbucket::{Config, Engine, Limits, Store};
+use sandbucket::{Config, Engine, Error, Limits, Store};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -31,7 +31,11 @@ impl Context {
             return Err(Failure::new(Exit::Config, message)
                 .with_hint("write one, or name it with --config; `sandbucket dev-server` prints one to begin with"));
         }
-        Ok(Config::load(&self.config_file)?)
+        Config::load(&self.config_file).map_err(|error| {
+            let of_whole_file = matches!(error, Error::Config { line: None, key: None, .. });
+            let failure = Failure::from(error);
+            if of_whole_file { failure.with_hint("--config or SANDBUCKET_CONFIG names this file") } else { failure }
+        })
     }
 
     /// The configured store, with the plugin loaded.

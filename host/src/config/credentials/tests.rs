@@ -20,8 +20,10 @@ impl Home {
         let home = self.folder.path().to_str().unwrap();
         let mut all = vec![("HOME", home)];
         all.extend(variables);
-        let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        complete(&mut settings, profile, &Environment::of(&all))?;
+        let mut all_settings = Settings::default();
+        settings.iter().for_each(|(name, value)| all_settings.push(name.to_string(), value.to_string()));
+        complete(&mut all_settings, profile, &Environment::of(&all))?;
+        let mut settings = all_settings.to_vec();
         settings.sort();
         Ok(settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
     }
@@ -65,7 +67,7 @@ fn then_its_profile_the_environment_and_the_profiles_named_or_not() {
 fn nothing_anywhere_is_anonymous() {
     let home = Home::new("", "[default]\nregion = d-region\n");
     assert_eq!(home.complete(&[], None, &[]), Ok(vec!["region=d-region".to_owned()]));
-    assert_eq!(complete(&mut Vec::new(), None, &Environment::of(&[("HOME", "/no/such/home")])), Ok(()));
+    assert_eq!(complete(&mut Settings::default(), None, &Environment::of(&[("HOME", "/no/such/home")])), Ok(()));
 }
 
 #[test]
@@ -91,4 +93,27 @@ fn what_is_missing_is_named_and_no_secret_is() {
     for words in [missing, error(Some("half"), &[]), error(None, &[("AWS_ACCESS_KEY_ID", "EK")])] {
         assert!(!["HK", "EK", "DS", "TS"].iter().any(|secret| words.contains(secret)), "{words}");
     }
+}
+
+#[test]
+fn file_that_cannot_be_read_is_an_error_if_a_variable_names_it() {
+    let home = Home::new("", "");
+    let folder = home.folder.path().to_str().unwrap();
+    for variable in ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
+        let error = home.complete(&[], None, &[(variable, folder)]).unwrap_err();
+        assert!(error.contains(variable) && error.contains(folder) && error.contains("a folder"), "{error}");
+    }
+    // In its usual place, unasked, it is as good as absent.
+    fs::remove_file(home.folder.path().join(".aws/credentials")).unwrap();
+    fs::create_dir(home.folder.path().join(".aws/credentials")).unwrap();
+    assert_eq!(home.complete(&[], None, &[]), Ok(vec![]));
+    let error = home.complete(&[], Some("p"), &[]).unwrap_err();
+    assert!(error.contains(".aws/credentials") && error.contains("a folder"), "{error}");
+}
+
+#[test]
+fn error_about_profiles_is_short_and_has_no_control_characters() {
+    let many: String = (0..10_000).map(|n| format!("[p\u{1b}{n}]\n")).collect();
+    let error = Home::new(&many, "").complete(&[], Some("none\u{1b}"), &[]).unwrap_err();
+    assert!(error.len() < 1000 && error.contains("and 9980 more") && !error.contains('\u{1b}'), "{error}");
 }
