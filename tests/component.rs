@@ -161,6 +161,7 @@ fn it_documents_its_settings() {
             "sse-kms-key-id",
             "sse-bucket-key",
             "sse-customer-key",
+            "allow-insecure-sse-customer-key",
             "request-payer",
             "expected-bucket-owner",
         ] {
