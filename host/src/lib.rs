@@ -64,6 +64,9 @@ mod transport;
 mod uploading;
 mod writing;
 
+#[doc(hidden)]
+pub mod text;
+
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
 #[cfg(feature = "object-store")]
