@@ -346,13 +346,13 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// Says that the clocks are too far apart to correct ours, and what to do.
     fn clocks_differ(&self, apart: u64, ahead: bool) -> String {
-        let https = self.store.settings.endpoint.https;
-        let (scheme, most) = if https { ("https", "7 days") } else { ("http", "24 hours") };
+        let (scheme, most) =
+            if self.store.settings.endpoint.https { ("https", "7 days") } else { ("http", "24 hours") };
         let way = if ahead { "ahead of" } else { "behind" };
+        let (days, hours) = (apart / 86_400, apart / 3600 % 24);
         format!(
-            "the service's clock is {} {way} this machine's, and over {scheme} at most {most} are corrected for: set this \
-             machine's clock, or the service's",
-            days(apart)
+            "the service's clock is {days} days and {hours} hours {way} this machine's, and over {scheme} at most {most} are \
+             corrected for: set this machine's clock, or the service's"
         )
     }
 
@@ -400,12 +400,6 @@ fn shown(key: &str) -> String {
         }
     }
     text
-}
-
-/// `9 days and 3 hours`.
-fn days(seconds: u64) -> String {
-    let hours = seconds / 3600;
-    format!("{} days and {} hours", hours / 24, hours % 24)
 }
 
 fn human(time: Duration) -> String {
