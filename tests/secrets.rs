@@ -16,8 +16,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sandbucket::dev_server::DevServer;
-use sandbucket::{Config, Engine, Limits, PresignedMethod, Store, StoreOptions};
-use sandbucket_tests::CACHE;
+use sandbucket::{Config, Limits, PresignedMethod, Store, StoreOptions};
+use sandbucket_tests::builder;
 use zeroize::{Zeroize, Zeroizing};
 
 const BUCKET: &str = "secrets";
@@ -28,6 +28,8 @@ const SERVER: &str = "SANDBUCKET_SECRETS_SERVER";
 const PIECE: usize = 16;
 const BLOCK: usize = 1 << 20;
 
+/// The server is on loopback, over plain http.
+const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 const NAMES: [&str; 3] = ["secret-key", "security-token", "sse-customer-key"];
 
 /// The system's allocator, which also wipes what is freed while this is set.
@@ -255,10 +257,11 @@ fn use_and_drop(secrets: &Secrets, server: &Server, pooled: bool) {
     let mut limits = Limits::default();
     limits.instances = if pooled { 4 } else { 1 << 20 };
     limits.instances_per_store = 4;
-    let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
+    let engine = builder().limits(limits).build().unwrap();
     runtime.block_on(async {
         let mut options = StoreOptions::new();
-        for (name, value) in [("bucket", BUCKET), ("endpoint", &server.endpoint), ("access-key", ACCESS_KEY)] {
+        for (name, value) in [("bucket", BUCKET), ("endpoint", &server.endpoint), ("access-key", ACCESS_KEY), INSECURE]
+        {
             options = options.setting(name, value);
         }
         for name in NAMES {
@@ -272,6 +275,7 @@ fn use_and_drop(secrets: &Secrets, server: &Server, pooled: bool) {
         let endpoint = &server.endpoint;
         let mut text =
             format!("[store.blob.s3]\nbucket = '{BUCKET}'\nendpoint = '{endpoint}'\naccess-key = '{ACCESS_KEY}'\n");
+        text.push_str(&format!("{} = {}\n", INSECURE.0, INSECURE.1));
         for (n, name) in NAMES.iter().enumerate() {
             let path = folder.path().join(name);
             // One in the file itself, the others beside it.

@@ -69,6 +69,13 @@ pub struct Attribute {
     form: Form,
 }
 
+impl Attribute {
+    /// Whether its value is a key that the service encrypts with.
+    pub fn is_key(&self) -> bool {
+        self.form == Form::Key
+    }
+}
+
 const fn text(name: &'static str, header: &'static str, takes: Takes) -> Attribute {
     Attribute { name, header, takes, form: Form::Text }
 }

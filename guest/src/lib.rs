@@ -3,6 +3,7 @@
 pub mod allocator;
 pub mod answer;
 pub mod attributes;
+pub mod bounds;
 pub mod bucket;
 pub mod checksum;
 #[cfg(any(target_arch = "wasm32", test))]

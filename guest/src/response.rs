@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::bounds;
 use crate::checksum::{KEPT, base64, from_base64};
 use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
@@ -171,12 +172,12 @@ fn checksum(head: &Head) -> Option<Digest> {
 
 /// What the answer to a PUT says. S3 always gives an entity tag: what answers without one is something else.
 pub fn written(head: &Head) -> Result<Written, Garbled> {
-    let etag = head.owned("etag").ok_or_else(|| Garbled("it has no etag, which S3 gives with every write".into()))?;
-    Ok(Written { etag: Some(etag), version: version(head) })
+    let etag = etag(head)?.ok_or_else(|| Garbled("it has no etag, which S3 gives with every write".into()))?;
+    Ok(Written { etag: Some(etag), version: version(head)? })
 }
 
 fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
-    let etag = head.owned("etag");
+    let etag = etag(head)?;
     let last_modified = match head.get("last-modified") {
         None => None,
         Some(text) => {
@@ -202,7 +203,7 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
         last_modified,
         content_type: head.owned("content-type"),
         metadata,
-        version: version(head),
+        version: version(head)?,
         attributes: attributes(head),
     })
 }
@@ -246,8 +247,13 @@ fn own_coding(value: &str) -> String {
 }
 
 /// The version; a bucket that keeps none may call it `null`.
-pub fn version(head: &Head) -> Option<String> {
-    head.owned("x-amz-version-id").filter(|version| version != "null")
+pub fn version(head: &Head) -> Result<Option<String>, Garbled> {
+    let version = head.get("x-amz-version-id").filter(|version| *version != "null");
+    version.map(|version| bounds::text("x-amz-version-id", version, bounds::MAX_VERSION).map(str::to_owned)).transpose()
+}
+
+fn etag(head: &Head) -> Result<Option<String>, Garbled> {
+    head.get("etag").map(|etag| bounds::text("etag", etag, bounds::MAX_ETAG).map(str::to_owned)).transpose()
 }
 
 /// `bytes first-last/size`, where the three fit together.

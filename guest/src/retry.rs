@@ -17,6 +17,32 @@ pub const CAP: Duration = Duration::from_secs(20);
 /// services are stricter.
 pub const SKEW: u64 = 240;
 
+/// The furthest that our clock is moved for a service reached over https, in seconds: 7 days, which is also the longest that
+/// a presigned URL is good for. A clock that is further off is broken, or the service's is.
+pub const MAX_SKEW_HTTPS: u64 = 7 * 24 * 3600;
+
+/// The same over plain http, where anybody on the way can write the `date` header and keep the requests that are signed for
+/// the time it tells: 24 hours cover a clock that is set to another time zone (UTC-12 to UTC+14).
+pub const MAX_SKEW_HTTP: u64 = 24 * 3600;
+
+/// The longest wait that a service may ask for with `retry-after`. A call that is told to wait longer fails at once.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
+
+/// The furthest that our clock is moved, in seconds.
+pub const fn max_skew(https: bool) -> u64 {
+    if https { MAX_SKEW_HTTPS } else { MAX_SKEW_HTTP }
+}
+
+/// The seconds to add to a clock that shows `wall` so that it shows `date`, or how far apart the two are where that is more
+/// than [`max_skew`] allows.
+pub fn correction(date: u64, wall: u64, https: bool) -> Result<i64, u64> {
+    let apart = date.abs_diff(wall);
+    match i64::try_from(apart) {
+        Ok(seconds) if apart <= max_skew(https) => Ok(if date < wall { -seconds } else { seconds }),
+        _ => Err(apart),
+    }
+}
+
 /// What to do after an answer that is not a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {

@@ -57,11 +57,11 @@ fn read_as_all(body: &[u8]) -> bool {
         let doomed = [Doomed { key: "a", version: None }, Doomed { key: "b", version: Some("v") }];
         read |= listing::list(&document, "", None).is_ok();
         read |= listing::list_versions(&document, "p/", None).is_ok();
-        read |= delete_many::delete_many(&document, &doomed).len() == 2;
+        read |= delete_many::delete_many(&document, &doomed).is_ok_and(|fates| fates.len() == 2);
         read |= tags::tags(&document).is_ok();
         read |= multipart::upload_id(&document).is_ok() | multipart::etag(&document).is_ok();
         read |= multipart::parts(&document, None).is_ok() | multipart::uploads(&document, "", None).is_ok();
-        multipart::checksums(&document);
+        let _ = multipart::checksums(&document);
     }
     read
 }

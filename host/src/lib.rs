@@ -65,11 +65,13 @@ mod sandbox;
 mod settings;
 mod state;
 mod store;
-mod text;
 mod together;
 mod transport;
 mod uploading;
 mod writing;
+
+#[doc(hidden)]
+pub mod text;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
@@ -98,8 +100,6 @@ pub use requests::{
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
 pub use store::{Store, StoreOptions};
-#[doc(hidden)]
-pub use text::is_unsafe_for_display;
 pub use transport::{Egress, TlsOptions};
 pub use uploading::{Upload, Writer};
 

@@ -126,11 +126,13 @@ fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
         if server.cannot(Kind::Moto, "it gives the blob without the key as well") {
             return;
         }
-        let store = server.open(&[("sse-customer-key", KEY)]).await;
+        // The services of this suite are on loopback, without TLS.
+        let insecure = ("allow-insecure-sse-customer-key", "true");
+        let store = server.open(&[("sse-customer-key", KEY), insecure]).await;
         store.put("k", "body").await.unwrap();
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "body");
         store.head("k").await.unwrap();
-        let keyless = server.open(&[]).await;
+        let keyless = server.open(&[insecure]).await;
         assert!(keyless.get("k").await.is_err() && keyless.head("k").await.is_err());
         keyless.get("k").attribute("sse-customer-key", KEY).await.unwrap();
         let error = keyless.get("k").attribute("sse-customer-key", OTHER_KEY).await.unwrap_err();

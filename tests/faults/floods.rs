@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures::StreamExt;
 use sandbucket::{Engine, Limits, StoreOptions, TlsOptions};
-use sandbucket_tests::{CACHE, settings};
+use sandbucket_tests::{builder, settings};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -86,7 +86,7 @@ impl Arena {
         limits.between_bytes_timeout = Duration::from_secs(1);
         limits.call_time = CALL_TIME;
         limits.resumes = 0;
-        let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
+        let engine = builder().limits(limits).build().unwrap();
         let service = Faulty::start([]).await;
         service.keep(PATH, "right");
         let neighbour = engine.store(settings(&service.endpoint(), &[])).await.unwrap();

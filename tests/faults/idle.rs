@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use sandbucket::{Engine, Limits, StoreOptions, TlsOptions};
-use sandbucket_tests::{CACHE, settings};
+use sandbucket::{Limits, StoreOptions, TlsOptions};
+use sandbucket_tests::{builder, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -48,7 +48,7 @@ fn idle_connections_are_bounded_engine_wide_and_the_newest_are_kept() {
         const LIMIT: usize = 100;
         let mut limits = Limits::default();
         limits.max_idle_connections = LIMIT;
-        let engine = Engine::builder().limits(limits).cache_dir(CACHE).build().unwrap();
+        let engine = builder().limits(limits).build().unwrap();
         let (port, made, open) = server().await;
         let head = async |nth: usize| {
             let endpoint = format!("http://127.0.{}.{}:{port}", nth / 250, 1 + nth % 250);

@@ -212,3 +212,24 @@ fn interim_answers_are_passed_over() {
         bench.ends_well().await;
     });
 }
+
+#[test]
+fn a_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
+    run(async {
+        let long = "n".repeat(1025);
+        let blob = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
+        let page = |inside: &str| format!("<ListBucketResult>{inside}</ListBucketResult>");
+        for inside in [
+            blob(&long),
+            format!("<CommonPrefixes><Prefix>{long}</Prefix></CommonPrefixes>"),
+            blob("k").repeat(1001),
+            "<Contents><Key>k</Key><Size>1</Size><ETag>".to_owned() + &long + "</ETag></Contents>",
+        ] {
+            let bench = Bench::new(always(Act::answer(200, "", page(&inside)))).await;
+            let failure = refused!(bench.store.list("").await, Integrity);
+            is_decent(&failure, TRIES);
+            assert!(failure.message.contains("list") && !failure.message.contains(&long), "{failure:?}");
+            bench.ends_well().await;
+        }
+    });
+}

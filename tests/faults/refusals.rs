@@ -58,25 +58,95 @@ fn a_redirect_to_another_host_is_not_followed() {
 #[test]
 fn a_wrong_clock_is_set_by_the_services() {
     run(async {
-        // 2030-01-01T00:00:00Z, far from now.
+        // The full hour that comes 6 to 7 hours from now.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs((now / 3600 + 7) * 3600));
+        let (day, hour) = day_and_hour(&later);
         let body = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>";
-        let skewed = Act::answer(403, "date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", body);
+        let skewed = Act::answer(403, &format!("date: {later}\r\n"), body);
         let bench = Bench::new([skewed]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
         assert_eq!(seen.len(), 2);
-        let year = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 31_556_952 + 1970;
         let first = seen[0].header("x-amz-date").unwrap();
-        assert!(first.starts_with(&year.to_string()), "{first}");
+        assert!(!first.starts_with(&format!("{day}T{hour}")), "{first}");
         let second = seen[1].header("x-amz-date").unwrap();
-        assert!(second.starts_with("20300101T00"), "{second}");
-        assert!(seen[1].header("authorization").unwrap().contains("/20300101/eu-central-1/s3/"));
+        assert!(second.starts_with(&format!("{day}T{hour}")), "{second}");
+        assert!(seen[1].header("authorization").unwrap().contains(&format!("/{day}/eu-central-1/s3/")));
         // It is remembered: the next call is right at once.
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
         assert_eq!(seen.len(), 3);
-        assert!(seen[2].header("x-amz-date").unwrap().starts_with("20300101T00"));
+        assert!(seen[2].header("x-amz-date").unwrap().starts_with(&format!("{day}T{hour}")));
         bench.ends_well().await;
+    });
+}
+
+/// `20300101` and `00` of `Tue, 01 Jan 2030 00:00:00 GMT`.
+fn day_and_hour(date: &str) -> (String, String) {
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let parts: Vec<&str> = date.split(' ').collect();
+    let month = months.iter().position(|month| *month == parts[2]).unwrap() + 1;
+    (format!("{}{month:02}{}", parts[3], parts[1]), parts[4][..2].to_owned())
+}
+
+#[test]
+fn a_clock_years_apart_over_http_is_not_followed() {
+    run(async {
+        let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
+        for date in ["Tue, 01 Jan 2036 00:00:00 GMT", "Tue, 01 Jan 2013 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]
+        {
+            let bench = Bench::new([Act::answer(403, &format!("date: {date}\r\n"), body)]).await;
+            let failure = refused!(bench.read().await, AccessDenied);
+            is_decent(&failure, 1);
+            assert!(
+                failure.message.contains(" days and ") && failure.message.contains("set this machine's clock"),
+                "{failure:?}"
+            );
+            // What is signed from here on goes by our own clock.
+            assert_eq!(bench.read().await.unwrap(), b"right");
+            let seen = bench.server.seen();
+            let days = |n: usize| seen[n].header("x-amz-date").unwrap()[..6].to_owned();
+            assert_eq!(days(0), days(1));
+            bench.ends_well().await;
+        }
+    });
+}
+
+#[test]
+fn a_wait_of_centuries_ends_the_call_at_once() {
+    run(async {
+        for told in ["1000000000000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            let act = Act::answer(503, &format!("retry-after: {told}\r\n"), "<Error><Code>SlowDown</Code></Error>");
+            let bench = Bench::new([act]).await;
+            let failure = refused!(bench.read().await, Throttled);
+            is_decent(&failure, 1);
+            assert!(failure.message.contains("no call waits more than 900 s"), "{failure:?}");
+            bench.ends_well().await;
+        }
+    });
+}
+
+#[test]
+fn a_customer_key_is_not_sent_over_plain_http_unless_allowed() {
+    run(async {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let bench = Bench::new([]).await;
+        let get = bench.store.get("k").attribute("sse-customer-key", key).await.map(drop);
+        let put = bench.store.put("k", "x").attribute("sse-customer-key", key).await.map(drop);
+        let head = bench.store.head("k").attribute("sse-customer-key", key).await.map(drop);
+        let copy = bench.store.copy("k", "l").attribute("source-sse-customer-key", key).await.map(drop);
+        let presign = bench.store.presign(sandbucket::PresignedMethod::Get, "k");
+        let presign = presign.attribute("sse-customer-key", key).await.map(drop);
+        for refused in [get, put, head, copy, presign] {
+            let failure = refused!(refused, InvalidArgument);
+            assert!(failure.message.contains("allow-insecure-sse-customer-key"), "{failure:?}");
+            assert!(!format!("{failure:?}").contains(key), "the key shows");
+        }
+        assert_eq!(bench.requests(), 0);
+        let bench = Bench::with([], &[("sse-customer-key", key), ("allow-insecure-sse-customer-key", "true")]).await;
+        bench.read().await.unwrap();
+        assert_eq!(bench.server.seen()[0].header("x-amz-server-side-encryption-customer-key"), Some(key));
     });
 }
 

@@ -1,7 +1,10 @@
 //! What became of each of several deletions.
 
+use crate::bounds;
 use crate::error::{Answer, MAX_WORDS, tidy};
-use crate::request::Doomed;
+use crate::key::MAX_KEY;
+use crate::request::{Doomed, MAX_DELETES};
+use crate::response::Garbled;
 use crate::xml::Element;
 
 /// What a `DeleteResult` says of one blob.
@@ -16,8 +19,12 @@ pub enum Fate {
 }
 
 /// Reads a `DeleteResult`: the fate of each of these, in their order.
-pub fn delete_many(result: &Element<'_>, blobs: &[Doomed<'_>]) -> Vec<Fate> {
+pub fn delete_many(result: &Element<'_>, blobs: &[Doomed<'_>]) -> Result<Vec<Fate>, Garbled> {
     let told: Vec<Element<'_>> = result.inside().filter(|told| matches!(told.name(), "Deleted" | "Error")).collect();
+    bounds::count("Deleted and Error", told.len(), MAX_DELETES)?;
+    for one in &told {
+        bounds::text("Key", one.exact("Key").unwrap_or_default(), MAX_KEY)?;
+    }
     let mut at = 0;
     let mut fates = Vec::with_capacity(blobs.len());
     for blob in blobs {
@@ -31,7 +38,7 @@ pub fn delete_many(result: &Element<'_>, blobs: &[Doomed<'_>]) -> Vec<Fate> {
             }
         });
     }
-    fates
+    Ok(fates)
 }
 
 fn is_of(told: &Element<'_>, blob: &Doomed<'_>) -> bool {
@@ -82,7 +89,7 @@ mod tests {
             doomed("a&", None),
             doomed("unheard of", None),
         ];
-        let fates = delete_many(&result.root(), &blobs);
+        let fates = delete_many(&result.root(), &blobs).unwrap();
         let codes: Vec<_> = fates
             .iter()
             .map(|fate| match fate {
@@ -97,6 +104,19 @@ mod tests {
     #[test]
     fn an_empty_result_says_nothing() {
         let result = xml::document(b"<DeleteResult/>", "DeleteResult").unwrap();
-        assert_eq!(delete_many(&result.root(), &[doomed("k", None)]), [Fate::Unsaid]);
+        assert_eq!(delete_many(&result.root(), &[doomed("k", None)]).unwrap(), [Fate::Unsaid]);
+    }
+
+    #[test]
+    fn a_result_with_a_key_too_long_or_too_many_keys_is_malformed() {
+        let read = |count: usize, key: usize| {
+            let one = format!("<Deleted><Key>{}</Key></Deleted>", "k".repeat(key));
+            let text = format!("<DeleteResult>{}</DeleteResult>", one.repeat(count));
+            delete_many(&xml::document(text.as_bytes(), "DeleteResult").unwrap().root(), &[doomed("k", None)])
+        };
+        assert!(read(1000, 1).is_ok() && read(1, 1024).is_ok());
+        assert!(read(1001, 1).is_err());
+        let Garbled(why) = read(1, 1025).unwrap_err();
+        assert!(why.contains("1025 bytes") && why.len() < 200, "{why}");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::bounds;
 use crate::continuation::{Page, Versions};
+use crate::key::MAX_KEY;
 use crate::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
 use crate::response::{Garbled, decimal};
 use crate::time;
@@ -24,20 +26,31 @@ impl<'a> Keys<'a> {
         Keys { url: page.text("EncodingType").is_some_and(|encoding| encoding.eq_ignore_ascii_case("url")), prefix }
     }
 
-    /// The text that this stands for.
-    pub(super) fn decode<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Garbled> {
-        if !self.url || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-            return Ok(Cow::Borrowed(text));
+    /// The whole key that the text of an element of this name stands for.
+    pub(super) fn decode<'t>(&self, element: &str, text: &'t str) -> Result<Cow<'t, str>, Garbled> {
+        let key = if !self.url || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+            Cow::Borrowed(text)
+        } else {
+            match String::from_utf8(form_decoded(text)) {
+                Ok(decoded) => Cow::Owned(decoded),
+                Err(_) => {
+                    let shown = crate::error::tidy(text, 80);
+                    return Err(Garbled(format!("its {element} is a key that is no UTF-8: \"{shown}\"")));
+                }
+            }
+        };
+        if key.len() > MAX_KEY {
+            let length = key.len();
+            return Err(Garbled(format!(
+                "its {element} is a key of {length} bytes, and S3's keys have at most {MAX_KEY}"
+            )));
         }
-        match String::from_utf8(form_decoded(text)) {
-            Ok(decoded) => Ok(Cow::Owned(decoded)),
-            Err(_) => Err(Garbled(format!("it names a key that is no UTF-8: \"{}\"", crate::error::tidy(text, 80)))),
-        }
+        Ok(key)
     }
 
-    /// The caller's own part of a key.
-    pub(super) fn key(&self, text: &str) -> Result<String, Garbled> {
-        let key = self.decode(text)?;
+    /// The caller's own part of the key in an element of this name.
+    pub(super) fn key(&self, element: &str, text: &str) -> Result<String, Garbled> {
+        let key = self.decode(element, text)?;
         if self.prefix.is_empty() {
             return Ok(key.into_owned());
         }
@@ -76,13 +89,14 @@ pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
     for blob in page.children("Contents") {
+        bounds::count("Contents", entries.len() + 1, bounds::MAX_PAGE)?;
         entries.push(entry(&blob, &keys)?);
     }
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
     if page.is_true("IsTruncated") {
         next = match page.exact("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
-            Some(token) => Some(Page::Token(token).write()),
+            Some(token) => Some(Page::Token(bounds::text("NextContinuationToken", token, bounds::MAX_TOKEN)?).write()),
             // An old service, which goes on after a key.
             None => {
                 let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
@@ -107,23 +121,28 @@ pub fn list_versions(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) 
             "DeleteMarker" => true,
             _ => continue,
         };
+        bounds::count("Version and DeleteMarker", entries.len() + 1, bounds::MAX_PAGE)?;
         let blob = if deleted {
             Entry {
-                key: keys.key(element.exact("Key").ok_or_else(|| missing("Key"))?)?,
+                key: keys.key("Key", element.exact("Key").ok_or_else(|| missing("Key"))?)?,
                 last_modified: last_modified(&element)?,
                 ..Entry::default()
             }
         } else {
             entry(&element, &keys)?
         };
-        let version = element.text("VersionId").filter(|version| *version != "null").map(str::to_owned);
+        let version = match element.text("VersionId").filter(|version| *version != "null") {
+            Some(version) => Some(bounds::text("VersionId", version, bounds::MAX_VERSION)?.to_owned()),
+            None => None,
+        };
         entries.push(VersionEntry { blob, version, latest: element.is_true("IsLatest"), deleted });
     }
     let mut next = None;
     if page.is_true("IsTruncated") {
         let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let version = page.text("NextVersionIdMarker").unwrap_or_default();
-        let after = Versions { key: &keys.decode(key)?, version }.write();
+        let version = bounds::text("NextVersionIdMarker", version, bounds::MAX_VERSION)?;
+        let after = Versions { key: &keys.decode("NextKeyMarker", key)?, version }.write();
         if Some(after.as_str()) == asked {
             return Err(Garbled("it goes on where it began".into()));
         }
@@ -136,7 +155,8 @@ fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, Garbled>
     let mut prefixes = Vec::new();
     for common in page.children("CommonPrefixes") {
         for prefix in common.children("Prefix") {
-            prefixes.push(keys.key(prefix.content())?);
+            bounds::count("CommonPrefixes", prefixes.len() + 1, bounds::MAX_PAGE)?;
+            prefixes.push(keys.key("CommonPrefixes", prefix.content())?);
         }
     }
     Ok(prefixes)
@@ -163,6 +183,7 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, Garbled> {
                         value.push(',');
                         value.push_str(text.trim());
                     }
+                    bounds::text(name, value, bounds::MAX_ATTRIBUTE)?;
                 }
                 continue;
             }
@@ -179,10 +200,14 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, Garbled> {
         Some(text) if !text.is_empty() => Some(second("LastModified", text)?),
         _ => None,
     };
+    let etag = match etag.map(str::trim) {
+        Some(etag) if !etag.is_empty() => Some(bounds::text("ETag", etag, bounds::MAX_ETAG)?.to_owned()),
+        _ => None,
+    };
     Ok(Entry {
-        key: keys.key(key.ok_or_else(|| missing("Key"))?)?,
+        key: keys.key("Key", key.ok_or_else(|| missing("Key"))?)?,
         size: size.and_then(|size| decimal(size.trim())).ok_or_else(|| missing("Size"))?,
-        etag: etag.map(str::trim).filter(|etag| !etag.is_empty()).map(str::to_owned),
+        etag,
         last_modified,
         attributes,
     })

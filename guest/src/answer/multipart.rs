@@ -1,5 +1,6 @@
 //! Uploads in parts, and copies, which answer alike.
 
+use crate::bounds;
 use crate::continuation::{Page, Versions};
 use crate::headers::CHECKSUMS;
 use crate::model::{Pair, Part, PartPage, Upload, UploadPage};
@@ -10,43 +11,47 @@ use super::listing::{Keys, at, last_modified, missing};
 
 /// The upload's id, out of an `InitiateMultipartUploadResult`.
 pub fn upload_id(begun: &Element<'_>) -> Result<String, Garbled> {
-    begun.text("UploadId").map(str::to_owned).ok_or_else(|| missing("UploadId"))
+    let id = begun.text("UploadId").ok_or_else(|| missing("UploadId"))?;
+    bounds::text("UploadId", id, bounds::MAX_UPLOAD_ID).map(str::to_owned)
 }
 
 /// The entity tag, out of a `CompleteMultipartUploadResult`, `CopyObjectResult` or `CopyPartResult`.
 pub fn etag(result: &Element<'_>) -> Result<String, Garbled> {
-    result.text("ETag").map(str::to_owned).ok_or_else(|| missing("ETag"))
+    let etag = result.text("ETag").ok_or_else(|| missing("ETag"))?;
+    bounds::text("ETag", etag, bounds::MAX_ETAG).map(str::to_owned)
 }
 
 /// The checksums that it tells.
-pub fn checksums(element: &Element<'_>) -> Vec<Pair> {
+pub fn checksums(element: &Element<'_>) -> Result<Vec<Pair>, Garbled> {
     let mut told = Vec::new();
     for (name, child) in CHECKSUMS {
         if let Some(sum) = element.text(child) {
-            told.push((name.to_owned(), sum.to_owned()));
+            told.push((name.to_owned(), bounds::text(child, sum, bounds::MAX_ATTRIBUTE)?.to_owned()));
         }
     }
-    told
+    Ok(told)
 }
 
 /// Reads a `ListPartsResult`. `asked` is the continuation that the page was asked for with.
 pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, Garbled> {
     let mut parts = Vec::new();
     for part in page.children("Part") {
+        bounds::count("Part", parts.len() + 1, bounds::MAX_PAGE)?;
         let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
         parts.push(Part {
             number: number.ok_or_else(|| missing("PartNumber"))?,
             size: part.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?,
             etag: etag(&part)?,
             last_modified: last_modified(&part)?,
-            attributes: checksums(&part),
+            attributes: checksums(&part)?,
         });
     }
     let mut next = None;
     if page.is_true("IsTruncated") {
         let last = parts.last().map(|part| part.number.to_string());
         let marker = page.text("NextPartNumberMarker").map(str::to_owned).or(last);
-        next = Some(Page::Token(&marker.ok_or_else(|| missing("NextPartNumberMarker"))?).write());
+        let marker = marker.ok_or_else(|| missing("NextPartNumberMarker"))?;
+        next = Some(Page::Token(bounds::text("NextPartNumberMarker", &marker, bounds::MAX_TOKEN)?).write());
         if next.as_deref() == asked {
             return Err(Garbled("it goes on where it began".into()));
         }
@@ -59,8 +64,9 @@ pub fn uploads(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Res
     let keys = Keys::of(page, key_prefix);
     let mut uploads = Vec::new();
     for upload in page.children("Upload") {
+        bounds::count("Upload", uploads.len() + 1, bounds::MAX_PAGE)?;
         uploads.push(Upload {
-            key: keys.key(upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
+            key: keys.key("Key", upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
             id: upload_id(&upload)?,
             initiated: at(&upload, "Initiated")?,
         });
@@ -69,7 +75,8 @@ pub fn uploads(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Res
     if page.is_true("IsTruncated") {
         let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let id = page.text("NextUploadIdMarker").unwrap_or_default();
-        let after = Versions { key: &keys.decode(key)?, version: id }.write();
+        let version = bounds::text("NextUploadIdMarker", id, bounds::MAX_UPLOAD_ID)?;
+        let after = Versions { key: &keys.decode("NextKeyMarker", key)?, version }.write();
         if Some(after.as_str()) == asked {
             return Err(Garbled("it goes on where it began".into()));
         }
@@ -127,5 +134,22 @@ mod tests {
         }
         assert!(upload_id(&read("R", "<UploadId/>").root()).is_err());
         assert_eq!(etag(&read("R", "<ETag>&quot;e&quot;</ETag>").root()).unwrap(), "\"e\"");
+    }
+
+    #[test]
+    fn ids_tags_keys_and_pages_of_uploads_are_bounded() {
+        let long = "x".repeat(2049);
+        assert!(upload_id(&read("R", &format!("<UploadId>{long}</UploadId>")).root()).is_err());
+        assert!(upload_id(&read("R", &format!("<UploadId>{}</UploadId>", &long[1..])).root()).is_ok());
+        assert!(etag(&read("R", &format!("<ETag>{}</ETag>", &long[1024..])).root()).is_err());
+        assert!(checksums(&read("R", &format!("<ChecksumCRC32>{long}</ChecksumCRC32>")).root()).is_err());
+        let part = "<Part><PartNumber>1</PartNumber><Size>1</Size><ETag>e</ETag></Part>";
+        assert!(parts(&read("L", &part.repeat(1000)).root(), None).is_ok());
+        assert!(parts(&read("L", &part.repeat(1001)).root(), None).is_err());
+        let upload = |key: &str| format!("<Upload><Key>{key}</Key><UploadId>i</UploadId></Upload>");
+        assert!(uploads(&read("L", &upload("k").repeat(1000)).root(), "", None).is_ok());
+        assert!(uploads(&read("L", &upload("k").repeat(1001)).root(), "", None).is_err());
+        let Garbled(why) = uploads(&read("L", &upload(&long)).root(), "", None).unwrap_err();
+        assert!(why.contains("2049 bytes") && why.len() < 200, "{why}");
     }
 }

@@ -4,7 +4,7 @@
 use crate::attributes::{TABLE, Takes, push};
 use crate::error::{Error, Failure, Kind};
 use crate::model::CallOptions;
-use crate::settings::Settings;
+use crate::settings::{Settings, insecure_customer_key};
 use crate::text::join;
 
 use super::Request;
@@ -20,7 +20,7 @@ const LEFT_OUT: [(&str, &str); 1] = [(
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice
-/// or malformed. A key is never in the words.
+/// or malformed, or for a key over plain http. A key is never in the words.
 pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, takes: Takes) -> Result<(), Failure> {
     for (n, (name, value)) in call.attributes.iter().enumerate() {
         let Some(attribute) = TABLE.iter().find(|known| known.name == name && takes.has(known.takes)) else {
@@ -28,6 +28,9 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
         };
         if call.attributes[..n].iter().any(|(before, _)| before == name) {
             return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
+        }
+        if attribute.is_key() && !settings.sends_customer_keys() {
+            return Err(insecure_customer_key(attribute.name, &format!("the attribute {}", attribute.name)));
         }
         push(&mut request.headers, attribute, value)?;
     }

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Failure};
 use crate::model::{CallOptions, Pair, PresignOptions, PresignedMethod};
-use crate::settings::Settings;
+use crate::settings::{Settings, insecure_customer_key};
 
 use super::attributes;
 use super::blob::WRITES;
@@ -26,6 +26,9 @@ const RESPONSES: [&str; 6] = [
 
 /// Headers that go into the query instead, so that whoever has the URL need not send them.
 const IN_THE_QUERY: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-owner"];
+
+/// What the names of the headers end with that carry a key that the service encrypts with.
+const CUSTOMER_KEY: &str = "server-side-encryption-customer-key";
 
 /// Headers that the signature, or whoever sends the request, says itself.
 const NOT_TO_GIVE: [&str; 7] = [
@@ -72,6 +75,9 @@ pub fn presign(
         if hoisted { &mut request.query } else { &mut request.headers }.push((name, value));
     }
     for header in &options.headers {
+        if header.0.ends_with(CUSTOMER_KEY) && !settings.sends_customer_keys() {
+            return Err(insecure_customer_key("headers", &format!("the header {}", crate::error::tidy(&header.0, 64))));
+        }
         add(&mut request, header)?;
     }
     Ok((request, expires))
@@ -147,6 +153,22 @@ mod tests {
                 .headers
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_customer_key_is_not_presigned_over_plain_http() {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let allowed = [("allow-insecure-sse-customer-key", "true")];
+        let attribute = options(&[("sse-customer-key", key)], &[]);
+        let header = options(&[], &[("x-amz-server-side-encryption-customer-key", key)]);
+        for (given, subject) in [(attribute, "sse-customer-key"), (header, "headers")] {
+            for method in [PresignedMethod::Get, PresignedMethod::Head, PresignedMethod::Put] {
+                let refused = made(&[], method, &given).unwrap_err();
+                assert_eq!(refused.subject.as_deref(), Some(subject));
+                assert!(refused.message.contains(allowed[0].0) && !refused.message.contains(key), "{refused}");
+                assert!(made(&allowed, method, &given).is_ok());
+            }
+        }
     }
 
     #[test]

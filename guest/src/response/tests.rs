@@ -152,3 +152,20 @@ fn what_is_told_of_the_whole_is_verified() {
     }
     assert_eq!(verify_checksum(&head(200, &[]), b"anything"), Ok(()));
 }
+
+#[test]
+fn entity_tags_and_versions_are_bounded() {
+    for (name, longest) in [("etag", 1024), ("x-amz-version-id", 1024)] {
+        let told = |length: usize| {
+            let text = "x".repeat(length);
+            let mut headers = vec![("content-length", "1"), (name, text.as_str())];
+            if name != "etag" {
+                headers.push(("etag", "e"));
+            }
+            let head = head(200, &headers);
+            (blob_info(&head).is_ok(), written(&head).is_ok())
+        };
+        assert_eq!(told(longest), (true, true), "{name}");
+        assert_eq!(told(longest + 1), (false, false), "{name}");
+    }
+}

@@ -105,3 +105,16 @@ fn a_pause_is_never_below_what_was_asked_for() {
     }
     assert_eq!(pause(0, Some(Duration::MAX), &mut rng), Duration::MAX);
 }
+
+#[test]
+fn a_clock_is_corrected_within_bounds_only() {
+    const DAY: u64 = 24 * 3600;
+    for (https, most) in [(true, 7 * DAY), (false, DAY)] {
+        let seconds = i64::try_from(most).unwrap();
+        assert_eq!(correction(NOW + most, NOW, https), Ok(seconds));
+        assert_eq!(correction(NOW - most, NOW, https), Ok(-seconds));
+        for date in [NOW + most + 1, NOW - most - 1, 0, u64::MAX, crate::time::LAST] {
+            assert_eq!(correction(date, NOW, https), Err(date.abs_diff(NOW)), "{date}");
+        }
+    }
+}

@@ -85,6 +85,24 @@ pub enum Checksum {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults(pub Vec<(&'static str, Secret)>);
 
+impl Defaults {
+    fn has(&self, wanted: &str) -> bool {
+        self.0.iter().any(|(name, _)| *name == wanted)
+    }
+}
+
+/// The setting that allows an `sse-customer-key` over plain http.
+const ALLOW_INSECURE_CUSTOMER_KEY: &str = "allow-insecure-sse-customer-key";
+
+/// The fault that a customer's encryption key over plain http is. `what` names the setting, attribute or header.
+pub(crate) fn insecure_customer_key(subject: &'static str, what: &str) -> Failure {
+    let why = format!(
+        "{what} would be sent over plain http, where everybody on the way can read it: use an https endpoint, or set \
+         {ALLOW_INSECURE_CUSTOMER_KEY} = true for a service on a trusted network"
+    );
+    Error::fault(subject, why)
+}
+
 /// The settings that are [attributes] of each call.
 const DEFAULTS: [&str; 8] = [
     "storage-class",
@@ -122,6 +140,8 @@ pub struct Settings {
     pub checksum: Checksum,
     /// What all calls are told.
     pub defaults: Defaults,
+    /// Whether `sse-customer-key` may be sent over plain http.
+    pub allow_insecure_customer_key: bool,
 }
 
 impl Settings {
@@ -132,6 +152,11 @@ impl Settings {
             Checksum::None => None,
             Checksum::Of(algorithm) => Some(algorithm),
         }
+    }
+
+    /// Whether a customer's encryption key may be sent: over plain http everybody on the way can read it.
+    pub fn sends_customer_keys(&self) -> bool {
+        self.endpoint.https || self.allow_insecure_customer_key
     }
 
     /// Whether bodies are signed by their hash.
@@ -190,6 +215,10 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
         accelerate: given.flag("accelerate")?,
     };
     let endpoint = Endpoint::resolve(given.text("endpoint"), region, bucket, style, hosts)?;
+    let (defaults, allow_insecure_customer_key) = (given.defaults()?, given.flag(ALLOW_INSECURE_CUSTOMER_KEY)?);
+    if defaults.has("sse-customer-key") && !endpoint.https && !allow_insecure_customer_key {
+        return Err(insecure_customer_key("sse-customer-key", "the setting sse-customer-key"));
+    }
     Ok(Settings {
         credentials: given.credentials()?,
         timeout: given.timeout()?,
@@ -198,7 +227,8 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
         verify_after_write: given.flag("verify-after-write")?,
         payload_signing,
         checksum,
-        defaults: given.defaults()?,
+        defaults,
+        allow_insecure_customer_key,
         bucket: bucket.to_owned(),
         // An access point's ARN says the region itself.
         region: endpoint.region.clone().unwrap_or_else(|| region.to_owned()),
@@ -269,14 +299,16 @@ impl<'a> Given<'a> {
                 }
             }
         }
-        let given = |wanted: &str| defaults.iter().any(|(name, _)| *name == wanted);
-        if given("sse-customer-key") && (given("server-side-encryption") || given("sse-kms-key-id")) {
+        let defaults = Defaults(defaults);
+        if defaults.has("sse-customer-key")
+            && (defaults.has("server-side-encryption") || defaults.has("sse-kms-key-id"))
+        {
             return Err(malformed(
                 "sse-customer-key",
                 "goes with no server-side-encryption and no sse-kms-key-id: a blob is encrypted one way",
             ));
         }
-        Ok(Defaults(defaults))
+        Ok(defaults)
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {

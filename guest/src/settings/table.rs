@@ -162,9 +162,15 @@ pub const TABLE: &[Setting] = &[
             "sse-customer-key",
             SettingKind::Text,
             None,
-            "A key of 32 bytes, in base64, that every blob is encrypted and decrypted with (SSE-C). Needs https on AWS.",
+            "A key of 32 bytes, in base64, that every blob is encrypted and decrypted with (SSE-C). Needs https.",
         )
     },
+    Setting::new(
+        "allow-insecure-sse-customer-key",
+        SettingKind::Boolean,
+        Some("false"),
+        "Whether sse-customer-key, as a setting or an attribute, may be sent over plain http, where others can read it.",
+    ),
     Setting::new(
         "request-payer",
         SettingKind::Boolean,

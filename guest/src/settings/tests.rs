@@ -19,7 +19,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!((bare.credentials.as_ref(), bare.key_prefix.as_str()), (None, ""));
     let mut defaults = vec![("bucket", "demo")];
     defaults.extend(TABLE.iter().filter_map(|setting| Some((setting.name, setting.default?))));
-    assert_eq!(defaults.len(), 12);
+    assert_eq!(defaults.len(), 13);
     assert_eq!(with(&defaults).unwrap(), bare);
 }
 
@@ -220,4 +220,20 @@ fn the_checksum_of_no_words_is_amazons_on_amazon_alone() {
 fn an_access_points_region_signs() {
     let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
     assert_eq!(with(&[("bucket", arn), ("region", "us-east-1")]).unwrap().region, "us-west-2");
+}
+
+#[test]
+fn a_customer_key_over_plain_http_is_refused_unless_it_is_allowed() {
+    let key = ("sse-customer-key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    for endpoint in ["http://localhost:9000", "http://minio.example.com", "HTTP://10.0.0.1"] {
+        let (subject, message) = wrong(&[key, ("endpoint", endpoint)]);
+        assert_eq!(subject, "sse-customer-key");
+        assert!(message.contains("allow-insecure-sse-customer-key") && !message.contains(key.1), "{message}");
+        assert_eq!(wrong(&[key, ("endpoint", endpoint), (ALLOW_INSECURE_CUSTOMER_KEY, "false")]).0, "sse-customer-key");
+        let allowed = [("bucket", "demo"), key, ("endpoint", endpoint), (ALLOW_INSECURE_CUSTOMER_KEY, "true")];
+        assert!(with(&allowed).unwrap().sends_customer_keys());
+    }
+    for endpoint in ["", "https://minio.example.com", "minio.example.com:9000"] {
+        assert!(with(&[("bucket", "demo"), key, ("endpoint", endpoint)]).unwrap().sends_customer_keys());
+    }
 }

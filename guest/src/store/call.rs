@@ -148,7 +148,11 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let after = match next {
             Next::Stop => return Err(self.finish(failure, "")),
             Next::Skewed(date) => {
-                self.store.skew = date as i64 - self.env.wall() as i64;
+                let wall = self.env.wall();
+                match retry::correction(date, wall, self.store.settings.endpoint.https) {
+                    Ok(skew) => self.store.skew = skew,
+                    Err(apart) => return Err(self.finish(failure, &self.clocks_differ(apart, date > wall))),
+                }
                 if self.tries.skewed {
                     return Err(self.finish(failure, ""));
                 }
@@ -161,8 +165,14 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             }
         };
         failure.retryable = true;
-        if self.tries.retries == self.store.settings.max_retries {
+        // More, where a host says so.
+        if self.tries.retries >= self.store.settings.max_retries {
             return Err(self.finish(failure, ""));
+        }
+        if let Some(after) = after.filter(|after| *after > retry::MAX_RETRY_AFTER) {
+            let (asked, longest) = (after.as_secs(), retry::MAX_RETRY_AFTER.as_secs());
+            let note = format!("it asks to wait {asked} s, and no call waits more than {longest} s: try again later");
+            return Err(self.finish(failure, &note));
         }
         let pause = retry::pause(self.tries.retries, after, &mut self.store.rng);
         if pause >= self.remaining() {
@@ -200,7 +210,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             let payload = if self.store.settings.signs_payload() { payload } else { &PayloadHash::Unsigned };
             self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(date));
         }
-        self.tries.attempts += 1;
+        self.tries.attempts = self.tries.attempts.saturating_add(1);
         Ok(self.waits(now))
     }
 
@@ -332,6 +342,18 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             failure.message.push_str(&format!(" ({} requests in {})", self.tries.attempts, human(took)));
         }
         failure
+    }
+
+    /// Says that the clocks are too far apart to correct ours, and what to do.
+    fn clocks_differ(&self, apart: u64, ahead: bool) -> String {
+        let (scheme, most) =
+            if self.store.settings.endpoint.https { ("https", "7 days") } else { ("http", "24 hours") };
+        let way = if ahead { "ahead of" } else { "behind" };
+        let (days, hours) = (apart / 86_400, apart / 3600 % 24);
+        format!(
+            "the service's clock is {days} days and {hours} hours {way} this machine's, and over {scheme} at most {most} are \
+             corrected for: set this machine's clock, or the service's"
+        )
     }
 
     fn sentence(&self, what: &str) -> String {

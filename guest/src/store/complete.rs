@@ -26,7 +26,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let began = self.env.now();
         let mut written = Written::default();
         let result = self.ask(&mut request, &body, "CompleteMultipartUploadResult", &mut |completed, head, _| {
-            written = Written { etag: Some(multipart::etag(completed)?), version: response::version(head) };
+            written = Written { etag: Some(multipart::etag(completed)?), version: response::version(head)? };
             Ok(())
         });
         let written = match result {

@@ -26,7 +26,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let began = self.env.now();
         let mut written = Written::default();
         let result = self.ask(&mut request, "", "CopyObjectResult", &mut |copied, head, _| {
-            written = Written { etag: Some(multipart::etag(copied)?), version: response::version(head) };
+            written = Written { etag: Some(multipart::etag(copied)?), version: response::version(head)? };
             Ok(())
         });
         let written = match result.map_err(too_large_or_unmet) {
@@ -67,7 +67,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut request = self.checked(request::copy_part(settings, &key, upload, number, from, options))?;
         let mut part = Part { number, ..Part::default() };
         let copied = self.ask(&mut request, "", "CopyPartResult", &mut |copied, _, _| {
-            part.attributes = multipart::checksums(copied);
+            part.attributes = multipart::checksums(copied)?;
             part.etag = multipart::etag(copied)?;
             Ok(())
         });

@@ -59,7 +59,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 self.checked(request::delete_many(&self.store.settings, &doomed, &options.call))?;
             let (mut answered, mut fates) = (Head::default(), Vec::new());
             let told = self.ask(&mut request, &body, "DeleteResult", &mut |result, head, _| {
-                fates = delete_many(result, &doomed);
+                fates = delete_many(result, &doomed)?;
                 if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
                     return Err(Garbled("it names none of the keys".into()));
                 }

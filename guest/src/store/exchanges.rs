@@ -13,6 +13,7 @@ use crate::model::{
 use crate::model::{OpenedHead, Tries as Told};
 use crate::request::{self, Method, Request};
 use crate::response::{self, Head};
+use crate::retry;
 use crate::sigv4::PayloadHash;
 
 use super::Store;
@@ -171,8 +172,8 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     fn going_on(store: &'a mut Store, env: &'a mut E, operation: &'static str, key: &'a str, told: Told) -> Self {
         let now = env.now();
         let Told { limit, elapsed, attempts, retries, maybe_done, skewed, .. } = told;
-        if skewed {
-            // Another instance may have found out.
+        // Another instance may have found out. It comes from outside: what none of ours can have told does not count.
+        if skewed && told.skew.unsigned_abs() <= retry::max_skew(store.settings.endpoint.https) {
             store.skew = told.skew;
         }
         let mut tries = Tries::new(operation, Duration::from_nanos(limit), now.saturating_sub(elapsed));

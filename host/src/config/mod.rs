@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::settings::Settings;
 use crate::store::{Store, StoreOptions};
+use crate::text::sanitize;
 use crate::transport::{Egress, TlsOptions};
 use document::Document;
 use environment::Environment;
@@ -349,8 +350,9 @@ impl Reader<'_> {
 fn network(value: &DeValue<'_>) -> std::result::Result<IpNet, String> {
     let text =
         value.as_str().ok_or_else(|| format!("expected a network such as \"10.20.0.0/24\", not {}", a(value)))?;
-    text.parse()
-        .map_err(|_| format!("\"{}\" is no network; one is an address and a length, as in \"10.20.0.0/24\"", shown(text)))
+    text.parse().map_err(|_| {
+        format!("\"{}\" is no network; one is an address and a length, as in \"10.20.0.0/24\"", shown(text))
+    })
 }
 
 /// What kind of value it is, with its article.
@@ -368,16 +370,7 @@ fn a(value: &DeValue<'_>) -> &'static str {
 
 /// A name or a path as errors show it: its beginning, with control characters escaped.
 fn shown(name: &str) -> String {
-    let escaped = name.chars().take(SHOWN).flat_map(|c| {
-        let escaped = c.is_control().then(|| c.escape_default());
-        let plain = (!c.is_control()).then_some(c);
-        escaped.into_iter().flatten().chain(plain)
-    });
-    let mut shown: String = escaped.collect();
-    if name.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    sanitize(name, SHOWN)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn not_modified(tag: Option<&ETag>) -> S3Error {
     error
 }
 
-/// A range in a form that `s3s-fs` reads rightly: it fails on a suffix longer than the blob and on one of an empty blob.
+/// A range within a blob of this size: a suffix may be longer than the blob, and an empty blob has none.
 pub(super) fn plain_range(range: Range, size: u64) -> S3Result<Range> {
     let span = range.check(size)?;
     if span.is_empty() {

@@ -99,11 +99,12 @@ pub(super) fn verified(body: Option<StreamingBlob>, expected: Expected) -> (Stre
     (StreamingBlob::wrap(pieces), found)
 }
 
-/// The body written to this file, and its MD5 in hex and length.
+/// The body written to this file, and its MD5 in hex and length. Each piece is shown to `watch` as well.
 pub(super) async fn write(
     body: Option<StreamingBlob>,
     expected: Expected,
     file: &std::fs::File,
+    mut watch: impl FnMut(&Bytes),
 ) -> S3Result<(String, u64)> {
     use std::io::Write as _;
     let (mut body, found) = verified(body, expected);
@@ -111,6 +112,7 @@ pub(super) async fn write(
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|error| found.explain(S3Error::internal_error(io::Error::other(error))))?;
         size += piece.len() as u64;
+        watch(&piece);
         file.write_all(&piece).map_err(S3Error::internal_error)?;
     }
     Ok((found.get().md5, size))

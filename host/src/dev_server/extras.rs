@@ -1,15 +1,18 @@
-//! What is kept of a blob that `s3s-fs` has no place for: its entity tag for listings, tags, storage class and how it is
+//! What is kept of a blob besides its properties and digests: its entity tag for listings, tags, storage class and how it is
 //! said to be encrypted. A small file beside the buckets for each.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use s3s::dto::{ETag, ServerSideEncryption, StorageClass};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
+use super::storage::{self, Storage};
+
 /// Beside the buckets; the dot keeps it from being one.
 const FOLDER: &str = ".extras";
+/// The largest file that is read, in bytes: ten tags of 384 characters, each as long as JSON can make it, are a tenth of it.
+const MAX_FILE: u64 = 256 * 1024;
 /// S3's storage classes.
 const CLASSES: [&str; 10] = [
     "STANDARD",
@@ -56,20 +59,20 @@ macro_rules! extras_of {
 pub(super) use extras_of;
 
 impl Extras {
-    pub fn load(folder: &Path, bucket: &str, name: &str) -> Extras {
-        let read = std::fs::read(path(folder, bucket, name));
+    pub fn load(storage: &Storage, bucket: &str, name: &str) -> Extras {
+        let folder = storage.folder(&[FOLDER, bucket]);
+        let read = folder.and_then(|folder| storage::read(&folder, name, MAX_FILE));
         read.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    pub fn save(&self, folder: &Path, bucket: &str, name: &str) -> io::Result<()> {
-        let path = path(folder, bucket, name);
-        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        std::fs::write(path, serde_json::to_vec(self)?)
+    pub fn save(&self, storage: &Storage, bucket: &str, name: &str) -> io::Result<()> {
+        let folder = storage.make_folder(&[FOLDER, bucket])?;
+        storage.write(&folder, name, &serde_json::to_vec(self)?)
     }
 
-    pub fn remove(folder: &Path, bucket: &str, name: &str) {
+    pub fn remove(storage: &Storage, bucket: &str, name: &str) {
         // Not every blob has some.
-        let _ = std::fs::remove_file(path(folder, bucket, name));
+        let _ = storage.folder(&[FOLDER, bucket]).and_then(|folder| storage::remove(&folder, name));
     }
 
     pub fn etag(&self) -> Option<ETag> {
@@ -101,10 +104,6 @@ impl Extras {
             _ => Err(s3_error!(AccessDenied, "Access Denied")),
         }
     }
-}
-
-fn path(folder: &Path, bucket: &str, name: &str) -> PathBuf {
-    folder.join(FOLDER).join(bucket).join(name)
 }
 
 /// The tags of an `x-amz-tagging` header: a query.

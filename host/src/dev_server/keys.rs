@@ -9,30 +9,33 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+
+use super::storage::{self, Storage};
 
 /// All but letters, digits, `-`, `_` and inner dots.
 const AWKWARD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 /// No percent-encoded name begins so: `L` is not a hexadecimal digit.
 const LONG: &str = "%L";
-/// `s3s-fs` puts bucket and name, each in base64, into the names of the files that hold metadata. This is what fits
+/// Bucket and name are put, each in base64, into the names of the files that hold properties. This is what fits
 /// into 255 bytes with the longest bucket name.
 const MAX_NAME: usize = 66;
+/// The longest key, in bytes.
+const MAX_KEY: u64 = 1024;
 /// Beside the buckets; the dot keeps it from being one.
 const LONG_KEYS: &str = ".long-keys";
 
 /// The keys of one server's folder.
 #[derive(Debug)]
 pub(super) struct Keys {
-    long_keys: PathBuf,
+    storage: Storage,
 }
 
 impl Keys {
-    pub fn new(folder: &Path) -> Self {
-        Keys { long_keys: folder.join(LONG_KEYS) }
+    pub fn new(storage: Storage) -> Self {
+        Keys { storage }
     }
 
     /// The name of the file that holds this key.
@@ -56,11 +59,10 @@ impl Keys {
     pub fn name_for_writing(&self, key: &str) -> io::Result<String> {
         let name = self.name(key);
         if name.starts_with(LONG) {
-            let note = self.long_keys.join(&name);
-            if !note.exists() {
-                std::fs::create_dir_all(&self.long_keys)?;
+            let folder = self.storage.make_folder(&[LONG_KEYS])?;
+            if !storage::is_file(&folder, &name) {
                 // Two that write the same note write the same.
-                std::fs::write(note, key)?;
+                self.storage.write(&folder, &name, key.as_bytes())?;
             }
         }
         Ok(name)
@@ -69,7 +71,8 @@ impl Keys {
     /// The key that this file holds; none if it is not one of ours.
     pub fn key(&self, name: &str) -> Option<String> {
         if name.starts_with(LONG) {
-            return std::fs::read_to_string(self.long_keys.join(name)).ok();
+            let folder = self.storage.folder(&[LONG_KEYS]).ok()?;
+            return String::from_utf8(storage::read(&folder, name, MAX_KEY).ok()?).ok();
         }
         let key = percent_decode_str(name).decode_utf8().ok()?.into_owned();
         (self.name(&key) == name).then_some(key)
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn every_key_has_a_file_name_of_its_own_and_is_found_by_it() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::new(folder.path());
+        let keys = Keys::new(Storage::open(folder.path()).unwrap());
         let mut names = std::collections::HashSet::new();
         for key in odd_keys() {
             let name = keys.name_for_writing(&key).unwrap();
@@ -146,7 +149,7 @@ mod tests {
     #[test]
     fn what_somebody_else_put_there_is_no_key() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::new(folder.path());
+        let keys = Keys::new(Storage::open(folder.path()).unwrap());
         for name in [".DS_Store", "with space", "%zz", "%2f", "a%41", "%L00", "%ff"] {
             assert_eq!(keys.key(name), None, "{name}");
         }

@@ -1,7 +1,6 @@
 //! Listing a bucket: in the order of the keys' bytes, a page at a time, folded at a delimiter.
 
-use std::path::Path;
-
+use cap_std::fs::Dir;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use s3s::dto::{CommonPrefix, ListObjectsV2Input, ListObjectsV2Output, Object, Timestamp};
 use s3s::{S3Error, S3Result, s3_error};
@@ -21,7 +20,7 @@ enum Entry {
 
 /// The page that was asked for. `extras` tells what is kept of the file of a name.
 pub(super) fn page(
-    bucket: &Path,
+    bucket: &Dir,
     keys: &Keys,
     extras: impl Fn(&str) -> Extras,
     input: ListObjectsV2Input,
@@ -37,9 +36,12 @@ pub(super) fn page(
     let token = input.continuation_token.as_deref().map(|token| percent_decode_str(token).decode_utf8_lossy());
     let after = token.as_deref().or(input.start_after.as_deref());
 
-    let mut found: Vec<String> = std::fs::read_dir(bucket)
+    let mut found: Vec<String> = bucket
+        .entries()
         .map_err(S3Error::internal_error)?
-        .filter_map(|entry| keys.key(entry.ok()?.file_name().to_str()?))
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .filter_map(|entry| keys.key(entry.file_name().to_str()?))
         .filter(|key| key.starts_with(prefix))
         .collect();
     found.sort_unstable();
@@ -77,13 +79,13 @@ pub(super) fn page(
             Entry::Blob(key) => {
                 // Deleted since the folder was read: then it is not listed.
                 let name = keys.name(&key);
-                let Ok(metadata) = std::fs::metadata(bucket.join(&name)) else {
+                let Some(metadata) = bucket.symlink_metadata(&name).ok().filter(|metadata| metadata.is_file()) else {
                     continue;
                 };
                 let extras = extras(&name);
                 contents.push(Object {
                     size: i64::try_from(metadata.len()).ok(),
-                    last_modified: metadata.modified().ok().map(Timestamp::from),
+                    last_modified: metadata.modified().ok().map(|at| Timestamp::from(at.into_std())),
                     key: Some(told(key)),
                     e_tag: extras.etag(),
                     storage_class: Some(extras.storage_class.unwrap_or_else(|| "STANDARD".to_owned()).into()),
@@ -130,6 +132,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dev_server::storage::Storage;
 
     fn names(output: &ListObjectsV2Output) -> Vec<String> {
         let blobs = output.contents.iter().flatten().filter_map(|o| o.key.clone());
@@ -140,12 +143,12 @@ mod tests {
     #[test]
     fn pages_meet_without_gap_or_overlap_and_fold_at_the_delimiter() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::new(folder.path());
-        let bucket = folder.path().join("bucket");
-        std::fs::create_dir(&bucket).unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let keys = Keys::new(storage.clone());
+        let bucket = storage.make_folder(&["bucket"]).unwrap();
         let long = format!("z/{}", "n".repeat(500));
         for key in ["a", "a/1", "a/2", "b//x", "b/y", "é", long.as_str()] {
-            std::fs::write(bucket.join(keys.name_for_writing(key).unwrap()), key).unwrap();
+            bucket.write(keys.name_for_writing(key).unwrap(), key).unwrap();
         }
         let input = |prefix: &str, delimiter: Option<&str>, max: i32, token: Option<String>| ListObjectsV2Input {
             bucket: "bucket".to_owned(),

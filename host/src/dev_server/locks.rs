@@ -1,7 +1,7 @@
 //! One writer, or many readers, for a key at a time.
 //!
-//! `s3s-fs` writes a blob's bytes, metadata and entity tag one after another, and looks whether a condition holds
-//! before it does. Without a lock a reader could see one blob's bytes with another's tag, and two conditional writes
+//! A blob's bytes, properties and digests are written one after another, and whether a condition holds is looked at
+//! before. Without a lock a reader could see one blob's bytes with another's tag, and two conditional writes
 //! could both succeed.
 
 use std::collections::HashMap;

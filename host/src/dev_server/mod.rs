@@ -3,7 +3,10 @@
 //! It listens on loopback, keeps its blobs as files in a folder, verifies the signature of every request, and answers
 //! as S3 does where a client can tell the difference: any key up to 1,024 bytes, the four preconditions of a read,
 //! conditional writes and copies without a race, ranges, metadata, tags, listings, uploads in parts, checksums, presigned
-//! URLs, and S3's own error codes. The protocol is `s3s`, the files are `s3s-fs`; this module adds what the two leave out.
+//! URLs, and S3's own error codes. The protocol is `s3s`; the files are this module's, reached through `cap-std`.
+//!
+//! It does not leave its folder: no symbolic link in it is followed, for a bucket, a blob or what is kept beside it. What is
+//! neither a regular file nor a folder is no blob: not listed, not found, not deleted, and replaced itself by a write.
 //!
 //! It is not made for production: one folder, one pair of keys, no versions (each blob is its one version, `null`), no
 //! TLS. Storage classes, ACLs and encryption are taken and told, and change nothing; uploads in parts end with the server.
@@ -32,6 +35,8 @@ mod list;
 mod locks;
 mod objects;
 mod serve;
+mod storage;
+mod stored;
 mod uploads;
 
 use std::io;
@@ -45,6 +50,7 @@ use tokio::net::TcpListener;
 use access::Access;
 use objects::Objects;
 use serve::Running;
+use storage::Storage;
 
 /// The access key that holds where none is given.
 pub const DEFAULT_ACCESS_KEY: &str = "sandbucket";
@@ -142,7 +148,7 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     /// Keeps the blobs here, also after the server has stopped. The folder is made where it is missing, and should
-    /// hold nothing else.
+    /// hold nothing else. It may be a symbolic link; what is in it may not, see [above](self).
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
@@ -210,15 +216,19 @@ impl Builder {
         };
         let about_folder = |e: io::Error| io::Error::new(e.kind(), format!("the folder {}: {e}", folder.display()));
         std::fs::create_dir_all(&folder).map_err(about_folder)?;
+        let storage = Storage::open(&folder).map_err(about_folder)?;
         for bucket in &self.buckets {
             if !s3s::path::check_bucket_name(bucket) {
                 let message = format!("the bucket name \"{bucket}\" is not one that S3 takes");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
-            std::fs::create_dir_all(folder.join(bucket)).map_err(about_folder)?;
+            storage.make_folder(&[bucket]).map_err(|e| {
+                let path = folder.join(bucket);
+                io::Error::new(e.kind(), format!("the bucket's folder {} (no link is followed): {e}", path.display()))
+            })?;
         }
 
-        let objects = Objects::new(&folder, self.copy_limit, self.min_part).map_err(about_folder)?;
+        let objects = Objects::new(storage, self.copy_limit, self.min_part);
         let access = Arc::new(Access {
             access_key: self.access_key,
             secret_key: self.secret_key.into(),

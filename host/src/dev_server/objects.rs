@@ -1,17 +1,18 @@
-//! The operations: `s3s-fs` under our file names, with what it leaves out of S3's behaviour added.
+//! The operations, on the files of one folder.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
+use cap_std::fs::Dir;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
-use s3s_fs::FileSystem;
 
 use super::conditions::names;
 use super::extras::Extras;
 use super::keys::Keys;
 use super::list;
 use super::locks::Locks;
+use super::storage::Storage;
+use super::stored::Stored;
 use super::uploads::Uploads;
 
 mod blobs;
@@ -26,8 +27,7 @@ const MAX_METADATA: usize = 2048;
 /// One folder's buckets.
 #[derive(Debug)]
 pub(super) struct Objects {
-    folder: PathBuf,
-    files: FileSystem,
+    storage: Storage,
     keys: Keys,
     locks: Locks,
     uploads: Uploads,
@@ -36,41 +36,44 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub fn new(folder: &Path, copy_limit: u64, min_part: u64) -> io::Result<Self> {
-        let files = FileSystem::new(folder).map_err(|e| io::Error::other(format!("{e:?}")))?;
-        let (keys, uploads) = (Keys::new(folder), Uploads::new(folder, min_part));
-        Ok(Objects { folder: folder.to_owned(), files, keys, locks: Locks::default(), uploads, copy_limit })
+    pub fn new(storage: Storage, copy_limit: u64, min_part: u64) -> Self {
+        let (keys, uploads) = (Keys::new(storage.clone()), Uploads::new(storage.clone(), min_part));
+        Objects { storage, keys, locks: Locks::default(), uploads, copy_limit }
     }
 
     /// What is kept of the blob in this file.
     fn extras(&self, bucket: &str, name: &str) -> Extras {
-        Extras::load(&self.folder, bucket, name)
+        Extras::load(&self.storage, bucket, name)
     }
 
     fn keep(&self, extras: &Extras, bucket: &str, name: &str) -> S3Result<()> {
-        extras.save(&self.folder, bucket, name).map_err(internal)
+        extras.save(&self.storage, bucket, name).map_err(internal)
     }
 
-    fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
-        let path = self.folder.join(bucket);
-        if path.is_dir() { Ok(path) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
+    fn bucket(&self, bucket: &str) -> S3Result<Dir> {
+        let absent = || s3_error!(NoSuchBucket, "The specified bucket does not exist");
+        // What is beside the buckets is none.
+        if !s3s::path::check_bucket_name(bucket) {
+            return Err(absent());
+        }
+        self.storage.folder(&[bucket]).map_err(|_| absent())
     }
 
-    /// What is stored under this file name: length, tag and time are what conditions and ranges need.
-    async fn look(&self, bucket: &str, name: &str) -> S3Result<HeadObjectOutput> {
-        self.bucket(bucket)?;
-        let input = HeadObjectInput { bucket: bucket.to_owned(), key: name.to_owned(), ..Default::default() };
-        let found = self.files.head_object(bare_request(input)).await;
-        let mut found = found.map(|response| response.output).map_err(|error| match error.code().as_str() {
-            "NoSuchKey" => s3_error!(NoSuchKey, "The specified key does not exist."),
-            _ => error,
+    /// What is stored under this file name.
+    fn look(&self, bucket: &str, name: &str) -> S3Result<Stored> {
+        let folder = self.bucket(bucket)?;
+        let mut found = Stored::open(&self.storage, &folder, bucket, name).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => s3_error!(NoSuchKey, "The specified key does not exist."),
+            _ => internal(error),
         })?;
-        found.e_tag = self.extras(bucket, name).etag().or(found.e_tag);
+        if let Some(tag) = self.extras(bucket, name).etag() {
+            found.e_tag = tag;
+        }
         Ok(found)
     }
 
     /// Whether a write with these conditions may go ahead. The caller holds the lock.
-    async fn may_write(
+    fn may_write(
         &self,
         bucket: &str,
         name: &str,
@@ -82,7 +85,7 @@ impl Objects {
             return Ok(());
         }
         let failed = || s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
-        let there = match self.look(bucket, name).await {
+        let there = match self.look(bucket, name) {
             Ok(there) => Some(there),
             Err(error) if error.code().as_str() == "NoSuchKey" => None,
             Err(error) => return Err(error),
@@ -101,24 +104,9 @@ impl Objects {
             (None, _) => Ok(()),
             // S3 says so, and not that the condition failed.
             (Some(_), None) => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
-            (Some(condition), Some(there)) if names(condition, there.e_tag.as_ref()) => Ok(()),
+            (Some(condition), Some(there)) if names(condition, Some(&there.e_tag)) => Ok(()),
             _ => Err(failed()),
         }
-    }
-}
-
-/// A request of our own to `s3s-fs`, which looks at its input only.
-fn bare_request<T>(input: T) -> S3Request<T> {
-    S3Request {
-        input,
-        method: http::Method::GET,
-        uri: http::Uri::default(),
-        headers: http::HeaderMap::new(),
-        extensions: http::Extensions::new(),
-        credentials: None,
-        region: None,
-        service: None,
-        trailing_headers: None,
     }
 }
 
@@ -145,32 +133,55 @@ fn internal(error: io::Error) -> S3Error {
 #[async_trait::async_trait]
 impl S3 for Objects {
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
-        self.files.create_bucket(request).await
+        let bucket = &request.input.bucket;
+        if !s3s::path::check_bucket_name(bucket) {
+            return Err(s3_error!(InvalidBucketName, "The specified bucket is not valid."));
+        }
+        match self.storage.root().create_dir(bucket) {
+            Ok(()) => Ok(S3Response::new(CreateBucketOutput::default())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(s3_error!(BucketAlreadyExists, "The requested bucket name is not available."))
+            }
+            Err(error) => Err(internal(error)),
+        }
     }
 
     async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
         self.bucket(&request.input.bucket)?;
-        self.files.head_bucket(request).await
+        Ok(S3Response::new(HeadBucketOutput::default()))
     }
 
-    async fn list_buckets(&self, request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
-        self.files.list_buckets(request).await
+    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        let mut buckets = Vec::new();
+        for entry in self.storage.root().entries().map_err(internal)?.flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || !s3s::path::check_bucket_name(&name) {
+                continue;
+            }
+            let made = entry.metadata().and_then(|metadata| metadata.created().or_else(|_| metadata.modified()));
+            let creation_date = made.ok().map(|at| Timestamp::from(at.into_std()));
+            buckets.push(Bucket { creation_date, name: Some(name), bucket_region: None });
+        }
+        buckets.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(S3Response::new(ListBucketsOutput { buckets: Some(buckets), ..Default::default() }))
     }
 
     async fn get_bucket_location(
         &self,
         request: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        self.files.get_bucket_location(request).await
+        self.bucket(&request.input.bucket)?;
+        Ok(S3Response::new(GetBucketLocationOutput::default()))
     }
 
     async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
         let bucket = self.bucket(&request.input.bucket)?;
-        let mut entries = std::fs::read_dir(bucket).map_err(internal)?;
+        let mut entries = bucket.entries().map_err(internal)?;
         if entries.next().is_some() {
             return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
-        self.files.delete_bucket(request).await
+        self.storage.root().remove_dir(&request.input.bucket).map_err(internal)?;
+        Ok(S3Response::new(DeleteBucketOutput {}))
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
@@ -186,7 +197,7 @@ impl S3 for Objects {
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.delete(request).await
+        self.delete(request.input).await
     }
 
     async fn delete_objects(

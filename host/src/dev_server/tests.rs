@@ -9,6 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::DevServer;
 
+#[cfg(unix)]
+mod confinement;
+
 struct Asker {
     server: DevServer,
     client: Client<HttpConnector, Full<Bytes>>,

@@ -1,18 +1,19 @@
 //! Blobs written in parts: the uploads under way. They end with the server.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use cap_std::fs::Dir;
 use s3s::dto::*;
 use s3s::{S3Error, S3Result, s3_error};
-use tempfile::{NamedTempFile, TempDir};
 
 use super::digests::{self, Expected};
 use super::extras::Extras;
 use super::list;
+use super::storage::Storage;
 
 /// Beside the buckets; the dot keeps it from being one.
 const FOLDER: &str = ".uploads";
@@ -21,7 +22,7 @@ const MAX_PAGE: i32 = 1000;
 /// The uploads of one server's folder.
 #[derive(Debug)]
 pub(super) struct Uploads {
-    folder: PathBuf,
+    storage: Storage,
     /// All parts but the last are as large at least.
     min_part: u64,
     open: Mutex<HashMap<String, Upload>>,
@@ -35,8 +36,22 @@ struct Upload {
     begun: CreateMultipartUploadInput,
     extras: Extras,
     parts: BTreeMap<i32, Taken>,
-    /// Removed with the upload.
-    folder: TempDir,
+    folder: Arc<Folder>,
+}
+
+/// The folder of an upload's parts. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    uploads: Dir,
+    name: String,
+    /// The parts: a file for each, which is called by its number.
+    pub parts: Dir,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = self.uploads.remove_dir_all(&self.name);
+    }
 }
 
 /// A part that was taken.
@@ -53,18 +68,20 @@ struct Taken {
 pub(super) struct Assembly {
     pub begun: CreateMultipartUploadInput,
     pub extras: Extras,
-    /// The files of its parts, in order.
-    pub files: Vec<PathBuf>,
+    /// The folder of its parts, and their files in order.
+    pub folder: Arc<Folder>,
+    pub files: Vec<String>,
     /// The entity tag, without quotes.
     pub etag: String,
 }
 
 impl Uploads {
-    pub fn new(folder: &Path, min_part: u64) -> Self {
-        let folder = folder.join(FOLDER);
+    pub fn new(storage: Storage, min_part: u64) -> Self {
         // Of a server that ended before.
-        let _ = std::fs::remove_dir_all(&folder);
-        Uploads { folder, min_part, open: Mutex::default() }
+        if storage.folder(&[FOLDER]).is_ok() {
+            let _ = storage.root().remove_dir_all(FOLDER);
+        }
+        Uploads { storage, min_part, open: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
@@ -81,9 +98,12 @@ impl Uploads {
     }
 
     pub fn begin(&self, begun: CreateMultipartUploadInput, extras: Extras) -> io::Result<String> {
-        std::fs::create_dir_all(&self.folder)?;
-        let folder = tempfile::Builder::new().prefix("u").rand_bytes(31).tempdir_in(&self.folder)?;
-        let id = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // The standard library seeds its hashers from the system: nobody guesses an upload's id.
+        let random = || RandomState::new().hash_one(0);
+        let id = format!("u{:016x}{:016x}", random(), random());
+        let uploads = self.storage.make_folder(&[FOLDER])?;
+        let parts = self.storage.make_folder(&[FOLDER, &id])?;
+        let folder = Arc::new(Folder { uploads, name: id.clone(), parts });
         let upload = Upload {
             bucket: begun.bucket.clone(),
             key: begun.key.clone(),
@@ -109,12 +129,12 @@ impl Uploads {
             let words = "Part number must be an integer between 1 and 10000, inclusive";
             return Err(s3_error!(InvalidArgument, "{}", words));
         }
-        let folder = self.with(bucket, key, id, |upload| Ok(upload.folder.path().to_owned()))?;
-        let file = NamedTempFile::new_in(&folder).map_err(|_| unknown())?;
+        self.with(bucket, key, id, |_| Ok(()))?;
+        let file = self.storage.temporary().map_err(S3Error::internal_error)?;
         let checksum = expected.checksum.clone();
-        let (md5, size) = digests::write(body, expected, file.as_file()).await?;
+        let (md5, size) = digests::write(body, expected, &file.file, |_| {}).await?;
         self.with(bucket, key, id, |upload| {
-            file.persist(part_file(&folder, number)).map_err(|error| S3Error::internal_error(error.error))?;
+            file.keep(&upload.folder.parts, &number.to_string()).map_err(S3Error::internal_error)?;
             upload.parts.insert(number, Taken { md5: md5.clone(), size, at: SystemTime::now(), checksum });
             Ok(ETag::Strong(md5))
         })
@@ -205,13 +225,14 @@ impl Uploads {
                     let words = "Your proposed upload is smaller than the minimum allowed size";
                     return Err(s3_error!(EntityTooSmall, "{}", words));
                 }
-                files.push(part_file(upload.folder.path(), number));
+                files.push(number.to_string());
                 sums.extend((0..16).filter_map(|at| u8::from_str_radix(taken.md5.get(2 * at..2 * at + 2)?, 16).ok()));
             }
             let sum = <s3s::crypto::Md5 as s3s::crypto::Checksum>::checksum(&sums);
             Ok(Assembly {
                 begun: upload.begun.clone(),
                 extras: upload.extras.clone(),
+                folder: upload.folder.clone(),
                 files,
                 etag: format!("{}-{}", digests::hex(&sum), parts.len()),
             })
@@ -239,10 +260,6 @@ fn told((number, part): (&i32, &Taken)) -> Part {
         checksum_sha1: checksum.checksum_sha1,
         checksum_sha256: checksum.checksum_sha256,
     }
-}
-
-fn part_file(folder: &Path, number: i32) -> PathBuf {
-    folder.join(number.to_string())
 }
 
 fn unknown() -> S3Error {

@@ -1,5 +1,6 @@
 //! The command, run as a user runs it, against a server in this process.
 
+mod escaping;
 mod several;
 
 use std::io::Write;

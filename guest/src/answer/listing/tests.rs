@@ -109,6 +109,75 @@ proptest::proptest! {
         let spaced = text.replace('+', " ");
         let known = percent_encoding::percent_decode_str(&spaced).decode_utf8();
         let keys = Keys { url: true, prefix: "" };
-        proptest::prop_assert_eq!(keys.decode(&text).ok(), known.ok(), "{}", text);
+        proptest::prop_assert_eq!(keys.decode("Key", &text).ok(), known.ok(), "{}", text);
     }
+}
+
+/// A key of this many bytes, percent-encoded three times as long.
+fn encoded(bytes: usize) -> String {
+    "%C3%A9".repeat(bytes / 2) + &"n".repeat(bytes % 2)
+}
+
+#[test]
+fn a_listed_key_of_more_than_1024_bytes_is_an_error_that_does_not_show_it() {
+    let url = "<EncodingType>url</EncodingType>";
+    let blob = |key: &str| format!("{url}<Contents><Key>{key}</Key><Size>1</Size></Contents>");
+    let folder = |key: &str| format!("{url}<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>");
+    for made in [&blob as &dyn Fn(&str) -> String, &folder] {
+        assert!(read(&made(&encoded(1024))).is_ok());
+        let Garbled(why) = read(&made(&encoded(1025))).unwrap_err();
+        assert!(why.contains("1025 bytes") && why.contains("1024") && why.len() < 200, "{why}");
+        // The bound is on the whole key, not on what is left of it without the store's prefix.
+        let own = format!("t/{}", encoded(1023));
+        assert!(list(&page(&made(&own)).root(), "t/", None).is_err());
+    }
+}
+
+#[test]
+fn keys_of_versions_and_markers_have_the_same_bound() {
+    let versions = |inside: &str| {
+        let text = format!("<ListVersionsResult>{inside}</ListVersionsResult>");
+        list_versions(&xml::document(text.as_bytes(), "ListVersionsResult").unwrap().root(), "", None).map(drop)
+    };
+    let long = "n".repeat(1025);
+    let id = "v".repeat(1025);
+    for inside in [
+        format!("<Version><Key>{long}</Key><Size>1</Size></Version>"),
+        format!("<DeleteMarker><Key>{long}</Key></DeleteMarker>"),
+        format!("<CommonPrefixes><Prefix>{long}</Prefix></CommonPrefixes>"),
+        format!("<IsTruncated>true</IsTruncated><NextKeyMarker>{long}</NextKeyMarker>"),
+        format!("<Version><Key>k</Key><Size>1</Size><VersionId>{id}</VersionId></Version>"),
+        format!(
+            "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>{id}\
+             </NextVersionIdMarker>"
+        ),
+    ] {
+        let Garbled(why) = versions(&inside).unwrap_err();
+        assert!(why.contains("1025 bytes") && why.len() < 200, "{why}");
+        versions(&inside.replacen("nn", "n", 1).replacen("vv", "v", 1)).unwrap();
+    }
+}
+
+#[test]
+fn entries_prefixes_and_texts_of_a_page_are_bounded() {
+    let blob = "<Contents><Key>k</Key><Size>1</Size></Contents>";
+    let folder = "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>";
+    assert!(read(&(blob.repeat(1000) + &folder.repeat(1000))).is_ok());
+    for many in [blob.repeat(1001), folder.repeat(1001)] {
+        assert!(read(&many).unwrap_err().0.contains("1000"));
+    }
+    let told = |name: &str, length: usize| {
+        let text = "x".repeat(length);
+        read(&format!("<Contents><Key>k</Key><Size>1</Size><{name}>{text}</{name}></Contents>"))
+    };
+    for (name, longest) in [("ETag", 1024), ("StorageClass", 2048), ("ChecksumAlgorithm", 2048)] {
+        assert!(told(name, longest).is_ok(), "{name}");
+        assert!(told(name, longest + 1).unwrap_err().0.contains(name), "{name}");
+    }
+    let token = |length: usize| {
+        let text = "x".repeat(length);
+        read(&format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{text}</NextContinuationToken>"))
+    };
+    assert!(token(8192).is_ok());
+    assert!(token(8193).unwrap_err().0.contains("NextContinuationToken"));
 }

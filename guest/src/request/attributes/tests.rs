@@ -11,10 +11,16 @@ const ALL: Takes = Takes::PROPERTIES
     .and(Takes::BYPASS);
 
 fn store(more: &[(&str, &str)]) -> Settings {
-    let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost:9000")], more].concat();
+    let mut pairs = [&[("bucket", "demo")], more].concat();
+    if !more.iter().any(|(name, _)| *name == "endpoint") {
+        pairs.push(("endpoint", "http://localhost:9000"));
+    }
     settings::parse(&pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>())
         .unwrap()
 }
+
+/// The store of these tests is on plain http.
+const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 
 /// The headers of these attributes, a line each.
 fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
@@ -57,14 +63,15 @@ fn each_is_documented() {
 /// The digest is that of `md5sum`, of the bytes 0 to 31.
 #[test]
 fn a_key_becomes_three_headers() {
-    let headers = applied(&store(&[]), ALL, &[("sse-customer-key", KEY)]).unwrap();
+    let trusted = store(&[INSECURE]);
+    let headers = applied(&trusted, ALL, &[("sse-customer-key", KEY)]).unwrap();
     let name = "x-amz-server-side-encryption-customer-";
     let digest = "tP/LI3N87DFaSk0aoqYgzg==";
     assert_eq!(headers[0], format!("{name}algorithm: AES256"));
     assert_eq!(headers[1], format!("{name}key: {KEY}"));
     assert_eq!(headers[2], format!("{name}key-md5: {digest}"));
 
-    let source = applied(&store(&[]), ALL, &[("source-sse-customer-key", KEY)]).unwrap();
+    let source = applied(&trusted, ALL, &[("source-sse-customer-key", KEY)]).unwrap();
     assert_eq!(source[2].split(": ").last(), headers[2].split(": ").last());
     assert!(source.iter().all(|line| line.starts_with("x-amz-copy-source-server-side-encryption-customer-")));
 }
@@ -80,7 +87,7 @@ fn malformed_ones_are_refused_and_keys_not_repeated() {
         ("checksum-crc32", "rosUhgp5mIg="),
         ("request-payer", "me"),
     ] {
-        let refused = applied(&store(&[]), ALL, &[(name, value)]).unwrap_err();
+        let refused = applied(&store(&[INSECURE]), ALL, &[(name, value)]).unwrap_err();
         assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
         assert!(!refused.message.contains("hunter2"));
     }
@@ -100,17 +107,36 @@ fn what_an_operation_does_not_take_is_unsupported() {
 
 #[test]
 fn a_stores_own_hold_where_the_call_has_none() {
-    let ours = store(&[("storage-class", "GLACIER"), ("server-side-encryption", "AES256"), ("request-payer", "true")]);
+    let class = ("storage-class", "GLACIER");
+    let ours = store(&[class, ("server-side-encryption", "AES256"), ("request-payer", "true"), INSECURE]);
     let writes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
     let (class, payer) = ("x-amz-storage-class: GLACIER", "x-amz-request-payer: requester");
     let aes = "x-amz-server-side-encryption: AES256";
     assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
     assert_eq!(applied(&ours, Takes::NOTHING, &[]).unwrap(), [payer]);
     assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
-    let keyed = store(&[("sse-customer-key", KEY)]);
+    let keyed = store(&[("sse-customer-key", KEY), INSECURE]);
     assert_eq!(applied(&keyed, Takes::CUSTOMER_KEY, &[]).unwrap().len(), 3);
     let copied = applied(&keyed, Takes::CUSTOMER_KEY.and(Takes::SOURCE), &[]).unwrap();
     assert_eq!(copied.iter().filter(|line| line.ends_with(&format!("-key: {KEY}"))).count(), 2, "{copied:?}");
     let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
     assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
+}
+
+#[test]
+fn customer_keys_over_plain_http_are_refused_by_every_operation() {
+    for takes in [ALL, Takes::CUSTOMER_KEY, Takes::CUSTOMER_KEY.and(Takes::SOURCE)] {
+        for name in ["sse-customer-key", "source-sse-customer-key"] {
+            if name.starts_with("source") && !takes.has(Takes::SOURCE) {
+                continue;
+            }
+            let refused = applied(&store(&[]), takes, &[(name, KEY)]).unwrap_err();
+            assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
+            assert!(refused.message.contains("allow-insecure-sse-customer-key"), "{refused}");
+            assert!(refused.message.contains(&format!("the attribute {name}")), "{refused}");
+            assert!(!refused.message.contains(KEY), "{refused}");
+            let https = store(&[("endpoint", "https://s3.example.com")]);
+            assert_eq!(applied(&https, takes, &[(name, KEY)]).unwrap().len(), 3);
+        }
+    }
 }

@@ -313,3 +313,35 @@ fn what_cannot_be_asked_is_told_before_anything_is_sent() {
         assert!(failure.message.contains("bucket \"demo\""), "{}", failure.message);
     }
 }
+
+#[test]
+fn a_skew_that_no_instance_can_have_told_is_ignored() {
+    const DAY: i64 = 24 * 3600;
+    for (endpoint, most) in [("http://localhost:9000", DAY), ("https://localhost:9000", 7 * DAY)] {
+        for (skew, counts) in [(most, true), (-most, true), (most + 1, false), (i64::MAX, false), (i64::MIN, false)] {
+            let tries = Tries { limit: MINUTE, skewed: true, skew, ..Tries::default() };
+            let settings = [("endpoint", endpoint)];
+            let outgoing = store(&settings).prepare(&mut Script::new([]), read(None), tries).unwrap();
+            let ours = outgoing.headers.contains("x-amz-date:20231114T221320Z\n");
+            assert_eq!(!ours, counts, "{skew}: {}", outgoing.headers);
+        }
+    }
+}
+
+#[test]
+fn tries_at_their_limits_overflow_nothing() {
+    let tries = Tries {
+        limit: u64::MAX,
+        elapsed: u64::MAX - 1,
+        attempts: u32::MAX,
+        retries: u32::MAX,
+        maybe_done: true,
+        skewed: true,
+        skew: i64::MIN,
+    };
+    let _ = store(&[]).prepare(&mut Script::new([]), read(None), tries);
+    let again = Tries { elapsed: 0, ..tries };
+    let refused = refusal(503, "SlowDown").head();
+    let refusal = store(&[]).settle(&mut Script::new([]), read(None), again, Ok((refused, &b""[..]))).unwrap_err();
+    assert!(refusal.again.is_none(), "there are no retries left");
+}

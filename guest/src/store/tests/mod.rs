@@ -24,6 +24,7 @@ fn store(more: &[(&str, &str)]) -> Store {
     .iter()
     .map(|(name, value)| (name.to_string(), value.to_string()))
     .collect();
+    pairs.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     pairs.extend(more.iter().map(|(name, value)| (name.to_string(), value.to_string())));
     Store::open(&pairs, 1).unwrap()
 }

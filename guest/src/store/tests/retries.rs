@@ -158,3 +158,61 @@ fn a_failure_after_several_tries_says_how_many() {
     assert_eq!((failure.kind, failure.attempts, failure.retryable), (Kind::Network, 2, true));
     assert!(failure.message.contains("(2 requests in "), "{failure}");
 }
+
+#[test]
+fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much() {
+    const DAY: i64 = 24 * 3600;
+    let skewed = || refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
+    let https = ("endpoint", "https://localhost:9000");
+    for (settings, within, beyond, words) in [
+        (&[][..], DAY, DAY + 1, "over http at most 24 hours"),
+        (&[https][..], 7 * DAY, 7 * DAY + 1, "over https at most 7 days"),
+    ] {
+        for sign in [1, -1] {
+            let mut script = Script::new([skewed(), found()]);
+            script.off = sign * within;
+            store(settings).get(&mut script, "k", &ReadOptions::default()).unwrap();
+
+            let mut script = Script::new([skewed(), refusal(403, "AccessDenied")]);
+            script.off = sign * beyond;
+            let mut store = store(settings);
+            let failure = store.get(&mut script, "k", &ReadOptions::default()).unwrap_err();
+            assert_eq!((failure.kind, failure.attempts), (Kind::AccessDenied, 1));
+            let way = if sign > 0 { "behind" } else { "ahead of" };
+            let days = format!("{} days and 0 hours {way} this machine's", beyond / DAY);
+            assert!(failure.message.contains(&days) && failure.message.contains(words), "{failure}");
+            assert!(failure.message.contains("set this machine's clock"), "{failure}");
+            // What is signed next goes by our own clock.
+            let first = script.sent[0].header("x-amz-date").map(str::to_owned);
+            store.get(&mut script, "k", &ReadOptions::default()).unwrap_err();
+            assert_eq!(script.sent[1].header("x-amz-date"), first.as_deref());
+        }
+    }
+}
+
+#[test]
+fn a_retry_after_beyond_a_quarter_of_an_hour_ends_the_call_at_once() {
+    let hour = Some(3_600_000_000_000);
+    let call = CallOptions { time_limit: hour.map(|nanos| nanos * 100_000), ..CallOptions::default() };
+    for (told, waits) in [
+        ("900", true),
+        ("901", false),
+        ("1000000000000000000", false),
+        ("18446744073709551615", false),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", false),
+        // None that is a number, so that the usual pause is made.
+        ("-1", true),
+        ("99999999999999999999", true),
+        ("Tue, 14 Nov 2000 22:13:20 GMT", true),
+    ] {
+        let mut script = Script::new([refusal(503, "SlowDown").with("retry-after", told), found()]);
+        let options = ReadOptions { call: call.clone(), ..ReadOptions::default() };
+        let result = store(&[]).get(&mut script, "k", &options);
+        assert_eq!(result.is_ok(), waits, "{told}");
+        let slept: std::time::Duration = script.pauses.iter().sum();
+        assert!(slept <= std::time::Duration::from_secs(901), "{told}: {slept:?}");
+        if let Err(failure) = result {
+            assert!(failure.retryable && failure.message.contains("no call waits more than 900 s"), "{failure}");
+        }
+    }
+}

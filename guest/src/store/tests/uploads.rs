@@ -229,7 +229,7 @@ fn what_looks_at_a_write_brings_its_key_along() {
     let call = CallOptions { attributes: vec![("sse-customer-key".into(), key.into())], ..CallOptions::default() };
     let options = WriteOptions { condition: WriteCondition::IfAbsent, call, ..WriteOptions::default() };
     let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(HELLO)]);
-    let _ = store(&[]).put(&mut script, "k", b"hello", &options);
+    let _ = store(&[("allow-insecure-sse-customer-key", "true")]).put(&mut script, "k", b"hello", &options);
     assert_eq!(script.sent[2].header("x-amz-server-side-encryption-customer-key"), Some(key));
 }
 

@@ -15,6 +15,7 @@ use crate::handshake::handshake;
 use crate::output::Tone;
 use crate::probe::{PATIENCE, Target};
 use crate::report::{Report, Step, Verdict};
+use crate::text;
 
 /// What comes after the connection, in order; so that what is not tried is still listed.
 const OPERATIONS: [&str; 7] = ["credentials", "put", "head", "get", "get range", "put if absent", "delete"];
@@ -263,7 +264,7 @@ impl Check<'_> {
             return Ok(exit);
         }
         if let Some(key) = left {
-            let left = format!("The probe {key} may still be there, and could not be deleted.");
+            let left = format!("The probe {} may still be there, and could not be deleted.", text::plain(&key));
             output.line(output.paint(Tone::Doubtful, &left))?;
         }
         output.line(match (exit, doubts) {

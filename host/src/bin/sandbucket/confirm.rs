@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::text;
 
 /// Asks whoever sits at the terminal whether to `verb` it: `what`, and what would have been `done` to it.
 pub fn confirm(verb: &str, done: &str, what: &str) -> Result<(), Failure> {
@@ -12,7 +13,7 @@ pub fn confirm(verb: &str, done: &str, what: &str) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, message).with_hint("--yes does it without asking"));
     }
     let mut answer = String::new();
-    let _ = write!(io::stderr(), "{verb} {what}? [y/N] ");
+    let _ = write!(io::stderr(), "{verb} {}? [y/N] ", text::plain(what));
     let read = tokio::task::block_in_place(|| io::stdin().lock().read_line(&mut answer));
     if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Ok(());

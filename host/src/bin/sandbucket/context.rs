@@ -61,8 +61,8 @@ pub async fn engine(config: Option<&Config>) -> Result<Engine, Failure> {
 fn log(verbose: u8) {
     let by_verbosity = match verbose {
         0 => None,
-        1 => Some("sandbucket=info,warn,s3s=off,s3s_fs=off"),
-        2 => Some("sandbucket=debug,info,s3s=warn,s3s_fs=warn"),
+        1 => Some("sandbucket=info,warn,s3s=off"),
+        2 => Some("sandbucket=debug,info,s3s=warn"),
         _ => Some("sandbucket=trace,debug"),
     };
     let filter = match (EnvFilter::try_from_default_env(), by_verbosity) {

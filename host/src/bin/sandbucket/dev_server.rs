@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Tone;
+use crate::text;
 
 /// Until it is interrupted, which is how it ends well.
 pub async fn run(context: &Context, arguments: cli::DevServer) -> Result<Exit, Failure> {
@@ -44,7 +45,8 @@ pub async fn run(context: &Context, arguments: cli::DevServer) -> Result<Exit, F
         }))?;
     } else {
         let kept = if arguments.folder.is_some() { "" } else { " (temporary: gone when the server stops)" };
-        output.note(&format!("An S3 server at {endpoint}, keeping its blobs in {}{kept}.", server.folder().display()));
+        let folder = text::plain(&server.folder().to_string_lossy());
+        output.note(&format!("An S3 server at {endpoint}, keeping its blobs in {folder}{kept}."));
         if !server.address().ip().is_loopback() {
             output.note("It can be reached from other machines, and has no TLS: for a test network only.");
         }

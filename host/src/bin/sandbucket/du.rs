@@ -33,7 +33,7 @@ pub async fn run(context: &Context, arguments: cli::Du) -> Result<Exit, Failure>
     }
     for (folder, sum) in sums {
         if context.output.json {
-            context.output.line(json!({ "prefix": folder, "blobs": sum.blobs, "bytes": sum.bytes }).to_string())?;
+            context.output.row(&json!({ "prefix": folder, "blobs": sum.blobs, "bytes": sum.bytes }))?;
         } else {
             let name = if folder.is_empty() { "(all)".to_owned() } else { text::plain(&folder) };
             context.output.line(format!("{:>10}  {:>8} blobs  {name}", text::size(sum.bytes), sum.blobs))?;

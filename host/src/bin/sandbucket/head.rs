@@ -23,7 +23,7 @@ pub async fn run(context: &Context, arguments: cli::Head) -> Result<Exit, Failur
         context.output.value(&to_json(&arguments.key, &info))?;
     } else {
         for (name, value) in rows(&info) {
-            context.output.line(format!("{name:<16} {}", text::plain(&value)))?;
+            context.output.line(format!("{:<16} {}", text::plain(&name), text::plain(&value)))?;
         }
     }
     Ok(Exit::Success)

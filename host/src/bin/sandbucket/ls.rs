@@ -28,14 +28,14 @@ pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure>
         let page = page?;
         for folder in page.prefixes {
             if context.output.json {
-                context.output.line(json!({ "folder": folder }).to_string())?;
+                context.output.row(&json!({ "folder": folder }))?;
             } else {
                 context.output.line(format!("{:>20}  {:>10}  {}", "", "folder", text::plain(&folder)))?;
             }
         }
         for entry in page.entries {
             if context.output.json {
-                context.output.line(to_json(&entry).to_string())?;
+                context.output.row(&to_json(&entry))?;
             } else {
                 context.output.line(row(&entry, &text::size(entry.size)))?;
             }
@@ -57,7 +57,7 @@ async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Resul
             told["version"] = json!(entry.version);
             told["latest"] = json!(entry.latest);
             told["deleted"] = json!(entry.deleted);
-            context.output.line(told.to_string())?;
+            context.output.row(&told)?;
             continue;
         }
         let size = if entry.deleted { "deleted".to_owned() } else { text::size(entry.blob.size) };

@@ -27,6 +27,6 @@ pub fn pages(context: &Context, arguments: cli::Man) -> Result<Exit, Failure> {
     let failed = |e: io::Error| Failure::file("writing to", &folder, &e);
     std::fs::create_dir_all(&folder).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), &folder).map_err(failed)?;
-    context.output.note(&format!("wrote the manual pages to {}", folder.display()));
+    context.output.note(&format!("wrote the manual pages to {}", crate::text::plain(&folder.to_string_lossy())));
     Ok(Exit::Success)
 }

@@ -41,12 +41,17 @@ impl Output {
 
     /// A result for programs.
     pub fn value(&self, value: &Value) -> Result<(), Failure> {
-        self.line(format!("{value:#}"))
+        self.line(text::json(&format!("{value:#}")))
+    }
+
+    /// One of several results for programs, on a line of its own.
+    pub fn row(&self, value: &Value) -> Result<(), Failure> {
+        self.line(text::json(&value.to_string()))
     }
 
     /// A result for programs where standard output carries a blob.
     pub fn value_aside(&self, value: &Value) {
-        let _ = writeln!(io::stderr(), "{value}");
+        let _ = writeln!(io::stderr(), "{}", text::json(&value.to_string()));
     }
 
     /// A remark that is not the result.
@@ -68,7 +73,7 @@ impl Output {
         }
         let mut err = io::stderr().lock();
         if self.json {
-            let _ = writeln!(err, "{}", failure.to_json());
+            let _ = writeln!(err, "{}", text::json(&failure.to_json().to_string()));
             return;
         }
         let colours = self.colours.1;

@@ -37,6 +37,6 @@ pub async fn run(context: &Context, arguments: cli::Presign) -> Result<Exit, Fai
     for (name, value) in &presigned.headers {
         context.output.note(&text::plain(&format!("to be sent with it: {name}: {value}")));
     }
-    context.output.line(&presigned.url)?;
+    context.output.line(text::plain(&presigned.url))?;
     Ok(Exit::Success)
 }

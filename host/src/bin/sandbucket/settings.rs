@@ -20,7 +20,7 @@ pub async fn run(context: &Context) -> Result<Exit, Failure> {
     }
     let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
     for setting in &settings {
-        let name = context.output.paint(Tone::Strong, &format!("{:<width$}", setting.name));
+        let name = context.output.paint(Tone::Strong, &format!("{:<width$}", text::plain(&setting.name)));
         let mut traits = vec![kind(setting.kind).to_owned()];
         if setting.required {
             traits.push("required".to_owned());

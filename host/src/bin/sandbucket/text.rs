@@ -90,9 +90,16 @@ pub fn media_type(file: &Path) -> Option<&'static str> {
     })
 }
 
-/// A value from outside on one line of a terminal: control characters are shown, not obeyed.
+/// A value from outside on one line: control and format characters, such as those that turn the direction of writing, are
+/// shown as escapes and not obeyed. Also where standard output is no terminal, unlike `ls` of coreutils: what is piped
+/// ends up on terminals and in logs, a line break in a key would make a line of its own, and `--json` is exact.
 pub fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    sandbucket::text::escaped(text).into_owned()
+}
+
+/// JSON of the same values in which such characters are escaped.
+pub fn json(json: &str) -> String {
+    sandbucket::text::escaped_json(json).into_owned()
 }
 
 #[cfg(test)]
@@ -124,5 +131,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\u{1b}[2J\nb é"), "a\\u{1b}[2J\\nb é");
+        assert_eq!(plain("a\u{202e}gpj.exe"), "a\\u{202e}gpj.exe");
     }
 }

@@ -24,7 +24,7 @@ pub async fn run(context: &Context, arguments: cli::Uploads) -> Result<Exit, Fai
     }
     while let Some(upload) = found.try_next().await? {
         if context.output.json {
-            context.output.line(to_json(&upload).to_string())?;
+            context.output.row(&to_json(&upload))?;
         } else {
             let begun = upload.initiated.map(text::timestamp).unwrap_or_default();
             context.output.line(text::plain(&format!("{begun:>20}  {}  {}", upload.id, upload.key)))?;

@@ -1,12 +1,39 @@
 //! One blob: looked at, read, written, deleted and tagged.
 
+use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
-use s3s::{S3, S3Request, S3Response, S3Result};
+use s3s::{S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 
-use super::{DEFAULT_TYPE, Objects, bare_request, internal, metadata_fits, no_version};
+use super::{DEFAULT_TYPE, Objects, internal, metadata_fits, no_version};
 use crate::dev_server::conditions::{ReadConditions, plain_range};
-use crate::dev_server::digests::{expected_of, verified};
+use crate::dev_server::digests::{self, Expected, expected_of};
 use crate::dev_server::extras::{Extras, check_tags, extras_of};
+use crate::dev_server::storage;
+use crate::dev_server::stored::{self, Properties, Sums, properties_of};
+
+/// A body that is to be stored.
+#[derive(Default)]
+pub(super) struct Incoming {
+    pub body: Option<StreamingBlob>,
+    pub expected: Expected,
+    /// The checksum to make of it, which may come behind it.
+    pub algorithm: Option<ChecksumAlgorithm>,
+    pub trailers: Option<TrailingHeaders>,
+}
+
+fn hasher_of(algorithm: Option<&ChecksumAlgorithm>) -> S3Result<ChecksumHasher> {
+    let mut hasher = ChecksumHasher::default();
+    match algorithm.map(ChecksumAlgorithm::as_str) {
+        None => {}
+        Some(ChecksumAlgorithm::CRC32) => hasher.crc32 = Some(Default::default()),
+        Some(ChecksumAlgorithm::CRC32C) => hasher.crc32c = Some(Default::default()),
+        Some(ChecksumAlgorithm::CRC64NVME) => hasher.crc64nvme = Some(Default::default()),
+        Some(ChecksumAlgorithm::SHA1) => hasher.sha1 = Some(Default::default()),
+        Some(ChecksumAlgorithm::SHA256) => hasher.sha256 = Some(Default::default()),
+        Some(_) => return Err(s3_error!(NotImplemented, "This checksum algorithm is not implemented")),
+    }
+    Ok(hasher)
+}
 
 /// The conditions of a read's input.
 macro_rules! conditions_of {
@@ -32,14 +59,31 @@ macro_rules! tell {
     };
 }
 
-/// Checksums are told to those who ask.
-macro_rules! forget_checksums {
-    ($output:expr) => {
-        $output.checksum_crc32 = None;
-        $output.checksum_crc32c = None;
-        $output.checksum_crc64nvme = None;
-        $output.checksum_sha1 = None;
-        $output.checksum_sha256 = None;
+/// Tells of a blob's properties.
+macro_rules! tell_properties {
+    ($output:expr, $found:expr) => {
+        let properties = &$found.properties;
+        $output.content_type = properties.content_type.clone();
+        $output.content_encoding = properties.content_encoding.clone();
+        $output.content_disposition = properties.content_disposition.clone();
+        $output.content_language = properties.content_language.clone();
+        $output.cache_control = properties.cache_control.clone();
+        $output.expires = properties.expires();
+        $output.website_redirect_location = properties.website_redirect_location.clone();
+        $output.metadata = properties.user_metadata.clone();
+        $output.last_modified = Some($found.modified.clone());
+        $output.e_tag = Some($found.e_tag.clone());
+    };
+}
+
+/// Tells of checksums, to those who ask.
+macro_rules! tell_checksums {
+    ($output:expr, $sums:expr) => {
+        $output.checksum_crc32 = $sums.checksum_crc32.clone();
+        $output.checksum_crc32c = $sums.checksum_crc32c.clone();
+        $output.checksum_crc64nvme = $sums.checksum_crc64nvme.clone();
+        $output.checksum_sha1 = $sums.checksum_sha1.clone();
+        $output.checksum_sha256 = $sums.checksum_sha256.clone();
     };
 }
 
@@ -47,43 +91,50 @@ impl Objects {
     pub(super) async fn head(&self, mut input: HeadObjectInput) -> S3Result<S3Response<HeadObjectOutput>> {
         let name = self.keys.name(&input.key);
         let _guard = self.locks.read(&input.bucket, &name).await;
-        let mut found = self.look(&input.bucket, &name).await?;
+        let found = self.look(&input.bucket, &name)?;
         no_version(input.version_id.as_ref())?;
         let extras = self.extras(&input.bucket, &name);
         extras.opens_for(input.sse_customer_key_md5.as_ref())?;
-        conditions_of!(input).check(found.e_tag.as_ref(), found.last_modified.as_ref())?;
-        tell!(found, extras);
-        if input.checksum_mode.is_none() {
-            forget_checksums!(found);
+        conditions_of!(input).check(Some(&found.e_tag), Some(&found.modified))?;
+        let mut output =
+            HeadObjectOutput { content_length: i64::try_from(found.size).ok(), ..HeadObjectOutput::default() };
+        tell_properties!(output, found);
+        tell!(output, extras);
+        if input.checksum_mode.is_some() {
+            tell_checksums!(output, found.sums);
         }
-        Ok(S3Response::new(found))
+        Ok(S3Response::new(output))
     }
 
-    pub(super) async fn get(&self, mut request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = &mut request.input;
+    pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let mut input = request.input;
         let name = self.keys.name(&input.key);
         // Until the file is open: what is written then is another file.
         let _guard = self.locks.read(&input.bucket, &name).await;
-        let found = self.look(&input.bucket, &name).await?;
+        let found = self.look(&input.bucket, &name)?;
         no_version(input.version_id.as_ref())?;
         let extras = self.extras(&input.bucket, &name);
         extras.opens_for(input.sse_customer_key_md5.as_ref())?;
-        conditions_of!(input).check(found.e_tag.as_ref(), found.last_modified.as_ref())?;
-        if let Some(range) = input.range {
-            let size = found.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-            input.range = Some(plain_range(range, size)?);
-        }
-        input.key = name;
-        let asked = input.checksum_mode.is_some();
-        let mut response = self.files.get_object(request).await?;
-        let output = &mut response.output;
+        conditions_of!(input).check(Some(&found.e_tag), Some(&found.modified))?;
+        let mut output = GetObjectOutput::default();
+        tell_properties!(output, found);
         tell!(output, extras);
-        output.e_tag = found.e_tag;
+        let (start, end) = match input.range {
+            None => (0, found.size),
+            Some(range) => {
+                let span = plain_range(range, found.size)?.check(found.size)?;
+                output.content_range = Some(format!("bytes {}-{}/{}", span.start, span.end - 1, found.size));
+                (span.start, span.end)
+            }
+        };
+        output.content_length = i64::try_from(end - start).ok();
         output.tag_count = i32::try_from(extras.tags.len()).ok().filter(|count| *count > 0);
-        if !asked {
-            forget_checksums!(output);
+        // They are of all of it.
+        if input.checksum_mode.is_some() && end - start == found.size {
+            tell_checksums!(output, found.sums);
         }
-        Ok(response)
+        output.body = Some(found.body(start, end - start).map_err(internal)?);
+        Ok(S3Response::new(output))
     }
 
     pub(super) async fn put(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -94,34 +145,71 @@ impl Objects {
         let bucket = input.bucket.clone();
         self.bucket(&bucket)?;
         let extras = extras_of!(input);
+        let properties = properties_of!(input);
         let name = self.keys.name_for_writing(&input.key).map_err(internal)?;
-        input.key = name.clone();
-        let (body, found) = verified(input.body.take(), expected_of!(input));
-        input.body = Some(body);
+        let body = Incoming {
+            body: input.body.take(),
+            expected: expected_of!(input),
+            algorithm: input.checksum_algorithm.take(),
+            trailers: request.trailing_headers.take(),
+        };
         let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref()).await?;
-        let mut response = self.files.put_object(request).await.map_err(|error| found.explain(error))?;
-        let extras = Extras { etag: response.output.e_tag.as_ref().map(|tag| tag.value().to_owned()), ..extras };
+        self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref())?;
+        let sums = self.write(&bucket, &name, body, &properties).await?;
+        let extras = Extras { etag: sums.e_tag.clone(), ..extras };
         self.keep(&extras, &bucket, &name)?;
-        response.output.server_side_encryption = extras.told_encryption();
-        response.output.ssekms_key_id = extras.kms_key;
-        Ok(response)
+        let mut output = PutObjectOutput {
+            e_tag: sums.e_tag.clone().map(ETag::Strong),
+            server_side_encryption: extras.told_encryption(),
+            ssekms_key_id: extras.kms_key,
+            ..PutObjectOutput::default()
+        };
+        tell_checksums!(output, sums);
+        Ok(S3Response::new(output))
     }
 
-    pub(super) async fn delete(
+    /// Writes a blob's file and what is kept beside it. The caller holds the lock.
+    pub(super) async fn write(
         &self,
-        mut request: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let input = &mut request.input;
+        bucket: &str,
+        name: &str,
+        incoming: Incoming,
+        properties: &Properties,
+    ) -> S3Result<Sums> {
+        let Incoming { body, expected, algorithm, trailers } = incoming;
+        let mut checksum = expected.checksum.clone();
+        let mut hasher = hasher_of(algorithm.as_ref())?;
+        let file = self.storage.temporary().map_err(internal)?;
+        let (md5, _) = digests::write(body, expected, &file.file, |piece| hasher.update(piece)).await?;
+        let made = hasher.finalize();
+        let trailers = trailers.and_then(|trailers| trailers.take()).unwrap_or_default();
+        for (header, made, given) in [
+            ("x-amz-checksum-crc32", made.checksum_crc32, &mut checksum.checksum_crc32),
+            ("x-amz-checksum-crc32c", made.checksum_crc32c, &mut checksum.checksum_crc32c),
+            ("x-amz-checksum-crc64nvme", made.checksum_crc64nvme, &mut checksum.checksum_crc64nvme),
+            ("x-amz-checksum-sha1", made.checksum_sha1, &mut checksum.checksum_sha1),
+            ("x-amz-checksum-sha256", made.checksum_sha256, &mut checksum.checksum_sha256),
+        ] {
+            let trailer = trailers.get(header).map(|value| value.to_str().unwrap_or_default());
+            if made.as_deref().zip(trailer).is_some_and(|(made, trailer)| made != trailer) {
+                return Err(digests::bad_digest());
+            }
+            *given = given.take().or(made);
+        }
+        let sums = Sums::new(md5, checksum);
+        file.keep(&self.bucket(bucket)?, name).map_err(internal)?;
+        stored::keep(&self.storage, bucket, name, properties, &sums).map_err(internal)?;
+        Ok(sums)
+    }
+
+    pub(super) async fn delete(&self, input: DeleteObjectInput) -> S3Result<S3Response<DeleteObjectOutput>> {
         no_version(input.version_id.as_ref())?;
-        input.key = self.keys.name(&input.key);
-        let (bucket, name) = (input.bucket.clone(), input.key.clone());
-        let if_match = input.if_match.take();
+        let (bucket, name) = (input.bucket, self.keys.name(&input.key));
         let _guard = self.locks.write(&bucket, &name).await;
-        self.may_write(&bucket, &name, if_match.as_ref(), None).await?;
-        let response = self.files.delete_object(request).await?;
-        Extras::remove(&self.folder, &bucket, &name);
-        Ok(response)
+        self.may_write(&bucket, &name, input.if_match.as_ref(), None)?;
+        storage::remove(&self.bucket(&bucket)?, &name).map_err(internal)?;
+        Extras::remove(&self.storage, &bucket, &name);
+        Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
     pub(super) async fn delete_several(&self, input: DeleteObjectsInput) -> S3Result<S3Response<DeleteObjectsOutput>> {
@@ -135,7 +223,7 @@ impl Objects {
                 ..Default::default()
             };
             let (key, version_id) = (Some(object.key), object.version_id);
-            match self.delete(bare_request(one)).await {
+            match self.delete(one).await {
                 Ok(_) => deleted.push(DeletedObject { key, version_id, ..Default::default() }),
                 Err(error) => errors.push(Error {
                     key,
@@ -159,7 +247,7 @@ impl Objects {
     ) -> S3Result<Vec<(String, String)>> {
         let name = self.keys.name(key);
         let _guard = self.locks.write(bucket, &name).await;
-        self.look(bucket, &name).await?;
+        self.look(bucket, &name)?;
         no_version(version)?;
         let mut extras = self.extras(bucket, &name);
         if let Some(tags) = set {

@@ -1,12 +1,15 @@
 //! Copies of whole blobs.
 
+use std::io::Seek as _;
+
 use s3s::dto::*;
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use super::{DEFAULT_TYPE, Objects, internal, metadata_fits, no_version};
 use crate::dev_server::conditions::ReadConditions;
 use crate::dev_server::extras::{Extras, extras_of};
+use crate::dev_server::stored::{self, properties_of};
 
 /// The conditions on what is copied, out of an operation's input.
 macro_rules! source_conditions_of {
@@ -31,16 +34,16 @@ impl Objects {
         let (to_bucket, to) = (input.bucket.clone(), self.keys.name_for_writing(&input.key).map_err(internal)?);
         let _guards = self.lock_both((&from_bucket, &from), (&to_bucket, &to)).await;
 
-        let found = self.look(&from_bucket, &from).await?;
+        let found = self.look(&from_bucket, &from)?;
         let original = self.extras(&from_bucket, &from);
         original.opens_for(input.copy_source_sse_customer_key_md5.as_ref())?;
         let conditions = source_conditions_of!(input);
-        conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref()).map_err(unmet)?;
-        if found.content_length.is_some_and(|size| u64::try_from(size).is_ok_and(|size| size > self.copy_limit)) {
+        conditions.check(Some(&found.e_tag), Some(&found.modified)).map_err(unmet)?;
+        if found.size > self.copy_limit {
             let words = "The specified copy source is larger than the maximum allowable size for a copy source";
             return Err(s3_error!(InvalidRequest, "{}: {}", words, self.copy_limit));
         }
-        self.may_write(&to_bucket, &to, if_match.as_ref(), if_none_match.as_ref()).await?;
+        self.may_write(&to_bucket, &to, if_match.as_ref(), if_none_match.as_ref())?;
 
         let anew = input.metadata_directive.as_ref().is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
         let tags_anew = input.tagging_directive.as_ref().is_some_and(|d| d.as_str() == TaggingDirective::REPLACE);
@@ -54,14 +57,27 @@ impl Objects {
         if anew {
             input.content_type.get_or_insert_with(|| DEFAULT_TYPE.to_owned());
         }
-        input.key = to.clone();
-        input.copy_source = CopySource::Bucket { bucket: from_bucket.into(), key: from.into(), version_id: None };
-        let response = self.files.copy_object(request).await?;
-        let tag = response.output.copy_object_result.as_ref().and_then(|result| result.e_tag.as_ref());
+        let properties = if anew { properties_of!(input) } else { found.properties };
+        let temporary = self.storage.temporary().map_err(internal)?;
+        let (mut source, mut target) = (found.file, temporary.file.try_clone().map_err(internal)?);
+        // It may have been read for its MD5.
+        source.rewind().map_err(internal)?;
+        let copied = tokio::task::spawn_blocking(move || {
+            std::io::copy(&mut source, &mut target)?;
+            target.metadata()?.modified()
+        });
+        let modified = copied.await.map_err(S3Error::internal_error)?.map_err(internal)?;
+        temporary.keep(&self.bucket(&to_bucket)?, &to).map_err(internal)?;
+        stored::keep(&self.storage, &to_bucket, &to, &properties, &found.sums).map_err(internal)?;
         let tags = if tags_anew { given.tags } else { original.tags };
-        let extras = Extras { etag: tag.map(|tag| tag.value().to_owned()), tags, ..given };
+        let extras = Extras { etag: found.sums.e_tag.clone(), tags, ..given };
         self.keep(&extras, &to_bucket, &to)?;
-        Ok(response)
+        let result = CopyObjectResult {
+            e_tag: found.sums.e_tag.map(ETag::Strong),
+            last_modified: Some(Timestamp::from(modified)),
+            ..Default::default()
+        };
+        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..Default::default() }))
     }
 
     /// The bucket and the file of what is to be copied.

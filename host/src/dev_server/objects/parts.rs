@@ -1,18 +1,21 @@
 //! Blobs written in parts.
 
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
-use s3s::{S3, S3Response, S3Result, s3_error};
+use s3s::{S3Response, S3Result, s3_error};
 
+use super::blobs::Incoming;
 use super::copies::{source_conditions_of, unmet};
-use super::{DEFAULT_TYPE, Objects, bare_request, internal, metadata_fits};
+use super::{DEFAULT_TYPE, Objects, internal, metadata_fits};
 use crate::dev_server::conditions::ReadConditions;
 use crate::dev_server::digests::{Expected, expected_of};
 use crate::dev_server::extras::{Extras, extras_of};
+use crate::dev_server::storage;
+use crate::dev_server::stored::properties_of;
+use crate::dev_server::uploads::Folder;
 
 /// How much of a part's file is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -51,17 +54,20 @@ impl Objects {
     pub(super) async fn copy_part(&self, mut input: UploadPartCopyInput) -> S3Result<S3Response<UploadPartCopyOutput>> {
         let (bucket, name) = self.source(&input.copy_source)?;
         let _guard = self.locks.read(&bucket, &name).await;
-        let found = self.look(&bucket, &name).await?;
+        let found = self.look(&bucket, &name)?;
         self.extras(&bucket, &name).opens_for(input.copy_source_sse_customer_key_md5.as_ref())?;
         let conditions = source_conditions_of!(input);
-        conditions.check(found.e_tag.as_ref(), found.last_modified.as_ref()).map_err(unmet)?;
-        let size = found.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-        let range = input.copy_source_range.as_deref().map(|range| stretch(range, size)).transpose()?;
-        let read = GetObjectInput { bucket, key: name, range, ..Default::default() };
-        let body = self.files.get_object(bare_request(read)).await?.output.body;
+        conditions.check(Some(&found.e_tag), Some(&found.modified)).map_err(unmet)?;
+        let size = found.size;
+        let (start, end) = match input.copy_source_range.as_deref() {
+            Some(range) => stretch(range, size)?,
+            None => (0, size),
+        };
+        let last_modified = Some(found.modified.clone());
+        let body = Some(found.body(start, end - start).map_err(internal)?);
         let which = (input.bucket.as_str(), input.key.as_str(), input.upload_id.as_str());
         let tag = self.uploads.take(which, input.part_number, body, Expected::default()).await?;
-        let result = CopyPartResult { e_tag: Some(tag), last_modified: found.last_modified, ..Default::default() };
+        let result = CopyPartResult { e_tag: Some(tag), last_modified, ..Default::default() };
         Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..Default::default() }))
     }
 
@@ -75,28 +81,17 @@ impl Objects {
         let _guard = self.locks.write(&bucket, &name).await;
         let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let made = self.uploads.assemble(which, &parts)?;
-        self.may_write(&bucket, &name, input.if_match.as_ref(), input.if_none_match.as_ref()).await?;
-        let begun = made.begun;
+        self.may_write(&bucket, &name, input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        let mut begun = made.begun;
         // Of all of it; the other checksums of such blobs are made of those of the parts, and not kept here.
-        let of_all = begun.checksum_algorithm.as_ref().is_some_and(|a| a.as_str() == ChecksumAlgorithm::CRC64NVME);
-        let put = PutObjectInput {
-            bucket: bucket.clone(),
-            key: name.clone(),
-            checksum_crc64nvme: if of_all { Some(crc64nvme(made.files.clone())?) } else { None },
-            body: Some(StreamingBlob::wrap(futures::stream::iter(Pieces {
-                files: made.files.into_iter(),
-                file: None,
-            }))),
-            cache_control: begun.cache_control,
-            content_disposition: begun.content_disposition,
-            content_encoding: begun.content_encoding,
-            content_language: begun.content_language,
-            content_type: begun.content_type,
-            expires: begun.expires,
-            metadata: begun.metadata,
-            ..Default::default()
+        let of_all = ChecksumAlgorithm::from_static(ChecksumAlgorithm::CRC64NVME);
+        let pieces = Pieces { folder: made.folder, names: made.files.into_iter(), file: None };
+        let body = Incoming {
+            body: Some(StreamingBlob::wrap(futures::stream::iter(pieces))),
+            algorithm: begun.checksum_algorithm.take().filter(|algorithm| *algorithm == of_all),
+            ..Incoming::default()
         };
-        self.files.put_object(bare_request(put)).await?;
+        self.write(&bucket, &name, body, &properties_of!(begun)).await?;
         self.keep(&Extras { etag: Some(made.etag.clone()), ..made.extras }, &bucket, &name)?;
         self.uploads.end(which.0, which.1, which.2)?;
         let e_tag = Some(ETag::Strong(made.etag));
@@ -106,12 +101,12 @@ impl Objects {
     }
 }
 
-/// The stretch of a source that `bytes=first-last` is; both are there, and inside it.
-fn stretch(text: &str, size: u64) -> S3Result<Range> {
+/// The beginning and the end of the stretch of a source that `bytes=first-last` is; both are there, and inside it.
+fn stretch(text: &str, size: u64) -> S3Result<(u64, u64)> {
     let span = text.strip_prefix("bytes=").and_then(|span| span.split_once('-'));
     let span = span.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     match span {
-        Some((first, last)) if first <= last && last < size => Ok(Range::Int { first, last: Some(last) }),
+        Some((first, last)) if first <= last && last < size => Ok((first, last + 1)),
         Some(_) => Err(s3_error!(InvalidArgument, "Range specified is not valid for source object of size: {}", size)),
         None => Err(s3_error!(
             InvalidArgument,
@@ -121,17 +116,10 @@ fn stretch(text: &str, size: u64) -> S3Result<Range> {
     }
 }
 
-fn crc64nvme(files: Vec<PathBuf>) -> S3Result<String> {
-    let mut hasher = ChecksumHasher { crc64nvme: Some(Default::default()), ..Default::default() };
-    for piece in (Pieces { files: files.into_iter(), file: None }) {
-        hasher.update(&piece.map_err(internal)?);
-    }
-    Ok(hasher.finalize().checksum_crc64nvme.unwrap_or_default())
-}
-
 /// The bytes of these files, one after the other.
 struct Pieces {
-    files: std::vec::IntoIter<PathBuf>,
+    folder: Arc<Folder>,
+    names: std::vec::IntoIter<String>,
     file: Option<std::fs::File>,
 }
 
@@ -139,8 +127,8 @@ impl Pieces {
     fn more(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let Some(file) = &mut self.file else {
-                let Some(next) = self.files.next() else { return Ok(None) };
-                self.file = Some(std::fs::File::open(next)?);
+                let Some(next) = self.names.next() else { return Ok(None) };
+                self.file = Some(storage::open(&self.folder.parts, &next)?);
                 continue;
             };
             let mut piece = vec![0; CHUNK];

@@ -62,6 +62,9 @@ pub enum Command {
     /// Delete blobs; that one is not there is no error
     Rm(Rm),
     /// List blobs and folders
+    ///
+    /// Control and format characters in keys are shown as escapes such as \u{202e}, also where standard output is no
+    /// terminal; with --json keys are exact.
     Ls(Ls),
     /// Copy files and blobs: to the store, from it, or within it
     Cp(Cp),

@@ -135,7 +135,7 @@ fn told(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
         // The blob has standard output to itself.
         (Place::Stream, true) => context.output.value_aside(&json!({ "from": from, "to": to, "size": size })),
         (Place::Stream, false) => {}
-        (_, true) => context.output.line(json!({ "from": from, "to": to, "size": size }).to_string())?,
+        (_, true) => context.output.row(&json!({ "from": from, "to": to, "size": size }))?,
         (_, false) => context.output.note(&text::plain(&format!("{from} to {to} ({})", text::size(size)))),
     }
     Ok(())
@@ -145,7 +145,7 @@ fn told(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
 fn ended(context: &Context, copied: usize, count: usize, bytes: u64, failures: Vec<Failure>) -> Result<Exit, Failure> {
     if context.output.json && count != 1 {
         let summary = json!({ "copied": copied, "of": count, "bytes": bytes, "failed": failures.len() });
-        context.output.line(summary.to_string())?;
+        context.output.row(&summary)?;
     }
     match failures.len() {
         0 => Ok(Exit::Success),

@@ -181,7 +181,7 @@ impl Demo<'_> {
         };
         self.report.add(step)?;
         for (name, value) in head::rows(&info) {
-            self.heading(&format!("{:35}{name:<20} {}", "", text::plain(&value)))?;
+            self.heading(&format!("{:35}{:<20} {}", "", text::plain(&name), text::plain(&value)))?;
         }
         Ok(())
     }
