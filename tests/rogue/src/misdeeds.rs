@@ -17,7 +17,7 @@ use crate::{error, info};
 pub struct Mode {
     /// The misdeed; empty is none. `open-` before it does it while the store is opened, not in its calls.
     pub name: String,
-    /// Whom `call` calls.
+    /// Whom `call` calls; for `spin`, how many milliseconds to compute.
     pub target: String,
 }
 
@@ -26,6 +26,7 @@ impl Mode {
     pub fn act(&self) -> Result<(), Error> {
         match self.name.as_str() {
             "loop" => endless(),
+            "spin" => spin(self.target.parse().unwrap_or(0)),
             "allocate" => hoard_memory(),
             "recurse" => drop(black_box(recurse(1))),
             "unreachable" => core::arch::wasm32::unreachable(),
@@ -135,6 +136,14 @@ fn endless() {
     let mut n = 0u64;
     loop {
         n = black_box(n.wrapping_add(1));
+    }
+}
+
+/// Computes for so many milliseconds by the clock.
+fn spin(milliseconds: u64) {
+    let end = monotonic_clock::now().saturating_add(milliseconds.saturating_mul(1_000_000));
+    while monotonic_clock::now() < end {
+        black_box((0..1000u64).fold(0, |sum, n| black_box(sum ^ n)));
     }
 }
 
