@@ -1,13 +1,15 @@
 //! Many stores on one engine: they share its instances and connections, and nothing else.
 
 use std::future::IntoFuture;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, Error, Limits, Store};
 use sandbucket_tests::faulty::{Act, Faulty};
-use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, builder, dev_server, refused, run, settings};
+use sandbucket_tests::{ACCESS_KEY, BUCKET, PATIENCE, ROGUE, SECRET_KEY, builder, dev_server, refused, run, settings};
+use tokio::task::JoinHandle;
 
 fn engine(change: impl FnOnce(&mut Limits)) -> Engine {
     let mut limits = Limits::default();
@@ -120,4 +122,283 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
         assert_eq!(failure.attempts, 0);
         assert_eq!(store.head("k").await.unwrap().size, 1000);
     });
+}
+
+/// A service that accepts connections and never responds. It ends when this is dropped.
+struct SilentService {
+    endpoint: String,
+    task: JoinHandle<()>,
+}
+
+impl SilentService {
+    async fn start() -> SilentService {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let task = tokio::spawn(async move {
+            let mut connections = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                connections.push(connection);
+            }
+        });
+        SilentService { endpoint, task }
+    }
+}
+
+impl Drop for SilentService {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Tasks that end when this is dropped.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Starts `calls` lists in each store, of which none is ever answered, and waits until no more of them get an instance.
+async fn stall(stores: &[Store], calls: usize) -> Tasks {
+    let lists = stores.iter().flat_map(|store| (0..calls).map(move |_| store.clone()));
+    let tasks = Tasks(lists.map(|store| tokio::spawn(async move { drop(store.list("").await) })).collect());
+    let busy = || stores.iter().map(|store| store.pool().busy).sum::<usize>();
+    let mut steady = 0;
+    while steady < 20 {
+        let before = busy();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        steady = if busy() == before && before > 0 { steady + 1 } else { 0 };
+    }
+    tasks
+}
+
+/// Bounds what would go on at once, were it not for other tenants.
+async fn soon<T>(call: impl IntoFuture<Output = T>) -> Result<T, tokio::time::error::Elapsed> {
+    tokio::time::timeout(Duration::from_secs(5), call).await
+}
+
+#[test]
+fn stalled_calls_of_sixteen_stores_leave_instances_to_neighbours_and_new_stores() {
+    run(async {
+        let server = dev_server().await;
+        let silent = SilentService::start().await;
+        let engine = engine(|limits| {
+            // Nobody is to be saved by a timeout.
+            limits.first_byte_timeout = Duration::from_secs(600);
+        });
+        let neighbour = open(&engine, &server, &[]).await;
+        neighbour.put("k", "x").await.unwrap();
+        assert_eq!(neighbour.pool().idle, 1);
+        let mut stores = Vec::new();
+        for _ in 0..16 {
+            stores.push(engine.store(settings(&silent.endpoint, &[])).await.unwrap());
+        }
+        let _stalled = stall(&stores, 64).await;
+        let created = neighbour.pool().created;
+        soon(neighbour.delete("k")).await.expect("the neighbour goes on").unwrap();
+        assert_eq!(neighbour.pool().created, created, "the neighbour's idle instance was given up");
+        let new = soon(open(&engine, &server, &[])).await.expect("a new store opens");
+        soon(new.delete("k")).await.expect("the new store works").unwrap();
+        assert!(!soon(engine.settings()).await.expect("the settings are given").unwrap().is_empty());
+        // More than a store's guaranteed instance is there for a neighbour, too.
+        let deletes = (0..3).map(|n| neighbour.delete(format!("k{n}")).into_future());
+        soon(try_join_all(deletes)).await.expect("several calls go on").unwrap();
+    });
+}
+
+#[test]
+fn waiting_ends_in_an_error_that_names_the_limit() {
+    run(async {
+        let silent = SilentService::start().await;
+        let engine = engine(|limits| {
+            limits.instances = 1;
+            limits.instances_per_store = 1;
+            limits.instance_wait = Duration::from_millis(200);
+        });
+        let noisy = engine.store(settings(&silent.endpoint, &[])).await.unwrap();
+        let stalled = stall(std::slice::from_ref(&noisy), 1).await;
+        // All of the engine's instances are taken: by another store, for a call's whole time and not for longer than this.
+        let error = soon(engine.store(settings(&silent.endpoint, &[]))).await.expect("it waits briefly").unwrap_err();
+        assert!(matches!(error, Error::Busy { name: "instances", limit: 1, .. }), "{error:?}");
+        assert!(error.is_retryable() && error.to_string().contains("`instances`"), "{error}");
+        // The store's own calls are in the way: it may wait as long as the call may take.
+        let error = noisy.delete("k").time_limit(Duration::from_millis(500)).await.unwrap_err();
+        assert!(matches!(error, Error::Busy { name: "instances-per-store", limit: 1, .. }), "{error:?}");
+        assert!(error.is_retryable() && error.to_string().contains("`instances-per-store`"), "{error}");
+        drop(stalled);
+        soon(engine.store(settings(&silent.endpoint, &[]))).await.expect("it goes on").unwrap();
+    });
+}
+
+#[test]
+fn calls_aborted_while_they_wait_or_run_lose_no_instance() {
+    run(async {
+        let server = dev_server().await;
+        let silent = SilentService::start().await;
+        let engine = engine(|limits| {
+            limits.instances = 5;
+            limits.instances_per_store = 4;
+        });
+        let mut stores = Vec::new();
+        for _ in 0..8 {
+            stores.push(engine.store(settings(&silent.endpoint, &[])).await.unwrap());
+        }
+        for round in 0..20 {
+            let calls: Vec<_> = (0..64).map(|n| tokio::spawn(stores[n % 8].delete("k").into_future())).collect();
+            for (n, call) in calls.iter().enumerate() {
+                if n % 7 == round % 7 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                call.abort();
+            }
+        }
+        // All five are there again, and one store may have all but the reserve.
+        let store = open(&engine, &server, &[]).await;
+        for _ in 0..10 {
+            let deletes = (0..16).map(|n| store.delete(format!("k{n}")).into_future());
+            soon(try_join_all(deletes)).await.expect("instances are left").unwrap();
+        }
+        let held: usize = stores.iter().map(|store| store.pool().idle + store.pool().busy).sum();
+        assert!(held + store.pool().idle <= 5, "{held} and {:?}", store.pool());
+        let _stalled = stall(&stores[..1], 4).await;
+        assert_eq!(stores[0].pool().busy, 4);
+    });
+}
+
+fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+    times.sort();
+    times[(times.len() - 1) * percent / 100]
+}
+
+/// How long a task takes that puts four times to a store in memory and yields in between, as if it waited for a service:
+/// from when it is spawned, again and again, as long as `end` is not past. Called from a thread that is none of the
+/// runtime's workers.
+async fn latencies(store: &Store, rounds: usize, end: Instant) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while times.len() < rounds && Instant::now() < end {
+        let store = store.clone();
+        let began = Instant::now();
+        let task = tokio::spawn(async move {
+            for _ in 0..4 {
+                store.put("k", "x").await.expect("the neighbour's put");
+                tokio::task::yield_now().await;
+            }
+        });
+        task.await.expect("the neighbour's task ends");
+        times.push(began.elapsed());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    times
+}
+
+/// Measures a store beside `noisy` others, each with `calls` endless sequences of calls that spin: for `milliseconds`,
+/// or until they are stopped where there are none. All on a runtime of two workers.
+fn neighbour_of_spinning_stores(noisy: usize, calls: usize, milliseconds: Option<u64>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let measuring = async {
+        let engine = rogue_engine(|limits| limits.cpu_time = Duration::from_secs(1));
+        let neighbour = rogue(&engine, "", "").await;
+        let alone = latencies(&neighbour, 300, Instant::now() + Duration::from_secs(10)).await;
+        let mut tasks = Tasks(Vec::new());
+        for _ in 0..noisy {
+            let spinning = match milliseconds {
+                Some(milliseconds) => rogue(&engine, "spin", &milliseconds.to_string()).await,
+                None => rogue(&engine, "loop", "").await,
+            };
+            tasks.0.extend((0..calls).map(|_| {
+                let spinning = spinning.clone();
+                tokio::spawn(async move {
+                    loop {
+                        drop(spinning.delete("k").await);
+                    }
+                })
+            }));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        let beside = latencies(&neighbour, 300, Instant::now() + Duration::from_secs(10)).await;
+        (alone, beside)
+    };
+    let measured = runtime.block_on(async { tokio::time::timeout(PATIENCE, measuring).await });
+    let (alone, beside) = measured.expect("the test hangs");
+    runtime.shutdown_background();
+    let shown = |times: &[Duration]| {
+        format!("p50 {:?}, p99 {:?}", percentile(times.to_vec(), 50), percentile(times.to_vec(), 99))
+    };
+    println!(
+        "{noisy} stores x {calls} calls, spinning {milliseconds:?} ms: alone {}; beside {}",
+        shown(&alone),
+        shown(&beside)
+    );
+    let (alone, beside) = (percentile(alone, 50), percentile(beside, 50));
+    let bound = (alone * 50).max(Duration::from_millis(30));
+    assert!(beside <= bound, "a neighbour's p50 rose from {alone:?} to {beside:?}, above {bound:?}");
+}
+
+/// A store of the rogue plugin, whose settings are its own.
+async fn rogue(engine: &Engine, mode: &str, target: &str) -> Store {
+    let settings = [("mode", mode), ("endpoint", "http://127.0.0.1:9"), ("target", target)];
+    engine.store(settings).await.expect("a store of the rogue plugin")
+}
+
+fn rogue_engine(change: impl FnOnce(&mut Limits)) -> Engine {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    builder().limits(limits).plugin_file(Path::new(ROGUE)).build().expect("an engine")
+}
+
+#[test]
+fn waiting_to_compute_is_no_cpu_time_and_ends_with_the_call() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cpu_time = Duration::from_millis(300);
+        let engine = rogue_engine(|limits| limits.cpu_time = cpu_time);
+        let looping = rogue(&engine, "loop", "").await;
+        let began = Instant::now();
+        let calls = (0..10).map(|_| tokio::spawn(looping.delete("k").into_future()));
+        for ended in futures::future::join_all(calls).await {
+            let error = ended.unwrap().unwrap_err();
+            assert!(matches!(error, Error::OutOfTime { .. }), "{error:?}");
+        }
+        // They computed for 3 s, one at a time but for the first slices.
+        assert!(began.elapsed() > cpu_time * 5, "they ended after {:?}: waiting was counted", began.elapsed());
+        // Given up while they compute or wait, they leave all that they had to others.
+        for _ in 0..5 {
+            let calls: Vec<_> = (0..32).map(|_| tokio::spawn(looping.delete("k").into_future())).collect();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            calls.iter().for_each(JoinHandle::abort);
+        }
+        let error = soon(looping.delete("k")).await.expect("the store may compute").unwrap_err();
+        assert!(matches!(error, Error::OutOfTime { .. }), "{error:?}");
+        // The time that a call may take holds while it waits.
+        let engine = rogue_engine(|limits| {
+            limits.cpu_time = Duration::from_secs(600);
+            limits.call_time = Duration::from_secs(1);
+        });
+        let looping = rogue(&engine, "loop", "").await;
+        let calls = (0..32).map(|_| tokio::spawn(looping.delete("k").into_future()));
+        for ended in tokio::time::timeout(PATIENCE, futures::future::join_all(calls)).await.expect("they end") {
+            let error = ended.unwrap().unwrap_err();
+            assert!(matches!(error, Error::Overdue { .. }), "{error:?}");
+        }
+    });
+    runtime.shutdown_background();
+}
+
+#[test]
+fn endless_loops_of_one_store_leave_a_neighbour_its_latency() {
+    neighbour_of_spinning_stores(1, 64, None);
+}
+
+#[test]
+fn endless_loops_of_four_stores_leave_a_neighbour_its_latency() {
+    neighbour_of_spinning_stores(4, 16, None);
+}
+
+#[test]
+fn short_spinning_calls_without_end_leave_a_neighbour_its_latency() {
+    for milliseconds in [2, 9, 30] {
+        neighbour_of_spinning_stores(1, 64, Some(milliseconds));
+        neighbour_of_spinning_stores(4, 16, Some(milliseconds));
+    }
 }

@@ -1,9 +1,12 @@
-//! Uploads that come to nothing, cleared away at the service.
+//! Best-effort abort of abandoned multipart uploads at the service.
+//!
+//! What a store has to clean up in the background is bounded in number and in time, whatever the service does: see
+//! [`Cleanup`]. The rest is left to the service's lifecycle rule for incomplete uploads.
 
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::bindings::{multipart, wit};
@@ -16,6 +19,57 @@ use crate::requests::{keyless, shared};
 /// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
 const ABORTS: usize = 3;
 
+/// Cleanups of one store that make requests at the same time.
+const MAX_CONCURRENT: usize = 4;
+
+/// Cleanups of one store that wait until others are done.
+const MAX_QUEUED: usize = 256;
+
+/// How long a cleanup may take, from when the upload was abandoned; never longer than a call (`call-time`).
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Time between warnings of a store that has too much to clean up.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The bounds of one store's cleanups.
+pub(crate) struct Cleanup {
+    /// Those that are queued or make requests.
+    pending: Arc<Semaphore>,
+    /// Those that make requests. Of the store's calls at once, one is left to others.
+    running: Semaphore,
+    skipped: Mutex<Skipped>,
+}
+
+/// Uploads left to the service.
+#[derive(Default)]
+struct Skipped {
+    warned: Option<Instant>,
+    /// How many since then.
+    count: usize,
+}
+
+impl Cleanup {
+    /// For a store that may make so many calls at once.
+    pub(crate) fn new(calls: usize) -> Cleanup {
+        Cleanup {
+            pending: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_QUEUED)),
+            running: Semaphore::new(MAX_CONCURRENT.min(calls.saturating_sub(1)).max(1)),
+            skipped: Mutex::default(),
+        }
+    }
+
+    /// Counts an upload that is left to the service. How many to warn of now; none where a warning was given lately.
+    fn skip(&self) -> Option<usize> {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.count += 1;
+        if skipped.warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
+            return None;
+        }
+        skipped.warned = Some(Instant::now());
+        Some(std::mem::take(&mut skipped.count))
+    }
+}
+
 /// How many uploads are being cleared away in the background, of all stores of this process.
 static GIVEN_UP: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
@@ -27,7 +81,8 @@ pub async fn cleared_away() {
 }
 
 /// Clears an upload away in the background, as long as the runtime goes on: for what is dropped on the way. What is still
-/// running for it ends first.
+/// running for it ends first. Where the store has too many to clear away already, or it takes too long, it is left to the
+/// service.
 pub(crate) fn give_up(
     calls: &Calls,
     key: &str,
@@ -39,12 +94,35 @@ pub(crate) fn give_up(
         tracing::warn!(key, upload, "an upload was given up outside the runtime: its parts stay");
         return;
     };
+    let cleanup = calls.pool().cleanup();
+    let Ok(pending) = cleanup.pending.clone().try_acquire_owned() else {
+        if let Some(count) = cleanup.skip() {
+            tracing::warn!(
+                count,
+                key,
+                upload,
+                "uploads are abandoned faster than they can be aborted: the parts of these stay, until a lifecycle rule of \
+                 the bucket removes them"
+            );
+        }
+        return;
+    };
     let (calls, key, call) = (calls.clone(), key.to_owned(), call.clone());
     let counted = Counted::new();
     runtime.spawn(async move {
-        running.shutdown().await;
-        clear_away(&calls, &key, &upload, &call).await;
-        drop(counted);
+        let time = DEADLINE.min(calls.limits().call_time);
+        let cleared = deadline::timeout(time, async {
+            running.shutdown().await;
+            // It is never closed.
+            let _running = calls.pool().cleanup().running.acquire().await;
+            clear_away(&calls, &key, &upload, &call).await;
+        });
+        if cleared.await.is_err()
+            && let Some(count) = calls.pool().cleanup().skip()
+        {
+            tracing::warn!(count, key, upload, deadline = ?time, "abandoned uploads were not aborted in time: parts may stay");
+        }
+        drop((counted, pending));
     });
 }
 
@@ -83,3 +161,6 @@ pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wi
     }
     tracing::warn!(key, upload, "parts of an aborted upload are still there");
 }
+
+#[cfg(test)]
+mod tests;

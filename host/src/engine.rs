@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::IpNet;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::blob::Setting;
 use crate::config::input::{self, MAX_PLUGIN};
-use crate::deadline::timeout;
 use crate::error::{Error, Result};
+use crate::instance_queue::Grant;
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::pool::Pool;
-use crate::runtime::{Runtime, wasmtime_engine};
+use crate::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreOptions};
 use crate::transport::{Egress, Gate, Network, TlsOptions, private_networks};
@@ -205,9 +205,16 @@ impl Engine {
     pub async fn instance(&self) -> Result<BareInstance> {
         let limits = &self.runtime.limits;
         let gate = Gate::new(self.runtime.client(&TlsOptions::default())?, Egress::none(), limits);
-        let busy = |_| Error::Busy { operation: "making an instance", limit: limits.instances };
-        let permit = timeout(limits.call_time, self.runtime.permit()).await.map_err(busy)?;
-        Ok(BareInstance { sandbox: Sandbox::new(&self.runtime, gate, limits.call_time).await?, _permit: permit })
+        // A share of its own: it is a first instance, for which there is a reserve.
+        let share = self.runtime.instance_share();
+        let end = Instant::now() + limits.call_time;
+        let granted = self.runtime.instance_permit("making an instance", &share, end, || None).await?;
+        let Grant::Permit(permit) = granted else { return Err(Error::plugin("nobody hands over a bare instance")) };
+        let compute = self.runtime.compute_share();
+        Ok(BareInstance {
+            sandbox: Sandbox::new(&self.runtime, gate, &compute, limits.call_time).await?,
+            _permit: permit,
+        })
     }
 
     /// Opens a store with these settings: name and value, as the plugin's documentation spells them.
@@ -242,7 +249,7 @@ impl Engine {
 #[doc(hidden)]
 pub struct BareInstance {
     sandbox: Sandbox,
-    _permit: OwnedSemaphorePermit,
+    _permit: InstancePermit,
 }
 
 /// Where the compiled plugin is kept if nobody says otherwise.

@@ -136,13 +136,18 @@ pub enum Error {
         /// The limit.
         limit: Duration,
     },
-    /// No instance came free in time.
-    #[error("{operation}: all {limit} instances that `instances` allows were taken for too long")]
+    /// The call waited for too long because of other calls: of the same store (`instances-per-store`) or of all stores of
+    /// the engine (`instances`).
+    #[error("{operation}: waited {waited:?} {}", busy(name, *limit))]
     Busy {
         /// The call.
         operation: &'static str,
-        /// The limit.
+        /// The name of the limit that was reached.
+        name: &'static str,
+        /// The limit: as many calls of the store, or instances of the engine, at once.
         limit: usize,
+        /// How long the call waited.
+        waited: Duration,
     },
     /// The plugin does not load, or is no blob store, or wants more than it may have.
     #[error("plugin: {message}")]
@@ -174,6 +179,20 @@ pub enum Error {
 
 /// What this crate's functions give.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a call waited for, and what to do.
+fn busy(name: &str, limit: usize) -> String {
+    if name == "instances-per-store" {
+        return format!(
+            "for other calls of the same store, which make all of the {limit} at once that `{name}` allows it; make fewer \
+             at once, or raise that limit"
+        );
+    }
+    format!(
+        "for an instance: the engine's stores take all of the {limit} that `{name}` allows, but for the reserve for \
+         stores that have none, or this store has its fair share of them; try again later, or raise that limit"
+    )
+}
 
 impl Error {
     /// What the plugin told, where it was the plugin.

@@ -1,10 +1,12 @@
 //! One instance of the plugin, with a store open in it: one call at a time.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceAny;
 
+use crate::compute::ComputeShare;
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::sandbox::{Bounds, Ended, Sandbox};
@@ -24,10 +26,11 @@ impl Instance {
     pub(crate) async fn open(
         engine: &Runtime,
         gate: Gate,
+        compute: &Arc<ComputeShare>,
         settings: &[(String, String)],
         limit: Duration,
     ) -> Result<Instance> {
-        let mut sandbox = Sandbox::new(engine, gate, limit).await?;
+        let mut sandbox = Sandbox::new(engine, gate, compute, limit).await?;
         let bounds = Bounds { time: Some(limit), cpu_used: sandbox.cpu_used(), ..Bounds::default() };
         let begun = sandbox.begin("opening the store", &engine.limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_open(&mut sandbox.store, settings))).await;

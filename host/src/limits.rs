@@ -23,7 +23,8 @@ pub struct Limits {
     #[serde(deserialize_with = "size")]
     pub retire_memory: usize,
     /// CPU time that the plugin's code may take in one call, all its attempts together; waiting does not count. It is
-    /// measured in steps of 10 ms. A call that takes more ends in `OutOfTime`. Default: 10 s.
+    /// measured in steps of 10 ms, and of 2 ms while calls compute for long. A call that takes more ends in `OutOfTime`.
+    /// Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub cpu_time: Duration,
     /// Time that one call may take in all, tries and pauses included. The plugin is told, and ends the call itself with
@@ -33,9 +34,21 @@ pub struct Limits {
     /// Calls under way at once in one store, and so instances of its own; further ones wait their turn. A call whose
     /// requests the host sends (to look, to read, to write) takes an instance for moments only. Default: 64.
     pub instances_per_store: usize,
-    /// Instances alive at once in one engine, for all its stores. When all are taken, idle ones of other stores are
-    /// given up first; then calls wait, and end in `Busy` after `call-time`. Default: 1,024.
+    /// Instances alive at once in one engine, for all its stores. A quarter of them, and at least one where there are
+    /// several, is a reserve for the first instances of stores that have none; the rest is shared, and no store takes more
+    /// than 4/5 of what others leave of it (one that is alone takes all). When none is left to a call, idle ones of other stores are given up first; then it
+    /// waits, and stores with the fewest instances are served first. Default: 1,024.
     pub instances: usize,
+    /// How long a call waits for an instance because other stores have them, before it ends in `Busy`, which can be tried
+    /// again. Its own time limit may end it sooner. Waiting for other calls of the same store (`instances-per-store`) is
+    /// bounded by the time limit only. Default: 10 s.
+    #[serde(deserialize_with = "duration")]
+    pub instance_wait: Duration,
+    /// Calls of one store that may compute at once for long, each on a worker thread of the runtime; further ones wait
+    /// their turn, which costs them no `cpu-time`. Calls that take less than 200 µs between waits are not bound by it. All
+    /// stores of an engine together compute on at most all worker threads but one. 0 is half of the machine's processors,
+    /// and at least 1. Default: 0.
+    pub compute_per_store: usize,
     /// The header of an answer, in bytes. Informational responses (such as `100 Continue`) may come before it: of them and
     /// it together at most 128 KiB more than this are read, and of what frames a body (sizes and extensions of chunks) at
     /// most so much between two pieces. Default: 64 KiB.
@@ -76,6 +89,8 @@ impl Default for Limits {
             call_time: Duration::from_secs(600),
             instances_per_store: 64,
             instances: 1024,
+            instance_wait: Duration::from_secs(10),
+            compute_per_store: 0,
             header_bytes: 64 * 1024,
             max_put: 5 * 1024 * MIB,
             resumes: 3,
@@ -117,6 +132,7 @@ impl Limits {
         for (name, value) in [
             ("cpu-time", self.cpu_time),
             ("call-time", self.call_time),
+            ("instance-wait", self.instance_wait),
             ("connect-timeout", self.connect_timeout),
             ("first-byte-timeout", self.first_byte_timeout),
             ("between-bytes-timeout", self.between_bytes_timeout),

@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::bindings::exchanges::{Received, Turn};
 use crate::bindings::wit::CallOptions;
 use crate::bindings::{Output, Step};
-use crate::deadline::{timeout, timeout_at};
+use crate::clearing::Cleanup;
+use crate::compute::ComputeShare;
+use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::exchanging::Charged;
 use crate::instance::Instance;
+use crate::instance_queue::Grant;
 use crate::rate_limit::RateLimit;
-use crate::runtime::{Idle, Runtime};
+use crate::runtime::{Handed, Idle, InstancePermit, InstanceShare, Runtime};
 use crate::sandbox::Ended;
 use crate::settings::Settings;
 use crate::together::Round;
@@ -43,7 +46,7 @@ pub struct PoolStatus {
 struct Kept {
     /// Boxed: it is handed to and fro with each call.
     instance: Box<Instance>,
-    _permit: OwnedSemaphorePermit,
+    _permit: InstancePermit,
     /// Whether it has served no call yet: what making it took is the first one's.
     is_new: bool,
 }
@@ -56,7 +59,10 @@ pub(crate) struct Pool {
     place: String,
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
     idle: Mutex<VecDeque<Kept>>,
+    instances: InstanceShare,
+    compute: Arc<ComputeShare>,
     calls: Semaphore,
+    cleanup: Cleanup,
     steps: Round<Turn, Charged<Result<Step>>>,
     takes: Round<Received, Charged<Result<Option<Output>>>>,
     busy: AtomicUsize,
@@ -73,13 +79,18 @@ impl Pool {
         let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{bucket}\""));
         let endpoint = gate.endpoint().map(|endpoint| format!(" at {endpoint}"));
         let place = [bucket, endpoint].into_iter().flatten().collect();
+        let cleanup = Cleanup::new(engine.limits.instances_per_store);
+        let (instances, compute) = (engine.instance_share(), engine.compute_share());
         let pool = Arc::new(Pool {
             engine,
             gate,
             settings,
             place,
             idle: Mutex::default(),
+            instances,
+            compute,
             calls,
+            cleanup,
             steps: Round::default(),
             takes: Round::default(),
             busy: AtomicUsize::new(0),
@@ -99,6 +110,11 @@ impl Pool {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// What the cleanup of abandoned uploads may use.
+    pub(crate) fn cleanup(&self) -> &Cleanup {
+        &self.cleanup
     }
 
     /// Where steps are asked for.
@@ -162,7 +178,9 @@ impl Pool {
         if let Ok(turn) = self.calls.try_acquire() {
             return Ok(turn);
         }
-        let busy = |_| Error::Busy { operation, limit: self.engine.limits.instances_per_store };
+        let limits = &self.engine.limits;
+        let (name, limit_of_calls) = ("instances-per-store", limits.instances_per_store);
+        let busy = |_| Error::Busy { operation, name, limit: limit_of_calls, waited: limit };
         let turn = timeout(limit, self.calls.acquire()).await.map_err(busy)?;
         turn.map_err(|_| Error::plugin("the store is closed"))
     }
@@ -187,10 +205,16 @@ impl Pool {
         if let Some(kept) = self.idle().pop_back() {
             return Ok(kept);
         }
-        let busy = |_| Error::Busy { operation, limit: self.engine.limits.instances };
-        let permit = timeout_at(end.into(), self.engine.permit()).await.map_err(busy)?;
+        let own = || self.idle().pop_back().map(|kept| Box::new(kept) as Handed);
+        let permit = match self.engine.instance_permit(operation, &self.instances, end, own).await? {
+            Grant::Permit(permit) => permit,
+            Grant::Instance(handed) => {
+                let gone = |_| Error::plugin("the instance handed over is of another pool");
+                return handed.downcast().map(|kept| *kept).map_err(gone);
+            }
+        };
         let left = end.saturating_duration_since(Instant::now());
-        let instance = Instance::open(&self.engine, self.gate.clone(), &self.settings, left)
+        let instance = Instance::open(&self.engine, self.gate.clone(), &self.compute, &self.settings, left)
             .await
             .map_err(|error| self.discarded_by(of_whole_call(error, limit)))?;
         self.created.fetch_add(1, Relaxed);
@@ -213,6 +237,17 @@ impl Pool {
         Lease { pool: self, kept: Some(kept), limit, _turn: turn }
     }
 
+    /// Lets another call have an idle instance, of this store or another, where one is to.
+    fn offer_idle(&self) {
+        let kept = self.idle().pop_front();
+        let Some(kept) = kept else { return };
+        if let Some(unwanted) = self.instances.offer(Box::new(kept))
+            && let Ok(kept) = unwanted.downcast()
+        {
+            self.idle().push_front(*kept);
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -230,6 +265,14 @@ impl Idle for Pool {
     fn give_up_one(&self) -> bool {
         let kept = self.idle().pop_front();
         kept.is_some()
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle().front().map(|kept| kept.instance.idle_since)
+    }
+
+    fn holds_several(&self) -> bool {
+        self.instances.holds_several()
     }
 
     fn trim(&self, before: Instant) {
@@ -290,7 +333,7 @@ impl Lease<'_> {
             self.pool.idle().push_back(kept);
             // Looked at only now: who began to wait before this, and found nothing idle, is seen here.
             if self.pool.engine.short_of_instances() {
-                self.pool.give_up_one();
+                self.pool.offer_idle();
             }
         }
     }

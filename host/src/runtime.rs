@@ -1,15 +1,17 @@
 //! What all stores of an engine share: wasmtime, the compiled plugin, the count of instances, and the passing of time.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::compute::{Compute, ComputeShare};
+use crate::deadline::timeout_at;
 use crate::digest;
 use crate::error::{Error, Result};
+use crate::instance_queue::{self, Evictable, Grant, InstanceQueue};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
@@ -18,8 +20,11 @@ use crate::transport::{Client, Clients, Network, TlsOptions};
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks between rounds that give up what is idle.
-const TICKS_PER_ROUND: u64 = 500;
+/// The same while calls compute for long. A tick wakes a thread, which is not worth it as long as nothing computes.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// Time between rounds that give up what is idle.
+const ROUND: Duration = Duration::from_secs(5);
 
 /// How long an instance may have nothing to do before it is given up.
 const IDLE: Duration = Duration::from_secs(60);
@@ -37,18 +42,32 @@ pub(crate) trait Idle: Send + Sync {
     /// Gives up an instance that has nothing to do, the one idle for longest. False where there is none.
     fn give_up_one(&self) -> bool;
 
+    /// Since when the one idle for longest has been idle.
+    fn idle_since(&self) -> Option<Instant>;
+
+    /// Whether it has several instances, idle or not.
+    fn holds_several(&self) -> bool;
+
     /// Gives up those that have had nothing to do since before this.
     fn trim(&self, before: Instant);
 }
+
+/// An idle instance, handed to another call of its pool.
+pub(crate) type Handed = Box<dyn Any + Send>;
+
+/// A store's share of the instances.
+pub(crate) type InstanceShare = Arc<instance_queue::InstanceShare<Handed>>;
+
+/// The right to one instance.
+pub(crate) type InstancePermit = instance_queue::InstancePermit<Handed>;
 
 /// What the instances of all stores share.
 pub(crate) struct Runtime {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) plugin: Plugin,
     pub(crate) limits: Limits,
-    instances: Arc<Semaphore>,
-    /// Calls that wait for an instance.
-    waiting: AtomicUsize,
+    instances: Arc<InstanceQueue<Handed>>,
+    compute: Arc<Compute>,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
     sums: digest::Shared,
     clients: Clients,
@@ -64,10 +83,10 @@ impl Runtime {
         let runtime = Arc::new(Runtime {
             wasmtime,
             plugin,
-            instances: Arc::new(Semaphore::new(limits.instances.min(Semaphore::MAX_PERMITS))),
             clients: Clients::new(network, &limits),
+            instances: InstanceQueue::new(limits.instances),
+            compute: Compute::new(),
             limits,
-            waiting: AtomicUsize::new(0),
             pools: Mutex::default(),
             sums: digest::Shared::default(),
         });
@@ -75,30 +94,70 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// The right to one more instance.
-    pub(crate) async fn permit(&self) -> OwnedSemaphorePermit {
-        if let Ok(permit) = self.instances.clone().try_acquire_owned() {
-            return permit;
+    /// A store's share of the instances.
+    pub(crate) fn instance_share(&self) -> InstanceShare {
+        self.instances.register(1)
+    }
+
+    /// A store's share of the time in which plugins compute.
+    pub(crate) fn compute_share(&self) -> Arc<ComputeShare> {
+        self.compute.register(self.limits.compute_per_store)
+    }
+
+    /// A permit for an instance of this share, or an instance that another call handed over. Before it waits, it gives up
+    /// idle instances of other stores; and `own`, which gives one that has become idle meanwhile, is asked.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where none comes free by `end`, or in the time that the limits allow.
+    pub(crate) async fn instance_permit(
+        &self,
+        operation: &'static str,
+        share: &InstanceShare,
+        end: Instant,
+        own: impl Fn() -> Option<Handed>,
+    ) -> Result<Grant<Handed>> {
+        if let Some(permit) = share.try_acquire() {
+            return Ok(Grant::Permit(permit));
         }
-        let _waiting = Waiting::new(&self.waiting);
+        // From now on it is seen by calls that end.
+        let mut waiting = share.acquire();
+        if let Some(instance) = own() {
+            return Ok(Grant::Instance(instance));
+        }
         loop {
-            // Somebody's idle instance is worth less than a call. From now on none becomes idle.
-            let given_up = self.pools().iter().any(|pool| pool.give_up_one());
-            match self.instances.clone().try_acquire_owned() {
-                Ok(permit) => return permit,
-                Err(_) if given_up => continue,
-                Err(_) => {}
+            if let Some(grant) = waiting.try_take() {
+                return Ok(grant);
             }
-            // The semaphore is never closed.
-            if let Ok(permit) = self.instances.clone().acquire_owned().await {
-                return permit;
+            if !self.evict_for(share) {
+                break;
             }
         }
+        let began = Instant::now();
+        let end = began.checked_add(self.limits.instance_wait).map_or(end, |wait| wait.min(end));
+        let busy =
+            |_| Error::Busy { operation, name: "instances", limit: self.limits.instances, waited: began.elapsed() };
+        timeout_at(end.into(), waiting).await.map_err(busy)
     }
 
     /// Whether calls wait for instances.
     pub(crate) fn short_of_instances(&self) -> bool {
-        self.waiting.load(Relaxed) > 0
+        self.instances.has_waiting()
+    }
+
+    /// Gives up idle instances for a call of this share, which is worth more: of stores that have several, else of any,
+    /// and of those the ones idle for longest. False where giving up any would not help.
+    fn evict_for(&self, share: &InstanceShare) -> bool {
+        let any = share.evictable() == Evictable::Any;
+        let mut idle: Vec<_> = self
+            .pools()
+            .into_iter()
+            .filter_map(|pool| Some((!pool.holds_several(), pool.idle_since()?, pool)))
+            .filter(|&(last, ..)| any || !last)
+            .collect();
+        idle.sort_by_key(|&(last, since, _)| (last, since));
+        // Looking at all stores takes 0.1 ms for 1,000 of them: not for each instance anew.
+        let count = (self.limits.instances / 128).max(1);
+        idle.iter().take(count).fold(false, |evicted, (.., pool)| pool.give_up_one() || evicted)
     }
 
     /// Where digests are made together.
@@ -131,22 +190,6 @@ impl Runtime {
     fn pools(&self) -> Vec<Arc<dyn Idle>> {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.iter().filter_map(Weak::upgrade).collect()
-    }
-}
-
-/// Counts one who waits, for as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Waiting(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -195,12 +238,20 @@ fn wasmtime_config(limits: &Limits, pooled: bool) -> Config {
 /// Lets time pass for the engine's plugins, and idle instances go, for as long as the engine lives.
 fn tick(engine: Weak<Runtime>) -> Result<()> {
     let run = move || {
-        for tick in 1u64.. {
-            thread::sleep(TICK);
+        let (mut tick, mut since_round) = (TICK, Duration::ZERO);
+        loop {
+            thread::sleep(tick);
             let Some(engine) = engine.upgrade() else { return };
             engine.wasmtime.increment_epoch();
-            if tick % TICKS_PER_ROUND == 0 {
+            since_round += tick;
+            if since_round >= ROUND {
+                since_round = Duration::ZERO;
                 engine.sweep();
+            }
+            tick = TICK;
+            if engine.compute.is_active() {
+                engine.compute.expire();
+                tick = SLICE;
             }
         }
     };

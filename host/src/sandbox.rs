@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::{Host, RESULT, Validate, wit};
 use crate::blob::Setting;
+use crate::compute::{ComputeCall, ComputeShare};
 use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -46,8 +47,12 @@ pub(crate) struct Bounds {
 pub(crate) struct Begun {
     operation: &'static str,
     meter: Arc<Meter>,
+    compute: Arc<InstanceCompute>,
     limit: Duration,
 }
+
+/// The store's share, once more for each instance: so that its count of references is no other processor's to write.
+struct InstanceCompute(Arc<ComputeShare>);
 
 /// How a call ended, as wasmtime has it; none where it was stopped.
 pub(crate) type Raw<T> = Option<wasmtime::Result<T>>;
@@ -60,12 +65,18 @@ impl Begun {
 
     /// Runs the call, for as long as it may, on the meter.
     pub(crate) async fn run<F: Future>(&self, mut call: Pin<&mut F>) -> Option<F::Output> {
+        let mut compute = ComputeCall::new(&self.compute.0);
+        let mut metered = |cx: &mut Context<'_>| {
+            let before = self.meter.spent();
+            let polled = self.meter.poll(call.as_mut(), cx);
+            (polled, self.meter.spent().saturating_sub(before))
+        };
+        let mut poll = |cx: &mut Context<'_>| compute.poll(cx, &mut metered);
         // Mostly the plugin does not wait for anything, and no clock has to be set for it.
-        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(self.meter.poll(call.as_mut(), cx))).await {
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(poll(cx))).await {
             return Some(output);
         }
-        let metered = poll_fn(|cx| self.meter.poll(call.as_mut(), cx));
-        timeout(self.limit.saturating_add(GRACE), metered).await.ok()
+        timeout(self.limit.saturating_add(GRACE), poll_fn(poll)).await.ok()
     }
 }
 
@@ -73,11 +84,17 @@ impl Begun {
 pub(crate) struct Sandbox {
     pub(crate) store: wasmtime::Store<State>,
     pub(crate) plugin: Host,
+    compute: Arc<InstanceCompute>,
 }
 
 impl Sandbox {
     /// Makes one. What the plugin does to begin with is bounded as a call is.
-    pub(crate) async fn new(engine: &Runtime, gate: Gate, limit: Duration) -> Result<Sandbox> {
+    pub(crate) async fn new(
+        engine: &Runtime,
+        gate: Gate,
+        compute: &Arc<ComputeShare>,
+        limit: Duration,
+    ) -> Result<Sandbox> {
         let limits = &engine.limits;
         let mut store = wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits));
         store.limiter(|state| &mut state.limiter);
@@ -94,11 +111,12 @@ impl Sandbox {
         });
         store.set_epoch_deadline(1);
         let operation = "making an instance";
-        let begun = Begun { operation, meter: store.data().meter.clone(), limit };
+        let compute = Arc::new(InstanceCompute(compute.clone()));
+        let begun = Begun { operation, meter: store.data().meter.clone(), compute: compute.clone(), limit };
         let made = begun.run(pin!(engine.plugin.pre.instantiate_async(&mut store))).await;
         match made {
             None => Err(Error::Overdue { operation, limit }),
-            Some(Ok(plugin)) => Ok(Sandbox { store, plugin }),
+            Some(Ok(plugin)) => Ok(Sandbox { store, plugin, compute }),
             Some(Err(error)) => Err(trouble(operation, &store, limits, &error)),
         }
     }
@@ -118,7 +136,7 @@ impl Sandbox {
         let meter = state.meter.clone();
         self.store.set_epoch_deadline(1);
         let limit = bounds.time.unwrap_or(limits.call_time).min(limits.call_time);
-        Begun { operation, meter, limit }
+        Begun { operation, meter, compute: self.compute.clone(), limit }
     }
 
     /// Understands how a call ended.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -126,21 +126,34 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-/// How long a call has computed: the time in which its future was being polled. Waiting does not count.
+/// CPU time of a call: what its polls take; waiting between them does not count.
+///
+/// A call's first polls are timed by the clock on the wall, which takes no call into the kernel, and are charged no more than
+/// [`Meter::FIRST_POLL`] each: most calls are over within microseconds. Once a call has used [`Meter::PRECISE`], its polls are
+/// timed by the thread's CPU clock, so that a machine with too much to do stops no innocent call.
 pub(crate) struct Meter {
     origin: Instant,
     spent: AtomicU64,
-    /// When the poll under way began, in nanoseconds since `origin`, plus 1; 0 where none is.
+    /// When the poll under way began, in nanoseconds by its clock, plus 1; 0 where none is.
     entered: AtomicU64,
+    precise: AtomicBool,
 }
 
 impl Meter {
+    /// The most that a poll is charged that the wall clock timed. The plugin's code is interrupted each 10 ms, so that more
+    /// is time in which the thread did not run.
+    const FIRST_POLL: u64 = 30_000_000;
+    /// CPU time from which on the thread's clock is used.
+    const PRECISE: u64 = 2_000_000;
+
     fn new() -> Self {
-        Meter { origin: Instant::now(), spent: AtomicU64::new(0), entered: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Meter { origin: Instant::now(), spent: zero(), entered: zero(), precise: AtomicBool::new(false) }
     }
 
-    fn now(&self) -> u64 {
-        self.origin.elapsed().as_nanos() as u64 + 1
+    /// By the clock of the poll under way. It is asked on the thread that polls.
+    fn now(&self, precise: bool) -> u64 {
+        if precise { thread_cpu_time() + 1 } else { self.origin.elapsed().as_nanos() as u64 + 1 }
     }
 
     /// Begins a part of a call that has computed for so long before.
@@ -149,21 +162,35 @@ impl Meter {
         self.entered.store(0, Relaxed);
     }
 
-    /// What the call has computed so far.
+    fn running(&self, entered: u64) -> u64 {
+        let precise = self.precise.load(Relaxed);
+        let took = self.now(precise).saturating_sub(entered);
+        if precise { took } else { took.min(Self::FIRST_POLL) }
+    }
+
+    /// What the call has computed so far. In the middle of a poll, it is asked on the thread that polls.
     pub(crate) fn spent(&self) -> Duration {
         let entered = self.entered.load(Relaxed);
-        let running = if entered == 0 { 0 } else { self.now().saturating_sub(entered) };
-        Duration::from_nanos(self.spent.load(Relaxed) + running)
+        let running = if entered == 0 { 0 } else { self.running(entered) };
+        Duration::from_nanos(self.spent.load(Relaxed).saturating_add(running))
     }
 
     /// Polls, and counts the time it takes.
     pub(crate) fn poll<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.entered.store(self.now(), Relaxed);
+        let precise = self.spent.load(Relaxed) >= Self::PRECISE;
+        self.precise.store(precise, Relaxed);
+        self.entered.store(self.now(precise), Relaxed);
         let polled = future.poll(cx);
-        let took = self.now().saturating_sub(self.entered.swap(0, Relaxed));
+        let took = self.running(self.entered.swap(0, Relaxed));
         self.spent.fetch_add(took, Relaxed);
         polled
     }
+}
+
+/// CPU time of the thread, in nanoseconds.
+fn thread_cpu_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -180,6 +207,24 @@ mod tests {
         std::future::poll_fn(|cx| meter.poll(work.as_mut(), cx)).await;
         let spent = meter.spent();
         assert!(spent >= Duration::from_millis(20) && spent < Duration::from_millis(900), "{spent:?}");
+        // Nor is not running: by now the thread's own clock is asked.
+        std::future::poll_fn(|cx| {
+            meter.poll(std::pin::pin!(async { std::thread::sleep(Duration::from_millis(300)) }), cx)
+        })
+        .await;
+        assert!(meter.spent() < spent + Duration::from_millis(200), "{:?} after {spent:?}", meter.spent());
+        let before = meter.spent();
+        std::future::poll_fn(|cx| {
+            meter.poll(
+                std::pin::pin!(async {
+                    let began = thread_cpu_time();
+                    while thread_cpu_time() < began + 50_000_000 {}
+                }),
+                cx,
+            )
+        })
+        .await;
+        assert!(meter.spent() >= before + Duration::from_millis(50), "{:?} after {before:?}", meter.spent());
         meter.start(Duration::ZERO);
         assert_eq!(meter.spent(), Duration::ZERO);
         meter.start(Duration::from_secs(1));

@@ -115,7 +115,7 @@ impl std::fmt::Debug for StoreOptions {
 /// ```
 #[derive(Clone)]
 pub struct Store {
-    calls: Calls,
+    pub(crate) calls: Calls,
 }
 
 impl std::fmt::Debug for Store {

@@ -19,7 +19,7 @@ use crate::{error, info};
 pub struct Mode {
     /// The misdeed; empty is none. `open-` before it does it while the store is opened, not in its calls.
     pub name: String,
-    /// Whom `call` calls.
+    /// Whom `call` calls; for `spin`, how many milliseconds to compute.
     pub target: String,
 }
 
@@ -28,6 +28,7 @@ impl Mode {
     pub fn act(&self) -> Result<(), Error> {
         match self.name.as_str() {
             "loop" => endless(),
+            "spin" => spin(self.target.parse().unwrap_or(0)),
             "allocate" => hoard_memory(),
             "recurse" => drop(black_box(recurse(1))),
             "unreachable" => core::arch::wasm32::unreachable(),
@@ -47,9 +48,6 @@ impl Mode {
             "crowd" => return crowd(&self.target),
             "calls" => call_without_listening(&self.target),
             _ => {}
-        }
-        if let Some(milliseconds) = self.name.strip_prefix("spin-") {
-            spin(milliseconds.parse().unwrap_or(0));
         }
         if let Some(request) = self.name.strip_prefix("wasi-") {
             return odd_request(request, &self.target);
@@ -228,6 +226,14 @@ fn endless() {
     }
 }
 
+/// Computes for so many milliseconds by the clock.
+fn spin(milliseconds: u64) {
+    let end = monotonic_clock::now().saturating_add(milliseconds.saturating_mul(1_000_000));
+    while monotonic_clock::now() < end {
+        black_box((0..1000u64).fold(0, |sum, n| black_box(sum ^ n)));
+    }
+}
+
 fn hoard_memory() {
     let mut hoard: Vec<Vec<u8>> = Vec::new();
     loop {
@@ -305,14 +311,6 @@ fn request(target: &str) -> OutgoingRequest {
     let _ = request.set_authority(Some(target));
     let _ = request.set_path_with_query(Some("/"));
     request
-}
-
-/// Computes for so long.
-fn spin(milliseconds: u64) {
-    let end = monotonic_clock::now() + milliseconds * 1_000_000;
-    while monotonic_clock::now() < end {
-        black_box((0..1000u64).fold(0, |sum, n| black_box(sum + n)));
-    }
 }
 
 /// A line of a log that this plugin would like to be taken for the host's, and what reorders the text behind it.

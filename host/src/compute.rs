@@ -1,0 +1,336 @@
+//! Schedules calls that compute for long, so that they leave the runtime's workers to others.
+//!
+//! A call into a plugin occupies a worker of the runtime until it waits or ends, or until the next tick interrupts it.
+//! Short calls just run. A call that was interrupted needs a permit for each further slice, and so do all calls of a
+//! store that has computed in long slices lately ([`ComputeShare::is_limited`]). Permits are bounded for each store, and
+//! for all together to one less than the runtime's workers. A permit is held while the call is polled, and no longer.
+//! Calls of one store are served first in, first out, and stores round robin. Waiting for a permit is no CPU time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A poll that takes no longer than this is short. The real plugin takes 5 to 50 µs; a page of 1,000 listed keys takes
+/// more.
+const SHORT: Duration = Duration::from_micros(200);
+
+/// How long a store is limited for the time that its long polls took: one that spends more than a tenth of one core in
+/// them is limited all the time.
+const LIMITED_FOR: u32 = 10;
+
+/// What a store has to its credit: 10 ms of long polls.
+const CREDIT: Duration = Duration::from_millis(100);
+
+/// How much longer a store is limited at most, whatever it did.
+const MOST_LIMITED: Duration = Duration::from_secs(1);
+
+/// How long a permit is kept for a call that was woken for it, and is not polled: its caller does not drive its future.
+const UNCLAIMED: Duration = Duration::from_millis(100);
+
+/// The permits of an engine.
+pub(crate) struct Compute {
+    origin: Instant,
+    /// Permits held, and calls that wait for one. Written under the lock of `state`.
+    active: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: usize,
+    waiting: usize,
+    stores: HashMap<u64, Permits>,
+    /// Stores with calls that wait, the one to be served next first.
+    queue: VecDeque<u64>,
+    /// Calls that have a permit, and were not polled since.
+    granted: Vec<Granted>,
+    next_store: u64,
+    next_ticket: u64,
+}
+
+/// A store's permits.
+#[derive(Default)]
+struct Permits {
+    limit: usize,
+    running: usize,
+    calls: VecDeque<Waiting>,
+}
+
+/// A call that waits.
+struct Waiting {
+    ticket: u64,
+    waker: Waker,
+    /// Permits at once on its runtime.
+    permits: usize,
+}
+
+struct Granted {
+    ticket: u64,
+    store: u64,
+    since: Instant,
+}
+
+impl Compute {
+    pub(crate) fn new() -> Arc<Compute> {
+        Arc::new(Compute { origin: Instant::now(), active: AtomicUsize::new(0), state: Mutex::default() })
+    }
+
+    /// A store's share: so many permits at most, or half of the machine's processors where that is 0.
+    pub(crate) fn register(self: &Arc<Self>, limit: usize) -> Arc<ComputeShare> {
+        let half = || (thread::available_parallelism().map_or(1, usize::from) / 2).max(1);
+        let limit = if limit == 0 { half() } else { limit };
+        let mut state = self.state();
+        let store = state.next_store;
+        state.next_store += 1;
+        state.stores.insert(store, Permits { limit, ..Permits::default() });
+        drop(state);
+        Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0) })
+    }
+
+    /// Whether calls compute for long.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.load(Relaxed) > 0
+    }
+
+    /// Takes permits back from calls that are not polled. To be called from time to time while this is active.
+    pub(crate) fn expire(&self) {
+        let now = Instant::now();
+        self.update(|state| {
+            let unclaimed = |granted: &mut Granted| now.saturating_duration_since(granted.since) > UNCLAIMED;
+            for Granted { store, .. } in state.granted.extract_if(.., unclaimed).collect::<Vec<_>>() {
+                state.release(store);
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and wakes whom that gives a permit.
+    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let changed = change(&mut state);
+        let woken = state.serve();
+        self.active.store(state.running + state.waiting, Relaxed);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        changed
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.origin.elapsed())
+    }
+}
+
+impl State {
+    fn release(&mut self, store: u64) {
+        self.running = self.running.saturating_sub(1);
+        if let Some(permits) = self.stores.get_mut(&store) {
+            permits.running = permits.running.saturating_sub(1);
+        }
+    }
+
+    /// A permit at once, where no call of the same store waits, and one is left.
+    fn take(&mut self, store: u64, most: usize) -> bool {
+        let Some(permits) = self.stores.get_mut(&store) else { return true };
+        let free = permits.calls.is_empty() && permits.running < permits.limit && self.running < most;
+        permits.running += usize::from(free);
+        self.running += usize::from(free);
+        free
+    }
+
+    fn enqueue(&mut self, store: u64, call: Waiting) {
+        let Some(permits) = self.stores.get_mut(&store) else { return };
+        if permits.calls.is_empty() {
+            self.queue.push_back(store);
+        }
+        permits.calls.push_back(call);
+        self.waiting += 1;
+    }
+
+    /// Takes a call out of the queue.
+    fn withdraw(&mut self, store: u64, ticket: u64) {
+        let Some(permits) = self.stores.get_mut(&store) else { return };
+        if let Ok(place) = permits.calls.binary_search_by_key(&ticket, |call| call.ticket) {
+            permits.calls.remove(place);
+            self.waiting -= 1;
+            if permits.calls.is_empty() {
+                self.queue.retain(|&other| other != store);
+            }
+        }
+    }
+
+    /// Gives permits to calls that wait, one store after the other.
+    fn serve(&mut self) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        let mut passed = 0;
+        while passed < self.queue.len() {
+            let store = self.queue[passed];
+            let Some(permits) = self.stores.get_mut(&store) else { break };
+            let free =
+                permits.running < permits.limit && permits.calls.front().is_some_and(|c| self.running < c.permits);
+            let Some(call) = free.then(|| permits.calls.pop_front()).flatten() else {
+                passed += 1;
+                continue;
+            };
+            permits.running += 1;
+            self.running += 1;
+            self.waiting -= 1;
+            self.queue.remove(passed);
+            if !permits.calls.is_empty() {
+                self.queue.push_back(store);
+            }
+            self.granted.push(Granted { ticket: call.ticket, store, since: Instant::now() });
+            woken.push(call.waker);
+        }
+        woken
+    }
+}
+
+/// One store's share of the permits.
+pub(crate) struct ComputeShare {
+    compute: Arc<Compute>,
+    store: u64,
+    /// Until when its calls need permits, and [`CREDIT`] longer, in nanoseconds since `origin`. It is written after long
+    /// polls only, and so is in every processor's cache.
+    limited_until: AtomicU64,
+}
+
+impl ComputeShare {
+    /// Whether all of the store's calls need permits.
+    fn is_limited(&self) -> bool {
+        let until = self.limited_until.load(Relaxed);
+        // Mostly it is not worth looking at the clock.
+        if until == 0 {
+            return false;
+        }
+        let now = self.compute.now();
+        if until < now {
+            let _ = self.limited_until.compare_exchange(until, 0, Relaxed, Relaxed);
+        }
+        until > now.saturating_add(nanos(CREDIT))
+    }
+
+    fn charge(&self, took: Duration) {
+        let now = self.compute.now();
+        let most = now.saturating_add(nanos(MOST_LIMITED));
+        let until = |until: u64| until.max(now).saturating_add(nanos(took.saturating_mul(LIMITED_FOR))).min(most);
+        let charged = |before| Some(until(before));
+        let _ = self.limited_until.fetch_update(Relaxed, Relaxed, charged);
+    }
+}
+
+impl Drop for ComputeShare {
+    fn drop(&mut self) {
+        // Its calls hold it: none has a permit or waits.
+        self.compute.state().stores.remove(&self.store);
+    }
+}
+
+/// One call, as it is scheduled. Dropping it gives up its place, and its permit.
+pub(crate) struct ComputeCall<'a> {
+    share: &'a ComputeShare,
+    /// Its last poll took long, and it has not ended.
+    interrupted: bool,
+    /// Its place in the queue, while it waits.
+    ticket: Option<u64>,
+}
+
+impl<'a> ComputeCall<'a> {
+    pub(crate) fn new(share: &'a ComputeShare) -> Self {
+        ComputeCall { share, interrupted: false, ticket: None }
+    }
+
+    /// Polls the call, as soon as it may compute. What polls it tells how long that took: its caller has measured it.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> (Poll<T>, Duration),
+    ) -> Poll<T> {
+        let mut permit = None;
+        if self.interrupted || self.ticket.is_some() || self.share.is_limited() {
+            permit = ready!(self.acquire(cx));
+        } else {
+            // Of short calls that wait for nothing, a task yields after 128.
+            ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
+        }
+        let (polled, took) = poll(cx);
+        drop(permit);
+        self.interrupted = took > SHORT && polled.is_pending();
+        if took > SHORT {
+            self.share.charge(took);
+        }
+        polled
+    }
+
+    /// A permit; none, for one slice without, where one was kept for the call in vain: it cannot wait for ever.
+    fn acquire(&mut self, cx: &mut Context<'_>) -> Poll<Option<Permit<'a>>> {
+        let ComputeShare { compute, store, .. } = self.share;
+        let acquired = compute.update(|state| {
+            let Some(ticket) = self.ticket else {
+                let workers = tokio::runtime::Handle::try_current().map(|runtime| runtime.metrics().num_workers());
+                let workers = workers.unwrap_or_else(|_| thread::available_parallelism().map_or(1, usize::from));
+                let permits = workers.saturating_sub(1).max(1);
+                // A call that begins yields in any case: its task may make one after the other, and others want the worker.
+                if self.interrupted && state.take(*store, permits) {
+                    return Poll::Ready(true);
+                }
+                let ticket = state.next_ticket;
+                state.next_ticket += 1;
+                self.ticket = Some(ticket);
+                state.enqueue(*store, Waiting { ticket, waker: cx.waker().clone(), permits });
+                return Poll::Pending;
+            };
+            if let Some(place) = state.granted.iter().position(|granted| granted.ticket == ticket) {
+                state.granted.swap_remove(place);
+                return Poll::Ready(true);
+            }
+            let calls = state.stores.get_mut(store).map(|permits| &mut permits.calls);
+            let waiting = calls.and_then(|calls| calls.iter_mut().find(|call| call.ticket == ticket));
+            match waiting {
+                Some(call) => {
+                    call.waker.clone_from(cx.waker());
+                    Poll::Pending
+                }
+                None => Poll::Ready(false),
+            }
+        });
+        acquired.map(|acquired| {
+            self.ticket = None;
+            acquired.then(|| Permit(self.share))
+        })
+    }
+}
+
+impl Drop for ComputeCall<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        self.share.compute.update(|state| {
+            state.withdraw(self.share.store, ticket);
+            if let Some(place) = state.granted.iter().position(|granted| granted.ticket == ticket) {
+                let Granted { store, .. } = state.granted.swap_remove(place);
+                state.release(store);
+            }
+        });
+    }
+}
+
+/// The right to compute.
+struct Permit<'a>(&'a ComputeShare);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.compute.update(|state| state.release(self.0.store));
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::AtomicBool;
+
+use futures::FutureExt;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Computes for some slices, each of which ends as if it were interrupted.
+async fn slices(share: &ComputeShare, count: usize, mut each: impl FnMut()) {
+    let mut call = ComputeCall::new(share);
+    let mut left = count;
+    poll_fn(|cx| {
+        call.poll(cx, |cx| {
+            thread::sleep(SHORT * 2);
+            each();
+            left -= 1;
+            cx.waker().wake_by_ref();
+            (if left == 0 { Poll::Ready(()) } else { Poll::Pending }, SHORT * 2)
+        })
+    })
+    .await;
+}
+
+fn idle(compute: &Compute) -> bool {
+    let state = compute.state();
+    let permits = state.stores.values().all(|permits| permits.running == 0 && permits.calls.is_empty());
+    permits && state.running == 0 && state.waiting == 0 && state.queue.is_empty() && state.granted.is_empty()
+}
+
+#[tokio::test]
+async fn short_calls_need_no_permit() {
+    let compute = Compute::new();
+    let share = compute.register(1);
+    for _ in 0..1000 {
+        let mut call = ComputeCall::new(&share);
+        poll_fn(|cx| call.poll(cx, |_| (Poll::Ready(()), SHORT))).await;
+    }
+    assert!(idle(&compute) && share.limited_until.load(Relaxed) == 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn long_calls_are_bounded_for_each_store_and_for_all_together() {
+    let compute = Compute::new();
+    let running: Arc<Vec<AtomicUsize>> = Arc::new((0..4).map(|_| AtomicUsize::new(0)).collect());
+    let most = Arc::new(AtomicUsize::new(0));
+    let shares: Vec<_> = (0..4).map(|_| compute.register(2)).collect();
+    shares.iter().for_each(|share| share.charge(MOST_LIMITED));
+    let tasks: Vec<_> = (0..64usize)
+        .map(|n| {
+            let (running, most, share) = (running.clone(), most.clone(), shares[n % 4].clone());
+            tokio::spawn(async move {
+                let mut call = ComputeCall::new(&share);
+                let mut left = 5;
+                poll_fn(|cx| {
+                    call.poll(cx, |cx| {
+                        assert!(running[n % 4].fetch_add(1, Relaxed) < 2, "a store computes more than twice at once");
+                        most.fetch_max(running.iter().map(|running| running.load(Relaxed)).sum(), Relaxed);
+                        thread::sleep(SHORT * 3);
+                        running[n % 4].fetch_sub(1, Relaxed);
+                        left -= 1;
+                        cx.waker().wake_by_ref();
+                        (if left == 0 { Poll::Ready(()) } else { Poll::Pending }, SHORT * 3)
+                    })
+                })
+                .await
+            })
+        })
+        .collect();
+    let all = futures::future::try_join_all(tasks);
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("all calls end").unwrap();
+    let most = most.load(Relaxed);
+    assert!(most <= 3, "{most} of 4 workers computed");
+    assert!(idle(&compute));
+}
+
+#[tokio::test]
+async fn stores_compute_in_turn() {
+    let compute = Compute::new();
+    let shares = [compute.register(1), compute.register(1)];
+    shares.iter().for_each(|share| share.charge(MOST_LIMITED));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    // Eight calls of the first, and one of the second, which began last.
+    let calls = [0, 0, 0, 0, 0, 0, 0, 0, 1].map(|store: usize| {
+        let (share, order) = (shares[store].clone(), order.clone());
+        tokio::spawn(async move { slices(&share, 4, || order.lock().unwrap().push(store)).await })
+    });
+    futures::future::try_join_all(calls).await.unwrap();
+    let order = order.lock().unwrap().clone();
+    let last = order.iter().rposition(|&store| store == 1).unwrap();
+    assert!(last < 16, "{order:?}");
+    assert!(idle(&compute));
+}
+
+#[tokio::test]
+async fn permit_of_a_call_that_nobody_polls_goes_to_the_next() {
+    let compute = Compute::new();
+    let shares = [compute.register(1), compute.register(1)];
+    shares.iter().for_each(|share| share.charge(MOST_LIMITED));
+    let mut abandoned = pin!(slices(&shares[0], 3, || {}));
+    assert!(abandoned.as_mut().now_or_never().is_none());
+    assert!(compute.is_active());
+    let mut other = pin!(slices(&shares[1], 3, || {}));
+    assert!(other.as_mut().now_or_never().is_none());
+    thread::sleep(UNCLAIMED * 2);
+    compute.expire();
+    other.await;
+    // Driven again, it goes on.
+    abandoned.await;
+    assert!(idle(&compute) && !compute.is_active());
+}
+
+#[test]
+fn store_that_computed_long_is_limited_for_a_second_at_most() {
+    let compute = Compute::new();
+    let share = compute.register(0);
+    assert!(!share.is_limited());
+    share.charge(Duration::from_millis(5));
+    assert!(!share.is_limited(), "it has credit");
+    share.charge(Duration::from_secs(1000));
+    assert!(share.is_limited());
+    assert!(share.limited_until.load(Relaxed) <= share.compute.now() + nanos(MOST_LIMITED));
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+struct Fate {
+    store: usize,
+    slices: usize,
+    /// After how many polls it is dropped.
+    polls: usize,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Calls are polled and dropped at any point; in the end all permits are back, and all that are driven end.
+    #[test]
+    fn permits_add_up(
+        fates in prop::collection::vec((0..3usize, 1..4usize, 0..6usize), 1..12),
+        order in prop::collection::vec(any::<usize>(), 0..60),
+    ) {
+        let compute = Compute::new();
+        let shares = [compute.register(1), compute.register(1), compute.register(2)];
+        shares.iter().for_each(|share| share.charge(MOST_LIMITED));
+        let fates = fates.into_iter().map(|(store, slices, polls)| Fate { store, slices, polls });
+        let mut calls: Vec<_> = fates
+            .map(|Fate { store, slices, polls }| {
+                let mut call = ComputeCall::new(&shares[store]);
+                let mut left = slices;
+                let future = poll_fn(move |cx| call.poll(cx, |cx| {
+                    left -= 1;
+                    cx.waker().wake_by_ref();
+                    (if left == 0 { Poll::Ready(()) } else { Poll::Pending }, SHORT * 2)
+                }));
+                (Box::pin(future), polls)
+            })
+            .collect();
+        for n in order {
+            if calls.is_empty() {
+                break;
+            }
+            let n = n % calls.len();
+            let (call, polls) = &mut calls[n];
+            let ended = call.as_mut().now_or_never().is_some();
+            *polls = polls.saturating_sub(1);
+            if ended || *polls == 0 {
+                drop(calls.swap_remove(n));
+            }
+        }
+        let rest = futures::future::join_all(calls.into_iter().map(|(call, _)| call));
+        let done = AtomicBool::new(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(30), rest).await.expect("a wake-up was lost");
+            done.store(true, Relaxed);
+        });
+        prop_assert!(done.load(Relaxed));
+        prop_assert!(idle(&compute));
+    }
+}

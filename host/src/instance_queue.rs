@@ -1,0 +1,345 @@
+//! Allocates the engine's instances to stores, fairly.
+//!
+//! Each store has a share ([`InstanceShare`]) and takes a permit from it for every instance that it holds. A store's first
+//! instance may be any that is left; what it holds beyond that counts against a shared part, so that a reserve stays for
+//! the first instances of other stores. Waiting is first in, first out within a store. Between stores, one that holds
+//! none is served first, then the one that holds the fewest for its weight, and of several such the one served longest
+//! ago. A permit that is dropped, or granted to a call that was dropped, goes to the next call that waits.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+/// A store takes another shared instance while it holds fewer than so many times those that are left: one store alone
+/// comes to 4/5 of the shared part, twelve come to 4/49 each, and some are always left for the next. (Switches share
+/// their buffers between ports this way; there it is called a dynamic threshold.)
+const SHARE_OF_FREE: usize = 4;
+
+/// Fractions of an instance that shares are compared in.
+const SCALE: usize = 1 << 16;
+
+/// The instances of an engine. `T` is what holds one, and can be handed to another call of the same store.
+pub(crate) struct InstanceQueue<T> {
+    /// Permits at once.
+    limit: usize,
+    /// Permits at once beyond the first of each store.
+    shared: usize,
+    /// Calls that wait. Written under the lock of `state`.
+    waiting: AtomicUsize,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    used: usize,
+    /// Of those, the ones beyond the first of each store.
+    extra: usize,
+    stores: HashMap<u64, Account<T>>,
+    /// Stores with calls that wait, the one to be served next first.
+    queue: BTreeSet<Rank>,
+    next_store: u64,
+    next_ticket: u64,
+    /// Grants so far.
+    grants: u64,
+}
+
+/// How much a store holds for its weight, at which grant it was last served, and its number.
+type Rank = (usize, u64, u64);
+
+struct Account<T> {
+    weight: usize,
+    held: usize,
+    served: u64,
+    calls: VecDeque<Entry<T>>,
+}
+
+/// A call that waits.
+struct Entry<T> {
+    ticket: u64,
+    share: Arc<InstanceShare<T>>,
+    sender: oneshot::Sender<Grant<T>>,
+}
+
+/// What a call waited for.
+pub(crate) enum Grant<T> {
+    /// The right to make an instance.
+    Permit(InstancePermit<T>),
+    /// An instance of the same store that became idle.
+    Instance(T),
+}
+
+/// Which idle instances of other stores to give up for a call that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evictable {
+    /// Those of stores that hold several.
+    Extra,
+    /// Those of stores that hold several first, then any.
+    Any,
+}
+
+impl<T> InstanceQueue<T> {
+    /// A queue for so many instances, of which a quarter, and at least one, is the reserve for first instances.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        let reserve = if limit > 1 { (limit / 4).max(1) } else { 0 };
+        Arc::new(InstanceQueue {
+            limit,
+            shared: limit.saturating_sub(1 + reserve),
+            waiting: AtomicUsize::new(0),
+            state: Mutex::new(State {
+                used: 0,
+                extra: 0,
+                stores: HashMap::new(),
+                queue: BTreeSet::new(),
+                next_store: 0,
+                next_ticket: 0,
+                grants: 0,
+            }),
+        })
+    }
+
+    /// A store's share, of this weight beside others'.
+    pub(crate) fn register(self: &Arc<Self>, weight: usize) -> Arc<InstanceShare<T>> {
+        let mut state = self.state();
+        let id = state.next_store;
+        state.next_store += 1;
+        let served = state.grants;
+        state.stores.insert(id, Account { weight: weight.max(1), held: 0, served, calls: VecDeque::new() });
+        drop(state);
+        Arc::new(InstanceShare { queue: self.clone(), id })
+    }
+
+    /// Whether calls wait.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a store may have one more now, apart from others that wait.
+    fn admits(&self, state: &State<T>, account: &Account<T>) -> bool {
+        if account.held == 0 || state.used >= self.limit {
+            return state.used < self.limit;
+        }
+        let free = self.shared.saturating_sub(state.extra);
+        let alone = state.stores.len() < 2;
+        free > 0 && (alone || account.held - 1 < free.saturating_mul(SHARE_OF_FREE).saturating_mul(account.weight))
+    }
+
+    /// The store to be served now.
+    fn next(&self, state: &State<T>) -> Option<u64> {
+        // If the first may not have one more, none may: it is the one that holds the least.
+        let &(_, _, id) = state.queue.first()?;
+        state.stores.get(&id).filter(|account| self.admits(state, account)).map(|_| id)
+    }
+
+    /// Serves whom it can. The calls are to be told once the lock is released: a permit that none takes needs it.
+    fn serve(&self, state: &mut State<T>) -> Vec<Entry<T>> {
+        let mut served = Vec::new();
+        while let Some(id) = self.next(state) {
+            let Some(entry) = self.pop(state, id) else { break };
+            state.adjust(id, |account| account.held += 1);
+            served.push(entry);
+        }
+        served
+    }
+
+    /// Takes a store's first call off the queue.
+    fn pop(&self, state: &mut State<T>, id: u64) -> Option<Entry<T>> {
+        state.grants += 1;
+        let grants = state.grants;
+        let mut entry = None;
+        state.adjust(id, |account| {
+            account.served = grants;
+            entry = account.calls.pop_front();
+        });
+        self.waiting.fetch_sub(usize::from(entry.is_some()), Relaxed);
+        entry
+    }
+
+    fn tell(served: Vec<Entry<T>>) {
+        for Entry { share, sender, .. } in served {
+            // Who is gone leaves the permit to the next: it is dropped here.
+            drop(sender.send(Grant::Permit(InstancePermit { share })));
+        }
+    }
+}
+
+impl<T> State<T> {
+    /// Changes a store's account, and what follows from it.
+    fn adjust(&mut self, id: u64, change: impl FnOnce(&mut Account<T>)) {
+        let Some(account) = self.stores.get_mut(&id) else { return };
+        let (held, rank) = (account.held, account.rank(id));
+        change(account);
+        if let Some(rank) = rank {
+            self.queue.remove(&rank);
+        }
+        self.queue.extend(account.rank(id));
+        self.used = self.used - held + account.held;
+        self.extra = self.extra - held.saturating_sub(1) + account.held.saturating_sub(1);
+    }
+}
+
+impl<T> Account<T> {
+    /// Its place in the queue; none where no call waits.
+    fn rank(&self, id: u64) -> Option<Rank> {
+        (!self.calls.is_empty()).then(|| (self.held.saturating_mul(SCALE) / self.weight, self.served, id))
+    }
+}
+
+/// One store's share of the instances.
+pub(crate) struct InstanceShare<T> {
+    queue: Arc<InstanceQueue<T>>,
+    id: u64,
+}
+
+impl<T> InstanceShare<T> {
+    /// A permit, where no call has to wait for it.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<InstancePermit<T>> {
+        let mut state = self.queue.state();
+        let account = state.stores.get(&self.id)?;
+        if !state.queue.is_empty() || !self.queue.admits(&state, account) {
+            return None;
+        }
+        state.grants += 1;
+        let served = state.grants;
+        state.adjust(self.id, |account| {
+            account.held += 1;
+            account.served = served;
+        });
+        Some(InstancePermit { share: self.clone() })
+    }
+
+    /// Waits for a permit, or for an instance of the same store that becomes idle.
+    pub(crate) fn acquire(self: &Arc<Self>) -> Acquire<T> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.queue.state();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        let entry = Entry { ticket, share: self.clone(), sender };
+        state.adjust(self.id, |account| account.calls.push_back(entry));
+        self.queue.waiting.fetch_add(1, Relaxed);
+        let served = self.queue.serve(&mut state);
+        drop(state);
+        InstanceQueue::tell(served);
+        Acquire { share: self.clone(), ticket, receiver }
+    }
+
+    /// Whether the store holds several.
+    pub(crate) fn holds_several(&self) -> bool {
+        self.queue.state().stores.get(&self.id).is_some_and(|account| account.held > 1)
+    }
+
+    /// Which idle instances, given up, would let this store have one more.
+    pub(crate) fn evictable(&self) -> Evictable {
+        let state = self.queue.state();
+        let first = state.stores.get(&self.id).is_none_or(|account| account.held == 0);
+        let full = state.used >= self.queue.limit;
+        if full && (first || state.extra < self.queue.shared) { Evictable::Any } else { Evictable::Extra }
+    }
+
+    /// Tells what to do with an instance of this store that has nothing to do: gives it back to be kept where no call
+    /// needs it, else hands it to the store's next call, or drops it where another store is to be served before.
+    pub(crate) fn offer(&self, mut instance: T) -> Option<T> {
+        loop {
+            let mut state = self.queue.state();
+            if state.queue.is_empty() {
+                return Some(instance);
+            }
+            // Who would be served if this one were gone?
+            state.adjust(self.id, |account| account.held = account.held.saturating_sub(1));
+            let next = self.queue.next(&state);
+            state.adjust(self.id, |account| account.held += 1);
+            match next {
+                Some(id) if id != self.id => return None,
+                _ => {}
+            }
+            let Some(Entry { sender, .. }) = self.queue.pop(&mut state, self.id) else { return Some(instance) };
+            drop(state);
+            match sender.send(Grant::Instance(instance)) {
+                Err(Grant::Instance(unwanted)) => instance = unwanted,
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl<T> Drop for InstanceShare<T> {
+    fn drop(&mut self) {
+        // Its calls and permits hold it: there are none.
+        let mut state = self.queue.state();
+        state.stores.remove(&self.id);
+        // A store that is alone may have more.
+        let served = self.queue.serve(&mut state);
+        drop(state);
+        InstanceQueue::tell(served);
+    }
+}
+
+/// A call that waits for an instance. Dropping it gives its place up, and what it was granted.
+pub(crate) struct Acquire<T> {
+    share: Arc<InstanceShare<T>>,
+    ticket: u64,
+    receiver: oneshot::Receiver<Grant<T>>,
+}
+
+impl<T> Acquire<T> {
+    /// What it was granted, if it was.
+    pub(crate) fn try_take(&mut self) -> Option<Grant<T>> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<T> Future for Acquire<T> {
+    type Output = Grant<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Grant<T>> {
+        match Pin::new(&mut self.receiver).poll(cx) {
+            Poll::Ready(Ok(grant)) => Poll::Ready(grant),
+            // A sender is dropped only with the call's place in the queue, which is given up by dropping this.
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Acquire<T> {
+    fn drop(&mut self) {
+        let mut state = self.share.queue.state();
+        let mut entry = None;
+        let ticket = self.ticket;
+        state.adjust(self.share.id, |account| {
+            if let Ok(place) = account.calls.binary_search_by_key(&ticket, |entry| entry.ticket) {
+                entry = account.calls.remove(place);
+            }
+        });
+        self.share.queue.waiting.fetch_sub(usize::from(entry.is_some()), Relaxed);
+        // The first in the queue may have been one that could not be served, and the next can.
+        let served = self.share.queue.serve(&mut state);
+        drop(state);
+        drop(entry);
+        InstanceQueue::tell(served);
+    }
+}
+
+/// The right to one instance, for as long as it lives.
+pub(crate) struct InstancePermit<T> {
+    share: Arc<InstanceShare<T>>,
+}
+
+impl<T> Drop for InstancePermit<T> {
+    fn drop(&mut self) {
+        let queue = &self.share.queue;
+        let mut state = queue.state();
+        state.adjust(self.share.id, |account| account.held = account.held.saturating_sub(1));
+        let served = queue.serve(&mut state);
+        drop(state);
+        InstanceQueue::tell(served);
+    }
+}
+
+#[cfg(test)]
+mod tests;

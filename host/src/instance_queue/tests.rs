@@ -1,0 +1,275 @@
+use std::time::Duration;
+
+use futures::FutureExt;
+use proptest::prelude::*;
+
+use super::*;
+
+type Share = Arc<InstanceShare<u32>>;
+type Permit = InstancePermit<u32>;
+
+fn take(share: &Share) -> Permit {
+    share.try_acquire().expect("a permit")
+}
+
+fn take_all(share: &Share) -> Vec<Permit> {
+    std::iter::from_fn(|| share.try_acquire()).collect()
+}
+
+fn permit(call: &mut Acquire<u32>) -> Option<Permit> {
+    match call.try_take() {
+        Some(Grant::Permit(permit)) => Some(permit),
+        Some(Grant::Instance(_)) => panic!("an instance where a permit was expected"),
+        None => None,
+    }
+}
+
+fn used(queue: &Arc<InstanceQueue<u32>>) -> usize {
+    queue.state().used
+}
+
+#[test]
+fn reserve_is_left_to_first_instances() {
+    let queue = InstanceQueue::new(1024);
+    let noisy: Vec<Share> = (0..16).map(|_| queue.register(1)).collect();
+    let mut held: Vec<Permit> =
+        noisy.iter().flat_map(|share| std::iter::from_fn(|| share.try_acquire()).take(64)).collect();
+    assert!(noisy[0].holds_several() && held.len() <= 16 + queue.shared);
+    // Each store that holds none gets one, as many as the reserve has.
+    let others: Vec<Share> = (0..256 - 16).map(|_| queue.register(1)).collect();
+    held.extend(others.iter().map(take));
+    assert!(used(&queue) <= 1024);
+    drop(held);
+    assert_eq!(used(&queue), 0);
+}
+
+#[test]
+fn a_lone_store_takes_all_but_the_reserve() {
+    for (limit, most) in [(1, 1), (2, 1), (3, 2), (4, 3), (64, 48), (1024, 768)] {
+        let queue = InstanceQueue::new(limit);
+        let share = queue.register(1);
+        assert_eq!(take_all(&share).len(), most, "of {limit}");
+    }
+}
+
+#[test]
+fn twelve_noisy_stores_leave_shared_instances_to_the_next() {
+    let queue = InstanceQueue::new(1024);
+    let noisy: Vec<Share> = (0..12).map(|_| queue.register(1)).collect();
+    let mut held: Vec<Vec<Permit>> = noisy.iter().map(|_| Vec::new()).collect();
+    // As much as they get, and as evenly as they ask.
+    while noisy.iter().zip(&mut held).fold(false, |more, (share, held)| {
+        let permit = share.try_acquire();
+        let got = permit.is_some();
+        held.extend(permit);
+        more || got
+    }) {}
+    let next = queue.register(1);
+    let several = take_all(&next);
+    assert!(several.len() >= 8, "the next store gets {}", several.len());
+    // Waiting, it is served first until it has as many as they.
+    let mut waiting: Vec<Acquire<u32>> = noisy.iter().map(|share| share.acquire()).collect();
+    let mut nexts: Vec<Acquire<u32>> = (0..60).map(|_| next.acquire()).collect();
+    let mut got = Vec::new();
+    while several.len() + got.len() < held.iter().map(Vec::len).max().unwrap() - 1 {
+        let most = held.iter_mut().max_by_key(|held| held.len()).unwrap();
+        drop(most.pop());
+        let granted: Vec<Permit> = nexts.iter_mut().filter_map(permit).collect();
+        assert!(waiting.iter_mut().all(|call| permit(call).is_none()), "a store that has more was served first");
+        got.extend(granted);
+    }
+}
+
+#[test]
+fn calls_of_a_store_are_served_in_order_and_stores_in_turn() {
+    let queue = InstanceQueue::new(1);
+    let (a, b, c) = (queue.register(1), queue.register(1), queue.register(1));
+    let mut held = Some(take(&a));
+    let mut calls: Vec<(&str, Acquire<u32>)> =
+        vec![("a1", a.acquire()), ("a2", a.acquire()), ("b1", b.acquire()), ("b2", b.acquire()), ("c1", c.acquire())];
+    let mut order = Vec::new();
+    while held.take().is_some() {
+        calls.retain_mut(|(name, call)| {
+            let granted = permit(call);
+            order.extend(granted.is_some().then_some(*name));
+            held = held.take().or(granted);
+            order.last() != Some(name)
+        });
+    }
+    assert_eq!(order, ["b1", "c1", "a1", "b2", "a2"]);
+}
+
+#[test]
+fn weight_decides_who_has_fewer() {
+    let queue = InstanceQueue::new(40);
+    let (light, heavy) = (queue.register(1), queue.register(3));
+    let all = queue.register(1);
+    let mut others = take_all(&all);
+    let mut calls: Vec<(bool, Acquire<u32>)> =
+        (0..30).flat_map(|_| [(true, heavy.acquire()), (false, light.acquire())]).collect();
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        drop(others.pop());
+        for (is_heavy, call) in &mut calls {
+            held.extend(permit(call).map(|permit| (*is_heavy, permit)));
+        }
+    }
+    let heavies = held.iter().filter(|(heavy, _)| *heavy).count();
+    let lights = held.len() - heavies;
+    assert!((2 * lights..=4 * lights).contains(&heavies), "{heavies} to {lights}");
+}
+
+#[test]
+fn idle_instance_goes_to_the_stores_own_call_or_makes_way_for_another_store() {
+    let queue = InstanceQueue::new(2);
+    let (a, b) = (queue.register(1), queue.register(1));
+    let _held = [take(&a), take(&b)];
+    assert_eq!(a.offer(7), Some(7), "nobody waits");
+    let mut own = a.acquire();
+    assert_eq!(a.offer(8), None);
+    assert!(matches!(own.try_take(), Some(Grant::Instance(8))));
+    // A store that has none comes first; one that has another one does not.
+    let mut own = a.acquire();
+    let several = b.acquire();
+    assert_eq!(a.offer(9), None);
+    assert!(matches!(own.try_take(), Some(Grant::Instance(9))));
+    drop(several);
+    let none = queue.register(1);
+    let _none = none.acquire();
+    assert_eq!(a.offer(10), None, "it is dropped");
+    assert_eq!((a.evictable(), none.evictable()), (Evictable::Extra, Evictable::Any));
+}
+
+#[test]
+fn dropped_calls_leave_no_permit_behind() {
+    let queue = InstanceQueue::new(1);
+    let (a, b) = (queue.register(1), queue.register(1));
+    let held = take(&a);
+    let (first, second, mut third) = (b.acquire(), b.acquire(), b.acquire());
+    drop(first);
+    drop(held);
+    // It has been granted to the second, which never looks.
+    assert!(third.try_take().is_none());
+    drop(second);
+    assert!(permit(&mut third).is_some());
+    assert!(!queue.has_waiting());
+    drop(third);
+    assert_eq!(used(&queue), 0);
+    drop((a, b));
+    assert!(queue.state().stores.is_empty());
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Register,
+    Take(usize),
+    Wait(usize),
+    Release(usize),
+    Offer(usize),
+    Drop(usize),
+    Collect,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        1 => Just(Action::Register),
+        4 => any::<usize>().prop_map(Action::Take),
+        8 => any::<usize>().prop_map(Action::Wait),
+        8 => any::<usize>().prop_map(Action::Release),
+        4 => any::<usize>().prop_map(Action::Offer),
+        4 => any::<usize>().prop_map(Action::Drop),
+        2 => Just(Action::Collect),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Whatever calls do, permits are neither lost nor too many, and nobody waits for one that is free.
+    #[test]
+    fn permits_add_up(limit in 1..12usize, actions in prop::collection::vec(action(), 0..200)) {
+        let queue: Arc<InstanceQueue<u32>> = InstanceQueue::new(limit);
+        let mut shares: Vec<Share> = vec![queue.register(1)];
+        let mut held: Vec<Permit> = Vec::new();
+        let mut calls: Vec<Acquire<u32>> = Vec::new();
+        for action in actions {
+            match action {
+                Action::Register => shares.push(queue.register(1 + shares.len() % 3)),
+                Action::Take(n) => held.extend(shares[n % shares.len()].try_acquire()),
+                Action::Wait(n) => calls.push(shares[n % shares.len()].acquire()),
+                Action::Release(n) if !held.is_empty() => drop(held.swap_remove(n % held.len())),
+                Action::Offer(n) if !held.is_empty() => {
+                    // Its call ended; the permit stays with the instance, if that is handed over.
+                    let permit = held.swap_remove(n % held.len());
+                    let share = permit.share.clone();
+                    let mut before: Vec<usize> = Vec::new();
+                    before.extend(calls.iter().map(|call| call.ticket as usize));
+                    let kept = share.offer(1);
+                    let handed = calls.iter_mut().position(|call| matches!(call.receiver.try_recv(), Ok(Grant::Instance(_))));
+                    match (kept, handed) {
+                        (Some(_), None) => held.push(permit),
+                        (None, Some(place)) => {
+                            held.push(permit);
+                            drop(calls.swap_remove(place));
+                        }
+                        (None, None) => drop(permit),
+                        (Some(_), Some(_)) => prop_assert!(false, "it was kept and handed over"),
+                    }
+                }
+                Action::Drop(n) if !calls.is_empty() => drop(calls.swap_remove(n % calls.len())),
+                Action::Collect => calls.retain_mut(|call| match call.try_take() {
+                    Some(Grant::Permit(permit)) => {
+                        held.push(permit);
+                        false
+                    }
+                    _ => true,
+                }),
+                _ => {}
+            }
+            let state = queue.state();
+            prop_assert!(state.used <= limit);
+            let sum: usize = state.stores.values().map(|account| account.held).sum();
+            let extra: usize = state.stores.values().map(|account| account.held.saturating_sub(1)).sum();
+            prop_assert_eq!((sum, extra), (state.used, state.extra));
+            prop_assert!(extra <= queue.shared);
+            let waiting: usize = state.stores.values().map(|account| account.calls.len()).sum();
+            prop_assert_eq!(waiting, queue.waiting.load(Relaxed));
+            prop_assert_eq!(queue.next(&state), None, "a call waits for what is free");
+            for (id, account) in &state.stores {
+                prop_assert_eq!(account.calls.is_empty(), account.rank(*id).is_none_or(|rank| !state.queue.contains(&rank)));
+            }
+        }
+        drop((calls, held));
+        prop_assert_eq!(used(&queue), 0);
+        prop_assert!(!queue.has_waiting());
+        drop(shares);
+        prop_assert!(queue.state().stores.is_empty());
+    }
+}
+
+/// Calls of many stores on several threads, a part of which is aborted while it waits or holds a permit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn aborted_calls_under_load_lose_no_permit() {
+    let queue: Arc<InstanceQueue<u32>> = InstanceQueue::new(5);
+    let shares: Vec<Share> = (0..7).map(|_| queue.register(1)).collect();
+    let mut tasks = Vec::new();
+    for call in 0..3000usize {
+        let share = shares[call % shares.len()].clone();
+        tasks.push(tokio::spawn(async move {
+            let _held = share.acquire().await;
+            if call % 5 == 0 {
+                tokio::time::sleep(Duration::from_micros(50)).await;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }));
+        if call % 3 == 0 {
+            tasks[call * 7 / 8].abort();
+            tokio::task::yield_now().await;
+        }
+    }
+    let all = futures::future::join_all(tasks);
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("every call is served");
+    assert_eq!(used(&queue), 0);
+    assert!(queue.register(1).acquire().now_or_never().is_some());
+}
