@@ -1,4 +1,4 @@
-//! `docs/features.md` names a test for each thing that it claims: they must be there.
+//! `docs/features.md` and `SECURITY.md` name a test for each thing that they claim: they must be there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,15 +17,38 @@ fn each_row_names_tests_that_exist() {
             assert!(cells[1].is_empty() || cells[1] == "Sandbucket" || cells[1].starts_with("no"), "{row}");
             continue;
         }
-        for test in cells[6].split(", ") {
-            let name = test.trim_matches('`');
-            let (file, function) = name.split_once("::").unwrap_or_else(|| panic!("{test} names no test"));
-            let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-            let is_test =
-                source.contains(&format!("fn {function}(")) || source.contains(&format!("suite!({function} "));
-            assert!(is_test, "{file} has no test {function}");
-            held.insert(name.to_owned());
-        }
+        held.extend(named_tests(root, cells[6]));
     }
     assert!(held.len() > 30, "only {} tests are named", held.len());
+}
+
+#[test]
+fn each_security_statement_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let mut held = BTreeSet::new();
+    let mut in_table = false;
+    for line in page.lines() {
+        in_table = line == "| statement | held by |" || in_table && line.starts_with("| ");
+        if !in_table || line.starts_with("| ---") || line.starts_with("| statement") {
+            continue;
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 2, "{line}");
+        held.extend(named_tests(root, cells[1]));
+    }
+    assert!(held.len() > 40, "only {} tests are named", held.len());
+}
+
+/// The names of a list such as `` `tests/e2e/blobs.rs::a_test`, `host/src/a.rs::another` ``, each of which must be a test.
+fn named_tests(root: &Path, list: &str) -> Vec<String> {
+    let names = list.split(", ").map(|test| {
+        let name = test.trim_matches('`');
+        let (file, function) = name.split_once("::").unwrap_or_else(|| panic!("{test} names no test"));
+        let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let is_test = source.contains(&format!("fn {function}(")) || source.contains(&format!("suite!({function} "));
+        assert!(is_test, "{file} has no test {function}");
+        name.to_owned()
+    });
+    names.collect()
 }

@@ -3,8 +3,8 @@
 //! What a store has to clean up in the background is bounded in number and in time, whatever the service does: see
 //! [`Cleanup`]. The rest is left to the service's lifecycle rule for incomplete uploads.
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use crate::calls::Calls;
 use crate::deadline;
 use crate::error::Result;
 use crate::multipart::Part;
+use crate::rate_limit::RateLimit;
 use crate::requests::{keyless, shared};
 
 /// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
@@ -37,15 +38,8 @@ pub(crate) struct Cleanup {
     pending: Arc<Semaphore>,
     /// Those that make requests. Of the store's calls at once, one is left to others.
     running: Semaphore,
-    skipped: Mutex<Skipped>,
-}
-
-/// Uploads left to the service.
-#[derive(Default)]
-struct Skipped {
-    warned: Option<Instant>,
-    /// How many since then.
-    count: usize,
+    /// For warnings of uploads that are left to the service.
+    warnings: RateLimit,
 }
 
 impl Cleanup {
@@ -54,19 +48,13 @@ impl Cleanup {
         Cleanup {
             pending: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_QUEUED)),
             running: Semaphore::new(MAX_CONCURRENT.min(calls.saturating_sub(1)).max(1)),
-            skipped: Mutex::default(),
+            warnings: RateLimit::new(1, WARNING_INTERVAL),
         }
     }
 
     /// Counts an upload that is left to the service. How many to warn of now; none where a warning was given lately.
-    fn skip(&self) -> Option<usize> {
-        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.count += 1;
-        if skipped.warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
-            return None;
-        }
-        skipped.warned = Some(Instant::now());
-        Some(std::mem::take(&mut skipped.count))
+    fn skip(&self) -> Option<u64> {
+        self.warnings.allow().map(|suppressed| suppressed + 1)
     }
 }
 
@@ -149,7 +137,9 @@ pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wi
         deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;
         let mut options = multipart::UploadOptions { call: keyless(calls, call) };
         if let Err(error) = calls.abort_upload(key, upload, &mut options, None).await {
-            tracing::warn!(key, upload, %error, "an upload could not be aborted: its parts may stay");
+            if let Some(count) = calls.pool().cleanup().skip() {
+                tracing::warn!(count, key, upload, %error, "an upload could not be aborted: its parts may stay");
+            }
             return;
         }
         let call = shared(calls, call);
@@ -159,7 +149,9 @@ pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wi
             _ => return,
         }
     }
-    tracing::warn!(key, upload, "parts of an aborted upload are still there");
+    if let Some(count) = calls.pool().cleanup().skip() {
+        tracing::warn!(count, key, upload, "parts of an aborted upload are still there");
+    }
 }
 
 #[cfg(test)]

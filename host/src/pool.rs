@@ -24,6 +24,10 @@ use crate::settings::Settings;
 use crate::together::Round;
 use crate::transport::Gate;
 
+/// Warnings that a store's broken instances are worth at once, and how long it takes until there is another.
+const WARNINGS: u32 = 10;
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
 /// What a pool holds and has held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -97,7 +101,7 @@ impl Pool {
             created: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
             retired: AtomicU64::new(0),
-            warnings: RateLimit::default(),
+            warnings: RateLimit::new(WARNINGS, WARNING_PERIOD),
         });
         let known: Weak<Pool> = Arc::downgrade(&pool);
         pool.engine.register(known);

@@ -1,11 +1,16 @@
 //! Connections: taken, kept alive, and closed in good order.
 
+use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,6 +21,10 @@ use s3s::{Body, HttpError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+/// How much of a refused request's body is still read, in bytes, and for how long.
+const DRAIN: usize = 256 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// How long answers under way may take once the server is told to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -46,6 +55,39 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+    }
+}
+
+/// A request's body, of which the rest can be read when the request has been answered.
+#[derive(Clone)]
+struct RequestBody(Arc<Mutex<Incoming>>);
+
+impl RequestBody {
+    /// Reads what is left, up to so many bytes.
+    async fn drain(&self, most: usize) {
+        let mut read = 0;
+        while read < most
+            && let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut self.clone()).poll_frame(cx)).await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }
 
@@ -90,10 +132,14 @@ async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::R
 
 /// One answer, with a request id as S3 gives.
 async fn answer(service: S3Service, request: Request<Incoming>, number: u64) -> Result<Response<Body>, io::Error> {
+    let (head, body) = request.into_parts();
+    let body = RequestBody(Arc::new(Mutex::new(body)));
     let mut response = service
-        .call(request.map(Body::from))
+        .call(Request::from_parts(head, Body::http_body(body.clone())))
         .await
         .map_err(|error: HttpError| io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error)))?;
+    // A connection that is closed with bytes unread is reset, and the client may not get to see why it was refused.
+    let _ = tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN)).await;
     if let Ok(id) = HeaderValue::try_from(format!("{number:016X}")) {
         response.headers_mut().insert("x-amz-request-id", id);
     }
