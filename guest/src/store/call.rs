@@ -148,7 +148,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let after = match next {
             Next::Stop => return Err(self.finish(failure, "")),
             Next::Skewed(date) => {
-                self.store.skew = date as i64 - self.env.wall() as i64;
+                self.store.skew = (date as i64).saturating_sub_unsigned(self.env.wall());
                 if self.tries.skewed {
                     return Err(self.finish(failure, ""));
                 }
@@ -161,7 +161,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             }
         };
         failure.retryable = true;
-        if self.tries.retries == self.store.settings.max_retries {
+        if self.tries.retries >= self.store.settings.max_retries {
             return Err(self.finish(failure, ""));
         }
         let pause = retry::pause(self.tries.retries, after, &mut self.store.rng);
@@ -200,7 +200,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             let payload = if self.store.settings.signs_payload() { payload } else { &PayloadHash::Unsigned };
             self.store.signer.sign(request, credentials, payload, AmzTime::from_secs(date));
         }
-        self.tries.attempts += 1;
+        self.tries.attempts = self.tries.attempts.saturating_add(1);
         Ok(self.waits(now))
     }
 
