@@ -210,20 +210,25 @@ pub(crate) struct Opened {
 impl Opened {
     /// A plugin is not trusted to give the bytes that were asked for.
     fn checked(opened: bindings::Opened, body: Answer, asked: wit::ByteRange) -> Result<Opened> {
-        let bindings::Opened { info, range, given, digest } = opened;
-        let wrong =
-            |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
-        let (range, given) = (range.start..range.end, given.start..given.end);
-        let size = info.size;
-        if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
-            return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
-        }
-        let wanted = wanted(asked, size);
-        if wanted != range {
-            return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
-        }
+        let (range, given) = checked_ranges(&opened, asked)?;
+        let bindings::Opened { info, digest, .. } = opened;
         Ok(Opened { info, range, given, digest, body })
     }
+}
+
+/// The bytes that were asked for, and those that the body has, if the one is within the other and both are of the blob.
+pub(crate) fn checked_ranges(opened: &bindings::Opened, asked: wit::ByteRange) -> Result<(Range<u64>, Range<u64>)> {
+    let wrong = |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
+    let (range, given) = (opened.range.start..opened.range.end, opened.given.start..opened.given.end);
+    let size = opened.info.size;
+    if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
+        return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
+    }
+    let wanted = wanted(asked, size);
+    if wanted != range {
+        return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
+    }
+    Ok((range, given))
 }
 
 /// A blob that the plugin gave in one piece: a plugin is not trusted to count, nor to give the bytes that were asked for.

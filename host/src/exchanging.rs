@@ -342,7 +342,7 @@ fn purpose(asked: Asked) -> Purpose {
     }
 }
 
-fn prepared(outgoing: Outgoing, purpose: Purpose) -> Prepared {
+pub(crate) fn prepared(outgoing: Outgoing, purpose: Purpose) -> Prepared {
     let Outgoing { method, https, authority, path_with_query, headers, patience, .. } = outgoing;
     let patience = Duration::from_nanos(patience);
     Prepared { purpose, method: method.into(), https, authority, path_with_query, headers, patience }

@@ -68,6 +68,9 @@ mod writing;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "object-store")]
 pub mod object_store;
 

@@ -9,7 +9,10 @@ pub(super) struct Environment {
 
 enum Variables {
     OfProcess,
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests must not touch the process's own"))]
+    #[cfg_attr(
+        not(any(test, feature = "fuzzing")),
+        expect(dead_code, reason = "tests must not touch the process's own")
+    )]
     These(HashMap<String, String>),
 }
 
@@ -18,7 +21,7 @@ impl Environment {
         Environment { variables: Variables::OfProcess }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn of(variables: &[(&str, &str)]) -> Environment {
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         Environment { variables: Variables::These(variables.collect()) }

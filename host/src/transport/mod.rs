@@ -12,6 +12,8 @@ mod connections;
 mod departing;
 mod egress;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod request_rules;
 mod tls;
 mod trouble;
