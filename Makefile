@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test example interop bench lint doc build toolchain clean
+.PHONY: help demo test example interop bench lint fuzz deny doc build toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
@@ -39,6 +39,15 @@ lint: toolchain ## Check formatting and lints, of host and guest, natively and f
 	else \
 		echo "lint: clippy for wasm left out: rustup's wasm32-unknown-unknown is not here"; \
 	fi
+
+fuzz: ## Fuzz every target for five minutes, or for FUZZ_SECONDS: an hour in all; needs a nightly compiler
+	@./tests/fuzz/run.sh
+
+# Advisories are in a database that is fetched: DENY_ADVISORIES=1 checks them as well.
+deny: ## Check the licences, versions and sources of all dependencies against deny.toml
+	@PATH="$(CURDIR)/target/tools/bin:$$PATH"; \
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked --root target/tools cargo-deny || exit 1; \
+	cargo-deny --workspace check licenses bans sources $(if $(DENY_ADVISORIES),advisories)
 
 doc: toolchain ## Build the API documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CRATES) --no-deps

@@ -432,13 +432,20 @@ fn a_request_of_its_own_has_only_methods_and_fields_of_a_blob_store() {
             "length-without-body",
         ] {
             let store = rogue(&format!("wasi-{mode}"), &own.endpoint(), &target).await.unwrap();
-            let error = store.delete("k").await.expect_err("it is not sent");
+            let error = store.get("k").await.expect_err("it is not sent");
             assert!(matches!(error, Error::Network(_)), "{mode}: {error:?}");
         }
         assert!(own.seen().is_empty(), "{:?}", own.seen());
+        // What is right for one operation is not for another.
         let store = rogue("wasi-field-range", &own.endpoint(), &target).await.unwrap();
-        refused!(store.delete("k").await, Service);
+        refused!(store.get("k").await, Service);
+        let failure = refused!(store.delete("k").await, Network);
+        assert!(failure.message.contains("the method GET"), "{failure:?}");
         assert_eq!(own.seen().len(), 1);
+        // Nor does an error say more of it than is of use.
+        let store = rogue(&format!("wasi-method-{}", "X".repeat(300_000)), &own.endpoint(), &target).await.unwrap();
+        let failure = refused!(store.get("k").await, Network);
+        assert!(failure.message.len() < 5000, "{} bytes", failure.message.len());
     });
 }
 
@@ -464,6 +471,51 @@ fn cpu_time_is_limited_per_call_not_per_step() {
 }
 
 #[test]
+fn a_batch_that_comes_to_nothing_is_not_made_again_and_again() {
+    run(async {
+        let own = Faulty::start((0..1000).map(|_| Act::answer(200, "", ""))).await;
+        let target = own.endpoint().replace("http://", "");
+        // It computes and then miscounts for as long as several are asked for at once.
+        let store = rogue("miscounts-together", &own.endpoint(), &target).await.unwrap();
+        let calls = (0..8).map(|n| store.get(format!("k{n}")).into_future());
+        for outcome in futures::future::join_all(calls).await {
+            let error = outcome.err().expect("it asks for another attempt for ever");
+            assert!(matches!(error, Error::OutOfTime { .. } | Error::Network(_) | Error::Overdue { .. }), "{error:?}");
+        }
+        // Each miscount costs its instance, and each call is in one such batch at most.
+        assert!(store.pool().discarded <= 8, "{:?}", store.pool());
+    });
+}
+
+#[test]
+fn requests_of_its_own_are_counted_over_all_steps_of_a_call() {
+    run(async {
+        let own = Faulty::start([]).await;
+        let target = own.endpoint().replace("http://", "");
+        let store = rogue("asks-in-steps", &own.endpoint(), &target).await.unwrap();
+        refused!(store.get("k").time_limit(Duration::from_secs(1)).await, Network);
+        let sent = own.seen().len();
+        assert!((15..60).contains(&sent), "{sent} requests in a second");
+    });
+}
+
+#[test]
+fn settings_without_bound_are_refused_before_the_plugin_sees_them() {
+    run(async {
+        let mode = || ("mode".to_owned(), String::new());
+        let many = (0..300).map(|n| (format!("s{n}"), String::new())).collect::<Vec<_>>();
+        let long = |length: usize| vec![mode(), ("target".to_owned(), "x".repeat(length))];
+        let name = vec![mode(), ("x".repeat(1000), String::new())];
+        for settings in [many, long(20 << 20), long((64 << 10) + 1), name] {
+            let error = ROGUES.store(settings).await.expect_err("it is refused");
+            assert!(matches!(error, Error::InvalidSettings(_)), "{error:?}");
+            assert!(error.to_string().len() < 1000);
+        }
+        ROGUES.store(long(64 << 10)).await.expect("as long as it may be");
+    });
+}
+
+#[test]
 fn attempts_without_backoff_are_slowed_down_and_counted() {
     run(async {
         let own = Faulty::start((0..100_000).map(|_| Act::answer(200, "", ""))).await;
@@ -474,7 +526,7 @@ fn attempts_without_backoff_are_slowed_down_and_counted() {
         assert!((5..20).contains(&sent), "{sent} requests in a second");
         // So are those that it sends itself.
         let store = rogue("asks", &own.endpoint(), &target).await.unwrap();
-        let error = store.delete("k").await.expect_err("it never comes back by itself");
+        let error = store.get("k").await.expect_err("it never comes back by itself");
         assert!(matches!(error, Error::Overdue { .. }), "{error:?}");
         let sent = own.seen().len() - sent;
         assert!((16..100).contains(&sent), "{sent} requests in a call of {CALL_TIME:?}");

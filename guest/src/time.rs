@@ -70,7 +70,7 @@ pub fn of_http_date(text: &str) -> Option<u64> {
 }
 
 /// The second that a timestamp of S3's XML means: `2009-10-12T17:50:30.000Z`, with any number of decimals, which do not
-/// count, and `Z` or an offset such as `+00:00` (RFC 3339). None where it is none, or before 1970.
+/// count, and `Z` or an offset such as `+00:00` (RFC 3339). None where it is none, before 1970, or after [`LAST`].
 pub fn timestamp(text: &str) -> Option<u64> {
     let (told, mut zone) = text.as_bytes().split_first_chunk::<19>()?;
     let &[y, e, a, r, b'-', m, o, b'-', d, t, b'T' | b't' | b' ', h, i, b':', n, u, b':', s, c] = told else {
@@ -87,7 +87,11 @@ pub fn timestamp(text: &str) -> Option<u64> {
     let offset = match *zone {
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), h, i, b':', n, u] => {
-            let seconds = (number(h, i)? * 3600 + number(n, u)? * 60) as i64;
+            let (hours, minutes) = (number(h, i)?, number(n, u)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let seconds = (hours * 3600 + minutes * 60) as i64;
             if sign == b'+' { -seconds } else { seconds }
         }
         _ => return None,
@@ -102,7 +106,8 @@ pub fn timestamp(text: &str) -> Option<u64> {
     if year < 1970 || !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    (days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59)).checked_add_signed(offset)
+    let second = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59);
+    second.checked_add_signed(offset).filter(|&second| second <= LAST)
 }
 
 /// The day of a date, counted from 1970-01-01, which is day 0. The reverse of [`civil`].
@@ -173,6 +178,9 @@ mod tests {
             ("2009-10-12 12:50:30-05:00", Some(1_255_369_830)),
             ("2000-02-29T00:00:00.Z", Some(951_782_400)),
             ("9999-12-31T23:59:59Z", Some(LAST)),
+            ("9999-12-31T23:59:59-00:01", None),
+            ("2009-10-12T17:50:30+24:00", None),
+            ("2009-10-12T17:50:30+23:60", None),
             ("2001-02-29T00:00:00Z", None),
             ("2001-13-01T00:00:00Z", None),
             ("2001-00-01T00:00:00Z", None),

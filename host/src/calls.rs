@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 
 use crate::bindings::exchanges::{Asked, HeadOperation, Operation, ReadOperation};
 use crate::bindings::{self, Output, listing, multipart, wit};
@@ -85,7 +86,7 @@ impl Calls {
 /// Makes the contract's operations: each in an instance of the pool, within the call's bounds.
 macro_rules! operations {
     ($($name:ident, $raw:ident, $words:literal, ($($argument:ident: $type:ty),*), [$($field:tt)*] $(of $blobs:expr)?,
-        $options:ty => $given:ty;)*) => {
+        $options:ty => $given:ty, by $methods:expr;)*) => {
         impl Calls {
             $(
                 #[tracing::instrument(level = "debug", skip_all, fields($($field)*), err(level = "debug"))]
@@ -99,7 +100,8 @@ macro_rules! operations {
                     let cpu_used = lease.cpu_used();
                     let (sandbox, store) = lease.instance()?.parts();
                     let time = options.call.time_limit.map(std::time::Duration::from_nanos);
-                    let bounds = Bounds { time, cpu_used, blobs: 1 $(+ $blobs)? };
+                    let operations = 1 $(+ $blobs)?;
+                    let bounds = Bounds { time, cpu_used, requests: 0, operations, methods: $methods };
                     let begun = sandbox.begin($words, self.limits(), bounds, progress);
                     let ended =
                         begun.run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
@@ -111,40 +113,48 @@ macro_rules! operations {
     };
 }
 
+/// Methods of the requests that operations make over wasi:http. After a write whose response was lost, the plugin looks what
+/// became of it.
+const LOOK: &[Method] = &[Method::GET, Method::HEAD];
+const WRITE: &[Method] = &[Method::PUT, Method::GET, Method::HEAD];
+const REMOVE: &[Method] = &[Method::DELETE, Method::POST];
+const TAG: &[Method] = &[Method::PUT, Method::DELETE];
+const POST: &[Method] = &[Method::POST, Method::GET, Method::HEAD];
+
 operations! {
-    head_inline, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo;
-    get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => (BlobInfo, wit::Span, Vec<u8>);
+    head_inline, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo, by LOOK;
+    get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => (BlobInfo, wit::Span, Vec<u8>), by LOOK;
     put_inline, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
-        wit::WriteOptions => Written;
-    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => ();
+        wit::WriteOptions => Written, by WRITE;
+    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => (), by REMOVE;
     delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()] of blobs.len(),
-        wit::DeleteManyOptions => Vec<Result<(), wit::Error>>;
-    list, call_list, "list", (), [], listing::ListOptions => ListPage;
+        wit::DeleteManyOptions => Vec<Result<(), wit::Error>>, by REMOVE;
+    list, call_list, "list", (), [], listing::ListOptions => ListPage, by LOOK;
     list_versions, call_list_versions, "list versions", (), [],
-        listing::ListOptions => VersionPage;
+        listing::ListOptions => VersionPage, by LOOK;
     copy, call_copy, "copy", (source: &wit::BlobName, to: &str), [from = source.key, to],
-        wit::CopyOptions => Written;
+        wit::CopyOptions => Written, by WRITE;
     presign, call_presign, "presign", (method: wit::PresignedMethod, key: &str), [key],
-        wit::PresignOptions => Presigned;
+        wit::PresignOptions => Presigned, by &[];
     tags, call_tags, "get tags", (key: &str), [key],
-        wit::TagOptions => Vec<(String, String)>;
+        wit::TagOptions => Vec<(String, String)>, by LOOK;
     set_tags, call_set_tags, "set tags", (key: &str, tags: &[(String, String)]), [key],
-        wit::TagOptions => ();
+        wit::TagOptions => (), by TAG;
     create_upload, call_create_upload, "begin an upload", (key: &str), [key],
-        wit::WriteOptions => String;
+        wit::WriteOptions => String, by POST;
     part_inline, call_upload_part, "upload a part", (key: &str, upload: &str, number: u32, body: &[u8]),
-        [key, number, size = body.len()], multipart::PartOptions => Part;
+        [key, number, size = body.len()], multipart::PartOptions => Part, by WRITE;
     copy_part, call_copy_part, "copy a part", (key: &str, upload: &str, number: u32, source: &wit::BlobName),
-        [key, number], multipart::CopyPartOptions => Part;
+        [key, number], multipart::CopyPartOptions => Part, by WRITE;
     list_parts, call_list_parts, "list parts", (key: &str, upload: &str), [key],
-        multipart::ListPartsOptions => PartPage;
+        multipart::ListPartsOptions => PartPage, by LOOK;
     complete_upload, call_complete_upload, "complete an upload",
         (key: &str, upload: &str, parts: &[multipart::Part]), [key, parts = parts.len()],
-        multipart::CompleteOptions => Written;
+        multipart::CompleteOptions => Written, by POST;
     abort_upload, call_abort_upload, "abort an upload", (key: &str, upload: &str), [key],
-        multipart::UploadOptions => ();
+        multipart::UploadOptions => (), by REMOVE;
     list_uploads, call_list_uploads, "list uploads", (), [],
-        multipart::ListUploadsOptions => UploadPage;
+        multipart::ListUploadsOptions => UploadPage, by LOOK;
 }
 
 impl Calls {
@@ -210,20 +220,25 @@ pub(crate) struct Opened {
 impl Opened {
     /// A plugin is not trusted to give the bytes that were asked for.
     fn checked(opened: bindings::Opened, body: Answer, asked: wit::ByteRange) -> Result<Opened> {
-        let bindings::Opened { info, range, given, digest } = opened;
-        let wrong =
-            |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
-        let (range, given) = (range.start..range.end, given.start..given.end);
-        let size = info.size;
-        if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
-            return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
-        }
-        let wanted = wanted(asked, size);
-        if wanted != range {
-            return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
-        }
+        let (range, given) = checked_ranges(&opened, asked)?;
+        let bindings::Opened { info, digest, .. } = opened;
         Ok(Opened { info, range, given, digest, body })
     }
+}
+
+/// The bytes that were asked for, and those that the body has, if the one is within the other and both are of the blob.
+pub(crate) fn checked_ranges(opened: &bindings::Opened, asked: wit::ByteRange) -> Result<(Range<u64>, Range<u64>)> {
+    let wrong = |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
+    let (range, given) = (opened.range.start..opened.range.end, opened.given.start..opened.given.end);
+    let size = opened.info.size;
+    if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
+        return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
+    }
+    let wanted = wanted(asked, size);
+    if wanted != range {
+        return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
+    }
+    Ok((range, given))
 }
 
 /// A blob that the plugin gave in one piece: a plugin is not trusted to count, nor to give the bytes that were asked for.

@@ -2,7 +2,7 @@
 //!
 //! A call into a plugin occupies a worker of the runtime until it waits or ends, or until the next tick interrupts it.
 //! Short calls just run. A call that was interrupted needs a permit for each further slice, and so do all calls of a
-//! store that has computed in long slices lately ([`ComputeShare::is_limited`]). Permits are bounded for each store, and
+//! store that has computed much lately, in long slices or in short ones between waits ([`ComputeShare::is_limited`]). Permits are bounded for each store, and
 //! for all together to one less than the runtime's workers. A permit is held while the call is polled, and no longer.
 //! Calls of one store are served first in, first out, and stores round robin. Waiting for a permit is no CPU time.
 
@@ -13,15 +13,15 @@ use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A poll that takes no longer than this is short. The real plugin takes 5 to 50 µs; a page of 1,000 listed keys takes
-/// more.
-const SHORT: Duration = Duration::from_micros(200);
+/// A poll that takes no longer than this is short, for each operation that it is about. The real plugin takes 5 to 50 µs; a page
+/// of 1,000 listed keys takes more.
+const SHORT: Duration = Duration::from_micros(100);
 
-/// How long a store is limited for the time that its long polls took: one that spends more than a tenth of one core in
-/// them is limited all the time.
+/// How long a store is limited for the time that its long polls took, and those of calls that wait in between: one that spends
+/// more than a tenth of one core in them is limited all the time.
 const LIMITED_FOR: u32 = 10;
 
-/// What a store has to its credit: 10 ms of long polls.
+/// What a store has to its credit: 10 ms of such polls.
 const CREDIT: Duration = Duration::from_millis(100);
 
 /// How much longer a store is limited at most, whatever it did.
@@ -234,6 +234,10 @@ impl Drop for ComputeShare {
 /// One call, as it is scheduled. Dropping it gives up its place, and its permit.
 pub(crate) struct ComputeCall<'a> {
     share: &'a ComputeShare,
+    /// Operations that it is about.
+    operations: u32,
+    /// It was polled before, and so has waited.
+    has_waited: bool,
     /// Its last poll took long, and it has not ended.
     interrupted: bool,
     /// Its place in the queue, while it waits.
@@ -241,8 +245,10 @@ pub(crate) struct ComputeCall<'a> {
 }
 
 impl<'a> ComputeCall<'a> {
-    pub(crate) fn new(share: &'a ComputeShare) -> Self {
-        ComputeCall { share, interrupted: false, ticket: None }
+    /// A call that is about so many operations.
+    pub(crate) fn new(share: &'a ComputeShare, operations: usize) -> Self {
+        let operations = u32::try_from(operations).unwrap_or(u32::MAX).max(1);
+        ComputeCall { share, operations, has_waited: false, interrupted: false, ticket: None }
     }
 
     /// Polls the call, as soon as it may compute. What polls it tells how long that took: its caller has measured it.
@@ -260,10 +266,13 @@ impl<'a> ComputeCall<'a> {
         }
         let (polled, took) = poll(cx);
         drop(permit);
-        self.interrupted = took > SHORT && polled.is_pending();
-        if took > SHORT {
+        let is_long = took > SHORT.saturating_mul(self.operations);
+        self.interrupted = is_long && polled.is_pending();
+        // A call that is over in one short poll is what most are. One that waits could compute in any number of short ones.
+        if is_long || self.has_waited || polled.is_pending() {
             self.share.charge(took);
         }
+        self.has_waited = true;
         polled
     }
 

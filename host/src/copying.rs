@@ -161,5 +161,5 @@ async fn tags(
 
 /// These many bytes, in stretches of this size.
 fn spans(size: u64, part: u64) -> impl Iterator<Item = wit::Span> {
-    (0..size.div_ceil(part)).map(move |n| wit::Span { start: n * part, end: ((n + 1) * part).min(size) })
+    (0..size.div_ceil(part)).map(move |n| wit::Span { start: n * part, end: (n * part).saturating_add(part).min(size) })
 }

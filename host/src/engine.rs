@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::blob::Setting;
 use crate::config::input::{self, MAX_PLUGIN};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::instance_queue::Grant;
 use crate::limits::Limits;
 use crate::plugin::Plugin;
@@ -17,10 +17,16 @@ use crate::pool::Pool;
 use crate::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreOptions};
+use crate::text::sanitize;
 use crate::transport::{Egress, Gate, Network, TlsOptions, private_networks};
 
 /// The plugin that is built in: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
+
+/// Settings of a store, bytes of a setting's name, and of its value.
+const MAX_SETTINGS: usize = 256;
+const MAX_NAME: usize = 256;
+const MAX_VALUE: usize = 64 << 10;
 
 /// Loads the plugin and makes stores.
 ///
@@ -235,6 +241,7 @@ impl Engine {
 
     /// Opens a store. What [`store`](Engine::store) says of endpoints and errors holds, unless the options say otherwise.
     pub async fn open(&self, options: StoreOptions) -> Result<Store> {
+        check_settings(&options.settings)?;
         let egress = match options.egress {
             Some(egress) => egress,
             None => Egress::from_settings(&options.settings)?,
@@ -243,6 +250,24 @@ impl Engine {
         let gate = Gate::new(self.runtime.client(&options.tls)?, egress, &self.runtime.limits);
         Store::open(Pool::new(self.runtime.clone(), gate, options.settings)).await
     }
+}
+
+/// Settings may be a tenant's: they are bounded as those of a configuration file are, before anything is made of them.
+fn check_settings(settings: &[(String, String)]) -> Result<()> {
+    let wrong = |name: &str, message: String| Err(Error::InvalidSettings(Failure::ours(&sanitize(name, 64), message)));
+    if settings.len() > MAX_SETTINGS {
+        return wrong("", format!("opening the store: {} settings, and {MAX_SETTINGS} are allowed", settings.len()));
+    }
+    for (name, value) in settings {
+        if name.len() > MAX_NAME {
+            return wrong(name, format!("opening the store: a setting's name has {} bytes", name.len()));
+        }
+        if value.len() > MAX_VALUE {
+            let (name, length) = (sanitize(name, 64), value.len());
+            return wrong(&name, format!("opening the store: {name} has {length} bytes, and {MAX_VALUE} are allowed"));
+        }
+    }
+    Ok(())
 }
 
 /// See [`Engine::instance`].

@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use http::Method;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
 
@@ -15,8 +16,8 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::pool::Lease;
 use crate::sandbox::{Begun, Bounds, Ended};
-use crate::together::Together;
-use crate::transport::{Answer, Answered, BodyFault, Fault, Prepared, Progress, Purpose, Source, Streamed};
+use crate::together::{Together, miscounted};
+use crate::transport::{Alarm, Answer, Answered, BodyFault, Fault, Prepared, Progress, Purpose, Source, Streamed};
 
 /// How much of a refusal's own body is handed to the plugin, in bytes, and how long it may take to come: its status is
 /// already known.
@@ -31,6 +32,12 @@ const MAX_ATTEMPTS: u32 = 128;
 const FREE_ATTEMPTS: u32 = 4;
 const MIN_BACKOFF: Duration = Duration::from_millis(10);
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// How much longer than its operation's time a step waits for the batch of another.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+/// The methods of requests that the plugin sends itself in a step: it looks what became of a write.
+const LOOKING: &[Method] = &[Method::GET, Method::HEAD];
 
 /// The share of its CPU time, one part in so many, after which an operation is no longer batched with others: its steps are then
 /// stopped at what is left of the time, to the tick.
@@ -58,13 +65,19 @@ struct Exchange<'a> {
     uncounted: Duration,
     /// CPU time that the operation's steps have used. A batch is charged to its operations in equal parts.
     cpu_used: Duration,
+    /// Requests of the plugin's own in its steps.
+    requests: usize,
+    /// Whether a batch with one of its steps failed: since then it is alone.
+    failed_batch: bool,
     _turn: SemaphorePermit<'a>,
 }
 
-/// What the plugin answered, and the CPU time that it took.
+/// What the plugin answered, and what it used for it.
 pub(crate) struct Charged<A> {
     answer: A,
     cpu: Duration,
+    /// Requests of the plugin's own.
+    requests: usize,
 }
 
 /// Outcome of a single request attempt.
@@ -90,8 +103,17 @@ impl Calls {
             let (limit, began) = (self.pool().limit(limit), Instant::now());
             let turn = self.pool().turn(name, limit).await?;
             let zero = Duration::ZERO;
-            let mut exchange =
-                Exchange { calls: self, name, limit, began, uncounted: zero, cpu_used: zero, _turn: turn };
+            let mut exchange = Exchange {
+                calls: self,
+                name,
+                limit,
+                began,
+                uncounted: zero,
+                cpu_used: zero,
+                requests: 0,
+                failed_batch: false,
+                _turn: turn,
+            };
             let mut sent = 0;
             let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
             let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
@@ -158,8 +180,8 @@ impl<'a> Exchange<'a> {
         progress: &Option<Progress>,
     ) -> Result<Attempt> {
         let step = self.step(*turn);
-        let (mut turn, step) = step.await?;
-        let outgoing = match self.charge(step)?? {
+        let (mut turn, step, failed_batch) = step.await?;
+        let outgoing = match self.charge(step, failed_batch)?? {
             Step::Send(outgoing) => outgoing,
             Step::Done(_) => return Err(Error::plugin("the plugin is done with what it was to begin")),
             Step::Failed(error, _) => return Err(error),
@@ -183,6 +205,7 @@ impl<'a> Exchange<'a> {
         let answer = match answered {
             Ok(answer) => answer,
             Err(trouble) => {
+                let trouble = trouble.sanitized();
                 tracing::debug!(trouble = %trouble.words, "request failed");
                 turn.outcome = Some(Outcome::Failed(trouble.failure()));
                 return self.resume(turn, None, Some(trouble.words)).await;
@@ -192,8 +215,8 @@ impl<'a> Exchange<'a> {
         let success = (200..300).contains(&status);
         if plain && success {
             let taken = self.take(Received { asked, status, headers });
-            let (received, taken) = taken.await?;
-            if let Some(output) = self.charge(taken)?? {
+            let (received, taken, failed_batch) = taken.await?;
+            if let Some(output) = self.charge(taken, failed_batch)?? {
                 return Ok(Attempt::Done(output, Some(body)));
             }
             headers = received.headers;
@@ -209,15 +232,15 @@ impl<'a> Exchange<'a> {
     /// What an outcome comes to that `take` does not know.
     async fn resume(&mut self, turn: Turn, body: Option<Answer>, words: Option<String>) -> Result<Attempt> {
         let step = self.step(turn);
-        let (turn, step) = step.await?;
-        match self.charge(step)?? {
+        let (turn, step, failed_batch) = step.await?;
+        match self.charge(step, failed_batch)?? {
             Step::Done(output) => Ok(Attempt::Done(output, body)),
             Step::Send(_) => Err(Error::plugin("the plugin begins what it was to end")),
             Step::Failed(error, again) => Ok(Attempt::Failed(turn.operation, error, again, words)),
         }
     }
 
-    fn step(&self, turn: Turn) -> impl Future<Output = Result<(Turn, Charged<Result<Step>>)>> + Send + use<'a> {
+    fn step(&self, turn: Turn) -> impl Future<Output = Result<(Turn, Charged<Result<Step>>, bool)>> + Send + use<'a> {
         // What a request came to can take requests of the plugin's own, for which others are not to wait.
         let alone = turn.outcome.is_some() || self.is_alone();
         self.calls.pool().steps().ask(turn, alone, Steps(self.moment(alone)))
@@ -226,27 +249,30 @@ impl<'a> Exchange<'a> {
     fn take(
         &self,
         received: Received,
-    ) -> impl Future<Output = Result<(Received, Charged<Result<Option<Output>>>)>> + Send + use<'a> {
+    ) -> impl Future<Output = Result<(Received, Charged<Result<Option<Output>>>, bool)>> + Send + use<'a> {
         let alone = self.is_alone();
         self.calls.pool().takes().ask(received, alone, Takes(self.moment(alone)))
     }
 
     /// Whether the operation's steps are not batched: no other is in flight, or it has used much CPU time.
     fn is_alone(&self) -> bool {
-        self.calls.pool().calls_under_way() < 2 || self.cpu_used > self.calls.limits().cpu_time / HEAVY
+        let heavy = self.cpu_used > self.calls.limits().cpu_time / HEAVY;
+        heavy || self.failed_batch || self.requests > 0 || self.calls.pool().calls_under_way() < 2
     }
 
     /// Charges a step to the operation, which ends here if it has used up its CPU time.
-    fn charge<A>(&mut self, step: Charged<A>) -> Result<A> {
+    fn charge<A>(&mut self, step: Charged<A>, failed_batch: bool) -> Result<A> {
         self.cpu_used += step.cpu;
+        self.requests += step.requests;
+        self.failed_batch |= failed_batch;
         let limit = self.calls.limits().cpu_time;
         if self.cpu_used > limit { Err(Error::OutOfTime { operation: self.name, limit }) } else { Ok(step.answer) }
     }
 
     fn moment(&self, alone: bool) -> Moment<'a> {
         let Exchange { calls, name, limit, .. } = *self;
-        let cpu_used = if alone { self.cpu_used } else { Duration::ZERO };
-        Moment { calls, name, limit, end: self.began + self.uncounted + limit, cpu_used }
+        let (cpu_used, requests) = if alone { (self.cpu_used, self.requests) } else { (Duration::ZERO, 0) };
+        Moment { calls, name, limit, end: self.began + self.uncounted + limit, cpu_used, requests }
     }
 
     /// The caller gave a body that is none.
@@ -272,23 +298,33 @@ struct Moment<'a> {
     name: &'static str,
     limit: Duration,
     end: Instant,
-    /// CPU time that the operation has used before; zero for a batch.
+    /// What the operation has used before; zero for a batch.
     cpu_used: Duration,
+    requests: usize,
 }
 
 impl Moment<'_> {
-    async fn lease(&self) -> Result<(Lease<'_>, Bounds)> {
+    fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
+        Some((self.calls.pool().gate().alarm(), (self.end + TIMEOUT_GRACE).into()))
+    }
+
+    fn overdue(&self) -> Error {
+        Error::Overdue { operation: self.name, limit: self.limit }
+    }
+
+    async fn lease(&self, operations: usize) -> Result<(Lease<'_>, Bounds)> {
         let lease = self.calls.pool().moment(self.name, self.limit, self.end).await?;
         let time = Some(self.end.saturating_duration_since(Instant::now()));
         let cpu_used = self.cpu_used + lease.cpu_used();
-        Ok((lease, Bounds { time, cpu_used, blobs: 1 }))
+        Ok((lease, Bounds { time, cpu_used, requests: self.requests, operations, methods: LOOKING }))
     }
 
     /// Charges a guest call to the operations that it was made for, in equal parts.
-    fn charged<A>(&self, answers: Vec<A>, begun: &Begun) -> Vec<Charged<A>> {
+    fn charged<A>(&self, answers: Vec<A>, begun: &Begun, requests: usize) -> Vec<Charged<A>> {
         let count = u32::try_from(answers.len()).unwrap_or(u32::MAX).max(1);
         let cpu = begun.cpu_used().saturating_sub(self.cpu_used) / count;
-        answers.into_iter().map(|answer| Charged { answer, cpu }).collect()
+        let requests = requests.saturating_sub(self.requests);
+        answers.into_iter().map(|answer| Charged { answer, cpu, requests }).collect()
     }
 }
 
@@ -299,9 +335,17 @@ impl Together for Steps<'_> {
     type Question = Turn;
     type Answer = Charged<Result<Step>>;
 
+    fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
+        self.0.deadline()
+    }
+
+    fn overdue(&self) -> Error {
+        self.0.overdue()
+    }
+
     async fn ask(&self, turns: &[Turn]) -> Result<Vec<Self::Answer>> {
         let limits = self.0.calls.limits();
-        let (mut lease, bounds) = self.0.lease().await?;
+        let (mut lease, bounds) = self.0.lease(turns.len()).await?;
         let (sandbox, store) = lease.instance()?.parts();
         let begun = sandbox.begin(self.0.name, limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_step(&mut sandbox.store, store, turns))).await;
@@ -312,7 +356,8 @@ impl Together for Steps<'_> {
         {
             sandbox.explain(error);
         }
-        lease.end(ended).map(|steps| self.0.charged(steps, &begun))
+        let requests = sandbox.requests();
+        lease.end(counted(ended, turns.len())).map(|steps| self.0.charged(steps, &begun, requests))
     }
 }
 
@@ -323,14 +368,31 @@ impl Together for Takes<'_> {
     type Question = Received;
     type Answer = Charged<Result<Option<Output>>>;
 
+    fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
+        self.0.deadline()
+    }
+
+    fn overdue(&self) -> Error {
+        self.0.overdue()
+    }
+
     async fn ask(&self, answers: &[Received]) -> Result<Vec<Self::Answer>> {
         let limits = self.0.calls.limits();
-        let (mut lease, bounds) = self.0.lease().await?;
+        let (mut lease, bounds) = self.0.lease(answers.len()).await?;
         let (sandbox, store) = lease.instance()?.parts();
         let begun = sandbox.begin(self.0.name, limits, bounds, None);
         let ended = begun.run(pin!(sandbox.plugin.call_take(&mut sandbox.store, store, answers))).await;
         let ended = sandbox.end(&begun, limits, ended.map(|taken| taken.map(Ok)));
-        lease.end(ended).map(|taken| self.0.charged(taken, &begun))
+        let requests = sandbox.requests();
+        lease.end(counted(ended, answers.len())).map(|taken| self.0.charged(taken, &begun, requests))
+    }
+}
+
+/// An instance that gives more or fewer answers than it was asked for is not used again.
+fn counted<A>(ended: Ended<Vec<A>>, expected: usize) -> Ended<Vec<A>> {
+    match ended {
+        Ended::Well(Ok(answers)) if answers.len() != expected => Ended::Badly(miscounted()),
+        ended => ended,
     }
 }
 
@@ -343,7 +405,7 @@ fn purpose(asked: Asked) -> Purpose {
     }
 }
 
-fn prepared(outgoing: Outgoing, purpose: Purpose) -> Prepared {
+pub(crate) fn prepared(outgoing: Outgoing, purpose: Purpose) -> Prepared {
     let Outgoing { method, https, authority, path_with_query, headers, patience, .. } = outgoing;
     let patience = Duration::from_nanos(patience);
     Prepared { purpose, method: method.into(), https, authority, path_with_query, headers, patience }

@@ -77,6 +77,9 @@ pub mod text;
 
 #[cfg(feature = "dev-server")]
 pub mod dev_server;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "object-store")]
 pub mod object_store;
 

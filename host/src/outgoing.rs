@@ -16,7 +16,7 @@ use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResp
 use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
 use crate::state::State;
-use crate::transport::{Purpose, has_body};
+use crate::transport::has_body;
 
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 const TYPES: &str = "wasi:http/types@0.2.12";
@@ -112,7 +112,7 @@ fn handle(mut store: StoreContextMut<'_, State>, (request, options): Arguments) 
         Err(code) => return Ok((Err(code),)),
     };
     // What is wrong is said with the error that the plugin makes of the code.
-    if let Err(words) = allowed(&request, length) {
+    if let Err(words) = state.hooks.check(&request).and_then(|()| framed(&request, length)) {
         state.hooks.refuse(words);
         return Ok((Err(ErrorCode::HttpRequestDenied),));
     }
@@ -126,9 +126,8 @@ fn handle(mut store: StoreContextMut<'_, State>, (request, options): Arguments) 
     Ok((Ok(state.table.push(Answering::Pending(pending))?),))
 }
 
-/// Holds a request of the plugin's own against what it may look like. One with a body says how long that is.
-fn allowed(request: &Request<WasiBody>, length: Option<u64>) -> Result<(), String> {
-    Purpose::Any.check(request.method(), request.uri(), request.headers())?;
+/// A body is for methods that have one, and says how long it is.
+fn framed(request: &Request<WasiBody>, length: Option<u64>) -> Result<(), String> {
     match length {
         Some(0) => Ok(()),
         _ if !has_body(request.method()) => Err(format!("the plugin sent a body with a {} request", request.method())),

@@ -21,6 +21,7 @@ use crate::rate_limit::RateLimit;
 use crate::runtime::{Handed, Idle, InstancePermit, InstanceShare, Runtime};
 use crate::sandbox::Ended;
 use crate::settings::Settings;
+use crate::text::sanitize;
 use crate::together::Round;
 use crate::transport::Gate;
 
@@ -80,7 +81,7 @@ impl Pool {
     pub(crate) fn new(engine: Arc<Runtime>, gate: Gate, settings: Settings) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
         let bucket = settings.iter().find(|(name, _)| name == "bucket");
-        let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{bucket}\""));
+        let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{}\"", sanitize(bucket, 128)));
         let endpoint = gate.endpoint().map(|endpoint| format!(" at {endpoint}"));
         let place = [bucket, endpoint].into_iter().flatten().collect();
         let cleanup = Cleanup::new(engine.limits.instances_per_store);
@@ -243,12 +244,17 @@ impl Pool {
 
     /// Lets another call have an idle instance, of this store or another, where one is to.
     fn offer_idle(&self) {
-        let kept = self.idle().pop_front();
-        let Some(kept) = kept else { return };
-        if let Some(unwanted) = self.instances.offer(Box::new(kept))
-            && let Ok(kept) = unwanted.downcast()
-        {
-            self.idle().push_front(*kept);
+        // Twice: a call that began to wait while the instance was out of sight here has found none idle.
+        for _ in 0..2 {
+            let kept = self.idle().pop_front();
+            let Some(kept) = kept else { return };
+            match self.instances.offer(Box::new(kept)).map(|unwanted| unwanted.downcast()) {
+                Some(Ok(kept)) => self.idle().push_front(*kept),
+                _ => return,
+            }
+            if !self.engine.short_of_instances() {
+                return;
+            }
         }
     }
 

@@ -131,28 +131,26 @@ impl Blob {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         loop {
             let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
-            let mut piece = match ready!(body.poll_next(cx)) {
+            let piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
                 Some(Err(trouble)) => {
+                    let trouble = trouble.sanitized();
                     let timed_out = trouble.is_timeout();
                     return Poll::Ready(self.broke_off(&trouble.words, timed_out).map(|()| None));
                 }
                 None => return Poll::Ready(self.broke_off("it ended", false).map(|()| None)),
             };
             let start = given.start;
-            let end = start + piece.len() as u64;
+            let end = start.saturating_add(piece.len() as u64);
             given.start = end;
             if end > given.end || end == given.end && body.has_more() {
                 self.body = Body::Over;
                 return Poll::Ready(Err(self.wrong("its body goes on after the bytes announced")));
             }
-            if end <= self.position {
+            let piece = cut(piece, start, self.position..self.range.end);
+            if piece.is_empty() {
                 continue;
             }
-            let before = self.position.saturating_sub(start) as usize;
-            let wanted = (self.range.end - self.position) as usize;
-            let mut piece = piece.split_off(before.min(piece.len()));
-            piece.truncate(wanted);
             return Poll::Ready(Ok(Some(piece)));
         }
     }
@@ -255,6 +253,15 @@ impl Blob {
             }
         }
     }
+}
+
+/// What of a piece that begins at byte `start` of a blob is among these bytes of it.
+pub(crate) fn cut(mut piece: Bytes, start: u64, wanted: Range<u64>) -> Bytes {
+    let before = usize::try_from(wanted.start.saturating_sub(start)).unwrap_or(usize::MAX);
+    let mut piece = piece.split_off(before.min(piece.len()));
+    let left = wanted.end.saturating_sub(wanted.start.max(start));
+    piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+    piece
 }
 
 impl Stream for Blob {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Method;
 use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::{Host, RESULT, Validate, wit};
@@ -17,6 +18,7 @@ use crate::limits::Limits;
 use crate::runtime::Runtime;
 use crate::state::{Meter, State};
 use crate::text::sanitize;
+use crate::together::MAX_BATCH;
 use crate::transport::{Gate, Hooks, Progress};
 
 /// How much longer than its own time limit a call may take before it is stopped from outside.
@@ -33,14 +35,26 @@ pub(crate) enum Ended<T> {
 }
 
 /// What a call, or the part of a call that is made in this instance, may use.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     /// Time that is left; none is all that `call-time` allows.
     pub(crate) time: Option<Duration>,
     /// CPU time that the call has used before, in this instance or another.
     pub(crate) cpu_used: Duration,
-    /// Blobs that a bulk operation is about: each may take as many requests as an operation on one.
-    pub(crate) blobs: usize,
+    /// Requests that the call has sent before over wasi:http.
+    pub(crate) requests: usize,
+    /// Operations that the call is about, or blobs of a bulk operation: each may take as many requests as an operation on one,
+    /// and as long to compute.
+    pub(crate) operations: usize,
+    /// Methods of the requests that it may send over wasi:http.
+    pub(crate) methods: &'static [Method],
+}
+
+impl Default for Bounds {
+    /// Of a call that sends no request.
+    fn default() -> Self {
+        Bounds { time: None, cpu_used: Duration::ZERO, requests: 0, operations: 1, methods: &[] }
+    }
 }
 
 /// A call whose bounds are set.
@@ -48,6 +62,7 @@ pub(crate) struct Begun {
     operation: &'static str,
     meter: Arc<Meter>,
     compute: Arc<InstanceCompute>,
+    operations: usize,
     limit: Duration,
 }
 
@@ -65,7 +80,7 @@ impl Begun {
 
     /// Runs the call, for as long as it may, on the meter.
     pub(crate) async fn run<F: Future>(&self, mut call: Pin<&mut F>) -> Option<F::Output> {
-        let mut compute = ComputeCall::new(&self.compute.0);
+        let mut compute = ComputeCall::new(&self.compute.0, self.operations);
         let mut metered = |cx: &mut Context<'_>| {
             let before = self.meter.spent();
             let polled = self.meter.poll(call.as_mut(), cx);
@@ -112,7 +127,8 @@ impl Sandbox {
         store.set_epoch_deadline(1);
         let operation = "making an instance";
         let compute = Arc::new(InstanceCompute(compute.clone()));
-        let begun = Begun { operation, meter: store.data().meter.clone(), compute: compute.clone(), limit };
+        let begun =
+            Begun { operation, meter: store.data().meter.clone(), compute: compute.clone(), operations: 1, limit };
         let made = begun.run(pin!(engine.plugin.pre.instantiate_async(&mut store))).await;
         match made {
             None => Err(Error::Overdue { operation, limit }),
@@ -130,13 +146,14 @@ impl Sandbox {
         progress: Option<Progress>,
     ) -> Begun {
         let state = self.store.data_mut();
-        state.hooks.begin_call(bounds.blobs, progress);
+        state.hooks.begin_call(&bounds, progress);
         state.limiter.refused = false;
         state.meter.start(bounds.cpu_used);
         let meter = state.meter.clone();
         self.store.set_epoch_deadline(1);
         let limit = bounds.time.unwrap_or(limits.call_time).min(limits.call_time);
-        Begun { operation, meter, compute: self.compute.clone(), limit }
+        let operations = bounds.operations.min(MAX_BATCH);
+        Begun { operation, meter, compute: self.compute.clone(), operations, limit }
     }
 
     /// Understands how a call ended.
@@ -189,6 +206,11 @@ impl Sandbox {
     /// CPU time of the call that was last made.
     pub(crate) fn cpu_used(&self) -> Duration {
         self.store.data().meter.spent()
+    }
+
+    /// Requests that the call has sent over wasi:http, parts of it in other instances included.
+    pub(crate) fn requests(&self) -> usize {
+        self.store.data().hooks.requests()
     }
 
     /// Whether the plugin keeps resources of the host's: between calls it has no use for any.

@@ -7,15 +7,24 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio::time::Instant;
+
 use crate::error::{Error, Result};
+use crate::transport::Alarm;
 
 /// How many ask in one call at most: what they say is in the plugin's memory together.
-const MOST: usize = 32;
+pub(crate) const MAX_BATCH: usize = 32;
 
 /// Something that can be asked for several at once.
 pub(crate) trait Together {
     type Question: Send;
     type Answer: Send;
+
+    /// When to stop waiting for a batch that another leads; none is never.
+    fn deadline(&self) -> Option<(Alarm, Instant)>;
+
+    /// The error where it took longer.
+    fn overdue(&self) -> Error;
 
     /// As many answers as there are questions, in the same order. Asking again does no harm.
     fn ask(&self, questions: &[Self::Question]) -> impl Future<Output = Result<Vec<Self::Answer>>> + Send;
@@ -53,18 +62,22 @@ struct Asking<Q, A> {
 
 impl<Q: Send, A: Send> Round<Q, A> {
     /// Asks: together with those who get as far while more and more do, or alone where nobody else can.
-    /// Gives the question back with the answer.
+    /// Gives the question back with the answer, and whether a batch with it failed before.
     pub(crate) fn ask<'a, P: Together<Question = Q, Answer = A> + Send + Sync + 'a>(
         &'a self,
         question: Q,
         mut alone: bool,
         plugin: P,
-    ) -> impl Future<Output = Result<(Q, A)>> + Send + 'a {
+    ) -> impl Future<Output = Result<(Q, A, bool)>> + Send + 'a {
         // Not in the future, which has enough to keep.
         let seat = Arc::new(Seat(Mutex::new(State::Waiting(question))));
         async move {
+            let mut failed = false;
+            // One that is given up before a leader takes it must not stay here.
+            let mut queued = Queued { round: self, seat: &seat, is_queued: false };
             if !alone {
                 self.waiting().push(seat.clone());
+                queued.is_queued = true;
                 let mut before = 0;
                 // Others may be as far in a moment: for as long as more and more are.
                 while before < self.waiting().len() && seat.is_waiting() {
@@ -85,11 +98,18 @@ impl<Q: Send, A: Send> Round<Q, A> {
                         _ => drop(asking),
                     }
                 }
-                if let Some(answered) = poll_fn(|cx| seat.poll(cx)).await {
-                    return Ok(answered);
+                // The leader may be in the hands of somebody who does not drive it.
+                let mut deadline = plugin.deadline();
+                let answered = poll_fn(|cx| match (seat.poll(cx), &mut deadline) {
+                    (Poll::Ready(answered), _) => Poll::Ready(Ok(answered)),
+                    (Poll::Pending, Some((alarm, end))) => alarm.poll(cx, *end).map(|()| Err(plugin.overdue())),
+                    (Poll::Pending, None) => Poll::Pending,
+                });
+                if let Some((question, answer)) = answered.await? {
+                    return Ok((question, answer, failed));
                 }
                 // One of them may have spoilt it for the others: now each asks alone.
-                alone = true;
+                (alone, failed) = (true, true);
             }
         }
     }
@@ -97,7 +117,7 @@ impl<Q: Send, A: Send> Round<Q, A> {
     /// The next few.
     fn next(&self) -> Asking<Q, A> {
         let mut waiting = self.waiting();
-        let count = waiting.len().min(MOST);
+        let count = waiting.len().min(MAX_BATCH);
         // Whose operation was given up has only this seat left.
         Asking::of(waiting.drain(..count).filter(|seat| Arc::strong_count(seat) > 1))
     }
@@ -107,7 +127,23 @@ impl<Q: Send, A: Send> Round<Q, A> {
     }
 }
 
-fn miscounted() -> Error {
+/// A question that is in the queue until a leader takes it.
+struct Queued<'a, Q, A> {
+    round: &'a Round<Q, A>,
+    seat: &'a Arc<Seat<Q, A>>,
+    is_queued: bool,
+}
+
+impl<Q, A> Drop for Queued<'_, Q, A> {
+    fn drop(&mut self) {
+        if self.is_queued {
+            let mut waiting = self.round.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.retain(|seat| !Arc::ptr_eq(seat, self.seat));
+        }
+    }
+}
+
+pub(crate) fn miscounted() -> Error {
     Error::plugin("the plugin gave more or fewer answers than it was asked for")
 }
 

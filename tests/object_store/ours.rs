@@ -212,3 +212,18 @@ fn errors_say_what_was_tried() {
         assert_eq!(format!("{store}"), "Sandbucket");
     });
 }
+
+#[test]
+fn ranges_beyond_a_blob_are_an_error_and_panic_nobody() {
+    run(async {
+        let (_service, store) = start().await;
+        let path = Path::from("short");
+        store.put(&path, vec![7; 50].into()).await.unwrap();
+        // Near each other, they are fetched as one.
+        for ranges in [&[0..10, 100..110][..], &[100..110, 0..10], &[0..10, 51..60], &[60..70]] {
+            store.get_ranges(&path, ranges).await.expect_err("there is nothing in one of them");
+        }
+        let cut = store.get_ranges(&path, &[0..10, 45..60]).await.unwrap();
+        assert_eq!(cut.iter().map(|bytes| bytes.len()).collect::<Vec<_>>(), [10, 5]);
+    });
+}

@@ -9,7 +9,7 @@ use super::*;
 
 /// Computes for some slices, each of which ends as if it were interrupted.
 async fn slices(share: &ComputeShare, count: usize, mut each: impl FnMut()) {
-    let mut call = ComputeCall::new(share);
+    let mut call = ComputeCall::new(share, 1);
     let mut left = count;
     poll_fn(|cx| {
         call.poll(cx, |cx| {
@@ -34,7 +34,7 @@ async fn short_calls_need_no_permit() {
     let compute = Compute::new();
     let share = compute.register(1);
     for _ in 0..1000 {
-        let mut call = ComputeCall::new(&share);
+        let mut call = ComputeCall::new(&share, 1);
         poll_fn(|cx| call.poll(cx, |_| (Poll::Ready(()), SHORT))).await;
     }
     assert!(idle(&compute) && share.limited_until.load(Relaxed) == 0);
@@ -51,7 +51,7 @@ async fn long_calls_are_bounded_for_each_store_and_for_all_together() {
         .map(|n| {
             let (running, most, share) = (running.clone(), most.clone(), shares[n % 4].clone());
             tokio::spawn(async move {
-                let mut call = ComputeCall::new(&share);
+                let mut call = ComputeCall::new(&share, 1);
                 let mut left = 5;
                 poll_fn(|cx| {
                     call.poll(cx, |cx| {
@@ -147,7 +147,7 @@ proptest! {
         let fates = fates.into_iter().map(|(store, slices, polls)| Fate { store, slices, polls });
         let mut calls: Vec<_> = fates
             .map(|Fate { store, slices, polls }| {
-                let mut call = ComputeCall::new(&shares[store]);
+                let mut call = ComputeCall::new(&shares[store], 1);
                 let mut left = slices;
                 let future = poll_fn(move |cx| call.poll(cx, |cx| {
                     left -= 1;

@@ -15,7 +15,10 @@ pub(super) struct Environment {
 
 enum Variables {
     OfProcess,
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests must not touch the process's own"))]
+    #[cfg_attr(
+        not(any(test, feature = "fuzzing")),
+        expect(dead_code, reason = "tests must not touch the process's own")
+    )]
     These(HashMap<String, OsString>),
 }
 
@@ -24,7 +27,7 @@ impl Environment {
         Environment { variables: Variables::OfProcess }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn of<V: AsRef<std::ffi::OsStr> + ?Sized>(variables: &[(&str, &V)]) -> Environment {
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.as_ref().to_owned()));
         Environment { variables: Variables::These(variables.collect()) }

@@ -106,6 +106,12 @@ impl Config {
         Reader { path: None, text, environment: &Environment::of_process() }.read()
     }
 
+    /// As [`parse`](Config::parse), with these variables for the process's own.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn parse_in(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
+        Reader { path: None, text, environment: &Environment::of(variables) }.read()
+    }
+
     /// The plugin's settings, with everything found that they refer to. Some are secrets.
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings

@@ -111,6 +111,11 @@ fn no_secret_is_in_an_error() {
     let text = "[store.blob.s3]\nsecret-key = 'hush'\naccess-key = 'hush2'\nbucket = ['hush3']\n";
     let words = error(text);
     assert!(!words.contains("hush"), "{words}");
+    for key in ["allow-private", "allow-invalid-certs"] {
+        let text = format!("[store.blob.s3]\n{key} = '%{{env:SECRET}}%'");
+        let misplaced = read(&text, &[("SECRET", "hush")]).unwrap_err().to_string();
+        assert!(!misplaced.contains("hush"), "{misplaced}");
+    }
     let broken = error("[store.blob.s3]\nsecret-key = 'hush\nbucket = 1");
     assert!(!broken.contains("hush"), "{broken}");
 }

@@ -22,7 +22,7 @@ const NAMES: [(&str, Attribute); 5] = [
 ];
 
 /// Our error as theirs, about this path.
-pub(super) fn error(path: &str, error: crate::Error) -> Error {
+pub(crate) fn error(path: &str, error: crate::Error) -> Error {
     use crate::Error as Ours;
     let path = path.to_owned();
     let status = error.failure().and_then(|failure| failure.answer.as_ref()).map(|answer| answer.status);
@@ -78,7 +78,7 @@ pub(super) fn range(range: GetRange) -> ByteRange {
 }
 
 /// What is known of a blob at this path.
-pub(super) fn meta(location: Path, info: &BlobInfo) -> ObjectMeta {
+pub(crate) fn meta(location: Path, info: &BlobInfo) -> ObjectMeta {
     ObjectMeta {
         location,
         last_modified: time(info.last_modified),
@@ -89,7 +89,7 @@ pub(super) fn meta(location: Path, info: &BlobInfo) -> ObjectMeta {
 }
 
 /// What a list tells of a blob. Its key must be a path of theirs.
-pub(super) fn listed(entry: Entry) -> Result<ObjectMeta> {
+pub(crate) fn listed(entry: Entry) -> Result<ObjectMeta> {
     Ok(ObjectMeta {
         location: Path::parse(&entry.key)?,
         last_modified: time(entry.last_modified),
@@ -154,7 +154,7 @@ macro_rules! with_properties {
 pub(super) use with_properties;
 
 /// What was stored with a blob.
-pub(super) fn attributes(info: &BlobInfo) -> Attributes {
+pub(crate) fn attributes(info: &BlobInfo) -> Attributes {
     let mut attributes = Attributes::new();
     if let Some(media_type) = &info.content_type {
         attributes.insert(Attribute::ContentType, media_type.clone().into());

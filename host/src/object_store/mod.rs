@@ -23,7 +23,7 @@
 //! a list through here fails at the first one ([`object_store::Error::InvalidPath`]), as it does with the crate's own
 //! stores. Payloads above 64 MiB are written in parts.
 
-mod convert;
+pub(crate) mod convert;
 mod multipart;
 mod paginated;
 mod signer;

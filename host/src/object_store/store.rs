@@ -123,7 +123,14 @@ impl ObjectStore for SandbucketStore {
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let key = location.as_ref();
         let fetch = |range: Range<u64>| async move {
-            let blob = self.store.get(key).range(range).await.map_err(|failed| error(key, failed))?;
+            let blob = self.store.get(key).range(range.clone()).await.map_err(|failed| error(key, failed))?;
+            // What is merged is sliced without a look at how much came: it may be less than was asked for.
+            let end = blob.range().end;
+            if ranges.iter().any(|one| range.contains(&one.start) && one.start > end) {
+                let size = blob.info().size;
+                let what = format!("{key} has {size} bytes, and bytes {} to {} were asked for", range.start, range.end);
+                return Err(generic(what));
+            }
             blob.bytes().await.map_err(|failed| error(key, failed))
         };
         coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await

@@ -20,6 +20,14 @@ impl Together for &Doubler {
     type Question = u32;
     type Answer = u32;
 
+    fn deadline(&self) -> Option<(Alarm, Instant)> {
+        None
+    }
+
+    fn overdue(&self) -> Error {
+        Error::plugin("overdue")
+    }
+
     async fn ask(&self, questions: &[u32]) -> Result<Vec<u32>> {
         self.asked.lock().unwrap().push(questions.len());
         if questions.contains(&NEVER) {
@@ -44,10 +52,10 @@ async fn those_who_ask_at_the_same_time_ask_once() {
     let (round, doubler) = (Round::default(), Doubler::default());
     let asked = join_all((0..10).map(|n| round.ask(n, false, &doubler))).await;
     let asked: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
-    assert_eq!(asked, (0..10).map(|n| (n, n * 2)).collect::<Vec<_>>());
+    assert_eq!(asked, (0..10).map(|n| (n, n * 2, false)).collect::<Vec<_>>());
     assert_eq!(doubler.asked.lock().unwrap().len(), 1);
 
-    assert_eq!(round.ask(4, true, &doubler).await.unwrap(), (4, 8));
+    assert_eq!(round.ask(4, true, &doubler).await.unwrap(), (4, 8, false));
     assert_eq!(doubler.asked.lock().unwrap().len(), 2);
 }
 
@@ -55,7 +63,7 @@ async fn those_who_ask_at_the_same_time_ask_once() {
 async fn many_ask_in_several_calls() {
     let (round, doubler) = (Round::default(), Doubler::default());
     let asked = join_all((0..100).map(|n| round.ask(n, false, &doubler))).await;
-    assert!(asked.into_iter().enumerate().all(|(n, asked)| asked.unwrap() == (n as u32, 2 * n as u32)));
+    assert!(asked.into_iter().enumerate().all(|(n, asked)| asked.unwrap() == (n as u32, 2 * n as u32, false)));
     assert_eq!(*doubler.asked.lock().unwrap(), [32, 32, 32, 4]);
 }
 
@@ -65,7 +73,7 @@ async fn one_that_spoils_it_spoils_it_for_itself() {
         let (round, doubler) = (Round::default(), Doubler::default());
         let asked = join_all([1, odd, 3].map(|n| round.ask(n, false, &doubler))).await;
         let [one, spoilt, three] = asked.try_into().unwrap();
-        assert_eq!((one.unwrap(), three.unwrap()), ((1, 2), (3, 6)));
+        assert_eq!((one.unwrap(), three.unwrap()), ((1, 2, true), (3, 6, true)));
         assert!(matches!(spoilt, Err(Error::Plugin { .. })));
         assert_eq!(*doubler.asked.lock().unwrap(), [3, 1, 1, 1]);
         // Alone, once is enough.
@@ -91,7 +99,7 @@ async fn whoever_asks_for_others_may_be_given_up() {
     let (one, two, three) = others.await;
     let mut told: Vec<_> = [one, two, three].map(|asked| asked.unwrap().unwrap()).to_vec();
     told.sort_unstable();
-    assert_eq!(told, [(1, 2), (2, 4), (3, 6)]);
+    assert_eq!(told, [(1, 2, true), (2, 4, true), (3, 6, true)]);
     assert_eq!(*doubler.asked.lock().unwrap(), [4, 1, 1, 1]);
 }
 
@@ -101,7 +109,7 @@ async fn who_was_given_up_before_is_not_asked_for() {
     let mut gone = Box::pin(round.ask(1, false, &doubler));
     assert!((&mut gone).now_or_never().is_none());
     drop(gone);
-    assert_eq!(round.ask(2, false, &doubler).await.unwrap(), (2, 4));
+    assert_eq!(round.ask(2, false, &doubler).await.unwrap(), (2, 4, false));
     assert_eq!(*doubler.asked.lock().unwrap(), [1]);
 }
 
@@ -113,7 +121,7 @@ async fn from_several_threads() {
         tokio::spawn(async move {
             for n in 0..500 {
                 let question = task * 1000 + n + if n % 50 == 7 { SLOW } else { 0 };
-                let (same, answer) = round.ask(question, false, &*doubler).await.unwrap();
+                let (same, answer, _) = round.ask(question, false, &*doubler).await.unwrap();
                 assert_eq!((same, answer), (question, question * 2));
             }
         })

@@ -28,7 +28,7 @@ struct Timer {
 }
 
 /// Something with a time limit.
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     timer: Option<Timer>,
     alarms: Alarms,
 }
@@ -53,7 +53,7 @@ impl Alarms {
 impl Alarm {
     /// Ready when it is that late, even in a task that has spent its cooperative budget. It may be another time whenever
     /// this is called.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, end: Instant) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: Instant) -> Poll<()> {
         let Timer { sleep, polls, .. } = self.timer.get_or_insert_with(|| self.alarms.timer(end));
         if sleep.deadline() > end {
             sleep.as_mut().reset(end);

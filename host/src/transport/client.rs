@@ -9,7 +9,7 @@ use http::{Request, Response};
 use hyper::client::conn::http1::Builder;
 
 use super::addresses::Addresses;
-use super::alarm::Alarms;
+use super::alarm::{Alarm, Alarms};
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::{Connector, Network};
 use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
@@ -96,6 +96,11 @@ impl Client {
         // Without any networks the two allow the same.
         let listed = if network.lists_any() { client(Addresses::Listed) } else { public.clone() };
         Ok(Client { public, listed, private, alarms, header_bytes: limits.header_bytes })
+    }
+
+    /// A timer that is not set yet.
+    pub(super) fn alarm(&self) -> Alarm {
+        self.alarms.alarm()
     }
 
     /// Sends a request and waits for the answer to begin. Redirects are answers like any other.

@@ -113,15 +113,31 @@ impl Egress {
     /// Whether a request may go to this URL; if so, to which addresses.
     pub(super) fn check(&self, uri: &Uri) -> Result<Addresses, Trouble> {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
+        if !https && uri.scheme() != Some(&Scheme::HTTP) {
+            let scheme = uri.scheme_str().unwrap_or("none");
+            return Err(Trouble::denied(format!(
+                "the plugin asked for a URL of the scheme {scheme}, which is not HTTP's"
+            )));
+        }
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(default_port(https));
         let asked = Authority { https, host, port };
-        // Whoever puts a user into a URL wants it to be read as something else.
-        let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if plain && self.allowed.contains(&asked) {
+        if uri.authority().is_some_and(is_host_and_port) && self.allowed.contains(&asked) {
             return Ok(self.addresses);
         }
         Err(Trouble::denied(format!("the plugin asked for {asked}, but this store may only reach {self}")))
+    }
+}
+
+/// Whether there is a host, and a port where there is more. A user, or a port that is none, is there to be read as something
+/// else by others.
+fn is_host_and_port(authority: &http::uri::Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(rest) => rest
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()),
+        None => false,
     }
 }
 
@@ -267,6 +283,25 @@ mod tests {
         }
         let refused = egress.check(&"https://evil.test/".parse().unwrap()).unwrap_err();
         assert!(refused.words.contains("https://evil.test") && refused.words.contains("https://s3.example.com:9000"));
+    }
+
+    #[test]
+    fn url_with_an_invalid_port_is_refused() {
+        let egress = Egress::only("https://s3.example.com").unwrap();
+        assert!(allows(&egress, "https://s3.example.com:443/k"));
+        for port in ["443demo", "99999", "65979", "+443", "", "x@s3.example.com:443"] {
+            let url = format!("https://s3.example.com:{port}/k");
+            assert!(url.parse::<Uri>().is_err() || !allows(&egress, &url), "{url}");
+        }
+    }
+
+    #[test]
+    fn url_of_another_scheme_is_refused() {
+        let egress = Egress::only("http://s3.example.com").unwrap();
+        assert!(allows(&egress, "http://s3.example.com/k"));
+        for url in ["ftp://s3.example.com:80/k", "javascript://s3.example.com:80/%0aalert(1)", "s3.example.com:80"] {
+            assert!(!allows(&egress, url), "{url}");
+        }
     }
 
     #[test]

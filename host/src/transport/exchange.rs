@@ -92,7 +92,7 @@ impl Sending<'_> {
 }
 
 /// The request but for its body, or what is wrong with it.
-fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
+pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
     let Prepared { purpose, method, https, authority, path_with_query, headers, .. } = prepared;
     let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
     for (part, length, most) in
@@ -141,7 +141,7 @@ fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
 }
 
 /// The header, a field to a line. What is not UTF-8 is replaced.
-fn lines(headers: &HeaderMap) -> String {
+pub(super) fn lines(headers: &HeaderMap) -> String {
     let length = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum();
     let mut lines = Vec::with_capacity(length);
     for (name, value) in headers {

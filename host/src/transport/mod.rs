@@ -12,6 +12,8 @@ mod connections;
 mod departing;
 mod egress;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod request_rules;
 mod resolver;
 mod tls;
@@ -20,22 +22,25 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use addresses::private_networks;
+pub(crate) use alarm::Alarm;
 pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
 pub(crate) use client::{Client, Clients};
 pub(crate) use connect::Network;
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
+use request_rules::check_own;
 pub(crate) use request_rules::{Purpose, has_body};
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
 use crate::limits::Limits;
+use crate::sandbox::Bounds;
 use body::{Answering, Outgoing, Timeouts, Watch};
 use trouble::Words;
 
@@ -75,6 +80,11 @@ impl Gate {
         Gate(Arc::new(Way { client, egress, timeouts: Timeouts::of(limits) }))
     }
 
+    /// A deadline of a call.
+    pub(crate) fn alarm(&self) -> Alarm {
+        self.0.client.alarm()
+    }
+
     /// Where it leads to first.
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.0.egress.authorities().next()
@@ -97,9 +107,10 @@ pub(crate) struct Hooks {
     words: Words,
     /// Places for requests under way.
     places: Arc<Semaphore>,
-    /// Requests that this call has sent, and the blobs that it is about.
+    /// Requests that this call has sent, the blobs that it is about, and the methods that it needs.
     sent: usize,
     blobs: usize,
+    methods: &'static [Method],
     /// Bytes of bodies that the host may hold for a call, and what of them no body has been given yet.
     body_memory: usize,
     body_memory_left: usize,
@@ -115,6 +126,7 @@ impl Hooks {
             places,
             sent: 0,
             blobs: 1,
+            methods: &[],
             body_memory: 0,
             body_memory_left: 0,
         }
@@ -125,17 +137,26 @@ impl Hooks {
         (self.body_memory, self.body_memory_left) = (bytes, bytes);
     }
 
-    /// Begins a call that is about so many blobs, one at least; `progress` is called with the bytes that go out in it.
-    pub(crate) fn begin_call(&mut self, blobs: usize, progress: Option<Progress>) {
+    /// Begins a call within these bounds; `progress` is called with the bytes that go out in it.
+    pub(crate) fn begin_call(&mut self, bounds: &Bounds, progress: Option<Progress>) {
         self.progress = progress;
         self.words.take();
-        (self.sent, self.blobs) = (0, blobs.max(1));
+        (self.sent, self.blobs, self.methods) = (bounds.requests, bounds.operations.max(1), bounds.methods);
         self.body_memory_left = self.body_memory;
+    }
+
+    /// Requests that the call has sent so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.sent
+    }
+
+    /// Fails with what is wrong with a request of the plugin's own, but for its body.
+    pub(crate) fn check(&self, request: &Request<WasiBody>) -> Result<(), String> {
+        check_own(self.methods, request.method(), request.uri(), request.headers())
     }
 
     /// Keeps what is wrong with a request that is not sent.
     pub(crate) fn refuse(&mut self, words: String) {
-        tracing::debug!(words, "request refused");
         self.words.say(words);
     }
 
@@ -189,6 +210,7 @@ impl WasiHttpHooks for Hooks {
                     Ok((response.map(body), Box::new(async { Ok(()) }) as Box<_>))
                 }
                 Err(trouble) => {
+                    let trouble = trouble.sanitized();
                     tracing::debug!(trouble = %trouble.words, "request failed");
                     words.say(trouble.words);
                     Err(trouble.error)

@@ -7,12 +7,17 @@
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, Method, Uri};
 
+use crate::text::sanitize;
+
 /// Bytes of a request's header fields, names and values. S3 takes 8 KiB; tags of a blob, percent-encoded, can be 36 KiB.
 pub(super) const MAX_HEADER: usize = 64 << 10;
 /// Header fields of a request. S3's 2 KiB of metadata are some hundred at most.
 pub(super) const MAX_FIELDS: usize = 1024;
 /// Bytes of a request's path and query: a key of 1,024 bytes, percent-encoded, and a continuation token.
 pub(super) const MAX_PATH: usize = 32 << 10;
+
+/// Bytes of a method or a field's name that an error shows.
+const MAX_SHOWN: usize = 64;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub(crate) enum Purpose {
     /// To write a blob or a part of one.
     Write,
     /// Any operation: a request of the plugin's own, over wasi:http.
-    Any,
+    Own,
 }
 
 /// Fields of any request.
@@ -45,46 +50,15 @@ const CONTENT: [&str; 7] = [
 ];
 
 impl Purpose {
-    /// Fails with what is wrong with a request but for its body. That may have a `content-length`, which wasi:http holds the
-    /// body to.
-    pub(crate) fn check(self, method: &Method, uri: &Uri, fields: &HeaderMap) -> Result<(), String> {
-        self.check_method(method)?;
-        let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-        if path > MAX_PATH {
-            return Err(format!("the plugin built a request with a path of {path} bytes, and {MAX_PATH} are allowed"));
-        }
-        let mut bytes = 0;
-        if fields.len() > MAX_FIELDS {
-            return Err(format!("the plugin built a request with more than {MAX_FIELDS} header fields"));
-        }
-        for (name, value) in fields {
-            if name != CONTENT_LENGTH {
-                self.check_field(name)?;
-            }
-            bytes += name.as_str().len() + value.len();
-        }
-        if bytes > MAX_HEADER {
-            return Err(format!(
-                "the plugin built a request with {bytes} bytes of header, and {MAX_HEADER} are allowed"
-            ));
-        }
-        Ok(())
-    }
-
     /// Fails with what is wrong with a request of this method.
     pub(super) fn check_method(self, method: &Method) -> Result<(), String> {
         let allowed: &[Method] = match self {
             Purpose::Head => &[Method::HEAD],
             Purpose::Read => &[Method::GET],
             Purpose::Write => &[Method::PUT],
-            Purpose::Any => &[Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE],
+            Purpose::Own => &[Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE],
         };
-        if allowed.contains(method) {
-            return Ok(());
-        }
-        let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        let allowed = allowed.join(", ");
-        Err(format!("the plugin built a request with the method {method}, and only {allowed} is allowed here"))
+        check_method(allowed, method)
     }
 
     /// Fails with what is wrong with a request that has this field.
@@ -96,13 +70,48 @@ impl Purpose {
                 Purpose::Head => CONDITIONS.contains(&name),
                 Purpose::Read => name == "range" || CONDITIONS.contains(&name),
                 Purpose::Write => CONTENT.contains(&name) || CONDITIONS.contains(&name),
-                Purpose::Any => name == "range" || CONTENT.contains(&name) || CONDITIONS.contains(&name),
+                Purpose::Own => name == "range" || CONTENT.contains(&name) || CONDITIONS.contains(&name),
             };
         if allowed {
             return Ok(());
         }
+        let name = sanitize(name, MAX_SHOWN);
         Err(format!("the plugin built a request with the header {name}, which is not allowed here"))
     }
+}
+
+fn check_method(allowed: &[Method], method: &Method) -> Result<(), String> {
+    if allowed.contains(method) {
+        return Ok(());
+    }
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let method = sanitize(method.as_str(), MAX_SHOWN);
+    Err(format!("the plugin built a request with the method {method}, and only {names} is allowed here"))
+}
+
+/// Fails with what is wrong with a request of the plugin's own, but for its body. That may have a `content-length`, which
+/// wasi:http holds the body to.
+pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: &HeaderMap) -> Result<(), String> {
+    check_method(methods, method)?;
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    if path > MAX_PATH {
+        return Err(format!("the plugin built a request with a path of {path} bytes, and {MAX_PATH} are allowed"));
+    }
+    if fields.len() > MAX_FIELDS {
+        return Err(format!("the plugin built a request with more than {MAX_FIELDS} header fields"));
+    }
+    let mut bytes = 0;
+    for (name, value) in fields {
+        if name != CONTENT_LENGTH {
+            Purpose::Own.check_field(name)?;
+        }
+        bytes += name.as_str().len() + value.len();
+    }
+    if bytes > MAX_HEADER {
+        return Err(format!("the plugin built a request with {bytes} bytes of header, and {MAX_HEADER} are allowed"));
+    }
+    Ok(())
 }
 
 /// Whether a request of this method has a body.
@@ -114,7 +123,7 @@ pub(crate) fn has_body(method: &Method) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 4] = [Purpose::Head, Purpose::Read, Purpose::Write, Purpose::Any];
+    const ALL: [Purpose; 4] = [Purpose::Head, Purpose::Read, Purpose::Write, Purpose::Own];
 
     #[test]
     fn fields_that_frame_or_route_a_message_are_refused_for_every_purpose() {
@@ -154,7 +163,7 @@ mod tests {
         assert!(allowed(Purpose::Head).eq(["HEAD"]));
         assert!(allowed(Purpose::Read).eq(["GET"]));
         assert!(allowed(Purpose::Write).eq(["PUT"]));
-        assert!(allowed(Purpose::Any).eq(["GET", "HEAD", "PUT", "POST", "DELETE"]));
+        assert!(allowed(Purpose::Own).eq(["GET", "HEAD", "PUT", "POST", "DELETE"]));
         let allowed = |name: &'static str| {
             let name = HeaderName::from_static(name);
             ALL.map(|purpose| purpose.check_field(&name).is_ok())

@@ -6,7 +6,7 @@
 //!
 //! - each begins in the quick lane, which it must leave after [`QUICK_TIME`] for the slow lane, or fail;
 //! - a name that was slow lately goes to the slow lane at once;
-//! - names below one domain have no more than [`PER_DOMAIN`] places in both.
+//! - names below one registrable domain have no more than [`PER_DOMAIN`] places in both.
 //!
 //! Answers are cached by their TTL, failures for a second or a few, and an answer that is out of date is given where no
 //! newer one can be had soon (RFC 8767). What an address is, public or private, is the caller's to check.
@@ -54,8 +54,12 @@ const SLOW: usize = 24;
 /// How long a name that took longer than [`QUICK_TIME`] counts as slow.
 const SLOW_FOR: Duration = Duration::from_secs(30);
 
-/// Places that the names below one domain may have, which is likely to be one person's.
+/// Places that the names below one registrable domain may have, which is one registrant's. A store has no more than two names:
+/// what one tenant could take with many stores is bounded by the domains that it has.
 const PER_DOMAIN: usize = 12;
+
+/// Lookups of names below one registrable domain that have a place or wait for one.
+const MAX_PENDING_PER_DOMAIN: usize = 64;
 
 /// Bounds of the time for which an answer is used.
 const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -355,6 +359,10 @@ impl Shared {
             let places = domains.entry(domain(&key.host).to_owned());
             places.or_insert_with(|| Arc::new(Semaphore::new(PER_DOMAIN))).clone()
         };
+        // The map has one reference, and each lookup that has a place or waits for one.
+        if Arc::strong_count(&domain) > MAX_PENDING_PER_DOMAIN + 1 {
+            return Err(LookupError::Busy);
+        }
         // No semaphore here is ever closed.
         let closed = |_| LookupError::Busy;
         let _of_domain = domain.acquire().await.map_err(closed)?;
@@ -560,10 +568,11 @@ fn some_of_each_family(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     }
 }
 
-/// The domain that a name most likely belongs to: its last two labels.
+/// The registrable domain that a name belongs to, by the public suffix list: below `co.uk` and `s3.eu-west-1.amazonaws.com`, names
+/// next to each other are different registrants'.
 fn domain(host: &str) -> &str {
     let host = host.trim_end_matches('.');
-    host.rmatch_indices('.').nth(1).map_or(host, |(dot, _)| &host[dot + 1..])
+    psl::domain_str(host).unwrap_or(host)
 }
 
 /// In words of our own: hickory's may have in them what the name server sent.
@@ -647,10 +656,15 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_the_last_two_labels() {
-        for (host, expected) in
-            [("a.b.example.com", "example.com"), ("example.com", "example.com"), ("minio", "minio"), ("a.b.", "a.b")]
-        {
+    fn a_domain_is_a_registrants_own() {
+        for (host, expected) in [
+            ("a.b.example.com", "example.com"),
+            ("example.com", "example.com"),
+            ("minio", "minio"),
+            ("a.b.", "a.b"),
+            ("n0.victim.co.uk", "victim.co.uk"),
+            ("bucket.s3.eu-west-1.amazonaws.com", "bucket.s3.eu-west-1.amazonaws.com"),
+        ] {
             assert_eq!(domain(host), expected, "{host}");
         }
     }

@@ -10,6 +10,10 @@ use super::addresses::Refusal;
 use super::connections::{Excess, SendError};
 use super::resolver::LookupError;
 use crate::bindings::exchanges::Failure;
+use crate::text::sanitized;
+
+/// Bytes of the host's own words on a request: they may quote a certificate or what a plugin asked for.
+pub(crate) const MAX_WORDS: usize = 1 << 10;
 
 /// A request that failed.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub(super) struct Words(Arc<Mutex<Option<String>>>);
 
 impl Words {
     pub(super) fn say(&self, words: String) {
+        let words = sanitized(words, MAX_WORDS);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     }
 
@@ -100,6 +105,11 @@ impl ConnectError {
 }
 
 impl Trouble {
+    /// With its words fit for an error and a log.
+    pub(crate) fn sanitized(self) -> Trouble {
+        Trouble { words: sanitized(self.words, MAX_WORDS), ..self }
+    }
+
     /// As the contract has it.
     pub(crate) fn failure(&self) -> Failure {
         match &self.error {

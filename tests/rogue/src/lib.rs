@@ -116,6 +116,10 @@ impl GuestStore for Open {
         if self.mode.name == "miscounts" {
             return Vec::new();
         }
+        if self.mode.name == "miscounts-together" && turns.len() > 1 {
+            misdeeds::compute(20);
+            return Vec::new();
+        }
         let mut steps = Vec::new();
         for turn in &turns {
             steps.push(self.mode.step(&turn.operation, turn.outcome.is_some()));

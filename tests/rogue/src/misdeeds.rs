@@ -152,8 +152,7 @@ impl Mode {
             return Ok(Next::Send(Outgoing { method, ..outgoing(&self.target, "") }));
         }
         if let (Some(millions), false) = (self.name.strip_prefix("spins-"), answered) {
-            // Counted, not timed: on a busy machine time passes in which nothing is computed.
-            black_box((0..millions.parse().unwrap_or(0) * 1_000_000u64).fold(0, |sum, n| black_box(sum ^ n)));
+            compute(millions.parse().unwrap_or(0));
             return send("");
         }
         match (self.name.as_str(), answered) {
@@ -174,7 +173,17 @@ impl Mode {
             ("step-smuggles", false) => send("x-a:1\r\n\r\nGET / HTTP/1.1\n"),
             ("step-done", false) => Ok(Next::Done(Settled::Written(Written { etag: None, version: None }))),
             ("step-backwards", true) => send(""),
-            (name, true) if name == "step-for-ever" || name.starts_with("spins-") => {
+            ("asks-in-steps", false) => {
+                for _ in 0..15 {
+                    let _ = answer(&self.target);
+                }
+                send("")
+            }
+            ("miscounts-together", false) => send(""),
+            (name, true)
+                if ["step-for-ever", "asks-in-steps", "miscounts-together"].contains(&name)
+                    || name.starts_with("spins-") =>
+            {
                 let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
                 let tries = Tries { limit: u64::MAX, elapsed: 0, attempts, retries, maybe_done, skewed, skew };
                 let error = error(ErrorKind::Network, "and again".to_owned());
@@ -225,6 +234,11 @@ fn endless() {
     loop {
         n = black_box(n.wrapping_add(1));
     }
+}
+
+/// Computes so many million steps. Counted, not timed: on a busy machine time passes in which nothing is computed.
+pub fn compute(millions: u64) {
+    black_box((0..millions * 1_000_000).fold(0, |sum, n| black_box(sum ^ n)));
 }
 
 /// Computes for so many milliseconds by the clock.

@@ -1,0 +1,50 @@
+//! XML documents of every kind, read as every kind.
+
+use sandbucket_s3::answer::{delete_many, listing, multipart, tags};
+use sandbucket_s3::request::{Doomed, Method};
+use sandbucket_s3::response::Head;
+use sandbucket_s3::{retry, service_error, xml};
+
+/// The outermost elements of the documents that S3 answers with.
+const ROOTS: [&str; 12] = [
+    "ListBucketResult",
+    "ListVersionsResult",
+    "DeleteResult",
+    "Tagging",
+    "InitiateMultipartUploadResult",
+    "ListPartsResult",
+    "ListMultipartUploadsResult",
+    "CompleteMultipartUploadResult",
+    "CopyObjectResult",
+    "CopyPartResult",
+    "LocationConstraint",
+    "Error",
+];
+
+/// A body, as it comes from the service.
+pub fn guest_documents(body: &[u8]) {
+    let head = Head { status: 200, headers: vec![] };
+    let answer = service_error::answer(&head, body, "us-east-1");
+    let _ = service_error::verdict(Method::Get, &head, &answer, false);
+    let _ = retry::decide(&head, &answer, 0, true);
+    let _ = service_error::is_error_document(body);
+    let _ = xml::read(&String::from_utf8_lossy(body));
+    for name in ROOTS {
+        let Ok(document) = xml::document(body, name) else { continue };
+        let root = document.root();
+        assert_eq!(root.name(), name);
+        let blobs = [Doomed { key: "a", version: None }, Doomed { key: "b", version: Some("v") }];
+        if let Ok(fates) = delete_many::delete_many(&root, &blobs) {
+            assert_eq!(fates.len(), blobs.len());
+        }
+        for (prefix, asked) in [("", None), ("p/", None), ("p/", Some("p/k"))] {
+            let _ = listing::list(&root, prefix, asked);
+            let _ = listing::list_versions(&root, prefix, asked);
+            let _ = multipart::uploads(&root, prefix, asked);
+        }
+        let _ = tags::tags(&root);
+        let _ = (multipart::upload_id(&root), multipart::etag(&root));
+        let _ = (multipart::parts(&root, None), multipart::parts(&root, Some("1")));
+        let _ = multipart::checksums(&root);
+    }
+}

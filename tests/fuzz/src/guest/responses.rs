@@ -1,0 +1,84 @@
+//! Status, header and body of a response, through everything that reads one.
+//!
+//! The input's first line has the status, a word for the range that was asked for and its numbers; then the header, a field
+//! to a line; after a blank line the body.
+
+use sandbucket_s3::encoded_words;
+use sandbucket_s3::headers::of_lines;
+use sandbucket_s3::model::{Asked, AskedPart, ByteRange, Settled, Span};
+use sandbucket_s3::request::Method;
+use sandbucket_s3::response::{self, Head};
+use sandbucket_s3::store::take;
+use sandbucket_s3::{retry, service_error};
+
+use crate::text;
+
+/// A response to a request for a range.
+pub fn guest_responses(data: &[u8]) {
+    let (head, body) = text::head_and_body(data);
+    let (first, lines) = head.split_once('\n').unwrap_or((&head, ""));
+    let mut numbers = text::numbers(first);
+    let status = numbers.next().unwrap_or(200) as u16;
+    let (start, end) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let range = match first {
+        first if first.contains("from") => ByteRange::From(start),
+        first if first.contains("within") => ByteRange::Within(Span { start, end }),
+        first if first.contains("last") => ByteRange::Last(start),
+        _ => ByteRange::Whole,
+    };
+    let head = Head { status, headers: of_lines(lines) };
+    read(&head, body, range);
+    taken(&head, range);
+}
+
+fn read(head: &Head<'_>, body: &[u8], range: ByteRange) {
+    let _ = (head.check_size(), head.date(), response::version(head));
+    let _ = response::attributes(head);
+    let _ = response::verify_checksum(head, body);
+    if let Ok(written) = response::written(head) {
+        assert!(written.etag.is_some_and(|etag| !etag.is_empty()));
+    }
+    if let (Ok(info), Ok(length)) = (response::blob_info(head), head.content_length()) {
+        assert_eq!(Some(info.size), length);
+        assert!(info.etag.is_some() || info.last_modified.is_some());
+    }
+    if let Ok((info, span)) = response::blob_part(head, range) {
+        assert!(span.start <= span.end && span.end <= info.size, "{span:?} of {}", info.size);
+    }
+    let answer = service_error::answer(head, body, "us-east-1");
+    for word in [&answer.code, &answer.message, &answer.request_id, &answer.region].into_iter().flatten() {
+        assert!(!word.chars().any(char::is_control), "{word:?}");
+        assert!(word.len() <= 2048, "{}", word.len());
+    }
+    for method in [Method::Get, Method::Head, Method::Put] {
+        let _ = service_error::verdict(method, head, &answer, false);
+        let _ = service_error::verdict(method, head, &answer, true);
+    }
+    let _ = retry::decide(head, &answer, 1_700_000_000, true);
+    for (_, value) in &head.headers {
+        let decoded = encoded_words::decode(value);
+        assert_eq!(encoded_words::decode(&encoded_words::encode(&decoded)), decoded);
+    }
+}
+
+/// What is taken for a success is one, of what was asked for.
+fn taken(head: &Head<'_>, range: ByteRange) {
+    for asked in [Asked::Head, Asked::Read(range), Asked::Write, Asked::Part(AskedPart { number: 7, size: 9 })] {
+        match (asked, take(asked, head)) {
+            (_, None) => {}
+            (Asked::Head, Some(Settled::Opened(opened))) => assert_eq!(Some(opened.info.size), content_length(head)),
+            (Asked::Read(range), Some(Settled::Opened(opened))) => {
+                let (wanted, given) = (opened.range, opened.given);
+                assert_eq!(Some(wanted), response::wanted(range, opened.info.size));
+                assert!(given.start <= wanted.start && wanted.end <= given.end && given.end <= opened.info.size);
+            }
+            (Asked::Write, Some(Settled::Written(written))) => assert!(written.etag.is_some()),
+            (Asked::Part(_), Some(Settled::Part(part))) => assert_eq!((part.number, part.size), (7, 9)),
+            (asked, taken) => panic!("{asked:?} was taken for {taken:?}"),
+        }
+    }
+}
+
+fn content_length(head: &Head<'_>) -> Option<u64> {
+    head.content_length().ok().flatten()
+}

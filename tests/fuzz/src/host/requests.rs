@@ -1,0 +1,104 @@
+//! Requests as a plugin builds them: what the host lets out holds every rule, and is read by others as it was meant.
+//!
+//! The input's first line has a purpose, a method, `http` or `https`, an authority, a path and query, and a body's length; then the
+//! header, a field to a line.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use sandbucket::fuzzing::{PreparedRequest, RequestPurpose, header_lines, request_head};
+use sandbucket_s3::headers::of_lines;
+
+use crate::text;
+
+/// A prepared request.
+pub fn host_requests(data: &[u8]) {
+    let text = text::of(data);
+    let (first, headers) = text.split_once('\n').unwrap_or((&text, ""));
+    let mut words = first.split(' ');
+    let mut next = || words.next().unwrap_or_default();
+    let purpose = match next() {
+        "head" => RequestPurpose::Head,
+        "read" => RequestPurpose::Read,
+        _ => RequestPurpose::Write,
+    };
+    let Ok(method) = Method::from_bytes(next().as_bytes()) else { return };
+    let prepared = PreparedRequest {
+        method,
+        https: next() == "https",
+        authority: next().to_owned(),
+        path_with_query: next().to_owned(),
+        headers: headers.to_owned(),
+        patience: Duration::ZERO,
+    };
+    let length = next().parse().unwrap_or(0);
+    lines_are_read_as_written(headers);
+    match request_head(prepared.clone(), purpose, length) {
+        Ok(head) => holds(&head, &prepared, purpose, length),
+        Err(refused) => assert!(!refused.chars().any(char::is_control), "{refused:?}"),
+    }
+}
+
+/// Holds a request that goes out against the rules, and against what a server reads of it.
+pub fn holds(head: &Request<()>, prepared: &PreparedRequest, purpose: RequestPurpose, length: u64) {
+    let method = match purpose {
+        RequestPurpose::Head => Method::HEAD,
+        RequestPurpose::Read => Method::GET,
+        RequestPurpose::Write => Method::PUT,
+    };
+    assert_eq!(head.method(), method);
+    assert_eq!(head.uri().scheme_str(), Some(if prepared.https { "https" } else { "http" }));
+    assert_eq!(head.uri().authority().map(|authority| authority.as_str()), Some(&*prepared.authority));
+    assert!(head.headers().len() <= 1024 + 2 && prepared.headers.len() <= 64 << 10);
+    assert_eq!(one(head.headers(), "host"), Some(&*prepared.authority));
+    let announced = one(head.headers(), "content-length").map(|value| value.parse::<u64>().expect("a length"));
+    assert_eq!(announced, (method == Method::PUT).then_some(length));
+    for name in ["connection", "expect", "te", "trailer", "transfer-encoding", "upgrade", "keep-alive", "via"] {
+        assert!(!head.headers().contains_key(name), "{name}");
+    }
+    if purpose != RequestPurpose::Write {
+        assert_eq!(length, 0);
+    }
+
+    // As a server reads it.
+    let target = head.uri().path_and_query().expect("a path").as_str();
+    let mut wire = format!("{} {target} HTTP/1.1\r\n", head.method()).into_bytes();
+    for (name, value) in head.headers() {
+        wire.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    wire.extend(b"\r\n");
+    let mut fields = vec![httparse::EMPTY_HEADER; head.headers().len() + 1];
+    let mut read = httparse::Request::new(&mut fields);
+    let status = read.parse(&wire).unwrap_or_else(|error| panic!("{error}: {:?}", text::of(&wire)));
+    assert_eq!(status, httparse::Status::Complete(wire.len()), "{:?}", text::of(&wire));
+    assert_eq!((read.method, read.path), (Some(method.as_str()), Some(target)));
+    assert_eq!(read.headers.len(), head.headers().len());
+    for (read, (name, value)) in read.headers.iter().zip(head.headers()) {
+        assert_eq!(read.name, name.as_str());
+        assert_eq!(read.value, value.as_bytes().trim_ascii());
+    }
+}
+
+/// The only value of a field.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next().map(|value| value.to_str().expect("a value"));
+    assert!(values.next().is_none(), "{name} is there twice");
+    value
+}
+
+/// A response's header that the host writes for the plugin is read by that as it was.
+fn lines_are_read_as_written(lines: &str) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in of_lines(lines) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
+            let _ = headers.try_append(name, value);
+        }
+    }
+    let written = header_lines(&headers);
+    let read = of_lines(&written);
+    assert_eq!(read.len(), headers.len());
+    for ((name, value), (read_name, read_value)) in headers.iter().zip(read) {
+        assert_eq!((name.as_str(), text::of(value.as_bytes())), (&*read_name, read_value.into_owned()));
+    }
+}

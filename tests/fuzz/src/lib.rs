@@ -1,0 +1,45 @@
+//! Fuzz targets: whatever a service, a plugin and an operator's files can send into plugin and host.
+//!
+//! A target is a function of bytes that panics on a finding. Three things run them: `make fuzz` with cargo-fuzz (see `fuzz/`),
+//! `make test` with the corpus and a fixed seed (`tests/fixed_seed.rs`), and a debugger with a reproducer. Text formats are read
+//! as text, so that seeds can be written by hand; all else is taken from the bytes by the crate `arbitrary`.
+//!
+//! A new target goes into `TARGETS`, into `fuzz/Cargo.toml` with a file beside the others, and gets a folder of seeds in
+//! `corpus/`.
+
+mod guest;
+#[cfg(feature = "host")]
+mod host;
+mod text;
+
+pub use guest::documents::guest_documents;
+pub use guest::exchanges::guest_exchanges;
+pub use guest::operations::guest_operations;
+pub use guest::responses::guest_responses;
+pub use guest::sigv4::guest_sigv4;
+pub use guest::values::guest_values;
+#[cfg(feature = "host")]
+pub use host::{
+    config::host_config, egress::host_egress, http::host_http, plugin_results::host_plugin_results,
+    ranges::host_ranges, requests::host_requests,
+};
+
+/// A fuzz target.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the names of their binaries and of their folders in `corpus/`.
+#[cfg(feature = "host")]
+pub const TARGETS: [(&str, Target); 12] = [
+    ("guest_documents", guest_documents),
+    ("guest_exchanges", guest_exchanges),
+    ("guest_operations", guest_operations),
+    ("guest_responses", guest_responses),
+    ("guest_sigv4", guest_sigv4),
+    ("guest_values", guest_values),
+    ("host_config", host_config),
+    ("host_egress", host_egress),
+    ("host_http", host_http),
+    ("host_plugin_results", host_plugin_results),
+    ("host_ranges", host_ranges),
+    ("host_requests", host_requests),
+];
