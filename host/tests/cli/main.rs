@@ -2,6 +2,8 @@
 
 mod escaping;
 mod several;
+#[cfg(unix)]
+mod shell;
 
 use std::io::Write;
 use std::path::Path;

@@ -179,7 +179,7 @@ async fn rm_recursive_asks_or_wants_a_word() {
     bench.run(&["rm", "-r", "d/", "d/1", "--yes"]).await.ends_with(0);
     let left = bench.run(&["ls", "-r", "--json"]).await;
     assert_eq!(lines(&left.stdout()).len(), 1);
-    bench.run(&["rm", "-r", "no such", "--yes"]).await.ends_with(0);
+    bench.run(&["rm", "-r", "no such", "--yes"]).await.ends_with(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

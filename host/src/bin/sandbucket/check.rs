@@ -25,7 +25,7 @@ pub async fn run(context: &Context, arguments: cli::Check) -> Result<Exit, Failu
     let mut check = Check { report: Report::new(context), probe: None };
     let outcome = tokio::select! {
         outcome = check.walk(context, &arguments) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        failure = crate::signals::received() => Err(failure),
     };
     let left = check.tidy_up().await;
     outcome?;

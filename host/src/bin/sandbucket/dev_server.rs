@@ -60,26 +60,10 @@ pub async fn run(context: &Context, arguments: cli::DevServer) -> Result<Exit, F
         );
         output.line(output.paint(Tone::Strong, &section))?;
     }
-    stopped().await;
+    crate::signals::received().await;
     output.note("\nstopping");
     server.stop().await;
     Ok(Exit::Success)
-}
-
-/// Until the user or a service manager wants it to end.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// A TOML string.

@@ -14,10 +14,14 @@ pub enum Exit {
     Denied = 5,
     Network = 6,
     Config = 7,
+    /// As shells have it for a process ended by SIGHUP.
+    HungUp = 129,
     /// As shells have it for a process ended by SIGINT.
     Interrupted = 130,
     /// As shells have it for a process ended by SIGPIPE.
     BrokenPipe = 141,
+    /// As shells have it for a process ended by SIGTERM.
+    Terminated = 143,
 }
 
 /// The same for `--help`.
@@ -31,7 +35,8 @@ Exit status:
   5  access denied: wrong, expired or insufficient credentials
   6  the service could not be reached, was too slow, or asked for fewer requests
   7  the configuration, or a setting in it, is wrong
-  130, 141  interrupted; nobody reads the output any more
+  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM, with uploads aborted and temporary files removed
+  141  nobody reads the output any more
 
 Environment:
   SANDBUCKET_CONFIG  the configuration file, where --config is not given

@@ -28,7 +28,7 @@ impl Failure {
         let kind = match exit {
             Exit::Usage => "usage",
             Exit::Config => "config",
-            Exit::Interrupted => "interrupted",
+            Exit::Interrupted | Exit::Terminated | Exit::HungUp => "interrupted",
             _ => "failure",
         };
         Failure { exit, message: message.into(), cause: None, hint: None, kind, retryable: false, answer: None }
@@ -40,7 +40,17 @@ impl Failure {
     }
 
     pub fn interrupted() -> Self {
-        Failure::new(Exit::Interrupted, "interrupted")
+        Failure::ended_by(Exit::Interrupted)
+    }
+
+    /// Ended by the signal of this exit status.
+    pub fn ended_by(exit: Exit) -> Self {
+        let message = match exit {
+            Exit::Terminated => "terminated by SIGTERM",
+            Exit::HungUp => "terminated by SIGHUP",
+            _ => "interrupted",
+        };
+        Failure::new(exit, message)
     }
 
     /// A file of the user's that cannot be read or written.

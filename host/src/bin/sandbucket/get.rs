@@ -1,7 +1,5 @@
 //! `get`: a blob, or a part of it, to a file or standard output.
 
-use std::io::{self, Write};
-use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,20 +7,22 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use sandbucket::Error;
 use serde_json::json;
-use tempfile::NamedTempFile;
 
 use crate::cli;
 use crate::context::Context;
+use crate::cp::plan;
+use crate::destination::Destination;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fetch::{fetch, one};
-use crate::output::stdout_failed;
 use crate::progress::Progress;
 use crate::report::milliseconds;
 use crate::text;
 
 pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure> {
     let to_stdout = arguments.file.as_os_str() == "-";
+    // In a folder, it keeps its name, as with `cp`.
+    let file = if to_stdout { arguments.file } else { plan::file(&arguments.key, &arguments.file)? };
     let store = context.store().await?;
     let begun = Instant::now();
     let mut get = store.get(&arguments.key);
@@ -43,23 +43,14 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
         get = get.attribute(name, value);
     }
     let blob = get.await?;
+    if !to_stdout {
+        plan::make_folder(&file)?;
+    }
     let (info, range) = (blob.info().clone(), blob.range());
     let blob = if plain { fetch(&store, &arguments.key, blob).await? } else { one(blob) };
     let progress = Progress::new(&context.output, Some(range.end - range.start));
-    if to_stdout {
-        // A pipe may be slow: write where waiting hurts nobody.
-        copy(blob, &progress, |chunk| {
-            tokio::task::block_in_place(|| io::stdout().write_all(&chunk)).map_err(stdout_failed)
-        })
-        .await?;
-        io::stdout().flush().map_err(stdout_failed)?;
-    } else {
-        let failed = |e: io::Error| Failure::file("writing", &arguments.file, &e);
-        let mut half = beside(&arguments.file).map_err(failed)?;
-        copy(blob, &progress, |chunk| tokio::task::block_in_place(|| half.write_all(&chunk)).map_err(failed)).await?;
-        tokio::task::block_in_place(|| half.as_file().sync_all()).map_err(failed)?;
-        half.persist(&arguments.file).map_err(|e| failed(e.error))?;
-    }
+    let destination = if to_stdout { Destination::stdout()? } else { Destination::open(&file).await? };
+    copy(blob, &progress, destination).await?;
     drop(progress);
 
     let took = begun.elapsed();
@@ -77,7 +68,7 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
         // The blob has standard output to itself.
         if to_stdout { context.output.value_aside(&report) } else { context.output.value(&report)? }
     } else if !to_stdout {
-        let (key, file) = (&arguments.key, arguments.file.display());
+        let (key, file) = (&arguments.key, file.display());
         let (size, took) = (text::size(size), text::time(took));
         context.output.note(&text::plain(&format!("read {key} into {file} ({size}) in {took}")));
     }
@@ -87,24 +78,14 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
 async fn copy(
     mut blob: BoxStream<'static, Result<Bytes, Error>>,
     progress: &Progress,
-    mut write: impl FnMut(Bytes) -> Result<(), Failure>,
+    mut destination: Destination,
 ) -> Result<(), Failure> {
     let mut done = 0;
     while let Some(chunk) = blob.next().await {
         let chunk = chunk?;
+        destination.write(&chunk).await?;
         done += chunk.len() as u64;
-        write(chunk)?;
         progress.reached(done);
     }
-    Ok(())
-}
-
-/// A file in the same folder, removed unless it is moved into its place. It gets the access rights of any new file.
-pub fn beside(file: &Path) -> io::Result<NamedTempFile> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".sandbucket-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    destination.finish(true).await
 }

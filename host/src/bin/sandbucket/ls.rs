@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli;
 use crate::context::Context;
+use crate::cp::plan;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
@@ -24,8 +25,10 @@ pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure>
         list = list.attribute(name, value);
     }
     let mut pages = list.pages();
+    let mut is_empty = true;
     while let Some(page) = pages.next().await {
         let page = page?;
+        is_empty &= page.prefixes.is_empty() && page.entries.is_empty();
         for folder in page.prefixes {
             if context.output.json {
                 context.output.row(&json!({ "folder": folder }))?;
@@ -41,7 +44,7 @@ pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure>
             }
         }
     }
-    Ok(Exit::Success)
+    ended(is_empty, &arguments.prefix)
 }
 
 async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Result<Exit, Failure> {
@@ -50,8 +53,10 @@ async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Resul
         list = list.attribute(name, value);
     }
     let mut entries = list.entries();
+    let mut is_empty = true;
     while let Some(entry) = entries.next().await {
         let entry = entry?;
+        is_empty = false;
         if context.output.json {
             let mut told = to_json(&entry.blob);
             told["version"] = json!(entry.version);
@@ -65,7 +70,12 @@ async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Resul
         let latest = if entry.latest { " (latest)" } else { "" };
         context.output.line(format!("{}  {}{latest}", row(&entry.blob, &size), text::plain(version)))?;
     }
-    Ok(Exit::Success)
+    ended(is_empty, &arguments.prefix)
+}
+
+/// An empty bucket is as it should be; a prefix that no key has is probably mistyped.
+fn ended(is_empty: bool, prefix: &str) -> Result<Exit, Failure> {
+    if is_empty && !prefix.is_empty() { Err(plan::missing(prefix)) } else { Ok(Exit::Success) }
 }
 
 fn row(entry: &Entry, size: &str) -> String {

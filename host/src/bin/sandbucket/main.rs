@@ -7,6 +7,8 @@ mod confirm;
 mod context;
 mod cp;
 mod demo;
+mod descriptors;
+mod destination;
 mod dev_server;
 mod du;
 mod exit;
@@ -27,6 +29,9 @@ mod put;
 mod report;
 mod rm;
 mod settings;
+mod signals;
+mod source;
+mod standard;
 mod tags;
 mod text;
 mod uploads;
@@ -56,6 +61,7 @@ fn main() -> ExitCode {
         .map_err(|e| Failure::new(Exit::Failure, format!("the runtime does not start: {e}")))
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
+                signals::listen();
                 let outcome = run(cli.command, &context).await;
                 // What was given up half-way is cleared away at the service, if that answers soon.
                 let _ = tokio::time::timeout(TIDYING, sandbucket::cleared_away()).await;
@@ -83,7 +89,7 @@ async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         other => tokio::select! {
             outcome = at_once(other, context) => outcome,
             // What was begun is dropped: a half-written file goes, and so does the demo's server.
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            failure = signals::received() => Err(failure),
         },
     }
 }

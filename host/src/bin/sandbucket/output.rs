@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::standard;
 use crate::text;
 
 /// Where and how to print.
@@ -35,6 +36,7 @@ impl Output {
 
     /// One line of a result.
     pub fn line(&self, line: impl AsRef<str>) -> Result<(), Failure> {
+        standard::output()?;
         let mut out = io::stdout().lock();
         out.write_all(line.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(stdout_failed)
     }

@@ -2,20 +2,18 @@
 
 use bytes::BytesMut;
 use sandbucket::{Upload, Written};
-use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::source::Source;
 
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
 
-/// Writes all that can be read of this source, which errors call by `name`, and gives its length. `passed` is told of each
-/// piece that was read and taken; when `stop` comes to its end before the source does, nothing is written.
+/// Writes all that can be read of this source, and gives its length. `passed` is told of each piece that was read and taken; when
+/// `stop` comes to its end before the source does, or the source changes meanwhile, nothing is written.
 pub async fn pour(
     upload: Upload,
-    mut source: impl AsyncRead + Unpin,
-    name: &str,
+    mut source: Source,
     mut passed: impl FnMut(u64),
     stop: impl Future<Output = ()>,
 ) -> Result<(u64, Written), Failure> {
@@ -25,10 +23,11 @@ pub async fn pour(
     loop {
         let mut piece = BytesMut::with_capacity(CHUNK);
         let step = async {
-            let failed = |e| Failure::new(Exit::Failure, format!("reading {name}: {e}"));
-            let length = source.read_buf(&mut piece).await.map_err(failed)?;
+            let length = source.read(&mut piece).await?;
             if length > 0 {
                 writer.write(piece).await?;
+            } else {
+                source.check_unchanged().await?;
             }
             Ok::<_, Failure>(length as u64)
         };

@@ -1,10 +1,8 @@
 //! `put`: a file or standard input becomes a blob.
 
-use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use tokio::io::AsyncRead;
 
 use crate::cli;
 use crate::context::Context;
@@ -13,13 +11,23 @@ use crate::failure::Failure;
 use crate::pour::pour;
 use crate::progress::Progress;
 use crate::report::milliseconds;
+use crate::source::Source;
 use crate::text;
 
 /// Of any length: what does not fit one part goes in several.
 pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure> {
-    // A wrong configuration is told before standard input is read.
+    // Opened first, a file that changes while the plugin is loaded is noticed too.
+    let opened = match std::fs::metadata(&arguments.file).is_ok_and(|metadata| metadata.is_file()) {
+        true => Some(Source::open(&arguments.file).await?),
+        false => None,
+    };
+    // A wrong configuration is told before standard input is read, or a FIFO waited for.
     let store = context.store().await?;
-    let (source, length) = open(&arguments.file).await?;
+    let source = match opened {
+        Some(opened) => opened,
+        None => Source::open(&arguments.file).await?,
+    };
+    let length = source.length();
     let mut upload = store.upload(&arguments.key);
     // What is a checksum of the body goes with the body, as far as one call takes that.
     let is_checksum = |name: &str| name.starts_with("checksum-") || name == "content-md5";
@@ -48,10 +56,8 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     let shown = progress.clone();
     let begun = Instant::now();
     let upload = upload.progress(move |bytes| shown.reached(bytes));
-    let name = arguments.file.display().to_string();
-    let name = if name == "-" { "standard input" } else { &name };
     // An interrupt drops it all.
-    let (size, written) = pour(upload, source, name, |_| {}, std::future::pending()).await?;
+    let (size, written) = pour(upload, source, |_| {}, std::future::pending()).await?;
     let took = begun.elapsed();
     drop(progress);
 
@@ -69,19 +75,4 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
         context.output.note(&text::plain(&format!("stored {} ({size}{tag}) in {took}", arguments.key)));
     }
     Ok(Exit::Success)
-}
-
-/// A file, or standard input, and its length where that is known.
-pub async fn open(file: &Path) -> Result<(Box<dyn AsyncRead + Unpin>, Option<u64>), Failure> {
-    if file.as_os_str() == "-" {
-        return Ok((Box::new(tokio::io::stdin()), None));
-    }
-    let failed = |e: std::io::Error| Failure::file("reading", file, &e);
-    let opened = tokio::fs::File::open(file).await.map_err(failed)?;
-    let metadata = opened.metadata().await.map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(Failure::new(Exit::Usage, format!("{} is a folder", file.display())));
-    }
-    // A pipe or a device has a length of 0, whatever comes out of it.
-    Ok((Box::new(opened), metadata.is_file().then_some(metadata.len())))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::cli;
 use crate::confirm::confirm;
 use crate::context::Context;
+use crate::cp::plan::{self, folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
@@ -15,10 +16,15 @@ use crate::text;
 pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let attributes = &arguments.attributes.attribute;
+    let mut missing = Vec::new();
     let keys = if arguments.recursive {
-        let (keys, bytes) = below(&store, &arguments.keys, attributes).await?;
+        let prefixes = match arguments.prefix {
+            true => arguments.keys,
+            false => arguments.keys.iter().map(|key| folder(key)).collect(),
+        };
+        let (keys, bytes) = below(&store, &prefixes, attributes, &mut missing).await?;
         if !keys.is_empty() && !arguments.yes {
-            let named: Vec<_> = arguments.keys.iter().map(|prefix| format!("\"{}\"", text::plain(prefix))).collect();
+            let named: Vec<_> = prefixes.iter().map(|prefix| format!("\"{}\"", text::plain(prefix))).collect();
             let (count, size) = (keys.len(), text::size(bytes));
             confirm("Delete", "deleted", &format!("{count} blobs of {size} below {}", named.join(", ")))?;
         }
@@ -41,7 +47,9 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
             attributes.iter().fold(delete, |delete, (name, value)| delete.attribute(name, value)).await?
         }
     };
-    let mut first: Option<Failure> = None;
+    let mut missing = missing.into_iter();
+    let mut first: Option<Failure> = missing.next();
+    missing.for_each(|failure| context.output.failure(&failure));
     let mut deleted = Vec::new();
     for (key, outcome) in keys.into_iter().zip(outcomes) {
         match outcome {
@@ -61,11 +69,12 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
     first.map_or(Ok(Exit::Success), Err)
 }
 
-/// The keys that begin so, each once, and how many bytes they are in all.
+/// The keys that begin so, each once, and how many bytes they are in all. A prefix that no key has is `missing`.
 async fn below(
     store: &Store,
     prefixes: &[String],
     attributes: &[(String, String)],
+    missing: &mut Vec<Failure>,
 ) -> Result<(Vec<String>, u64), Failure> {
     // What is said of deleting is none of a list's.
     let attributes = attributes.iter().filter(|(name, _)| name != "bypass-governance-retention");
@@ -77,9 +86,14 @@ async fn below(
         }
         let list = attributes.clone().fold(store.list(prefix), |list, (name, value)| list.attribute(name, value));
         let mut entries = list.entries();
+        let before = keys.len();
         while let Some(entry) = entries.try_next().await? {
             keys.push(entry.key);
             bytes += entry.size;
+        }
+        if keys.len() == before && !prefix.is_empty() {
+            let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that only begin so";
+            missing.push(plan::missing(prefix).with_hint(hint));
         }
     }
     Ok((keys, bytes))

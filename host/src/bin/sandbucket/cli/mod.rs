@@ -124,7 +124,8 @@ pub struct Put {
 pub struct Get {
     /// The blob's key
     pub key: String,
-    /// The file to write, which appears when it is complete; `-` is standard output
+    /// The file to write, which appears when it is complete; a FIFO, a device or /dev/fd/N is written into, and in a folder
+    /// the blob keeps its name; `-` is standard output
     #[arg(default_value = "-")]
     pub file: PathBuf,
     /// Only these bytes: `0-99` (the first hundred), `100-` (from there on), `-50` (the last fifty)

@@ -25,7 +25,8 @@ pub struct Ls {
 
 #[derive(Debug, Args)]
 #[command(after_help = "A place is `store:KEY` in the store, or a file; `-` is standard input or output. \
-    With --recursive both are folders: `store:photos/2026`, or `store:` for all there is.\n\n\
+    With --recursive both are folders: `store:photos/2026`, or `store:` for all there is. Symbolic links are followed; a FIFO, a socket, \
+    a device or a circle of links in a folder is reported, and the exit status is 1.\n\n\
     Examples:\n  \
     sandbucket cp report.pdf store:reports/\n  \
     sandbucket cp --recursive --newer photos store:photos\n  \
@@ -58,12 +59,15 @@ pub struct Cp {
 
 #[derive(Debug, Args)]
 pub struct Rm {
-    /// The blobs' keys; with --recursive, what keys begin with
+    /// The blobs' keys; with --recursive, folders: `photos` and `photos/` mean all keys that begin with `photos/`
     #[arg(required = true, value_name = "KEY")]
     pub keys: Vec<String>,
-    /// All blobs whose keys begin so; asks before it deletes
+    /// All blobs in the folder, and below; asks before it deletes
     #[arg(long, short)]
     pub recursive: bool,
+    /// With --recursive: all blobs whose keys begin so, `photos-old/x` and `photos.zip` for `photos` too
+    #[arg(long, requires = "recursive")]
+    pub prefix: bool,
     /// Do not ask
     #[arg(long, short, requires = "recursive")]
     pub yes: bool,

@@ -1,8 +1,12 @@
 //! Files: what is in a folder, and what may be written into one.
 
+use std::fs::Metadata;
+use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::destination::is_leftover;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -14,29 +18,48 @@ pub struct Found {
     pub modified: Option<SystemTime>,
 }
 
-/// All files in a folder and below, by their names with `/` between folders. Links to files are followed; links to
-/// folders are left out, as they may lead round in a circle or elsewhere. What cannot be read below the folder is a
-/// failure of its own.
+/// What is in a folder and below.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// By their names, with `/` between folders, in order.
+    pub found: Vec<Found>,
+    /// Temporary files of downloads that were killed.
+    pub leftovers: Vec<PathBuf>,
+}
+
+/// A folder yet to be read, and those that it is in.
+struct Folder {
+    path: PathBuf,
+    prefix: String,
+    id: Option<FileId>,
+    parent: Option<Arc<Folder>>,
+}
+
+/// All files in a folder and below. Symbolic links are followed. What cannot be copied is a failure of its own: what cannot be
+/// read, FIFOs, sockets and devices, and links to a folder that they are in.
 ///
 /// # Errors
 /// That the folder itself cannot be read.
-pub fn walk(folder: &Path, failures: &mut Vec<Failure>) -> Result<Vec<Found>, Failure> {
-    std::fs::read_dir(folder).map_err(|error| Failure::file("reading", folder, &error))?;
-    let mut found = Vec::new();
-    let mut folders = vec![(folder.to_owned(), String::new())];
-    while let Some((folder, prefix)) = folders.pop() {
-        let entries = match std::fs::read_dir(&folder) {
+pub fn walk(folder: &Path, failures: &mut Vec<Failure>) -> Result<Walk, Failure> {
+    let failed = |path: &Path, error: &io::Error| Failure::file("reading", path, error);
+    std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
+    let id = std::fs::metadata(folder).ok().and_then(|metadata| file_id(&metadata));
+    let mut walk = Walk::default();
+    let mut folders = vec![Folder { path: folder.to_owned(), prefix: String::new(), id, parent: None }];
+    while let Some(folder) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder.path) {
             Ok(entries) => entries,
             Err(error) => {
-                failures.push(Failure::file("reading", &folder, &error));
+                failures.push(failed(&folder.path, &error));
                 continue;
             }
         };
+        let folder = Arc::new(folder);
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    failures.push(Failure::file("reading", &folder, &error));
+                    failures.push(failed(&folder.path, &error));
                     continue;
                 }
             };
@@ -46,30 +69,83 @@ pub fn walk(folder: &Path, failures: &mut Vec<Failure>) -> Result<Vec<Found>, Fa
                 failures.push(Failure::new(Exit::Failure, message));
                 continue;
             };
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() && !is_link => folders.push((path, format!("{prefix}{name}/"))),
-                Ok(metadata) if metadata.is_file() => found.push(Found {
-                    name: format!("{prefix}{name}"),
-                    size: metadata.len(),
-                    modified: metadata.modified().ok(),
-                }),
-                Ok(_) => {}
-                Err(error) => failures.push(Failure::file("reading", &path, &error)),
+            let metadata = match std::fs::metadata(&path) {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    failures.push(failed(&path, &error));
+                    continue;
+                }
+            };
+            if metadata.is_dir() {
+                let id = file_id(&metadata);
+                if id.is_some() && ancestors(&folder).any(|ancestor| ancestor.id == id) {
+                    let message = format!("{} leads to a folder that it is in: left out", path.display());
+                    failures.push(Failure::new(Exit::Failure, message));
+                    continue;
+                }
+                let prefix = format!("{}{name}/", folder.prefix);
+                folders.push(Folder { path, prefix, id, parent: Some(folder.clone()) });
+            } else if !metadata.is_file() {
+                let message = format!("{} is {}, not a file: left out", path.display(), kind(&metadata));
+                failures.push(Failure::new(Exit::Failure, message));
+            } else if is_leftover(&name) {
+                walk.leftovers.push(path);
+            } else {
+                let name = format!("{}{name}", folder.prefix);
+                walk.found.push(Found { name, size: metadata.len(), modified: metadata.modified().ok() });
             }
         }
     }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(found)
+    walk.found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(walk)
 }
+
+fn ancestors(folder: &Arc<Folder>) -> impl Iterator<Item = &Arc<Folder>> {
+    std::iter::successors(Some(folder), |folder| folder.parent.as_ref())
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+#[cfg(unix)]
+fn file_id(metadata: &Metadata) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Where there are none, a circle of links ends at the longest path that the system takes.
+#[cfg(not(unix))]
+fn file_id(_: &Metadata) -> Option<FileId> {
+    None
+}
+
+#[cfg(unix)]
+fn kind(metadata: &Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_: &Metadata) -> &'static str {
+    "a device"
+}
+
+/// What no file name has: on Windows, `\` is between folders and `:` follows a drive.
+const FORBIDDEN: &[char] = if cfg!(windows) { &['\0', '\\', ':'] } else { &['\0'] };
 
 /// The file of this name in the folder: never one outside it, whatever a key looks like.
 pub fn inside(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
     let plain = |segment: &str| {
         let mut components = Path::new(segment).components();
         let one = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
-        // What another system would take for a folder or a drive is none here either.
-        one && !segment.contains(['\\', '\0', ':'])
+        one && !segment.contains(FORBIDDEN)
     };
     if name.split('/').all(plain) {
         return Ok(folder.join(name));
@@ -86,33 +162,43 @@ mod tests {
     fn no_key_leads_out_of_the_folder() {
         let folder = Path::new("/tmp/x");
         assert_eq!(inside(folder, "a/b c/é.txt").unwrap(), Path::new("/tmp/x/a/b c/é.txt"));
-        for evil in
-            ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", "./a", "a/.", "a\\..\\b", "C:\\a", "a\0b"]
-        {
+        for evil in ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", "./a", "a/.", "a\0b"] {
             assert!(inside(folder, evil).is_err(), "{evil:?}");
+        }
+        for foreign in ["a\\..\\b", "C:\\a", "2024-01-01T12:30:00.log"] {
+            assert_eq!(inside(folder, foreign).is_err(), cfg!(windows), "{foreign:?}");
         }
     }
 
+    #[cfg(unix)]
     #[test]
-    fn files_are_found_and_folders_behind_links_are_not() {
+    fn symlinks_are_followed_and_cycles_are_failures() {
+        use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::create_dir_all(path("b/c")).unwrap();
-        for (name, text) in [("a", "1"), ("b/x", "22"), ("b/c/y", "333")] {
+        for (name, text) in [("a", "1"), ("b/x", "22"), ("b/c/y", "333"), ("b/.sandbucket-abcdef.part", "half")] {
             std::fs::write(path(name), text).unwrap();
         }
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink(path("a"), path("to-file")).unwrap();
-            std::os::unix::fs::symlink(folder.path(), path("b/round")).unwrap();
-            std::os::unix::fs::symlink(path("nowhere"), path("broken")).unwrap();
-        }
+        symlink(path("a"), path("to-file")).unwrap();
+        symlink("b/c", path("to-folder")).unwrap();
+        symlink(folder.path(), path("b/round")).unwrap();
+        symlink(path("nowhere"), path("broken")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("b/socket")).unwrap();
         let mut failures = Vec::new();
-        let found = walk(folder.path(), &mut failures).unwrap();
-        let told: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.size)).collect();
-        #[cfg(unix)]
-        assert_eq!((told, failures.len()), (vec![("a", 1), ("b/c/y", 3), ("b/x", 2), ("to-file", 1)], 1));
-        let missing = walk(&path("not there"), &mut failures).unwrap_err();
+        let walked = walk(folder.path(), &mut failures).unwrap();
+        let found: Vec<_> = walked.found.iter().map(|found| (found.name.as_str(), found.size)).collect();
+        assert_eq!(found, [("a", 1), ("b/c/y", 3), ("b/x", 2), ("to-file", 1), ("to-folder/y", 3)]);
+        assert_eq!(walked.leftovers, [path("b/.sandbucket-abcdef.part")]);
+        let mut messages: Vec<_> = failures.into_iter().map(|failure| failure.message).collect();
+        messages.sort();
+        for (message, expected) in
+            messages.iter().zip([["round", "it is in"], ["socket", "a socket"], ["broken", "No such"]])
+        {
+            assert!(expected.iter().all(|word| message.contains(word)), "{message}");
+        }
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        let missing = walk(&path("not there"), &mut Vec::new()).unwrap_err();
         assert!(missing.message.contains("not there"), "{}", missing.message);
     }
 }

@@ -6,7 +6,7 @@ mod transfer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use sandbucket::{Config, Store};
@@ -18,8 +18,12 @@ use crate::context::{self, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::signals;
 use crate::text;
-use plan::{Item, Place};
+use plan::{Item, Place, Plan};
+
+/// How long transfers may take to end when a signal has come.
+const STOPPING: Duration = Duration::from_secs(10);
 
 /// What every transfer needs.
 struct Job {
@@ -46,11 +50,11 @@ pub async fn run(context: &Context, arguments: cli::Cp) -> Result<Exit, Failure>
     let mut work = std::pin::pin!(copy(context, arguments, stopped));
     tokio::select! {
         outcome = &mut work => outcome,
-        _ = tokio::signal::ctrl_c() => {
+        failure = signals::received() => {
             // Each transfer ends in good order: half-written files go, and so do the parts of uploads.
             let _ = stop.send(true);
-            let _ = work.await;
-            Err(Failure::interrupted())
+            let _ = tokio::time::timeout(STOPPING, work).await;
+            Err(failure)
         }
     }
 }
@@ -69,12 +73,16 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
             config.open(&context::engine(Some(&config)).await?).await?
         }
     };
-    let (items, mut failures) = if arguments.recursive {
+    let Plan { items, mut failures, leftovers } = if arguments.recursive {
         plan::several(&store, &other, &from, &to, arguments.newer).await?
     } else {
-        (vec![plan::one(&from, &to)?], Vec::new())
+        Plan { items: vec![plan::one(&from, &to)?], ..Plan::default() }
     };
     failures.iter().for_each(|failure| context.output.failure(failure));
+    for leftover in leftovers {
+        let name = text::plain(&leftover.display().to_string());
+        context.output.note(&format!("left out {name}: a temporary file of a download that was killed; delete it"));
+    }
     if arguments.dry_run {
         for item in &items {
             context.output.line(format!("{} to {}", text::plain(&item.from.shown()), text::plain(&item.to.shown())))?;
@@ -101,7 +109,8 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
             (item, outcome)
         })
     });
-    let mut transfers = futures::stream::iter(transfers).buffer_unordered(usize::from(arguments.jobs));
+    let jobs = crate::descriptors::bound(usize::from(arguments.jobs));
+    let mut transfers = futures::stream::iter(transfers).buffer_unordered(jobs);
     let mut copied = 0;
     while let Some(done) = transfers.next().await {
         match done {

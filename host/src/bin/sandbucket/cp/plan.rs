@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use futures::TryStreamExt;
 use sandbucket::Store;
 
-use super::local::{self, Found};
+use super::local::{self, Found, Walk};
+use crate::destination::{folder_of, is_folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -51,6 +52,16 @@ pub struct Item {
     pub size: Option<u64>,
 }
 
+/// All that is to be copied.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub items: Vec<Item>,
+    /// What cannot be copied.
+    pub failures: Vec<Failure>,
+    /// Temporary files of downloads that were killed, which are left out.
+    pub leftovers: Vec<PathBuf>,
+}
+
 /// A single file or blob. Where the target is a folder, it keeps its name.
 pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
     let usage = |message: String| Err(Failure::new(Exit::Usage, message));
@@ -75,32 +86,40 @@ pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
             }
             Place::Store(format!("{key}{name}"))
         }
-        Place::Local(path) if path.is_dir() => Place::Local(local::inside(path, &name)?),
+        Place::Local(path) if is_folder(path) => Place::Local(local::inside(path, &name)?),
         to => to.clone(),
     };
     let size = match from {
-        Place::Local(path) => std::fs::metadata(path).ok().map(|metadata| metadata.len()),
+        // Of a FIFO or a device it says nothing.
+        Place::Local(path) => {
+            std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
+        }
         _ => None,
     };
     Ok(Item { from: from.clone(), to, size })
 }
 
 /// All that is in a folder and below, and what of it cannot be copied.
-pub async fn several(
-    source: &Store,
-    target: &Store,
-    from: &Place,
-    to: &Place,
-    newer: bool,
-) -> Result<(Vec<Item>, Vec<Failure>), Failure> {
+///
+/// # Errors
+/// The source cannot be read or listed; no key begins with its prefix.
+pub async fn several(source: &Store, target: &Store, from: &Place, to: &Place, newer: bool) -> Result<Plan, Failure> {
     let mut failures = Vec::new();
-    let found = found(source, from, &mut failures).await?;
+    let (found, leftovers) = match found(source, from, &mut failures).await? {
+        // A target that is not there yet is none.
+        Contents { exists: false, .. } => {
+            let Place::Store(key) = from else { unreachable!("a folder that is missing is an error") };
+            let hint = "for a single blob, leave out --recursive; `sandbucket ls` lists what there is";
+            return Err(missing(&folder(key)).with_hint(hint));
+        }
+        contents => (contents.found, contents.leftovers),
+    };
     // Nothing is in a folder that is still to be made.
     let is_there = !matches!(to, Place::Local(path) if !path.exists());
     let there: HashMap<String, Found> = if newer && is_there {
         // What cannot be looked at there cannot be in the way either.
         let there = self::found(target, to, &mut Vec::new()).await?;
-        there.into_iter().map(|found| (found.name.clone(), found)).collect()
+        there.found.into_iter().map(|found| (found.name.clone(), found)).collect()
     } else {
         HashMap::new()
     };
@@ -114,7 +133,7 @@ pub async fn several(
             (Err(failure), _) | (_, Err(failure)) => failures.push(failure),
         }
     }
-    Ok((items, failures))
+    Ok(Plan { items, failures, leftovers })
 }
 
 /// Whether what is there need not be copied again. Services tell whole seconds, so these are compared.
@@ -127,26 +146,41 @@ fn is_current(one: &Found, there: &Found) -> bool {
     one.size == there.size && older
 }
 
-async fn found(store: &Store, place: &Place, failures: &mut Vec<Failure>) -> Result<Vec<Found>, Failure> {
+/// What is in a folder and below.
+struct Contents {
+    found: Vec<Found>,
+    /// Whether there is anything at all; a listing does not tell an empty folder from a missing one.
+    exists: bool,
+    leftovers: Vec<PathBuf>,
+}
+
+async fn found(store: &Store, place: &Place, failures: &mut Vec<Failure>) -> Result<Contents, Failure> {
     match place {
         Place::Store(key) => {
             let prefix = folder(key);
-            let entries = store.list(&prefix).entries().map_ok(|entry| Found {
-                name: entry.key[prefix.len()..].to_owned(),
-                size: entry.size,
-                modified: entry.last_modified,
-            });
-            // What stands for a folder, as some programs write it, is nothing in it.
-            let is_folder = |found: &Found| found.name.is_empty() || found.name.ends_with('/') && found.size == 0;
-            Ok(entries.try_filter(|found| std::future::ready(!is_folder(found))).try_collect().await?)
+            let mut entries = store.list(&prefix).entries();
+            let mut contents = Contents { found: Vec::new(), exists: prefix.is_empty(), leftovers: Vec::new() };
+            while let Some(entry) = entries.try_next().await? {
+                contents.exists = true;
+                let name = &entry.key[prefix.len()..];
+                // What stands for a folder, as some programs write it, is nothing in it.
+                if !name.is_empty() && (!name.ends_with('/') || entry.size > 0) {
+                    let name = name.to_owned();
+                    contents.found.push(Found { name, size: entry.size, modified: entry.last_modified });
+                }
+            }
+            Ok(contents)
         }
-        Place::Local(path) => tokio::task::block_in_place(|| local::walk(path, failures)),
+        Place::Local(path) => {
+            let Walk { found, leftovers } = tokio::task::block_in_place(|| local::walk(path, failures))?;
+            Ok(Contents { found, exists: true, leftovers })
+        }
         Place::Stream => Err(Failure::new(Exit::Usage, "standard input and output are no folders")),
     }
 }
 
 /// What the keys in a folder begin with.
-fn folder(key: &str) -> String {
+pub fn folder(key: &str) -> String {
     if key.is_empty() || key.ends_with('/') { key.to_owned() } else { format!("{key}/") }
 }
 
@@ -159,9 +193,20 @@ fn place(folder_: &Place, name: &str) -> Result<Place, Failure> {
     }
 }
 
-/// The folder of a file.
-pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// The file that a blob goes to: where the path is a folder, the blob keeps its name in it.
+pub fn file(key: &str, path: &Path) -> Result<PathBuf, Failure> {
+    if is_folder(path) { local::inside(path, key.rsplit('/').next().unwrap_or_default()) } else { Ok(path.to_owned()) }
+}
+
+/// Creates the folder that a file is to be in.
+pub fn make_folder(file: &Path) -> Result<(), Failure> {
+    let folder = folder_of(file);
+    std::fs::create_dir_all(folder).map_err(|error| Failure::file("creating the folder", folder, &error))
+}
+
+/// Nothing is where all of something was asked for.
+pub fn missing(prefix: &str) -> Failure {
+    Failure::new(Exit::Failure, format!("no blob has a key that begins with {prefix:?}"))
 }
 
 #[cfg(test)]

@@ -1,22 +1,20 @@
 //! One thing, from here to there, never whole in memory.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use sandbucket::Error;
-use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use super::Job;
-use super::plan::{Item, Place, parent};
+use super::plan::{Item, Place, make_folder};
+use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fetch::fetch;
-use crate::get::beside;
-use crate::output::stdout_failed;
 use crate::pour::pour;
+use crate::source::Source;
 use crate::text;
 
 /// Copies it, and gives its length.
@@ -26,17 +24,21 @@ pub async fn run(job: &Job, item: &Item) -> Result<u64, Failure> {
     }
     match (&item.from, &item.to) {
         (Place::Local(file), Place::Store(key)) => {
-            let opened = tokio::fs::File::open(file).await.map_err(|e| Failure::file("reading", file, &e))?;
-            upload(job, opened, key, item.size, text::media_type(file)).await
+            let source = tokio::select! {
+                source = Source::open(file) => source?,
+                () = stopped(job) => return Err(Failure::interrupted()),
+            };
+            upload(job, source, key, text::media_type(file)).await
         }
-        (Place::Stream, Place::Store(key)) => upload(job, tokio::io::stdin(), key, None, None).await,
-        (Place::Store(key), Place::Local(file)) => download(job, key, file).await,
-        (Place::Store(key), Place::Stream) => {
-            let blob = fetch(&job.from, key, job.from.get(key).await?).await?;
-            let size = pass(job, blob, |chunk| io::stdout().write_all(chunk).map_err(stdout_failed)).await?;
-            io::stdout().flush().map_err(stdout_failed)?;
-            Ok(size)
-        }
+        (Place::Stream, Place::Store(key)) => upload(job, Source::stdin()?, key, None).await,
+        (Place::Store(key), Place::Local(file)) => tokio::select! {
+            outcome = download(job, key, Some(file)) => outcome,
+            () = stopped(job) => Err(Failure::interrupted()),
+        },
+        (Place::Store(key), Place::Stream) => tokio::select! {
+            outcome = download(job, key, None) => outcome,
+            () = stopped(job) => Err(Failure::interrupted()),
+        },
         (Place::Store(from), Place::Store(to)) if job.same => within(job, from, to).await,
         (Place::Store(from), Place::Store(to)) => across(job, from, to).await,
         // The command has seen to it that one of the two is in the store.
@@ -52,22 +54,15 @@ async fn stopped(job: &Job) {
     }
 }
 
-async fn upload(
-    job: &Job,
-    source: impl AsyncRead + Unpin,
-    key: &str,
-    size: Option<u64>,
-    media_type: Option<&str>,
-) -> Result<u64, Failure> {
+async fn upload(job: &Job, source: Source, key: &str, media_type: Option<&str>) -> Result<u64, Failure> {
     let mut upload = with(&job.attributes, job.to.upload(key));
-    if let Some(size) = size {
+    if let Some(size) = source.length() {
         upload = upload.length_hint(size);
     }
     if let Some(media_type) = media_type {
         upload = upload.content_type(media_type);
     }
-    let name = format!("what goes to {key}");
-    let (done, _) = pour(upload, source, &name, |bytes| job.passed(bytes), stopped(job)).await?;
+    let (done, _) = pour(upload, source, |bytes| job.passed(bytes), stopped(job)).await?;
     Ok(done)
 }
 
@@ -76,34 +71,27 @@ fn with(attributes: &[(String, String)], upload: sandbucket::Upload) -> sandbuck
     attributes.iter().fold(upload, |upload, (name, value)| upload.attribute(name, value))
 }
 
-/// To a file that appears when it is complete.
-async fn download(job: &Job, key: &str, file: &Path) -> Result<u64, Failure> {
-    let failed = |e: io::Error| Failure::file("writing", file, &e);
-    let blob = fetch(&job.from, key, job.from.get(key).await?).await?;
-    std::fs::create_dir_all(parent(file)).map_err(failed)?;
-    let mut half = beside(file).map_err(failed)?;
-    let size = pass(job, blob, |chunk| half.write_all(chunk).map_err(failed)).await?;
-    half.persist(file).map_err(|e| failed(e.error))?;
-    Ok(size)
-}
-
-async fn pass(
-    job: &Job,
-    mut blob: BoxStream<'static, Result<Bytes, Error>>,
-    mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
+/// To a file, or to standard output where there is none.
+async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Failure> {
+    let blob = job.from.get(key).await?;
+    // Whatever is wrong with the file shows before much is read.
+    let mut destination = match file {
+        Some(file) => {
+            make_folder(file)?;
+            Destination::open(file).await?
+        }
+        None => Destination::stdout()?,
+    };
+    let mut blob = fetch(&job.from, key, blob).await?;
     let mut done = 0;
-    loop {
-        let chunk = tokio::select! {
-            chunk = blob.next() => chunk,
-            () = stopped(job) => return Err(Failure::interrupted()),
-        };
-        let Some(chunk) = chunk else { return Ok(done) };
+    while let Some(chunk) = blob.next().await {
         let chunk = chunk?;
-        tokio::task::block_in_place(|| write(&chunk))?;
+        destination.write(&chunk).await?;
         done += chunk.len() as u64;
         job.passed(chunk.len() as u64);
     }
+    destination.finish(false).await?;
+    Ok(done)
 }
 
 /// By the service itself.

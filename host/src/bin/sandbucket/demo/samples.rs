@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use tokio::io::AsyncReadExt;
+use bytes::{Bytes, BytesMut};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::put;
+use crate::source::Source;
 use crate::text;
 
 /// A blob to be.
@@ -50,16 +49,20 @@ pub async fn gather(files: &[PathBuf], most: usize) -> Result<Vec<Sample>, Failu
 
 /// All of a file or of standard input, unless it is more than the demo stores.
 async fn read(file: &Path, most: usize) -> Result<Bytes, Failure> {
-    let (source, _) = put::open(file).await?;
-    let mut body = Vec::new();
+    let mut source = Source::open(file).await?;
+    let mut body = BytesMut::new();
     // One more than may be, so that more is noticed and the rest left unread.
-    let read = source.take(most as u64 + 1).read_to_end(&mut body).await;
-    read.map_err(|error| Failure::file("reading", file, &error))?;
+    while body.len() <= most {
+        body.reserve((64 << 10).min(most + 1 - body.len()));
+        if source.read(&mut body).await? == 0 {
+            break;
+        }
+    }
     if body.len() > most {
         let (name, most) = (file.display(), text::size(most as u64));
         return Err(Failure::new(Exit::Failure, format!("{name} is longer than the {most} that the demo stores")));
     }
-    Ok(body.into())
+    Ok(body.freeze())
 }
 
 fn this_command() -> Result<Bytes, Failure> {

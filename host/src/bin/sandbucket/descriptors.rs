@@ -1,0 +1,28 @@
+//! File descriptors: the soft limit is raised, and transfers are bounded by what it allows.
+
+/// What the process itself takes: standard streams, the runtime, signals, resolver and configuration.
+const RESERVED: u64 = 24;
+/// What a transfer may take: its file, and connections for several parts at once.
+const PER_TRANSFER: u64 = 10;
+
+/// How many of the transfers that were asked for may run at once; at least one.
+#[cfg(unix)]
+pub fn bound(jobs: usize) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    let needed = RESERVED + PER_TRANSFER * jobs as u64;
+    if limit.current.is_some_and(|current| current < needed) {
+        let raised = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+        limit.current = limit.current.max(Some(raised));
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let Some(current) = getrlimit(Resource::Nofile).current else { return jobs };
+    let allowed = current.saturating_sub(RESERVED) / PER_TRANSFER;
+    usize::try_from(allowed).unwrap_or(jobs).clamp(1, jobs.max(1))
+}
+
+#[cfg(not(unix))]
+pub fn bound(jobs: usize) -> usize {
+    jobs
+}
