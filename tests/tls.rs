@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
 
 /// A TLS front before a server: its port, and its certificate in PEM.
 async fn front(server: &str) -> (u16, String) {
@@ -23,13 +24,14 @@ async fn front(server: &str) -> (u16, String) {
 
 /// A TLS front with this certificate and its key: its port.
 async fn front_with(server: &str, certificate: CertificateDer<'static>, key: &[u8]) -> u16 {
-    let key = PrivateKeyDer::try_from(key.to_vec()).unwrap();
+    let key = ring::sign::any_supported_type(&PrivateKeyDer::try_from(key.to_vec()).unwrap()).unwrap();
+    let certified = tokio_rustls::rustls::sign::CertifiedKey::new(vec![certificate], key);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
+        // Unlike `with_single_cert`, this takes certificates that rustls itself would not.
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -103,7 +105,8 @@ fn self_signed_certificate_is_accepted_only_if_ca_file_holds_it() {
         let server = dev_server().await;
         let folder = tempfile::tempdir().unwrap();
         let trusting = |pem: &str| {
-            let ca_file = folder.path().join("ca.pem");
+            // An engine reads a file once.
+            let ca_file = tempfile::Builder::new().tempfile_in(folder.path()).unwrap().into_temp_path().keep().unwrap();
             std::fs::write(&ca_file, pem).unwrap();
             TlsOptions { ca_file: Some(ca_file), ..TlsOptions::default() }
         };

@@ -88,6 +88,9 @@ impl ConnectError {
                     Fault::UnknownIssuer => {
                         "`ca-file` can name the authority that signed it, or hold the certificate itself if it is self-signed"
                     }
+                    Fault::BadSignature => {
+                        "an authority of this name is trusted, but it has another key: is the certificate in `ca-file` an old one?"
+                    }
                     fault if tls::is_authority(fault) => {
                         "it is marked as an authority's own: `ca-file` can hold this very certificate, or that of an \
                          authority which signs one for the service"
