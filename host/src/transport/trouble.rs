@@ -195,7 +195,7 @@ pub(super) fn of_hyper(error: &hyper::Error) -> Error {
 }
 
 /// The first error of this type among the causes of an error, those included that I/O errors wrap.
-fn cause<'a, E: std::error::Error + 'static>(error: &'a hyper::Error) -> Option<&'a E> {
+fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

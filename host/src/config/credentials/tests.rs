@@ -139,13 +139,13 @@ fn files_and_variables_are_read_as_botocore_reads_them() {
             assert!(!error.contains("SK"), "{error}");
             continue;
         }
-        let ca_file = found.expect(text("name")).ca_file;
+        let found = found.unwrap_or_else(|error| panic!("{}: {error}", text("name")));
         let mut read = serde_json::Map::new();
         for (name, value) in settings.iter() {
             let name = if name == "security-token" { "token".to_owned() } else { name.replace('-', "_") };
             read.insert(name, value.as_str().into());
         }
-        read.extend(ca_file.map(|file| ("ca_bundle".to_owned(), file.to_str().unwrap().into())));
+        read.extend(found.ca_file.map(|file| ("ca_bundle".to_owned(), file.to_str().unwrap().into())));
         assert_eq!(&read, expected, "{}", text("name"));
     }
 }
