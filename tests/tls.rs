@@ -113,8 +113,8 @@ fn self_signed_certificate_is_accepted_only_if_ca_file_holds_it() {
         for authority in
             [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::Ca(BasicConstraints::Constrained(0)), IsCa::ExplicitNoCa]
         {
-            let (certificate, key) = self_signed(authority.clone(), 2100);
-            let (other, _) = self_signed(authority.clone(), 2100);
+            let (certificate, key) = self_signed(authority, 2100);
+            let (other, _) = self_signed(authority, 2100);
             let port = front_with(&server.endpoint(), certificate.der().clone(), &key).await;
             let endpoint = format!("https://localhost:{port}");
 
