@@ -223,3 +223,18 @@ fn the_aws_command_reads_and_writes_the_same_blobs() {
         }
     });
 }
+
+#[test]
+fn botocore_reads_the_profiles_of_the_table_as_it_says() {
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/interop");
+    let python = sandbucket_tests::python::interpreter().unwrap();
+    let output = std::process::Command::new(python).arg(format!("{scripts}/profiles.py")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    // `sandbucket`'s own tests hold what it reads against the same table.
+    let cases: Vec<Value> = serde_json::from_str(include_str!("interop/profiles.json")).unwrap();
+    assert_eq!(read.len(), cases.len());
+    for (case, read) in cases.iter().zip(read) {
+        assert_eq!(case["expected"], read, "{}", case["name"]);
+    }
+}

@@ -2,25 +2,36 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls_pki_types::PrivateKeyDer;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd, generate_simple_self_signed,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sandbucket::{Egress, Error, Store, StoreOptions, TlsOptions};
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, run, settings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
 
 /// A TLS front before a server: its port, and its certificate in PEM.
 async fn front(server: &str) -> (u16, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let port = front_with(server, cert.der().clone(), &signing_key.serialize_der()).await;
+    (port, cert.pem())
+}
+
+/// A TLS front with this certificate and its key: its port.
+async fn front_with(server: &str, certificate: CertificateDer<'static>, key: &[u8]) -> u16 {
+    let key = ring::sign::any_supported_type(&PrivateKeyDer::try_from(key.to_vec()).unwrap()).unwrap();
+    let certified = tokio_rustls::rustls::sign::CertifiedKey::new(vec![certificate], key);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
+        // Unlike `with_single_cert`, this takes certificates that rustls itself would not.
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -35,7 +46,7 @@ async fn front(server: &str) -> (u16, String) {
             });
         }
     });
-    (port, cert.pem())
+    port
 }
 
 async fn open(endpoint: &str, tls: TlsOptions) -> Store {
@@ -75,6 +86,97 @@ fn a_certificate_must_be_trusted_by_name_and_authority() {
         let careless = TlsOptions { allow_invalid_certs: true, ..TlsOptions::default() };
         let store = open(&format!("https://127.0.0.1:{port}"), careless).await;
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "body");
+    });
+}
+
+/// A certificate that signs itself, marked as an authority's as `openssl req -x509` does, for localhost.
+fn self_signed(authority: IsCa, last_year: i32) -> (rcgen::Certificate, Vec<u8>) {
+    let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.is_ca = authority;
+    parameters.not_before = date_time_ymd(2000, 1, 1);
+    parameters.not_after = date_time_ymd(last_year, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    (parameters.self_signed(&key).unwrap(), key.serialize_der())
+}
+
+#[test]
+fn self_signed_certificate_is_accepted_only_if_ca_file_holds_it() {
+    run(async {
+        let server = dev_server().await;
+        let folder = tempfile::tempdir().unwrap();
+        let trusting = |pem: &str| {
+            // An engine reads a file once.
+            let ca_file = tempfile::Builder::new().tempfile_in(folder.path()).unwrap().into_temp_path().keep().unwrap();
+            std::fs::write(&ca_file, pem).unwrap();
+            TlsOptions { ca_file: Some(ca_file), ..TlsOptions::default() }
+        };
+        for authority in
+            [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::Ca(BasicConstraints::Constrained(0)), IsCa::ExplicitNoCa]
+        {
+            let (certificate, key) = self_signed(authority, 2100);
+            let (other, _) = self_signed(authority, 2100);
+            let port = front_with(&server.endpoint(), certificate.der().clone(), &key).await;
+            let endpoint = format!("https://localhost:{port}");
+
+            let bundle = format!("{}{}", other.pem(), certificate.pem());
+            for pem in [certificate.pem(), bundle] {
+                let store = open(&endpoint, trusting(&pem)).await;
+                store.put("k", "body").await.unwrap();
+            }
+            let stranger = words(&open(&endpoint, trusting(&other.pem())).await).await;
+            assert!(stranger.contains("not trusted") && stranger.contains("ca-file"), "{stranger}");
+            let nobody = words(&open(&endpoint, TlsOptions::default()).await).await;
+            assert!(nobody.contains("not trusted") && nobody.contains("ca-file"), "{nobody}");
+            let by_address = format!("https://127.0.0.1:{port}");
+            let other_name = words(&open(&by_address, trusting(&certificate.pem())).await).await;
+            assert!(other_name.contains("subjectAltName"), "{other_name}");
+
+            let (expired, key) = self_signed(authority, 2001);
+            let port = front_with(&server.endpoint(), expired.der().clone(), &key).await;
+            let endpoint = format!("https://localhost:{port}");
+            let expired = words(&open(&endpoint, trusting(&expired.pem())).await).await;
+            assert!(expired.contains("expired") && expired.contains("new one"), "{expired}");
+        }
+    });
+}
+
+#[test]
+fn certificate_that_openssl_makes_by_default_is_accepted_or_the_error_says_what_to_create() {
+    run(async {
+        let server = dev_server().await;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let openssl = |arguments: &[&str]| {
+            let output = std::process::Command::new("openssl").args(arguments).output().expect("openssl");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let (key, with_name, without, request, version_1) =
+            (at("key.pem"), at("with.pem"), at("without.pem"), at("request.pem"), at("v1.pem"));
+        let new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", &key];
+        openssl(&[&new[..], &["-x509", "-addext", "subjectAltName=DNS:localhost", "-out", &with_name]].concat());
+        let reuse = ["req", "-key", &key, "-subj", "/CN=localhost"];
+        openssl(&[&reuse[..], &["-x509", "-out", &without]].concat());
+        openssl(&[&reuse[..], &["-new", "-out", &request]].concat());
+        openssl(&["x509", "-req", "-in", &request, "-signkey", &key, "-out", &version_1]);
+        let key = PrivateKeyDer::from_pem_file(&key).unwrap();
+        for (file, words_of_error) in
+            [(&with_name, ""), (&without, "subjectAltName=DNS:HOST"), (&version_1, "subjectAltName=DNS:HOST")]
+        {
+            let certificate = CertificateDer::from_pem_file(file).unwrap();
+            let key = match &key {
+                PrivateKeyDer::Pkcs8(key) => key.secret_pkcs8_der(),
+                other => panic!("{other:?}"),
+            };
+            let port = front_with(&server.endpoint(), certificate, key).await;
+            let tls = TlsOptions { ca_file: Some(file.into()), ..TlsOptions::default() };
+            let store = open(&format!("https://localhost:{port}"), tls).await;
+            if words_of_error.is_empty() {
+                store.put("k", "body").await.unwrap();
+            } else {
+                let error = words(&store).await;
+                assert!(error.contains(words_of_error), "{file}: {error}");
+            }
+        }
     });
 }
 

@@ -95,6 +95,14 @@ const THROTTLED: Entry = (Kind::Throttled, None, "it asks for fewer requests");
 const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
 const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
 
+/// Nothing is wrong with keys that were not sent.
+const DENIED_ANONYMOUS: Entry = of(
+    Kind::AccessDenied,
+    "access-key",
+    "the request was anonymous, and it does not allow this without credentials: none were found, set access-key and \
+     secret-key",
+);
+
 /// What S3's codes mean.
 const CODES: [(&[&str], Entry); 21] = [
     (&["NoSuchKey"], (Kind::NotFound, None, "there is no such key")),
@@ -186,6 +194,7 @@ pub fn verdict(method: Method, head: &Head, answer: &Answer, anonymous: bool) ->
     }
     let code = answer.code.as_deref().unwrap_or_default();
     let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
+        Some(&(_, DENIED)) if anonymous => DENIED_ANONYMOUS,
         Some(&(_, entry)) => entry,
         None if (300..=399).contains(&answer.status) && answer.status != 304 => {
             let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
@@ -207,11 +216,7 @@ fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry
             None,
             "a HEAD is refused without words: an expired security token or a wrong region does this",
         ),
-        401 | 403 if anonymous => of(
-            Kind::AccessDenied,
-            "access-key",
-            "it does not allow this without credentials: set access-key and secret-key",
-        ),
+        401 | 403 if anonymous => DENIED_ANONYMOUS,
         401 | 403 => DENIED,
         404 => (Kind::NotFound, None, "there is no such key, or no such bucket"),
         405 if head.get("x-amz-delete-marker") == Some("true") => {

@@ -151,6 +151,13 @@ fn a_delete_marker_is_not_found() {
 #[test]
 fn without_credentials_the_advice_is_to_give_some() {
     let head = head(403, &[]);
-    let answer = answer(&head, b"", "");
-    assert_eq!(verdict(Method::Get, &head, &answer, true).subject, Some("access-key"));
+    for body in
+        ["", "<html>", "<Error><Code>AccessDenied</Code></Error>", "<Error><Code>AllAccessDisabled</Code></Error>"]
+    {
+        let answer = answer(&head, body.as_bytes(), "");
+        let anonymous = verdict(Method::Get, &head, &answer, true);
+        assert_eq!(anonymous.subject, Some("access-key"));
+        assert!(anonymous.advice.contains("anonymous") && !anonymous.advice.contains("check the keys"), "{body}");
+        assert!(verdict(Method::Get, &head, &answer, false).advice.contains("check the keys"), "{body}");
+    }
 }

@@ -86,7 +86,8 @@ pub const TABLE: &[Setting] = &[
         "key-prefix",
         SettingKind::Text,
         None,
-        "Text put before every key, such as tenant-7/. S3's 1,024 bytes for a key include it.",
+        "Text put before every key as it is, such as tenant-7/. A / at its beginning is part of the key: clients that drop one \
+         write, and find, other keys. S3's 1,024 bytes for a key include it.",
     ),
     Setting::new(
         "verify-after-write",

@@ -1,17 +1,50 @@
-//! Where credentials come from when the section itself has none.
+//! What is found outside the section: credentials, region, endpoint and certificate authorities, in AWS's variables and
+//! shared files.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
-use super::profiles::{Profile, Profiles};
+use super::process;
+use super::profiles::{Cause, Profile, Profiles};
 use super::shown;
 use crate::settings::Settings;
 
-/// Ways to credentials that a profile may describe, and that need more than two files.
-const ELSEWHERE: [&str; 6] =
-    ["role_arn", "sso_session", "sso_start_url", "credential_process", "web_identity_token_file", "credential_source"];
+/// Ways to credentials that a profile may describe, and that are not supported.
+const UNSUPPORTED: [&str; 5] =
+    ["role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source"];
 
-/// Completes settings with credentials and region, in the order that [`Config`](super::Config) documents.
+/// What shows that a profile is meant to give credentials.
+const INTENT: [&str; 5] =
+    ["aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token", "credential_process"];
+
+/// How to do without credentials where the default profile has some.
+const HOW_ANONYMOUS: &str = "for anonymous requests, set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to /dev/null";
+
+/// What was found besides settings.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// A file with certificate authorities.
+    pub(super) ca_file: Option<PathBuf>,
+    /// Where settings come from that were found, for errors.
+    pub(super) origins: BTreeMap<&'static str, String>,
+}
+
+/// Where to look for a profile.
+enum Choice<'a> {
+    /// The section has keys of its own: no file is read.
+    None,
+    /// The section names one.
+    Section(&'a str),
+    /// A variable names one.
+    Variable(&'static str, Zeroizing<String>),
+    /// The profile `default`, if there is one.
+    Default,
+}
+
+/// Completes settings with credentials, region and endpoint, in the order that [`Config`](super::Config) documents.
 ///
 /// # Errors
 /// In words for people, of which none is a secret.
@@ -19,72 +52,150 @@ pub(super) fn complete(
     settings: &mut Settings,
     profile: Option<&str>,
     environment: &Environment,
-) -> Result<(), String> {
+) -> Result<Found, String> {
     let has = |settings: &Settings, name: &str| settings.iter().any(|(known, _)| known == name);
     // A token too belongs to keys beside it; without them the plugin says so.
     let own = ["access-key", "secret-key", "security-token", "session-token"];
     let has_keys = own.iter().any(|name| has(settings, name));
-    let mut region = None;
-    let mut last_region = None;
     let mut add =
         |name: &str, mut value: Zeroizing<String>| settings.push(name.to_owned(), std::mem::take(&mut *value));
 
-    if has_keys && profile.is_none() {
-        // Nothing to look for, and no file to read.
-    } else if let Some(name) = profile {
-        let profiles = Profiles::read(environment).map_err(|error| error.message)?;
-        let found = named(&profiles, name)?;
-        if !has_keys {
-            keys(found, name, &mut add)?;
+    let choice = match profile {
+        Some(name) => Choice::Section(name),
+        None if has_keys => Choice::None,
+        None => selected(environment)?,
+    };
+    let from_variables = match &choice {
+        Choice::Variable(..) | Choice::Default => variables(environment, &mut add)?,
+        Choice::None | Choice::Section(_) => false,
+    };
+    let empty = Profile::new();
+    let profiles = match &choice {
+        Choice::None => Profiles::default(),
+        Choice::Section(_) | Choice::Variable(..) => Profiles::read(environment).map_err(|error| error.message)?,
+        Choice::Default => unasked(environment, from_variables)?,
+    };
+    let (found, name) = match &choice {
+        Choice::None => (&empty, ""),
+        Choice::Section(name) => {
+            let found = named(&profiles, name)?;
+            if !has_keys {
+                keys(&profiles, found, name, &mut add)?;
+            }
+            (found, *name)
         }
-        region = found.get("region").cloned();
-    } else if let Some(key) = environment.variable("AWS_ACCESS_KEY_ID")? {
-        let Some(secret) = environment.variable("AWS_SECRET_ACCESS_KEY")? else {
-            return Err("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not".to_owned());
-        };
-        add("access-key", key);
-        add("secret-key", secret);
-        if let Some(token) = environment.variable("AWS_SESSION_TOKEN")? {
-            add("security-token", token);
+        Choice::Variable(variable, name) => {
+            let of_variable = |message: String| format!("{variable}: {message}");
+            let found = named(&profiles, name).map_err(of_variable)?;
+            if !from_variables {
+                keys(&profiles, found, name, &mut add).map_err(of_variable)?;
+            }
+            (found, name.as_str())
         }
-    } else if let Some(name) = environment.variable("AWS_PROFILE")? {
-        let profiles = Profiles::read(environment).map_err(|error| error.message)?;
-        let found = named(&profiles, &name).map_err(|message| format!("AWS_PROFILE: {message}"))?;
-        keys(found, &name, &mut add)?;
-        last_region = found.get("region").cloned();
-    } else if let Some(found) = unasked(environment)?.get("default") {
-        // One that has no keys is no error.
-        if found.contains_key("aws_access_key_id") {
-            keys(found, "default", &mut add)?;
+        Choice::Default => {
+            let found = profiles.get("default").unwrap_or(&empty);
+            // One that says nothing of credentials is no error.
+            if from_variables {
+            } else if INTENT.iter().chain(&UNSUPPORTED).any(|key| found.contains_key(*key)) {
+                keys(&profiles, found, "default", &mut add).map_err(|message| format!("{message}; {HOW_ANONYMOUS}"))?;
+            } else {
+                check_anonymous(&profiles, environment)?;
+            }
+            (found, "default")
         }
-        last_region = found.get("region").cloned();
-    }
+    };
 
     if !has(settings, "region") {
+        let of_profile = || found.get("region").cloned();
+        let region = match &choice {
+            Choice::Section(_) => of_profile(),
+            _ => None,
+        };
         let region = match region {
             Some(region) => Some(region),
             None => match environment.variable("AWS_REGION")? {
                 Some(region) => Some(region),
-                None => environment.variable("AWS_DEFAULT_REGION")?.or(last_region),
+                None => environment.variable("AWS_DEFAULT_REGION")?.or_else(|| match choice {
+                    Choice::Variable(..) | Choice::Default if !from_variables => of_profile(),
+                    _ => None,
+                }),
             },
         };
         if let Some(mut region) = region {
             settings.push("region".to_owned(), std::mem::take(&mut *region));
         }
     }
-    Ok(())
+
+    let mut result = Found::default();
+    if !has(settings, "endpoint")
+        && let Some((mut url, origin)) = endpoint(&profiles, found, name, environment)?
+    {
+        settings.push("endpoint".to_owned(), std::mem::take(&mut *url));
+        result.origins.insert("endpoint", origin);
+    }
+    let bundle = match environment.variable("AWS_CA_BUNDLE")? {
+        Some(path) => Some((path, "AWS_CA_BUNDLE".to_owned())),
+        None => found.get("ca_bundle").map(|path| (path.clone(), origin("ca_bundle", name))),
+    };
+    if let Some((path, origin)) = bundle {
+        result.ca_file = Some(environment.expand_home(path.trim().into()));
+        result.origins.insert("ca-file", origin);
+    }
+    Ok(result)
 }
 
-/// The profiles, where nobody asked for any: files in their usual place that cannot be read are as good as absent. Those
-/// that a variable names are asked for.
-fn unasked(environment: &Environment) -> Result<Profiles, String> {
+/// The profile that a variable names. The order is botocore's.
+fn selected(environment: &Environment) -> Result<Choice<'static>, String> {
+    for variable in ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"] {
+        if let Some(name) = environment.variable(variable)? {
+            return Ok(Choice::Variable(variable, name));
+        }
+    }
+    Ok(Choice::Default)
+}
+
+/// Takes credentials from variables; whether there are any.
+fn variables(environment: &Environment, add: &mut impl FnMut(&str, Zeroizing<String>)) -> Result<bool, String> {
+    let Some(key) = environment.variable("AWS_ACCESS_KEY_ID")? else { return Ok(false) };
+    let Some(secret) = environment.variable("AWS_SECRET_ACCESS_KEY")? else {
+        return Err("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not".to_owned());
+    };
+    add("access-key", key);
+    add("secret-key", secret);
+    if let Some(token) = environment.variable("AWS_SESSION_TOKEN")? {
+        add("security-token", token);
+    }
+    Ok(true)
+}
+
+/// The profiles, where nobody asked for any. A file in its usual place that cannot be read is as good as absent if it is no
+/// regular file, or if there are credentials without it. Those that a variable names are asked for.
+fn unasked(environment: &Environment, has_credentials: bool) -> Result<Profiles, String> {
     Profiles::read(environment).or_else(|error| {
-        if error.is_named {
+        let is_absent = match error.cause {
+            Cause::NoFile => true,
+            Cause::Unreadable => has_credentials,
+            Cause::Content => false,
+        };
+        if error.is_named || !is_absent {
             return Err(error.message);
         }
         tracing::debug!(message = error.message, "going on without profiles");
         Ok(Profiles::default())
     })
+}
+
+/// Refuses to go on without credentials where something shows that there should be some.
+fn check_anonymous(profiles: &Profiles, environment: &Environment) -> Result<(), String> {
+    for variable in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        if environment.variable(variable)?.is_some() {
+            return Err(format!("{variable} is set, but AWS_ACCESS_KEY_ID is not"));
+        }
+    }
+    match profiles.missing.as_ref().or(profiles.malformed.as_ref()) {
+        Some(why) => Err(format!("no credentials were found, and {why}; {HOW_ANONYMOUS}")),
+        None => Ok(()),
+    }
 }
 
 fn named<'a>(profiles: &'a Profiles, name: &str) -> Result<&'a Profile, String> {
@@ -93,32 +204,115 @@ fn named<'a>(profiles: &'a Profiles, name: &str) -> Result<&'a Profile, String> 
             none if none.is_empty() => "there are none".to_owned(),
             names => format!("there are {names}"),
         };
-        format!("there is no profile \"{}\" in the shared credentials and config files; {there_are}", shown(name))
+        let name = shown(name);
+        let bare = match profiles.is_bare(&name) {
+            true => format!("; the config file has [{name}], where it must be [profile {name}]"),
+            false => String::new(),
+        };
+        format!(
+            "there is no profile \"{name}\" in the shared credentials and config files; {there_are}{bare}{}",
+            malformed(profiles)
+        )
     })
 }
 
-fn keys(profile: &Profile, name: &str, add: &mut impl FnMut(&str, Zeroizing<String>)) -> Result<(), String> {
+/// Points to the first line of the files that could not be used.
+fn malformed(profiles: &Profiles) -> String {
+    let why = profiles.missing.as_ref().or(profiles.malformed.as_ref());
+    why.map_or(String::new(), |why| format!(" ({why})"))
+}
+
+fn keys(
+    profiles: &Profiles,
+    profile: &Profile,
+    name: &str,
+    add: &mut impl FnMut(&str, Zeroizing<String>),
+) -> Result<(), String> {
     let name = shown(name);
     let of = |key: &str| profile.get(key).cloned();
+    // AWS's tools assume the role even if there are keys beside it, which then are those to assume it with.
+    let unsupported = UNSUPPORTED.into_iter().find(|way| profile.contains_key(*way));
+    let is_role = unsupported == Some("role_arn");
     match (of("aws_access_key_id"), of("aws_secret_access_key")) {
-        (Some(key), Some(secret)) => {
+        (Some(key), Some(secret)) if !is_role => {
             add("access-key", key);
             add("secret-key", secret);
             if let Some(token) = of("aws_session_token").or_else(|| of("aws_security_token")) {
                 add("security-token", token);
             }
-            Ok(())
+            return Ok(());
         }
-        (Some(_), None) => Err(format!("the profile \"{name}\" has aws_access_key_id but no aws_secret_access_key")),
-        (None, Some(_)) => Err(format!("the profile \"{name}\" has aws_secret_access_key but no aws_access_key_id")),
-        (None, None) => Err(match ELSEWHERE.into_iter().find(|key| profile.contains_key(*key)) {
-            Some(way) => format!(
-                "the profile \"{name}\" gets its credentials by way of {way}, which is not supported yet; \
-                 `aws configure export-credentials --profile {name}` gives a key, secret and token to use"
-            ),
-            None => format!("the profile \"{name}\" has no aws_access_key_id and aws_secret_access_key"),
-        }),
+        (Some(_), None) if !is_role => {
+            return Err(format!(
+                "the profile \"{name}\" has aws_access_key_id but no aws_secret_access_key{}",
+                malformed(profiles)
+            ));
+        }
+        (None, Some(_)) if !is_role => {
+            return Err(format!(
+                "the profile \"{name}\" has aws_secret_access_key but no aws_access_key_id{}",
+                malformed(profiles)
+            ));
+        }
+        _ => {}
     }
+    if let (Some(command), false) = (profile.get("credential_process"), is_role) {
+        let found = process::run(command, process::TIMEOUT)
+            .map_err(|message| format!("credential_process of the profile \"{name}\": {message}"))?;
+        add("access-key", found.access_key);
+        add("secret-key", found.secret_key);
+        if let Some(token) = found.token {
+            add("security-token", token);
+        }
+        return Ok(());
+    }
+    Err(match unsupported {
+        Some(way) => format!(
+            "the profile \"{name}\" gets its credentials by way of {way}, which is not supported yet; \
+             `aws configure export-credentials --profile {name}` gives a key, secret and token to use"
+        ),
+        None => {
+            format!("the profile \"{name}\" has no aws_access_key_id and aws_secret_access_key{}", malformed(profiles))
+        }
+    })
+}
+
+/// The endpoint that variables or the profile name, and where it was found.
+fn endpoint(
+    profiles: &Profiles,
+    profile: &Profile,
+    name: &str,
+    environment: &Environment,
+) -> Result<Option<(Zeroizing<String>, String)>, String> {
+    let ignored = match environment.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")? {
+        Some(value) => Some(value),
+        None => profile.get("ignore_configured_endpoint_urls").cloned(),
+    };
+    if ignored.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    for variable in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
+        if let Some(url) = environment.variable(variable)? {
+            return Ok(Some((url, variable.to_owned())));
+        }
+    }
+    if let Some(services) = profile.get("services") {
+        let Some(section) = profiles.services(services) else {
+            let (name, services) = (shown(name), shown(services));
+            return Err(format!(
+                "the profile \"{name}\" has services = {services}, but the config file has no [services {services}]"
+            ));
+        };
+        if let Some(url) = section.get("s3.endpoint_url") {
+            let origin = format!("endpoint_url of s3 in [services {}]", shown(services));
+            return Ok(Some((url.clone(), origin)));
+        }
+    }
+    Ok(profile.get("endpoint_url").map(|url| (url.clone(), origin("endpoint_url", name))))
+}
+
+fn origin(key: &str, profile: &str) -> String {
+    format!("{key} of the profile \"{}\"", shown(profile))
 }
 
 #[cfg(test)]

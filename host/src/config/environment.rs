@@ -55,16 +55,22 @@ impl Environment {
 
     /// A file in the folder `.aws`, unless this variable names another; and whether it does.
     pub(super) fn aws_file(&self, variable: &str, name: &str) -> Option<(PathBuf, bool)> {
-        let path = |name: &str| self.raw(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = path("HOME");
-        if let Some(path) = path(variable) {
-            let path = match (path.strip_prefix("~/"), home) {
-                (Ok(rest), Some(home)) => home.join(rest),
-                _ => path,
-            };
-            return Some((path, true));
+        match self.path(variable) {
+            Some(path) => Some((self.expand_home(path), true)),
+            None => self.path("HOME").map(|home| (home.join(".aws").join(name), false)),
         }
-        home.map(|home| (home.join(".aws").join(name), false))
+    }
+
+    /// Replaces `~/` at the beginning of a path by the user's home.
+    pub(super) fn expand_home(&self, path: PathBuf) -> PathBuf {
+        match (path.strip_prefix("~/"), self.path("HOME")) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path,
+        }
+    }
+
+    fn path(&self, variable: &str) -> Option<PathBuf> {
+        self.raw(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
     fn raw(&self, name: &str) -> Option<OsString> {

@@ -1,4 +1,4 @@
-//! `%{env:NAME}%` and `%{file:PATH}%`: values that are kept elsewhere.
+//! `%{env:NAME}%` and `%{file:PATH}%`: values that are kept elsewhere; and `%{%}%`, which stands for a `%`.
 
 use std::path::Path;
 
@@ -14,6 +14,9 @@ const MAX_REFERENCES: usize = 16;
 /// The longest reference, in bytes: that of a path.
 const MAX_REFERENCE: usize = 4096;
 
+/// How to write what would be taken for a reference.
+const HOW_LITERAL: &str = "a `%{` that is to be taken as it is, as in a password, is written `%{%}%{`";
+
 /// Replaces the references of a value by what they refer to, which is not looked at again. A value, with all that it
 /// refers to, has at most 64 KiB. What is read is wiped, and so is the value when it is dropped.
 ///
@@ -25,7 +28,7 @@ pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<Zeroi
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("%{") {
         let Some((reference, after)) = after.split_once("}%") else {
-            return Err("a `%{` without its `}%`".to_owned());
+            return Err(format!("a `%{{` without its `}}%`; {HOW_LITERAL}"));
         };
         if found.len() == MAX_REFERENCES {
             return Err(format!("more than {MAX_REFERENCES} references, `%{{…}}%`, in one value"));
@@ -71,8 +74,9 @@ fn look_up(reference: &str, environment: &Environment) -> Result<Zeroizing<Strin
             text.truncate(end);
             Ok(text)
         }
+        None if reference == "%" => Ok(Zeroizing::new("%".to_owned())),
         // Not shown: it may be part of a secret that happens to look so.
-        _ => Err("a `%{…}%` that is neither `%{env:NAME}%` nor `%{file:PATH}%`".to_owned()),
+        _ => Err(format!("a `%{{…}}%` that is neither `%{{env:NAME}}%` nor `%{{file:PATH}}%`; {HOW_LITERAL}")),
     }
 }
 
@@ -97,6 +101,10 @@ mod tests {
         assert!(put("%{file:/no/such/file}%").unwrap_err().contains("/no/such/file"));
         assert!(put("%{file:/dev/zero}%").unwrap_err().contains("longer"));
         assert!(put("%{env:A").unwrap_err().contains("}%"));
+        assert_eq!(put("ab%{%}%{cd").unwrap(), "ab%{cd");
+        assert_eq!(put("%{%}%{env:A}%%{%}%%{env:A}%").unwrap(), "%{env:A}%%one");
+        assert!(put("ab%{cd").unwrap_err().contains("is written `%{%}%{`"));
+        assert!(put("ab%{cd}%").unwrap_err().contains("is written `%{%}%{`"));
         assert!(put("%{vault:x}%").unwrap_err().contains("%{env:NAME}%"));
     }
 

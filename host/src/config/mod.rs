@@ -5,6 +5,7 @@ mod document;
 mod environment;
 pub(crate) mod input;
 mod interpolate;
+mod process;
 mod profiles;
 
 use std::collections::BTreeMap;
@@ -50,11 +51,12 @@ const SHOWN: usize = 200;
 ///
 /// In `[store.blob.s3]`, `profile`, `ca-file`, `allow-invalid-certs` and `allow-private` are the host's own; all other
 /// keys go to the plugin, which knows and documents them ([`Engine::settings`]). A key left blank counts as absent. In a
-/// value, `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content, without the line ends after it.
+/// value, `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content, without the line ends after it. What
+/// was put in is not looked at again. A secret with `%{` in it is written with `%{%}%`, which stands for a `%`: `a%{%}%{b`.
 ///
-/// All of it is bounded, and none of it makes reading wait: the file may have 1 MiB, a value with all that it refers to
-/// 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to such are followed. The values are wiped from
-/// memory when the configuration is dropped.
+/// All of it is bounded, and none of it makes reading wait, but for a profile's `credential_process`: the file may have
+/// 1 MiB, a value with all that it refers to 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to such
+/// are followed. The values are wiped from memory when the configuration is dropped.
 ///
 /// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
 /// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
@@ -67,10 +69,22 @@ const SHOWN: usize = 200;
 ///
 /// # Credentials
 /// Where the section has no `access-key`, they are looked for in its `profile`, then in `AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, then in the profile that `AWS_PROFILE` names, then in the profile
-/// `default`, if there is one. Profiles are read from the shared credentials and config files as AWS documents them.
+/// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, then in the profile that `AWS_DEFAULT_PROFILE` or else `AWS_PROFILE`
+/// names, then in the profile `default`, if there is one. Profiles are read from the shared credentials and config files as
+/// the AWS CLI and boto3 read them. A profile gives a key pair, or names a program in `credential_process`, which is run
+/// without a shell, once, while the configuration is read; it may take 60 s and print 64 KiB. Roles and SSO are errors.
+/// Requests are anonymous only if nothing suggests credentials: a profile that is named but missing, a default profile
+/// without a whole key pair, and a file that cannot be understood are errors.
+///
 /// Where the section has no `region`, that of its `profile` holds, else `AWS_REGION` or `AWS_DEFAULT_REGION`, else that
 /// of the profile the credentials came from.
+///
+/// # Endpoint and certificate authorities
+/// Where the section has no `endpoint`, it is the first of `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `endpoint_url` of `s3`
+/// in the `[services NAME]` that the profile names, and `endpoint_url` of the profile; none of them if
+/// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` or the profile's `ignore_configured_endpoint_urls` is `true`. Where it has no
+/// `ca-file`, `AWS_CA_BUNDLE` or the profile's `ca_bundle` names one. The profile is the section's, the variables', or
+/// `default`; a section with keys of its own and no `profile` has none.
 pub struct Config {
     /// The file, where it came from one.
     path: Option<PathBuf>,
@@ -83,6 +97,8 @@ pub struct Config {
     networks: Vec<IpNet>,
     plugin: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
+    /// Where settings come from that are not in the file.
+    origins: BTreeMap<&'static str, String>,
 }
 
 impl Config {
@@ -172,10 +188,12 @@ impl Config {
         names.extend(known.into_iter().filter(|known| known.name == *subject).flat_map(|known| known.aliases));
         let found = names.iter().find_map(|name| Some((name, *self.lines.get(name)?)));
         let elsewhere = self.settings.iter().any(|(name, _)| names.contains(name));
-        let (name, line) = match found {
-            Some((name, line)) => (name, Some(line)),
-            None if elsewhere => return error,
-            None => (subject, None),
+        let origin = names.iter().find_map(|name| self.origins.get(name.as_str()));
+        let (name, line) = match (found, origin) {
+            (Some((name, line)), _) => (name, Some(line)),
+            (None, Some(origin)) => return found_in(origin, error),
+            (None, None) if elsewhere => return error,
+            (None, None) => (subject, None),
         };
         let (key, message) = (Some(format!("{SECTION}.{name}")), message.clone());
         Error::Config { path: self.path.clone(), line, key, message }
@@ -186,6 +204,20 @@ impl std::fmt::Debug for Config {
     /// Names only: which values are secret is the plugin's to know.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config").field("settings", &self.settings).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+/// Says of an error where the setting was found that is at fault.
+fn found_in(origin: &str, error: Error) -> Error {
+    match error {
+        Error::InvalidSettings(mut failure) => {
+            failure.message = format!("{origin}: {}", failure.message);
+            Error::InvalidSettings(failure)
+        }
+        Error::Config { path, line, message, .. } => {
+            Error::Config { path, line, key: Some(origin.to_owned()), message }
+        }
+        other => other,
     }
 }
 
@@ -223,6 +255,7 @@ impl Reader<'_> {
             networks,
             plugin,
             cache_dir,
+            origins: BTreeMap::new(),
         };
         let mut profile = None;
         for (name, value) in section.iter_mut() {
@@ -256,10 +289,14 @@ impl Reader<'_> {
             }
         }
         let named = profile.as_ref().map(|(name, _)| name.as_str());
-        credentials::complete(&mut config.settings, named, self.environment).map_err(|message| {
+        let found = credentials::complete(&mut config.settings, named, self.environment).map_err(|message| {
             let at = profile.as_ref().map(|&(_, line)| line);
             self.error(at, at.map(|_| format!("{SECTION}.profile")), message)
         })?;
+        config.origins = found.origins;
+        if config.tls.ca_file.is_none() {
+            config.tls.ca_file = found.ca_file;
+        }
         Ok(config)
     }
 

@@ -189,3 +189,23 @@ fn value_of_the_wrong_kind_is_not_shown() {
     }
     assert!(error("[store.blob.s3]\nx = 99999999999999999999999").contains("store.blob.s3.x"));
 }
+
+#[test]
+fn ca_bundle_holds_unless_the_section_names_a_file() {
+    let variables = [("AWS_CA_BUNDLE", "~/a.pem"), ("HOME", "/home/u")];
+    let ca_file = |text: &str| read(text, &variables).unwrap().tls().ca_file.clone().unwrap();
+    assert_eq!(ca_file("[store.blob.s3]\nbucket = 'b'"), Path::new("/home/u/a.pem"));
+    assert_eq!(ca_file("[store.blob.s3]\nbucket = 'b'\nca-file = 'mine.pem'"), Path::new("/etc/app/mine.pem"));
+}
+
+#[tokio::test]
+async fn setting_found_in_a_variable_is_refused_by_its_name() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    for (variable, value) in
+        [("AWS_ENDPOINT_URL_S3", "ftp://x"), ("AWS_ENDPOINT_URL", "http://a/b?c"), ("AWS_CA_BUNDLE", "/no/such.pem")]
+    {
+        let text = "[store.blob.s3]\nbucket = 'demo'\nregion = 'r'\naccess-key = 'a'\nsecret-key = 's'";
+        let error = read(text, &[(variable, value)]).unwrap().open(&engine).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{variable}: ")), "{error}");
+    }
+}

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -16,7 +18,8 @@ use crate::error::{Error, Result};
 /// which are built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// A PEM file with further certificate authorities to trust: a regular file of at most 4 MiB.
+    /// A PEM file with further certificate authorities to trust, or with the service's own certificate: a regular file of at
+    /// most 4 MiB. A certificate must name the host in its subjectAltName, whoever signed it.
     pub ca_file: Option<PathBuf>,
     /// Takes any certificate. Whoever is between here and the service can then read and change everything: for test
     /// benches only.
@@ -50,10 +53,15 @@ fn config(options: &TlsOptions) -> Result<ClientConfig> {
         tracing::debug!(%error, "some of the system's certificate authorities cannot be read");
     }
     roots.add_parsable_certificates(system.certs);
-    if let Some(file) = &options.ca_file {
-        add(&mut roots, file)?;
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let Some(file) = &options.ca_file else {
+        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+    };
+    let certificates = add(&mut roots, file)?;
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| Error::Plugin { message: format!("TLS does not start: {error}") })?;
+    let verifier = Arc::new(SelfSigned { authorities, certificates });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// `SSL_CERT_FILE` names the file with the system's authorities, which `rustls_native_certs` reads whatever it is: of a FIFO
@@ -71,8 +79,8 @@ fn check_system_file() -> Result<()> {
     }
 }
 
-/// Adds all certificates of a PEM file, of which there must be some.
-fn add(roots: &mut RootCertStore, file: &Path) -> Result<()> {
+/// Adds all certificates of a PEM file, of which there must be some that can be used; and returns them.
+fn add(roots: &mut RootCertStore, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let wrong = |message: String| Error::Config {
         path: None,
         line: None,
@@ -80,16 +88,90 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<()> {
         message: format!("{}: {message}", file.display()),
     };
     let pem = input::read(file, MAX_CERTIFICATES).map_err(|error| wrong(format!("the file {error}")))?;
-    let mut count = 0;
+    let mut certificates = Vec::new();
+    let mut unusable = None;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(format!("this is no PEM: {error}")))?;
-        roots.add(certificate).map_err(|error| wrong(format!("a certificate in it cannot be used: {error}")))?;
-        count += 1;
+        match roots.add(certificate.clone()) {
+            Ok(()) => certificates.push(certificate),
+            // As among the system's authorities, whose list AWS_CA_BUNDLE may name.
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "a certificate cannot be used");
+                unusable = Some(error);
+            }
+        }
     }
-    if count == 0 {
-        return Err(wrong("there is no certificate in it: expected PEM, `-----BEGIN CERTIFICATE-----`".to_owned()));
+    match (certificates.is_empty(), unusable) {
+        (false, _) => Ok(certificates),
+        (true, Some(error)) => Err(wrong(format!("no certificate in it can be used: {error}"))),
+        (true, None) => {
+            Err(wrong("there is no certificate in it: expected PEM, `-----BEGIN CERTIFICATE-----`".to_owned()))
+        }
     }
-    Ok(())
+}
+
+/// Takes what certificate authorities have signed, and a server's certificate that is one of `ca-file` itself although it is
+/// marked as an authority's: `openssl req -x509` makes such. OpenSSL takes them too, and so does curl.
+#[derive(Debug)]
+struct SelfSigned {
+    authorities: Arc<WebPkiServerVerifier>,
+    /// Those of `ca-file`.
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+/// Whether a certificate is refused because it is marked as an authority's. Its validity in time is checked before that.
+pub(super) fn is_authority(error: &CertificateError) -> bool {
+    let CertificateError::Other(error) = error else { return false };
+    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// Whether a certificate is refused because it is older than X.509's version 3, and so names no host as it must.
+pub(super) fn is_outdated(error: &CertificateError) -> bool {
+    let CertificateError::Other(error) = error else { return false };
+    matches!(error.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion))
+}
+
+impl ServerCertVerifier for SelfSigned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(error))
+                if is_authority(&error) && self.certificates.contains(certificate) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// Takes any certificate for any name; that the other side holds its key is still checked.

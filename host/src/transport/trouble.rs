@@ -9,6 +9,7 @@ use wasmtime_wasi_http::Error;
 use super::addresses::Refusal;
 use super::connections::{Excess, SendError};
 use super::resolver::LookupError;
+use super::tls;
 use crate::bindings::exchanges::Failure;
 use crate::text::sanitized;
 
@@ -89,9 +90,23 @@ impl ConnectError {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::InvalidCertificate(fault)) => {
                 let advice = match fault {
-                    Fault::UnknownIssuer => "`ca-file` can name the authority that signed it",
+                    Fault::UnknownIssuer => {
+                        "`ca-file` can name the authority that signed it, or hold the certificate itself if it is self-signed"
+                    }
+                    Fault::BadSignature => {
+                        "an authority of this name is trusted, but it has another key: is the certificate in `ca-file` an old one?"
+                    }
+                    fault if tls::is_authority(fault) => {
+                        "it is marked as an authority's own: `ca-file` can hold this very certificate, or that of an \
+                         authority which signs one for the service"
+                    }
+                    fault if tls::is_outdated(fault) => {
+                        "a certificate of X.509 version 3 is needed, as from `openssl req -x509 -newkey rsa:2048 -nodes \
+                         -subj /CN=HOST -addext subjectAltName=DNS:HOST`"
+                    }
                     Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
-                        "`endpoint` must be a name that is in it"
+                        "`endpoint` must be a name that is in it, in its subjectAltName: `-addext subjectAltName=DNS:HOST` \
+                         or `IP:ADDRESS` of `openssl req` puts one there"
                     }
                     Fault::Expired | Fault::ExpiredContext { .. } => "the service needs a new one",
                     Fault::NotValidYet | Fault::NotValidYetContext { .. } => "is this machine's clock right?",
@@ -190,7 +205,7 @@ pub(super) fn of_hyper(error: &hyper::Error) -> Error {
 }
 
 /// The first error of this type among the causes of an error, those included that I/O errors wrap.
-fn cause<'a, E: std::error::Error + 'static>(error: &'a hyper::Error) -> Option<&'a E> {
+fn cause<E: std::error::Error + 'static>(error: &hyper::Error) -> Option<&E> {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

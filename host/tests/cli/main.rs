@@ -1,6 +1,7 @@
 //! The command, run as a user runs it, against a server in this process.
 
 mod escaping;
+mod profiles;
 mod several;
 #[cfg(unix)]
 mod shell;

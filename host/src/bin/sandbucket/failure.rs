@@ -147,6 +147,10 @@ const SETTINGS: &str = "`sandbucket settings` lists what there is to set";
 
 fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
+        // Other refusals of this setting have a code, which comes first.
+        Error::AccessDenied(told) if told.subject.as_deref() == Some("access-key") => {
+            "credentials come from `access-key` and `secret-key`, `profile`, AWS_ACCESS_KEY_ID, AWS_PROFILE or the default profile"
+        }
         Error::AccessDenied(_) => "do the credentials allow this on this bucket? `sandbucket check` tells step by step",
         Error::Network(_) | Error::Timeout(_) => "`sandbucket check` shows how far the connection gets",
         Error::Throttled(_) => "try again later, or with fewer requests at a time",
