@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use sandbucket::Error;
+use sandbucket::{BlobInfo, Error};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -45,10 +45,12 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     let blob = get.await?;
     let (info, range) = (blob.info().clone(), blob.range());
     let blob = if plain { fetch(&store, &arguments.key, blob).await? } else { one(blob) };
-    let progress = Progress::new(&context.output, Some(range.end - range.start));
+    let total = Some(range.end - range.start).filter(|_| info.known_size().is_some());
+    let progress = Progress::new(&context.output, total);
+    let size;
     if to_stdout {
         // A pipe may be slow: write where waiting hurts nobody.
-        copy(blob, &progress, |chunk| {
+        size = copy(blob, &progress, |chunk| {
             tokio::task::block_in_place(|| io::stdout().write_all(&chunk)).map_err(stdout_failed)
         })
         .await?;
@@ -56,20 +58,23 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     } else {
         let failed = |e: io::Error| Failure::file("writing", &arguments.file, &e);
         let mut half = beside(&arguments.file).map_err(failed)?;
-        copy(blob, &progress, |chunk| tokio::task::block_in_place(|| half.write_all(&chunk)).map_err(failed)).await?;
+        size = copy(blob, &progress, |chunk| tokio::task::block_in_place(|| half.write_all(&chunk)).map_err(failed))
+            .await?;
         tokio::task::block_in_place(|| half.as_file().sync_all()).map_err(failed)?;
         half.persist(&arguments.file).map_err(|e| failed(e.error))?;
     }
     drop(progress);
 
     let took = begun.elapsed();
-    let size = range.end - range.start;
+    let end = range.start + size;
+    // A chunked response has no length before its end.
+    let whole = info.known_size().or(Some(end).filter(|_| range.end == BlobInfo::UNKNOWN_SIZE));
     if context.output.json {
         let report = json!({
             "key": arguments.key,
             "size": size,
-            "range": { "start": range.start, "end": range.end },
-            "whole-size": info.size,
+            "range": { "start": range.start, "end": end },
+            "whole-size": whole,
             "etag": info.etag,
             "version": info.version,
             "milliseconds": milliseconds(took),
@@ -88,7 +93,7 @@ async fn copy(
     mut blob: BoxStream<'static, Result<Bytes, Error>>,
     progress: &Progress,
     mut write: impl FnMut(Bytes) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let mut done = 0;
     while let Some(chunk) = blob.next().await {
         let chunk = chunk?;
@@ -96,7 +101,7 @@ async fn copy(
         write(chunk)?;
         progress.reached(done);
     }
-    Ok(())
+    Ok(done)
 }
 
 /// A file in the same folder, removed unless it is moved into its place. It gets the access rights of any new file.
