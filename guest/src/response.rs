@@ -6,18 +6,24 @@
 use std::borrow::Cow;
 
 use crate::bounds;
-use crate::checksum::{KEPT, base64, from_base64};
+use crate::checksum::{Algorithm, KEPT, base64, from_base64};
 use crate::encoded_words::decode;
 use crate::headers::{METADATA_PREFIX, TOLD};
 use crate::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
 use crate::text::join;
-use crate::time::of_http_date;
+use crate::time;
+
+/// The size of a blob of which no answer says how long it is. No blob has so many bytes.
+pub const UNKNOWN_SIZE: u64 = u64::MAX;
 
 /// The most header fields an answer may have.
 pub const MAX_HEADERS: usize = 256;
 
 /// The most bytes of names and values in an answer's header.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Headers of which an answer of an S3 service to a GET or HEAD has one at least, be it empty.
+const FROM_S3: [&str; 4] = ["etag", "last-modified", "x-amz-request-id", "x-amz-id-2"];
 
 /// An answer without its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,9 +85,15 @@ impl Head<'_> {
         Ok(length)
     }
 
+    /// Whether the body comes in chunks, so that an early end shows.
+    fn is_chunked(&self) -> bool {
+        let codings = self.get("transfer-encoding").and_then(|codings| codings.rsplit(',').next());
+        codings.is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
+    }
+
     /// When the service made the answer, by its own clock, in seconds since 1970.
     pub fn date(&self) -> Option<u64> {
-        self.get("date").and_then(of_http_date)
+        self.get("date").and_then(time::date)
     }
 }
 
@@ -90,21 +102,30 @@ fn is_named(header: &str, name: &str) -> bool {
     header.len() == name.len() && (header == name || header.eq_ignore_ascii_case(name))
 }
 
-/// What the answer to a HEAD says of a blob.
+/// What the answer to a HEAD says of a blob. Its size is [`UNKNOWN_SIZE`] where the answer has no length.
 pub fn blob_info(head: &Head) -> Result<BlobInfo, Garbled> {
-    let size =
-        head.content_length()?.ok_or_else(|| Garbled("it has no content-length, so the size is not known".into()))?;
-    properties(head, size)
+    properties(head, head.content_length()?.unwrap_or(UNKNOWN_SIZE))
 }
 
 /// What the answer to a GET says: of the blob, and which bytes its body holds.
 ///
 /// A 206 must be of exactly the bytes asked for. A 200 to a request for a range, which a service may give that knows no
-/// ranges, is of the whole blob: the caller cuts.
+/// ranges, is of the whole blob: the caller cuts. Where such a body comes in chunks, which show by themselves where it ends,
+/// its size is [`UNKNOWN_SIZE`].
 pub fn blob_part(head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span), Garbled> {
     let length = head.content_length()?;
     if head.status != 206 {
-        let size = length.ok_or_else(|| Garbled("it has no content-length, so an early end would not show".into()))?;
+        let size = match length {
+            Some(size) => size,
+            None if !head.is_chunked() => {
+                return Err(Garbled("it has no content-length, so an early end would not show".into()));
+            }
+            None if matches!(asked, ByteRange::Last(_)) => {
+                let what = "it is the whole blob and has no content-length, so where its last bytes begin is not known";
+                return Err(Garbled(what.into()));
+            }
+            None => UNKNOWN_SIZE,
+        };
         return Ok((properties(head, size)?, Span { start: 0, end: size }));
     }
     let text = head.get("content-range").ok_or_else(|| Garbled("it is partial and has no content-range".into()))?;
@@ -163,29 +184,32 @@ fn checksum(head: &Head) -> Option<Digest> {
     if head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE")) {
         return None;
     }
-    KEPT.into_iter().find_map(|algorithm| {
+    // Older services give the checksum of a blob's parts without saying so. CRC-64/NVME is always of the whole.
+    let full = head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("FULL_OBJECT"));
+    let of_parts = !full && head.get("etag").is_some_and(is_of_parts);
+    KEPT.into_iter().filter(|algorithm| !of_parts || *algorithm == Algorithm::Crc64Nvme).find_map(|algorithm| {
         let sum = head.get(algorithm.header()).filter(|sum| !sum.contains('-'))?;
         let value = from_base64(sum).filter(|value| value.len() == algorithm.length())?;
         Some(Digest { algorithm, value })
     })
 }
 
-/// What the answer to a PUT says. S3 always gives an entity tag: what answers without one is something else.
+/// Whether this is the entity tag of a blob that was written in parts: it ends in a dash and their number.
+fn is_of_parts(etag: &str) -> bool {
+    let parts = etag.trim_matches('"').rsplit_once('-');
+    parts.is_some_and(|(sum, parts)| sum.len() == 32 && decimal(parts).is_some())
+}
+
+/// What the answer to a PUT says. Some services leave out the entity tag.
 pub fn written(head: &Head) -> Result<Written, Garbled> {
-    let etag = etag(head)?.ok_or_else(|| Garbled("it has no etag, which S3 gives with every write".into()))?;
-    Ok(Written { etag: Some(etag), version: version(head)? })
+    Ok(Written { etag: etag(head)?, version: version(head)? })
 }
 
 fn properties(head: &Head, size: u64) -> Result<BlobInfo, Garbled> {
     let etag = etag(head)?;
-    let last_modified = match head.get("last-modified") {
-        None => None,
-        Some(text) => {
-            let at = of_http_date(text);
-            Some(at.ok_or_else(|| Garbled(format!("its last-modified \"{}\" is not a date", short(text))))?.into())
-        }
-    };
-    if etag.is_none() && last_modified.is_none() {
+    // It is for show: what is no date is as good as none.
+    let last_modified = head.get("last-modified").and_then(time::date).map(Into::into);
+    if !head.headers.iter().any(|(name, _)| FROM_S3.iter().any(|known| is_named(name, known))) {
         return Err(Garbled("it has neither etag nor last-modified, so it is hardly from an S3 service".into()));
     }
     let mut metadata = Vec::new();

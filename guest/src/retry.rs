@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Answer;
 use crate::response::{Head, decimal};
 use crate::text::contains;
-use crate::time::of_http_date;
+use crate::time;
 
 /// The bound of the first pause; it doubles with each further one.
 pub const BASE: Duration = Duration::from_millis(100);
@@ -95,7 +95,7 @@ pub fn decide(head: &Head, answer: &Answer, now: u64, signed: bool) -> Next {
 
 /// How long `retry-after` asks to wait: a number of seconds, or a date on the clock that shows `now`.
 pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
-    let seconds = decimal(text).or_else(|| of_http_date(text).map(|at| at.saturating_sub(now)))?;
+    let seconds = decimal(text).or_else(|| time::date(text).map(|at| at.saturating_sub(now)))?;
     Some(Duration::from_secs(seconds))
 }
 

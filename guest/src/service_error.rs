@@ -24,11 +24,15 @@ pub fn answer(head: &Head, body: &[u8], our_region: &str) -> Answer {
     let named = |text: Option<String>, header: &str| {
         text.or_else(|| head.get(header).map(str::to_owned)).map(|text| tidy(&text, MAX_NAME))
     };
+    // A HEAD has no body to say it in.
+    let header = |names: [&str; 2]| names.iter().find_map(|name| head.get(name)).map(str::to_owned);
+    let code = found.code.or_else(|| header(["x-amz-error-code", "x-minio-error-code"]));
+    let message = found.message.or_else(|| header(["x-amz-error-message", "x-minio-error-desc"]));
     let region = head.get("x-amz-bucket-region").map(str::to_owned).or(found.region);
     Answer {
         status: head.status,
-        code: found.code.map(|code| tidy(&code, MAX_NAME)).filter(|code| !code.is_empty()),
-        message: found.message.map(|words| tidy(&words, MAX_WORDS)).filter(|words| !words.is_empty()),
+        code: code.map(|code| tidy(&code, MAX_NAME)).filter(|code| !code.is_empty()),
+        message: message.map(|words| tidy(&words, MAX_WORDS)).filter(|words| !words.is_empty()),
         request_id: named(found.request_id, "x-amz-request-id").filter(|id| !id.is_empty()),
         region: region.map(|r| tidy(&r, MAX_NAME)).filter(|r| is_region(r) && r != our_region),
     }
@@ -104,7 +108,7 @@ const DENIED_ANONYMOUS: Entry = of(
 );
 
 /// What S3's codes mean.
-const CODES: [(&[&str], Entry); 21] = [
+const CODES: [(&[&str], Entry); 22] = [
     (&["NoSuchKey"], (Kind::NotFound, None, "there is no such key")),
     (&["NoSuchVersion"], (Kind::NotFound, None, "there is no such version of the key")),
     (
@@ -142,6 +146,15 @@ const CODES: [(&[&str], Entry); 21] = [
         (Kind::AccessDenied, None, "this machine's clock and the service's are too far apart: set the clock"),
     ),
     (&["AccessDenied", "AllAccessDisabled", "AccountProblem", "NotSignedUp"], DENIED),
+    (
+        &["InvalidObjectState"],
+        (
+            Kind::Service,
+            None,
+            "the blob is archived (its storage class is GLACIER, DEEP_ARCHIVE or an archive tier): restore it with \
+             RestoreObject, and read it once that is done",
+        ),
+    ),
     (&["PreconditionFailed"], UNMET),
     (&["InvalidRange"], OUT_OF_RANGE),
     (

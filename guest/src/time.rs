@@ -51,9 +51,139 @@ pub fn http_date(second: u64) -> String {
     ])
 }
 
-/// The second that a date of HTTP's means, as all services write it: the two older spellings, which only ancient servers
-/// have, are none here.
-pub fn of_http_date(text: &str) -> Option<u64> {
+/// The longest text that [`date`] looks at, in bytes.
+const MAX_DATE: usize = 64;
+
+/// The second that a date means, in any form that a service is known to write: the three of RFC 9110, section 5.6.7, and
+/// RFC 3339, each also with `UTC`, an offset or no zone (which is then UTC), a day of one digit, or a wrong weekday. None
+/// where it is no date, or before 1970, as Go's zero time is.
+///
+/// `httpdate` takes the exact forms of RFC 9110 only, and RFC 2822 readers neither RFC 850 nor asctime.
+pub fn date(text: &str) -> Option<u64> {
+    of_http_date(text).or_else(|| timestamp(text)).or_else(|| other_date(text))
+}
+
+/// A date word by word, in any order: each word is a weekday, a day, a month, a year, a time or a zone.
+fn other_date(text: &str) -> Option<u64> {
+    if text.len() > MAX_DATE {
+        return None;
+    }
+    let mut parts = Parts::default();
+    for word in text.split([' ', '\t', ',']).filter(|word| !word.is_empty()) {
+        parts.add(word)?;
+    }
+    let (year, month, day) = (parts.year?, parts.month?, parts.day?);
+    let days = days(year, month, day);
+    if year < 1970 || civil(days) != (year, month, day) {
+        return None;
+    }
+    let second = (days * 86_400 + parts.second?).checked_add_signed(-parts.offset.unwrap_or(0))?;
+    Some(second.min(LAST))
+}
+
+/// What is known of a date.
+#[derive(Default)]
+struct Parts {
+    year: Option<u64>,
+    month: Option<u64>,
+    day: Option<u64>,
+    /// The second of the day.
+    second: Option<u64>,
+    /// Seconds east of UTC.
+    offset: Option<i64>,
+}
+
+impl Parts {
+    /// Adds what a word says; none where it says nothing, or says again what is known.
+    fn add(&mut self, word: &str) -> Option<()> {
+        let bytes = word.as_bytes();
+        // 2024-11-05 and 2024-11-05T10:00:00Z
+        if let [y, e, a, r, b'-', m, o, b'-', d, t, rest @ ..] = bytes {
+            once(&mut self.year, 100 * number(*y, *e)? + number(*a, *r)?)?;
+            once(&mut self.month, number(*m, *o)?)?;
+            once(&mut self.day, number(*d, *t)?)?;
+            return match rest {
+                [] => Some(()),
+                [b'T' | b't', ..] => self.add_time(word.get(11..)?),
+                _ => None,
+            };
+        }
+        if word.contains(':') && !matches!(bytes, [b'+' | b'-', ..]) {
+            return self.add_time(word);
+        }
+        match bytes {
+            [b'+' | b'-', ..] => self.add_zone(word),
+            [b'0'..=b'9', ..] if word.contains('-') => {
+                // 05-Nov-24
+                for piece in word.splitn(3, '-') {
+                    self.add(piece)?;
+                }
+                Some(())
+            }
+            [one @ b'0'..=b'9'] => once(&mut self.day, number(b'0', *one)?),
+            [ten, one] if ten.is_ascii_digit() && self.day.is_none() => once(&mut self.day, number(*ten, *one)?),
+            // Two digits are of the years from 1970 to 2069.
+            [ten, one] if ten.is_ascii_digit() => {
+                let year = number(*ten, *one)?;
+                once(&mut self.year, if year < 70 { 2000 + year } else { 1900 + year })
+            }
+            [y, e, a, r] if y.is_ascii_digit() => once(&mut self.year, 100 * number(*y, *e)? + number(*a, *r)?),
+            _ => self.add_name(word),
+        }
+    }
+
+    fn add_name(&mut self, word: &str) -> Option<()> {
+        let Some(&[a, b, c]) = word.as_bytes().first_chunk::<3>() else { return self.add_zone(word) };
+        let short = [a.to_ascii_uppercase(), b.to_ascii_lowercase(), c.to_ascii_lowercase()];
+        if !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return None;
+        }
+        if let Some(n) = MONTHS.iter().position(|month| *month == short) {
+            return once(&mut self.month, n as u64 + 1);
+        }
+        if WEEKDAYS.contains(&short) { Some(()) } else { self.add_zone(word) }
+    }
+
+    /// `10:00`, `10:00:00`, `10:00:00.123`, each with a zone or without.
+    fn add_time(&mut self, text: &str) -> Option<()> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.')).unwrap_or(text.len());
+        let (time, zone) = text.split_at(end);
+        let time = time.split_once('.').map_or(time, |(whole, _)| whole);
+        let mut fields = time.split(':').map(|field| match *field.as_bytes() {
+            [one] => number(b'0', one),
+            [ten, one] => number(ten, one),
+            _ => None,
+        });
+        let (hour, minute, second) = (fields.next()??, fields.next()??, fields.next().unwrap_or(Some(0))?);
+        if hour > 23 || minute > 59 || second > 60 || fields.next().is_some() {
+            return None;
+        }
+        once(&mut self.second, hour * 3600 + minute * 60 + second.min(59))?;
+        if zone.is_empty() { Some(()) } else { self.add_zone(zone) }
+    }
+
+    /// `GMT`, `+0000`, `+00:00`. Some write an offset and then a name, of which the offset counts.
+    fn add_zone(&mut self, text: &str) -> Option<()> {
+        let offset = match *text.as_bytes() {
+            [sign @ (b'+' | b'-'), h, i, b':', n, u] | [sign @ (b'+' | b'-'), h, i, n, u] => {
+                let seconds = (number(h, i)? * 3600 + number(n, u)? * 60) as i64;
+                if sign == b'-' { -seconds } else { seconds }
+            }
+            _ if ["Z", "UT", "UTC", "GMT"].iter().any(|zone| zone.eq_ignore_ascii_case(text)) => 0,
+            _ => return None,
+        };
+        self.offset.get_or_insert(offset);
+        Some(())
+    }
+}
+
+/// Sets what is not known yet.
+fn once(part: &mut Option<u64>, value: u64) -> Option<()> {
+    part.replace(value).is_none().then_some(())
+}
+
+/// The second that a date of HTTP's means, in the form that RFC 9110 has all senders write.
+fn of_http_date(text: &str) -> Option<u64> {
     #[rustfmt::skip] // As it reads.
     let &[w, e, k, b',', b' ', d, t, b' ', m, o, n, b' ', c, y, a, r, b' ', h, i, b':', u, v, b':', s, x, b' ', b'G', b'M', b'T'] =
         text.trim().as_bytes()
@@ -71,7 +201,7 @@ pub fn of_http_date(text: &str) -> Option<u64> {
 
 /// The second that a timestamp of S3's XML means: `2009-10-12T17:50:30.000Z`, with any number of decimals, which do not
 /// count, and `Z` or an offset such as `+00:00` (RFC 3339). None where it is none, before 1970, or after [`LAST`].
-pub fn timestamp(text: &str) -> Option<u64> {
+fn timestamp(text: &str) -> Option<u64> {
     let (told, mut zone) = text.as_bytes().split_first_chunk::<19>()?;
     let &[y, e, a, r, b'-', m, o, b'-', d, t, b'T' | b't' | b' ', h, i, b':', n, u, b':', s, c] = told else {
         return None;
@@ -201,7 +331,73 @@ mod tests {
         }
     }
 
+    #[test]
+    fn dates_are_read_in_every_form_that_services_write() {
+        for (text, second) in [
+            // RFC 9110: IMF-fixdate, RFC 850, asctime.
+            ("Tue, 05 Nov 2024 10:00:00 GMT", Some(1_730_800_800)),
+            ("Tuesday, 05-Nov-24 10:00:00 GMT", Some(1_730_800_800)),
+            ("Tue Nov  5 10:00:00 2024", Some(1_730_800_800)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            // Other zones, and none.
+            ("Tue, 05 Nov 2024 10:00:00 UTC", Some(1_730_800_800)),
+            ("Tue, 05 Nov 2024 10:00:00 +0000", Some(1_730_800_800)),
+            ("Tue, 05 Nov 2024 12:00:00 +02:00", Some(1_730_800_800)),
+            ("Tue, 05 Nov 2024 05:00:00 -0500", Some(1_730_800_800)),
+            ("Tue, 05 Nov 2024 10:00:00 Z", Some(1_730_800_800)),
+            ("Tue, 05 Nov 2024 10:00:00", Some(1_730_800_800)),
+            // One digit, no weekday or a wrong one, names in full, no seconds.
+            ("Tue, 5 Nov 2024 10:00:00 GMT", Some(1_730_800_800)),
+            ("5 nov 2024 10:00 gmt", Some(1_730_800_800)),
+            ("Mon, 05 November 2024 10:00:00 GMT", Some(1_730_800_800)),
+            ("Tue, 05-Nov-2024 10:00:00 GMT", Some(1_730_800_800)),
+            ("Tue Nov 05 10:00:00 UTC 2024", Some(1_730_800_800)),
+            // RFC 3339 and its like.
+            ("2024-11-05T10:00:00.123Z", Some(1_730_800_800)),
+            ("2024-11-05T10:00:00", Some(1_730_800_800)),
+            ("2024-11-05T10:00:00.000", Some(1_730_800_800)),
+            ("2024-11-05T12:00:00+0200", Some(1_730_800_800)),
+            ("2024-11-05 10:00:00 UTC", Some(1_730_800_800)),
+            ("2024-11-05 10:00:00.5 +0000 UTC", Some(1_730_800_800)),
+            // Go's zero time, and what is none.
+            ("0001-01-01T00:00:00Z", None),
+            ("Mon, 01 Jan 0001 00:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 00:00:00 +0100", None),
+            ("Tue, 31 Nov 2024 10:00:00 GMT", None),
+            ("Tue, 05 Nov 2024 24:00:00 GMT", None),
+            ("Tue, 05 Nov 2024 10:00:00 XYZ", None),
+            ("Tue, 05 Nov 2024", None),
+            ("10:00:00", None),
+            ("05 05 Nov 2024 2024 10:00:00", None),
+            ("yesterday", None),
+            ("now", None),
+            ("0", None),
+            ("", None),
+        ] {
+            assert_eq!(date(text), second, "{text}");
+        }
+        assert_eq!(date(&format!("Tue, 05 Nov 2024 10:00:00 GMT{}", " ".repeat(100))), Some(1_730_800_800));
+        assert_eq!(date(&format!("Tue, 5 Nov 2024 10:00:00{}GMT", " ".repeat(100))), None);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn all_forms_of_rfc_9110_are_read(secs in 0..=3_155_759_999_u64) {
+            let text = http_date(secs);
+            let (day, month, year, time) = (&text[5..7], &text[8..11], &text[12..16], &text[17..25]);
+            let asctime = format!("{} {month} {:>2} {time} {year}", &text[..3], day.trim_start_matches('0'));
+            let rfc850 = format!("Sunday, {day}-{month}-{} {time} GMT", &year[2..]);
+            proptest::prop_assert_eq!(date(&asctime), Some(secs));
+            proptest::prop_assert_eq!(httpdate::parse_http_date(&asctime).is_ok(), true);
+            proptest::prop_assert_eq!(date(&rfc850), Some(secs));
+        }
+
+        #[test]
+        fn no_text_breaks_the_date_reader(text in "[0-9TZ:+., -]{0,40}|[0-9A-Za-z:+ -]{0,40}|\\PC{0,30}") {
+            proptest::prop_assert!(date(&text).is_none_or(|second| second <= LAST));
+        }
+
         #[test]
         fn any_second_is_read_back(secs in 0..=LAST) {
             let t = AmzTime::from_secs(secs).text();

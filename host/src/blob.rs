@@ -7,7 +7,7 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlobInfo {
-    /// The length of the whole blob in bytes.
+    /// The length of the whole blob in bytes; [`UNKNOWN_SIZE`](BlobInfo::UNKNOWN_SIZE) where the service does not tell it.
     pub size: u64,
     /// The entity tag as the service spells it, quotes included: to be handed back in a precondition.
     pub etag: Option<String>,
@@ -21,6 +21,22 @@ pub struct BlobInfo {
     pub version: Option<String>,
     /// What else the service said that the plugin has a name for, such as `cache-control`.
     pub attributes: Vec<(String, String)>,
+}
+
+impl BlobInfo {
+    /// The size of a blob whose length the service does not tell: a HEAD without `content-length`, or a chunked response of
+    /// more than 64 KiB before it was read to its end. No blob has so many bytes.
+    pub const UNKNOWN_SIZE: u64 = u64::MAX;
+
+    /// The length of the whole blob in bytes, where it is known.
+    pub fn known_size(&self) -> Option<u64> {
+        Some(self.size).filter(|&size| size != Self::UNKNOWN_SIZE)
+    }
+
+    /// The entity tag, if it is strong: only then it tells that two parts are of the same bytes (RFC 9110, section 8.8.1).
+    pub(crate) fn strong_etag(&self) -> Option<&String> {
+        self.etag.as_ref().filter(|etag| !etag.starts_with("W/"))
+    }
 }
 
 /// A blob by its name: its key, and a version of it where that is not the current one. A key converts into it.

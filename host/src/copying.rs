@@ -49,6 +49,13 @@ pub(crate) async fn by_parts(
             format!("copy \"{}\": without an entity tag its parts could be of different contents", source.key);
         return Err(Error::Unsupported(Failure::ours("source", message)));
     };
+    if info.known_size().is_none() {
+        let message = format!(
+            "copy \"{}\": the service does not tell its size, without which it cannot be cut into parts",
+            source.key
+        );
+        return Err(Error::Unsupported(Failure::ours("source", message)));
+    }
     let mut write = match properties {
         Some(wit::Properties { content_type, metadata }) => {
             wit::WriteOptions { content_type, metadata, ..unsaid(call.clone()) }

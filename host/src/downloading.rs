@@ -39,8 +39,8 @@ const WRITE: usize = 1 << 20;
 /// [`file`](Download::file).
 ///
 /// What fits one part takes one request. All else is asked for in parts of one size, several at a time, all of the same
-/// content: if the blob is overwritten in between, it ends in [`Error::PreconditionFailed`]. A blob without an entity tag,
-/// and the last bytes of one ([`ByteRange::Last`]), come over one connection.
+/// content: if the blob is overwritten in between, it ends in [`Error::PreconditionFailed`]. A blob without a strong entity
+/// tag or of unknown size, and the last bytes of one ([`ByteRange::Last`]), come over one connection.
 ///
 /// Memory: `part_size` × `concurrency`.
 #[must_use = "a call does nothing until it is awaited"]
@@ -93,7 +93,7 @@ impl Download {
     /// [`Error::Io`] where the file cannot be written, and as `get`.
     pub async fn file(self, file: File) -> Result<BlobInfo> {
         let (first, ahead) = self.begin().await?;
-        let info = first.info().clone();
+        let mut info = first.info().clone();
         let file = Arc::new(file);
         let origin = first.range().start;
         let mut writing = JoinSet::new();
@@ -111,7 +111,8 @@ impl Download {
             }
             match writing.join_next().await {
                 None => return Ok(info),
-                Some(written) => written.map_err(|error| ended(&ahead.key, &error))??,
+                // A chunked body tells its length at its end.
+                Some(written) => info.size = written.map_err(|error| ended(&ahead.key, &error))??.min(info.size),
             }
         }
     }
@@ -159,8 +160,9 @@ impl Download {
         };
         let size = first.info().size;
         let mut end = end.min(size).max(first.range().end);
-        let first = if first.info().etag.is_none() && first.range().end < end {
-            // Its parts could be of different contents, and nobody would notice.
+        let one_connection = first.info().strong_etag().is_none() || first.info().known_size().is_none();
+        let first = if one_connection && first.range().end < end {
+            // Its parts could be of different contents, and nobody would notice; or nobody says how many there are.
             options.range = asked;
             let all = Blob::open(calls.clone(), key.clone(), options.clone()).await?;
             end = all.range().end;
@@ -168,7 +170,7 @@ impl Download {
         } else {
             first
         };
-        if let Some(etag) = &first.info().etag {
+        if let Some(etag) = first.info().strong_etag() {
             options.conditions.if_match = Some(etag.clone());
         }
         let same = (size, first.info().etag.clone());
@@ -358,7 +360,8 @@ impl std::fmt::Debug for Downloading {
 }
 
 /// Writes a part to its place in the file, of which the first byte is that one of the blob.
-async fn write(mut blob: Blob, file: Arc<File>, origin: u64, came: Arc<Came>) -> Result<()> {
+/// Gives the size of the whole blob.
+async fn write(mut blob: Blob, file: Arc<File>, origin: u64, came: Arc<Came>) -> Result<u64> {
     let mut at = blob.range().start - origin;
     let mut gathered = BytesMut::new();
     loop {
@@ -376,7 +379,7 @@ async fn write(mut blob: Blob, file: Arc<File>, origin: u64, came: Arc<Came>) ->
             written.map_err(|source| Error::Io { doing: "writing the file".to_owned(), source: Arc::new(source) })?;
         }
         if over {
-            return Ok(());
+            return Ok(blob.info().size);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Failure {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No such blob, version or bucket.
+    /// No such blob, version or bucket. [`Error::is_missing_bucket`] tells whether it is the bucket.
     #[error("{}", .0.message)]
     NotFound(Box<Failure>),
     /// The precondition did not hold; a write changed nothing.
@@ -100,6 +100,9 @@ pub enum Error {
     /// A write was sent, its answer lost, and whether it took effect cannot be told.
     #[error("{}", .0.message)]
     OutcomeUnknown(Box<Failure>),
+    /// The blob is archived (S3's `InvalidObjectState`): it has to be restored before it can be read or copied.
+    #[error("{}", .0.message)]
+    Archived(Box<Failure>),
     /// Any other refusal by the service.
     #[error("{}", .0.message)]
     Service(Box<Failure>),
@@ -213,9 +216,17 @@ impl Error {
             | Error::TooLarge(failure)
             | Error::Unsupported(failure)
             | Error::OutcomeUnknown(failure)
+            | Error::Archived(failure)
             | Error::Service(failure) => Some(failure),
             _ => None,
         }
+    }
+
+    /// Whether the service says that the bucket itself is missing: then nothing is known of the blob. A `head` is told so by
+    /// services that send `x-amz-error-code` only.
+    pub fn is_missing_bucket(&self) -> bool {
+        let answer = self.failure().and_then(|failure| failure.answer.as_ref());
+        answer.and_then(|answer| answer.code.as_deref()) == Some("NoSuchBucket")
     }
 
     /// Whether the same call may succeed later, unchanged.

@@ -1,5 +1,6 @@
 //! A blob being read: its bytes come from the connection as they are, and it is taken up again where that breaks off.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,17 +21,25 @@ use crate::transport::Answer;
 /// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How many bytes of a chunked response are read before a read begins, in the hope that it ends: its size is then known.
+const PEEK: u64 = 64 << 10;
+
 /// A blob, or the part of it that was asked for.
 ///
 /// [`bytes`](Blob::bytes) gives all of it; as a [`Stream`] it comes in pieces as the network gives them, and holds nothing
 /// but the one at hand. Where it breaks off it is taken up again, with the range that is left and only of the same content:
 /// if the blob was overwritten in between, the stream ends in [`Error::PreconditionFailed`]. A checksum that the service
 /// tells of all that is read is verified, at its end.
+///
+/// A chunked response of more than 64 KiB tells its length at its end only: until then, the size in [`info`](Blob::info) is
+/// [`BlobInfo::UNKNOWN_SIZE`], and so is the end of a [`range`](Blob::range) that goes to the end of the blob.
 pub struct Blob {
     info: BlobInfo,
     range: Range<u64>,
     /// Where the next piece to give out begins.
     position: u64,
+    /// Pieces before it that were read ahead.
+    peeked: VecDeque<Bytes>,
     body: Body,
     source: Source,
     /// How often in a row it was taken up without a byte more.
@@ -77,7 +86,8 @@ impl Blob {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
                 let (position, source) = (range.start, Source { calls, key, options });
                 let body = Body::Whole(body);
-                return Ok(Blob { info, range, position, body, source, resumed: 0, attempts: 1, end, check: None });
+                let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
+                return Ok(Blob { info, range, position, peeked, body, source, resumed, attempts, end, check: None });
             }
             opened => opened?,
         };
@@ -87,11 +97,27 @@ impl Blob {
         let source = Source { calls, key, options };
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
-        let mut blob = Blob { info, range, position, body, source, resumed: 0, attempts: 1, end, check };
+        let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
+        let mut blob = Blob { info, range, position, peeked, body, source, resumed, attempts, end, check };
         if blob.range.is_empty() {
             blob.verify()?;
         }
+        if blob.info.known_size().is_none() {
+            blob.peek().await?;
+        }
         Ok(blob)
+    }
+
+    /// Reads ahead.
+    async fn peek(&mut self) -> Result<()> {
+        let mut pieces = VecDeque::new();
+        while self.position - self.range.start < PEEK
+            && let Some(piece) = self.next().await
+        {
+            pieces.push_back(piece?);
+        }
+        self.peeked = pieces;
+        Ok(())
     }
 
     /// What is known of the whole blob.
@@ -107,8 +133,11 @@ impl Blob {
     /// All the bytes of the range that have not been taken yet, in one piece.
     pub async fn bytes(mut self) -> Result<Bytes> {
         let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
-        let left = self.range.end - self.position;
-        if left == 0 {
+        let ahead: usize = self.peeked.iter().map(Bytes::len).sum();
+        // Where the end is not known, room is made as it comes.
+        let end = if self.range.end == BlobInfo::UNKNOWN_SIZE { self.position } else { self.range.end };
+        let left = end - self.position + ahead as u64;
+        if left == 0 && self.range.end == end {
             return Ok(first);
         }
         let mut bytes = Vec::new();
@@ -122,7 +151,13 @@ impl Blob {
         bytes.extend_from_slice(&first);
         drop(first);
         while let Some(piece) = self.next().await {
-            bytes.extend_from_slice(&piece?);
+            let piece = piece?;
+            if bytes.try_reserve(piece.len()).is_err() {
+                let Source { calls, key, .. } = &self.source;
+                let what = format!("more than {} bytes do not fit this machine's memory", bytes.len());
+                return Err(Error::TooLarge(calls.failure("body", "get", key, &what)));
+            }
+            bytes.extend_from_slice(&piece);
         }
         Ok(bytes.into())
     }
@@ -137,6 +172,11 @@ impl Blob {
                     let trouble = trouble.sanitized();
                     let timed_out = trouble.is_timeout();
                     return Poll::Ready(self.broke_off(&trouble.words, timed_out).map(|()| None));
+                }
+                // Chunks end where the blob does.
+                None if given.end == BlobInfo::UNKNOWN_SIZE => {
+                    let size = given.start;
+                    return Poll::Ready(self.ended_at(size).map(|()| None));
                 }
                 None => return Poll::Ready(self.broke_off("it ended", false).map(|()| None)),
             };
@@ -155,12 +195,33 @@ impl Blob {
         }
     }
 
+    /// The end of a body of which it was not known how long it is.
+    fn ended_at(&mut self, size: u64) -> Result<()> {
+        self.body = Body::Over;
+        if size <= self.range.start && !matches!(self.source.options.range, wit::ByteRange::Whole) {
+            let Source { calls, key, .. } = &self.source;
+            let what = format!("no byte of its {size} bytes is in the range");
+            return Err(Error::InvalidRange(calls.failure("range", "get", key, &what)));
+        }
+        self.info.size = size;
+        self.range.end = size.max(self.range.start);
+        self.verify()
+    }
+
+    /// How many bytes were announced.
+    fn announced(&self) -> String {
+        if self.range.end == BlobInfo::UNKNOWN_SIZE {
+            return "bytes, where no length was announced".to_owned();
+        }
+        format!("of the {} bytes announced", self.range.end - self.range.start)
+    }
+
     /// Takes up what broke off, unless it cannot be or was too often.
     fn broke_off(&mut self, words: &str, timed_out: bool) -> Result<()> {
         let Source { calls, key, mut options } = self.source.clone();
         let came = self.position - self.range.start;
-        let whole = self.range.end - self.range.start;
-        let mut broken = format!("its body broke off after {came} of the {whole} bytes announced: {words}");
+        let whole = self.announced();
+        let mut broken = format!("its body broke off after {came} {whole}: {words}");
         let Some(etag) = self.info.etag.clone().filter(|_| self.resumed < calls.limits().resumes) else {
             self.body = Body::Over;
             if self.info.etag.is_none() {
@@ -175,10 +236,15 @@ impl Blob {
         let pause = if self.resumed == 0 { Duration::ZERO } else { PAUSE * (1 << self.resumed.min(6)) };
         self.resumed += 1;
         self.attempts += 1;
-        options.range = wit::ByteRange::Within(wit::Span { start: self.position, end: self.range.end });
+        options.range = match self.range.end {
+            BlobInfo::UNKNOWN_SIZE => wit::ByteRange::From(self.position),
+            end => wit::ByteRange::Within(wit::Span { start: self.position, end }),
+        };
         // A tag may be weak; only a strong one can be asked for. What comes is looked at in any case.
-        options.conditions = wit::ReadConditions { if_match: Some(etag.clone()), ..no_conditions() };
-        let expected = (self.info.size, Some(etag));
+        options.conditions = wit::ReadConditions { if_match: self.info.strong_etag().cloned(), ..no_conditions() };
+        // A weak tag may stay the same where bytes change.
+        let weak = self.info.strong_etag().is_none();
+        let expected = (self.info.known_size(), Some(etag), self.info.last_modified.filter(|_| weak));
         let attempts = self.attempts;
         self.body = Body::Resuming(Box::pin(async move {
             if !pause.is_zero() {
@@ -186,7 +252,9 @@ impl Blob {
             }
             let opened = calls.open_read(&key, &options).await?;
             // Not every service heeds a condition.
-            if (opened.info.size, opened.info.etag.clone()) != expected {
+            let Opened { info, .. } = &opened;
+            let size = info.known_size().filter(|_| expected.0.is_some()).or(expected.0);
+            if (size, info.etag.clone(), info.last_modified.filter(|_| weak)) != expected {
                 let mut failure =
                     calls.failure("if-match", "get", &key, "the blob was changed while it was being read");
                 failure.attempts = attempts;
@@ -220,8 +288,8 @@ impl Blob {
 
     /// The end of a read whose time is over.
     fn overdue(&self, limit: Duration) -> Error {
-        let (came, whole) = (self.position - self.range.start, self.range.end - self.range.start);
-        let what = format!("its time limit of {limit:?} ran out after {came} of the {whole} bytes announced");
+        let (came, whole) = (self.position - self.range.start, self.announced());
+        let what = format!("its time limit of {limit:?} ran out after {came} {whole}");
         let Source { calls, key, .. } = &self.source;
         let mut failure = calls.failure("time-limit", "get", key, &what);
         (failure.retryable, failure.attempts) = (true, self.attempts);
@@ -239,6 +307,11 @@ impl Blob {
                 }
                 Body::Resuming(asked) => {
                     let opened = ready!(asked.as_mut().poll(cx))?;
+                    // The rest may tell what the beginning did not.
+                    if let Some(size) = opened.info.known_size() {
+                        self.info.size = size;
+                        self.range.end = self.range.end.min(size);
+                    }
                     self.body = Body::Open(opened.body, opened.given);
                 }
                 Body::Open(..) => {
@@ -269,6 +342,9 @@ impl Stream for Blob {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if let Some(piece) = this.peeked.pop_front() {
+            return Poll::Ready(Some(Ok(piece)));
+        }
         let mut polled = this.poll_body(cx);
         // What never ends may never be pending either.
         let over = matches!(&polled, Poll::Ready(Some(Err(_)) | None)) || this.position == this.range.end;

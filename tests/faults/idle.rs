@@ -53,7 +53,7 @@ fn idle_connections_are_bounded_engine_wide_and_the_newest_are_kept() {
         let head = async |nth: usize| {
             let endpoint = format!("http://127.0.{}.{}:{port}", nth / 250, 1 + nth % 250);
             // Further ways of TLS have clients of their own.
-            let tls = TlsOptions { allow_invalid_certs: nth % 2 == 0, ..TlsOptions::default() };
+            let tls = TlsOptions { allow_invalid_certs: nth.is_multiple_of(2), ..TlsOptions::default() };
             let options = StoreOptions::new().settings(settings(&endpoint, &[("max-retries", "0")])).tls(tls);
             engine.open(options).await.unwrap().head("k").await.unwrap();
         };

@@ -4,6 +4,7 @@
 mod connections;
 mod floods;
 mod idle;
+mod lenient;
 mod lost_answers;
 mod nonsense;
 mod patience;

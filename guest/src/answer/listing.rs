@@ -97,18 +97,46 @@ pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result
     if page.is_true("IsTruncated") {
         next = match page.exact("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
             Some(token) => Some(Page::Token(bounds::text("NextContinuationToken", token, bounds::MAX_TOKEN)?).write()),
-            // An old service, which goes on after a key.
+            // A service that knows version 1 only, which goes on after a key.
             None => {
-                let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
-                let last = last.ok_or_else(|| Garbled("it is cut off and does not say where".into()))?;
-                Some(Page::After(&format!("{key_prefix}{last}")).write())
+                let last = match page.exact("NextMarker").filter(|marker| !marker.is_empty()) {
+                    Some(marker) => keys.decode("NextMarker", marker)?.into_owned(),
+                    None => {
+                        let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
+                        let last = last.ok_or_else(|| Garbled("it is cut off and does not say where".into()))?;
+                        format!("{key_prefix}{last}")
+                    }
+                };
+                // It would list the same for ever.
+                if asked.and_then(after).is_some_and(|before| last.as_str() <= before) {
+                    return Err(Garbled(CIRCLE.into()));
+                }
+                Some(Page::After(&last).write())
             }
         };
         if next.as_deref() == asked {
-            return Err(Garbled("it goes on where it began".into()));
+            return Err(Garbled(CIRCLE.into()));
         }
     }
     Ok(ListPage { entries, prefixes, next })
+}
+
+/// What is wrong with a page after which the same one would come again.
+const CIRCLE: &str = "it goes on where it began";
+
+/// The key that a page was asked for after, where it was.
+fn after(continuation: &str) -> Option<&str> {
+    match Page::read(continuation) {
+        Ok(Page::After(key)) => Some(key),
+        _ => None,
+    }
+}
+
+/// Leaves out what is not after this key, the caller's own part of it: services that know version 1 of listings only ignore
+/// `start-after`. A common prefix of the key itself may stand for keys after it.
+pub fn only_after(page: &mut ListPage, key: &str) {
+    page.entries.retain(|entry| entry.key.as_str() > key);
+    page.prefixes.retain(|prefix| prefix.as_str() > key || key.starts_with(prefix.as_str()));
 }
 
 /// Reads a `ListVersionsResult`, as [`list`] does.
@@ -125,7 +153,7 @@ pub fn list_versions(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) 
         let blob = if deleted {
             Entry {
                 key: keys.key("Key", element.exact("Key").ok_or_else(|| missing("Key"))?)?,
-                last_modified: last_modified(&element)?,
+                last_modified: last_modified(&element),
                 ..Entry::default()
             }
         } else {
@@ -144,7 +172,7 @@ pub fn list_versions(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) 
         let version = bounds::text("NextVersionIdMarker", version, bounds::MAX_VERSION)?;
         let after = Versions { key: &keys.decode("NextKeyMarker", key)?, version }.write();
         if Some(after.as_str()) == asked {
-            return Err(Garbled("it goes on where it began".into()));
+            return Err(Garbled(CIRCLE.into()));
         }
         next = Some(after);
     }
@@ -196,10 +224,7 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, Garbled> {
             attributes.push(((*name).to_owned(), value));
         }
     }
-    let last_modified = match last_modified.map(str::trim) {
-        Some(text) if !text.is_empty() => Some(second("LastModified", text)?),
-        _ => None,
-    };
+    let last_modified = last_modified.and_then(second);
     let etag = match etag.map(str::trim) {
         Some(etag) if !etag.is_empty() => Some(bounds::text("ETag", etag, bounds::MAX_ETAG)?.to_owned()),
         _ => None,
@@ -214,21 +239,18 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, Garbled> {
 }
 
 /// When it was written, where that is told.
-pub(super) fn last_modified(element: &Element<'_>) -> Result<Option<Datetime>, Garbled> {
+pub(super) fn last_modified(element: &Element<'_>) -> Option<Datetime> {
     at(element, "LastModified")
 }
 
 /// The second that the child of this name tells, where it is there.
-pub(super) fn at(element: &Element<'_>, name: &str) -> Result<Option<Datetime>, Garbled> {
-    element.text(name).map(|text| second(name, text)).transpose()
+pub(super) fn at(element: &Element<'_>, name: &str) -> Option<Datetime> {
+    element.text(name).and_then(second)
 }
 
-/// The second that the text of an element of this name means.
-fn second(name: &str, text: &str) -> Result<Datetime, Garbled> {
-    match time::timestamp(text) {
-        Some(second) => Ok(second.into()),
-        None => Err(Garbled(format!("its {name} \"{}\" is no time", crate::error::tidy(text, 40)))),
-    }
+/// The second that a text means. It is for show: what is no date is as good as none.
+fn second(text: &str) -> Option<Datetime> {
+    time::date(text.trim()).map(Into::into)
 }
 
 pub(super) fn missing(name: &str) -> Garbled {

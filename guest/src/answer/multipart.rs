@@ -15,10 +15,15 @@ pub fn upload_id(begun: &Element<'_>) -> Result<String, Garbled> {
     bounds::text("UploadId", id, bounds::MAX_UPLOAD_ID).map(str::to_owned)
 }
 
-/// The entity tag, out of a `CompleteMultipartUploadResult`, `CopyObjectResult` or `CopyPartResult`.
-pub fn etag(result: &Element<'_>) -> Result<String, Garbled> {
-    let etag = result.text("ETag").ok_or_else(|| missing("ETag"))?;
-    bounds::text("ETag", etag, bounds::MAX_ETAG).map(str::to_owned)
+/// The entity tag, out of a `CompleteMultipartUploadResult` or `CopyObjectResult`. Some services leave it out.
+pub fn etag(result: &Element<'_>) -> Result<Option<String>, Garbled> {
+    let etag = result.text("ETag").map(|etag| bounds::text("ETag", etag, bounds::MAX_ETAG).map(str::to_owned));
+    etag.transpose()
+}
+
+/// The entity tag of a part, without which its upload cannot be completed.
+pub fn part_etag(part: &Element<'_>) -> Result<String, Garbled> {
+    etag(part)?.ok_or_else(|| missing("ETag"))
 }
 
 /// The checksums that it tells.
@@ -41,8 +46,8 @@ pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, Garble
         parts.push(Part {
             number: number.ok_or_else(|| missing("PartNumber"))?,
             size: part.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?,
-            etag: etag(&part)?,
-            last_modified: last_modified(&part)?,
+            etag: part_etag(&part)?,
+            last_modified: last_modified(&part),
             attributes: checksums(&part)?,
         });
     }
@@ -68,7 +73,7 @@ pub fn uploads(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Res
         uploads.push(Upload {
             key: keys.key("Key", upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
             id: upload_id(&upload)?,
-            initiated: at(&upload, "Initiated")?,
+            initiated: at(&upload, "Initiated"),
         });
     }
     let mut next = None;
@@ -133,7 +138,8 @@ mod tests {
             assert!(parts(&read("L", &format!("<Part>{inside}</Part>")).root(), None).is_err());
         }
         assert!(upload_id(&read("R", "<UploadId/>").root()).is_err());
-        assert_eq!(etag(&read("R", "<ETag>&quot;e&quot;</ETag>").root()).unwrap(), "\"e\"");
+        assert_eq!(part_etag(&read("R", "<ETag>&quot;e&quot;</ETag>").root()).unwrap(), "\"e\"");
+        assert_eq!(etag(&read("R", "<ETag/>").root()).unwrap(), None);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &Writ
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
     }
-    write_condition(&mut request, &options.condition)?;
+    write_condition(&mut request, settings, &options.condition)?;
     metadata(&mut request.headers, &options.metadata)?;
     attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::CHECKSUM))?;
     checksum::add(&mut request, settings, content);

@@ -24,7 +24,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
     let mut request = base(Method::Put, settings, key);
     source(&mut request, settings, from)?;
     conditions(&mut request, &options.source_conditions, SOURCE)?;
-    write_condition(&mut request, &options.condition)?;
+    write_condition(&mut request, settings, &options.condition)?;
     let given = &options.call.attributes;
     match &options.properties {
         Some(properties) => {

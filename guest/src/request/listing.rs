@@ -23,7 +23,11 @@ pub fn list(settings: &Settings, options: &ListOptions) -> Result<Request, Failu
     let continuation = options.continuation.as_deref().map(Page::read).transpose()?;
     match continuation {
         Some(Page::Token(token)) => request.parameter("continuation-token", token),
-        Some(Page::After(key)) => request.parameter("start-after", key),
+        // A service without tokens: one that knows version 1 only goes on after `marker`.
+        Some(Page::After(key)) => {
+            request.parameter("start-after", key);
+            request.parameter("marker", key);
+        }
         None => {}
     }
     common(&mut request, settings, options)?;

@@ -173,10 +173,11 @@ pub(crate) const SOURCE: [&str; 4] = [
 /// Adds the conditions of a read, or of a copy, under these header names.
 pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'static str; 4]) -> Result<(), Failure> {
     let [matched, unmatched, modified, unmodified] = names;
-    for (name, etag) in [(matched, &given.if_match), (unmatched, &given.if_none_match)] {
-        if let Some(etag) = etag {
-            request.header(name, visible(name, etag)?);
-        }
+    if let Some(etag) = &given.if_match {
+        request.header(matched, strong(visible(matched, etag)?));
+    }
+    if let Some(etag) = &given.if_none_match {
+        request.header(unmatched, visible(unmatched, etag)?);
     }
     for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
         if let Some(at) = at {
@@ -187,13 +188,27 @@ pub(crate) fn conditions(request: &mut Request, given: &Conditions, names: [&'st
 }
 
 /// Adds the condition of a write.
-pub(crate) fn write_condition(request: &mut Request, condition: &WriteCondition) -> Result<(), Failure> {
+pub(crate) fn write_condition(
+    request: &mut Request,
+    settings: &Settings,
+    condition: &WriteCondition,
+) -> Result<(), Failure> {
     match condition {
         WriteCondition::Always => {}
         WriteCondition::IfAbsent => request.header("if-none-match", "*"),
-        WriteCondition::IfMatch(etag) => request.header("if-match", visible("if-match", etag)?),
+        WriteCondition::IfMatch(etag) => {
+            let etag = strong(visible("if-match", etag)?);
+            let etag = if settings.bare_if_match { etag.trim_matches('"').to_owned() } else { etag };
+            request.header("if-match", etag);
+        }
     }
     Ok(())
+}
+
+/// These entity tags, none of them weak: a weak one never matches in `if-match` (RFC 9110, section 13.1.1). The tags of S3 are
+/// strong; where one comes as weak, a proxy in between has made it so.
+fn strong(etags: String) -> String {
+    if etags.contains("W/\"") { etags.replace("W/\"", "\"") } else { etags }
 }
 
 fn date(name: &'static str, at: u64) -> Result<String, Failure> {

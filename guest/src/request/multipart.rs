@@ -136,7 +136,7 @@ pub fn complete_upload(
     let mut request = base(Method::Post, settings, key);
     upload_id(&mut request, upload)?;
     request.header("content-type", "application/xml");
-    write_condition(&mut request, &options.condition)?;
+    write_condition(&mut request, settings, &options.condition)?;
     attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
     Ok((request, body))
 }

@@ -142,6 +142,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// Whether `sse-customer-key` may be sent over plain http.
     pub allow_insecure_customer_key: bool,
+    /// Whether the service was seen to take `if-match` of a write without quotes only. It cannot be set.
+    pub bare_if_match: bool,
 }
 
 impl Settings {
@@ -224,6 +226,7 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
         timeout: given.timeout()?,
         max_retries: given.max_retries()?,
         key_prefix: given.key_prefix()?,
+        bare_if_match: false,
         verify_after_write: given.flag("verify-after-write")?,
         payload_signing,
         checksum,

@@ -29,11 +29,26 @@ impl<E: Transport + Clock> Call<'_, E> {
         root: &str,
         read: &mut Read<'_>,
     ) -> Result<(), Failure> {
+        self.ask_or_nothing(request, body, root, None, read)
+    }
+
+    /// The same, of a service that may answer with success and no document: then `nothing` is read instead.
+    pub(super) fn ask_or_nothing(
+        &mut self,
+        request: &mut Request,
+        body: &str,
+        root: &str,
+        nothing: Option<&str>,
+        read: &mut Read<'_>,
+    ) -> Result<(), Failure> {
         let method = request.method;
         let content = self.checked(Content::here(body.as_bytes(), &[]))?;
         let payload = self.payload(&content);
         self.run(request, body.as_bytes(), &payload, &mut |call, head, answer| {
-            let text = call.whole(&head, answer)?;
+            let mut text = call.whole(&head, answer)?;
+            if let Some(nothing) = nothing.filter(|_| text.trim_ascii().is_empty()) {
+                text = nothing.into();
+            }
             let document = call.document(method, &head, &text, root)?;
             read(&document.root(), &head, &call.store.settings).map_err(|garbled| call.garbled(garbled))
         })

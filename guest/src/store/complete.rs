@@ -5,11 +5,16 @@ use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{CompleteOptions, Part, Written};
 use crate::request;
-use crate::response;
+use crate::response::{self, Head};
+use crate::settings::Settings;
+use crate::xml::Element;
 
 use super::call::Call;
 use super::outcome;
 use super::write::absent_is_unmatched;
+
+/// What a completion is answered with.
+const ROOT: &str = "CompleteMultipartUploadResult";
 
 impl<E: Transport + Clock> Call<'_, E> {
     /// S3 begins its answer before the blob is made, and may end it with an error: it is then completed again. Where an
@@ -25,10 +30,16 @@ impl<E: Transport + Clock> Call<'_, E> {
             self.checked(request::complete_upload(&self.store.settings, &key, upload, parts, options))?;
         let began = self.env.now();
         let mut written = Written::default();
-        let result = self.ask(&mut request, &body, "CompleteMultipartUploadResult", &mut |completed, head, _| {
-            written = Written { etag: Some(multipart::etag(completed)?), version: response::version(head)? };
+        let mut read = |completed: &Element<'_>, head: &Head, _: &Settings| {
+            written = Written { etag: multipart::etag(completed)?, version: response::version(head)? };
             Ok(())
-        });
+        };
+        let mut result = self.ask(&mut request, &body, ROOT, &mut read);
+        if self.wants_bare_tag(&result, &options.condition, &options.call) {
+            (request, _) =
+                self.checked(request::complete_upload(&self.store.settings, &key, upload, parts, options))?;
+            result = self.ask(&mut request, &body, ROOT, &mut read);
+        }
         let written = match result {
             Ok(()) => written,
             Err(failure) if self.tries.maybe_done => {

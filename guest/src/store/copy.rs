@@ -5,11 +5,14 @@ use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{
-    BlobInfo, BlobName, CallOptions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition, Written,
+    BlobInfo, BlobName, CallOptions, Conditions, CopyOptions, CopyPartOptions, HeadOptions, Part, WriteCondition,
+    Written,
 };
 use crate::request::{self, Source};
-use crate::response;
+use crate::response::{self, Head};
+use crate::settings::Settings;
 use crate::text::contains;
+use crate::xml::Element;
 
 use super::call::Call;
 use super::outcome::bare;
@@ -25,10 +28,17 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut request = self.checked(request::copy(&self.store.settings, &key, from, options))?;
         let began = self.env.now();
         let mut written = Written::default();
-        let result = self.ask(&mut request, "", "CopyObjectResult", &mut |copied, head, _| {
-            written = Written { etag: Some(multipart::etag(copied)?), version: response::version(head)? };
+        let mut read = |copied: &Element<'_>, head: &Head, _: &Settings| {
+            written = Written { etag: multipart::etag(copied)?, version: response::version(head)? };
             Ok(())
-        });
+        };
+        let mut result = self.ask(&mut request, "", "CopyObjectResult", &mut read);
+        // What is unmet may be the source's conditions.
+        let only = options.source_conditions == Conditions::default();
+        if only && self.wants_bare_tag(&result, &options.condition, &options.call) {
+            request = self.checked(request::copy(&self.store.settings, &key, from, options))?;
+            result = self.ask(&mut request, "", "CopyObjectResult", &mut read);
+        }
         let written = match result.map_err(too_large_or_unmet) {
             Ok(()) => written,
             Err(failure) if self.tries.maybe_done && options.condition != WriteCondition::Always => {
@@ -68,7 +78,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut part = Part { number, ..Part::default() };
         let copied = self.ask(&mut request, "", "CopyPartResult", &mut |copied, _, _| {
             part.attributes = multipart::checksums(copied)?;
-            part.etag = multipart::etag(copied)?;
+            part.etag = multipart::part_etag(copied)?;
             Ok(())
         });
         copied.map_err(too_large_or_unmet)?;

@@ -5,11 +5,17 @@ use crate::env::{Clock, Transport};
 use crate::error::{Answer, Error, Failure, Kind};
 use crate::model::{BlobName, DeleteManyOptions, DeleteOptions};
 use crate::request::{self, Doomed, MAX_DELETES, Method};
-use crate::response::{Garbled, Head};
+use crate::response::Head;
 use crate::retry::{self, Next};
 use crate::xml;
 
 use super::call::Call;
+
+/// What a deletion of several blobs is answered with.
+const ROOT: &str = "DeleteResult";
+
+/// What a 204, or a 200 without a body, comes to: no blob is named.
+const NOTHING: &str = "<DeleteResult/>";
 
 /// What came of one blob; none where it is still to be tried.
 type Outcome = Option<Result<(), Failure>>;
@@ -58,11 +64,8 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             let (mut request, body) =
                 self.checked(request::delete_many(&self.store.settings, &doomed, &options.call))?;
             let (mut answered, mut fates) = (Head::default(), Vec::new());
-            let told = self.ask(&mut request, &body, "DeleteResult", &mut |result, head, _| {
+            let told = self.ask_or_nothing(&mut request, &body, ROOT, Some(NOTHING), &mut |result, head, _| {
                 fates = delete_many(result, &doomed)?;
-                if !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Unsaid) {
-                    return Err(Garbled("it names none of the keys".into()));
-                }
                 answered = head.clone().into_owned();
                 Ok(())
             });
@@ -80,20 +83,23 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 }
                 Err(failure) => return Err(failure),
             };
+            // A service that names none answers no better the next time. Those that it does not name are deleted singly: that
+            // they are gone is then certain.
+            self.store.single_deletes |= fates.iter().all(|fate| *fate == Fate::Unsaid);
             let mut again = Vec::new();
             for (&n, fate) in open.iter().zip(fates) {
                 self.key = &blobs[n].key;
-                outcomes[n] = Some(match fate {
-                    Fate::Deleted => Ok(()),
-                    Fate::Unsaid => Err(self.failure(Kind::Integrity, "the answer does not say what became of it")),
+                outcomes[n] = match fate {
+                    Fate::Deleted => Some(Ok(())),
+                    Fate::Unsaid => None,
                     Fate::Refused(answer) => {
                         let (failure, next) = self.refused_one(&answered, answer);
                         if matches!(next, Next::Again { .. }) {
                             again.push(n);
                         }
-                        Err(failure)
+                        Some(Err(failure))
                     }
-                });
+                };
                 self.key = "";
             }
             let pause = retry::pause(retries, None, &mut self.store.rng);

@@ -20,6 +20,10 @@ use super::Store;
 use super::call::{Accept, Call, Tries, nanos};
 use super::upload::sent_checksums;
 
+/// Added to the skew of tries where the service was found to take `if-match` without quotes only: the contract has no field
+/// for it, and hands tries back as they were told. Far above any skew that is believed.
+const BARE: i64 = 1 << 40;
+
 impl Store {
     /// The request of an operation. Sends nothing.
     pub fn prepare<E: Transport + Clock>(
@@ -113,6 +117,11 @@ impl Store {
                     Err((error, None)) => Err(error),
                     Ok(written) => Ok(written),
                 };
+                if call.wants_bare_tag(&result, &options.condition, &options.call)
+                    && let Err(error) = result
+                {
+                    return Err(call.refusal(error, Some(Duration::ZERO)));
+                }
                 let written = call
                     .checked(Content::elsewhere(length, &digests, &call.store.settings))
                     .and_then(|content| call.written(result, &content, &options, began));
@@ -121,10 +130,12 @@ impl Store {
             Operation::Part(PartOperation { key, upload, number, length, digests, options }) => {
                 let options = options.unwrap_or_default();
                 let mut call = Call::answered(self, env, "upload a part of", &key, tries);
-                let etag = match call.tried_write(answer) {
-                    Ok(written) => written.etag.unwrap_or_default(),
-                    Err((error, pause)) => return Err(call.refusal(error, pause)),
-                };
+                let mut etag = String::new();
+                let tried = call.tried(Method::Put, answer, &mut |call, head, body| {
+                    etag = call.accepted_part(&head, body)?;
+                    Ok(())
+                });
+                tried.map_err(|(error, pause)| call.refusal(error, pause))?;
                 let settings = &call.store.settings;
                 let request = Content::elsewhere(length, &digests, settings).and_then(|content| {
                     let whole = call.whole_key()?;
@@ -164,7 +175,8 @@ fn accepted(head: &Head) -> Option<Written> {
     if head.content_length() != Ok(Some(0)) {
         return None;
     }
-    response::written(head).ok()
+    // One without an entity tag is looked at as a whole.
+    response::written(head).ok().filter(|written| written.etag.is_some())
 }
 
 impl<'a, E: Transport + Clock> Call<'a, E> {
@@ -172,9 +184,12 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
     fn going_on(store: &'a mut Store, env: &'a mut E, operation: &'static str, key: &'a str, told: Told) -> Self {
         let now = env.now();
         let Told { limit, elapsed, attempts, retries, maybe_done, skewed, .. } = told;
+        let (skew, bare) =
+            if told.skew > BARE / 2 { (told.skew.saturating_sub(BARE), true) } else { (told.skew, false) };
+        store.settings.bare_if_match |= bare;
         // Another instance may have found out. It comes from outside: what none of ours can have told does not count.
-        if skewed && told.skew.unsigned_abs() <= retry::max_skew(store.settings.endpoint.https) {
-            store.skew = told.skew;
+        if skewed && skew.unsigned_abs() <= retry::max_skew(store.settings.endpoint.https) {
+            store.skew = skew;
         }
         let mut tries = Tries::new(operation, Duration::from_nanos(limit), now.saturating_sub(elapsed));
         (tries.now, tries.deadline) = (Some(now), now.saturating_add(limit.saturating_sub(elapsed)));
@@ -219,7 +234,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             retries,
             maybe_done,
             skewed,
-            skew: self.store.skew,
+            skew: self.store.skew + if self.store.settings.bare_if_match { BARE } else { 0 },
         };
         Refusal { failure, again: pause.map(|pause| Retry { pause: nanos(pause), tries }) }
     }

@@ -16,6 +16,9 @@ impl<E: Transport + Clock> Call<'_, E> {
             found = listing::list(page, &settings.key_prefix, options.continuation.as_deref())?;
             Ok(())
         })?;
+        if let Some(after) = options.start_after.as_deref().filter(|after| !after.is_empty()) {
+            listing::only_after(&mut found, after);
+        }
         Ok(found)
     }
 

@@ -99,7 +99,9 @@ pub(super) fn is_of_parts(parts: &[Part], info: &BlobInfo) -> bool {
         .is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&format!("{}-{}", hex(&Md5::digest(&sums)), parts.len())))
 }
 
-/// The tag without its quotes, which some callers and services leave out.
+/// The tag without its quotes, which some callers and services leave out, and without what makes it a weak one, which only
+/// proxies add.
 pub(super) fn bare(etag: &str) -> &str {
-    etag.trim().trim_matches('"')
+    let etag = etag.trim();
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }

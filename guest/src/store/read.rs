@@ -4,7 +4,7 @@ use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{Blob, BlobInfo, ByteRange, DeleteOptions, Opened, OpenedHead, ReadOptions, Span};
 use crate::request::{self, Request};
-use crate::response::{self, Garbled, Head};
+use crate::response::{self, Garbled, Head, UNKNOWN_SIZE};
 use crate::sigv4::PayloadHash;
 
 use super::call::{Call, Trouble};
@@ -57,9 +57,17 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 
     fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {
-        let (info, span, wanted) = self.part_of(head, options.range)?;
+        let (mut info, mut span, mut wanted) = self.part_of(head, options.range)?;
         let framed = head.get("content-length").is_some();
-        let bytes = self.body(body, span, framed, options)?;
+        let bytes = if span.end == UNKNOWN_SIZE && !framed {
+            let bytes = self.chunked_body(body, options)?;
+            info.size = bytes.len() as u64;
+            span.end = info.size;
+            wanted = self.wanted(options.range, info.size)?;
+            bytes
+        } else {
+            self.body(body, span, framed, options)?
+        };
         if span.start == 0 && span.end == info.size {
             response::verify_checksum(head, &bytes).map_err(|garbled| self.garbled(garbled))?;
         }
@@ -76,9 +84,40 @@ impl<E: Transport + Clock> Call<'_, E> {
     /// What the head says: of the blob, which bytes of it the body holds, and which of those were asked for.
     fn part_of(&self, head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span, Span), Trouble> {
         let (info, span) = response::blob_part(head, asked).map_err(|garbled| self.garbled(garbled))?;
-        match response::wanted(asked, info.size) {
-            Some(wanted) => Ok((info, span, wanted)),
-            None => Err(self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size))),
+        let wanted = self.wanted(asked, info.size)?;
+        Ok((info, span, wanted))
+    }
+
+    /// The bytes that were asked for of a blob of this size.
+    fn wanted(&self, asked: ByteRange, size: u64) -> Result<Span, Trouble> {
+        response::wanted(asked, size)
+            .ok_or_else(|| self.stop(Kind::InvalidRange, &format!("no byte of its {size} bytes is in the range")))
+    }
+
+    /// Reads all of a body that shows by itself where it ends.
+    fn chunked_body(&self, mut body: E::Body, options: &ReadOptions) -> Result<Vec<u8>, Trouble> {
+        let mut bytes = Vec::new();
+        loop {
+            let more = match body.read(CHUNK as usize) {
+                Ok(Some(more)) => more,
+                Ok(None) => return Ok(bytes),
+                Err(error) if error.kind == Kind::Timeout => return Err(self.transport_trouble(error)),
+                Err(error) => {
+                    let what = format!("its body broke off after {} bytes: {}", bytes.len(), error.message);
+                    return Err(self.garbled(Garbled(what)));
+                }
+            };
+            if let Some(max) = options.max_bytes
+                && (bytes.len() + more.len()) as u64 > max
+            {
+                let what = format!("the answer's body is longer than the {max} bytes that were allowed");
+                return Err(self.stop(Kind::TooLarge, &what));
+            }
+            if bytes.try_reserve(more.len()).is_err() {
+                let what = "the answer's body is more than the plugin's memory holds";
+                return Err(self.stop(Kind::TooLarge, what));
+            }
+            bytes.extend_from_slice(&more);
         }
     }
 
@@ -136,10 +175,21 @@ impl<E: Transport + Clock> Call<'_, E> {
     }
 }
 
-/// It is gone, which is what was asked for. A missing bucket is another matter.
+/// It is gone, which is what was asked for. A missing bucket is another matter, and so is a 404 without a code of S3's, which
+/// need not come from the service.
 pub(super) fn absent_is_done(done: Result<(), Failure>) -> Result<(), Failure> {
     match done {
-        Err(failure) if failure.kind == Kind::NotFound && failure.code() != Some("NoSuchBucket") => Ok(()),
+        Err(mut failure) if failure.kind == Kind::NotFound => match failure.code() {
+            Some("NoSuchBucket") => Err(failure),
+            Some(_) => Ok(()),
+            None => {
+                failure.message.push_str(
+                    "; the answer has no code of S3's, as that of a proxy or of another service: check endpoint and \
+                     addressing-style",
+                );
+                Err(failure)
+            }
+        },
         done => done,
     }
 }

@@ -2,16 +2,17 @@
 
 use crate::answer::multipart;
 use crate::content::Content;
-use crate::env::{Clock, Transport};
+use crate::env::{Body, Clock, Transport};
 use crate::error::Failure;
 use crate::headers::CHECKSUMS;
 use crate::model::{
     ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, UploadOptions, UploadPage, WriteOptions,
 };
 use crate::request::{self, Request};
+use crate::response::{Garbled, Head};
 use crate::sigv4::PayloadHash;
 
-use super::call::Call;
+use super::call::{Call, Trouble};
 use super::read::absent_is_done;
 
 impl<E: Transport + Clock> Call<'_, E> {
@@ -39,12 +40,11 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut request = self.checked(request::upload_part(settings, &key, upload, number, &content, options))?;
         let sent = sent_checksums(&request);
         let payload = self.payload(&content);
-        let mut etag = None;
+        let mut etag = String::new();
         self.run(&mut request, body, &payload, &mut |call, head, answer| {
-            etag = call.accepted(&head, answer)?.etag;
+            etag = call.accepted_part(&head, answer)?;
             Ok(())
         })?;
-        let etag = etag.unwrap_or_default();
         Ok(Part { number, size: body.len() as u64, etag, last_modified: None, attributes: sent })
     }
 
@@ -73,6 +73,14 @@ impl<E: Transport + Clock> Call<'_, E> {
             Ok(())
         })?;
         Ok(found)
+    }
+}
+
+impl<E: Transport + Clock> Call<'_, E> {
+    /// The entity tag of a part that the service took: the upload cannot be completed without it.
+    pub(super) fn accepted_part(&mut self, head: &Head, body: impl Body) -> Result<String, Trouble> {
+        let etag = self.accepted(head, body)?.etag;
+        etag.ok_or_else(|| self.garbled(Garbled("it has no etag, without which the upload cannot be completed".into())))
     }
 }
 

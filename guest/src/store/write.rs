@@ -6,11 +6,11 @@ use crate::env::{Body, Clock, Transport};
 use crate::error::{Failure, Kind};
 use crate::model::{CallOptions, HeadOptions, WriteCondition, WriteOptions, Written};
 use crate::request;
-use crate::response::{self, Garbled, Head};
+use crate::response::{self, Garbled, Head, UNKNOWN_SIZE};
 use crate::retry;
 use crate::service_error;
 
-use super::call::{Call, Trouble};
+use super::call::{Call, Tries, Trouble};
 use super::outcome;
 
 /// How often `verify-after-write` looks before it gives up; the pauses between grow as those of retries do.
@@ -24,11 +24,50 @@ impl<E: Transport + Clock> Call<'_, E> {
         let payload = self.payload(&content);
         let began = self.env.now();
         let mut written = Written::default();
-        let result = self.run(&mut request, body, &payload, &mut |call, head, answer| {
+        let mut result = self.run(&mut request, body, &payload, &mut |call, head, answer| {
             written = call.accepted(&head, answer)?;
             Ok(())
         });
+        if self.wants_bare_tag(&result, &options.condition, &options.call) {
+            request = self.checked(request::put(&self.store.settings, &key, &content, options))?;
+            result = self.run(&mut request, body, &payload, &mut |call, head, answer| {
+                written = call.accepted(&head, answer)?;
+                Ok(())
+            });
+        }
         self.written(result.map(|()| written), &content, options, began)
+    }
+
+    /// Whether the service refused a write for its quotes around the entity tag in `if-match`, as Ceph and what is built on
+    /// it do: what is there has that tag. From then on the store leaves the quotes out. The condition still holds the write
+    /// back if the blob changes in between.
+    pub(super) fn wants_bare_tag<T>(
+        &mut self,
+        result: &Result<T, Failure>,
+        condition: &WriteCondition,
+        call: &CallOptions,
+    ) -> bool {
+        let (Err(failure), WriteCondition::IfMatch(tag)) = (result, condition) else { return false };
+        // Where an answer was lost, a write of ours may be what is there.
+        let unmet = failure.kind == Kind::PreconditionFailed && !self.tries.maybe_done;
+        // Without quotes it does not hold either: the next write finds out anew.
+        if std::mem::take(&mut self.store.settings.bare_if_match) {
+            self.store.settings.bare_if_match = !unmet;
+            return false;
+        }
+        let asks = unmet && !self.store.settings.endpoint.aws && tag.ends_with('"') && !self.remaining().is_zero();
+        if !asks {
+            return false;
+        }
+        let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
+        let request = self.whole_key().and_then(|key| request::head(&self.store.settings, &key, &options));
+        // The failure to tell is the write's, not this request's.
+        let tries = self.tries.clone();
+        let found = request.and_then(|mut request| self.head(&mut request));
+        self.tries = Tries { attempts: self.tries.attempts, ..tries };
+        let there = found.ok().and_then(|(info, _)| info.etag);
+        self.store.settings.bare_if_match = there.is_some_and(|there| outcome::bare(&there) == outcome::bare(tag));
+        self.store.settings.bare_if_match
     }
 
     /// What a write came to whose tries, the first of which began at this instant, are over.
@@ -56,6 +95,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     /// What the service says to a write that it took.
     pub(super) fn accepted(&mut self, head: &Head, mut body: impl Body) -> Result<Written, Trouble> {
         let length = head.content_length().map_err(|garbled| self.garbled(garbled))?;
+        let written = response::written(head).map_err(|garbled| self.garbled(garbled))?;
         if length != Some(0) {
             // Success has an empty body. What has not may be a failure that was noticed late, or no S3 service at all.
             let text = self.error_body(&mut body);
@@ -66,8 +106,12 @@ impl<E: Transport + Clock> Call<'_, E> {
                     crate::error::tidy(&String::from_utf8_lossy(&text), 300)
                 ))));
             }
+            if written.etag.is_none() && !text.trim_ascii().is_empty() {
+                let what = "it has no etag, but a body, where an S3 service answers a write with an empty one";
+                return Err(self.garbled(Garbled(what.into())));
+            }
         }
-        response::written(head).map_err(|garbled| self.garbled(garbled))
+        Ok(written)
     }
 
     /// Waits until what was written can be read, as some services acknowledge before that. Its size may not be known here.
@@ -87,8 +131,9 @@ impl<E: Transport + Clock> Call<'_, E> {
             let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
             match self.head(&mut request) {
                 Ok((info, _))
-                    if size.is_none_or(|size| info.size == size)
-                        && info.etag.as_deref().is_none_or(|there| Some(outcome::bare(there)) == wanted) =>
+                    if size.is_none_or(|size| info.size == size || info.size == UNKNOWN_SIZE)
+                        && (wanted.is_none()
+                            || info.etag.as_deref().is_none_or(|there| Some(outcome::bare(there)) == wanted)) =>
                 {
                     return Ok(());
                 }

@@ -166,7 +166,7 @@ pub fn document<'a>(body: &'a [u8], name: &str) -> Result<Document<'a>, Garbled>
         return Err(Garbled(format!("its body of {} bytes is no whole XML document", body.len())));
     };
     let root = document.root().name();
-    if root != name && !is_response(root, name) {
+    if root != name && !is_response(root, name) && !is_listing(&document.root(), name) {
         return Err(Garbled(format!("its body is <{}>, not <{name}>", crate::error::tidy(root, 64))));
     }
     Ok(document)
@@ -175,6 +175,27 @@ pub fn document<'a>(body: &'a [u8], name: &str) -> Result<Document<'a>, Garbled>
 /// Whether this is another name for it that some services write: `ListPartsResponse` for `ListPartsResult`.
 fn is_response(name: &str, result: &str) -> bool {
     name.strip_suffix("Response").is_some_and(|stem| result.strip_suffix("Result") == Some(stem))
+}
+
+/// What listings are called, and one element at least that each has.
+const LISTINGS: [(&str, [&str; 4]); 4] = [
+    ("ListBucketResult", ["Contents", "CommonPrefixes", "IsTruncated", "KeyCount"]),
+    ("ListVersionsResult", ["Version", "DeleteMarker", "CommonPrefixes", "IsTruncated"]),
+    ("ListPartsResult", ["Part", "PartNumberMarker", "UploadId", "IsTruncated"]),
+    ("ListMultipartUploadsResult", ["Upload", "UploadIdMarker", "CommonPrefixes", "IsTruncated"]),
+];
+
+/// Results that are no listing of this kind, whatever is in them.
+const OTHERS: [&str; 3] = ["ListAllMyBucketsResult", "DeleteResult", "Error"];
+
+/// Whether it is this listing by what is in it, under a name of the service's own.
+fn is_listing(root: &Element<'_>, name: &str) -> bool {
+    let known = LISTINGS.iter().any(|(other, _)| *other == root.name()) || OTHERS.contains(&root.name());
+    !known
+        && LISTINGS
+            .iter()
+            .find(|(listing, _)| *listing == name)
+            .is_some_and(|(_, elements)| root.inside().any(|child| elements.contains(&child.name())))
 }
 
 /// Adds an element with this text, which is one that [`can_hold`] takes.

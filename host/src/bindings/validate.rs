@@ -386,9 +386,15 @@ impl From<wit::Error> for Error {
             wit::ErrorKind::TooLarge => Error::TooLarge(failure),
             wit::ErrorKind::Unsupported => Error::Unsupported(failure),
             wit::ErrorKind::OutcomeUnknown => Error::OutcomeUnknown(failure),
+            wit::ErrorKind::Service if failure.answer.as_ref().is_some_and(is_archived) => Error::Archived(failure),
             wit::ErrorKind::Service => Error::Service(failure),
         }
     }
+}
+
+/// Whether the service says that the blob has to be restored first.
+fn is_archived(answer: &ServiceAnswer) -> bool {
+    answer.code.as_deref() == Some("InvalidObjectState")
 }
 
 /// An output of an operation whose requests the host sends.

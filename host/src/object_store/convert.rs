@@ -27,6 +27,8 @@ pub(crate) fn error(path: &str, error: crate::Error) -> Error {
     let path = path.to_owned();
     let status = error.failure().and_then(|failure| failure.answer.as_ref()).map(|answer| answer.status);
     match &error {
+        // A lost bucket is not to look like a lost object.
+        Ours::NotFound(_) if error.is_missing_bucket() => generic(error),
         Ours::NotFound(_) => Error::NotFound { path, source: error.into() },
         Ours::PreconditionFailed(_) => Error::Precondition { path, source: error.into() },
         Ours::NotModified(_) => Error::NotModified { path, source: error.into() },

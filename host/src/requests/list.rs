@@ -8,7 +8,7 @@ use futures::{Stream, TryStreamExt};
 use super::{awaited, call_options, every_call, pages};
 use crate::bindings::listing;
 use crate::calls::{Call, Calls};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::listing::{Entry, ListPage, VersionEntry, VersionPage};
 
 /// The setters and streams that both listings share.
@@ -60,9 +60,6 @@ macro_rules! every_list {
                 async move {
                     let page: $page = calls.$call(&mut options.clone(), None).await?;
                     let next = page.next.clone();
-                    if next.is_some() && next == options.continuation {
-                        return Err(endless(&calls, &options.prefix));
-                    }
                     let next = next.map(|next| listing::ListOptions { continuation: Some(next), ..options });
                     Ok((page, next))
                 }
@@ -79,12 +76,6 @@ macro_rules! every_list {
             self.calls.$call(&mut self.options, None).await
         }
     };
-}
-
-/// A service or plugin that gives the token that it was given would have a listing go on for ever.
-fn endless(calls: &Calls, prefix: &str) -> Error {
-    let what = "the page ends with the continuation token that it was asked with: the listing would never end";
-    Error::Integrity(calls.failure("continuation", "list", prefix, what))
 }
 
 /// [`Store::list`](crate::Store::list) in the making. Await it for one page; [`entries`](List::entries) and

@@ -345,3 +345,21 @@ fn tries_at_their_limits_overflow_nothing() {
     let refusal = store(&[]).settle(&mut Script::new([]), read(None), again, Ok((refused, &b""[..]))).unwrap_err();
     assert!(refusal.again.is_none(), "there are no retries left");
 }
+
+#[test]
+fn another_instance_leaves_out_the_quotes_that_one_found_refused() {
+    let write = || {
+        let condition = WriteCondition::IfMatch(HELLO.into());
+        write(Some(WriteOptions { condition, ..WriteOptions::default() }))
+    };
+    let tries = Tries { limit: MINUTE, ..Tries::default() };
+    let unmet = refusal(412, "PreconditionFailed");
+    let body = b"<Error><Code>PreconditionFailed</Code></Error>";
+    let mut script = Script::new([blob()]);
+    let refused = store(&[]).settle(&mut script, write(), tries, Ok((unmet.head(), &body[..]))).unwrap_err();
+    let again = refused.again.expect("another try");
+    assert_eq!((script.methods(), again.pause), (vec!["HEAD"], 0));
+    let outgoing = store(&[]).prepare(&mut script, write(), again.tries).unwrap();
+    let bare = format!("if-match:{}\n", HELLO.trim_matches('"'));
+    assert!(outgoing.headers.contains(&bare), "{}", outgoing.headers);
+}

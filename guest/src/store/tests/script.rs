@@ -78,6 +78,13 @@ impl Step {
         self.head.as_ref().ok().map(|head| head.status)
     }
 
+    /// Changes the head of a response.
+    pub fn edit_head(&mut self, edit: impl FnOnce(&mut Head<'static>)) {
+        if let Ok(head) = &mut self.head {
+            edit(head);
+        }
+    }
+
     /// Adds a header.
     pub fn with(mut self, name: &str, value: &str) -> Step {
         if let Ok(head) = &mut self.head {

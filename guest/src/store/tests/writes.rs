@@ -99,8 +99,8 @@ fn a_success_that_holds_an_error_or_no_etag_is_tried_again() {
 
 #[test]
 fn a_condition_that_does_not_hold_is_final() {
-    for options in [if_absent(), if_match("\"old\"")] {
-        let mut script = Script::new([refusal(412, "PreconditionFailed")]);
+    for (options, looked) in [(if_absent(), None), (if_match("\"old\""), Some(there(HELLO, "00:00")))] {
+        let mut script = Script::new([refusal(412, "PreconditionFailed")].into_iter().chain(looked));
         assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::PreconditionFailed);
     }
     // S3 says that the key is missing where there is nothing to match.
@@ -230,4 +230,65 @@ fn a_write_ends_with_its_time() {
     let mut script = Script::new([done(HELLO).slow(100)]);
     let options = WriteOptions { call: within(3), ..if_absent() };
     assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::OutcomeUnknown);
+}
+
+#[test]
+fn write_without_etag_is_done_unless_its_response_has_a_body() {
+    let written = put(&mut Script::new([answer(200, &[], "")]), &WriteOptions::default()).unwrap();
+    assert_eq!(written, Written::default());
+    let page = || answer(200, &[], "<html>login</html>");
+    assert_eq!(put(&mut Script::new([page(), page()]), &WriteOptions::default()).unwrap_err().kind, Kind::Integrity);
+    // What is there is then known by its size.
+    let mut store = store(&[("verify-after-write", "true")]);
+    let mut script = Script::new([answer(200, &[], ""), there(HELLO, "13:20")]);
+    store.put(&mut script, "k", b"hello", &WriteOptions::default()).unwrap();
+}
+
+#[test]
+fn if_match_is_sent_without_quotes_once_the_service_refuses_them() {
+    let unmet = || refusal(412, "PreconditionFailed");
+    let mut store = store(&[]);
+    let mut script = Script::new([unmet(), there(HELLO, "00:00"), done("\"new\""), done("\"newer\"")]);
+    let written = store.put(&mut script, "k", b"other", &if_match(HELLO)).unwrap();
+    assert_eq!(written.etag.as_deref(), Some("\"new\""));
+    store.put(&mut script, "k", b"more", &if_match("\"new\"")).unwrap();
+    assert_eq!(script.methods(), ["PUT", "HEAD", "PUT", "PUT"]);
+    assert_eq!(script.sent[0].header("if-match"), Some(HELLO));
+    assert_eq!(script.sent[2].header("if-match"), Some(HELLO.trim_matches('"')));
+    assert_eq!(script.sent[3].header("if-match"), Some("new"));
+    // Where that does not hold either, the quotes are back.
+    let mut script = Script::new([unmet(), done(HELLO)]);
+    assert_eq!(store.put(&mut script, "k", b"x", &if_match("\"e\"")).unwrap_err().kind, Kind::PreconditionFailed);
+    store.put(&mut script, "k", b"x", &if_match("\"e\"")).unwrap();
+    assert_eq!(script.sent[1].header("if-match"), Some("\"e\""));
+}
+
+#[test]
+fn amazons_service_is_not_asked_whether_it_takes_quotes() {
+    let aws = store(&[("endpoint", "")]).put(
+        &mut Script::new([refusal(412, "PreconditionFailed")]),
+        "k",
+        b"x",
+        &if_match(HELLO),
+    );
+    assert_eq!(aws.unwrap_err().kind, Kind::PreconditionFailed);
+}
+
+#[test]
+fn if_match_that_does_not_hold_is_not_repeated_without_quotes() {
+    let unmet = || refusal(412, "PreconditionFailed");
+    for found in [there("\"other\"", "00:00"), refusal(404, "NoSuchKey"), refusal(403, "AccessDenied")] {
+        let failure = put(&mut Script::new([unmet(), found]), &if_match(HELLO)).unwrap_err();
+        assert_eq!(failure.kind, Kind::PreconditionFailed);
+    }
+    // Without quotes there is nothing to leave out.
+    let failure = put(&mut Script::new([unmet()]), &if_match("bare")).unwrap_err();
+    assert_eq!(failure.kind, Kind::PreconditionFailed);
+}
+
+#[test]
+fn weak_tag_is_never_sent_in_if_match_of_a_write() {
+    let mut script = Script::new([done(HELLO)]);
+    put(&mut script, &if_match("W/\"a\"")).unwrap();
+    assert_eq!(script.sent[0].header("if-match"), Some("\"a\""));
 }

@@ -116,6 +116,7 @@ fn classify(error: &Error) -> (Exit, &'static str) {
         Error::TooLarge(_) => (Exit::Failure, "too-large"),
         Error::Unsupported(_) => (Exit::Usage, "unsupported"),
         Error::OutcomeUnknown(_) => (Exit::Failure, "outcome-unknown"),
+        Error::Archived(_) => (Exit::Failure, "archived"),
         Error::Service(_) => (Exit::Failure, "service"),
         Error::Trapped { .. } => (Exit::Failure, "trapped"),
         Error::OutOfMemory { .. } => (Exit::Failure, "out-of-memory"),

@@ -12,7 +12,8 @@ const MUCH: u64 = 32 << 20;
 /// was told, but for its range, it must not be told again.
 pub async fn fetch(store: &Store, key: &str, blob: Blob) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
     let range = blob.range();
-    let Some(etag) = blob.info().etag.clone().filter(|_| range.end - range.start >= MUCH) else {
+    let much = range.end - range.start >= MUCH && blob.info().known_size().is_some();
+    let Some(etag) = blob.info().etag.clone().filter(|_| much) else {
         return Ok(one(blob));
     };
     let mut download = store.download(key).range(range).if_match(etag);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use sandbucket::Error;
+use sandbucket::{BlobInfo, Error};
 use serde_json::json;
 
 use crate::cli;
@@ -48,19 +48,22 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     }
     let (info, range) = (blob.info().clone(), blob.range());
     let blob = if plain { fetch(&store, &arguments.key, blob).await? } else { one(blob) };
-    let progress = Progress::new(&context.output, Some(range.end - range.start));
+    let total = Some(range.end - range.start).filter(|_| info.known_size().is_some());
+    let progress = Progress::new(&context.output, total);
     let destination = if to_stdout { Destination::stdout()? } else { Destination::open(&file).await? };
-    copy(blob, &progress, destination).await?;
+    let size = copy(blob, &progress, destination).await?;
     drop(progress);
 
     let took = begun.elapsed();
-    let size = range.end - range.start;
+    let end = range.start + size;
+    // A chunked response has no length before its end.
+    let whole = info.known_size().or(Some(end).filter(|_| range.end == BlobInfo::UNKNOWN_SIZE));
     if context.output.json {
         let report = json!({
             "key": arguments.key,
             "size": size,
-            "range": { "start": range.start, "end": range.end },
-            "whole-size": info.size,
+            "range": { "start": range.start, "end": end },
+            "whole-size": whole,
             "etag": info.etag,
             "version": info.version,
             "milliseconds": milliseconds(took),
@@ -79,7 +82,7 @@ async fn copy(
     mut blob: BoxStream<'static, Result<Bytes, Error>>,
     progress: &Progress,
     mut destination: Destination,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let mut done = 0;
     while let Some(chunk) = blob.next().await {
         let chunk = chunk?;
@@ -87,5 +90,6 @@ async fn copy(
         done += chunk.len() as u64;
         progress.reached(done);
     }
-    destination.finish(true).await
+    destination.finish(true).await?;
+    Ok(done)
 }

@@ -31,7 +31,11 @@ pub async fn run(context: &Context, arguments: cli::Head) -> Result<Exit, Failur
 
 /// Names and values, as for people.
 pub fn rows(info: &BlobInfo) -> Vec<(String, String)> {
-    let mut rows = vec![("size".to_owned(), format!("{} ({} bytes)", text::size(info.size), info.size))];
+    let size = match info.known_size() {
+        Some(size) => format!("{} ({size} bytes)", text::size(size)),
+        None => "unknown".to_owned(),
+    };
+    let mut rows = vec![("size".to_owned(), size)];
     let known = [
         ("etag", info.etag.clone()),
         ("last-modified", info.last_modified.map(text::timestamp)),
@@ -50,7 +54,7 @@ fn to_json(key: &str, info: &BlobInfo) -> Value {
     };
     json!({
         "key": key,
-        "size": info.size,
+        "size": info.known_size(),
         "etag": info.etag,
         "last-modified": info.last_modified.map(text::timestamp),
         "content-type": info.content_type,

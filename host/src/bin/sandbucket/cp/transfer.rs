@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -101,7 +102,7 @@ async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
         copied = copy.into_future() => copied?,
         () = stopped(job) => return Err(Failure::interrupted()),
     };
-    let size = job.to.head(to).await?.size;
+    let size = job.to.head(to).await?.known_size().unwrap_or(0);
     job.passed(size);
     Ok(size)
 }
@@ -110,7 +111,10 @@ async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
 async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let blob = job.from.get(from).await?;
     let info = blob.info().clone();
-    let mut upload = with(&job.attributes, job.to.upload(to)).length_hint(info.size);
+    let mut upload = with(&job.attributes, job.to.upload(to));
+    if let Some(size) = info.known_size() {
+        upload = upload.length_hint(size);
+    }
     if let Some(media_type) = info.content_type {
         upload = upload.content_type(media_type);
     }
@@ -123,8 +127,10 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
             upload = upload.attribute(name, value);
         }
     }
+    let came = AtomicU64::new(0);
     let pieces = blob.inspect(|piece| {
         if let Ok(piece) = piece {
+            came.fetch_add(piece.len() as u64, Relaxed);
             job.passed(piece.len() as u64);
         }
     });
@@ -139,5 +145,5 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let ending = futures::stream::select(pieces.map(Some).chain(futures::stream::once(async { None })), stop.map(Some));
     let body = ending.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready);
     upload.stream(body).await?;
-    Ok(info.size)
+    Ok(came.load(Relaxed))
 }
