@@ -463,7 +463,7 @@ fn cpu_time_is_limited_per_call_not_per_step() {
         // Several at once are batched: each is charged its share. On a slow machine the time of the call runs out first.
         let calls = (0..8).map(|n| store.get(format!("k{n}")).into_future());
         for outcome in futures::future::join_all(calls).await {
-            let error = outcome.err().expect("it is stopped");
+            let error = outcome.expect_err("it is stopped");
             assert!(matches!(error, Error::OutOfTime { .. } | Error::Network(_) | Error::Overdue { .. }), "{error:?}");
         }
         bystanders.are_unharmed().await;
@@ -479,7 +479,7 @@ fn a_batch_that_comes_to_nothing_is_not_made_again_and_again() {
         let store = rogue("miscounts-together", &own.endpoint(), &target).await.unwrap();
         let calls = (0..8).map(|n| store.get(format!("k{n}")).into_future());
         for outcome in futures::future::join_all(calls).await {
-            let error = outcome.err().expect("it asks for another attempt for ever");
+            let error = outcome.expect_err("it asks for another attempt for ever");
             assert!(matches!(error, Error::OutOfTime { .. } | Error::Network(_) | Error::Overdue { .. }), "{error:?}");
         }
         // Each miscount costs its instance, and each call is in one such batch at most.
