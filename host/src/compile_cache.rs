@@ -99,7 +99,8 @@ impl CompileCache {
             return Err(denied("it is not a regular file"));
         }
         check_owner(&metadata)?;
-        if metadata.nlink() != 1 {
+        // None where another process has replaced it since it was opened.
+        if metadata.nlink() > 1 {
             return Err(denied("it has hard links beside this name"));
         }
         if metadata.len() > MAX_ENTRY {

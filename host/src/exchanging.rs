@@ -80,6 +80,9 @@ pub(crate) struct Charged<A> {
     requests: usize,
 }
 
+/// A question that the plugin was asked, the answer to it, and whether a batch with it failed before.
+type Charges<Q, A> = (Q, Charged<Result<A>>, bool);
+
 /// Outcome of a single request attempt.
 enum Attempt {
     Done(Output, Option<Answer>),
@@ -240,7 +243,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn step(&self, turn: Turn) -> impl Future<Output = Result<(Turn, Charged<Result<Step>>, bool)>> + Send + use<'a> {
+    fn step(&self, turn: Turn) -> impl Future<Output = Result<Charges<Turn, Step>>> + Send + use<'a> {
         // What a request came to can take requests of the plugin's own, for which others are not to wait.
         let alone = turn.outcome.is_some() || self.is_alone();
         self.calls.pool().steps().ask(turn, alone, Steps(self.moment(alone)))
@@ -249,7 +252,7 @@ impl<'a> Exchange<'a> {
     fn take(
         &self,
         received: Received,
-    ) -> impl Future<Output = Result<(Received, Charged<Result<Option<Output>>>, bool)>> + Send + use<'a> {
+    ) -> impl Future<Output = Result<Charges<Received, Option<Output>>>> + Send + use<'a> {
         let alone = self.is_alone();
         self.calls.pool().takes().ask(received, alone, Takes(self.moment(alone)))
     }

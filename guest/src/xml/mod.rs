@@ -181,7 +181,7 @@ fn is_response(name: &str, result: &str) -> bool {
 const LISTINGS: [(&str, [&str; 4]); 4] = [
     ("ListBucketResult", ["Contents", "CommonPrefixes", "IsTruncated", "KeyCount"]),
     ("ListVersionsResult", ["Version", "DeleteMarker", "CommonPrefixes", "IsTruncated"]),
-    ("ListPartsResult", ["Part", "PartNumberMarker", "UploadId", "IsTruncated"]),
+    ("ListPartsResult", ["Part", "PartNumberMarker", "NextPartNumberMarker", "IsTruncated"]),
     ("ListMultipartUploadsResult", ["Upload", "UploadIdMarker", "CommonPrefixes", "IsTruncated"]),
 ];
 

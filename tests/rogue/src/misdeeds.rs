@@ -95,8 +95,8 @@ impl Mode {
             "aliased-keys" => {
                 let key = "k".repeat(1 << 20).leak();
                 // SAFETY: none: they are freed several times, unless the host stops at the first few of them.
-                let mut alias = || unsafe { String::from_raw_parts(key.as_mut_ptr(), key.len(), key.len()) };
-                let keys: Vec<String> = std::iter::repeat_with(|| alias()).take(4000).collect();
+                let alias = || unsafe { String::from_raw_parts(key.as_mut_ptr(), key.len(), key.len()) };
+                let keys: Vec<String> = std::iter::repeat_with(alias).take(4000).collect();
                 page(keys.into_iter().map(entry).collect())
             }
             _ => return None,

@@ -18,7 +18,7 @@ pub enum Source {
     /// What is known of the file is from before it was read.
     File {
         file: File,
-        before: Metadata,
+        before: Box<Metadata>,
         path: PathBuf,
     },
 }
@@ -40,7 +40,7 @@ impl Source {
         if before.is_dir() {
             return Err(Failure::new(Exit::Usage, format!("{} is a folder", path.display())));
         }
-        Ok(Source::File { file, before, path: path.to_owned() })
+        Ok(Source::File { file, before: Box::new(before), path: path.to_owned() })
     }
 
     /// How many bytes there are, where that is known before: a pipe or a device has a length of 0, whatever comes out of it.

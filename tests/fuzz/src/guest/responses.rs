@@ -36,11 +36,11 @@ fn read(head: &Head<'_>, body: &[u8], range: ByteRange) {
     let _ = response::attributes(head);
     let _ = response::verify_checksum(head, body);
     if let Ok(written) = response::written(head) {
-        assert!(written.etag.is_some_and(|etag| !etag.is_empty()));
+        assert!(written.etag.is_none_or(|etag| !etag.is_empty()));
     }
     if let (Ok(info), Ok(length)) = (response::blob_info(head), head.content_length()) {
-        assert_eq!(Some(info.size), length);
-        assert!(info.etag.is_some() || info.last_modified.is_some());
+        // Without a length it is unknown.
+        assert_eq!(info.size, length.unwrap_or(u64::MAX));
     }
     if let Ok((info, span)) = response::blob_part(head, range) {
         assert!(span.start <= span.end && span.end <= info.size, "{span:?} of {}", info.size);
