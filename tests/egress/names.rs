@@ -293,7 +293,10 @@ fn a_name_server_that_lies_does_no_harm() {
             // Whether the server is at these addresses, too, is this machine's to know.
             let said = told.map_or_else(|error| error.to_string(), |_| "found".to_owned());
             let resolved = !said.contains("could not be resolved");
-            assert!(resolved == (name == "many.test") || name == "more.test", "{name}: {said}");
+            // Over TCP, which is tried once UDP came to nothing, hickory does not hold the question against what was asked. Who
+            // answers there is the name server itself, which can say any address of any name.
+            let may_be = name == "more.test" || name == "name.test";
+            assert!(resolved == (name == "many.test") || may_be, "{name}: {said}");
             assert!(said.len() < 1000 && !said.contains('\u{fffd}'), "{name}: {said}");
         }
         let well = open_private(&engine, &format!("http://well.test:{port}")).await;
