@@ -171,6 +171,8 @@ fn check(name: &str, call: Call, outcome: Result<Vec<u8>, Error>, says: &str) {
             let told = call != Call::Get || failure.message.contains(says);
             assert!(told, "{name}: {call:?} does not say \"{says}\": {failure:?}");
         }
+        // Where it is the time that ends the call, the host may be the one to stop it.
+        Err(Error::Overdue { .. }) if says == "time limit" => {}
         Err(error) => panic!("{name}: {call:?}: {error:?}"),
     }
 }
