@@ -460,6 +460,10 @@ fn cpu_time_is_limited_per_call_not_per_step() {
         let error = store.get("k").await.expect_err("it is stopped");
         assert!(matches!(error, Error::OutOfTime { limit: CPU_TIME, .. }), "{error:?}");
         assert!(own.seen().len() <= 8, "{} requests in a call of 300 ms", own.seen().len());
+        // Nor does it get as much again by saying that it has no requests to give.
+        let store = rogue("computes-to-refuse", &own.endpoint(), &target).await.unwrap();
+        let error = store.get("k").await.expect_err("it is stopped");
+        assert!(matches!(error, Error::OutOfTime { limit: CPU_TIME, .. }), "{error:?}");
         // Several at once are batched: each is charged its share. On a slow machine the time of the call runs out first.
         let calls = (0..8).map(|n| store.get(format!("k{n}")).into_future());
         for outcome in futures::future::join_all(calls).await {

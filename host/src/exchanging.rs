@@ -187,6 +187,11 @@ impl<'a> Exchange<'a> {
         let outgoing = match self.charge(step, failed_batch)?? {
             Step::Send(outgoing) => outgoing,
             Step::Done(_) => return Err(Error::plugin("the plugin is done with what it was to begin")),
+            // It is asked to do the operation by itself, with CPU time of its own: what it takes to say so is little.
+            Step::Failed(error, _) if lacks_requests(&error) && self.is_heavy() => {
+                let limit = self.calls.limits().cpu_time;
+                return Err(Error::OutOfTime { operation: self.name, limit });
+            }
             Step::Failed(error, _) => return Err(error),
         };
         let plain = outgoing.plain;
@@ -257,10 +262,14 @@ impl<'a> Exchange<'a> {
         self.calls.pool().takes().ask(received, alone, Takes(self.moment(alone)))
     }
 
+    /// Whether the operation has used much CPU time.
+    fn is_heavy(&self) -> bool {
+        self.cpu_used > self.calls.limits().cpu_time / HEAVY
+    }
+
     /// Whether the operation's steps are not batched: no other is in flight, or it has used much CPU time.
     fn is_alone(&self) -> bool {
-        let heavy = self.cpu_used > self.calls.limits().cpu_time / HEAVY;
-        heavy || self.failed_batch || self.requests > 0 || self.calls.pool().calls_under_way() < 2
+        self.is_heavy() || self.failed_batch || self.requests > 0 || self.calls.pool().calls_under_way() < 2
     }
 
     /// Charges a step to the operation, which ends here if it has used up its CPU time.

@@ -179,6 +179,10 @@ impl Mode {
                 }
                 send("")
             }
+            ("computes-to-refuse", false) => {
+                compute(200);
+                Err(refused(lacking()))
+            }
             ("miscounts-together", false) => send(""),
             (name, true)
                 if ["step-for-ever", "asks-in-steps", "miscounts-together"].contains(&name)
