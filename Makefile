@@ -19,13 +19,19 @@ test: toolchain ## Run every test: units, end to end, faults, rogue plugins, bot
 example: toolchain ## Write a Parquet file to an S3 server on loopback, and read it back column by column
 	$(CARGO) run --package sandbucket-parquet-example
 
-interop: toolchain ## Run the end-to-end suite on moto and Garage, and write what each service can do to docs/capabilities.md
+interop: toolchain ## Run the end-to-end suite on moto, Garage and Ceph, or on SANDBUCKET_SERVICE=URL; and write docs/capabilities.md
+ifneq (,$(findstring ://,$(SANDBUCKET_SERVICE)))
+	$(CARGO) test --package sandbucket-tests --test e2e --test object_store
+else
 	@./tests/interop/garage.sh
-	@for service in moto garage; do \
+	@./tests/interop/ceph.sh start
+	@for service in moto garage ceph; do \
 		echo "the end-to-end suite, and that of object_store, on $$service"; \
 		SANDBUCKET_SERVICE=$$service $(CARGO) test --package sandbucket-tests --test e2e --test object_store || exit 1; \
 	done
 	$(CARGO) test --package sandbucket-tests --test capabilities -- --include-ignored --nocapture
+	@./tests/interop/ceph.sh stop
+endif
 
 bench: toolchain ## Measure Sandbucket beside other S3 clients, and write what came of it to docs/benchmarks.*
 	$(CARGO) run --release --package sandbucket-bench -- \

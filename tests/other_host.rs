@@ -168,7 +168,7 @@ impl Host {
 }
 
 fn call() -> CallOptions {
-    CallOptions { time_limit: None, attributes: Vec::new() }
+    CallOptions { time_limit: None, max_retries: None, attributes: Vec::new() }
 }
 
 /// How a body is written of which this is known.

@@ -55,6 +55,8 @@ enum Form {
     Digest(usize),
     /// Base64 of a key of 32 bytes, which goes into three headers.
     Key,
+    /// See [`is_id`].
+    Id,
 }
 
 /// An attribute that there is.
@@ -84,8 +86,11 @@ const fn formed(name: &'static str, header: &'static str, takes: Takes, form: Fo
     Attribute { name, header, takes, form }
 }
 
+/// The attribute that names a write, so that a writer knows its own again.
+pub const WRITE_ID: &str = "write-id";
+
 /// All there are.
-pub const TABLE: [Attribute; 26] = [
+pub const TABLE: [Attribute; 27] = [
     text("cache-control", "cache-control", Takes::PROPERTIES),
     text("content-disposition", "content-disposition", Takes::PROPERTIES),
     text("content-encoding", "content-encoding", Takes::PROPERTIES),
@@ -97,6 +102,7 @@ pub const TABLE: [Attribute; 26] = [
     text("object-lock-mode", "x-amz-object-lock-mode", Takes::PROPERTIES),
     text("object-lock-retain-until", "x-amz-object-lock-retain-until-date", Takes::PROPERTIES),
     text("object-lock-legal-hold", "x-amz-object-lock-legal-hold", Takes::PROPERTIES),
+    formed(WRITE_ID, "x-amz-meta-sandbucket-write-id", Takes::PROPERTIES, Form::Id),
     text("server-side-encryption", "x-amz-server-side-encryption", Takes::ENCRYPTION),
     text("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", Takes::ENCRYPTION),
     text("sse-kms-context", "x-amz-server-side-encryption-context", Takes::ENCRYPTION),
@@ -128,7 +134,9 @@ pub fn check(name: &'static str, value: &str) -> Result<bool, Failure> {
 
 /// The first of these attributes that S3 takes with a copy only where all properties are given anew.
 pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
-    let headers = TABLE.iter().filter(|known| known.takes == Takes::PROPERTIES && known.name == known.header);
+    let headers = TABLE
+        .iter()
+        .filter(|known| known.takes == Takes::PROPERTIES && (known.name == known.header || known.name == WRITE_ID));
     headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
 }
 
@@ -149,6 +157,9 @@ pub fn to_look(call: &CallOptions) -> CallOptions {
 /// A fault of the attribute. A key is never in the words.
 pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Failure> {
     let Attribute { name, header, form, .. } = *attribute;
+    if form == Form::Id && headers.iter().any(|(there, _)| there == header) {
+        return Err(wrong(name, "is in the metadata as well, as sandbucket-write-id: give it once"));
+    }
     let mut add = |header: &'static str, value: &str| headers.push((header.into(), value.to_owned()));
     let value = value.trim_matches(' ');
     match form {
@@ -157,6 +168,10 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
             return Err(wrong(name, "must be 1 to 2,048 characters of visible ASCII and spaces"));
         }
         Form::Text => add(header, value),
+        Form::Id if !is_id(value) => {
+            return Err(wrong(name, "must be 1 to 128 letters, digits and -._~:/+="));
+        }
+        Form::Id => add(header, value),
         Form::Flag | Form::Word(_) => {
             let word = if let Form::Word(word) = form { word } else { "true" };
             let is = |other: &str| value.eq_ignore_ascii_case(other);
@@ -183,6 +198,11 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
         }
     }
     Ok(())
+}
+
+/// Whether this can be a write's id: text that no service stores or gives back in another form.
+fn is_id(value: &str) -> bool {
+    (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
 }
 
 fn wrong(name: &'static str, why: &str) -> Failure {

@@ -14,6 +14,9 @@ pub const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION")
 /// What the names of user metadata begin with in HTTP.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
+/// The metadata that holds the id of a write (the attribute `write-id`).
+pub const WRITE_ID: &str = "sandbucket-write-id";
+
 /// What an answer may say of a blob besides what the contract has fields for: the attribute's name, and its header.
 pub const TOLD: [(&str, &str); 26] = [
     ("cache-control", "cache-control"),

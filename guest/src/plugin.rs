@@ -5,7 +5,9 @@ use std::cell::{RefCell, RefMut};
 use crate::bindings;
 use crate::bindings::exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as StoreHandle};
 use crate::bindings::exports::sandbucket::blob::bodies;
-use crate::bindings::exports::sandbucket::blob::exchanges::{Answer, Outcome, Received, Refusal, Turn};
+use crate::bindings::exports::sandbucket::blob::exchanges::{
+    self, Answer, Outcome, Received, Refusal, StoreBorrow, Turn,
+};
 use crate::bindings::exports::sandbucket::blob::types as wit;
 use crate::bindings::wasi::io::streams::OutputStream;
 use crate::checksum::Algorithm;
@@ -160,33 +162,6 @@ impl GuestStore for Open {
         self.under_way.replace(UnderWay::Nothing);
     }
 
-    fn step(&self, turns: Vec<Turn>) -> Vec<Result<Next, Refusal>> {
-        let mut store = self.store.borrow_mut();
-        let mut now = Wasi::for_a_moment();
-        let mut steps = Vec::with_capacity(turns.len());
-        for Turn { operation, tries, outcome } in turns {
-            steps.push(match outcome {
-                None => match store.prepare(&mut now, operation, tries) {
-                    Ok(outgoing) => Ok(Next::Send(outgoing)),
-                    Err(failure) => Err(Refusal { error: error(failure), again: None }),
-                },
-                Some(outcome) => match store.settle(&mut Wasi::default(), operation, tries, answer_of(&outcome)) {
-                    Ok(settled) => Ok(Next::Done(settled)),
-                    Err(refusal) => Err(Refusal { error: error(refusal.failure), again: refusal.again }),
-                },
-            });
-        }
-        steps
-    }
-
-    fn take(&self, answers: Vec<Received>) -> Vec<Option<Settled>> {
-        let mut taken = Vec::with_capacity(answers.len());
-        for Received { asked, status, headers } in &answers {
-            taken.push(store::take(*asked, &Head { status: *status, headers: of_lines(headers) }));
-        }
-        taken
-    }
-
     fn delete(&self, key: String, options: DeleteOptions) -> Result<(), Error> {
         self.store().delete(&mut Wasi::default(), &key, &options).map_err(error)
     }
@@ -266,5 +241,34 @@ impl GuestStore for Open {
 
     fn list_uploads(&self, options: ListUploadsOptions) -> Result<UploadPage, Error> {
         self.store().list_uploads(&mut Wasi::default(), &options).map_err(error)
+    }
+}
+
+impl exchanges::Guest for Plugin {
+    fn step(store: StoreBorrow<'_>, turns: Vec<Turn>) -> Vec<Result<Next, Refusal>> {
+        let mut store = store.get::<Open>().store.borrow_mut();
+        let mut now = Wasi::for_a_moment();
+        let mut steps = Vec::with_capacity(turns.len());
+        for Turn { operation, tries, outcome } in turns {
+            steps.push(match outcome {
+                None => match store.prepare(&mut now, operation, tries) {
+                    Ok(outgoing) => Ok(Next::Send(outgoing)),
+                    Err(failure) => Err(Refusal { error: error(failure), again: None }),
+                },
+                Some(outcome) => match store.settle(&mut Wasi::default(), operation, tries, answer_of(&outcome)) {
+                    Ok(settled) => Ok(Next::Done(settled)),
+                    Err(refusal) => Err(Refusal { error: error(refusal.failure), again: refusal.again }),
+                },
+            });
+        }
+        steps
+    }
+
+    fn take(_: StoreBorrow<'_>, answers: Vec<Received>) -> Vec<Option<Settled>> {
+        let mut taken = Vec::with_capacity(answers.len());
+        for Received { asked, status, headers } in &answers {
+            taken.push(store::take(*asked, &Head { status: *status, headers: of_lines(headers) }));
+        }
+        taken
     }
 }

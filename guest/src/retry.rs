@@ -7,11 +7,15 @@ use crate::response::{Head, decimal};
 use crate::text::contains;
 use crate::time;
 
-/// The bound of the first pause; it doubles with each further one.
+/// The longest first pause; it doubles with each further one.
 pub const BASE: Duration = Duration::from_millis(100);
 
-/// The bound that pauses grow to.
+/// The longest pause.
 pub const CAP: Duration = Duration::from_secs(20);
+
+/// Retries where the setting `max-retries` does not say: their pauses are 12.75 s together at least, and 25.5 s at most, so that
+/// a service may be gone for 10 s.
+pub const DEFAULT_RETRIES: u32 = 8;
 
 /// How far apart the clocks must be for a refusal without words to be put down to it. S3 takes up to 15 minutes; some
 /// services are stricter.
@@ -99,15 +103,17 @@ pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// How long to pause before try number `retry` (the first is 0): anything up to an exponentially growing bound ("full
-/// jitter"), so that clients that failed together do not come back together. Never less than what the service asked for.
+/// How long to pause before retry number `retry` (the first is 0): exponential backoff of which the upper half is jitter, so
+/// that clients that failed together do not come back together, and yet the sum of a call's pauses has a lower bound. Never
+/// less than what the service asked for.
 pub fn pause(retry: u32, after: Option<Duration>, rng: &mut Rng) -> Duration {
-    let bound = BASE.saturating_mul(1u32.checked_shl(retry).unwrap_or(u32::MAX).max(1)).min(CAP);
-    let jitter = Duration::from_nanos(rng.below(bound.as_nanos() as u64 + 1));
+    let most = BASE.saturating_mul(1u32.checked_shl(retry).unwrap_or(u32::MAX).max(1)).min(CAP);
+    let half = most / 2;
+    let jitter = Duration::from_nanos(rng.below(half.as_nanos() as u64 + 1));
     match after {
-        // Those that were told the same second are spread over the time after it.
+        // Clients that got the same second are spread over the time after it.
         Some(after) => after.saturating_add(jitter.min(BASE)),
-        None => jitter,
+        None => half + jitter,
     }
 }
 

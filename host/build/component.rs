@@ -17,10 +17,11 @@ const STACK: usize = 256 << 10;
 /// How much memory it begins with, in bytes.
 const MEMORY: usize = 448 << 10;
 
-/// Builds the package and gives the component's path: `NAME.wasm` in `component` in the target folder.
+/// Builds the package, with these of its features, as a component of this name, and gives its path: `NAME.wasm` in `component` in
+/// the target folder.
 ///
 /// `folder` is the package's own, seen from the workspace's root.
-pub fn build(root: &Path, package: &str, folder: &str) -> Result<PathBuf, String> {
+pub fn build(root: &Path, package: &str, folder: &str, features: &str, name: &str) -> Result<PathBuf, String> {
     let watched = ["Cargo.toml", "src"].map(|name| root.join(folder).join(name));
     for path in watched.iter().chain(&[root.join("wit"), root.join("Cargo.lock"), root.join("Cargo.toml")]) {
         println!("cargo::rerun-if-changed={}", path.display());
@@ -73,6 +74,7 @@ pub fn build(root: &Path, package: &str, folder: &str) -> Result<PathBuf, String
         .env("PATH", search_path(&linkers)?)
         .current_dir(root)
         .args(["build", "--locked", "--package", package, "--profile", "component", "--target", TARGET])
+        .args(["--features", features])
         .output()
         .map_err(|error| format!("starting cargo for {package}: {error}"))?;
     if !made.status.success() {
@@ -80,7 +82,7 @@ pub fn build(root: &Path, package: &str, folder: &str) -> Result<PathBuf, String
     }
 
     let built = target.join(TARGET).join("component").join(format!("{}.wasm", package.replace('-', "_")));
-    let named = target.join(format!("{package}.wasm"));
+    let named = target.join(format!("{name}.wasm"));
     let component = fs::read(&built).map_err(|error| format!("reading {}: {error}", built.display()))?;
     let component = without_names(&component).ok_or_else(|| format!("{} is no component", built.display()))?;
     fs::write(&named, component).map_err(|error| format!("writing {}: {error}", named.display()))?;

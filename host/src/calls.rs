@@ -11,7 +11,7 @@ use crate::bindings::exchanges::{Asked, HeadOperation, Operation, ReadOperation}
 use crate::bindings::{self, Output, listing, multipart, wit};
 use crate::blob::{BlobInfo, Presigned, Written};
 use crate::error::{Error, Failure, Result};
-use crate::exchanging::{Payload, lacks_requests};
+use crate::exchanging::Payload;
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
@@ -43,7 +43,7 @@ pub(crate) struct Calls {
 impl Calls {
     /// Opens the store in a first instance, which tells whether the settings are right.
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
-        let mut call = wit::CallOptions { time_limit: None, attributes: Vec::new() };
+        let mut call = wit::CallOptions { time_limit: None, max_retries: None, attributes: Vec::new() };
         let mut first = pool.lease("opening the store", &mut call).await?;
         let limits = &pool.engine().limits;
         let cpu_used = first.cpu_used();
@@ -97,6 +97,7 @@ macro_rules! operations {
                     progress: Option<Progress>,
                 ) -> Result<$given> {
                     let mut lease = self.pool.lease($words, &mut options.call).await?;
+                    self.pool.retries().bound(&mut options.call);
                     let cpu_used = lease.cpu_used();
                     let (sandbox, store) = lease.instance()?.parts();
                     let time = options.call.time_limit.map(std::time::Duration::from_nanos);
@@ -106,7 +107,9 @@ macro_rules! operations {
                     let ended =
                         begun.run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
                     let ended = sandbox.end(&begun, self.limits(), ended);
-                    lease.end(ended)
+                    let result = lease.end(ended);
+                    self.pool.retries().settle(&result);
+                    result
                 }
             )*
         }
@@ -160,13 +163,15 @@ operations! {
 impl Calls {
     /// What is known of a blob.
     pub(crate) async fn head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
+        if !self.pool.prepares_requests() {
+            return self.head_inline(key, options, None).await;
+        }
         let plain = no_conditions_in(&options.conditions) && options.version.is_none();
         let plain = plain && options.call.attributes.is_empty();
         let limit = options.call.time_limit;
         let given = if plain { None } else { Some(options.clone()) };
         let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
         match self.exchange("head", (operation, Asked::Head), limit, Payload::None, None).await {
-            Err(error) if lacks_requests(&error) => self.head_inline(key, options, None).await,
             Err(error) => Err(error),
             Ok((Output::Opened(opened), _)) => Ok(opened.info),
             Ok(_) => Err(Error::plugin("the plugin took a look for something else")),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::bindings::{multipart, wit};
 use crate::calls::Calls;
 use crate::deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::multipart::Part;
 use crate::rate_limit::RateLimit;
 use crate::requests::{keyless, shared};
@@ -55,6 +55,35 @@ impl Cleanup {
     /// Counts an upload that is left to the service. How many to warn of now; none where a warning was given lately.
     fn skip(&self) -> Option<u64> {
         self.warnings.allow().map(|suppressed| suppressed + 1)
+    }
+}
+
+/// Whether an upload whose completion failed this way is certain not to be completed, and so can be aborted. Else the service may
+/// have completed it, or may still be at work on it: aborting it could destroy the blob. It is left to the caller, who can
+/// complete or abort it once the outcome shows, or to a lifecycle rule of the bucket.
+pub(crate) fn is_not_completed(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PreconditionFailed(_)
+            | Error::NotFound(_)
+            | Error::NotModified(_)
+            | Error::Conflict(_)
+            | Error::AccessDenied(_)
+            | Error::Throttled(_)
+            | Error::InvalidSettings(_)
+            | Error::InvalidArgument(_)
+            | Error::TooLarge(_)
+            | Error::Unsupported(_)
+            | Error::Archived(_)
+            | Error::Service(_)
+            | Error::Busy { .. }
+    )
+}
+
+/// Warns that an upload was not aborted, as it may be completed.
+pub(crate) fn warn_of_unknown_outcome(calls: &Calls, key: &str, upload: &str) {
+    if let Some(count) = calls.pool().cleanup().skip() {
+        tracing::warn!(count, key, upload, "the outcome of a completion is unknown: its upload was not aborted");
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::bindings::{multipart, wit};
 use crate::blob::{BlobInfo, Written};
 use crate::calls::{Calls, no_conditions};
-use crate::clearing::{clear_away, give_up};
+use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
 use crate::requests::{Copy, keyless, shared, unsaid};
 use crate::uploading::MAX_PARTS;
@@ -20,30 +20,102 @@ const AT_ONCE: usize = 8;
 /// What a copy keeps of its source, as a service's own copy does. Tags have a call of their own.
 const KEPT: [&str; 5] = ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
-/// The attribute with the key that the source was encrypted with by its writer.
-const SOURCE_KEY: &str = "source-sse-customer-key";
+/// The largest blob, in bytes, that is copied with one request: a service copies some 100 MB a second.
+const MAX_SINGLE_COPY: u64 = 256 << 20;
 
-/// Copies a blob that is too large to be copied at once.
-pub(crate) async fn by_parts(
-    calls: &Calls,
-    source: wit::BlobName,
-    to: &str,
-    options: wit::CopyOptions,
-    part_size: Option<u64>,
-) -> Result<Written> {
-    let wit::CopyOptions { source_conditions, condition, properties, mut call } = options;
-    // The source's key goes with what reads the source: under its own name beside the other, else as the key.
-    let place = call.attributes.iter().position(|(name, _)| name == SOURCE_KEY);
-    let source_key = place.map(|place| call.attributes.swap_remove(place));
-    let mut asking = shared(calls, &call);
-    asking.attributes.retain(|(name, _)| name != "sse-customer-key");
-    asking.attributes.extend(source_key.iter().map(|(_, key)| ("sse-customer-key".to_owned(), key.clone())));
-    let mut head = wit::HeadOptions { conditions: source_conditions, version: source.version.clone(), call: asking };
-    let info = calls.head(&source.key, &mut head).await.map_err(|error| match error {
+/// The most that S3 copies with one request, in bytes.
+const MAX_COPY: u64 = 5 << 30;
+
+/// A blob that is to be copied within the store, and how.
+pub(crate) struct Order<'a> {
+    pub(crate) calls: &'a Calls,
+    pub(crate) source: wit::BlobName,
+    pub(crate) to: &'a str,
+    pub(crate) options: wit::CopyOptions,
+    pub(crate) part_size: Option<u64>,
+    /// How long the source is, where the caller knows.
+    pub(crate) length: Option<u64>,
+}
+
+/// Copies a blob: a small one with one request, a large one by parts. One request can take the service minutes, in which nothing
+/// shows whether it is at work, and S3 takes up to 5 GiB with it.
+pub(crate) async fn copy(mut order: Order<'_>) -> Result<Written> {
+    if order.part_size.is_none() && order.length.is_some_and(|length| length <= MAX_SINGLE_COPY) {
+        return match at_once(&mut order).await {
+            Err(Error::TooLarge(_)) => by_parts(order, None).await,
+            done => done,
+        };
+    }
+    let info = match order.look().await {
+        Ok(info) => info,
         // Of a copy, a condition that does not hold is always this.
-        Error::NotModified(failure) => Error::PreconditionFailed(failure),
-        error => error,
-    })?;
+        Err(Error::NotModified(failure)) => return Err(Error::PreconditionFailed(failure)),
+        Err(error @ (Error::NotFound(_) | Error::PreconditionFailed(_) | Error::InvalidArgument(_))) => {
+            return Err(error);
+        }
+        // A caller may be allowed to copy what it may not look at.
+        Err(_) => return at_once(&mut order).await,
+    };
+    let is_large = info.known_size().is_some_and(|size| size > order.part_size.unwrap_or(MAX_SINGLE_COPY));
+    if is_large && info.etag.is_some() {
+        let fits = info.size <= MAX_COPY;
+        // Some services have no copies of parts.
+        return match by_parts(order.clone(), Some(info)).await {
+            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => at_once(&mut order).await,
+            done => done,
+        };
+    }
+    match at_once(&mut order).await {
+        Err(Error::TooLarge(_)) => by_parts(order, Some(info)).await,
+        done => done,
+    }
+}
+
+async fn at_once(order: &mut Order<'_>) -> Result<Written> {
+    order.calls.copy(&order.source, order.to, &mut order.options, None).await
+}
+
+impl Order<'_> {
+    fn clone(&self) -> Self {
+        let Order { calls, to, part_size, length, .. } = *self;
+        Order { calls, source: self.source.clone(), to, options: self.options.clone(), part_size, length }
+    }
+
+    /// The attributes that say how to read the source, and those of the rest of the call.
+    fn source_attributes(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+        let given = self.options.call.attributes.iter().cloned();
+        given.partition(|(name, _)| name.starts_with("source-"))
+    }
+
+    /// What is known of the source, if its conditions hold.
+    async fn look(&self) -> Result<BlobInfo> {
+        let mut call = shared(self.calls, &self.options.call);
+        call.attributes.retain(|(name, _)| name != "sse-customer-key");
+        // What the source was encrypted with goes as the key with what only reads it.
+        for (name, value) in self.source_attributes().0 {
+            let name = name.trim_start_matches("source-").to_owned();
+            call.attributes.retain(|(there, _)| *there != name);
+            call.attributes.push((name, value));
+        }
+        let conditions = self.options.source_conditions.clone();
+        let mut head = wit::HeadOptions { conditions, version: self.source.version.clone(), call };
+        self.calls.head(&self.source.key, &mut head).await
+    }
+}
+
+/// Copies a blob part by part.
+async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
+    let info = match info {
+        Some(info) => info,
+        None => order.look().await.map_err(|error| match error {
+            Error::NotModified(failure) => Error::PreconditionFailed(failure),
+            error => error,
+        })?,
+    };
+    let (source_attributes, attributes) = order.source_attributes();
+    let Order { calls, source, to, options, part_size, .. } = order;
+    let wit::CopyOptions { condition, properties, mut call, .. } = options;
+    call.attributes = attributes;
     let Some(etag) = info.etag.clone() else {
         let message =
             format!("copy \"{}\": without an entity tag its parts could be of different contents", source.key);
@@ -51,7 +123,7 @@ pub(crate) async fn by_parts(
     };
     if info.known_size().is_none() {
         let message = format!(
-            "copy \"{}\": the service does not tell its size, without which it cannot be cut into parts",
+            "copy \"{}\": the service does not say its size, without which it cannot be cut into parts",
             source.key
         );
         return Err(Error::Unsupported(Failure::ours("source", message)));
@@ -64,12 +136,12 @@ pub(crate) async fn by_parts(
     };
     let part_size = part_size.unwrap_or(USUAL_PART).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
     let upload = calls.create_upload(to, &mut write, None).await?;
-    let mut begun = Begun { calls, to, call: &call, upload: Some(upload.clone()) };
+    let mut begun = Begun { calls, to, call: &call, upload: Some(upload.clone()), completing: false };
     let conditions = wit::ReadConditions { if_match: Some(etag), ..no_conditions() };
     let pieces = (1..).zip(spans(info.size, part_size));
     let copies = pieces.map(|(number, range)| {
         let mut call = shared(calls, &call);
-        call.attributes.extend(source_key.clone());
+        call.attributes.extend(source_attributes.iter().cloned());
         let mut options =
             multipart::CopyPartOptions { range: Some(range), source_conditions: conditions.clone(), call };
         let (source, upload) = (&source, &upload);
@@ -80,29 +152,40 @@ pub(crate) async fn by_parts(
         Ok(parts) => {
             let parts: Vec<_> = parts.into_iter().map(Into::into).collect();
             let mut options = multipart::CompleteOptions { condition, call: shared(calls, &call) };
+            begun.completing = true;
             calls.complete_upload(to, &upload, &parts, &mut options, None).await
         }
         Err(error) => Err(error),
     };
-    if done.is_err() {
-        clear_away(calls, to, &upload, &call).await;
+    match &done {
+        Err(error) if !begun.completing || is_not_completed(error) => {
+            begun.completing = false;
+            clear_away(calls, to, &upload, &call).await;
+            begun.upload = None;
+        }
+        Err(_) => {}
+        Ok(_) => begun.upload = None,
     }
-    begun.upload = None;
     done
 }
 
-/// An upload that is cleared away where the copy is dropped on the way.
+/// An upload that is aborted where the copy is dropped before its end.
 struct Begun<'a> {
     calls: &'a Calls,
     to: &'a str,
     call: &'a wit::CallOptions,
     /// Its id, until it is over.
     upload: Option<String>,
+    /// Whether the service was asked to make the blob of the parts: from then on it may be at work on them.
+    completing: bool,
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take() {
+            if self.completing {
+                return warn_of_unknown_outcome(self.calls, self.to, &upload);
+            }
             give_up(self.calls, self.to, upload, self.call, JoinSet::new());
         }
     }

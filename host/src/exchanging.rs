@@ -15,6 +15,7 @@ use crate::calls::Calls;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::pool::Lease;
+use crate::retry_quota::Taken;
 use crate::sandbox::{Begun, Bounds, Ended};
 use crate::together::{Together, miscounted};
 use crate::transport::{Alarm, Answer, Answered, BodyFault, Fault, Prepared, Progress, Purpose, Source, Streamed};
@@ -35,6 +36,10 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// How much longer than its operation's time a step waits for the batch of another.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+/// Why there is no retry.
+const OUT_OF_RETRIES: &str =
+    "not tried again: so many requests of this store failed lately that its retry quota is used up";
 
 /// The methods of requests that the plugin sends itself in a step: it looks what became of a write.
 const LOOKING: &[Method] = &[Method::GET, Method::HEAD];
@@ -91,8 +96,8 @@ enum Attempt {
 }
 
 impl Calls {
-    /// Does an operation that may take so many nanoseconds: what it came to and, where that is read, the answer's body. For
-    /// a plugin that has no requests to give, see [`lacks_requests`].
+    /// Does an operation that may take so many nanoseconds: what it came to and, where that is read, the response's body. Only
+    /// for a plugin that prepares requests: see [`Pool::prepares_requests`](crate::pool::Pool::prepares_requests).
     pub(crate) fn exchange<'a>(
         &'a self,
         name: &'static str,
@@ -117,7 +122,7 @@ impl Calls {
                 failed_batch: false,
                 _turn: turn,
             };
-            let mut sent = 0;
+            let (mut sent, mut quota) = (0, Taken::default());
             let (attempts, retries, maybe_done, skewed, skew) = (0, 0, false, false, 0);
             let mut tries = Tries { limit: nanos(limit), elapsed: 0, attempts, retries, maybe_done, skewed, skew };
             loop {
@@ -127,7 +132,10 @@ impl Calls {
                 let attempt = exchange.attempt(turn, asked, &mut payload, &progress).await?;
                 sent += 1;
                 let (error, again, words) = match attempt {
-                    Attempt::Done(output, body) => return Ok((output, body)),
+                    Attempt::Done(output, body) => {
+                        self.pool().retries().succeeded(quota);
+                        return Ok((output, body));
+                    }
                     Attempt::Failed(same, error, again, words) => {
                         operation = same;
                         (error, again, words)
@@ -137,6 +145,10 @@ impl Calls {
                 let may_retry = sent < MAX_ATTEMPTS && !matches!(payload, Payload::Once(None, _));
                 match again {
                     Some(again) if may_retry && !exchange.left().is_zero() => {
+                        let Some(taken) = self.pool().retries().take(&error) else {
+                            return Err(explained(error, Some(OUT_OF_RETRIES.to_owned())));
+                        };
+                        quota = taken;
                         let pause = Duration::from_nanos(again.pause).max(least_pause(sent)).min(exchange.left());
                         if !pause.is_zero() {
                             deadline::sleep(pause).await;
@@ -149,12 +161,6 @@ impl Calls {
         };
         done.instrument(span)
     }
-}
-
-/// Whether an exchange ended because the plugin has no requests to give: then it does the operation by itself, or says what
-/// else it does not support.
-pub(crate) fn lacks_requests(error: &Error) -> bool {
-    matches!(error, Error::Unsupported(told) if told.attempts == 0)
 }
 
 fn key_of(operation: &Operation) -> &str {
@@ -187,11 +193,6 @@ impl<'a> Exchange<'a> {
         let outgoing = match self.charge(step, failed_batch)?? {
             Step::Send(outgoing) => outgoing,
             Step::Done(_) => return Err(Error::plugin("the plugin is done with what it was to begin")),
-            // It is asked to do the operation by itself, with CPU time of its own: what it takes to say so is little.
-            Step::Failed(error, _) if lacks_requests(&error) && self.is_heavy() => {
-                let limit = self.calls.limits().cpu_time;
-                return Err(Error::OutOfTime { operation: self.name, limit });
-            }
             Step::Failed(error, _) => return Err(error),
         };
         let plain = outgoing.plain;
@@ -425,7 +426,11 @@ pub(crate) fn prepared(outgoing: Outgoing, purpose: Purpose) -> Prepared {
 
 /// Puts the host's own words to what the plugin only knows as a kind of failure.
 fn explained(mut error: Error, words: Option<String>) -> Error {
-    if let Error::Network(failure) | Error::Timeout(failure) | Error::Integrity(failure) = &mut error
+    if let Error::Network(failure)
+    | Error::Timeout(failure)
+    | Error::Integrity(failure)
+    | Error::Throttled(failure)
+    | Error::Service(failure) = &mut error
         && let Some(words) = words
     {
         failure.message.push_str(&format!(" ({words})"));

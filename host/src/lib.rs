@@ -36,6 +36,8 @@
 //! [`EngineBuilder::allow_networks`], [`Config`]). Calls need a Tokio runtime with
 //! its timers and I/O on.
 
+#[allow(dead_code, reason = "wired below")]
+mod adaptive_rate;
 mod bindings;
 mod blob;
 mod body;
@@ -62,6 +64,7 @@ mod pool;
 mod rate_limit;
 mod reading;
 mod requests;
+mod retry_quota;
 mod runtime;
 mod sandbox;
 mod settings;

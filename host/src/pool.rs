@@ -18,6 +18,7 @@ use crate::exchanging::Charged;
 use crate::instance::Instance;
 use crate::instance_queue::Grant;
 use crate::rate_limit::RateLimit;
+use crate::retry_quota::RetryQuota;
 use crate::runtime::{Handed, Idle, InstancePermit, InstanceShare, Runtime};
 use crate::sandbox::Ended;
 use crate::settings::Settings;
@@ -68,6 +69,7 @@ pub(crate) struct Pool {
     compute: Arc<ComputeShare>,
     calls: Semaphore,
     cleanup: Cleanup,
+    retries: RetryQuota,
     steps: Round<Turn, Charged<Result<Step>>>,
     takes: Round<Received, Charged<Result<Option<Output>>>>,
     busy: AtomicUsize,
@@ -85,6 +87,7 @@ impl Pool {
         let endpoint = gate.endpoint().map(|endpoint| format!(" at {endpoint}"));
         let place = [bucket, endpoint].into_iter().flatten().collect();
         let cleanup = Cleanup::new(engine.limits.instances_per_store);
+        let retries = RetryQuota::new(engine.limits.instances_per_store);
         let (instances, compute) = (engine.instance_share(), engine.compute_share());
         let pool = Arc::new(Pool {
             engine,
@@ -96,6 +99,7 @@ impl Pool {
             compute,
             calls,
             cleanup,
+            retries,
             steps: Round::default(),
             takes: Round::default(),
             busy: AtomicUsize::new(0),
@@ -122,6 +126,11 @@ impl Pool {
         &self.cleanup
     }
 
+    /// The retries that the store's calls may make.
+    pub(crate) fn retries(&self) -> &RetryQuota {
+        &self.retries
+    }
+
     /// Where steps are asked for.
     pub(crate) fn steps(&self) -> &Round<Turn, Charged<Result<Step>>> {
         &self.steps
@@ -134,6 +143,11 @@ impl Pool {
 
     pub(crate) fn engine(&self) -> &Runtime {
         &self.engine
+    }
+
+    /// Whether the plugin prepares requests that the host sends. It shows in the component's exports.
+    pub(crate) fn prepares_requests(&self) -> bool {
+        self.engine.plugin.pre.prepares_requests()
     }
 
     pub(crate) fn status(&self) -> PoolStatus {

@@ -15,7 +15,6 @@ use crate::calls::{Call, Calls, Opened, checked, no_conditions};
 use crate::deadline::{self, Timer};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
-use crate::exchanging::lacks_requests;
 use crate::transport::Answer;
 
 /// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
@@ -81,16 +80,14 @@ impl Blob {
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
         let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
         let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
-        let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await {
-            Err(error) if lacks_requests(&error) => {
-                let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
-                let (position, source) = (range.start, Source { calls, key, options });
-                let body = Body::Whole(body);
-                let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
-                return Ok(Blob { info, range, position, peeked, body, source, resumed, attempts, end, check: None });
-            }
-            opened => opened?,
-        };
+        if !calls.pool().prepares_requests() {
+            let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
+            let (position, source) = (range.start, Source { calls, key, options });
+            let body = Body::Whole(body);
+            let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
+            return Ok(Blob { info, range, position, peeked, body, source, resumed, attempts, end, check: None });
+        }
+        let Opened { info, range, given, digest, body } = calls.open_read(&key, &options).await?;
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
         let check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });

@@ -12,7 +12,7 @@ use crate::bindings::{multipart, wit};
 use crate::blob::Written;
 use crate::body::Chunks;
 use crate::calls::Calls;
-use crate::clearing::{clear_away, give_up};
+use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
 use crate::requests::{every_call, every_write, part_options, shared, write_condition, write_options};
@@ -162,6 +162,7 @@ impl Upload {
             running: JoinSet::new(),
             parts: Vec::new(),
             broken: false,
+            completing: false,
         })
     }
 }
@@ -189,6 +190,8 @@ pub struct Writer {
     parts: Vec<Part>,
     /// Whether a piece was lost, so that the rest is of no use.
     broken: bool,
+    /// Whether the service was asked to make the blob of the parts: from then on it may be at work on them.
+    completing: bool,
 }
 
 impl Writer {
@@ -211,14 +214,20 @@ impl Writer {
     /// Writes what is left, and makes the blob of it.
     ///
     /// # Errors
-    /// As `put`. There is no blob then, unless it is [`Error::OutcomeUnknown`].
+    /// As `put`. There is no blob then, unless it is [`Error::OutcomeUnknown`]: the service may have made it, or may still be at
+    /// work on it, so that its upload is not aborted. The same holds where the future is dropped while the service makes the blob.
     pub async fn finish(mut self) -> Result<Written> {
         self.check()?;
         let done = self.end().await;
-        if done.is_err() {
+        if let Err(error) = &done
+            && (!self.completing || is_not_completed(error))
+        {
+            self.completing = false;
             self.clear().await;
         }
-        self.upload = None;
+        if done.is_ok() {
+            self.upload = None;
+        }
         done
     }
 
@@ -333,6 +342,7 @@ impl Writer {
         let call = shared(&self.calls, &self.options.call);
         let mut options = multipart::CompleteOptions { condition: self.options.condition.clone(), call };
         let upload = self.upload.as_deref().unwrap_or_default();
+        self.completing = true;
         self.calls.complete_upload(&self.key, upload, &parts, &mut options, None).await
     }
 
@@ -351,6 +361,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take() {
+            if self.completing {
+                return warn_of_unknown_outcome(&self.calls, &self.key, &upload);
+            }
             give_up(&self.calls, &self.key, upload, &self.options.call, std::mem::take(&mut self.running));
         }
     }

@@ -8,7 +8,7 @@ use crate::body::{Chunks, Pieces};
 use crate::calls::Calls;
 use crate::digest;
 use crate::error::{Error, Result};
-use crate::exchanging::{Payload, lacks_requests};
+use crate::exchanging::Payload;
 use crate::multipart::Part;
 use crate::transport::{Fault, Progress, Streamed};
 
@@ -21,18 +21,11 @@ impl Calls {
         options: &mut wit::WriteOptions,
         progress: Option<Progress>,
     ) -> Result<Written> {
-        let conditional = !matches!(options.condition, wit::WriteCondition::Always);
-        let digests = if conditional && !self.wanted_digests().contains(&DigestAlgorithm::Md5) {
-            // By which the plugin finds out what became of it, should an answer be lost.
-            let wanted = [self.wanted_digests(), &[DigestAlgorithm::Md5]].concat();
-            self.digests(body, &wanted).await
-        } else {
-            self.digests(body, self.wanted_digests()).await
-        };
-        match self.write(key, body.length(), digests, options, Payload::Here(body), progress.clone()).await {
-            Err(error) if lacks_requests(&error) => self.put_inline(key, &body.joined(), options, progress).await,
-            written => written,
+        if !self.pool().prepares_requests() {
+            return self.put_inline(key, &body.joined(), options, progress).await;
         }
+        let digests = self.digests(body, self.wanted_digests()).await;
+        self.write(key, body.length(), digests, options, Payload::Here(body), progress).await
     }
 
     /// Writes a blob from a stream of this length, whose bytes come once: the store must want no digests of them.
@@ -79,6 +72,9 @@ impl Calls {
         options: &mut multipart::PartOptions,
         progress: Option<Progress>,
     ) -> Result<Part> {
+        if !self.pool().prepares_requests() {
+            return self.part_inline(key, upload, number, &body.joined(), options, progress).await;
+        }
         let digests = self.digests(body, self.wanted_digests()).await;
         let (length, limit) = (body.length(), options.call.time_limit);
         let asked = Asked::Part(AskedPart { number, size: length });
@@ -87,13 +83,9 @@ impl Calls {
         let part = PartOperation { key: key_of, upload: upload_of, number, length, digests, options: given };
         let payload = Payload::Here(body);
         let operation = Operation::Part(part);
-        match self.exchange("upload a part", (operation, asked), limit, payload, progress.clone()).await {
-            Err(error) if lacks_requests(&error) => {
-                self.part_inline(key, upload, number, &body.joined(), options, progress).await
-            }
-            Err(error) => Err(error),
-            Ok((Output::Part(part), _)) => Ok(part),
-            Ok(_) => Err(Error::plugin("the plugin took a part for something else")),
+        match self.exchange("upload a part", (operation, asked), limit, payload, progress).await? {
+            (Output::Part(part), _) => Ok(part),
+            _ => Err(Error::plugin("the plugin took a part for something else")),
         }
     }
 

@@ -197,3 +197,18 @@ fn bodies_are_sent_with_a_checksum_that_the_service_verifies() {
         store.put("k", "body").await.unwrap();
     });
 }
+
+#[test]
+fn unknown_attribute_of_a_large_body_is_an_error_that_names_it() {
+    run(async {
+        let server = Service::start().await;
+        let store = server.open(&[]).await;
+        // More than an instance has memory for: the body never goes there.
+        let body = vec![0; 200 << 20];
+        let failure = refused!(store.put("k", body).attribute("typo", "1").await, Unsupported);
+        assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("typo")));
+        let failure = refused!(store.put("k", "x").attribute("typo", "1").await, Unsupported);
+        assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("typo")));
+        refused!(store.head("k").await, NotFound);
+    });
+}

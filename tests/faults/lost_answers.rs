@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_conditional_put_that_took_effect_unheard_is_a_success() {
+fn conditional_put_with_an_id_reconciles_a_lost_response() {
     run(async {
         for break_off in [
             Act::silent().applied().then_reset(),
@@ -11,9 +11,26 @@ fn a_conditional_put_that_took_effect_unheard_is_a_success() {
             Act::answer(503, "", "").applied(),
         ] {
             let bench = Bench::new([break_off]).await;
-            let written = bench.store.put("new", "mine").if_absent().await.unwrap();
+            let written = bench.store.put("new", "mine").if_absent().write_id("w-1").await.unwrap();
             assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"mine");
             assert_eq!(written.etag, bench.store.head("new").await.unwrap().etag);
+            bench.ends_well().await;
+        }
+    });
+}
+
+#[test]
+fn conditional_put_never_takes_another_writers_identical_blob_for_its_own() {
+    run(async {
+        // Ours was lost on its way; theirs, with the same bytes, is as new as ours would be.
+        for id in [None, Some("ours")] {
+            let bench = Bench::new([]).await;
+            bench.store.put("new", "lock").write_id("theirs").await.unwrap();
+            bench.server.then([Act::silent().then_reset()]);
+            let put = bench.store.put("new", "lock").if_absent();
+            let put = if let Some(id) = id { put.write_id(id) } else { put };
+            let failure = refused!(put.await, OutcomeUnknown);
+            assert!(failure.message.contains("read the key before writing again"), "{failure:?}");
             bench.ends_well().await;
         }
     });
@@ -44,12 +61,12 @@ fn a_conditional_put_that_somebody_else_won_is_no_success() {
 }
 
 #[test]
-fn an_update_that_took_effect_unheard_is_a_success() {
+fn conditional_update_with_an_id_reconciles_a_lost_response() {
     run(async {
         let bench = Bench::new([]).await;
         let tag = bench.store.head("k").await.unwrap().etag.unwrap();
         bench.server.then([Act::silent().applied().then_reset()]);
-        bench.store.put("k", "mine").if_match(&tag).await.unwrap();
+        bench.store.put("k", "mine").if_match(&tag).write_id("w-1").await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), b"mine");
         // The tag is spent: the same update again is refused, at once.
         let before = bench.requests();

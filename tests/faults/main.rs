@@ -9,6 +9,7 @@ mod lost_answers;
 mod nonsense;
 mod patience;
 mod refusals;
+mod retries;
 mod silence;
 mod uploads;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::StreamExt;
 
 use super::*;
+use sandbucket_tests::faulty::etag;
 
 const PART: usize = 64 * 1024;
 /// What the source gives at once.
@@ -74,5 +75,89 @@ fn a_part_or_a_completion_that_is_refused_leaves_nothing_behind() {
             assert_eq!(bench.server.blob(PATH).unwrap(), b"right", "what was there stays");
             bench.ends_well().await;
         }
+    });
+}
+
+/// The entity tag of a blob of so many parts.
+fn composite(parts: usize) -> String {
+    let sum = etag(&vec![7; PART]);
+    let sum: Vec<u8> =
+        (0..16).map(|n| u8::from_str_radix(&sum.trim_matches('"')[2 * n..2 * n + 2], 16).unwrap()).collect();
+    format!("\"{}-{parts}\"", etag(&sum.repeat(parts)).trim_matches('"'))
+}
+
+fn taken_as_sent() -> Act {
+    Act::answer(200, &format!("etag: {}\r\n", etag(&vec![7; PART])), "")
+}
+
+fn still_there() -> Act {
+    Act::answer(
+        200,
+        "",
+        "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
+    )
+}
+
+#[test]
+fn completion_with_a_lost_response_is_reconciled_whatever_the_date() {
+    run(async {
+        // As on Amazon S3: dated at the initiation, which is long past for a long upload.
+        let done = || {
+            let head = format!("etag: {}\r\nlast-modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n", composite(2));
+            Act::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{head}\r\n", 2 * PART))
+        };
+        let gone = || Act::error(404, "NoSuchUpload");
+        let absent = || Act::raw("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        let lost = || Act::silent().then_reset();
+        for (absent_first, script) in [
+            (false, vec![begun(), taken_as_sent(), taken_as_sent(), lost(), gone(), done()]),
+            (true, vec![begun(), taken_as_sent(), taken_as_sent(), absent(), lost(), gone(), done()]),
+        ] {
+            let bench = Bench::new(script).await;
+            let upload = bench.store.upload("k").part_size(PART).concurrency(1);
+            let upload = if absent_first { upload.if_absent() } else { upload };
+            let written = upload.stream(pieces(2 * PART / PIECE)).await.expect("it is ours");
+            assert_eq!(written.etag, Some(composite(2)));
+            assert!(bench.server.seen().iter().all(|seen| seen.method != "DELETE"));
+            bench.ends_well().await;
+        }
+    });
+}
+
+#[test]
+fn upload_whose_completion_may_be_going_on_is_not_aborted() {
+    run(async {
+        let script = vec![begun(), taken(), taken(), Act::silent().then_stall(), still_there()];
+        let bench = Bench::with(script, &[("completion-timeout", "2s")]).await;
+        let upload = bench.store.upload("k").part_size(PART).concurrency(1);
+        let failure = refused!(upload.stream(pieces(2 * PART / PIECE)).await, OutcomeUnknown);
+        assert!(failure.message.contains("read the key"), "{failure:?}");
+        sandbucket::cleared_away().await;
+        let methods: Vec<_> = bench.server.seen().iter().map(|seen| seen.method.clone()).collect();
+        assert_eq!(methods, ["POST", "PUT", "PUT", "POST", "GET"], "completed once, and never aborted");
+        bench.ends_well().await;
+        // Nor where the caller gives up in the middle of it.
+        let bench = Bench::new(vec![begun(), taken(), taken(), Act::silent().then_stall()]).await;
+        let upload = bench.store.upload("k").part_size(PART).concurrency(1);
+        let upload = tokio::spawn(async move { upload.stream(pieces(2 * PART / PIECE)).await });
+        while bench.server.left() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        upload.abort();
+        assert!(upload.await.unwrap_err().is_cancelled());
+        sandbucket::cleared_away().await;
+        assert!(bench.server.seen().iter().all(|seen| seen.method != "DELETE"), "{:?}", bench.server.seen());
+    });
+}
+
+#[test]
+fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
+    run(async {
+        let there = || Act::raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\netag: \"e\"\r\n\r\n");
+        let bench = Bench::with([there(), Act::silent().then_stall()], &[("completion-timeout", "2s")]).await;
+        let failure = refused!(bench.store.copy("k", "l").await, OutcomeUnknown);
+        assert!(failure.message.contains("may have made the copy"), "{failure:?}");
+        assert_eq!(bench.requests(), 2);
+        bench.ends_well().await;
     });
 }

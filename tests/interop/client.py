@@ -1,8 +1,9 @@
 """boto3, the AWS command line and urllib on a leash: takes one command a line from standard input, as JSON, and answers
 each with one line.
 
-The first line says where the server is: endpoint, region, access_key, secret_key. Each line after it has an `op` and
-what belongs to it; bodies are in hexadecimal. An answer has `error`, with the service's code, where the call failed.
+The first line says where the server is: endpoint, region, access_key, secret_key, and maybe a session_token and a bucket, which
+is then made, and removed with all that is in it when standard input ends. Each line after it has an `op` and what belongs to it;
+bodies are in hexadecimal. An answer has `error`, with the service's code, where the call failed.
 
 create-bucket, keep-versions, put, get, keys   boto3's; a put may name a `checksum` algorithm, a get tells the checksums that came
 upload                          boto3's, in parts of `part_size` bytes
@@ -128,6 +129,43 @@ def run(start, s3, command):
     raise ValueError(f"no such op: {op}")
 
 
+def make_bucket(s3, bucket, region):
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        s3.create_bucket(Bucket=bucket, **where)
+        print(json.dumps({}), flush=True)
+    except Exception as error:
+        print(json.dumps({"error": f"making the bucket {bucket}: {error}"}), flush=True)
+
+
+def remove_bucket(s3, bucket):
+    """As far as it goes: a service need not have versions or uploads."""
+
+    def tolerant(act):
+        try:
+            act()
+        except Exception as error:
+            print(f"cleaning up {bucket}: {error}", file=sys.stderr)
+
+    def uploads():
+        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+            for upload in page.get("Uploads", []):
+                s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+    def versions():
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for found in page.get("Versions", []) + page.get("DeleteMarkers", []):
+                s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+
+    def blobs():
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for found in page.get("Contents", []):
+                s3.delete_object(Bucket=bucket, Key=found["Key"])
+
+    for act in (uploads, versions, blobs, lambda: s3.delete_bucket(Bucket=bucket)):
+        tolerant(act)
+
+
 def main():
     start = json.loads(sys.stdin.readline())
     s3 = boto3.client(
@@ -136,8 +174,11 @@ def main():
         region_name=start["region"],
         aws_access_key_id=start["access_key"],
         aws_secret_access_key=start["secret_key"],
+        aws_session_token=start.get("session_token"),
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
     )
+    if start.get("bucket"):
+        make_bucket(s3, start["bucket"], start["region"])
     for line in sys.stdin:
         try:
             answer = run(start, s3, json.loads(line))
@@ -146,6 +187,8 @@ def main():
         except Exception as error:  # The test shows it; a traceback on standard error would be lost.
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
+    if start.get("bucket"):
+        remove_bucket(s3, start["bucket"])
 
 
 if __name__ == "__main__":

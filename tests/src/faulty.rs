@@ -165,6 +165,20 @@ impl Faulty {
         Faulty { address, shared, task }
     }
 
+    /// Starts on this loopback port, without a script.
+    pub async fn start_on(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again");
+        let address = listener.local_addr().expect("the address listened on");
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let task = tokio::spawn(listen(listener, shared.clone()));
+        Faulty { address, shared, task }
+    }
+
+    /// From now on, does what a good store does.
+    pub fn recover(&self) {
+        self.shared.lock().unwrap().afterwards = None;
+    }
+
     /// Starts on a free loopback port, and does the same with every request.
     pub async fn always(act: Act) -> Self {
         let server = Faulty::start([]).await;

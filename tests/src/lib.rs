@@ -21,6 +21,8 @@ pub use services::{Kind, Service};
 
 /// The component of `tests/rogue`.
 pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");
+/// The same with the interface `exchanges`: it gives its requests to the host.
+pub const ROGUE_EXCHANGES: &str = env!("SANDBUCKET_ROGUE_EXCHANGES");
 /// Where compiled components are kept between runs.
 pub const CACHE: &str = concat!(env!("OUT_DIR"), "/cache");
 /// Longer than any test should take, many times over: what hangs ends in a failure, and no slow machine fails.

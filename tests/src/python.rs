@@ -50,7 +50,7 @@ fn heed(command: &mut Command) -> Result<()> {
     bail!("{command:?} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr))
 }
 
-/// A script at work, line by line. It is killed when this is dropped.
+/// A script at work, line by line. When this is dropped its input ends, and it is killed where nothing else ends it.
 struct Script {
     child: Child,
     input: ChildStdin,
@@ -58,13 +58,13 @@ struct Script {
 }
 
 impl Script {
-    fn start(name: &str, arguments: &[&str]) -> Result<Self> {
+    fn start(name: &str, arguments: &[&str], kill_on_drop: bool) -> Result<Self> {
         let mut child = tokio::process::Command::new(interpreter()?)
             .arg(Path::new(SCRIPTS).join(name))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
+            .kill_on_drop(kill_on_drop)
             .spawn()
             .with_context(|| format!("starting {name}"))?;
         let input = child.stdin.take().context("its standard input")?;
@@ -104,7 +104,7 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free loopback port, with this bucket in it.
     pub async fn start(bucket: &str) -> Result<Self> {
-        let mut script = Script::start("server.py", &[bucket])?;
+        let mut script = Script::start("server.py", &[bucket], true)?;
         let started = script.hear().await?;
         let word = |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
         Ok(Moto {
@@ -116,6 +116,22 @@ impl Moto {
     }
 }
 
+/// A service that runs already, and a bucket that is to be made on it.
+pub struct External {
+    /// As the setting `endpoint` takes it.
+    pub endpoint: String,
+    /// Its region.
+    pub region: String,
+    /// Of a user who may make buckets.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// Of temporary credentials.
+    pub session_token: Option<String>,
+    /// A name that no bucket has.
+    pub bucket: String,
+}
+
 /// A boto3 client.
 pub struct Boto {
     script: Script,
@@ -124,7 +140,7 @@ pub struct Boto {
 impl Boto {
     /// Starts one that talks to this endpoint with these keys.
     pub async fn start(endpoint: &str, access_key: &str, secret_key: &str) -> Result<Self> {
-        let mut script = Script::start("client.py", &[])?;
+        let mut script = Script::start("client.py", &[], true)?;
         let start = json!({
             "endpoint": endpoint,
             "region": "us-east-1",
@@ -132,6 +148,23 @@ impl Boto {
             "secret_key": secret_key,
         });
         script.say(&start).await?;
+        Ok(Boto { script })
+    }
+
+    /// The same, with a new bucket that is removed when this is dropped.
+    pub async fn with_bucket(at: &External) -> Result<Self> {
+        let mut script = Script::start("client.py", &[], false)?;
+        let start = json!({
+            "endpoint": at.endpoint,
+            "region": at.region,
+            "access_key": at.access_key,
+            "secret_key": at.secret_key,
+            "session_token": at.session_token,
+            "bucket": at.bucket,
+        });
+        script.say(&start).await?;
+        let made = script.hear().await?;
+        ensure!(made.get("error").is_none(), "{}", made["error"]);
         Ok(Boto { script })
     }
 

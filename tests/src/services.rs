@@ -1,16 +1,19 @@
 //! The servers that the tests run on: the embedded one, or a service that other people wrote.
 //!
-//! [`Service::start`] gives what `SANDBUCKET_SERVICE` names (`dev`, `moto` or `garage`), the embedded one where it names
-//! none: so the same tests run on each.
+//! [`Service::start`] gives what `SANDBUCKET_SERVICE` names: `dev`, `moto`, `garage`, `ceph` (which `tests/interop/ceph.sh` starts), or
+//! the URL of any other service, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and `AWS_REGION` from the
+//! environment, where each test makes a bucket of its own and removes it. Without it, it is the embedded one: so the same tests run on
+//! each.
 
 use std::env;
+use std::hash::{BuildHasher, RandomState};
 
 use anyhow::{Context, Result, bail};
 use sandbucket::Store;
 use sandbucket::dev_server::DevServer;
 
 use crate::garage::{self, Garage};
-use crate::python::{self, Boto, Moto};
+use crate::python::{self, Boto, External, Moto};
 use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, keys, plain};
 
 /// Whose server it is.
@@ -22,11 +25,15 @@ pub enum Kind {
     Moto,
     /// Garage, one node.
     Garage,
+    /// Ceph's RADOS Gateway, one node, which runs already.
+    Ceph,
+    /// Any other, which runs already.
+    Other,
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 3] = [Kind::Dev, Kind::Moto, Kind::Garage];
+    /// All that `make interop` probes.
+    pub const ALL: [Kind; 4] = [Kind::Dev, Kind::Moto, Kind::Garage, Kind::Ceph];
 
     /// As people know it.
     pub fn name(self) -> &'static str {
@@ -34,6 +41,8 @@ impl Kind {
             Kind::Dev => "dev server",
             Kind::Moto => "moto",
             Kind::Garage => "Garage",
+            Kind::Ceph => "Ceph",
+            Kind::Other => "another service",
         }
     }
 
@@ -43,6 +52,8 @@ impl Kind {
             Kind::Dev => "dev server".to_owned(),
             Kind::Moto => format!("moto {}", python::moto_version()),
             Kind::Garage => format!("Garage {}", garage::VERSION.trim()),
+            Kind::Ceph => ceph_version(),
+            Kind::Other => env::var("SANDBUCKET_SERVICE").unwrap_or_default(),
         }
     }
 
@@ -54,6 +65,7 @@ impl Kind {
             Kind::Moto => !key.contains('\n'),
             // It takes slashes at a key's beginning for the end of the bucket's name: "/a" would be "a".
             Kind::Garage => !key.starts_with('/'),
+            Kind::Ceph | Kind::Other => true,
         }
     }
 
@@ -69,7 +81,9 @@ impl Kind {
             "" | "dev" => Ok(Kind::Dev),
             "moto" => Ok(Kind::Moto),
             "garage" => Ok(Kind::Garage),
-            _ => bail!("SANDBUCKET_SERVICE is {word:?}, which is none of dev, moto and garage"),
+            "ceph" => Ok(Kind::Ceph),
+            url if url.starts_with("http://") || url.starts_with("https://") => Ok(Kind::Other),
+            _ => bail!("SANDBUCKET_SERVICE is {word:?}, which is none of dev, moto, garage and ceph, and no URL"),
         }
     }
 }
@@ -87,6 +101,7 @@ enum Running {
     Dev(DevServer),
     Moto(Box<Moto>),
     Garage(Garage),
+    External(External, #[expect(dead_code, reason = "it removes the bucket when it is dropped")] Box<Boto>),
 }
 
 impl Service {
@@ -101,13 +116,27 @@ impl Service {
             Running::Dev(server) => server.endpoint(),
             Running::Moto(server) => server.endpoint.clone(),
             Running::Garage(server) => server.endpoint.clone(),
+            Running::External(at, _) => at.endpoint.clone(),
         }
+    }
+
+    /// The name of its bucket.
+    pub fn bucket(&self) -> &str {
+        if let Running::External(at, _) = &self.running { &at.bucket } else { BUCKET }
     }
 
     /// The settings that suit it, then these: a name that is given again replaces the first one.
     pub fn settings(&self, further: &[(&str, &str)]) -> Vec<(String, String)> {
-        let keys = [("access-key", self.access_key.as_str()), ("secret-key", self.secret_key.as_str())];
-        crate::settings(&self.endpoint(), &[keys.as_slice(), further].concat())
+        let mut own = vec![
+            ("bucket", self.bucket()),
+            ("access-key", self.access_key.as_str()),
+            ("secret-key", self.secret_key.as_str()),
+        ];
+        if let Running::External(at, _) = &self.running {
+            own.push(("region", &at.region));
+            own.extend(at.session_token.as_deref().map(|token| ("security-token", token)));
+        }
+        crate::settings(&self.endpoint(), &[own.as_slice(), further].concat())
     }
 
     /// A store of the real plugin on it.
@@ -176,7 +205,48 @@ impl Kind {
                 let garage = Garage::start(BUCKET).await.context("starting Garage")?;
                 (garage::ACCESS_KEY.to_owned(), garage::SECRET_KEY.to_owned(), Running::Garage(garage))
             }
+            Kind::Ceph | Kind::Other => {
+                let at = if self == Kind::Ceph { ceph() } else { from_environment()? };
+                let boto = Boto::with_bucket(&at).await.with_context(|| format!("a bucket at {}", at.endpoint))?;
+                (at.access_key.clone(), at.secret_key.clone(), Running::External(at, Box::new(boto)))
+            }
         };
         Ok(Service { kind: self, access_key, secret_key, running })
     }
+}
+
+/// A bucket's name that no other run takes.
+fn new_bucket() -> String {
+    format!("{BUCKET}-{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// What `tests/interop/ceph.sh` starts.
+fn ceph() -> External {
+    External {
+        endpoint: "http://127.0.0.1:7480".to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key: "minioadmin".to_owned(),
+        secret_key: "minioadmin".to_owned(),
+        session_token: None,
+        bucket: new_bucket(),
+    }
+}
+
+/// The version of its programs, as `ceph version 18.2.7 (...) reef (stable)`.
+fn ceph_version() -> String {
+    let output = std::process::Command::new("radosgw").arg("--version").output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    format!("Ceph {}", text.split(' ').nth(2).unwrap_or("of any version"))
+}
+
+fn from_environment() -> Result<External> {
+    let needed = |name: &str| env::var(name).with_context(|| format!("{name} is not set"));
+    Ok(External {
+        endpoint: needed("SANDBUCKET_SERVICE")?,
+        region: env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned()),
+        access_key: needed("AWS_ACCESS_KEY_ID")?,
+        secret_key: needed("AWS_SECRET_ACCESS_KEY")?,
+        session_token: env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty()),
+        bucket: new_bucket(),
+    })
 }

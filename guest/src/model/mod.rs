@@ -109,6 +109,8 @@ pub enum WriteCondition {
 pub struct CallOptions {
     /// Nanoseconds for the whole call; none is [`crate::store::DEFAULT_TIME_LIMIT`].
     pub time_limit: Option<u64>,
+    /// At most so many retries; never more than the store's setting.
+    pub max_retries: Option<u32>,
     /// Named attributes.
     pub attributes: Vec<Pair>,
 }

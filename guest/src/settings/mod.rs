@@ -13,12 +13,19 @@ use crate::duration;
 use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use crate::error::{Error, Failure, tidy};
 use crate::key::MAX_KEY;
+use crate::retry::DEFAULT_RETRIES;
 use crate::text::join;
 
 /// Settings that go with these but are for the host to use up.
 const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
 
-/// The longest `timeout`.
+/// `timeout` where it is not set.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `completion-timeout` where it is not set: Amazon says that a completion can take several minutes.
+const DEFAULT_COMPLETION_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The longest `timeout` and `completion-timeout`.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// The most retries.
@@ -128,12 +135,16 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// The longest wait without progress, in each try. Above 0.
     pub timeout: Duration,
-    /// How many tries may follow the first.
+    /// The longest wait for the response to a completion or a copy. Above 0.
+    pub completion_timeout: Duration,
+    /// How many retries may follow the first request.
     pub max_retries: u32,
     /// What is put before every key. Shorter than a key may be.
     pub key_prefix: String,
     /// Whether a write is seen to be there before it returns.
     pub verify_after_write: bool,
+    /// Whether the condition of a completion or a copy is checked before, for services that ignore it.
+    pub check_conditions: bool,
     /// Whether bodies are signed.
     pub payload_signing: PayloadSigning,
     /// What a body's checksum is to be.
@@ -211,6 +222,8 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
         Some(6) => Checksum::Of(Algorithm::Md5),
         _ => Checksum::Auto,
     };
+    // The host reads it: an instance does not know what others send.
+    given.choice("retry-mode", &["standard", "adaptive"])?;
     let hosts = AwsHosts {
         dual_stack: given.flag("dual-stack")?,
         fips: given.flag("fips")?,
@@ -223,11 +236,13 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
     }
     Ok(Settings {
         credentials: given.credentials()?,
-        timeout: given.timeout()?,
+        timeout: given.timeout("timeout", DEFAULT_TIMEOUT)?,
+        completion_timeout: given.timeout("completion-timeout", DEFAULT_COMPLETION_TIMEOUT)?,
         max_retries: given.max_retries()?,
         key_prefix: given.key_prefix()?,
         bare_if_match: false,
         verify_after_write: given.flag("verify-after-write")?,
+        check_conditions: given.choice("check-conditions", &["true", "false"])? != Some(1),
         payload_signing,
         checksum,
         defaults,
@@ -345,20 +360,20 @@ impl<'a> Given<'a> {
         }))
     }
 
-    fn timeout(&self) -> Result<Duration, Failure> {
-        let timeout = match self.text("timeout") {
-            None => return Ok(Duration::from_secs(30)),
-            Some(text) => duration::parse(text).map_err(|why| malformed("timeout", &format!("is wrong: {why}")))?,
+    fn timeout(&self, name: &'static str, default: Duration) -> Result<Duration, Failure> {
+        let timeout = match self.text(name) {
+            None => return Ok(default),
+            Some(text) => duration::parse(text).map_err(|why| malformed(name, &format!("is wrong: {why}")))?,
         };
         if timeout.is_zero() || timeout > MAX_TIMEOUT {
-            return Err(malformed("timeout", "must be above 0 and at most 24h"));
+            return Err(malformed(name, "must be above 0 and at most 24h"));
         }
         Ok(timeout)
     }
 
     fn max_retries(&self) -> Result<u32, Failure> {
         let Some(text) = self.text("max-retries") else {
-            return Ok(3);
+            return Ok(DEFAULT_RETRIES);
         };
         match text.parse() {
             Ok(count) if count <= MAX_RETRIES => Ok(count),

@@ -73,14 +73,28 @@ pub const TABLE: &[Setting] = &[
         "timeout",
         SettingKind::Duration,
         Some("30s"),
-        "The longest wait for the service without progress, in each try: above 0, at most 24h. A call in all takes 3m at \
+        "The longest wait for the service without progress, in each try: above 0, at most 24h. A call in all takes 10m at \
          most where it has no time limit of its own.",
+    ),
+    Setting::new(
+        "completion-timeout",
+        SettingKind::Duration,
+        Some("5m"),
+        "The longest wait for the response to a completed upload or a copy, where the service may work for minutes: above 0, at \
+         most 24h. Such a request is not repeated after it. Where timeout is longer, that holds.",
     ),
     Setting::new(
         "max-retries",
         SettingKind::Integer,
-        Some("3"),
-        "How many more times a request is tried that failed and can be repeated safely, from 0 to 100.",
+        Some("8"),
+        "How many more times a request is sent that failed and can be repeated safely, from 0 to 100. The pauses before are 0.1 s, \
+         0.2 s, 0.4 s and so on up to 20 s, the upper half of each at random: 8 outlast 12 s without the service.",
+    ),
+    Setting::new(
+        "retry-mode",
+        SettingKind::Choice,
+        Some("standard"),
+        "Whether the host also limits the request rate of a store that the service throttles: standard (no) or adaptive.",
     ),
     Setting::new(
         "key-prefix",
@@ -94,6 +108,12 @@ pub const TABLE: &[Setting] = &[
         SettingKind::Boolean,
         Some("false"),
         "Whether a write returns only once the blob is seen to be there.",
+    ),
+    Setting::new(
+        "check-conditions",
+        SettingKind::Boolean,
+        Some("true"),
+        "Whether a HEAD checks the condition of a completed upload or a copy before, as some services (Ceph) ignore it there.",
     ),
     Setting::new(
         "addressing-style",

@@ -19,7 +19,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!((bare.credentials.as_ref(), bare.key_prefix.as_str()), (None, ""));
     let mut defaults = vec![("bucket", "demo")];
     defaults.extend(TABLE.iter().filter_map(|setting| Some((setting.name, setting.default?))));
-    assert_eq!(defaults.len(), 13);
+    assert_eq!(defaults.len(), 16);
     assert_eq!(with(&defaults).unwrap(), bare);
 }
 

@@ -44,6 +44,10 @@ pub(super) struct Tries {
     pub(super) attempts: u32,
     /// How many of those followed a failure.
     pub(super) retries: u32,
+    /// How many may.
+    pub(super) max_retries: u32,
+    /// How long a request may wait for progress.
+    pub(super) wait: Wait,
     /// Whether a request may have taken effect though its answer was no success.
     pub(super) maybe_done: bool,
     /// Whether the clock was corrected in this call.
@@ -54,14 +58,36 @@ impl Tries {
     /// Those of a call that began at this instant.
     pub(super) fn new(operation: &'static str, limit: Duration, started: u64) -> Tries {
         let deadline = started.saturating_add(nanos(limit));
-        let now = Some(started);
-        Tries { operation, limit, started, deadline, now, attempts: 0, retries: 0, maybe_done: false, skewed: false }
+        Tries {
+            operation,
+            limit,
+            started,
+            deadline,
+            now: Some(started),
+            attempts: 0,
+            retries: 0,
+            max_retries: u32::MAX,
+            wait: Wait::Usual,
+            maybe_done: false,
+            skewed: false,
+        }
     }
 
     /// Lets time pass that does not count.
     pub(super) fn extend(&mut self, nanos: u64) {
         self.deadline = self.deadline.saturating_add(nanos);
     }
+}
+
+/// How long a request waits for the service to make progress, and whether it is repeated after that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The setting `timeout`; repeated.
+    Usual,
+    /// The setting `completion-timeout`; repeated.
+    Long,
+    /// The setting `completion-timeout`. It is not repeated, as the service may still be at work on it.
+    LongOnce,
 }
 
 /// How one try failed: behind a pointer, as a failure is.
@@ -84,8 +110,17 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         options: &CallOptions,
     ) -> Self {
         let limit = options.time_limit.map_or(DEFAULT_TIME_LIMIT, Duration::from_nanos);
-        let tries = Tries::new(operation, limit, env.now());
+        let mut tries = Tries::new(operation, limit, env.now());
+        tries.max_retries = options.max_retries.unwrap_or(u32::MAX);
         Call { store, env, key, tries }
+    }
+
+    /// Does this with requests that the service may work on for minutes.
+    pub(super) fn waiting<T>(&mut self, wait: Wait, requests: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.tries.wait, wait);
+        let done = requests(self);
+        self.tries.wait = before;
+        done
     }
 
     /// The whole key of what it is about.
@@ -165,8 +200,10 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             }
         };
         failure.retryable = true;
-        // More, where a host says so.
-        if self.tries.retries >= self.store.settings.max_retries {
+        if self.tries.wait == Wait::LongOnce && failure.kind == Kind::Timeout && self.tries.maybe_done {
+            return Err(self.finish(failure, ""));
+        }
+        if self.tries.retries >= self.store.settings.max_retries.min(self.tries.max_retries) {
             return Err(self.finish(failure, ""));
         }
         if let Some(after) = after.filter(|after| *after > retry::MAX_RETRY_AFTER) {
@@ -216,7 +253,13 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
 
     /// How long to wait from this instant on.
     pub(super) fn waits(&self, now: u64) -> Waits {
-        Waits { idle: self.store.settings.timeout, deadline: self.tries.deadline, now }
+        let (timeout, deadline) = (self.store.settings.timeout, self.tries.deadline);
+        let long = self.store.settings.completion_timeout;
+        if self.tries.wait != Wait::Usual && long > timeout {
+            Waits { idle: long, deadline, now, setting: "completion-timeout" }
+        } else {
+            Waits { idle: timeout, deadline, now, setting: "timeout" }
+        }
     }
 
     /// What came of a try; or why nothing did, and the pause after which another may be made.

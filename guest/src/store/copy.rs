@@ -14,8 +14,7 @@ use crate::settings::Settings;
 use crate::text::contains;
 use crate::xml::Element;
 
-use super::call::Call;
-use super::outcome::bare;
+use super::call::{Call, Wait};
 
 /// The most that S3 copies at once, in bytes.
 const MAX_COPY: u64 = 5 << 30;
@@ -26,26 +25,31 @@ impl<E: Transport + Clock> Call<'_, E> {
         let from = Source { key: &from, version: source.version.as_deref() };
         let key = self.whole_key()?;
         let mut request = self.checked(request::copy(&self.store.settings, &key, from, options))?;
+        self.check_condition(&options.condition, &options.call)?;
         let began = self.env.now();
         let mut written = Written::default();
         let mut read = |copied: &Element<'_>, head: &Head, _: &Settings| {
             written = Written { etag: multipart::etag(copied)?, version: response::version(head)? };
             Ok(())
         };
-        let mut result = self.ask(&mut request, "", "CopyObjectResult", &mut read);
+        let mut result = self.waiting(Wait::LongOnce, |call| call.ask(&mut request, "", "CopyObjectResult", &mut read));
         // What is unmet may be the source's conditions.
         let only = options.source_conditions == Conditions::default();
         if only && self.wants_bare_tag(&result, &options.condition, &options.call) {
             request = self.checked(request::copy(&self.store.settings, &key, from, options))?;
-            result = self.ask(&mut request, "", "CopyObjectResult", &mut read);
+            result = self.waiting(Wait::LongOnce, |call| call.ask(&mut request, "", "CopyObjectResult", &mut read));
         }
         let written = match result.map_err(too_large_or_unmet) {
             Ok(()) => written,
             Err(failure) if self.tries.maybe_done && options.condition != WriteCondition::Always => {
-                let original = self.original(source, &options.call);
-                self.resolve(&options.condition, &options.call, failure, began, &|info| {
-                    original.as_ref().is_ok_and(|original| is_copy(original, info))
-                })?
+                self.resolve(&options.condition, &options.call, failure, began)?
+            }
+            Err(failure) if self.tries.maybe_done && failure.kind == Kind::Timeout => {
+                let what = "the service did not respond in time: it may have made the copy, or may still be at work on it, so \
+                            read the key before copying again";
+                let mut unknown = self.unknown(what, failure);
+                unknown.retryable = true;
+                return Err(unknown);
             }
             Err(mut failure) => {
                 // What was said of it need not be in words that are known here.
@@ -76,11 +80,12 @@ impl<E: Transport + Clock> Call<'_, E> {
         let (key, settings) = (self.whole_key()?, &self.store.settings);
         let mut request = self.checked(request::copy_part(settings, &key, upload, number, from, options))?;
         let mut part = Part { number, ..Part::default() };
-        let copied = self.ask(&mut request, "", "CopyPartResult", &mut |copied, _, _| {
+        let mut read = |copied: &Element<'_>, _: &Head, _: &Settings| {
             part.attributes = multipart::checksums(copied)?;
             part.etag = multipart::part_etag(copied)?;
             Ok(())
-        });
+        };
+        let copied = self.waiting(Wait::Long, |call| call.ask(&mut request, "", "CopyPartResult", &mut read));
         copied.map_err(too_large_or_unmet)?;
         part.size = match options.range {
             Some(range) => range.end - range.start,
@@ -110,12 +115,6 @@ impl<E: Transport + Clock> Call<'_, E> {
         let mut request = self.checked(request::head(&self.store.settings, &key, &head))?;
         self.head(&mut request).map(|(info, _)| info)
     }
-}
-
-/// A copy at once has the bytes of its source, and so its tag, unless one of them is encrypted or was written in parts.
-fn is_copy(original: &BlobInfo, copy: &BlobInfo) -> bool {
-    let tag = |info: &BlobInfo| info.etag.as_deref().map(|etag| bare(etag).to_owned());
-    original.size == copy.size && tag(original).is_some() && tag(original) == tag(copy)
 }
 
 /// What the codes of copies mean.

@@ -40,7 +40,7 @@ pub use exchanges::take;
 pub use writing::{Opening, Writing, nothing_to};
 
 /// How long a call may take where its options do not say.
-pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(180);
+pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// An open store.
 pub struct Store {

@@ -1,17 +1,21 @@
-//! What became of a conditional write whose answer was lost, judged by what is there afterwards.
+//! What became of a conditional write whose response was lost, judged by what is at the key afterwards.
+//!
+//! A wrong verdict is worse than none: a blob with the same bytes may be another writer's, so only the write id that the caller
+//! gave (the attribute `write-id`) shows that a blob is ours, and only a date from before the write shows that it is not.
 
 use md5::{Digest as _, Md5};
 
-use crate::checksum::Algorithm;
+use crate::attributes;
 use crate::composed::hex;
-use crate::content::Content;
 use crate::error::{Failure, Kind};
-use crate::model::{BlobInfo, Part, WriteCondition, WriteOptions, Written};
+use crate::headers::WRITE_ID;
+use crate::model::{BlobInfo, CallOptions, Part, WriteCondition, Written};
 
-/// How far two times told by the same service may be apart for nothing but rounding, in seconds.
-const SLACK: u64 = 2;
+/// Seconds by which `last-modified` may be before the write began and the blob still be ours: both are rounded to seconds, and
+/// the nodes of a service may differ by a little.
+const SLACK: u64 = 5;
 
-/// What became of it.
+/// What became of the write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It took effect.
@@ -20,66 +24,60 @@ pub(super) enum Outcome {
     NotOurs,
     /// It did not take effect, for the reason it failed with.
     NotDone,
-    /// It cannot be told.
+    /// It is not known.
     Unknown,
 }
 
-/// Judges by the condition of the write, what its last try failed with, and what was `found` there: the blob and the
-/// second at which the write began, or why it could not be looked at. Both times are by the service's clock. `same` says
-/// whether a blob is what was to be written.
-///
-/// A blob that is the same and not older than the write counts as ours: where two callers write the very same, either may
-/// be told that it was the one. Who needs to know puts something of his own into it.
+/// Judges by the condition of the write, what its last attempt failed with, and what was `found` there: the blob and the second
+/// at which the write began, by the service's clock, or why it could not be looked at. `id` is the write's own.
 pub(super) fn of(
     condition: &WriteCondition,
     failure: &Failure,
     found: &Result<(BlobInfo, Option<u64>), Failure>,
-    same: &dyn Fn(&BlobInfo) -> bool,
+    id: Option<&str>,
 ) -> Outcome {
     let refused = matches!(failure.kind, Kind::PreconditionFailed | Kind::NotFound | Kind::Conflict);
+    // After a timeout the service may still be at work on the write.
+    let over = !refused && failure.kind != Kind::Timeout;
     let (info, began) = match found {
         Ok(found) => found,
-        // Nothing is there, and the last try did not say otherwise: the write is still to be done.
-        Err(looked) if looked.kind == Kind::NotFound && !refused && *condition == WriteCondition::IfAbsent => {
+        // Nothing is there, and the last attempt did not show otherwise: the write is still to be done.
+        Err(looked) if looked.kind == Kind::NotFound && over && *condition == WriteCondition::IfAbsent => {
             return Outcome::NotDone;
         }
         Err(_) => return Outcome::Unknown,
     };
+    if let Some(id) = id
+        && info.metadata.iter().any(|(name, value)| name == WRITE_ID && value == id)
+    {
+        return Outcome::Ours(Written { etag: info.etag.clone(), version: info.version.clone() });
+    }
     if let WriteCondition::IfMatch(etag) = condition
         && info.etag.as_deref().is_some_and(|there| bare(there) == bare(etag))
-        && !refused
     {
-        return Outcome::NotDone;
+        return if over { Outcome::NotDone } else { Outcome::Unknown };
     }
-    let older = match (info.last_modified, began) {
-        (Some(written), Some(began)) => written.seconds.saturating_add(SLACK) < *began,
+    if *condition != WriteCondition::Always && is_older(info, *began) { Outcome::NotOurs } else { Outcome::Unknown }
+}
+
+/// Whether the blob was there before the write began. The date of one that was written in parts says nothing of that: on Amazon
+/// S3 it is when its upload was initiated, not when it was completed
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
+fn is_older(info: &BlobInfo, began: Option<u64>) -> bool {
+    let composite = info.etag.as_deref().is_none_or(|etag| bare(etag).contains('-'));
+    match (info.last_modified, began) {
+        (Some(written), Some(began)) => !composite && written.seconds.saturating_add(SLACK) < began,
         _ => false,
-    };
-    match condition {
-        // What is older was not written by this, and a write without a condition leaves nothing older.
-        WriteCondition::Always if older => Outcome::Unknown,
-        _ if older => Outcome::NotOurs,
-        _ if same(info) => Outcome::Ours(Written { etag: info.etag.clone(), version: info.version.clone() }),
-        _ => Outcome::Unknown,
     }
 }
 
-/// Whether what is there is a plain write of this body. Its entity tag is then the body's MD5; where the service makes it
-/// otherwise (some encryption does), or the MD5 is not known, this says no.
-pub(super) fn is_plain_write(content: &Content<'_>, options: &WriteOptions, info: &BlobInfo) -> bool {
-    info.size == content.length()
-        && info.etag.as_deref().zip(content.digest(Algorithm::Md5)).is_some_and(|(etag, md5)| {
-            bare(etag).eq_ignore_ascii_case(&hex(&md5))
-        })
-        && options.content_type.as_ref().is_none_or(|given| info.content_type.as_ref() == Some(given))
-        && options.metadata.len() == info.metadata.len()
-        // Each name is there once.
-        && options.metadata.iter().all(|(name, value)| {
-            info.metadata.iter().any(|(there, is)| name.eq_ignore_ascii_case(there) && value == is)
-        })
+/// The id that the caller gave the write.
+pub(super) fn write_id(call: &CallOptions) -> Option<&str> {
+    let given = call.attributes.iter().find(|(name, _)| name == attributes::WRITE_ID);
+    given.map(|(_, id)| id.trim_matches(' '))
 }
 
-/// Whether what is there is a blob of these parts. Its tag is then the MD5 of their MD5s, and their number.
+/// Whether what is there is a blob of these parts. Its entity tag is then the MD5 of their MD5s, and their number.
 pub(super) fn is_of_parts(parts: &[Part], info: &BlobInfo) -> bool {
     let mut sums = Vec::with_capacity(parts.len() * 16);
     for part in parts {

@@ -1,35 +1,35 @@
-//! Writes whose answers were lost.
+//! Writes whose responses were lost, and conditions that the service may not know.
 
 use std::time::Duration;
 
 use crate::attributes::to_look;
 use crate::env::{Clock, Transport};
 use crate::error::{Failure, Kind};
-use crate::model::{BlobInfo, CallOptions, HeadOptions, WriteCondition, Written};
+use crate::model::{BlobInfo, CallOptions, HeadOptions, ListPartsOptions, Part, WriteCondition, Written};
 use crate::request;
 
-use super::call::Call;
-use super::outcome::{self, Outcome};
+use super::call::{Call, Tries, Wait};
+use super::complete::is_no_upload;
+use super::outcome::{self, Outcome, bare};
+
+/// The beginning of what is said of a write of which nothing certain is known.
+const LOST: &str =
+    "a response was lost, and it is not known whether the write took effect: read the key before writing again";
 
 impl<E: Transport + Clock> Call<'_, E> {
-    /// Finds out what became of a write of which an answer was lost, and whose last try ended in `failure`. `began` is
-    /// the instant at which the call began to write; `same` says whether a blob is what was to be written.
+    /// Finds out what became of a conditional write of which a response was lost, and whose last attempt ended in `failure`.
+    /// `began` is the instant at which the call began to write.
     ///
-    /// Such a write is sent again, for its condition holds it back where the first one took effect (or the upload that it
-    /// completes is then gone); what it then fails with says nothing about the first. So it is looked at what is there
-    /// now.
+    /// Such a write is sent again, for its condition holds it back where the first one took effect; what it then fails with
+    /// says nothing about the first. So what is at the key decides.
     pub(super) fn resolve(
         &mut self,
         condition: &WriteCondition,
         call: &CallOptions,
         failure: Failure,
         began: u64,
-        same: &dyn Fn(&BlobInfo) -> bool,
     ) -> Result<Written, Failure> {
-        let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
-        let key = self.whole_key()?;
-        let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
-        let found = match self.head(&mut request) {
+        let found = match self.look(call) {
             Ok((info, date)) => {
                 // The second, by the service's clock, at which this call began to write.
                 let elapsed = Duration::from_nanos(self.env.now().saturating_sub(began)).as_secs();
@@ -37,31 +37,120 @@ impl<E: Transport + Clock> Call<'_, E> {
             }
             Err(failed) => Err(failed),
         };
-        match outcome::of(condition, &failure, &found, same) {
+        let id = outcome::write_id(call);
+        match outcome::of(condition, &failure, &found, id) {
             Outcome::Ours(written) => Ok(written),
-            Outcome::NotOurs => {
-                let mut unmet = self.failure(
-                    Kind::PreconditionFailed,
-                    "the precondition did not hold: what is there was written by somebody else before",
-                );
-                unmet.answer = failure.answer;
-                Err(unmet)
-            }
+            Outcome::NotOurs => Err(self.unmet("another writer wrote what is there before this write began", failure)),
             Outcome::NotDone => Err(failure),
             Outcome::Unknown => {
-                let mut words = String::from(
-                    "an answer was lost, and whether the write took effect cannot be told: read the key before writing again. ",
-                );
-                words.push_str("The last try: ");
-                words.push_str(&failure.message);
-                if let Err(looked) = &found {
-                    words.push_str(". Looking at what is there: ");
-                    words.push_str(&looked.message);
+                let mut what = LOST.to_owned();
+                match (id, &found) {
+                    (Some(id), _) => {
+                        what.push_str(&format!(" (it is yours if its metadata {} is {id})", crate::headers::WRITE_ID))
+                    }
+                    (None, Ok(_)) => what.push_str(" (with the attribute write-id this can be known)"),
+                    (None, Err(looked)) => what.push_str(&format!(". Looking at what is there: {}", looked.message)),
                 }
-                let mut unknown = self.failure(Kind::OutcomeUnknown, &words);
-                unknown.answer = failure.answer;
-                Err(unknown)
+                Err(self.unknown(&what, failure))
             }
         }
     }
+
+    /// Finds out what became of a completion of which a response was lost. The upload is this writer's own: where it is gone, and
+    /// a blob of its parts is there, it was completed; where it is still there, it was not.
+    pub(super) fn resolve_completion(
+        &mut self,
+        upload: &str,
+        parts: &[Part],
+        call: &CallOptions,
+        failure: Failure,
+    ) -> Result<Written, Failure> {
+        let gone = if is_no_upload(&failure) { Some(true) } else { self.is_gone(upload, call) };
+        match gone {
+            Some(false) if failure.kind == Kind::PreconditionFailed => Err(failure),
+            Some(false) => {
+                let what = format!("{LOST}. The upload is still there, so that it can be completed again");
+                let mut unknown = self.unknown(&what, failure);
+                unknown.retryable = true;
+                Err(unknown)
+            }
+            _ => match self.look(call) {
+                Ok((info, _)) if gone == Some(true) && outcome::is_of_parts(parts, &info) => {
+                    Ok(Written { etag: info.etag, version: info.version })
+                }
+                _ => Err(self.unknown(LOST, failure)),
+            },
+        }
+    }
+
+    /// Whether the upload is no longer there; none where the service does not say.
+    fn is_gone(&mut self, upload: &str, call: &CallOptions) -> Option<bool> {
+        let options = ListPartsOptions { page_size: Some(1), call: to_look(call), ..ListPartsOptions::default() };
+        match self.aside(|call| call.list_parts(upload, &options)) {
+            Ok(_) => Some(false),
+            Err(failure) if is_no_upload(&failure) => Some(true),
+            Err(_) => None,
+        }
+    }
+
+    /// Fails where the condition of a write does not hold already, for services that ignore it: Ceph does in a completion. A
+    /// service that cannot be looked at (that takes another permission) is left to check by itself.
+    pub(super) fn check_condition(&mut self, condition: &WriteCondition, call: &CallOptions) -> Result<(), Failure> {
+        if *condition == WriteCondition::Always || !self.store.settings.check_conditions {
+            return Ok(());
+        }
+        let found = match self.aside(|this| this.look(call)) {
+            Ok((info, _)) => Some(info),
+            Err(failure) if failure.kind == Kind::NotFound && failure.code() != Some("NoSuchBucket") => None,
+            Err(failure) if matches!(failure.kind, Kind::Network | Kind::Timeout | Kind::Throttled) => {
+                return Err(failure);
+            }
+            Err(_) => return Ok(()),
+        };
+        let unmet = match (condition, found.map(|info| info.etag)) {
+            (WriteCondition::IfAbsent, Some(_)) => "a blob is there already",
+            (WriteCondition::IfMatch(_), None) => "no blob is there",
+            (WriteCondition::IfMatch(wanted), Some(Some(etag))) if !matches_any(wanted, &etag) => {
+                "what is there has another entity tag"
+            }
+            _ => return Ok(()),
+        };
+        let mut failure = self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {unmet}"));
+        failure.attempts = self.tries.attempts;
+        Err(failure)
+    }
+
+    /// What is at the key, and the second by the service's clock.
+    fn look(&mut self, call: &CallOptions) -> Result<(BlobInfo, Option<u64>), Failure> {
+        let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
+        let key = self.whole_key()?;
+        let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
+        self.waiting(Wait::Usual, |call| call.head(&mut request))
+    }
+
+    /// Does this beside the operation: its retries are not the operation's.
+    pub(super) fn aside<T>(&mut self, requests: impl FnOnce(&mut Self) -> T) -> T {
+        let tries = self.tries.clone();
+        let done = self.waiting(Wait::Usual, requests);
+        self.tries = Tries { attempts: self.tries.attempts, now: self.tries.now, ..tries };
+        done
+    }
+
+    fn unmet(&self, why: &str, failure: Failure) -> Failure {
+        let mut unmet = self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {why}"));
+        unmet.answer = failure.answer;
+        unmet
+    }
+
+    /// The failure of a write of which nothing certain is known, and whose last attempt ended in `failure`.
+    pub(super) fn unknown(&self, what: &str, failure: Failure) -> Failure {
+        let mut unknown = self.failure(Kind::OutcomeUnknown, &format!("{what}. The last attempt: {}", failure.message));
+        unknown.answer = failure.answer;
+        unknown
+    }
+}
+
+/// Whether one of the listed entity tags is this one. `*` is any.
+fn matches_any(listed: &str, etag: &str) -> bool {
+    listed.split(',').any(|one| one.trim() == "*" || bare(one) == bare(etag))
 }

@@ -10,7 +10,7 @@ use crate::response::{self, Garbled, Head, UNKNOWN_SIZE};
 use crate::retry;
 use crate::service_error;
 
-use super::call::{Call, Tries, Trouble};
+use super::call::{Call, Trouble};
 use super::outcome;
 
 /// How often `verify-after-write` looks before it gives up; the pauses between grow as those of retries do.
@@ -61,10 +61,8 @@ impl<E: Transport + Clock> Call<'_, E> {
         }
         let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
         let request = self.whole_key().and_then(|key| request::head(&self.store.settings, &key, &options));
-        // The failure to tell is the write's, not this request's.
-        let tries = self.tries.clone();
-        let found = request.and_then(|mut request| self.head(&mut request));
-        self.tries = Tries { attempts: self.tries.attempts, ..tries };
+        // The failure to report is the write's, not this request's.
+        let found = request.and_then(|mut request| self.aside(|call| call.head(&mut request)));
         let there = found.ok().and_then(|(info, _)| info.etag);
         self.store.settings.bare_if_match = there.is_some_and(|there| outcome::bare(&there) == outcome::bare(tag));
         self.store.settings.bare_if_match
@@ -82,9 +80,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             Ok(written) => written,
             Err(failure) if options.condition == WriteCondition::Always => return Err(failure),
             Err(failure) if !self.tries.maybe_done => return Err(absent_is_unmatched(failure, &options.condition)),
-            Err(failure) => self.resolve(&options.condition, &options.call, failure, began, &|info| {
-                outcome::is_plain_write(content, options, info)
-            })?,
+            Err(failure) => self.resolve(&options.condition, &options.call, failure, began)?,
         };
         if self.store.settings.verify_after_write {
             self.verify(Some(content.length()), &written, &options.call)?;

@@ -21,6 +21,7 @@ mod generated {
                 export sandbucket:blob/exchanges@0.1.0;
                 export sandbucket:blob/listing@0.1.0;
                 export sandbucket:blob/multipart@0.1.0;
+                export sandbucket:blob/blob-store@0.1.0;
             }
         ",
         world: "sandbucket:host/blobs",

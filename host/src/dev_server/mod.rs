@@ -118,6 +118,7 @@ pub struct Builder {
     listen: String,
     copy_limit: u64,
     min_part: u64,
+    initiation_dates: bool,
 }
 
 impl Default for Builder {
@@ -132,6 +133,7 @@ impl Default for Builder {
             listen: "127.0.0.1:0".to_owned(),
             copy_limit: COPY_LIMIT,
             min_part: MIN_PART,
+            initiation_dates: false,
         }
     }
 }
@@ -185,6 +187,12 @@ impl Builder {
         self
     }
 
+    /// Dates a blob that is written in parts at the initiation of its upload, as Amazon S3 does, and not at its completion.
+    pub fn initiation_dates(mut self, enabled: bool) -> Self {
+        self.initiation_dates = enabled;
+        self
+    }
+
     /// Buckets to make where they are missing. Names are as S3 wants them: 3 to 63 of `a-z`, `0-9`, `-` and `.`.
     pub fn buckets<I, S>(mut self, buckets: I) -> Self
     where
@@ -228,7 +236,7 @@ impl Builder {
             })?;
         }
 
-        let objects = Objects::new(storage, self.copy_limit, self.min_part);
+        let objects = Objects::new(storage, self.copy_limit, self.min_part, self.initiation_dates);
         let access = Arc::new(Access {
             access_key: self.access_key,
             secret_key: self.secret_key.into(),

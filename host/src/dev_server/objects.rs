@@ -33,12 +33,14 @@ pub(super) struct Objects {
     uploads: Uploads,
     /// The largest blob that is copied at once.
     copy_limit: u64,
+    /// Whether a blob written in parts has the date of its upload's initiation.
+    initiation_dates: bool,
 }
 
 impl Objects {
-    pub fn new(storage: Storage, copy_limit: u64, min_part: u64) -> Self {
+    pub fn new(storage: Storage, copy_limit: u64, min_part: u64, initiation_dates: bool) -> Self {
         let (keys, uploads) = (Keys::new(storage.clone()), Uploads::new(storage.clone(), min_part));
-        Objects { storage, keys, locks: Locks::default(), uploads, copy_limit }
+        Objects { storage, keys, locks: Locks::default(), uploads, copy_limit, initiation_dates }
     }
 
     /// What is kept of the blob in this file.

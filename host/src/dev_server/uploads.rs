@@ -67,6 +67,7 @@ struct Taken {
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub begun: CreateMultipartUploadInput,
+    pub initiated: SystemTime,
     pub extras: Extras,
     /// The folder of its parts, and their files in order.
     pub folder: Arc<Folder>,
@@ -231,6 +232,7 @@ impl Uploads {
             let sum = <s3s::crypto::Md5 as s3s::crypto::Checksum>::checksum(&sums);
             Ok(Assembly {
                 begun: upload.begun.clone(),
+                initiated: upload.initiated,
                 extras: upload.extras.clone(),
                 folder: upload.folder.clone(),
                 files,

@@ -8,12 +8,17 @@ use crate::bindings::{datetime, wit};
 use crate::blob::{BlobName, Written};
 use crate::calls::{Call, Calls, no_conditions};
 use crate::copying;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// [`Store::copy`](crate::Store::copy) in the making. Await it.
 ///
-/// What the service does not copy at once (on S3: above 5 GiB) is copied in parts, several at a time. When such a copy
-/// fails, or is dropped, the parts are dropped at the service.
+/// A blob of up to 256 MiB is copied with one request, a larger one in parts, several at a time: the service may take minutes
+/// for one request. To know the size takes a HEAD of the source, which [`length_hint`](Copy::length_hint) spares. When a copy in
+/// parts fails, or is dropped, its upload is aborted.
+///
+/// # Errors
+/// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where the service did not respond within the setting `completion-timeout`: it may have made the
+/// copy, or may still be at work on it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Copy {
     calls: Calls,
@@ -21,6 +26,7 @@ pub struct Copy {
     to: String,
     options: wit::CopyOptions,
     part_size: Option<u64>,
+    length: Option<u64>,
 }
 
 impl Copy {
@@ -31,7 +37,7 @@ impl Copy {
             properties: None,
             call: call_options(&calls),
         };
-        Copy { calls, source, to, options, part_size: None }
+        Copy { calls, source, to, options, part_size: None, length: None }
     }
 
     /// Stores the copy with none of the source's properties, but with those said here: its media type, metadata, and
@@ -57,10 +63,16 @@ impl Copy {
         self.options.properties.get_or_insert_with(|| wit::Properties { content_type: None, metadata: Vec::new() })
     }
 
-    /// How many bytes a part has where it is copied in parts: 5 MiB to 5 GiB. Default: 128 MiB, or more where that would
-    /// make more parts than an upload has.
+    /// How many bytes a part has: 5 MiB to 5 GiB. What is longer than a part is then copied in parts. Default: 128 MiB, or more
+    /// where that would make more parts than an upload has.
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.part_size = Some(bytes);
+        self
+    }
+
+    /// How long the source is, in bytes, as a listing says: it is then not looked at before.
+    pub fn length_hint(mut self, bytes: u64) -> Self {
+        self.length = Some(bytes);
         self
     }
 
@@ -73,14 +85,10 @@ impl Copy {
     write_condition!(options.condition);
     every_call!();
 
-    async fn call(mut self) -> Result<Written> {
-        let source = self.source.into();
-        match self.calls.copy(&source, &self.to, &mut self.options, None).await {
-            Err(Error::TooLarge(_)) => {
-                copying::by_parts(&self.calls, source, &self.to, self.options, self.part_size).await
-            }
-            done => done,
-        }
+    async fn call(self) -> Result<Written> {
+        let Copy { calls, source, to, options, part_size, length } = self;
+        let order = copying::Order { calls: &calls, source: source.into(), to: &to, options, part_size, length };
+        copying::copy(order).await
     }
 }
 

@@ -96,6 +96,17 @@ macro_rules! every_write {
             self.options.metadata.push((name.into(), value.into()));
             self
         }
+
+        /// Names this write, so that it is known again: 1 to 128 letters, digits and `-._~:/+=`, unlike any other write's, such
+        /// as a UUID. It is stored as the metadata `sandbucket-write-id`.
+        ///
+        /// Where the response to a conditional write is lost, and what is there bears this id, the write is a success. Without
+        /// one, a blob of the same bytes may be another writer's, and the write is
+        /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown): give one to whatever serves as a lock.
+        pub fn write_id(mut self, id: impl Into<String>) -> Self {
+            self.options.call.attributes.push(("write-id".to_owned(), id.into()));
+            self
+        }
     };
 }
 
@@ -172,7 +183,7 @@ pub(crate) use {awaited, every_call, every_read, every_source, every_write, writ
 /// What a call is told where its caller says nothing.
 pub(crate) fn call_options(calls: &Calls) -> wit::CallOptions {
     let limit = u64::try_from(calls.limits().call_time.as_nanos()).unwrap_or(u64::MAX);
-    wit::CallOptions { time_limit: Some(limit), attributes: Vec::new() }
+    wit::CallOptions { time_limit: Some(limit), max_retries: None, attributes: Vec::new() }
 }
 
 /// Options of a listing, which go on after a page.
@@ -241,7 +252,8 @@ fn circular(pages: usize) -> Error {
 pub(crate) fn shared(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
     let every = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
     let attributes = call.attributes.iter().filter(|(name, _)| every(name)).cloned().collect();
-    wit::CallOptions { time_limit: call.time_limit.or(call_options(calls).time_limit), attributes }
+    let time_limit = call.time_limit.or(call_options(calls).time_limit);
+    wit::CallOptions { time_limit, max_retries: call.max_retries, attributes }
 }
 
 /// The same, for calls that touch no content: they take no key.

@@ -70,6 +70,7 @@ impl Put {
                 // What the bytes come to must be known before the first is sent, or what became of them found out later.
                 // And where none is sent, it would not show that there are some.
                 let first = length == 0
+                    || !self.calls.pool().prepares_requests()
                     || !self.calls.wanted_digests().is_empty()
                     || !matches!(self.options.condition, wit::WriteCondition::Always);
                 if first {

@@ -2,19 +2,28 @@
 //! service, and its setting `mode` says what is wrong with it: see [`misdeeds`].
 #![cfg(target_arch = "wasm32")]
 
+#[cfg(not(feature = "simple"))]
+mod exchanges;
 mod misdeeds;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+#[cfg(not(feature = "simple"))]
 wit_bindgen::generate!({
     path: "../../wit",
     world: "plugin",
     generate_all,
 });
 
+#[cfg(feature = "simple")]
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "simple-plugin",
+    generate_all,
+});
+
 use exports::sandbucket::blob::blob_store::{Guest, GuestStore, Store as Handle};
-use exports::sandbucket::blob::exchanges::{Next, Received, Refusal, Settled, Turn};
 use exports::sandbucket::blob::types::{
     Blob, BlobInfo, BlobName, CopyOptions, DeleteManyOptions, DeleteOptions, DigestAlgorithm, Error, ErrorKind,
     HeadOptions, Pair, PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, SettingKind, Span, TagOptions,
@@ -111,25 +120,6 @@ impl GuestStore for Open {
     }
 
     fn abort(&self) {}
-
-    fn step(&self, turns: Vec<Turn>) -> Vec<Result<Next, Refusal>> {
-        if self.mode.name == "miscounts" {
-            return Vec::new();
-        }
-        if self.mode.name == "miscounts-together" && turns.len() > 1 {
-            misdeeds::compute(20);
-            return Vec::new();
-        }
-        let mut steps = Vec::new();
-        for turn in &turns {
-            steps.push(self.mode.step(&turn.operation, turn.outcome.is_some()));
-        }
-        steps
-    }
-
-    fn take(&self, answers: Vec<Received>) -> Vec<Option<Settled>> {
-        answers.iter().map(|_| None).collect()
-    }
 
     fn delete(&self, key: String, _: DeleteOptions) -> Result<(), Error> {
         self.mode.act()?;

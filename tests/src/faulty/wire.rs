@@ -132,12 +132,14 @@ pub struct Kept {
     /// Its bytes.
     pub body: Vec<u8>,
     written: &'static str,
+    /// Its metadata, as header lines.
+    metadata: String,
 }
 
 impl Kept {
     /// One that has been there for long.
     pub fn since_long(body: Vec<u8>) -> Self {
-        Kept { body, written: BEFORE }
+        Kept { body, written: BEFORE, metadata: String::new() }
     }
 }
 
@@ -156,7 +158,9 @@ pub fn store(blobs: &mut BTreeMap<String, Kept>, request: &Seen) -> Vec<u8> {
                 return answer(412, "", b"<Error><Code>PreconditionFailed</Code></Error>");
             }
             let tag = etag(&request.body);
-            blobs.insert(path, Kept { body: request.body.clone(), written: NOW });
+            let metadata = request.headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-"));
+            let metadata = metadata.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            blobs.insert(path, Kept { body: request.body.clone(), written: NOW, metadata });
             answer(200, &format!("date: {NOW}\r\netag: {tag}\r\n"), b"")
         }
         "DELETE" => {
@@ -173,7 +177,8 @@ pub fn store(blobs: &mut BTreeMap<String, Kept>, request: &Seen) -> Vec<u8> {
 
 fn read(request: &Seen, kept: &Kept) -> Vec<u8> {
     let whole = &kept.body[..];
-    let common = format!("date: {NOW}\r\netag: {}\r\nlast-modified: {}\r\n", etag(whole), kept.written);
+    let Kept { written, metadata, .. } = kept;
+    let common = format!("date: {NOW}\r\netag: {}\r\nlast-modified: {written}\r\n{metadata}", etag(whole));
     // `bytes=from-to` is all that the cases ask for.
     let range = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let (status, headers, body) = match range {

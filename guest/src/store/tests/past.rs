@@ -127,20 +127,17 @@ fn the_time_it_takes_to_write_the_body_does_not_count() {
 }
 
 #[test]
-fn a_lost_conditional_write_is_found_out_by_its_md5() {
-    let condition = WriteCondition::IfAbsent;
-    let md5 = digests(b"hello", &[Algorithm::Sha256, Algorithm::Md5]);
-    let there = || {
+fn lost_conditional_write_is_reconciled_by_its_id() {
+    let mut options = WriteOptions { condition: WriteCondition::IfAbsent, ..options() };
+    options.call.attributes.push(("write-id".into(), "w-1".into()));
+    for (id, kind) in [("w-1", None), ("w-2", Some(Kind::OutcomeUnknown))] {
         let date = "Tue, 14 Nov 2023 22:13:20 GMT";
-        answer(200, &[("content-length", "5"), ("etag", HELLO), ("last-modified", date), ("date", date)], "")
-    };
-    let lost = || [reset(), refusal(412, "PreconditionFailed"), there()];
-    let mut script = Script::new(lost());
-    let known = WriteOptions { condition: condition.clone(), digests: md5, ..WriteOptions::default() };
-    assert_eq!(write(&mut script, known).unwrap().etag.as_deref(), Some(HELLO));
-    let mut script = Script::new(lost());
-    let unknown = WriteOptions { condition, ..options() };
-    assert_eq!(write(&mut script, unknown).unwrap_err().kind, Kind::OutcomeUnknown);
+        let there =
+            answer(200, &[("content-length", "5"), ("etag", HELLO), ("last-modified", date), ("date", date)], "");
+        let there = there.with("x-amz-meta-sandbucket-write-id", id);
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there]);
+        assert_eq!(write(&mut script, options.clone()).err().map(|failure| failure.kind), kind, "{id}");
+    }
 }
 
 #[test]

@@ -61,6 +61,16 @@ fn tries_end_with_the_setting() {
 }
 
 #[test]
+fn call_can_allow_fewer_retries_than_the_setting_but_not_more() {
+    for (max_retries, sent) in [(0, 1), (1, 2), (7, 3)] {
+        let mut script = Script::new(vec![reset(); sent as usize]);
+        let call = CallOptions { max_retries: Some(max_retries), ..CallOptions::default() };
+        assert_eq!(look(&mut script, &[("max-retries", "2")], call), Err((Kind::Network, sent, true)));
+        assert!(script.done());
+    }
+}
+
+#[test]
 fn pauses_grow_to_a_cap_and_differ() {
     let mut script = Script::new(vec![reset(); 13]);
     let _ = look(&mut script, &[("max-retries", "12")], within(100_000));
@@ -94,8 +104,8 @@ fn no_pause_goes_past_the_deadline() {
     let mut script = Script::new([answer(503, &[("retry-after", "60")], "")]);
     assert_eq!(look(&mut script, &[], within(30)), Err((Kind::Service, 1, true)));
     assert!(script.pauses.is_empty() && script.elapsed().is_zero());
-    // The bound where none is given is three minutes.
-    let mut script = Script::new([answer(503, &[("retry-after", "181")], "")]);
+    // The bound where none is given is ten minutes.
+    let mut script = Script::new([answer(503, &[("retry-after", "601")], "")]);
     assert_eq!(look(&mut script, &[], CallOptions::default()), Err((Kind::Service, 1, true)));
 }
 

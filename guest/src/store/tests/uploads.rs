@@ -1,11 +1,11 @@
 //! Uploads in parts, copies and presigned requests.
 
 use super::script::{Script, Step, answer, refusal, reset};
-use super::store;
+use super::{store, within};
 use crate::error::{Failure, Kind};
 use crate::model::{
     BlobName, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, Part, PartOptions, PresignOptions,
-    PresignedMethod, Span, UploadOptions, WriteCondition, WriteOptions, Written,
+    PresignedMethod, Properties, Span, UploadOptions, WriteCondition, WriteOptions, Written,
 };
 
 /// The MD5s of `hello` and `world`.
@@ -76,28 +76,113 @@ fn an_error_in_a_completions_success_is_tried_again() {
     assert!(complete(&mut script, WriteCondition::Always).is_ok());
 }
 
+fn absent() -> Step {
+    answer(404, &[], "")
+}
+
+/// The upload is still there.
+fn open() -> Step {
+    document(
+        "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
+    )
+}
+
 #[test]
-fn a_completion_whose_answer_was_lost_is_known_by_its_parts() {
-    let both = both();
-    for (condition, second) in [
-        (WriteCondition::Always, refusal(404, "NoSuchUpload")),
-        (WriteCondition::IfAbsent, refusal(412, "PreconditionFailed")),
-        (WriteCondition::IfAbsent, refusal(404, "NoSuchUpload")),
-        (WriteCondition::Always, reset()),
+fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
+    let gone = || refusal(404, "NoSuchUpload");
+    let old = |step: Step| {
+        step.with("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT").with("date", "Tue, 14 Nov 2023 22:13:20 GMT")
+    };
+    // The condition is looked at before. The date of what is there may be that of the upload's initiation.
+    for (condition, requests, methods) in [
+        (WriteCondition::Always, vec![reset(), gone()], vec!["POST", "POST", "HEAD"]),
+        (WriteCondition::Always, vec![reset(), reset(), gone()], vec!["POST", "POST", "GET", "HEAD"]),
+        (WriteCondition::IfAbsent, vec![absent(), reset(), gone()], vec!["HEAD", "POST", "POST", "HEAD"]),
+        (
+            WriteCondition::IfAbsent,
+            vec![absent(), reset(), refusal(412, "PreconditionFailed"), gone()],
+            vec!["HEAD", "POST", "POST", "GET", "HEAD"],
+        ),
     ] {
-        let mut script = Script::new([reset(), second, there(&both)]);
-        assert_eq!(complete(&mut script, condition).unwrap().etag.as_deref(), Some(both.as_str()));
-        assert_eq!(script.methods(), ["POST", "POST", "HEAD"]);
+        let mut script = Script::new(requests.into_iter().chain([old(there(&both()))]));
+        assert_eq!(complete(&mut script, condition).unwrap().etag, Some(both()));
+        assert_eq!(script.methods(), methods);
     }
     // Something else is there, or nothing.
-    for looked in [there("\"another-2\""), there(OTHERS), answer(404, &[], "")] {
-        let mut script = Script::new([reset(), refusal(404, "NoSuchUpload"), looked]);
+    for looked in [there("\"another-2\""), there(OTHERS), absent()] {
+        let mut script = Script::new([reset(), gone(), looked]);
         assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::OutcomeUnknown);
     }
-    // The upload may still be there: it can be completed again.
-    let mut script = Script::new([reset(), reset(), there("\"another\"")]);
-    let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
-    assert_eq!((failure.kind, failure.retryable), (Kind::Network, true));
+    // Another writer's blob of the same parts: our upload is still there.
+    let mut script = Script::new([absent(), reset(), refusal(412, "PreconditionFailed"), open()]);
+    assert_eq!(complete(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
+    // It can be completed again; or the service does not say.
+    for (looked, retryable) in [(vec![open()], true), (vec![refusal(403, "AccessDenied"), there(&both())], false)] {
+        let mut script = Script::new([reset(), reset()].into_iter().chain(looked));
+        let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, retryable), "{failure}");
+    }
+}
+
+#[test]
+fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
+    let mut script = Script::new([completed().slow(250)]);
+    complete(&mut script, WriteCondition::Always).unwrap();
+    let mut script = Script::new([completed().slow(1000), open()]);
+    let options = CompleteOptions { call: within(2000), ..CompleteOptions::default() };
+    let failure = store(&[]).complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
+    assert_eq!((failure.kind, script.methods()), (Kind::OutcomeUnknown, vec!["POST", "GET"]), "{failure}");
+    assert!((299..302).contains(&script.elapsed().as_secs()), "{:?}", script.elapsed());
+    // The setting; what looks afterwards waits as all else does.
+    let mut script = Script::new([completed().slow(1000), open().slow(1000), open().slow(1000), there(&both())]);
+    let mut store = store(&[("completion-timeout", "45s"), ("timeout", "10s"), ("max-retries", "1")]);
+    let failure = store.complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
+    assert_eq!(failure.kind, Kind::OutcomeUnknown);
+    assert!((65..70).contains(&script.elapsed().as_secs()), "{:?}", script.elapsed());
+    assert!(script.done());
+}
+
+#[test]
+fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
+    for condition in [WriteCondition::Always, WriteCondition::IfAbsent] {
+        let look = || (condition != WriteCondition::Always).then(absent);
+        let mut script = Script::new(look().into_iter().chain([copied(HELLO).slow(150)]));
+        copy(&mut script, condition.clone()).unwrap();
+        let mut script = Script::new(look().into_iter().chain([copied(HELLO).slow(1000)]).chain(look()));
+        let options = CopyOptions { condition: condition.clone(), call: within(2000), ..CopyOptions::default() };
+        let failure = store(&[]).copy(&mut script, &from("from"), "to", &options).unwrap_err();
+        assert_eq!(failure.kind, Kind::OutcomeUnknown, "{failure}");
+        assert_eq!(script.methods().iter().filter(|method| **method == "PUT").count(), 1);
+        assert!(failure.message.contains("read the key before"), "{failure}");
+    }
+    // A part of a copy is the caller's own: it is copied again.
+    let part = || document("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>");
+    let mut script = Script::new([part().slow(1000), part()]);
+    let options =
+        CopyPartOptions { range: Some(Span { start: 5, end: 9 }), call: within(2000), ..CopyPartOptions::default() };
+    store(&[]).copy_part(&mut script, "k", "u", 1, &from("from"), &options).unwrap();
+    assert_eq!(script.sent.len(), 2);
+}
+
+#[test]
+fn condition_of_a_completion_or_copy_is_checked_before() {
+    for (condition, looked, kind) in [
+        (WriteCondition::IfAbsent, there(HELLO), Some(Kind::PreconditionFailed)),
+        (WriteCondition::IfAbsent, absent(), None),
+        (WriteCondition::IfMatch(HELLO.into()), absent(), Some(Kind::PreconditionFailed)),
+        (WriteCondition::IfMatch(HELLO.into()), there(WORLD), Some(Kind::PreconditionFailed)),
+        (WriteCondition::IfMatch(HELLO.into()), there(HELLO), None),
+        (WriteCondition::IfMatch(HELLO.trim_matches('"').into()), there(HELLO), None),
+        // Whether it holds is then the service's to check.
+        (WriteCondition::IfAbsent, answer(403, &[], ""), None),
+        (WriteCondition::IfAbsent, answer(400, &[], ""), None),
+    ] {
+        let mut script = Script::new([looked.clone()].into_iter().chain(kind.is_none().then(completed)));
+        assert_eq!(complete(&mut script, condition.clone()).err().map(|failure| failure.kind), kind);
+        let mut script = Script::new([looked].into_iter().chain(kind.is_none().then(|| copied(HELLO))));
+        assert_eq!(copy(&mut script, condition).err().map(|failure| failure.kind), kind);
+        assert_eq!(script.sent[0].request.path, "/demo/p/to");
+    }
 }
 
 #[test]
@@ -195,17 +280,26 @@ fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
 }
 
 #[test]
-fn a_conditional_copy_whose_answer_was_lost_is_known_by_its_source() {
+fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
     let refused = refusal(412, "PreconditionFailed");
-    let mut script = Script::new([reset(), refused.clone(), there(HELLO), there(HELLO)]);
-    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap().etag.as_deref(), Some(HELLO));
-    assert_eq!(script.sent[2].request.path, "/demo/p/from");
+    let mut script = Script::new([absent(), reset(), refused.clone(), there(HELLO)]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
     assert_eq!(script.sent[3].request.path, "/demo/p/to");
-    for (source, target) in [(there(HELLO), there(WORLD)), (answer(404, &[], ""), there(HELLO))] {
-        let mut script = Script::new([reset(), refused.clone(), source, target]);
-        assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
-    }
-    let mut script = Script::new([refused]);
+    let mut options = CopyOptions {
+        condition: WriteCondition::IfAbsent,
+        properties: Some(Properties::default()),
+        ..CopyOptions::default()
+    };
+    options.call.attributes.push(("write-id".into(), "w-1".into()));
+    let ours = there(HELLO).with("x-amz-meta-sandbucket-write-id", "w-1");
+    let mut script = Script::new([absent(), reset(), refused.clone(), ours]);
+    let written = store(&[("max-retries", "1")]).copy(&mut script, &from("from"), "to", &options).unwrap();
+    assert_eq!(written.etag.as_deref(), Some(HELLO));
+    // The service keeps the source's metadata, and would leave the id out.
+    options.properties = None;
+    let failure = store(&[]).copy(&mut Script::new([]), &from("from"), "to", &options).unwrap_err();
+    assert_eq!(failure.subject.as_deref(), Some("write-id"));
+    let mut script = Script::new([absent(), refused]);
     assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
 }
 

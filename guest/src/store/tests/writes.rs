@@ -110,37 +110,62 @@ fn a_condition_that_does_not_hold_is_final() {
     assert_eq!(put(&mut script, &if_match("\"old\"")).unwrap_err().kind, Kind::NotFound);
 }
 
+/// The same with a write id.
+fn with_id(mut options: WriteOptions) -> WriteOptions {
+    options.call.attributes.push(("write-id".into(), "w-1".into()));
+    options
+}
+
+const ID: &str = "x-amz-meta-sandbucket-write-id";
+
 #[test]
-fn a_lost_answer_to_a_conditional_write_that_took_effect_is_a_success() {
+fn conditional_write_with_an_id_reconciles_a_lost_response() {
     for lost in [reset(), answer(500, &[], ""), answer(504, &[], "")] {
         for options in [if_absent(), if_match("\"old\"")] {
             let mut script = Script::new([
                 lost.clone(),
                 refusal(412, "PreconditionFailed"),
-                there(HELLO, "13:20").with("x-amz-version-id", "v9"),
+                there(HELLO, "13:20").with("x-amz-version-id", "v9").with(ID, "w-1"),
             ]);
-            let written = put(&mut script, &options).unwrap();
+            let written = put(&mut script, &with_id(options)).unwrap();
             assert_eq!(written, Written { etag: Some(HELLO.into()), version: Some("v9".into()) });
             assert_eq!(script.methods(), ["PUT", "PUT", "HEAD"]);
+            assert!(script.sent[..2].iter().all(|sent| sent.header(ID) == Some("w-1")));
         }
     }
 }
 
 #[test]
-fn a_lost_answer_where_somebody_else_was_first_is_a_failed_precondition() {
-    // Older than the write, so it was there before: also if it is the very same content.
+fn blob_of_another_writer_with_the_same_bytes_is_never_reported_as_ours() {
+    for (options, there) in [
+        (if_absent(), there(HELLO, "13:20")),
+        (if_match("\"old\""), there(HELLO, "13:20")),
+        (with_id(if_absent()), there(HELLO, "13:20").with(ID, "w-2")),
+        (with_id(if_absent()), there(HELLO, "13:20")),
+    ] {
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there]);
+        let failure = put(&mut script, &options).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, false), "{failure}");
+        assert!(failure.message.contains("write-id"), "{failure}");
+    }
+}
+
+#[test]
+fn lost_response_is_a_failed_precondition_where_the_blob_is_older_than_the_write() {
     for etag in ["\"other\"", HELLO] {
         let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(etag, "12:00")]);
         let failure = put(&mut script, &if_absent()).unwrap_err();
         assert_eq!(failure.kind, Kind::PreconditionFailed, "{failure}");
     }
+    // A multipart blob has the date of its initiation, which says nothing of when it came to be there.
+    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there("\"other-2\"", "12:00")]);
+    assert_eq!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::OutcomeUnknown);
 }
 
 #[test]
-fn a_lost_answer_that_cannot_be_cleared_up_is_said_to_be_unknown() {
+fn lost_response_that_nothing_explains_is_an_unknown_outcome() {
     for looked in [
         there("\"other\"", "13:20"),
-        there(HELLO, "13:20").with("x-amz-meta-a", "not ours"),
         answer(200, &[("content-length", "6"), ("etag", HELLO)], ""),
         answer(404, &[], ""),
         answer(403, &[], ""),
@@ -153,17 +178,41 @@ fn a_lost_answer_that_cannot_be_cleared_up_is_said_to_be_unknown() {
 }
 
 #[test]
-fn when_tries_run_out_what_is_there_decides() {
+fn exhausted_retries_are_resolved_by_what_is_there() {
     let put_resets = |looked: Step, options: &WriteOptions| {
         put(&mut Script::new([reset(), reset(), looked]), options).map_err(|failure| failure.kind)
     };
-    assert!(put_resets(there(HELLO, "13:20"), &if_absent()).is_ok());
+    assert!(put_resets(there(HELLO, "13:20").with(ID, "w-1"), &with_id(if_absent())).is_ok());
+    assert_eq!(put_resets(there(HELLO, "13:20"), &if_absent()), Err(Kind::OutcomeUnknown));
     assert_eq!(put_resets(there("\"other\"", "12:00"), &if_absent()), Err(Kind::PreconditionFailed));
     assert_eq!(put_resets(there("\"other\"", "13:20"), &if_absent()), Err(Kind::OutcomeUnknown));
     // Still nothing, or still what is to be replaced: it was not done, and may be tried again.
     assert_eq!(put_resets(answer(404, &[], ""), &if_absent()), Err(Kind::Network));
     assert_eq!(put_resets(there("\"old\"", "12:00"), &if_match("old")), Err(Kind::Network));
     assert_eq!(put_resets(answer(404, &[], ""), &if_match("\"old\"")), Err(Kind::OutcomeUnknown));
+}
+
+#[test]
+fn timed_out_conditional_write_may_still_be_applied() {
+    let slow = || done(HELLO).slow(1000);
+    for looked in [answer(404, &[], ""), there("\"old\"", "12:00")] {
+        let options = if looked.status() == Some(404) { if_absent() } else { if_match("\"old\"") };
+        let failure = put(&mut Script::new([slow(), slow(), looked]), &options).unwrap_err();
+        assert_eq!(failure.kind, Kind::OutcomeUnknown, "{failure}");
+    }
+}
+
+#[test]
+fn write_id_is_checked_and_goes_with_no_metadata_of_its_name() {
+    for id in ["", "a b", "\u{e9}", "=?UTF-8?Q?a?=", &"a".repeat(129)] {
+        let mut options = if_absent();
+        options.call.attributes.push(("write-id".into(), id.into()));
+        let failure = put(&mut Script::new([]), &options).unwrap_err();
+        assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some("write-id")));
+    }
+    let mut options = with_id(if_absent());
+    options.metadata.push(("Sandbucket-Write-Id".into(), "x".into()));
+    assert_eq!(put(&mut Script::new([]), &options).unwrap_err().subject.as_deref(), Some("write-id"));
 }
 
 #[test]
@@ -184,21 +233,6 @@ fn a_conflict_is_tried_again() {
     let mut script = Script::new([conflict.clone(), conflict]);
     let failure = put(&mut script, &if_absent()).unwrap_err();
     assert_eq!((failure.kind, failure.retryable), (Kind::Conflict, true));
-}
-
-#[test]
-fn metadata_and_type_count_in_telling_whose_it_is() {
-    let options = WriteOptions {
-        content_type: Some("text/plain".into()),
-        metadata: vec![("Owner".into(), "me".into())],
-        ..if_absent()
-    };
-    let ours = || there(HELLO, "13:20").with("content-type", "text/plain").with("x-amz-meta-owner", "me");
-    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), ours()]);
-    put(&mut script, &options).unwrap();
-    let other = there(HELLO, "13:20").with("content-type", "text/html").with("x-amz-meta-owner", "me");
-    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), other]);
-    assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::OutcomeUnknown);
 }
 
 #[test]

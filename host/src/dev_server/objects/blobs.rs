@@ -1,5 +1,7 @@
 //! One blob: looked at, read, written, deleted and tagged.
 
+use std::time::SystemTime;
+
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
@@ -19,6 +21,8 @@ pub(super) struct Incoming {
     /// The checksum to make of it, which may come behind it.
     pub algorithm: Option<ChecksumAlgorithm>,
     pub trailers: Option<TrailingHeaders>,
+    /// When it is to have been written; none is now.
+    pub modified: Option<SystemTime>,
 }
 
 fn hasher_of(algorithm: Option<&ChecksumAlgorithm>) -> S3Result<ChecksumHasher> {
@@ -152,6 +156,7 @@ impl Objects {
             expected: expected_of!(input),
             algorithm: input.checksum_algorithm.take(),
             trailers: request.trailing_headers.take(),
+            modified: None,
         };
         let _guard = self.locks.write(&bucket, &name).await;
         self.may_write(&bucket, &name, if_match.as_ref(), if_none_match.as_ref())?;
@@ -176,7 +181,7 @@ impl Objects {
         incoming: Incoming,
         properties: &Properties,
     ) -> S3Result<Sums> {
-        let Incoming { body, expected, algorithm, trailers } = incoming;
+        let Incoming { body, expected, algorithm, trailers, modified } = incoming;
         let mut checksum = expected.checksum.clone();
         let mut hasher = hasher_of(algorithm.as_ref())?;
         let file = self.storage.temporary().map_err(internal)?;
@@ -195,6 +200,9 @@ impl Objects {
                 return Err(digests::bad_digest());
             }
             *given = given.take().or(made);
+        }
+        if let Some(modified) = modified {
+            file.file.set_modified(modified).map_err(internal)?;
         }
         let sums = Sums::new(md5, checksum);
         file.keep(&self.bucket(bucket)?, name).map_err(internal)?;

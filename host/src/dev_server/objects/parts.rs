@@ -89,6 +89,7 @@ impl Objects {
         let body = Incoming {
             body: Some(StreamingBlob::wrap(futures::stream::iter(pieces))),
             algorithm: begun.checksum_algorithm.take().filter(|algorithm| *algorithm == of_all),
+            modified: self.initiation_dates.then_some(made.initiated),
             ..Incoming::default()
         };
         self.write(&bucket, &name, body, &properties_of!(begun)).await?;

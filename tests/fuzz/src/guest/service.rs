@@ -289,7 +289,8 @@ pub fn call(u: &mut Unstructured<'_>) -> Result<CallOptions> {
         attributes.push((name, value));
     }
     let time_limit = *u.choose(&[None, Some(0), Some(1_000_000_000), Some(u64::MAX)])?;
-    Ok(CallOptions { time_limit, attributes })
+    let max_retries = *u.choose(&[None, Some(0), Some(1), Some(u32::MAX)])?;
+    Ok(CallOptions { time_limit, max_retries, attributes })
 }
 
 pub fn conditions(u: &mut Unstructured<'_>) -> Result<Conditions> {

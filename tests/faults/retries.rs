@@ -1,0 +1,77 @@
+//! Retries: how long an outage they outlast, and how they end when a service is down for long.
+
+use futures::future::join_all;
+use sandbucket_tests::engine;
+
+use super::*;
+
+/// A store with the default retries, and a short timeout.
+async fn patient(endpoint: &str) -> Store {
+    open(endpoint, &[("timeout", "2s")]).await
+}
+
+#[test]
+fn default_retries_outlast_a_restart_of_the_service() {
+    run(async {
+        // 503 for as long as it starts: 7 retries take 6 to 13 seconds.
+        let starting = || Act::error(503, "SlowDown");
+        let server = Faulty::start(vec![starting(); 7]).await;
+        server.keep(PATH, "right");
+        let store = patient(&server.endpoint()).await;
+        let got = store.get("k").await.expect("the service is back in time").bytes().await.unwrap();
+        assert_eq!((got.as_ref(), server.seen().len()), (&b"right"[..], 8));
+    });
+}
+
+#[test]
+fn default_retries_outlast_a_port_that_nobody_listens_on() {
+    run(async {
+        let server = Faulty::start([]).await;
+        let endpoint = server.endpoint();
+        let port = server.port();
+        drop(server);
+        let store = patient(&endpoint).await;
+        let put = tokio::spawn(async move { store.put("k", "x").await });
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let server = Faulty::start_on(port).await;
+        put.await.unwrap().expect("the service is back in time");
+        assert_eq!(server.blob(PATH).unwrap(), b"x");
+    });
+}
+
+#[test]
+fn store_that_only_fails_runs_out_of_retries_and_recovers_with_the_service() {
+    run(async {
+        const CALLS: usize = 64;
+        const ROUNDS: usize = 12;
+        let server = Faulty::always(Act::error(503, "ServiceUnavailable")).await;
+        let settings = [("max-retries", "2"), ("timeout", "5s")];
+        let store = open(&server.endpoint(), &settings).await;
+        for _ in 0..ROUNDS {
+            let calls = (0..CALLS).map(|n| store.head(format!("k{n}")).into_future());
+            for outcome in join_all(calls).await {
+                outcome.expect_err("the service only fails");
+            }
+        }
+        let requests = server.seen().len();
+        // The quota is for 512 retries: 64 calls at once, 8 of each.
+        assert!(requests <= CALLS * ROUNDS + 512, "{requests} requests");
+        assert!(requests >= CALLS * ROUNDS + 500, "{requests} requests");
+        let failure = store.list("").await.expect_err("the service only fails");
+        assert_eq!(failure.failure().map(|failure| failure.attempts), Some(1), "{failure}");
+        let error = store.head("k").await.expect_err("the service only fails");
+        assert!(error.to_string().contains("retry quota"), "{error}");
+        // Another store has a quota of its own.
+        let other = engine().store(sandbucket_tests::settings(&server.endpoint(), &settings)).await.unwrap();
+        let error = other.head("k").await.expect_err("the service only fails");
+        assert_eq!(error.failure().map(|failure| failure.attempts), Some(3), "{error}");
+        // Successes fill it again.
+        server.recover();
+        server.keep(PATH, "right");
+        for _ in 0..50 {
+            store.head("k").await.expect("the service is back");
+        }
+        server.then([Act::error(503, "ServiceUnavailable"), Act::error(503, "ServiceUnavailable")]);
+        store.head("k").await.expect("two retries");
+    });
+}
