@@ -226,12 +226,16 @@ async fn kept(
     if call.attributes.iter().all(|(given, _)| given != "tags") {
         let tags = tags(calls, source, info, &call).await?;
         if !tags.is_empty() {
-            let tags = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish();
-            call.attributes.push(("tags".to_owned(), tags));
+            call.attributes.push(("tags".to_owned(), encoded_tags(tags)));
         }
     }
     let (content_type, metadata) = (info.content_type.clone(), info.metadata.clone());
     Ok(wit::WriteOptions { content_type, metadata, ..unsaid(call) })
+}
+
+/// Tags as the attribute has them. Of the two ways to write a space, Ceph knows `%20` only.
+pub(crate) fn encoded_tags<N: AsRef<str>, V: AsRef<str>>(tags: impl IntoIterator<Item = (N, V)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish().replace('+', "%20")
 }
 
 /// The source's tags. Not every service counts them in its answer to a HEAD, or has any.

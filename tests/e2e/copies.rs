@@ -124,7 +124,7 @@ fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).copy_limit(6 << 20);
         let server = server.start().await.unwrap();
         let store = open(&server.endpoint(), &[]).await;
-        store.put("from", vec![7; 60 << 20]).await.unwrap();
+        store.put("from", vec![7; 160 << 20]).await.unwrap();
         let left = async || store.list_uploads("").await.unwrap().uploads.len();
         let copy = tokio::spawn(store.copy("from", "to").part_size(5 << 20).into_future());
         while left().await == 0 {

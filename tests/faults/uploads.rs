@@ -161,3 +161,19 @@ fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
         bench.ends_well().await;
     });
 }
+
+#[test]
+fn completion_and_copy_may_take_longer_than_the_timeout() {
+    run(async {
+        let slow = |body: &str| Act::answer(200, "", body).after(Duration::from_secs(3));
+        let completed = || slow("<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag></CompleteMultipartUploadResult>");
+        // The bench's timeout is a second.
+        let bench = Bench::new([begun(), taken(), taken(), completed()]).await;
+        let upload = bench.store.upload("k").part_size(PART).concurrency(1);
+        upload.stream(pieces(2 * PART / PIECE)).await.expect("the service takes its time");
+        bench.server.then([slow("<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>")]);
+        bench.store.copy("k", "l").length_hint(5).await.expect("the service takes its time");
+        assert_eq!(bench.requests(), 5);
+        bench.ends_well().await;
+    });
+}

@@ -34,9 +34,12 @@ macro_rules! suite {
 }
 
 suite!(put_get_delete_list => |store| integration::put_get_delete_list(&store));
-suite!(put_get_attributes => |store| integration::put_get_attributes(&store));
+suite!(put_get_attributes without Ceph: "its metadata have hyphens for underscores" => |store| integration::put_get_attributes(&store));
 suite!(get_opts => |store| integration::get_opts(&store));
-suite!(put_opts without Garage: "it takes no notice of conditions on what is written" => |store| integration::put_opts(&store, true));
+suite!(put_opts
+    without Garage: "it takes no notice of conditions on what is written"
+    without Ceph: "it answers 500 to writes on the same condition at once, where the suite expects 412"
+    => |store| integration::put_opts(&store, true));
 suite!(stream_get => |store| integration::stream_get(&store));
 suite!(list_uses_directories_correctly => |store| integration::list_uses_directories_correctly(&store));
 suite!(list_with_delimiter => |store| integration::list_with_delimiter(&store));
@@ -49,7 +52,7 @@ suite!(copy_if_not_exists
     => |store| integration::copy_if_not_exists(&store));
 suite!(copy_rename_nonexistent_object => |store| integration::copy_rename_nonexistent_object(&store));
 suite!(multipart without Garage: "it takes no empty part, and the suite writes a blob of none" => |store| integration::multipart(&store, &store));
-suite!(multipart_with_opts => |store| integration::multipart_with_opts(&store, &store));
+suite!(multipart_with_opts without Ceph: "its metadata have hyphens for underscores" => |store| integration::multipart_with_opts(&store, &store));
 suite!(multipart_put_part_out_of_order => |store| integration::multipart_put_part_out_of_order(&store, &store));
 suite!(multipart_race_condition => |store| integration::multipart_race_condition(&store, true));
 suite!(multipart_out_of_order => |store| integration::multipart_out_of_order(&store));

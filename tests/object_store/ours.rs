@@ -76,7 +76,7 @@ fn attributes_of_every_kind_are_kept() {
         attributes.insert(Attribute::ContentType, "text/plain".into());
         attributes.insert(Attribute::CacheControl, "no-store".into());
         attributes.insert(Attribute::Metadata("colour".into()), AttributeValue::from("grün"));
-        if service.kind != Kind::Garage {
+        if !matches!(service.kind, Kind::Garage | Kind::Ceph) {
             attributes.insert(Attribute::StorageClass, "STANDARD_IA".into());
         }
         let path = Path::from("k");

@@ -25,6 +25,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Act {
     reads_body: bool,
     applies: bool,
+    delay: Duration,
     says: Says,
     end: End,
 }
@@ -58,12 +59,12 @@ enum End {
 impl Act {
     /// Reads the request and does what a good store does.
     pub fn well() -> Self {
-        Act { reads_body: true, applies: true, says: Says::Right, end: End::Keep }
+        Act { reads_body: true, applies: true, delay: Duration::ZERO, says: Says::Right, end: End::Keep }
     }
 
     /// Reads the request and sends nothing.
     pub fn silent() -> Self {
-        Act { reads_body: true, applies: false, says: Says::Nothing, end: End::Keep }
+        Act { reads_body: true, applies: false, delay: Duration::ZERO, says: Says::Nothing, end: End::Keep }
     }
 
     /// Reads the request and sends these bytes as they are.
@@ -98,6 +99,12 @@ impl Act {
     /// Does it as soon as the head of the request is there, without reading the body.
     pub fn before_body(mut self) -> Self {
         self.reads_body = false;
+        self
+    }
+
+    /// Takes so long before it responds.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 
@@ -252,6 +259,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
             shared.lock().unwrap().seen[place].body = request.body.clone();
         }
         let right = act.applies.then(|| wire::store(&mut shared.lock().unwrap().blobs, &request));
+        tokio::time::sleep(act.delay).await;
         let sent = match &act.says {
             Says::Nothing => Ok(()),
             Says::Right => stream.write_all(&right.unwrap_or_default()).await,

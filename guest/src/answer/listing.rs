@@ -6,7 +6,7 @@ use crate::bounds;
 use crate::continuation::{Page, Versions};
 use crate::key::MAX_KEY;
 use crate::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
-use crate::response::{Garbled, decimal};
+use crate::response::{Garbled, Head, decimal};
 use crate::time;
 use crate::xml::Element;
 
@@ -24,6 +24,15 @@ impl<'a> Keys<'a> {
     pub(super) fn of(page: &Element<'_>, prefix: &'a str) -> Self {
         // A service that does not know the encoding leaves them as they are, and says nothing.
         Keys { url: page.text("EncodingType").is_some_and(|encoding| encoding.eq_ignore_ascii_case("url")), prefix }
+    }
+
+    /// The same for a page of uploads, whose keys Ceph encodes when it is asked to, without saying so. Its request ids are
+    /// `tx` and hexadecimal numbers.
+    pub(super) fn of_uploads(page: &Element<'_>, head: &Head, prefix: &'a str) -> Self {
+        let id = head.get("x-amz-request-id").and_then(|id| id.strip_prefix("tx")?.split_once('-'));
+        let is_ceph = id.is_some_and(|(id, _)| id.len() > 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let keys = Keys::of(page, prefix);
+        Keys { url: keys.url || is_ceph, ..keys }
     }
 
     /// The whole key that the text of an element of this name stands for.
@@ -46,6 +55,13 @@ impl<'a> Keys<'a> {
             )));
         }
         Ok(key)
+    }
+
+    /// The whole key that a page ends with: `last` is the last that it lists. Ceph encodes the keys but not this one.
+    pub(super) fn marker<'t>(&self, element: &str, text: &'t str, last: Option<&str>) -> Result<Cow<'t, str>, Garbled> {
+        let is_plain = text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f)
+            || last.is_some_and(|last| text.strip_prefix(self.prefix) == Some(last));
+        if is_plain { Keys { url: false, ..*self }.decode(element, text) } else { self.decode(element, text) }
     }
 
     /// The caller's own part of the key in an element of this name.
@@ -99,10 +115,10 @@ pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result
             Some(token) => Some(Page::Token(bounds::text("NextContinuationToken", token, bounds::MAX_TOKEN)?).write()),
             // A service that knows version 1 only, which goes on after a key.
             None => {
+                let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
                 let last = match page.exact("NextMarker").filter(|marker| !marker.is_empty()) {
-                    Some(marker) => keys.decode("NextMarker", marker)?.into_owned(),
+                    Some(marker) => keys.marker("NextMarker", marker, last.map(String::as_str))?.into_owned(),
                     None => {
-                        let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
                         let last = last.ok_or_else(|| Garbled("it is cut off and does not say where".into()))?;
                         format!("{key_prefix}{last}")
                     }
@@ -165,18 +181,19 @@ pub fn list_versions(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) 
         };
         entries.push(VersionEntry { blob, version, latest: element.is_true("IsLatest"), deleted });
     }
-    let mut next = None;
+    let (mut next, prefixes) = (None, prefixes(page, &keys)?);
     if page.is_true("IsTruncated") {
         let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let version = page.text("NextVersionIdMarker").unwrap_or_default();
         let version = bounds::text("NextVersionIdMarker", version, bounds::MAX_VERSION)?;
-        let after = Versions { key: &keys.decode("NextKeyMarker", key)?, version }.write();
+        let last = entries.last().map(|entry| &entry.blob.key).max(prefixes.last()).map(String::as_str);
+        let after = Versions { key: &keys.marker("NextKeyMarker", key, last)?, version }.write();
         if Some(after.as_str()) == asked {
             return Err(Garbled(CIRCLE.into()));
         }
         next = Some(after);
     }
-    Ok(VersionPage { entries, prefixes: prefixes(page, &keys)?, next })
+    Ok(VersionPage { entries, prefixes, next })
 }
 
 fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, Garbled> {

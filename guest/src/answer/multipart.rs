@@ -4,7 +4,7 @@ use crate::bounds;
 use crate::continuation::{Page, Versions};
 use crate::headers::CHECKSUMS;
 use crate::model::{Pair, Part, PartPage, Upload, UploadPage};
-use crate::response::{Garbled, decimal};
+use crate::response::{Garbled, Head, decimal};
 use crate::xml::Element;
 
 use super::listing::{Keys, at, last_modified, missing};
@@ -17,8 +17,11 @@ pub fn upload_id(begun: &Element<'_>) -> Result<String, Garbled> {
 
 /// The entity tag, out of a `CompleteMultipartUploadResult` or `CopyObjectResult`. Some services leave it out.
 pub fn etag(result: &Element<'_>) -> Result<Option<String>, Garbled> {
-    let etag = result.text("ETag").map(|etag| bounds::text("ETag", etag, bounds::MAX_ETAG).map(str::to_owned));
-    etag.transpose()
+    let Some(etag) = result.text("ETag") else { return Ok(None) };
+    let etag = bounds::text("ETag", etag, bounds::MAX_ETAG)?;
+    // As a header has it: Ceph leaves the quotes out here.
+    let is_bare = !etag.is_empty() && !etag.contains('"');
+    Ok(Some(if is_bare { format!("\"{etag}\"") } else { etag.to_owned() }))
 }
 
 /// The entity tag of a part, without which its upload cannot be completed.
@@ -65,8 +68,8 @@ pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, Garble
 }
 
 /// Reads a `ListMultipartUploadsResult`. `key_prefix` is the store's own, which keys come back without.
-pub fn uploads(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result<UploadPage, Garbled> {
-    let keys = Keys::of(page, key_prefix);
+pub fn uploads(page: &Element<'_>, head: &Head, key_prefix: &str, asked: Option<&str>) -> Result<UploadPage, Garbled> {
+    let keys = Keys::of_uploads(page, head, key_prefix);
     let mut uploads = Vec::new();
     for upload in page.children("Upload") {
         bounds::count("Upload", uploads.len() + 1, bounds::MAX_PAGE)?;
@@ -81,7 +84,8 @@ pub fn uploads(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Res
         let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let id = page.text("NextUploadIdMarker").unwrap_or_default();
         let version = bounds::text("NextUploadIdMarker", id, bounds::MAX_UPLOAD_ID)?;
-        let after = Versions { key: &keys.decode("NextKeyMarker", key)?, version }.write();
+        let last = uploads.last().map(|upload| upload.key.as_str());
+        let after = Versions { key: &keys.marker("NextKeyMarker", key, last)?, version }.write();
         if Some(after.as_str()) == asked {
             return Err(Garbled("it goes on where it began".into()));
         }
@@ -124,12 +128,30 @@ mod tests {
              <NextUploadIdMarker>u2</NextUploadIdMarker><Upload><Key>p/a%2Bb</Key><UploadId>u1</UploadId>\
              <Initiated>2009-10-12T17:50:30Z</Initiated></Upload>",
         );
-        let read = uploads(&page.root(), "p/", None).unwrap();
+        let read = uploads(&page.root(), &Head::default(), "p/", None).unwrap();
         let wanted = Upload { key: "a+b".into(), id: "u1".into(), initiated: Some(1_255_369_830.into()) };
         assert_eq!(read.uploads, [wanted]);
         assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "p/b", version: "u2" }));
-        assert!(uploads(&page.root(), "p/", read.next.as_deref()).is_err());
-        assert!(uploads(&page.root(), "q/", None).is_err());
+        assert!(uploads(&page.root(), &Head::default(), "p/", read.next.as_deref()).is_err());
+        assert!(uploads(&page.root(), &Head::default(), "q/", None).is_err());
+    }
+
+    #[test]
+    fn ceph_encodes_the_keys_of_uploads_without_saying_so_and_leaves_the_marker() {
+        let page = read(
+            "ListMultipartUploadsResult",
+            "<NextKeyMarker>a +\u{e9}%20</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker><IsTruncated>true</IsTruncated>\
+             <Upload><Key>a%20%2B%C3%A9%2520</Key><UploadId>u</UploadId></Upload>",
+        );
+        let id = ("x-amz-request-id".into(), "tx000009781663102b5041c-006b0bc697-1010-default".to_owned().into());
+        let ceph = Head { headers: vec![id], ..Head::default() };
+        let ours = uploads(&page.root(), &ceph, "", None).unwrap();
+        assert_eq!(ours.uploads[0].key, "a +\u{e9}%20");
+        let next = ours.next.unwrap();
+        assert_eq!(Versions::read(&next).unwrap().key, "a +\u{e9}%20");
+        // Elsewhere it is what it says.
+        let other = uploads(&page.root(), &Head::default(), "", None).unwrap();
+        assert_eq!(other.uploads[0].key, "a%20%2B%C3%A9%2520");
     }
 
     #[test]
@@ -139,6 +161,7 @@ mod tests {
         }
         assert!(upload_id(&read("R", "<UploadId/>").root()).is_err());
         assert_eq!(part_etag(&read("R", "<ETag>&quot;e&quot;</ETag>").root()).unwrap(), "\"e\"");
+        assert_eq!(part_etag(&read("R", "<ETag>e</ETag>").root()).unwrap(), "\"e\"");
         assert_eq!(etag(&read("R", "<ETag/>").root()).unwrap(), None);
     }
 
@@ -153,9 +176,9 @@ mod tests {
         assert!(parts(&read("L", &part.repeat(1000)).root(), None).is_ok());
         assert!(parts(&read("L", &part.repeat(1001)).root(), None).is_err());
         let upload = |key: &str| format!("<Upload><Key>{key}</Key><UploadId>i</UploadId></Upload>");
-        assert!(uploads(&read("L", &upload("k").repeat(1000)).root(), "", None).is_ok());
-        assert!(uploads(&read("L", &upload("k").repeat(1001)).root(), "", None).is_err());
-        let Garbled(why) = uploads(&read("L", &upload(&long)).root(), "", None).unwrap_err();
+        assert!(uploads(&read("L", &upload("k").repeat(1000)).root(), &Head::default(), "", None).is_ok());
+        assert!(uploads(&read("L", &upload("k").repeat(1001)).root(), &Head::default(), "", None).is_err());
+        let Garbled(why) = uploads(&read("L", &upload(&long)).root(), &Head::default(), "", None).unwrap_err();
         assert!(why.contains("2049 bytes") && why.len() < 200, "{why}");
     }
 }

@@ -83,6 +83,14 @@ impl<E: Transport + Clock> Call<'_, E> {
         }
     }
 
+    /// What was written, with the entity tag that a service (Ceph) leaves out of its response to a completion.
+    pub(super) fn found_etag(&mut self, written: Written, parts: &[Part], call: &CallOptions) -> Written {
+        match self.aside(|this| this.look(call)) {
+            Ok((info, _)) if outcome::is_of_parts(parts, &info) => Written { etag: info.etag, ..written },
+            _ => Written { etag: None, ..written },
+        }
+    }
+
     /// Whether the upload is no longer there; none where the service does not say.
     fn is_gone(&mut self, upload: &str, call: &CallOptions) -> Option<bool> {
         let options = ListPartsOptions { page_size: Some(1), call: to_look(call), ..ListPartsOptions::default() };

@@ -68,8 +68,8 @@ impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn list_uploads(&mut self, options: &ListUploadsOptions) -> Result<UploadPage, Failure> {
         let mut request = self.checked(request::list_uploads(&self.store.settings, options))?;
         let mut found = UploadPage::default();
-        self.ask(&mut request, "", "ListMultipartUploadsResult", &mut |page, _, settings| {
-            found = multipart::uploads(page, &settings.key_prefix, options.continuation.as_deref())?;
+        self.ask(&mut request, "", "ListMultipartUploadsResult", &mut |page, head, settings| {
+            found = multipart::uploads(page, head, &settings.key_prefix, options.continuation.as_deref())?;
             Ok(())
         })?;
         Ok(found)

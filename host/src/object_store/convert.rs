@@ -130,7 +130,7 @@ impl Properties {
             }
         }
         if !tags.is_empty() {
-            properties.attributes.push(("tags".to_owned(), tags.encoded().to_owned()));
+            properties.attributes.push(("tags".to_owned(), tags.encoded().replace('+', "%20")));
         }
         Ok(properties)
     }
@@ -188,7 +188,7 @@ mod tests {
         let mut tags = TagSet::default();
         tags.push("a b", "é");
         let properties = Properties::of(&given, &tags).unwrap();
-        assert!(properties.attributes.contains(&("tags".to_owned(), tags.encoded().to_owned())));
+        assert!(properties.attributes.contains(&("tags".to_owned(), "a%20b=%C3%A9".to_owned())));
         let info = BlobInfo {
             content_type: properties.content_type,
             metadata: properties.metadata,

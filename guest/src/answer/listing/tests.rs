@@ -180,3 +180,26 @@ fn entries_prefixes_and_texts_of_a_page_are_bounded() {
     assert!(token(8192).is_ok());
     assert!(token(8193).unwrap_err().0.contains("NextContinuationToken"));
 }
+
+#[test]
+fn marker_that_a_service_does_not_encode_is_taken_as_it_is() {
+    for (key, marker, whole) in [
+        // Ceph leaves the marker as it is.
+        ("p/b%2B%20%C3%A9", "p/b+ \u{e9}", "p/b+ \u{e9}"),
+        ("p/100%25%2B1", "p/100%+1", "p/100%+1"),
+        ("p/a%2B", "p/a+", "p/a+"),
+        // Amazon encodes it.
+        ("p/b%2B+%C3%A9", "p/b%2B+%C3%A9", "p/b+ \u{e9}"),
+        ("p/a+b", "p/a+b", "p/a b"),
+    ] {
+        let inside = format!(
+            "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>{marker}</NextKeyMarker>\
+             <Version><Key>{key}</Key><Size>1</Size></Version>"
+        );
+        let page = format!("<ListVersionsResult>{inside}</ListVersionsResult>");
+        let document = crate::xml::document(page.as_bytes(), "ListVersionsResult").unwrap();
+        let read = list_versions(&document.root(), "p/", None).unwrap();
+        let next = read.next.unwrap();
+        assert_eq!(Versions::read(&next).unwrap().key, whole, "{marker}");
+    }
+}

@@ -340,3 +340,17 @@ fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
     let failure = store.presign(&mut script, PresignedMethod::Get, "k", &options).unwrap_err();
     assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::Unsupported, Some("access-key")));
 }
+
+#[test]
+fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
+    let tagless = || document("<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>");
+    for (looked, etag) in [
+        (there(&both()), Some(both())),
+        // Another writer's, or none that says so.
+        (there(OTHERS), None),
+        (absent(), None),
+    ] {
+        let mut script = Script::new([tagless(), looked]);
+        assert_eq!(complete(&mut script, WriteCondition::Always).unwrap().etag, etag);
+    }
+}

@@ -42,7 +42,7 @@ pub fn guest_documents(body: &[u8]) {
         for (prefix, asked) in [("", None), ("p/", None), ("p/", Some("p/k"))] {
             let _ = listing::list(&root, prefix, asked);
             let _ = listing::list_versions(&root, prefix, asked);
-            let _ = multipart::uploads(&root, prefix, asked);
+            let _ = multipart::uploads(&root, &Head::default(), prefix, asked);
         }
         let _ = tags::tags(&root);
         let _ = (multipart::upload_id(&root), multipart::etag(&root));
