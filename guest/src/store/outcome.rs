@@ -77,24 +77,36 @@ pub(super) fn write_id(call: &CallOptions) -> Option<&str> {
     given.map(|(_, id)| id.trim_matches(' '))
 }
 
-/// Whether what is there is a blob of these parts. Its entity tag is then the MD5 of their MD5s, and their number.
+/// Whether what is there is a blob of these parts. Its entity tag is then the MD5 of their MD5s, and their number. Where their tags
+/// are no MD5s, as with some encryption, its size and their number have to do.
 pub(super) fn is_of_parts(parts: &[Part], info: &BlobInfo) -> bool {
-    let mut sums = Vec::with_capacity(parts.len() * 16);
-    for part in parts {
-        let tag = bare(&part.etag);
-        if tag.len() != 32 {
-            return false;
+    let Some(etag) = info.etag.as_deref().map(bare) else { return false };
+    let sums: Option<Vec<[u8; 16]>> = parts.iter().map(|part| md5_of(bare(&part.etag))).collect();
+    let encrypted = info.attributes.iter().any(|(name, value)| {
+        name == "server-side-encryption" && value.starts_with("aws:kms") || name.starts_with("sse-")
+    });
+    match sums {
+        Some(sums) if !encrypted => {
+            etag.eq_ignore_ascii_case(&format!("{}-{}", hex(&Md5::digest(sums.as_flattened())), parts.len()))
         }
-        for n in 0..16 {
-            let Some(Ok(byte)) = tag.get(2 * n..2 * n + 2).map(|hex| u8::from_str_radix(hex, 16)) else {
-                return false;
-            };
-            sums.push(byte);
+        _ => {
+            let size = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.size));
+            size == Some(info.size) && etag.ends_with(&format!("-{}", parts.len()))
         }
     }
-    info.etag
-        .as_deref()
-        .is_some_and(|etag| bare(etag).eq_ignore_ascii_case(&format!("{}-{}", hex(&Md5::digest(&sums)), parts.len())))
+}
+
+fn md5_of(tag: &str) -> Option<[u8; 16]> {
+    let (pairs, rest) = tag.as_bytes().as_chunks::<2>();
+    let mut sum = [0; 16];
+    if pairs.len() != sum.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in sum.iter_mut().zip(pairs) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(sum)
 }
 
 /// The tag without its quotes, which some callers and services leave out, and without what makes it a weak one, which only

@@ -354,3 +354,23 @@ fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
         assert_eq!(complete(&mut script, WriteCondition::Always).unwrap().etag, etag);
     }
 }
+
+#[test]
+fn parts_whose_tags_are_no_md5s_are_known_by_their_size_and_number() {
+    let mut odd = parts();
+    odd[0].etag = "\"opaque\"".into();
+    let there = |etag: &str, size: &str| answer(200, &[("content-length", size), ("etag", etag)], "");
+    let kms = |step: Step| step.with("x-amz-server-side-encryption", "aws:kms");
+    for (parts, looked, ours) in [
+        (odd.clone(), there(OTHERS, "10"), true),
+        (odd.clone(), there(OTHERS, "11"), false),
+        (odd, there("\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-3\"", "10"), false),
+        (parts(), kms(there(OTHERS, "10")), true),
+        (parts(), kms(there(OTHERS, "11")), false),
+        (parts(), there(OTHERS, "10"), false),
+    ] {
+        let mut script = Script::new([reset(), refusal(404, "NoSuchUpload"), looked]);
+        let done = store(&[]).complete_upload(&mut script, "k", "u", &parts, &CompleteOptions::default());
+        assert_eq!(done.map_err(|failure| failure.kind).err(), (!ours).then_some(Kind::OutcomeUnknown));
+    }
+}
