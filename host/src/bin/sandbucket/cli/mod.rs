@@ -1,8 +1,10 @@
 //! The arguments.
 
 mod several;
+mod sizes;
 
 pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm, Uploads};
+pub use sizes::PartSizes;
 
 use std::path::PathBuf;
 
@@ -112,6 +114,8 @@ pub struct Put {
     pub metadata: Vec<(String, String)>,
     #[command(flatten)]
     pub attributes: Attributes,
+    #[command(flatten)]
+    pub sizes: PartSizes,
     /// Only if there is no blob of this key
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Attributes, pair};
+use super::{Attributes, PartSizes, pair};
 
 #[derive(Debug, Args)]
 pub struct Ls {
@@ -49,6 +49,8 @@ pub struct Cp {
     /// How many are copied at once
     #[arg(long, short, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
+    #[command(flatten)]
+    pub sizes: PartSizes,
     /// The configuration of the store to copy to, where it is another one
     #[arg(long, value_name = "FILE")]
     pub to_config: Option<PathBuf>,

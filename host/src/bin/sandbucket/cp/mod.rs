@@ -32,6 +32,7 @@ struct Job {
     /// Whether these two are one, so that the service itself copies.
     same: bool,
     attributes: Vec<(String, String)>,
+    sizes: cli::PartSizes,
     progress: Progress,
     /// Bytes that are through, of all transfers together.
     through: AtomicU64,
@@ -96,6 +97,7 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
         to: other,
         same: arguments.to_config.is_none(),
         attributes: arguments.attribute,
+        sizes: arguments.sizes,
         progress: Progress::new(&context.output, total),
         through: AtomicU64::new(0),
         stopped,

@@ -56,10 +56,7 @@ async fn stopped(job: &Job) {
 }
 
 async fn upload(job: &Job, source: Source, key: &str, media_type: Option<&str>) -> Result<u64, Failure> {
-    let mut upload = with(&job.attributes, job.to.upload(key));
-    if let Some(size) = source.length() {
-        upload = upload.length_hint(size);
-    }
+    let mut upload = job.sizes.apply(with(&job.attributes, job.to.upload(key)), source.length());
     if let Some(media_type) = media_type {
         upload = upload.content_type(media_type);
     }
@@ -111,10 +108,7 @@ async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
 async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let blob = job.from.get(from).await?;
     let info = blob.info().clone();
-    let mut upload = with(&job.attributes, job.to.upload(to));
-    if let Some(size) = info.known_size() {
-        upload = upload.length_hint(size);
-    }
+    let mut upload = job.sizes.apply(with(&job.attributes, job.to.upload(to)), info.known_size());
     if let Some(media_type) = info.content_type {
         upload = upload.content_type(media_type);
     }
