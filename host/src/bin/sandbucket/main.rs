@@ -86,6 +86,7 @@ async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::DevServer(arguments) => dev_server::run(context, arguments).await,
         Command::Cp(arguments) => cp::run(context, arguments).await,
+        Command::Sync(arguments) => cp::sync(context, arguments).await,
         other => tokio::select! {
             outcome = at_once(other, context) => outcome,
             // What was begun is dropped: a half-written file goes, and so does the demo's server.
@@ -110,6 +111,6 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Settings => settings::run(context).await,
         Command::Completions(arguments) => manual::completions(context, arguments),
         Command::Man(arguments) => manual::pages(context, arguments),
-        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) => unreachable!("run() takes these itself"),
+        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) => unreachable!("run() takes these itself"),
     }
 }

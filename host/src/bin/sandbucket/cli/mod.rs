@@ -3,7 +3,7 @@
 mod several;
 mod sizes;
 
-pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm, Uploads};
+pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm, Sync, Transfers, Uploads};
 pub use sizes::PartSizes;
 
 use std::path::PathBuf;
@@ -70,6 +70,8 @@ pub enum Command {
     Ls(Ls),
     /// Copy files and blobs: to the store, from it, or within it
     Cp(Cp),
+    /// Make one folder like another, in the store or on this machine: copy what differs
+    Sync(Sync),
     /// Rename a blob: the service copies it, and the first is deleted
     Mv(Mv),
     /// Add up how much is stored

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use sandbucket::Error;
 use tokio::sync::watch;
 
-use super::Job;
+use super::{Job, content};
 use super::plan::{Item, Place, make_folder};
 use crate::destination::Destination;
 use crate::failure::Failure;
@@ -18,11 +18,34 @@ use crate::pour::pour;
 use crate::source::Source;
 use crate::text;
 
-/// Copies it, and gives its length.
-pub async fn run(job: &Job, item: &Item) -> Result<u64, Failure> {
+/// Copies it, and gives its length; none where it was not needed.
+pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
     if *job.stopped.borrow() {
         return Err(Failure::interrupted());
     }
+    if is_equal(job, item).await? {
+        return Ok(None);
+    }
+    copy(job, item).await.map(Some)
+}
+
+/// Whether the file that is there has the content of the blob already; it gets the blob's date then.
+async fn is_equal(job: &Job, item: &Item) -> Result<bool, Failure> {
+    let (Some((etag, modified)), Some(size), Place::Local(file)) = (&item.unless_equal, item.size, &item.to) else {
+        return Ok(false);
+    };
+    let (file, etag, modified, part_size) = (file.clone(), etag.clone(), *modified, job.sizes.part_size);
+    let compared = tokio::task::spawn_blocking(move || {
+        let is_equal = content::has_tag(&file, size, &etag, part_size).unwrap_or(false);
+        is_equal && std::fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(modified)).is_ok()
+    });
+    tokio::select! {
+        compared = compared => Ok(compared.unwrap_or(false)),
+        () = stopped(job) => Err(Failure::interrupted()),
+    }
+}
+
+async fn copy(job: &Job, item: &Item) -> Result<u64, Failure> {
     match (&item.from, &item.to) {
         (Place::Local(file), Place::Store(key)) => {
             let source = tokio::select! {
@@ -80,6 +103,7 @@ async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Fail
         }
         None => Destination::stdout()?,
     };
+    let modified = blob.info().last_modified;
     let mut blob = fetch(&job.from, key, blob).await?;
     let mut done = 0;
     while let Some(chunk) = blob.next().await {
@@ -88,7 +112,7 @@ async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Fail
         done += chunk.len() as u64;
         job.passed(chunk.len() as u64);
     }
-    destination.finish(false).await?;
+    destination.finish(modified, false).await?;
     Ok(done)
 }
 
