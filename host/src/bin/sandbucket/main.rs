@@ -111,6 +111,8 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Settings => settings::run(context).await,
         Command::Completions(arguments) => manual::completions(context, arguments),
         Command::Man(arguments) => manual::pages(context, arguments),
-        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) => unreachable!("run() takes these itself"),
+        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) => {
+            unreachable!("run() takes these itself")
+        }
     }
 }

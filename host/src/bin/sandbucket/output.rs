@@ -33,7 +33,11 @@ impl Output {
     pub fn new(json: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Output { json, quiet: false, colours: (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal()) }
+        Output {
+            json,
+            quiet: false,
+            colours: (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal()),
+        }
     }
 
     /// The same, without remarks where they are not wanted.
@@ -51,6 +55,12 @@ impl Output {
         standard::output()?;
         let mut out = io::stdout().lock();
         out.write_all(line.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(stdout_failed)
+    }
+
+    /// A piece of a result that is printed bit by bit.
+    pub fn piece(&self, piece: impl AsRef<str>) -> Result<(), Failure> {
+        standard::output()?;
+        io::stdout().lock().write_all(piece.as_ref().as_bytes()).map_err(stdout_failed)
     }
 
     /// A result for programs.

@@ -55,7 +55,8 @@ pub struct Cp {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "A place is `store:KEY` in the store, or a folder. What is missing at the second, differs in size, or was written later \
+#[command(
+    after_help = "A place is `store:KEY` in the store, or a folder. What is missing at the second, differs in size, or was written later \
     at the first, is copied; times are compared in whole seconds, and files that are written get that of their blob. A blob that is as large \
     as the file but newer is not read where its entity tag is that of the file's content. Both are listed in the order of their names' bytes, as \
     S3 does it, and copied as they are listed, so that memory does not grow with their number.\n\n\
@@ -64,7 +65,8 @@ pub struct Cp {
     Examples:\n  \
     sandbucket sync photos store:photos\n  \
     sandbucket sync --delete --dry-run --exclude 'cache/*' site store:www\n  \
-    sandbucket sync --exclude '*' --include '*.pdf' store:reports reports")]
+    sandbucket sync --exclude '*' --include '*.pdf' store:reports reports"
+)]
 pub struct Sync {
     /// The folder to copy from
     pub from: String,

@@ -59,10 +59,13 @@ mod tests {
 
     #[test]
     fn sizes_have_binary_units() {
-        for (text, bytes) in [("1", 1), ("5B", 5), ("16KiB", 16 << 10), ("8MiB", 8 << 20), ("5GiB", 5 << 30), ("6TiB", 6 << 40)] {
+        for (text, bytes) in
+            [("1", 1), ("5B", 5), ("16KiB", 16 << 10), ("8MiB", 8 << 20), ("5GiB", 5 << 30), ("6TiB", 6 << 40)]
+        {
             assert_eq!(size(text), Ok(bytes));
         }
-        for wrong in ["", "0", "-1", "+1", "1.5GiB", "8MB", "8M", "MiB", "é", "99999999999999999999", "99999999999TiB"] {
+        for wrong in ["", "0", "-1", "+1", "1.5GiB", "8MB", "8M", "MiB", "é", "99999999999999999999", "99999999999TiB"]
+        {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }

@@ -132,7 +132,9 @@ impl Side {
 }
 
 fn out_of_order(name: &str, last: &str) -> Failure {
-    let message = format!("the service lists {name:?} after {last:?}, out of the order of S3: the two folders cannot be compared");
+    let message = format!(
+        "the service lists {name:?} after {last:?}, out of the order of S3: the two folders cannot be compared"
+    );
     Failure::new(Exit::Failure, message).with_hint("`cp --recursive` without --newer copies all there is")
 }
 
@@ -175,8 +177,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_missing_older_or_of_another_size_is_copied() {
-        let source = || listing(vec![found("a", 1, 5), found("a-", 1, 5), found("a/b", 1, 5), found("c", 1, 7), found("d", 2, 5)]);
-        let target = || listing(vec![found("a", 1, 5), found("a!", 1, 5), found("c", 1, 6), found("d", 1, 9), found("e", 1, 1)]);
+        let source = || {
+            listing(vec![found("a", 1, 5), found("a-", 1, 5), found("a/b", 1, 5), found("c", 1, 7), found("d", 2, 5)])
+        };
+        let target =
+            || listing(vec![found("a", 1, 5), found("a!", 1, 5), found("c", 1, 6), found("d", 1, 9), found("e", 1, 1)]);
         let newer = Comparison::new(source(), Some((target(), Rule::Newer)), true);
         assert_eq!(steps(newer).await.unwrap(), ["-a!", "+a-", "+a/b", "+c", "+d", "-e"]);
         let by_size = Comparison::new(source(), Some((target(), Rule::Size)), false);

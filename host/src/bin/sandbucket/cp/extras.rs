@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// From so many bytes of names on they are in a temporary file instead of in memory.
 const IN_MEMORY: usize = 8 << 20;
 /// How many are deleted at once; S3 takes as many in one request.
-const BATCH: usize = 1000;
+pub const BATCH: usize = 1000;
 
 /// Names, one after the other.
 #[derive(Default)]

@@ -81,8 +81,10 @@ fn files(walk: Walk) -> Listing {
             }
         }
     });
-    futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|listed| (Ok(listed), receiver)) })
-        .boxed()
+    futures::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|listed| (Ok(listed), receiver))
+    })
+    .boxed()
 }
 
 /// Page by page, as they are taken. Where there must be some, it is an error that there is none.

@@ -207,7 +207,13 @@ impl Tally {
 }
 
 /// Deletes the extras, unless something was wrong: what could not be listed, or read, is no reason to delete its copy.
-async fn delete(context: &Context, store: &Store, many: &Many, extras: Extras, tally: &mut Tally) -> Result<(), Failure> {
+async fn delete(
+    context: &Context,
+    store: &Store,
+    many: &Many,
+    extras: Extras,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
     if tally.failed > 0 {
         let message = "nothing was deleted, because of the errors above";
         context.output.failure(&Failure::new(Exit::Failure, message));

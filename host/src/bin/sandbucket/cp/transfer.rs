@@ -9,8 +9,8 @@ use futures::StreamExt;
 use sandbucket::Error;
 use tokio::sync::watch;
 
-use super::{Job, content};
 use super::plan::{Item, Place, make_folder};
+use super::{Job, content};
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fetch::fetch;
@@ -37,7 +37,8 @@ async fn is_equal(job: &Job, item: &Item) -> Result<bool, Failure> {
     let (file, etag, modified, part_size) = (file.clone(), etag.clone(), *modified, job.sizes.part_size);
     let compared = tokio::task::spawn_blocking(move || {
         let is_equal = content::has_tag(&file, size, &etag, part_size).unwrap_or(false);
-        is_equal && std::fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(modified)).is_ok()
+        is_equal
+            && std::fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(modified)).is_ok()
     });
     tokio::select! {
         compared = compared => Ok(compared.unwrap_or(false)),

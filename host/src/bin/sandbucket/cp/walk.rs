@@ -235,11 +235,26 @@ mod tests {
     #[test]
     fn files_come_in_the_order_of_their_whole_names() {
         let folder = tempfile::tempdir().unwrap();
-        let mut expected = ["a/z", "a/b/c", "a/b-c", "a/b0", "a-b", "a-b.d/x", "a.b", "a0", "A", "é/x", "é", "\u{1f600}", "\u{fffd}", "a/b/c.d"]
-            .iter()
-            .filter(|name| **name != "é")
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>();
+        let mut expected = [
+            "a/z",
+            "a/b/c",
+            "a/b-c",
+            "a/b0",
+            "a-b",
+            "a-b.d/x",
+            "a.b",
+            "a0",
+            "A",
+            "é/x",
+            "é",
+            "\u{1f600}",
+            "\u{fffd}",
+            "a/b/c.d",
+        ]
+        .iter()
+        .filter(|name| **name != "é")
+        .map(|name| (*name).to_owned())
+        .collect::<Vec<_>>();
         for name in &expected {
             let file = folder.path().join(name);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -272,7 +287,8 @@ mod tests {
                 Listed::Note(note) => notes.push(note),
             }
         }
-        let expected = [("a", 1, false), ("b/c/y", 3, false), ("b/x", 2, false), ("to-file", 1, false), ("to-folder/y", 3, true)];
+        let expected =
+            [("a", 1, false), ("b/c/y", 3, false), ("b/x", 2, false), ("to-file", 1, false), ("to-folder/y", 3, true)];
         assert_eq!(found, expected.map(|(name, size, linked)| (name.to_owned(), size, linked)));
         assert!(notes.len() == 1 && notes[0].contains(".sandbucket-abcdef.part"), "{notes:?}");
         messages.sort();
