@@ -156,7 +156,7 @@ impl Report<'_> {
                 let name = text::json(&serde_json::Value::from(key).to_string());
                 let before = if self.is_begun { ",\n    " } else { "{\n  \"deleted\": [\n    " };
                 self.is_begun = true;
-                self.context.output.piece(&format!("{before}{name}"))
+                self.context.output.piece(format!("{before}{name}"))
             }
             Ok(()) => {
                 self.context.output.note(&format!("deleted {}", text::plain(key)));

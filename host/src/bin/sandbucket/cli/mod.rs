@@ -118,6 +118,10 @@ pub struct Put {
     pub attributes: Attributes,
     #[command(flatten)]
     pub sizes: PartSizes,
+    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
+    /// (Cloudflare R2) want them beyond 39 GiB
+    #[arg(long, value_name = "SIZE", value_parser = sizes::size)]
+    pub expected_size: Option<u64>,
     /// Only if there is no blob of this key
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,

@@ -48,6 +48,10 @@ pub struct Cp {
     /// What becomes of symbolic links in a folder
     #[arg(long, requires = "recursive", value_enum, default_value_t)]
     pub links: Links,
+    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
+    /// (Cloudflare R2) want them beyond 39 GiB
+    #[arg(long, value_name = "SIZE", value_parser = super::sizes::size, conflicts_with = "recursive")]
+    pub expected_size: Option<u64>,
     #[command(flatten)]
     pub filter: Filter,
     #[command(flatten)]
@@ -58,7 +62,7 @@ pub struct Cp {
 #[command(
     after_help = "A place is `store:KEY` in the store, or a folder. What is missing at the second, differs in size, or was written later \
     at the first, is copied; times are compared in whole seconds, and files that are written get that of their blob. A blob that is as large \
-    as the file but newer is not read where its entity tag is that of the file's content. Both are listed in the order of their names' bytes, as \
+    as the file and newer is not read where its entity tag is that of the file's content. Both are listed in the order of their names' bytes, as \
     S3 does it, and copied as they are listed, so that memory does not grow with their number.\n\n\
     With --delete, what only the second has is deleted at the end, and only if all was listed and copied without an error; what --exclude leaves \
     out stays, and so do folders, and what symbolic links lead to.\n\n\

@@ -9,17 +9,21 @@ pub struct PartSizes {
     /// How many bytes a part of an upload has, such as 64MiB; S3 takes 5MiB to 5GiB [default: 8MiB]
     ///
     /// What is longer than one part is sent in parts, of which S3 takes 10,000. The first 5,000 are of this size; then the size
-    /// doubles every 500 parts, so that a pipe can have 6.4 TiB. Memory: five parts for each job, and from 200 GiB on about
-    /// 1/400 of what has been sent.
+    /// doubles every 500 parts, so that a pipe can have 6.4 TiB. Memory: five parts for each file that is sent; 1 GiB for one that
+    /// takes more than 5,000 parts, and from 530 GiB on about 1/400 of what has been sent.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub part_size: Option<u64>,
-    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
-    /// (Cloudflare R2) want them beyond 39 GiB
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub expected_size: Option<u64>,
+    /// About how long the body is, where that does not show.
+    #[arg(skip)]
+    expected_size: Option<u64>,
 }
 
 impl PartSizes {
+    /// For a body of about this length.
+    pub fn expecting(self, expected_size: Option<u64>) -> Self {
+        PartSizes { expected_size, ..self }
+    }
+
     /// The upload of a body of this length, where that is known.
     pub fn apply(self, upload: Upload, length: Option<u64>) -> Upload {
         let upload = match self.part_size {
@@ -34,7 +38,7 @@ impl PartSizes {
 }
 
 /// A number of bytes, or of KiB, MiB, GiB or TiB.
-fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     let wrong = || "must be a number of bytes, or one with a unit: 512KiB, 64MiB, 5GiB or 1TiB".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -117,7 +117,8 @@ fn blobs(store: &Store, key: &str, filter: Arc<Filter>, required: bool) -> Listi
             }
             // A listing does not tell an empty folder from a missing one.
             None if !seen => {
-                let hint = "for a single blob, leave out --recursive; `sandbucket ls` lists what there is";
+                let hint =
+                    "`sandbucket ls` lists what there is; `sandbucket cp` without --recursive copies a single blob";
                 Some(Err(missing(&prefix).with_hint(hint)))
             }
             None => None,

@@ -83,7 +83,8 @@ where
 
 async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bool>) -> Result<Exit, Failure> {
     let (from, to) = places(&arguments.from, &arguments.to)?;
-    let transfers = arguments.transfers;
+    let mut transfers = arguments.transfers;
+    transfers.sizes = transfers.sizes.expecting(arguments.expected_size);
     let output = context.output.quiet_if(transfers.quiet);
     let context = &Context { output, config_file: context.config_file.clone() };
     if !arguments.recursive && !arguments.filter.is_empty() {
