@@ -263,6 +263,9 @@ async fn folders_one_inside_the_other_are_not_copied() {
         let ran = bench.run(call).await.ends_with(2);
         assert!(ran.stderr().contains("inside the other"), "{}", ran.stderr());
     }
+    // Also where another configuration leads to the same bucket.
+    let ran = bench.run(&["cp", "-r", "store:x", "store:x/y", "--to-config", "sandbucket.toml"]).await.ends_with(2);
+    assert!(ran.stderr().contains("inside the other"), "{}", ran.stderr());
     assert_eq!(keys(&bench, "").await, ["x/1", "x/y/2"]);
     bench.run(&["cp", "-r", "store:x/y", "store:x"]).await.ends_with(0);
     assert_eq!(keys(&bench, "").await, ["x/1", "x/2", "x/y/2"]);

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
                 signals::listen();
+                descriptors::bound(descriptors::USUAL);
                 let outcome = run(cli.command, &context).await;
                 // What was given up half-way is cleared away at the service, if that answers soon.
                 let _ = tokio::time::timeout(TIDYING, sandbucket::cleared_away()).await;

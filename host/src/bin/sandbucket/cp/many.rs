@@ -5,11 +5,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use sandbucket::Store;
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
 use super::compare::{Comparison, Rule, Step};
 use super::extras::Extras;
@@ -17,7 +15,7 @@ use super::filter::Filter;
 use super::listing::{self, Found};
 use super::plan::{Item, Place, folder, place};
 use super::walk::Links;
-use super::{Job, told, transfer};
+use super::{Job, planned, told, transfer};
 use crate::context::Context;
 use crate::descriptors;
 use crate::exit::Exit;
@@ -48,7 +46,7 @@ struct Tally {
     first: Option<Exit>,
 }
 
-type Transfer = JoinHandle<(Item, Result<Option<u64>, Failure>)>;
+type Transferred = (Item, Result<Option<u64>, Failure>);
 
 pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, Failure> {
     check_apart(&job, &many)?;
@@ -61,7 +59,7 @@ pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, F
     let comparison = Comparison::new(source, target, many.delete);
     let mut tally = Tally::default();
     let mut extras = Extras::default();
-    let listed = copy(context, &job, &many, comparison, &mut tally, &mut extras).await;
+    let listed = copy(context, &job, &many, comparison, &mut tally, &mut extras).await?;
     job.progress.clear();
     if let Err(failure) = listed {
         // With nothing done, that is all there is to say.
@@ -99,7 +97,7 @@ pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, F
 /// # Errors
 /// What is copied within the store would be listed again, without an end.
 fn check_apart(job: &Job, many: &Many) -> Result<(), Failure> {
-    let (true, Place::Store(from), Place::Store(to)) = (job.same, &many.from, &many.to) else { return Ok(()) };
+    let (true, Place::Store(from), Place::Store(to)) = (job.same_bucket, &many.from, &many.to) else { return Ok(()) };
     let (from, to) = (folder(from), folder(to));
     // With --delete, the source would be extra in a target that it is in.
     if to.starts_with(&from) || many.delete && from.starts_with(&to) {
@@ -109,6 +107,10 @@ fn check_apart(job: &Job, many: &Many) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Gives how the listings ended.
+///
+/// # Errors
+/// What is done cannot be printed. Transfers are aborted then.
 async fn copy(
     context: &Context,
     job: &Arc<Job>,
@@ -116,23 +118,30 @@ async fn copy(
     mut comparison: Comparison,
     tally: &mut Tally,
     extras: &mut Extras,
-) -> Result<(), Failure> {
+) -> Result<Result<(), Failure>, Failure> {
     let jobs = descriptors::bound(many.jobs);
-    let mut transfers = FuturesUnordered::<Transfer>::new();
+    // Each on a task of its own, so that several processors take part.
+    let mut transfers = JoinSet::<Transferred>::new();
     let mut stopped = job.stopped.clone();
     let mut listed = None;
     while listed.is_none() || !transfers.is_empty() {
         tokio::select! {
             biased;
             _ = stopped.wait_for(|stopped| *stopped), if listed.is_none() => listed = Some(Err(Failure::interrupted())),
-            Some(done) = transfers.next() => tally.done(context, done)?,
+            Some(done) = transfers.join_next() => tally.done(context, done)?,
             step = comparison.next(), if listed.is_none() && transfers.len() < jobs => match step {
                 Ok(Some(Step::Copy(found, there))) => match item(job, many, found, there) {
                     Ok(item) if many.dry_run => {
                         tally.copied += 1;
                         planned(context, &item)?;
                     }
-                    Ok(item) => transfers.push(begin(job, item)),
+                    Ok(item) => {
+                        let job = job.clone();
+                        transfers.spawn(async move {
+                            let outcome = transfer::run(&job, &item).await;
+                            (item, outcome)
+                        });
+                    }
                     Err(failure) => tally.fail(context, &failure),
                 },
                 Ok(Some(Step::Extra(found))) => extras.push(&found)?,
@@ -143,21 +152,12 @@ async fn copy(
             },
         }
     }
-    listed.unwrap_or(Ok(()))
-}
-
-/// On a task of its own, so that several processors take part.
-fn begin(job: &Arc<Job>, item: Item) -> Transfer {
-    let job = job.clone();
-    tokio::spawn(async move {
-        let outcome = transfer::run(&job, &item).await;
-        (item, outcome)
-    })
+    Ok(listed.unwrap_or(Ok(())))
 }
 
 fn item(job: &Job, many: &Many, found: Found, there: Option<Found>) -> Result<Item, Failure> {
     let (from, to) = (place(&many.from, &found.name)?, place(&many.to, &found.name)?);
-    if let (true, Place::Store(folder_), Place::Store(key)) = (job.same, &many.from, &to)
+    if let (true, Place::Store(folder_), Place::Store(key)) = (job.same_bucket, &many.from, &to)
         && key.starts_with(&folder(folder_))
     {
         let message = format!("{} would be written into the folder that is copied: left out", to.shown());
@@ -170,14 +170,6 @@ fn item(job: &Job, many: &Many, found: Found, there: Option<Found>) -> Result<It
     Ok(Item { from, to, size: Some(found.size), unless_equal })
 }
 
-fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
-    let (from, to) = (item.from.shown(), item.to.shown());
-    match context.output.json {
-        true => context.output.row(&json!({ "from": from, "to": to, "size": item.size })),
-        false => context.output.line(text::plain(&format!("{from} to {to}"))),
-    }
-}
-
 impl Tally {
     fn fail(&mut self, context: &Context, failure: &Failure) {
         // The end of all of them is told once.
@@ -188,11 +180,7 @@ impl Tally {
         self.first.get_or_insert(failure.exit);
     }
 
-    fn done(
-        &mut self,
-        context: &Context,
-        done: Result<(Item, Result<Option<u64>, Failure>), tokio::task::JoinError>,
-    ) -> Result<(), Failure> {
+    fn done(&mut self, context: &Context, done: Result<Transferred, JoinError>) -> Result<(), Failure> {
         match done {
             Ok((item, Ok(Some(size)))) => {
                 self.copied += 1;

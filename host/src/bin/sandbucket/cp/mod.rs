@@ -39,6 +39,8 @@ struct Job {
     to: Store,
     /// Whether these two are one, so that the service itself copies.
     same: bool,
+    /// Whether the keys of one may show in the listing of the other.
+    same_bucket: bool,
     attributes: Vec<(String, String)>,
     sizes: cli::PartSizes,
     progress: Progress,
@@ -100,10 +102,8 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
         return many::run(context, job, many).await;
     };
     if dry_run {
-        context.output.line(text::plain(&format!("{} to {}", item.from.shown(), item.to.shown())))?;
-        return Ok(Exit::Success);
+        return planned(context, &item).map(|()| Exit::Success);
     }
-    crate::descriptors::bound(1);
     let size = transfer::run(&job, &item).await;
     job.progress.clear();
     told(context, &item, size?.unwrap_or(0))?;
@@ -150,23 +150,45 @@ async fn job(
     stopped: watch::Receiver<bool>,
 ) -> Result<Arc<Job>, Failure> {
     let store = context.store().await?;
-    let other = match &arguments.to_config {
-        None => store.clone(),
+    let (other, same_bucket) = match &arguments.to_config {
+        None => (store.clone(), true),
         Some(file) => {
             let config = Config::load(file)?;
-            config.open(&context::engine(Some(&config)).await?).await?
+            let other = config.open(&context::engine(Some(&config)).await?).await?;
+            (other, same_bucket(&context.config()?, &config))
         }
     };
     Ok(Arc::new(Job {
         from: store,
         to: other,
         same: arguments.to_config.is_none(),
+        same_bucket,
         attributes: arguments.attribute,
         sizes: arguments.sizes,
         progress: Progress::new(&context.output, total),
         through: AtomicU64::new(0),
         stopped,
     }))
+}
+
+/// Whether two configurations lead to the same bucket, by what they say.
+fn same_bucket(one: &Config, other: &Config) -> bool {
+    ["bucket", "endpoint", "region", "key-prefix"].iter().all(|name| {
+        let setting = |config: &Config| {
+            let found = config.settings().iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        setting(one) == setting(other)
+    })
+}
+
+/// What is to be copied, with --dry-run.
+fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
+    let (from, to) = (item.from.shown(), item.to.shown());
+    match context.output.json {
+        true => context.output.row(&json!({ "from": from, "to": to, "size": item.size })),
+        false => context.output.line(text::plain(&format!("{from} to {to}"))),
+    }
 }
 
 /// Each as it is done.
