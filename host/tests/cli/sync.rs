@@ -68,6 +68,8 @@ async fn what_was_copied_is_current_in_both_directions() {
     for call in [&["sync"][..], &["cp", "-r", "--newer"]] {
         assert_eq!(copied(&bench, &[call, &["src", "store:x"]].concat()).await, 0, "{call:?}");
         // The blobs are newer than the files, but have their content.
+        let planned = bench.run(&[call, &["--dry-run", "store:x", "src"]].concat()).await.ends_with(0);
+        assert_eq!(planned.stdout(), "", "{call:?}");
         assert_eq!(copied(&bench, &[call, &["store:x", "src"]].concat()).await, 0, "{call:?}");
     }
     assert_eq!(copied(&bench, &["sync", "store:x", "back"]).await, 8);

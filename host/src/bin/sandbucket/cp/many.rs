@@ -131,10 +131,14 @@ async fn copy(
             Some(done) = transfers.join_next() => tally.done(context, done)?,
             step = comparison.next(), if listed.is_none() && transfers.len() < jobs => match step {
                 Ok(Some(Step::Copy(found, there))) => match item(job, many, found, there) {
-                    Ok(item) if many.dry_run => {
-                        tally.copied += 1;
-                        planned(context, &item)?;
-                    }
+                    Ok(item) if many.dry_run => match transfer::is_equal(job, &item, false).await {
+                        Ok(true) => tally.unchanged += 1,
+                        Ok(false) => {
+                            tally.copied += 1;
+                            planned(context, &item)?;
+                        }
+                        Err(failure) => tally.fail(context, &failure),
+                    },
                     Ok(item) => {
                         let job = job.clone();
                         transfers.spawn(async move {

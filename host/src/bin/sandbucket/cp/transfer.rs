@@ -23,22 +23,22 @@ pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
     if *job.stopped.borrow() {
         return Err(Failure::interrupted());
     }
-    if is_equal(job, item).await? {
+    if is_equal(job, item, true).await? {
         return Ok(None);
     }
     copy(job, item).await.map(Some)
 }
 
-/// Whether the file that is there has the content of the blob already; it gets the blob's date then.
-async fn is_equal(job: &Job, item: &Item) -> Result<bool, Failure> {
+/// Whether the file that is there has the content of the blob already; with `date`, it gets the blob's date then.
+pub async fn is_equal(job: &Job, item: &Item, date: bool) -> Result<bool, Failure> {
     let (Some((etag, modified)), Some(size), Place::Local(file)) = (&item.unless_equal, item.size, &item.to) else {
         return Ok(false);
     };
     let (file, etag, modified, part_size) = (file.clone(), etag.clone(), *modified, job.sizes.part_size);
     let compared = tokio::task::spawn_blocking(move || {
-        let is_equal = content::has_tag(&file, size, &etag, part_size).unwrap_or(false);
-        is_equal
-            && std::fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(modified)).is_ok()
+        let set = |file: std::fs::File| file.set_modified(modified);
+        content::has_tag(&file, size, &etag, part_size).unwrap_or(false)
+            && (!date || std::fs::File::options().write(true).open(&file).and_then(set).is_ok())
     });
     tokio::select! {
         compared = compared => Ok(compared.unwrap_or(false)),
