@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sandbucket::Store;
 use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 
@@ -69,7 +68,7 @@ pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, F
         tally.fail(context, &failure);
     }
     if !extras.is_empty() {
-        delete(context, &job.to, &many, extras, &mut tally).await?;
+        delete(context, &job, &many, extras, &mut tally).await?;
     }
     let Tally { copied, unchanged, deleted, failed, first } = tally;
     let bytes = job.total();
@@ -199,13 +198,7 @@ impl Tally {
 }
 
 /// Deletes the extras, unless something was wrong: what could not be listed, or read, is no reason to delete its copy.
-async fn delete(
-    context: &Context,
-    store: &Store,
-    many: &Many,
-    extras: Extras,
-    tally: &mut Tally,
-) -> Result<(), Failure> {
+async fn delete(context: &Context, job: &Job, many: &Many, extras: Extras, tally: &mut Tally) -> Result<(), Failure> {
     if tally.failed > 0 {
         let message = "nothing was deleted, because of the errors above";
         context.output.failure(&Failure::new(Exit::Failure, message));
@@ -213,6 +206,10 @@ async fn delete(
     }
     let mut extras = extras.read()?;
     while let Some(batch) = extras.next_batch()? {
+        if *job.stopped.borrow() {
+            tally.fail(context, &Failure::interrupted());
+            return Ok(());
+        }
         if many.dry_run {
             for name in batch {
                 gone(context, &many.to, &name, true)?;
@@ -220,7 +217,7 @@ async fn delete(
             }
             continue;
         }
-        for (name, outcome) in super::extras::delete(store, &many.to, batch).await? {
+        for (name, outcome) in super::extras::delete(&job.to, &many.to, batch).await? {
             match outcome {
                 Ok(()) => {
                     gone(context, &many.to, &name, false)?;

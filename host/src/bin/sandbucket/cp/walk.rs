@@ -87,7 +87,8 @@ impl Walk {
         let mut name = match entry.file_name().into_string() {
             Ok(name) => name,
             Err(name) => {
-                let message = format!("{} has a name that is no UTF-8, which no key can have", path.display());
+                let message =
+                    format!("{} has a name that is no UTF-8, which no key can have: left out", path.display());
                 self.leave_out(&format!("{prefix}{}", name.to_string_lossy()), message);
                 return None;
             }
