@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+const COMMAND: &str = env!("CARGO_BIN_EXE_sandbucket");
+/// Where the compiled plugin is kept, for all scripts, although each has a HOME of its own.
+const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cases");
 /// Of a single script; the longest takes a minute.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Scripts at once, unless `--test-threads` says otherwise.
@@ -30,6 +33,11 @@ fn main() -> ExitCode {
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
+    if !arguments.list {
+        // Compiles the plugin, so that no script takes time for that.
+        let status = Command::new(COMMAND).arg("settings").env("XDG_CACHE_HOME", CACHE).stdout(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "`sandbucket settings` fails");
+    }
     let scripts = scripts();
     assert!(scripts.len() >= 23, "only {} scripts are in tests/cases", scripts.len());
     let trials = scripts.into_iter().map(|(name, script)| Trial::test(name, move || run(&script))).collect();
@@ -61,11 +69,10 @@ fn run(script: &Path) -> Result<(), Failed> {
     let interpreter = if script.extension().is_some_and(|ending| ending == "py") { "python3" } else { "bash" };
     let mut child = Command::new(interpreter)
         .arg(script)
-        .env("SANDBUCKET", env!("CARGO_BIN_EXE_sandbucket"))
+        .env("SANDBUCKET", COMMAND)
         .env("NO_COLOR", "1")
         .env("PYTHONUNBUFFERED", "1")
-        // Compiled once for all of them, although each has a HOME of its own.
-        .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cases"))
+        .env("XDG_CACHE_HOME", CACHE)
         // Modules are not compiled into the source folder.
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("SANDBUCKET_CONFIG")

@@ -155,6 +155,13 @@ async fn sync_deletes_what_the_source_lacks_when_told() {
             }
         }
     }
+    // Within the store, and with nothing left at the source but the folder.
+    bench.run_with(&["put", "w/extra"], b"extra").await.ends_with(0);
+    bench.run(&["sync", "--delete", "store:y", "store:w"]).await.ends_with(0);
+    assert_eq!(keys(&bench, "w/").await.len(), NAMES.len());
+    std::fs::create_dir(bench.path("empty")).unwrap();
+    bench.run(&["sync", "--delete", "empty", "store:w"]).await.ends_with(0);
+    bench.run(&["ls", "w/"]).await.ends_with(1);
     assert_eq!(bench.run(&["get", "xy"]).await.stdout(), "outside");
     assert!(bench.path("outside").exists());
 }
