@@ -59,6 +59,7 @@ mod limits;
 mod listing;
 mod multipart;
 mod outgoing;
+mod part_sizes;
 mod plugin;
 mod pool;
 mod rate_limit;

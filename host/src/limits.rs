@@ -54,7 +54,8 @@ pub struct Limits {
     /// most so much between two pieces. Default: 64 KiB.
     #[serde(deserialize_with = "size")]
     pub header_bytes: usize,
-    /// The largest blob written with one request, in bytes. Default: 5 GiB, which is S3's own bound.
+    /// The largest blob written with one request, in bytes. The parts of a larger one begin no larger than this, and grow beyond it
+    /// only where 10,000 of them would not hold the blob. Default: 5 GiB, which is S3's own bound.
     #[serde(deserialize_with = "size")]
     pub max_put: usize,
     /// How often in a row a download that broke off is taken up again without having given a byte more. Default: 3.

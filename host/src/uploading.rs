@@ -15,14 +15,10 @@ use crate::calls::Calls;
 use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
+pub(crate) use crate::part_sizes::MAX_PARTS;
+use crate::part_sizes::{DEFAULT_PART_SIZE, PartSizes};
 use crate::requests::{every_call, every_write, part_options, shared, write_condition, write_options};
 use crate::transport::Progress;
-
-/// How many parts an upload has at most.
-pub(crate) const MAX_PARTS: u32 = 10_000;
-
-/// The size of a part where nobody says.
-const USUAL_PART: usize = 8 << 20;
 
 /// How many parts are under way at once where nobody says.
 const USUAL_AT_ONCE: usize = 4;
@@ -33,16 +29,26 @@ const CRUMB: usize = 64 << 10;
 /// [`Store::upload`](crate::Store::upload) in the making: end with [`stream`](Upload::stream),
 /// [`reader`](Upload::reader) or [`begin`](Upload::begin).
 ///
-/// What fits one part is written in one call. All else goes in parts of one size (some services want that), several at a
-/// time, and is there whole or not at all: when it fails, or is given up, the parts are dropped at the service.
+/// What fits one part is written in one call. All else goes in parts, several at a time, and is there whole or not at all: when it
+/// fails, or is given up, the parts are dropped at the service.
 ///
-/// Memory: `part_size` × (`concurrency` + 1). The pieces are kept as they come, and do not pass through the sandbox.
+/// # Length
+/// S3 takes 10,000 parts of 5 MiB to 5 GiB, and objects of up to 50 TB (many services: 5 TiB). The first 5,000 parts are of one size,
+/// which some services (Cloudflare R2) want of all; that is 39 GiB with the default size. Then the size doubles every 500 parts, up
+/// to 5 GiB, so that a body of unknown length can have 6.4 TiB. A [`length_hint`](Upload::length_hint) makes all parts equal, up to
+/// that length.
+///
+/// # Memory
+/// `part_size` × (`concurrency` + 1) for equal parts. Once parts have grown, fewer are sent at a time: they take at most 1 GiB, where
+/// two of them fit that, and else those two, which are about 1/400 of what has been written: 2 GiB at 1 TiB. The pieces are
+/// kept as they come, and do not pass through the sandbox.
 #[must_use = "an upload does nothing until it is given a body"]
 pub struct Upload {
     calls: Calls,
     key: String,
     options: wit::WriteOptions,
     part_size: usize,
+    length_hint: Option<u64>,
     at_once: usize,
     progress: Option<Progress>,
 }
@@ -50,8 +56,8 @@ pub struct Upload {
 impl Upload {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = write_options(&calls);
-        let part_size = USUAL_PART.min(calls.limits().max_put);
-        Upload { calls, key, options, part_size, at_once: USUAL_AT_ONCE, progress: None }
+        let part_size = DEFAULT_PART_SIZE.min(calls.limits().max_put);
+        Upload { calls, key, options, part_size, length_hint: None, at_once: USUAL_AT_ONCE, progress: None }
     }
 
     /// One of which all this is said already.
@@ -62,19 +68,17 @@ impl Upload {
     every_write!();
     write_condition!(options.condition);
 
-    /// How many bytes a part has: on S3 from 5 MiB, and here at most [`Limits::max_put`](crate::Limits::max_put). Default:
-    /// 8 MiB. A blob has up to 10,000 parts.
+    /// How many bytes a part has, as long as parts are equal: on S3 from 5 MiB, and here at most
+    /// [`Limits::max_put`](crate::Limits::max_put). Default: 8 MiB.
     pub fn part_size(mut self, bytes: usize) -> Self {
         self.part_size = bytes;
         self
     }
 
-    /// About how long the body will be: parts are made larger where it would be too many of them.
+    /// About how many bytes the body has. All parts up to there are equal, and larger than `part_size` (and `max_put`) where more
+    /// than 9,000 of them would be needed. A body that turns out longer is written too, with parts that grow.
     pub fn length_hint(mut self, bytes: u64) -> Self {
-        let least = usize::try_from(bytes.div_ceil(u64::from(MAX_PARTS))).unwrap_or(usize::MAX);
-        if least > self.part_size {
-            self.part_size = least.checked_next_multiple_of(1 << 20).unwrap_or(least);
-        }
+        self.length_hint = Some(bytes);
         self
     }
 
@@ -147,12 +151,12 @@ impl Upload {
         if self.at_once == 0 {
             return wrong("concurrency", "with a concurrency of 0 nothing is sent".to_owned());
         }
-        let Upload { calls, key, options, part_size, at_once, progress } = self;
+        let Upload { calls, key, options, part_size, length_hint, at_once, progress } = self;
         Ok(Writer {
             calls,
             key,
             options,
-            part_size,
+            sizes: PartSizes::new(part_size, length_hint),
             at_once,
             progress: progress.map(|told| Arc::new(Sum { told, total: AtomicU64::new(0) })),
             filling: Chunks::default(),
@@ -175,7 +179,7 @@ pub struct Writer {
     calls: Calls,
     key: String,
     options: wit::WriteOptions,
-    part_size: usize,
+    sizes: PartSizes,
     at_once: usize,
     progress: Option<Arc<Sum>>,
     /// The part that is not full yet, or just full: whether it is the last will show.
@@ -247,7 +251,7 @@ impl Writer {
     async fn take(&mut self, mut piece: Bytes) -> Result<()> {
         loop {
             let filled = self.filling.length() + self.crumbs.len() as u64;
-            let room = (self.part_size as u64 - filled) as usize;
+            let room = usize::try_from(self.sizes.size(self.begun + 1) - filled).unwrap_or(usize::MAX);
             let full = piece.len() > room;
             let part = if full { piece.split_to(room) } else { std::mem::take(&mut piece) };
             if part.len() < CRUMB {
@@ -283,8 +287,9 @@ impl Writer {
     async fn send(&mut self, body: Chunks) -> Result<()> {
         if self.begun == MAX_PARTS {
             let message = format!(
-                "upload \"{}\": the body is longer than {MAX_PARTS} parts of {} bytes: set part_size or length_hint",
-                self.key, self.part_size
+                "upload \"{}\": the body is longer than {MAX_PARTS} parts that begin with {} bytes: set a larger part_size, or a length_hint",
+                self.key,
+                self.sizes.size(1)
             );
             return Err(Error::TooLarge(Failure::ours("body", message)));
         }
@@ -298,7 +303,7 @@ impl Writer {
                 self.upload.insert(upload).clone()
             }
         };
-        while self.running.len() >= self.at_once {
+        while self.running.len() >= self.sizes.at_once(self.begun + 1, self.at_once) {
             self.gather().await?;
         }
         self.begun += 1;

@@ -177,3 +177,19 @@ fn completion_and_copy_may_take_longer_than_the_timeout() {
         bench.ends_well().await;
     });
 }
+
+#[test]
+fn an_announced_length_makes_parts_larger_from_the_first_one() {
+    run(async {
+        let completed = "<CompleteMultipartUploadResult><ETag>\"of-3\"</ETag></CompleteMultipartUploadResult>";
+        let script = [vec![begun()], vec![taken(); 3], vec![Act::answer(200, "", completed)]].concat();
+        let server = Faulty::start(script).await;
+        let store = open(&server.endpoint(), &[]).await;
+        // 9,000 parts of one byte would not do, nor 10,000 of a mebibyte.
+        let upload = store.upload("k").part_size(1).length_hint(9_000 * (1 << 20) + 1).concurrency(1);
+        upload.stream(pieces(5 * (1 << 20) / PIECE)).await.unwrap();
+        let lengths: Vec<_> =
+            server.seen().iter().filter(|seen| seen.method == "PUT").map(|seen| seen.body.len() >> 10).collect();
+        assert_eq!(lengths, [2048, 2048, 1024]);
+    });
+}

@@ -5,6 +5,7 @@ mod profiles;
 mod several;
 #[cfg(unix)]
 mod shell;
+mod sync;
 
 use std::io::Write;
 use std::path::Path;

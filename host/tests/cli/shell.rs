@@ -461,6 +461,23 @@ async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
     assert_status(&shell(&bench, "ulimit -n 40; $S cp -r -j 64 many store:many").await, 0);
     assert_status(&shell(&bench, "ulimit -n 40; $S cp -r -j 64 store:many back").await, 0);
     assert_eq!(names(&bench.path("back")).len(), 100);
+    // Of several parts each, and so with several connections.
+    std::fs::create_dir(bench.path("large")).unwrap();
+    for n in 0..6 {
+        std::fs::write(bench.path("large").join(n.to_string()), vec![n; 33 << 20]).unwrap();
+    }
+    assert_status(&shell(&bench, "ulimit -n 64; $S sync -j 64 large store:large").await, 0);
+    assert_status(&shell(&bench, "ulimit -n 64; $S sync -j 64 store:large large-back").await, 0);
+    assert_status(&shell(&bench, "ulimit -n 64; $S cp -r -j 64 store:large store:other").await, 0);
+    assert_status(&shell(&bench, "ulimit -n 64; $S put one large/1 && $S get one one").await, 0);
+    assert_eq!(names(&bench.path("large-back")).len(), 6);
+    // A soft limit is raised.
+    assert_status(&shell(&bench, "ulimit -Sn 30; $S cp -r -j 16 many store:soft").await, 0);
+    // Deep folders are not kept open.
+    let deep = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join("/");
+    std::fs::create_dir_all(bench.path("deep").join(&deep)).unwrap();
+    std::fs::write(bench.path("deep").join(&deep).join("file"), "x").unwrap();
+    assert_status(&shell(&bench, "ulimit -n 40; $S cp -r deep store:deep").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

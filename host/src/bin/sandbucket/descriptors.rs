@@ -5,6 +5,9 @@ const RESERVED: u64 = 24;
 /// What a transfer may take: its file, and connections for several parts at once.
 const PER_TRANSFER: u64 = 10;
 
+/// Transfers at once for which the limit is raised in any case.
+pub const USUAL: usize = 8;
+
 /// How many of the transfers that were asked for may run at once; at least one.
 #[cfg(unix)]
 pub fn bound(jobs: usize) -> usize {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use tempfile::TempPath;
 use tokio::fs::File;
@@ -73,12 +74,13 @@ impl Destination {
         written.map_err(|error| self.failed(error))
     }
 
-    /// Flushes, and moves a regular file into its place; with `sync`, after it is on the disk.
-    pub async fn finish(mut self, sync: bool) -> Result<(), Failure> {
+    /// Flushes, and moves a regular file into its place, with this time of its last modification; with `sync`, after it is on the
+    /// disk.
+    pub async fn finish(mut self, modified: Option<SystemTime>, sync: bool) -> Result<(), Failure> {
         let flushed = match &mut self.into {
             Into::Stdout(stdout) => stdout.flush().await,
             Into::File(file) => match file.flush().await {
-                Ok(()) if sync && self.half.is_some() => file.sync_all().await,
+                Ok(()) if self.half.is_some() => settle(file, modified, sync).await,
                 flushed => flushed,
             },
         };
@@ -95,6 +97,15 @@ impl Destination {
             _ => stdout_failed(error),
         }
     }
+}
+
+async fn settle(file: &mut File, modified: Option<SystemTime>, sync: bool) -> io::Result<()> {
+    // A date that the file system does not take is not worth the file.
+    if let (Some(modified), Ok(file)) = (modified, file.try_clone().await) {
+        let file = file.into_std().await;
+        let _ = tokio::task::spawn_blocking(move || file.set_modified(modified)).await;
+    }
+    if sync { file.sync_all().await } else { Ok(()) }
 }
 
 /// What a path leads to.

@@ -159,6 +159,9 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::InvalidSettings(_) => SETTINGS,
         Error::Config { key: Some(key), .. } if key.starts_with("store.blob.s3.") => SETTINGS,
         Error::PreconditionFailed(_) => "the blob was left as it was",
+        Error::TooLarge(told) if told.subject.as_deref() == Some("body") => {
+            "a larger --part-size, or --expected-size, allows for more"
+        }
         Error::OutOfMemory { .. } => "a larger `memory` in the section [sandbox] allows for more",
         Error::Busy { .. } => "try again later, or with fewer requests at a time",
         Error::OutOfTime { .. } => "a larger `cpu-time` in the section [sandbox] allows for more",

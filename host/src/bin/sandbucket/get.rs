@@ -1,6 +1,6 @@
 //! `get`: a blob, or a part of it, to a file or standard output.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -26,6 +26,7 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     let store = context.store().await?;
     let begun = Instant::now();
     let mut get = store.get(&arguments.key);
+    let is_whole = arguments.range.is_none();
     if let Some(range) = arguments.range {
         get = get.range(range);
     }
@@ -51,7 +52,9 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     let total = Some(range.end - range.start).filter(|_| info.known_size().is_some());
     let progress = Progress::new(&context.output, total);
     let destination = if to_stdout { Destination::stdout()? } else { Destination::open(&file).await? };
-    let size = copy(blob, &progress, destination).await?;
+    // A part of it is something of its own.
+    let modified = info.last_modified.filter(|_| is_whole);
+    let size = copy(blob, &progress, destination, modified).await?;
     drop(progress);
 
     let took = begun.elapsed();
@@ -82,6 +85,7 @@ async fn copy(
     mut blob: BoxStream<'static, Result<Bytes, Error>>,
     progress: &Progress,
     mut destination: Destination,
+    modified: Option<SystemTime>,
 ) -> Result<u64, Failure> {
     let mut done = 0;
     while let Some(chunk) = blob.next().await {
@@ -90,6 +94,6 @@ async fn copy(
         done += chunk.len() as u64;
         progress.reached(done);
     }
-    destination.finish(true).await?;
+    destination.finish(modified, true).await?;
     Ok(done)
 }

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
                 signals::listen();
+                descriptors::bound(descriptors::USUAL);
                 let outcome = run(cli.command, &context).await;
                 // What was given up half-way is cleared away at the service, if that answers soon.
                 let _ = tokio::time::timeout(TIDYING, sandbucket::cleared_away()).await;
@@ -86,6 +87,7 @@ async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::DevServer(arguments) => dev_server::run(context, arguments).await,
         Command::Cp(arguments) => cp::run(context, arguments).await,
+        Command::Sync(arguments) => cp::sync(context, arguments).await,
         other => tokio::select! {
             outcome = at_once(other, context) => outcome,
             // What was begun is dropped: a half-written file goes, and so does the demo's server.
@@ -110,6 +112,8 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Settings => settings::run(context).await,
         Command::Completions(arguments) => manual::completions(context, arguments),
         Command::Man(arguments) => manual::pages(context, arguments),
-        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) => unreachable!("run() takes these itself"),
+        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) => {
+            unreachable!("run() takes these itself")
+        }
     }
 }

@@ -13,6 +13,8 @@ use crate::text;
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     pub json: bool,
+    /// Whether nothing but errors, and what was asked for, is printed.
+    quiet: bool,
     /// Colours on standard output, and on standard error.
     colours: (bool, bool),
 }
@@ -31,7 +33,21 @@ impl Output {
     pub fn new(json: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Output { json, colours: (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal()) }
+        Output {
+            json,
+            quiet: false,
+            colours: (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal()),
+        }
+    }
+
+    /// The same, without remarks where they are not wanted.
+    pub fn quiet_if(self, quiet: bool) -> Self {
+        Output { quiet: self.quiet || quiet, ..self }
+    }
+
+    /// Whether there is anything but results to show.
+    pub fn has_remarks(&self) -> bool {
+        !self.json && !self.quiet
     }
 
     /// One line of a result.
@@ -39,6 +55,12 @@ impl Output {
         standard::output()?;
         let mut out = io::stdout().lock();
         out.write_all(line.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(stdout_failed)
+    }
+
+    /// A piece of a result that is printed bit by bit.
+    pub fn piece(&self, piece: impl AsRef<str>) -> Result<(), Failure> {
+        standard::output()?;
+        io::stdout().lock().write_all(piece.as_ref().as_bytes()).map_err(stdout_failed)
     }
 
     /// A result for programs.
@@ -51,6 +73,11 @@ impl Output {
         self.line(text::json(&value.to_string()))
     }
 
+    /// A row about what was done, which is a remark where it is for people.
+    pub fn report(&self, value: &Value) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { self.row(value) }
+    }
+
     /// A result for programs where standard output carries a blob.
     pub fn value_aside(&self, value: &Value) {
         let _ = writeln!(io::stderr(), "{}", text::json(&value.to_string()));
@@ -58,7 +85,7 @@ impl Output {
 
     /// A remark that is not the result.
     pub fn note(&self, note: &str) {
-        if !self.json {
+        if self.has_remarks() {
             let _ = writeln!(io::stderr(), "{note}");
         }
     }

@@ -18,16 +18,19 @@ pub async fn pour(
     stop: impl Future<Output = ()>,
 ) -> Result<(u64, Written), Failure> {
     let mut writer = upload.begin()?;
+    let expected = source.length();
     let mut stop = std::pin::pin!(stop);
-    let mut done = 0;
+    let mut done = 0_u64;
     loop {
         let mut piece = BytesMut::with_capacity(CHUNK);
         let step = async {
             let length = source.read(&mut piece).await?;
+            // One that grows as fast as it is read would have no end.
+            if length == 0 || expected.is_some_and(|expected| done + length as u64 > expected) {
+                source.check_unchanged().await?;
+            }
             if length > 0 {
                 writer.write(piece).await?;
-            } else {
-                source.check_unchanged().await?;
             }
             Ok::<_, Failure>(length as u64)
         };

@@ -28,7 +28,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Progress { bar, allowed: !output.json && io::stderr().is_terminal() }
+        Progress { bar, allowed: output.has_remarks() && io::stderr().is_terminal() }
     }
 
     /// So many bytes are through in all.
@@ -40,6 +40,13 @@ impl Progress {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(bytes);
+    }
+}
+
+impl Progress {
+    /// Takes it from the terminal, before what is printed at the end.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -34,9 +34,7 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     if arguments.attributes.attribute.iter().any(|(name, _)| is_checksum(name)) {
         upload = upload.part_size(store.limits().max_put);
     }
-    if let Some(length) = length {
-        upload = upload.length_hint(length);
-    }
+    upload = arguments.sizes.expecting(arguments.expected_size).apply(upload, length);
     if let Some(media_type) = arguments.content_type.as_deref().or_else(|| text::media_type(&arguments.file)) {
         upload = upload.content_type(media_type);
     }

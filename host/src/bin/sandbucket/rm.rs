@@ -1,100 +1,192 @@
 //! `rm`: blobs away.
 
-use futures::TryStreamExt;
-use sandbucket::Store;
-use serde_json::json;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use sandbucket::{Error, Store};
 
 use crate::cli;
 use crate::confirm::confirm;
 use crate::context::Context;
+use crate::cp::extras::{BATCH, Extras};
 use crate::cp::plan::{self, folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
+type Attributes = [(String, String)];
+
 /// All are tried; the first failure is the command's.
 pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let attributes = &arguments.attributes.attribute;
-    let mut missing = Vec::new();
-    let keys = if arguments.recursive {
+    let mut report = Report { context, first: None, is_begun: false };
+    let outcome = if arguments.recursive {
         let prefixes = match arguments.prefix {
             true => arguments.keys,
             false => arguments.keys.iter().map(|key| folder(key)).collect(),
         };
-        let (keys, bytes) = below(&store, &prefixes, attributes, &mut missing).await?;
-        if !keys.is_empty() && !arguments.yes {
-            let named: Vec<_> = prefixes.iter().map(|prefix| format!("\"{}\"", text::plain(prefix))).collect();
-            let (count, size) = (keys.len(), text::size(bytes));
-            confirm("Delete", "deleted", &format!("{count} blobs of {size} below {}", named.join(", ")))?;
+        match arguments.yes {
+            true => as_listed(&store, &prefixes, attributes, &mut report).await,
+            false => once_confirmed(&store, &prefixes, attributes, &mut report).await,
         }
-        keys
     } else {
-        arguments.keys
-    };
-    let outcomes = match (&keys[..], arguments.version_id) {
-        ([one], version) => {
-            let delete =
-                attributes.iter().fold(store.delete(one), |delete, (name, value)| delete.attribute(name, value));
-            vec![match version {
-                Some(version) => delete.version(version).await,
-                None => delete.await,
-            }]
-        }
-        (_, Some(_)) => return Err(Failure::new(Exit::Usage, "a version is of one blob: give one key with it")),
-        (many, None) => {
-            let delete = store.delete_many(many);
-            attributes.iter().fold(delete, |delete, (name, value)| delete.attribute(name, value)).await?
-        }
-    };
-    let mut missing = missing.into_iter();
-    let mut first: Option<Failure> = missing.next();
-    missing.for_each(|failure| context.output.failure(&failure));
-    let mut deleted = Vec::new();
-    for (key, outcome) in keys.into_iter().zip(outcomes) {
-        match outcome {
-            Ok(()) => {
-                context.output.note(&format!("deleted {}", text::plain(&key)));
-                deleted.push(key);
+        match (&arguments.keys[..], arguments.version_id) {
+            ([one], version) => {
+                let delete =
+                    attributes.iter().fold(store.delete(one), |delete, (name, value)| delete.attribute(name, value));
+                let outcome = match version {
+                    Some(version) => delete.version(version).await,
+                    None => delete.await,
+                };
+                report.deleted(one, outcome)
             }
-            Err(error) => match &first {
-                None => first = Some(error.into()),
-                Some(_) => context.output.failure(&error.into()),
-            },
+            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version is of one blob: give one key with it")),
+            (_, None) => delete(&store, arguments.keys, attributes, &mut report).await,
         }
-    }
-    if context.output.json {
-        context.output.value(&json!({ "deleted": deleted }))?;
-    }
-    first.map_or(Ok(Exit::Success), Err)
+    };
+    report.end(outcome)
 }
 
-/// The keys that begin so, each once, and how many bytes they are in all. A prefix that no key has is `missing`.
-async fn below(
+/// Deletes what begins so as it is listed, a page at a time.
+async fn as_listed(
     store: &Store,
     prefixes: &[String],
-    attributes: &[(String, String)],
-    missing: &mut Vec<Failure>,
-) -> Result<(Vec<String>, u64), Failure> {
-    // What is said of deleting is none of a list's.
-    let attributes = attributes.iter().filter(|(name, _)| name != "bypass-governance-retention");
-    let (mut keys, mut bytes) = (Vec::new(), 0);
-    for (n, prefix) in prefixes.iter().enumerate() {
-        // What another one covers is listed with that.
-        if prefixes.iter().enumerate().any(|(m, other)| prefix.starts_with(other) && (prefix != other || m < n)) {
-            continue;
+    attributes: &Attributes,
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    for prefix in apart(prefixes) {
+        let mut is_missing = true;
+        let mut batches = list(store, prefix, attributes).map_ok(|(key, _)| key).try_chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            // What came before an error was listed well.
+            let (batch, failed) = match batch {
+                Ok(batch) => (batch, None),
+                Err(error) => (error.0, Some(error.1)),
+            };
+            if !batch.is_empty() {
+                is_missing = false;
+                delete(store, batch, attributes, report).await?;
+            }
+            if let Some(failed) = failed {
+                return Err(failed.into());
+            }
         }
-        let list = attributes.clone().fold(store.list(prefix), |list, (name, value)| list.attribute(name, value));
-        let mut entries = list.entries();
-        let before = keys.len();
-        while let Some(entry) = entries.try_next().await? {
-            keys.push(entry.key);
-            bytes += entry.size;
-        }
-        if keys.len() == before && !prefix.is_empty() {
-            let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that only begin so";
-            missing.push(plan::missing(prefix).with_hint(hint));
+        if is_missing && !prefix.is_empty() {
+            report.failed(missing(prefix));
         }
     }
-    Ok((keys, bytes))
+    Ok(())
+}
+
+/// Lists what begins so, asks, and deletes just that.
+async fn once_confirmed(
+    store: &Store,
+    prefixes: &[String],
+    attributes: &Attributes,
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    let (mut keys, mut count, mut bytes) = (Extras::default(), 0_u64, 0);
+    for prefix in apart(prefixes) {
+        let before = count;
+        let mut entries = list(store, prefix, attributes);
+        while let Some((key, size)) = entries.try_next().await? {
+            keys.push_name(&key)?;
+            count += 1;
+            bytes += size;
+        }
+        if count == before && !prefix.is_empty() {
+            report.failed(missing(prefix));
+        }
+    }
+    if count > 0 {
+        let named: Vec<_> = prefixes.iter().map(|prefix| format!("\"{}\"", text::plain(prefix))).collect();
+        confirm("Delete", "deleted", &format!("{count} blobs of {} below {}", text::size(bytes), named.join(", ")))?;
+    }
+    let mut keys = keys.read()?;
+    while let Some(batch) = keys.next_batch()? {
+        delete(store, batch, attributes, report).await?;
+    }
+    Ok(())
+}
+
+/// Keys that begin so, and the sizes of their blobs.
+fn list(store: &Store, prefix: &str, attributes: &Attributes) -> BoxStream<'static, Result<(String, u64), Error>> {
+    // What is said of deleting is none of a list's.
+    let attributes = attributes.iter().filter(|(name, _)| name != "bypass-governance-retention");
+    let list = attributes.fold(store.list(prefix), |list, (name, value)| list.attribute(name, value));
+    list.entries().map_ok(|entry| (entry.key, entry.size)).boxed()
+}
+
+/// The prefixes that no other one covers.
+fn apart(prefixes: &[String]) -> impl Iterator<Item = &String> {
+    let covered = move |n: usize, prefix: &String| {
+        prefixes.iter().enumerate().any(|(m, other)| prefix.starts_with(other) && (prefix != other || m < n))
+    };
+    prefixes.iter().enumerate().filter(move |(n, prefix)| !covered(*n, prefix)).map(|(_, prefix)| prefix)
+}
+
+fn missing(prefix: &str) -> Failure {
+    let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that only begin so";
+    plan::missing(prefix).with_hint(hint)
+}
+
+async fn delete(
+    store: &Store,
+    keys: Vec<String>,
+    attributes: &Attributes,
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    let delete = store.delete_many(&keys);
+    let outcomes = attributes.iter().fold(delete, |delete, (name, value)| delete.attribute(name, value)).await?;
+    keys.iter().zip(outcomes).try_for_each(|(key, outcome)| report.deleted(key, outcome))
+}
+
+/// What became of each, as it is known. As JSON it is one value, which is written piece by piece.
+struct Report<'a> {
+    context: &'a Context,
+    first: Option<Failure>,
+    /// Whether the beginning of the JSON is written.
+    is_begun: bool,
+}
+
+impl Report<'_> {
+    fn deleted(&mut self, key: &str, outcome: Result<(), Error>) -> Result<(), Failure> {
+        match outcome {
+            Ok(()) if self.context.output.json => {
+                let name = text::json(&serde_json::Value::from(key).to_string());
+                let before = if self.is_begun { ",\n    " } else { "{\n  \"deleted\": [\n    " };
+                self.is_begun = true;
+                self.context.output.piece(format!("{before}{name}"))
+            }
+            Ok(()) => {
+                self.context.output.note(&format!("deleted {}", text::plain(key)));
+                Ok(())
+            }
+            Err(error) => {
+                self.failed(error.into());
+                Ok(())
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        match &self.first {
+            None => self.first = Some(failure),
+            Some(_) => self.context.output.failure(&failure),
+        }
+    }
+
+    fn end(mut self, outcome: Result<(), Failure>) -> Result<Exit, Failure> {
+        if self.context.output.json {
+            let end = if self.is_begun { "\n  ]\n}" } else { "{\n  \"deleted\": []\n}" };
+            // Nothing was asked for that could be deleted where the usage is wrong.
+            if !matches!(&outcome, Err(failure) if !self.is_begun && failure.exit == Exit::Usage) {
+                self.context.output.line(end)?;
+            }
+        }
+        if let Err(failure) = outcome {
+            self.failed(failure);
+        }
+        self.first.map_or(Ok(Exit::Success), Err)
+    }
 }

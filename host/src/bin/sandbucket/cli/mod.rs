@@ -1,8 +1,10 @@
 //! The arguments.
 
 mod several;
+mod sizes;
 
-pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm, Uploads};
+pub use several::{Completions, Cp, Du, Ls, Man, Method, Presign, Rm, Sync, Transfers, Uploads};
+pub use sizes::PartSizes;
 
 use std::path::PathBuf;
 
@@ -68,6 +70,8 @@ pub enum Command {
     Ls(Ls),
     /// Copy files and blobs: to the store, from it, or within it
     Cp(Cp),
+    /// Make one folder like another, in the store or on this machine: copy what differs
+    Sync(Sync),
     /// Rename a blob: the service copies it, and the first is deleted
     Mv(Mv),
     /// Add up how much is stored
@@ -112,6 +116,12 @@ pub struct Put {
     pub metadata: Vec<(String, String)>,
     #[command(flatten)]
     pub attributes: Attributes,
+    #[command(flatten)]
+    pub sizes: PartSizes,
+    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
+    /// (Cloudflare R2) want them beyond 39 GiB
+    #[arg(long, value_name = "SIZE", value_parser = sizes::size)]
+    pub expected_size: Option<u64>,
     /// Only if there is no blob of this key
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Attributes, pair};
+use super::{Attributes, PartSizes, pair};
+use crate::cp::filter::Filter;
+use crate::cp::walk::Links;
 
 #[derive(Debug, Args)]
 pub struct Ls {
@@ -25,8 +27,8 @@ pub struct Ls {
 
 #[derive(Debug, Args)]
 #[command(after_help = "A place is `store:KEY` in the store, or a file; `-` is standard input or output. \
-    With --recursive both are folders: `store:photos/2026`, or `store:` for all there is. Symbolic links are followed; a FIFO, a socket, \
-    a device or a circle of links in a folder is reported, and the exit status is 1.\n\n\
+    With --recursive both are folders: `store:photos/2026`, or `store:` for all there is. A FIFO, a socket, a device or a circle of links in a \
+    folder is reported, and the exit status is 1. Files that are written get the time when the blob was last modified.\n\n\
     Examples:\n  \
     sandbucket cp report.pdf store:reports/\n  \
     sandbucket cp --recursive --newer photos store:photos\n  \
@@ -43,12 +45,66 @@ pub struct Cp {
     /// Only what is missing there, differs in size, or was written later here
     #[arg(long, requires = "recursive")]
     pub newer: bool,
-    /// Say what would be copied, and copy nothing
+    /// What becomes of symbolic links in a folder
+    #[arg(long, requires = "recursive", value_enum, default_value_t)]
+    pub links: Links,
+    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
+    /// (Cloudflare R2) want them beyond 39 GiB
+    #[arg(long, value_name = "SIZE", value_parser = super::sizes::size, conflicts_with = "recursive")]
+    pub expected_size: Option<u64>,
+    #[command(flatten)]
+    pub filter: Filter,
+    #[command(flatten)]
+    pub transfers: Transfers,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A place is `store:KEY` in the store, or a folder. What is missing at the second, differs in size, or was written later \
+    at the first, is copied; times are compared in whole seconds, and files that are written get that of their blob. A blob that is as large \
+    as the file and newer is not read where its entity tag is that of the file's content. Both are listed in the order of their names' bytes, as \
+    S3 does it, and copied as they are listed, so that memory does not grow with their number.\n\n\
+    With --delete, what only the second has is deleted at the end, and only if all was listed and copied without an error; what --exclude leaves \
+    out stays, and so do folders, and what symbolic links lead to.\n\n\
+    Examples:\n  \
+    sandbucket sync photos store:photos\n  \
+    sandbucket sync --delete --dry-run --exclude 'cache/*' site store:www\n  \
+    sandbucket sync --exclude '*' --include '*.pdf' store:reports reports"
+)]
+pub struct Sync {
+    /// The folder to copy from
+    pub from: String,
+    /// The folder to make like it
+    pub to: String,
+    /// Delete what the first does not have
+    #[arg(long)]
+    pub delete: bool,
+    /// Compare sizes alone, not times
+    #[arg(long)]
+    pub size_only: bool,
+    /// What becomes of symbolic links in the first folder
+    #[arg(long, value_enum, default_value_t)]
+    pub links: Links,
+    #[command(flatten)]
+    pub filter: Filter,
+    #[command(flatten)]
+    pub transfers: Transfers,
+}
+
+/// How things are copied.
+#[derive(Debug, Args)]
+pub struct Transfers {
+    /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Print nothing but errors, and with --dry-run what would be done
+    #[arg(long, short)]
+    pub quiet: bool,
     /// How many are copied at once
     #[arg(long, short, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
+    #[command(flatten)]
+    pub sizes: PartSizes,
     /// The configuration of the store to copy to, where it is another one
     #[arg(long, value_name = "FILE")]
     pub to_config: Option<PathBuf>,

@@ -1,14 +1,20 @@
-//! `cp`: files and blobs, one or many, to the store, from it, or within it.
+//! `cp` and `sync`: files and blobs, one or many, to the store, from it, or within it.
 
+mod compare;
+mod content;
+pub mod extras;
+pub mod filter;
+mod listing;
 mod local;
+mod many;
 pub mod plan;
 mod transfer;
+pub mod walk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::StreamExt;
 use sandbucket::{Config, Store};
 use serde_json::json;
 use tokio::sync::watch;
@@ -20,7 +26,9 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
 use crate::text;
-use plan::{Item, Place, Plan};
+use compare::Rule;
+use many::Many;
+use plan::{Item, Place};
 
 /// How long transfers may take to end when a signal has come.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -31,7 +39,10 @@ struct Job {
     to: Store,
     /// Whether these two are one, so that the service itself copies.
     same: bool,
+    /// Whether the keys of one may show in the listing of the other.
+    same_bucket: bool,
     attributes: Vec<(String, String)>,
+    sizes: cli::PartSizes,
     progress: Progress,
     /// Bytes that are through, of all transfers together.
     through: AtomicU64,
@@ -43,11 +54,24 @@ impl Job {
     fn passed(&self, bytes: u64) {
         self.progress.reached(self.through.fetch_add(bytes, Ordering::Relaxed) + bytes);
     }
+
+    /// How many bytes went through.
+    fn total(&self) -> u64 {
+        self.through.load(Ordering::Relaxed)
+    }
 }
 
 pub async fn run(context: &Context, arguments: cli::Cp) -> Result<Exit, Failure> {
+    stoppable(|stopped| copy(context, arguments, stopped)).await
+}
+
+/// Runs it to its end, or until a signal comes.
+async fn stoppable<F>(work: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<Exit, Failure>
+where
+    F: Future<Output = Result<Exit, Failure>>,
+{
     let (stop, stopped) = watch::channel(false);
-    let mut work = std::pin::pin!(copy(context, arguments, stopped));
+    let mut work = std::pin::pin!(work(stopped));
     tokio::select! {
         outcome = &mut work => outcome,
         failure = signals::received() => {
@@ -60,81 +84,111 @@ pub async fn run(context: &Context, arguments: cli::Cp) -> Result<Exit, Failure>
 }
 
 async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bool>) -> Result<Exit, Failure> {
-    let (from, to) = (Place::read(&arguments.from), Place::read(&arguments.to));
+    let (from, to) = places(&arguments.from, &arguments.to)?;
+    let mut transfers = arguments.transfers;
+    transfers.sizes = transfers.sizes.expecting(arguments.expected_size);
+    let output = context.output.quiet_if(transfers.quiet);
+    let context = &Context { output, config_file: context.config_file.clone() };
+    if !arguments.recursive && !arguments.filter.is_empty() {
+        return Err(Failure::new(Exit::Usage, "--exclude and --include are for --recursive"));
+    }
+    let (dry_run, jobs) = (transfers.dry_run, usize::from(transfers.jobs));
+    let item = if arguments.recursive { None } else { Some(plan::one(&from, &to)?) };
+    let job = job(context, transfers, item.as_ref().and_then(|item| item.size), stopped).await?;
+    let Some(item) = item else {
+        let rule = arguments.newer.then_some(Rule::Newer);
+        let filter = Arc::new(arguments.filter);
+        let many = Many { from, to, rule, filter, links: arguments.links, delete: false, dry_run, jobs };
+        return many::run(context, job, many).await;
+    };
+    if dry_run {
+        return planned(context, &item).map(|()| Exit::Success);
+    }
+    let size = transfer::run(&job, &item).await;
+    job.progress.clear();
+    told(context, &item, size?.unwrap_or(0))?;
+    Ok(Exit::Success)
+}
+
+/// `sync`: makes one folder like another.
+pub async fn sync(context: &Context, arguments: cli::Sync) -> Result<Exit, Failure> {
+    stoppable(|stopped| synchronise(context, arguments, stopped)).await
+}
+
+async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Receiver<bool>) -> Result<Exit, Failure> {
+    let (from, to) = places(&arguments.from, &arguments.to)?;
+    let transfers = arguments.transfers;
+    let output = context.output.quiet_if(transfers.quiet);
+    let context = &Context { output, config_file: context.config_file.clone() };
+    let many = Many {
+        from,
+        to,
+        rule: Some(if arguments.size_only { Rule::Size } else { Rule::Newer }),
+        filter: Arc::new(arguments.filter),
+        links: arguments.links,
+        delete: arguments.delete,
+        dry_run: transfers.dry_run,
+        jobs: usize::from(transfers.jobs),
+    };
+    let job = job(context, transfers, None, stopped).await?;
+    many::run(context, job, many).await
+}
+
+fn places(from: &str, to: &str) -> Result<(Place, Place), Failure> {
+    let (from, to) = (Place::read(from), Place::read(to));
     if matches!((&from, &to), (Place::Local(_) | Place::Stream, Place::Local(_) | Place::Stream)) {
         let message = "neither of the two is in the store: a place there is written store:KEY";
         return Err(Failure::new(Exit::Usage, message));
     }
+    Ok((from, to))
+}
+
+async fn job(
+    context: &Context,
+    arguments: cli::Transfers,
+    total: Option<u64>,
+    stopped: watch::Receiver<bool>,
+) -> Result<Arc<Job>, Failure> {
     let store = context.store().await?;
-    let other = match &arguments.to_config {
-        None => store.clone(),
+    let (other, same_bucket) = match &arguments.to_config {
+        None => (store.clone(), true),
         Some(file) => {
             let config = Config::load(file)?;
-            config.open(&context::engine(Some(&config)).await?).await?
+            let other = config.open(&context::engine(Some(&config)).await?).await?;
+            (other, same_bucket(&context.config()?, &config))
         }
     };
-    let Plan { items, mut failures, leftovers } = if arguments.recursive {
-        plan::several(&store, &other, &from, &to, arguments.newer).await?
-    } else {
-        Plan { items: vec![plan::one(&from, &to)?], ..Plan::default() }
-    };
-    failures.iter().for_each(|failure| context.output.failure(failure));
-    for leftover in leftovers {
-        let name = text::plain(&leftover.display().to_string());
-        context.output.note(&format!("left out {name}: a temporary file of a download that was killed; delete it"));
-    }
-    if arguments.dry_run {
-        for item in &items {
-            context.output.line(format!("{} to {}", text::plain(&item.from.shown()), text::plain(&item.to.shown())))?;
-        }
-        return ended(context, 0, items.len(), 0, failures);
-    }
-    let begun = Instant::now();
-    let total = items.iter().map(|item| item.size).sum::<Option<u64>>();
-    let job = Arc::new(Job {
+    Ok(Arc::new(Job {
         from: store,
         to: other,
         same: arguments.to_config.is_none(),
+        same_bucket,
         attributes: arguments.attribute,
+        sizes: arguments.sizes,
         progress: Progress::new(&context.output, total),
         through: AtomicU64::new(0),
         stopped,
-    });
-    let count = items.len();
-    let transfers = items.into_iter().map(|item| {
-        let job = job.clone();
-        // On a task of its own, so that several processors take part.
-        tokio::spawn(async move {
-            let outcome = transfer::run(&job, &item).await;
-            (item, outcome)
-        })
-    });
-    let jobs = crate::descriptors::bound(usize::from(arguments.jobs));
-    let mut transfers = futures::stream::iter(transfers).buffer_unordered(jobs);
-    let mut copied = 0;
-    while let Some(done) = transfers.next().await {
-        match done {
-            Ok((item, Ok(size))) => {
-                copied += 1;
-                told(context, &item, size)?;
-            }
-            // The end of all of them is told once.
-            Ok((_, Err(failure))) if failure.exit == Exit::Interrupted => failures.push(failure),
-            Ok((_, Err(failure))) => {
-                context.output.failure(&failure);
-                failures.push(failure);
-            }
-            Err(broken) => failures.push(Failure::new(Exit::Failure, format!("a transfer broke down: {broken}"))),
-        }
+    }))
+}
+
+/// Whether two configurations lead to the same bucket, by what they say.
+fn same_bucket(one: &Config, other: &Config) -> bool {
+    ["bucket", "endpoint", "region", "key-prefix"].iter().all(|name| {
+        let setting = |config: &Config| {
+            let found = config.settings().iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        setting(one) == setting(other)
+    })
+}
+
+/// What is to be copied, with --dry-run.
+fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
+    let (from, to) = (item.from.shown(), item.to.shown());
+    match context.output.json {
+        true => context.output.row(&json!({ "from": from, "to": to, "size": item.size })),
+        false => context.output.line(text::plain(&format!("{from} to {to}"))),
     }
-    let bytes = job.through.load(Ordering::Relaxed);
-    drop(transfers);
-    if count > 1 {
-        let speed = text::speed(bytes, begun.elapsed()).map(|speed| format!(", {speed}")).unwrap_or_default();
-        let (size, took) = (text::size(bytes), text::time(begun.elapsed()));
-        context.output.note(&format!("copied {copied} of {count} ({size}) in {took}{speed}"));
-    }
-    ended(context, copied, count, bytes, failures)
 }
 
 /// Each as it is done.
@@ -144,22 +198,8 @@ fn told(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
         // The blob has standard output to itself.
         (Place::Stream, true) => context.output.value_aside(&json!({ "from": from, "to": to, "size": size })),
         (Place::Stream, false) => {}
-        (_, true) => context.output.row(&json!({ "from": from, "to": to, "size": size }))?,
+        (_, true) => context.output.report(&json!({ "from": from, "to": to, "size": size }))?,
         (_, false) => context.output.note(&text::plain(&format!("{from} to {to} ({})", text::size(size)))),
     }
     Ok(())
-}
-
-/// The command's end: where there was one failure, or one thing to do, it is that.
-fn ended(context: &Context, copied: usize, count: usize, bytes: u64, failures: Vec<Failure>) -> Result<Exit, Failure> {
-    if context.output.json && count != 1 {
-        let summary = json!({ "copied": copied, "of": count, "bytes": bytes, "failed": failures.len() });
-        context.output.row(&summary)?;
-    }
-    match failures.len() {
-        0 => Ok(Exit::Success),
-        // Told already.
-        1 if count == 1 => Ok(failures.into_iter().next().map_or(Exit::Failure, |failure| failure.exit)),
-        failed => Err(Failure::new(Exit::Failure, format!("{failed} of {} failed", copied + failed))),
-    }
 }

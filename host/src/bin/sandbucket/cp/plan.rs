@@ -1,13 +1,10 @@
 //! What is to be copied, and where to.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use futures::TryStreamExt;
-use sandbucket::Store;
-
-use super::local::{self, Found, Walk};
+use super::listing::no_folder;
+use super::local;
 use crate::destination::{folder_of, is_folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -50,16 +47,9 @@ pub struct Item {
     pub to: Place,
     /// Its length, where it is known before.
     pub size: Option<u64>,
-}
-
-/// All that is to be copied.
-#[derive(Debug, Default)]
-pub struct Plan {
-    pub items: Vec<Item>,
-    /// What cannot be copied.
-    pub failures: Vec<Failure>,
-    /// Temporary files of downloads that were killed, which are left out.
-    pub leftovers: Vec<PathBuf>,
+    /// Nothing is copied where the file that is there has the content that this entity tag stands for, but the file gets the
+    /// date: a listing of the same will say then that it is current.
+    pub unless_equal: Option<(String, SystemTime)>,
 }
 
 /// A single file or blob. Where the target is a folder, it keeps its name.
@@ -96,87 +86,7 @@ pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
         }
         _ => None,
     };
-    Ok(Item { from: from.clone(), to, size })
-}
-
-/// All that is in a folder and below, and what of it cannot be copied.
-///
-/// # Errors
-/// The source cannot be read or listed; no key begins with its prefix.
-pub async fn several(source: &Store, target: &Store, from: &Place, to: &Place, newer: bool) -> Result<Plan, Failure> {
-    let mut failures = Vec::new();
-    let (found, leftovers) = match found(source, from, &mut failures).await? {
-        // A target that is not there yet is none.
-        Contents { exists: false, .. } => {
-            let Place::Store(key) = from else { unreachable!("a folder that is missing is an error") };
-            let hint = "for a single blob, leave out --recursive; `sandbucket ls` lists what there is";
-            return Err(missing(&folder(key)).with_hint(hint));
-        }
-        contents => (contents.found, contents.leftovers),
-    };
-    // Nothing is in a folder that is still to be made.
-    let is_there = !matches!(to, Place::Local(path) if !path.exists());
-    let there: HashMap<String, Found> = if newer && is_there {
-        // What cannot be looked at there cannot be in the way either.
-        let there = self::found(target, to, &mut Vec::new()).await?;
-        there.found.into_iter().map(|found| (found.name.clone(), found)).collect()
-    } else {
-        HashMap::new()
-    };
-    let mut items = Vec::new();
-    for one in found {
-        if there.get(&one.name).is_some_and(|there| is_current(&one, there)) {
-            continue;
-        }
-        match (place(from, &one.name), place(to, &one.name)) {
-            (Ok(from), Ok(to)) => items.push(Item { from, to, size: Some(one.size) }),
-            (Err(failure), _) | (_, Err(failure)) => failures.push(failure),
-        }
-    }
-    Ok(Plan { items, failures, leftovers })
-}
-
-/// Whether what is there need not be copied again. Services tell whole seconds, so these are compared.
-fn is_current(one: &Found, there: &Found) -> bool {
-    let second = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let older = match (one.modified, there.modified) {
-        (Some(ours), Some(theirs)) => second(ours) <= second(theirs),
-        _ => false,
-    };
-    one.size == there.size && older
-}
-
-/// What is in a folder and below.
-struct Contents {
-    found: Vec<Found>,
-    /// Whether there is anything at all; a listing does not tell an empty folder from a missing one.
-    exists: bool,
-    leftovers: Vec<PathBuf>,
-}
-
-async fn found(store: &Store, place: &Place, failures: &mut Vec<Failure>) -> Result<Contents, Failure> {
-    match place {
-        Place::Store(key) => {
-            let prefix = folder(key);
-            let mut entries = store.list(&prefix).entries();
-            let mut contents = Contents { found: Vec::new(), exists: prefix.is_empty(), leftovers: Vec::new() };
-            while let Some(entry) = entries.try_next().await? {
-                contents.exists = true;
-                let name = &entry.key[prefix.len()..];
-                // What stands for a folder, as some programs write it, is nothing in it.
-                if !name.is_empty() && (!name.ends_with('/') || entry.size > 0) {
-                    let name = name.to_owned();
-                    contents.found.push(Found { name, size: entry.size, modified: entry.last_modified });
-                }
-            }
-            Ok(contents)
-        }
-        Place::Local(path) => {
-            let Walk { found, leftovers } = tokio::task::block_in_place(|| local::walk(path, failures))?;
-            Ok(Contents { found, exists: true, leftovers })
-        }
-        Place::Stream => Err(Failure::new(Exit::Usage, "standard input and output are no folders")),
-    }
+    Ok(Item { from: from.clone(), to, size, unless_equal: None })
 }
 
 /// What the keys in a folder begin with.
@@ -185,11 +95,11 @@ pub fn folder(key: &str) -> String {
 }
 
 /// Where something of this name is in a folder.
-fn place(folder_: &Place, name: &str) -> Result<Place, Failure> {
+pub fn place(folder_: &Place, name: &str) -> Result<Place, Failure> {
     match folder_ {
         Place::Store(key) => Ok(Place::Store(format!("{}{name}", folder(key)))),
         Place::Local(path) => Ok(Place::Local(local::inside(path, name)?)),
-        Place::Stream => Err(Failure::new(Exit::Usage, "standard input and output are no folders")),
+        Place::Stream => Err(no_folder()),
     }
 }
 
@@ -212,7 +122,6 @@ pub fn missing(prefix: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_single_one_keeps_its_name_in_a_folder() {
@@ -231,17 +140,5 @@ mod tests {
         assert!(to(&folder, &store("x")).is_err() && to(&store(""), &folder).is_err());
         assert!(to(&Place::Stream, &store("x/")).is_err());
         assert!(to(&store("x/.."), &folder).is_err());
-    }
-
-    #[test]
-    fn what_is_there_and_as_new_is_left() {
-        let at = |size, seconds| Found {
-            name: "a".to_owned(),
-            size,
-            modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
-        };
-        assert!(is_current(&at(1, 5), &at(1, 5)) && is_current(&at(1, 5), &at(1, 6)));
-        assert!(!is_current(&at(1, 7), &at(1, 6)) && !is_current(&at(2, 5), &at(1, 6)));
-        assert!(!is_current(&Found { modified: None, ..at(1, 5) }, &at(1, 6)));
     }
 }

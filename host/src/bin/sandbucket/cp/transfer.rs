@@ -9,8 +9,8 @@ use futures::StreamExt;
 use sandbucket::Error;
 use tokio::sync::watch;
 
-use super::Job;
 use super::plan::{Item, Place, make_folder};
+use super::{Job, content};
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fetch::fetch;
@@ -18,11 +18,35 @@ use crate::pour::pour;
 use crate::source::Source;
 use crate::text;
 
-/// Copies it, and gives its length.
-pub async fn run(job: &Job, item: &Item) -> Result<u64, Failure> {
+/// Copies it, and gives its length; none where it was not needed.
+pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
     if *job.stopped.borrow() {
         return Err(Failure::interrupted());
     }
+    if is_equal(job, item, true).await? {
+        return Ok(None);
+    }
+    copy(job, item).await.map(Some)
+}
+
+/// Whether the file that is there has the content of the blob already; with `date`, it gets the blob's date then.
+pub async fn is_equal(job: &Job, item: &Item, date: bool) -> Result<bool, Failure> {
+    let (Some((etag, modified)), Some(size), Place::Local(file)) = (&item.unless_equal, item.size, &item.to) else {
+        return Ok(false);
+    };
+    let (file, etag, modified, part_size) = (file.clone(), etag.clone(), *modified, job.sizes.part_size);
+    let compared = tokio::task::spawn_blocking(move || {
+        let set = |file: std::fs::File| file.set_modified(modified);
+        content::has_tag(&file, size, &etag, part_size).unwrap_or(false)
+            && (!date || std::fs::File::options().write(true).open(&file).and_then(set).is_ok())
+    });
+    tokio::select! {
+        compared = compared => Ok(compared.unwrap_or(false)),
+        () = stopped(job) => Err(Failure::interrupted()),
+    }
+}
+
+async fn copy(job: &Job, item: &Item) -> Result<u64, Failure> {
     match (&item.from, &item.to) {
         (Place::Local(file), Place::Store(key)) => {
             let source = tokio::select! {
@@ -56,10 +80,7 @@ async fn stopped(job: &Job) {
 }
 
 async fn upload(job: &Job, source: Source, key: &str, media_type: Option<&str>) -> Result<u64, Failure> {
-    let mut upload = with(&job.attributes, job.to.upload(key));
-    if let Some(size) = source.length() {
-        upload = upload.length_hint(size);
-    }
+    let mut upload = job.sizes.apply(with(&job.attributes, job.to.upload(key)), source.length());
     if let Some(media_type) = media_type {
         upload = upload.content_type(media_type);
     }
@@ -83,6 +104,7 @@ async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Fail
         }
         None => Destination::stdout()?,
     };
+    let modified = blob.info().last_modified;
     let mut blob = fetch(&job.from, key, blob).await?;
     let mut done = 0;
     while let Some(chunk) = blob.next().await {
@@ -91,7 +113,7 @@ async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Fail
         done += chunk.len() as u64;
         job.passed(chunk.len() as u64);
     }
-    destination.finish(false).await?;
+    destination.finish(modified, false).await?;
     Ok(done)
 }
 
@@ -111,10 +133,7 @@ async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
 async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let blob = job.from.get(from).await?;
     let info = blob.info().clone();
-    let mut upload = with(&job.attributes, job.to.upload(to));
-    if let Some(size) = info.known_size() {
-        upload = upload.length_hint(size);
-    }
+    let mut upload = job.sizes.apply(with(&job.attributes, job.to.upload(to)), info.known_size());
     if let Some(media_type) = info.content_type {
         upload = upload.content_type(media_type);
     }

@@ -1,0 +1,103 @@
+//! What only the target of a `sync --delete` has: remembered until all is listed, and deleted then.
+
+use std::io::{BufRead, BufReader, Lines, Seek, Write};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use sandbucket::Store;
+use tempfile::SpooledTempFile;
+
+use super::listing::Found;
+use super::listing::no_folder;
+use super::plan::{Place, folder};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// From so many bytes of names on they are in a temporary file instead of in memory.
+const IN_MEMORY: usize = 8 << 20;
+/// How many are deleted at once; S3 takes as many in one request.
+pub const BATCH: usize = 1000;
+
+/// Names, one after the other.
+#[derive(Default)]
+pub struct Extras {
+    /// As JSON, one on a line, since a name may have line breaks in it.
+    names: Option<SpooledTempFile>,
+}
+
+impl Extras {
+    pub fn is_empty(&self) -> bool {
+        self.names.is_none()
+    }
+
+    /// Remembers one; not what a symbolic link leads to, which may be anywhere.
+    pub fn push(&mut self, found: &Found) -> Result<(), Failure> {
+        if found.linked {
+            return Ok(());
+        }
+        self.push_name(&found.name)
+    }
+
+    pub fn push_name(&mut self, name: &str) -> Result<(), Failure> {
+        let names = self.names.get_or_insert_with(|| SpooledTempFile::new(IN_MEMORY));
+        let line = format!("{}\n", serde_json::Value::from(name));
+        names.write_all(line.as_bytes()).map_err(|error| failed(&error))
+    }
+
+    /// All of them, in their order.
+    pub fn read(self) -> Result<Remembered, Failure> {
+        let mut names = self.names.unwrap_or_else(|| SpooledTempFile::new(IN_MEMORY));
+        names.rewind().map_err(|error| failed(&error))?;
+        Ok(Remembered { lines: BufReader::new(names).lines() })
+    }
+}
+
+pub struct Remembered {
+    lines: Lines<BufReader<SpooledTempFile>>,
+}
+
+impl Remembered {
+    /// Some more names; none at the end.
+    pub fn next_batch(&mut self) -> Result<Option<Vec<String>>, Failure> {
+        let mut batch = Vec::new();
+        for line in self.lines.by_ref().take(BATCH) {
+            let line = line.map_err(|error| failed(&error))?;
+            let name = serde_json::from_str(&line).map_err(|error| failed(&error.into()))?;
+            batch.push(name);
+        }
+        Ok(Some(batch).filter(|batch| !batch.is_empty()))
+    }
+}
+
+fn failed(error: &std::io::Error) -> Failure {
+    let message = format!("the list of what is to be deleted, in a temporary file: {error}");
+    Failure::new(Exit::Failure, message).with_hint("TMPDIR names the folder for it")
+}
+
+/// Deletes these in the folder, and gives what came of each.
+///
+/// # Errors
+/// None was deleted.
+pub async fn delete(
+    store: &Store,
+    target: &Place,
+    names: Vec<String>,
+) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
+    match target {
+        Place::Store(key) => {
+            let prefix = folder(key);
+            let outcomes = store.delete_many(names.iter().map(|name| format!("{prefix}{name}"))).await?;
+            Ok(names.into_iter().zip(outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from))).collect())
+        }
+        // By a handle of the folder, below which all stays whatever is replaced by a symbolic link meanwhile.
+        Place::Local(path) => tokio::task::block_in_place(|| {
+            let folder = Dir::open_ambient_dir(path, ambient_authority())
+                .map_err(|error| Failure::file("opening the folder", path, &error))?;
+            let outcome = |name: &str| {
+                folder.remove_file(name).map_err(|error| Failure::file("deleting", &path.join(name), &error))
+            };
+            Ok(names.into_iter().map(|name| (name.clone(), outcome(&name))).collect())
+        }),
+        Place::Stream => Err(no_folder()),
+    }
+}
