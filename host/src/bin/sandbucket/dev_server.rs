@@ -19,6 +19,7 @@ pub async fn run(context: &Context, arguments: cli::DevServer) -> Result<Exit, F
     let secret_key = arguments.secret_key.unwrap_or_else(|| random(32));
     let mut builder =
         DevServer::builder().listen(&arguments.listen).buckets(&arguments.bucket).credentials(&access_key, &secret_key);
+    builder = builder.initiation_dates(arguments.initiation_dates);
     if let Some(folder) = &arguments.folder {
         builder = builder.folder(folder);
     }

@@ -227,6 +227,9 @@ pub struct DevServer {
         hide_env_values = true
     )]
     pub secret_key: Option<String>,
+    /// Date a blob that is written in parts at the initiation of its upload, as Amazon S3 does
+    #[arg(long)]
+    pub initiation_dates: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
