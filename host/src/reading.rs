@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt};
 
 use crate::bindings::wit;
 use crate::blob::BlobInfo;
-use crate::calls::{Call, Calls, Opened, checked, no_conditions};
+use crate::calls::{Call, Calls, Opened, checked, no_conditions, wanted};
 use crate::deadline::{self, Timer};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
@@ -44,6 +44,10 @@ pub struct Blob {
     source: Source,
     /// How often in a row it was taken up without a byte more.
     resumed: u32,
+    /// How often it was taken up from the blob's beginning, as the service ignores ranges.
+    reread: u32,
+    /// Whether the response is of more than was asked for, as the service ignores ranges.
+    ignores_range: bool,
     /// How many requests it took.
     attempts: u32,
     /// The end of all reading, where the caller set one.
@@ -78,27 +82,74 @@ struct Check {
 impl Blob {
     /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
     /// header's coming, as a body may take as long as it goes on.
-    pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
+    pub(crate) async fn open(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
+        let wanted = options.range;
+        Blob::open_part(calls, key, options, wanted).await
+    }
+
+    /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is
+    /// wanted, so that it need not be asked for again.
+    pub(crate) async fn open_part(
+        calls: Calls,
+        key: String,
+        mut options: wit::ReadOptions,
+        wanted: wit::ByteRange,
+    ) -> Result<Blob> {
         let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
         let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
-        let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await {
+        let Opened { info, mut range, given, digest, body } = match calls.open_read(&key, &options).await {
             Err(error) if lacks_requests(&error) => {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
                 let (position, source) = (range.start, Source { calls, key, options });
                 let body = Body::Whole(body);
-                let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
-                return Ok(Blob { info, range, position, peeked, body, source, resumed, attempts, end, check: None });
+                let (peeked, resumed, reread, ignores_range) = (VecDeque::new(), 0, 0, false);
+                let (attempts, check) = (1, None);
+                return Ok(Blob {
+                    info,
+                    range,
+                    position,
+                    peeked,
+                    body,
+                    source,
+                    resumed,
+                    reread,
+                    ignores_range,
+                    attempts,
+                    end,
+                    check,
+                });
             }
             opened => opened?,
         };
+        let ignores_range = given != range;
+        if ignores_range {
+            let all = self::wanted(wanted, info.size);
+            if all.start == range.start && given.end >= all.end && all.end > range.end {
+                range.end = all.end;
+                options.range = wanted;
+            }
+        }
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
         let check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
         let source = Source { calls, key, options };
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
-        let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
-        let mut blob = Blob { info, range, position, peeked, body, source, resumed, attempts, end, check };
+        let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
+        let mut blob = Blob {
+            info,
+            range,
+            position,
+            peeked,
+            body,
+            source,
+            resumed,
+            reread,
+            ignores_range,
+            attempts,
+            end,
+            check,
+        };
         if blob.range.is_empty() {
             blob.verify()?;
         }
@@ -128,6 +179,12 @@ impl Blob {
     /// Which bytes of it this is.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
+    }
+
+    /// Whether the response is of more than was asked for: the service ignores ranges.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn ignores_range(&self) -> bool {
+        self.ignores_range
     }
 
     /// All the bytes of the range that have not been taken yet, in one piece.
@@ -222,10 +279,18 @@ impl Blob {
         let came = self.position - self.range.start;
         let whole = self.announced();
         let mut broken = format!("its body broke off after {came} {whole}: {words}");
-        let Some(etag) = self.info.etag.clone().filter(|_| self.resumed < calls.limits().resumes) else {
+        let resumes = calls.limits().resumes;
+        let may_resume = self.resumed < resumes && self.reread < resumes;
+        let Some(etag) = self.info.etag.clone().filter(|_| may_resume) else {
             self.body = Body::Over;
             if self.info.etag.is_none() {
                 broken.push_str("; it has no entity tag by which the rest of the same content could be told");
+            } else if self.reread > 0 {
+                let reread = self.reread;
+                broken.push_str(&format!(
+                    "; the service ignores `Range`: the blob was read again from its beginning {reread} times, which is all \
+                     that `resumes` in the section [sandbox] (`Limits::resumes`) allows"
+                ));
             }
             return Err(match self.wrong(&broken) {
                 Error::Integrity(failure) if timed_out => Error::Timeout(failure),
@@ -307,6 +372,9 @@ impl Blob {
                 }
                 Body::Resuming(asked) => {
                     let opened = ready!(asked.as_mut().poll(cx))?;
+                    if opened.given.start < opened.range.start {
+                        self.reread += 1;
+                    }
                     // The rest may tell what the beginning did not.
                     if let Some(size) = opened.info.known_size() {
                         self.info.size = size;

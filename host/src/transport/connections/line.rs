@@ -98,8 +98,10 @@ pub(super) struct Line<C: Connect, B: Outbound> {
     waker: Waker,
     pub(super) target: Target,
     host: HeaderValue,
-    /// How long it may be idle.
-    pub(super) until: Instant,
+    /// When it became idle last.
+    pub(super) idle_since: Instant,
+    /// When it was taken out of the idle ones; none for a new one.
+    pub(super) taken: Option<Instant>,
 }
 
 impl<C: Connect, B: Outbound> Line<C, B> {
@@ -122,22 +124,25 @@ impl<C: Connect, B: Outbound> Line<C, B> {
         let wire = Wire { io: TokioIo::new(io), relay: relay.clone(), excess };
         Some(http1.handshake(TokioIo::new(wire)).await.map(|(sender, connection)| {
             let (target, waker) = (target.clone(), Waker::from(relay.clone()));
-            let until = Instant::now();
-            Box::new(Line { sender, connection: Some(connection), relay, waker, target, host, until })
+            let idle_since = Instant::now();
+            Box::new(Line { sender, connection: Some(connection), relay, waker, target, host, idle_since, taken: None })
         }))
     }
 
     /// Sends a request, and waits for the head of its answer.
+    ///
+    /// `on_connected` is called when the connection has taken the request: not when it hands it back, as it is closed.
     #[allow(clippy::result_large_err)]
     pub(super) async fn ask(
         &mut self,
         mut request: Box<Request<B>>,
-        on_connected: &mut Option<impl FnOnce()>,
+        on_connected: impl Fn(),
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
         self.progressed();
         request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
         // It is looked at without a waker, which tokio must not take as its cue to make it wait.
         let mut answered = pin!(unconstrained(self.sender.try_send_request(*request)));
+        let mut on_connected = Some(on_connected);
         poll_fn(|cx| {
             let answer = self.drive(cx, |cx| answered.as_mut().poll(cx));
             // Handed back by a connection that is none any more.
@@ -161,6 +166,11 @@ impl<C: Connect, B: Outbound> Line<C, B> {
             cx.waker().wake_by_ref();
         }
         found
+    }
+
+    /// Whether nothing at all has come since a request was sent.
+    pub(super) fn is_silent(&self) -> bool {
+        self.relay.received.load(Relaxed) == 0
     }
 
     /// A message's head or a piece of its body has come, or is awaited from here on.

@@ -3,6 +3,10 @@
 //! No task is spawned: a connection is driven by whoever waits for its answer, first for the head and then for the body,
 //! which saves each request the way to another task and back. One that is kept idle is driven by nobody: that the server
 //! has closed it shows when it is next used, before anything is written to it.
+//!
+//! A connection that was idle may also be dead without a sign. A request that is safe to repeat ([`Outbound::repeated`]) and
+//! fails on one before the first byte of a response is sent again on a new connection, once. Whatever the request, the
+//! failure discards all connections to that authority that were idle when it was sent.
 
 mod idle;
 mod line;
@@ -11,8 +15,9 @@ mod tests;
 
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -38,11 +43,35 @@ pub(super) trait Connect: Send + Sync + 'static {
 
 /// A request's body.
 pub(super) trait Outbound:
-    Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static
+    Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Sized + Send + 'static
 {
+    /// The same request once more, before it is first sent; none where it is not safe to send it twice, or its body comes
+    /// only once.
+    fn repeated(request: &Request<Self>) -> Option<Box<Request<Self>>>;
 }
 
-impl<B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static> Outbound for B {}
+/// Follows a request on its way to a connection.
+pub(super) trait Progressing {
+    /// There is a connection that takes the request.
+    fn connected(&self);
+
+    /// That connection failed, and another is made for the same request.
+    fn restarted(&self);
+}
+
+/// The connection that a request was sent on, where it had been idle: where it leads to, and when it was taken.
+#[derive(Default)]
+pub(super) struct InUse(Mutex<Option<(Target, Instant)>>);
+
+impl InUse {
+    fn set(&self, kept: Option<(Target, Instant)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    fn take(&self) -> Option<(Target, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -83,28 +112,58 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
 
     /// Sends a request and waits for the head of its answer; dropping the future closes the connection in use.
     ///
-    /// `on_connected` is called once there is a connection that takes the request. The request may well have a body that
-    /// is still being sent when the answer begins: that goes on while the answer's body is read.
+    /// The request may well have a body that is still being sent when the answer begins: that goes on while the answer's
+    /// body is read.
     pub(super) async fn send(
         &self,
         mut request: Box<Request<B>>,
-        on_connected: impl FnOnce(),
+        progress: &impl Progressing,
+        in_use: &InUse,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
-        let mut on_connected = Some(on_connected);
-        loop {
-            let (mut line, kept) = match self.0.idle.take(&target) {
-                Some(line) => (line, true),
-                None => (self.open(&target).await?, false),
-            };
-            match line.ask(request, &mut on_connected).await {
-                Ok(response) => return Ok(self.arriving(line, response)),
-                // The server has closed it while it was idle, and nothing of the request has gone out.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if kept => request = Box::new(unsent),
-                    _ => return Err(SendError::Http(error.into_error())),
-                },
+        while let Some(mut line) = self.0.idle.take(&target) {
+            let again = B::repeated(&request);
+            let taken = Instant::now();
+            line.taken = Some(taken);
+            in_use.set(Some((target.clone(), taken)));
+            match line.ask(request, || progress.connected()).await {
+                Ok(response) => {
+                    in_use.set(None);
+                    return Ok(self.arriving(line, response));
+                }
+                Err(mut error) => {
+                    // The server has closed it while it was idle, and nothing of the request has gone out.
+                    if let Some(unsent) = error.take_message() {
+                        request = Box::new(unsent);
+                        continue;
+                    }
+                    in_use.set(None);
+                    self.0.idle.discard(&target, taken);
+                    match again {
+                        Some(again) if line.is_silent() => {
+                            tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
+                            progress.restarted();
+                            request = again;
+                            break;
+                        }
+                        _ => return Err(SendError::Http(error.into_error())),
+                    }
+                }
             }
+        }
+        in_use.set(None);
+        let mut line = self.open(&target).await?;
+        match line.ask(request, || progress.connected()).await {
+            Ok(response) => Ok(self.arriving(line, response)),
+            Err(error) => Err(SendError::Http(error.into_error())),
+        }
+    }
+
+    /// Gives up a request that was not answered in time. If it was sent on a connection that had been idle, that may be dead
+    /// as well as slow, and so may all that were idle then: the next request takes none of them.
+    pub(super) fn timed_out(&self, in_use: &InUse) {
+        if let Some((target, taken)) = in_use.take() {
+            self.0.idle.discard(&target, taken);
         }
     }
 
@@ -146,12 +205,24 @@ pub(super) struct Arriving<C: Connect, B: Outbound> {
     line: Option<(Held<C, B>, Connections<C, B>)>,
 }
 
+impl<C: Connect, B: Outbound> Arriving<C, B> {
+    /// Closes the connection, which broke off or stands still, and discards those that were idle together with it.
+    pub(super) fn failed(&mut self) {
+        if let Some((line, connections)) = self.line.take()
+            && let Some(taken) = line.taken
+        {
+            connections.0.idle.discard(&line.target, taken);
+        }
+    }
+}
+
 impl<C: Connect, B: Outbound> Body for Arriving<C, B> {
     type Data = Bytes;
     type Error = hyper::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Arriving { body, line } = self.get_mut();
+        let this = self.get_mut();
+        let Arriving { body, line } = &mut *this;
         let Some((driven, _)) = line else { return Pin::new(body).poll_frame(cx) };
         let mut frame = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
         if frame.is_pending() {
@@ -160,8 +231,12 @@ impl<C: Connect, B: Outbound> Body for Arriving<C, B> {
         if frame.is_ready() {
             driven.progressed();
         }
+        if let Poll::Ready(Some(Err(_))) = &frame {
+            this.failed();
+            return frame;
+        }
         if let Poll::Ready(got) = &frame
-            && (driven.is_free() || body.is_end_stream() || !matches!(got, Some(Ok(_))))
+            && (driven.is_free() || body.is_end_stream() || got.is_none())
             && let Some((line, connections)) = line.take()
         {
             connections.put(line);
