@@ -136,20 +136,8 @@ impl Blob {
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
         let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
-        let mut blob = Blob {
-            info,
-            range,
-            position,
-            peeked,
-            body,
-            source,
-            resumed,
-            reread,
-            ignores_range,
-            attempts,
-            end,
-            check,
-        };
+        let mut blob =
+            Blob { info, range, position, peeked, body, source, resumed, reread, ignores_range, attempts, end, check };
         if blob.range.is_empty() {
             blob.verify()?;
         }

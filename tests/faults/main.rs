@@ -6,10 +6,12 @@ mod floods;
 mod idle;
 mod lenient;
 mod lost_answers;
+mod no_ranges;
 mod nonsense;
 mod patience;
 mod refusals;
 mod silence;
+mod stale;
 mod uploads;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -26,6 +26,10 @@ pub struct Act {
     reads_body: bool,
     applies: bool,
     says: Says,
+    /// How long it waits before it responds.
+    delay: Duration,
+    /// How many bytes of its response it sends at most.
+    most: usize,
     end: End,
 }
 
@@ -58,12 +62,19 @@ enum End {
 impl Act {
     /// Reads the request and does what a good store does.
     pub fn well() -> Self {
-        Act { reads_body: true, applies: true, says: Says::Right, end: End::Keep }
+        Act {
+            reads_body: true,
+            applies: true,
+            says: Says::Right,
+            delay: Duration::ZERO,
+            most: usize::MAX,
+            end: End::Keep,
+        }
     }
 
     /// Reads the request and sends nothing.
     pub fn silent() -> Self {
-        Act { reads_body: true, applies: false, says: Says::Nothing, end: End::Keep }
+        Act { applies: false, says: Says::Nothing, ..Act::well() }
     }
 
     /// Reads the request and sends these bytes as they are.
@@ -107,6 +118,18 @@ impl Act {
         self
     }
 
+    /// Waits so long before it responds.
+    pub fn delayed(mut self, by: Duration) -> Self {
+        self.delay = by;
+        self
+    }
+
+    /// Sends so many bytes of its response at most, its head among them.
+    pub fn up_to(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
+    }
+
     /// Closes the connection afterwards.
     pub fn then_close(mut self) -> Self {
         self.end = End::Close;
@@ -147,6 +170,9 @@ struct Shared {
     seen: Vec<Seen>,
     blobs: BTreeMap<String, Kept>,
     connections: usize,
+    /// What is done with requests on the connections up to this one, whatever the script says.
+    stale: Option<(usize, Act)>,
+    ignores_ranges: bool,
 }
 
 impl Drop for Faulty {
@@ -197,6 +223,22 @@ impl Faulty {
         self.shared.lock().unwrap().seen.clone()
     }
 
+    /// The number of connections so far.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().unwrap().connections
+    }
+
+    /// From now on does this with each request on a connection that there is already; the script is for new ones.
+    pub fn make_stale(&self, act: Act) {
+        let mut shared = self.shared.lock().unwrap();
+        shared.stale = Some((shared.connections, act));
+    }
+
+    /// From now on gives the whole blob, with status 200, whatever range is asked for.
+    pub fn ignore_ranges(&self) {
+        self.shared.lock().unwrap().ignores_ranges = true;
+    }
+
     /// Puts a blob there, as somebody else did long ago. The path is that of the request, as it is sent.
     pub fn keep(&self, path: &str, body: impl Into<Vec<u8>>) {
         self.shared.lock().unwrap().blobs.insert(path.to_owned(), Kept::since_long(body.into()));
@@ -228,7 +270,11 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
         let (act, place) = {
             let mut shared = shared.lock().unwrap();
             shared.seen.push(request.clone());
-            let act = shared.script.pop_front().or_else(|| shared.afterwards.clone());
+            let stale = shared.stale.as_ref().filter(|(last, _)| connection <= *last).map(|(_, act)| act.clone());
+            let act = stale.or_else(|| shared.script.pop_front()).or_else(|| shared.afterwards.clone());
+            if shared.ignores_ranges {
+                request.headers.retain(|(name, _)| name != "range");
+            }
             (act.unwrap_or_else(Act::well), shared.seen.len() - 1)
         };
         if act.reads_body {
@@ -238,10 +284,12 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
             shared.lock().unwrap().seen[place].body = request.body.clone();
         }
         let right = act.applies.then(|| wire::store(&mut shared.lock().unwrap().blobs, &request));
+        tokio::time::sleep(act.delay).await;
+        let first = |bytes: Vec<u8>| bytes[..bytes.len().min(act.most)].to_vec();
         let sent = match &act.says {
             Says::Nothing => Ok(()),
-            Says::Right => stream.write_all(&right.unwrap_or_default()).await,
-            Says::These(bytes) => stream.write_all(bytes).await,
+            Says::Right => stream.write_all(&first(right.unwrap_or_default())).await,
+            Says::These(bytes) => stream.write_all(&first(bytes.clone())).await,
             Says::Drip(bytes) => drip(&mut stream, bytes).await,
             Says::Flood(head, repeated) => flood(&mut stream, head, repeated).await,
         };

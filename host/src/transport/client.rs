@@ -12,7 +12,7 @@ use super::addresses::Addresses;
 use super::alarm::{Alarm, Alarms};
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::{Connector, Network};
-use super::connections::{self, Connections, IdlePool, InUse, READ_PER_POLL, SendError};
+use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
 use crate::error::Result;
@@ -116,8 +116,7 @@ impl Client {
             Addresses::Listed => &self.listed,
             Addresses::Private => &self.private,
         };
-        let in_use = InUse::default();
-        let answered = pin!(connections.send(request, watch, &in_use));
+        let answered = pin!(connections.send(request, watch));
         let mut alarm = self.alarms.alarm();
         let response = match select(answered, pin!(watch.stalled(timeouts, &mut alarm))).await {
             Either::Left((Ok(response), _)) => self.bounded(response)?,
@@ -125,10 +124,7 @@ impl Client {
                 return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
             }
             Either::Left((Err(error), _)) => return Err(Trouble::of_client(error)),
-            Either::Right((trouble, _)) => {
-                connections.timed_out(&in_use);
-                return Err(trouble);
-            }
+            Either::Right((trouble, _)) => return Err(trouble),
         };
         Ok(response.map(|body| Answer::new(body, timeouts.between_bytes, alarm)))
     }

@@ -19,7 +19,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::Egress;
 use super::addresses::Addresses;
-use super::connections::{Connect, Connections, IdlePool, InUse, Outbound, Progressing, READ_PER_POLL};
+use super::connections::{Connect, Connections, IdlePool, Outbound, Progressing, READ_PER_POLL};
 use super::exchange::{Prepared, head_of, lines};
 use super::request_rules::{Purpose, is_repeatable};
 
@@ -122,7 +122,7 @@ pub fn exchange_over_http(script: HttpScript, requests: &[(Method, Bytes)]) -> V
         let request = Request::builder().method(method.clone()).uri("http://store.test/k");
         let request = request.body(Full::new(body.clone())).expect("a request");
         let result = run(async {
-            let response = connections.send(Box::new(request), &Unwatched, &InUse::default()).await;
+            let response = connections.send(Box::new(request), &Unwatched).await;
             let response = response.map_err(|error| format!("{error:?}"))?;
             let (head, mut incoming) = response.into_parts();
             let (mut body, mut broke_off) = (Vec::new(), None);

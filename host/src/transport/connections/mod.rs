@@ -15,9 +15,9 @@ mod tests;
 
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -59,17 +59,24 @@ pub(super) trait Progressing {
     fn restarted(&self);
 }
 
-/// The connection that a request was sent on, where it had been idle: where it leads to, and when it was taken.
-#[derive(Default)]
-pub(super) struct InUse(Mutex<Option<(Target, Instant)>>);
+/// From when on a request that is given up without a byte of a response is taken for one on a dead connection. Timeouts are
+/// longer, and most callers who lose interest in what is on its way are quicker.
+const SUSPECT: Duration = Duration::from_millis(250);
 
-impl InUse {
-    fn set(&self, kept: Option<(Target, Instant)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-    }
+/// A request on a connection that was idle. Dropped, it was given up: at a timeout of the host's or the plugin's, or by the
+/// caller. The connection may be dead as well as slow, and so may those be that were idle with it: the next request takes
+/// none of them.
+struct Unanswered<'a, C: Connect, B: Outbound> {
+    idle: &'a IdlePool<C, B>,
+    target: &'a Target,
+    taken: Instant,
+}
 
-    fn take(&self) -> Option<(Target, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl<C: Connect, B: Outbound> Drop for Unanswered<'_, C, B> {
+    fn drop(&mut self) {
+        if self.taken.elapsed() >= SUSPECT {
+            self.idle.discard(self.target, self.taken);
+        }
     }
 }
 
@@ -118,26 +125,23 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         &self,
         mut request: Box<Request<B>>,
         progress: &impl Progressing,
-        in_use: &InUse,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
         while let Some(mut line) = self.0.idle.take(&target) {
             let again = B::repeated(&request);
             let taken = Instant::now();
             line.taken = Some(taken);
-            in_use.set(Some((target.clone(), taken)));
-            match line.ask(request, || progress.connected()).await {
-                Ok(response) => {
-                    in_use.set(None);
-                    return Ok(self.arriving(line, response));
-                }
+            let unanswered = Unanswered { idle: &self.0.idle, target: &target, taken };
+            let answered = line.ask(request, || progress.connected()).await;
+            std::mem::forget(unanswered);
+            match answered {
+                Ok(response) => return Ok(self.arriving(line, response)),
                 Err(mut error) => {
                     // The server has closed it while it was idle, and nothing of the request has gone out.
                     if let Some(unsent) = error.take_message() {
                         request = Box::new(unsent);
                         continue;
                     }
-                    in_use.set(None);
                     self.0.idle.discard(&target, taken);
                     match again {
                         Some(again) if line.is_silent() => {
@@ -151,19 +155,10 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                 }
             }
         }
-        in_use.set(None);
         let mut line = self.open(&target).await?;
         match line.ask(request, || progress.connected()).await {
             Ok(response) => Ok(self.arriving(line, response)),
             Err(error) => Err(SendError::Http(error.into_error())),
-        }
-    }
-
-    /// Gives up a request that was not answered in time. If it was sent on a connection that had been idle, that may be dead
-    /// as well as slow, and so may all that were idle then: the next request takes none of them.
-    pub(super) fn timed_out(&self, in_use: &InUse) {
-        if let Some((target, taken)) = in_use.take() {
-            self.0.idle.discard(&target, taken);
         }
     }
 

@@ -25,9 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{
-    Arriving, Connect, Connections, Excess, IdlePool, InUse, Outbound, Progressing, READ_PER_POLL, SendError,
-};
+use super::{Arriving, Connect, Connections, Excess, IdlePool, Outbound, Progressing, READ_PER_POLL, SendError};
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -73,7 +71,7 @@ async fn send<C: Connect>(
     request: Request<Out>,
     on_connected: impl Fn(),
 ) -> Result<Response<Arriving<C, Out>>, SendError<C::Error>> {
-    client.send(Box::new(request), &OnConnected(on_connected), &InUse::default()).await
+    client.send(Box::new(request), &OnConnected(on_connected)).await
 }
 
 type Client = Connections<Tcp, Out>;
@@ -297,10 +295,8 @@ async fn a_kept_connection_that_the_server_closed_fails_nothing() {
         // That of the round before counts for nothing.
         let connected = AtomicUsize::new(0);
         let put = request(Method::PUT, "/a", full("hello"));
-        let answer = soon(send(&client, put, || connected.store(uris.lock().unwrap().len(), SeqCst)))
-            .await
-            .ok()
-            .unwrap();
+        let answer =
+            soon(send(&client, put, || connected.store(uris.lock().unwrap().len(), SeqCst))).await.ok().unwrap();
         assert_eq!(bytes(answer).await, "ok");
         assert_eq!((count.load(SeqCst), connected.load(SeqCst), client.idle()), (round, round, 1));
         sleep(Duration::from_millis(40)).await;
@@ -897,8 +893,7 @@ async fn a_request_that_is_given_up_closes_its_connection() {
     .await;
     let client = client(address);
     let connected = AtomicBool::new(false);
-    let given_up =
-        timeout(Duration::from_millis(50), send(&client, get("/a"), || connected.store(true, SeqCst))).await;
+    let given_up = timeout(Duration::from_millis(50), send(&client, get("/a"), || connected.store(true, SeqCst))).await;
     assert!(given_up.is_err() && connected.load(SeqCst));
     assert!(soon(closing).await.unwrap());
     assert_eq!(client.idle(), 0);
