@@ -3,12 +3,15 @@
 
 mod connections;
 mod floods;
+#[path = "../front.rs"]
+mod front;
 mod idle;
 mod lenient;
 mod lost_answers;
 mod no_ranges;
 mod nonsense;
 mod patience;
+mod proxies;
 mod refusals;
 mod silence;
 mod stale;

@@ -147,3 +147,22 @@ fn rest_of_a_body_that_breaks_off_on_a_stale_connection_comes_over_a_new_one() {
         }
     });
 }
+
+#[test]
+fn connection_that_became_idle_while_another_was_dead_is_not_trusted() {
+    run(async {
+        let slow = Act::well().delayed(Duration::from_millis(500));
+        let bench = Bench::with([slow, Act::well()], &[("max-retries", "1")]).await;
+        let (slow, fast) = (bench.read(), async {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            assert_eq!(bench.read().await.unwrap(), b"right");
+            assert_eq!(bench.server.connections(), 2);
+            bench.server.make_stale(Act::silent().then_stall());
+            bench.store.put("k", "right").await.unwrap();
+        });
+        let (read, ()) = tokio::join!(slow, fast);
+        assert_eq!(read.unwrap(), b"right");
+        assert_eq!(bench.on_stale(2, 2), 1);
+        bench.ends_well().await;
+    });
+}

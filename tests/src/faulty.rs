@@ -3,6 +3,7 @@
 //! It writes bytes straight to the socket: no HTTP library stands in the way of what is wrong. What it is asked it writes
 //! down ([`Faulty::seen`]). What it stores well is kept in memory, with S3's entity tags and write preconditions.
 
+pub mod proxy;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};

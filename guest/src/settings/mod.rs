@@ -16,7 +16,7 @@ use crate::key::MAX_KEY;
 use crate::text::join;
 
 /// Settings that go with these but are for the host to use up.
-const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
+const FOR_THE_HOST: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];
 
 /// The longest `timeout`.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);

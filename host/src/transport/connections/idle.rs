@@ -135,10 +135,15 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
         drop(over);
     }
 
-    /// Closes the connections to this authority that have been idle since this time or longer: where one of their age has
-    /// failed, whatever forgot it (a NAT, a load balancer, a restarted service) has most likely forgotten them all.
-    pub(super) fn discard(&self, target: &Target, since: Instant) {
-        let over = self.queues().discard(target, since);
+    /// Closes all idle connections to this authority: where one that was idle has failed, whatever forgot it (a NAT, a load
+    /// balancer, a restarted service) may have forgotten them all.
+    pub(super) fn discard(&self, target: &Target) {
+        let mut over = Vec::new();
+        let mut queues = self.queues();
+        while let Some(line) = queues.take(target) {
+            over.push(line);
+        }
+        drop(queues);
         drop(over);
     }
 
@@ -198,16 +203,6 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
         let mut over = Vec::new();
         while let Some(key) = self.all.oldest
             && self.connections[key].line.idle_since + timeout < now
-        {
-            over.push(self.remove(key));
-        }
-        over
-    }
-
-    fn discard(&mut self, target: &Target, since: Instant) -> Vec<Held<C, B>> {
-        let mut over = Vec::new();
-        while let Some(key) = self.by_authority.get(target).and_then(|queue| queue.oldest)
-            && self.connections[key].line.idle_since <= since
         {
             over.push(self.remove(key));
         }

@@ -100,8 +100,8 @@ pub(super) struct Line<C: Connect, B: Outbound> {
     host: HeaderValue,
     /// When it became idle last.
     pub(super) idle_since: Instant,
-    /// When it was taken out of the idle ones; none for a new one.
-    pub(super) taken: Option<Instant>,
+    /// Whether it is among the idle ones, or was.
+    pub(super) reused: bool,
 }
 
 impl<C: Connect, B: Outbound> Line<C, B> {
@@ -125,7 +125,16 @@ impl<C: Connect, B: Outbound> Line<C, B> {
         Some(http1.handshake(TokioIo::new(wire)).await.map(|(sender, connection)| {
             let (target, waker) = (target.clone(), Waker::from(relay.clone()));
             let idle_since = Instant::now();
-            Box::new(Line { sender, connection: Some(connection), relay, waker, target, host, idle_since, taken: None })
+            Box::new(Line {
+                sender,
+                connection: Some(connection),
+                relay,
+                waker,
+                target,
+                host,
+                idle_since,
+                reused: false,
+            })
         }))
     }
 

@@ -6,7 +6,7 @@
 //!
 //! A connection that was idle may also be dead without a sign. A request that is safe to repeat ([`Outbound::repeated`]) and
 //! fails on one before the first byte of a response is sent again on a new connection, once. Whatever the request, the
-//! failure discards all connections to that authority that were idle when it was sent.
+//! failure discards all idle connections to that authority, so that the next request takes a new one.
 
 mod idle;
 mod line;
@@ -20,6 +20,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::{HeaderValue, PROXY_AUTHORIZATION};
+use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -39,6 +41,18 @@ pub(super) trait Connect: Send + Sync + 'static {
 
     /// Connects to what the URI's scheme and authority say.
     fn connect(&self, to: Uri) -> impl Future<Output = Result<Self::Stream, Self::Error>> + Send;
+
+    /// How requests of the scheme `http` go out where the connection leads to a proxy that forwards them. None, which is the
+    /// default, where it leads to their target.
+    fn forward(&self) -> Option<Forward> {
+        None
+    }
+}
+
+/// What a proxy wants of a request that it is to forward, besides its whole URL.
+pub(super) struct Forward {
+    /// The value of `proxy-authorization`.
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 /// A request's body.
@@ -64,8 +78,7 @@ pub(super) trait Progressing {
 const SUSPECT: Duration = Duration::from_millis(250);
 
 /// A request on a connection that was idle. Dropped, it was given up: at a timeout of the host's or the plugin's, or by the
-/// caller. The connection may be dead as well as slow, and so may those be that were idle with it: the next request takes
-/// none of them.
+/// caller. The connection may be dead as well as slow, and so may the idle ones be: the next request takes none of them.
 struct Unanswered<'a, C: Connect, B: Outbound> {
     idle: &'a IdlePool<C, B>,
     target: &'a Target,
@@ -75,7 +88,7 @@ struct Unanswered<'a, C: Connect, B: Outbound> {
 impl<C: Connect, B: Outbound> Drop for Unanswered<'_, C, B> {
     fn drop(&mut self) {
         if self.taken.elapsed() >= SUSPECT {
-            self.idle.discard(self.target, self.taken);
+            self.idle.discard(self.target);
         }
     }
 }
@@ -126,12 +139,19 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         mut request: Box<Request<B>>,
         progress: &impl Progressing,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
+        let forward = self.0.connect.forward().filter(|_| request.uri().scheme() == Some(&Scheme::HTTP));
+        let forward = forward.map(|forward| (request.uri().clone(), forward));
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
+        if let Some((uri, Forward { authorization })) = forward {
+            *request.uri_mut() = uri;
+            if let Some(authorization) = authorization {
+                request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+            }
+        }
         while let Some(mut line) = self.0.idle.take(&target) {
             let again = B::repeated(&request);
-            let taken = Instant::now();
-            line.taken = Some(taken);
-            let unanswered = Unanswered { idle: &self.0.idle, target: &target, taken };
+            line.reused = true;
+            let unanswered = Unanswered { idle: &self.0.idle, target: &target, taken: Instant::now() };
             let answered = line.ask(request, || progress.connected()).await;
             std::mem::forget(unanswered);
             match answered {
@@ -142,7 +162,7 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                         request = Box::new(unsent);
                         continue;
                     }
-                    self.0.idle.discard(&target, taken);
+                    self.0.idle.discard(&target);
                     match again {
                         Some(again) if line.is_silent() => {
                             tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
@@ -201,12 +221,12 @@ pub(super) struct Arriving<C: Connect, B: Outbound> {
 }
 
 impl<C: Connect, B: Outbound> Arriving<C, B> {
-    /// Closes the connection, which broke off or stands still, and discards those that were idle together with it.
+    /// Closes the connection, which broke off or stands still, and discards the idle ones with it.
     pub(super) fn failed(&mut self) {
         if let Some((line, connections)) = self.line.take()
-            && let Some(taken) = line.taken
+            && line.reused
         {
-            connections.0.idle.discard(&line.target, taken);
+            connections.0.idle.discard(&line.target);
         }
     }
 }
