@@ -51,7 +51,8 @@ fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        let proxy = FaultyProxy::start(Manners::Wants("Basic dXNlcjpwQHNz".to_owned()), &server.endpoint()).await;
+        let refusal = Manners::OnlyForwards("HTTP/1.1 403 Forbidden\r\n\r\n");
+        let proxy = FaultyProxy::start(refusal, &server.endpoint()).await;
         let store = store(&format!("http://{HOST}:9000"), &proxy.url("user:p%40ss@")).await;
         for _ in 0..3 {
             assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
@@ -63,7 +64,48 @@ fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
             assert_eq!(seen.header("host"), Some(format!("{HOST}:9000").as_str()));
             assert_eq!(seen.header("proxy-authorization"), Some("Basic dXNlcjpwQHNz"));
         }
-        assert_eq!(proxy.seen().len(), 1, "the connection is kept");
+        let seen = proxy.seen();
+        assert_eq!(seen.len(), 2, "the connection is kept: {seen:?}");
+        assert!(seen[0].contains("proxy-authorization: Basic dXNlcjpwQHNz\r\n"), "{seen:?}");
+        // That it opens no tunnels is remembered.
+        server.make_stale(Act::silent().then_reset());
+        store.head("k").await.unwrap();
+        assert!(proxy.seen()[2..].iter().all(|head| head.starts_with("HEAD http://")), "{:?}", proxy.seen());
+    });
+}
+
+#[test]
+fn plain_endpoint_is_reached_through_a_tunnel_where_the_proxy_opens_one() {
+    run(async {
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "right");
+        let proxy = FaultyProxy::start(Manners::OnlyTunnels, &server.endpoint()).await;
+        let store = store(&format!("http://{HOST}"), &proxy.url("user:hush-hush@")).await;
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
+        assert!(proxy.seen()[0].starts_with(&format!("CONNECT {HOST}:80 HTTP/1.1\r\n")), "{:?}", proxy.seen());
+        let seen = server.seen();
+        assert_eq!((seen[0].target.as_str(), seen[0].header("proxy-authorization")), (PATH, None));
+    });
+}
+
+#[test]
+fn tunnel_is_tried_again_where_its_refusal_may_pass() {
+    run(async {
+        let server = Faulty::start([]).await;
+        server.keep(PATH, "right");
+        for refusal in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", ""] {
+            let proxy = FaultyProxy::start(Manners::OnlyForwards(refusal), &server.endpoint()).await;
+            let store = store(&format!("http://{HOST}"), &proxy.url("")).await;
+            assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
+            let methods =
+                proxy.seen().iter().map(|head| head.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+            assert_eq!(methods, ["CONNECT", "GET"]);
+            server.make_stale(Act::silent().then_reset());
+            store.head("k").await.unwrap();
+            let methods =
+                proxy.seen().iter().map(|head| head.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+            assert_eq!(methods[2..], ["CONNECT", "HEAD"]);
+        }
     });
 }
 
@@ -246,7 +288,8 @@ fn stale_connection_to_a_proxy_is_replaced() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        let proxy = FaultyProxy::start(Manners::Good, &server.endpoint()).await;
+        let refusal = Manners::OnlyForwards("HTTP/1.1 501 Not Implemented\r\n\r\n");
+        let proxy = FaultyProxy::start(refusal, &server.endpoint()).await;
         let store = store(&format!("http://{HOST}"), &proxy.url("user:pass@")).await;
         store.head("k").await.unwrap();
         server.make_stale(Act::silent().then_reset());

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub(super) struct Connector {
     patience: Duration,
     alarms: Alarms,
     proxy: Option<Arc<ProxyServer>>,
+    /// Whether the proxy refuses tunnels to plain HTTP endpoints.
+    pub(super) refuses_tunnels: AtomicBool,
 }
 
 impl Connector {
@@ -85,7 +88,8 @@ impl Connector {
         limits: &Limits,
     ) -> Connector {
         let (limit, patience) = (limits.connect_timeout, limits.between_bytes_timeout);
-        Connector { tls: TlsConnector::from(tls), addresses, network, limit, patience, alarms, proxy }
+        let (tls, refuses_tunnels) = (TlsConnector::from(tls), AtomicBool::new(false));
+        Connector { tls, addresses, network, limit, patience, alarms, proxy, refuses_tunnels }
     }
 
     pub(super) fn tls_connector(&self) -> &TlsConnector {
@@ -107,10 +111,17 @@ impl Connector {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         let limit = self.limit;
-        let stream = |kind| Stream { kind, patience: self.patience, alarms: self.alarms.clone(), stuck: None };
+        let stream = |kind| Stream {
+            kind,
+            patience: self.patience,
+            alarms: self.alarms.clone(),
+            stuck: None,
+            is_forwarded: false,
+        };
         let connecting = async {
             if let Some(proxy) = &self.proxy {
-                return self.through(proxy, &host, port, https).await.map(stream);
+                let (kind, is_forwarded) = self.through(proxy, &host, port, https).await?;
+                return Ok(Stream { is_forwarded, ..stream(kind) });
             }
             let tcp = self.tcp(&host, port, self.addresses).await?;
             if !https {
@@ -184,8 +195,11 @@ impl Connect for Connector {
         Box::pin(self.make(to)).await
     }
 
-    fn forward(&self) -> Option<Forward> {
-        self.proxy.as_ref().map(|proxy| Forward { authorization: proxy.authorization.clone() })
+    fn forward(&self, stream: &Stream) -> Option<Forward> {
+        self.proxy
+            .as_ref()
+            .filter(|_| stream.is_forwarded)
+            .map(|proxy| Forward { authorization: proxy.authorization.clone() })
     }
 }
 
@@ -200,6 +214,8 @@ pub(super) struct Stream {
     /// While nothing can be written: what rings when it has been so for too long, and when that is. It is for others again
     /// when the write goes on.
     stuck: Option<(Alarm, Instant)>,
+    /// Whether it leads to a proxy that forwards requests.
+    is_forwarded: bool,
 }
 
 pub(super) enum Kind {

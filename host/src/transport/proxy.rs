@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 
 /// How a store's requests go out: directly, or through an HTTP proxy.
 ///
-/// HTTPS endpoints are reached through a tunnel that the proxy opens (`CONNECT`), in which TLS is the store's own: the proxy
-/// sees their host and port, and no more. Requests to plain HTTP endpoints are forwarded by the proxy, which sees all of them,
-/// as does everything between it and the endpoint. The proxy itself is connected to over HTTP, or over TLS if its URL is
+/// Endpoints are reached through a tunnel that the proxy opens (`CONNECT`). TLS in it is the store's own: of HTTPS endpoints the
+/// proxy sees host and port, and no more. Many proxies open no tunnels to plain HTTP endpoints: where one is refused, such
+/// requests are sent to the proxy, which forwards them. The proxy itself is connected to over HTTP, or over TLS if its URL is
 /// `https://…`, under the store's [`TlsOptions`](crate::TlsOptions). SOCKS proxies are not supported.
 ///
 /// # Egress
@@ -311,6 +311,8 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn through(variables: &[(&str, &str)], to: &str) -> Option<String> {
@@ -401,6 +403,20 @@ mod tests {
             let message = Proxy::from_setting(bad).unwrap_err();
             assert!(!message.contains("hush") && message.contains("http://HOST:PORT"), "{bad}: {message}");
             assert!(Proxy::url(bad).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_proxy_or_an_error_that_shows_no_password(text in ".{0,60}", list in "[a-z0-9.:,*/\\[\\] -]{0,40}") {
+            let _ = Proxy::from_setting(&text);
+            if let Err(message) = Proxy::from_setting(&format!("http://user:hush-hush{text}@host")) {
+                prop_assert!(!message.contains("hush-hush"), "{}", message);
+            }
+            for to in ["https://s3.a.test", "http://a", "http://127.0.0.1:9000", "http://[::1]:9000/k"] {
+                let excepted = is_excepted(&list, &to.parse().unwrap());
+                prop_assert!(!excepted || !list.trim().is_empty());
+            }
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::connect::{Connector, ENCRYPTED, Kind};
@@ -44,33 +46,65 @@ pub(super) enum TunnelError {
 pub(super) const PROXY_ADVICE: &str = "they go before the host in the URL of the proxy (the setting `proxy`, `StoreOptions::proxy` \
                                        or the variable `HTTPS_PROXY`), as in http://USER:PASSWORD@HOST:PORT";
 
+/// A connection to a proxy, or a tunnel through it.
+enum ToProxy {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl From<ToProxy> for Kind {
+    fn from(connection: ToProxy) -> Kind {
+        match connection {
+            ToProxy::Plain(tcp) => Kind::Plain(TokioIo::new(tcp)),
+            ToProxy::Tls(tls) => Kind::Tls(Box::new(TokioIo::new(*tls))),
+        }
+    }
+}
+
 impl Connector {
-    /// Connects to this host by way of the proxy: to a tunnel for HTTPS, else to the proxy, which forwards.
+    /// Connects to this host by way of the proxy, and says whether that is to forward requests: to a tunnel, or to the proxy
+    /// itself where the endpoint is plain HTTP and the proxy opens no tunnel to it, as many do to port 443 only.
     pub(super) async fn through(
         &self,
         proxy: &ProxyServer,
         host: &str,
         port: u16,
         https: bool,
-    ) -> Result<Kind, ConnectError> {
+    ) -> Result<(Kind, bool), ConnectError> {
         self.check_target(host)?;
+        if !https && self.refuses_tunnels.load(Relaxed) {
+            return Ok((self.to_proxy(proxy).await?.into(), true));
+        }
         let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let through = |error| ConnectError::Proxy { proxy: proxy.to_string(), target: target.clone(), error };
-        let to_proxy = |error: ConnectError| ConnectError::ToProxy { proxy: proxy.to_string(), error: Arc::new(error) };
-        let tcp = self.tcp(&proxy.host, proxy.port, proxy.addresses(self.addresses)).await.map_err(to_proxy)?;
-        if !proxy.https {
-            if !https {
-                return Ok(Kind::Plain(TokioIo::new(tcp)));
+        let opened = match self.to_proxy(proxy).await? {
+            ToProxy::Plain(tcp) => open(tcp, &target, proxy).await.map(ToProxy::Plain),
+            ToProxy::Tls(tls) => open(*tls, &target, proxy).await.map(|tls| ToProxy::Tls(Box::new(tls))),
+        };
+        match opened {
+            Ok(tunnel) if !https => Ok((tunnel.into(), false)),
+            Ok(ToProxy::Plain(tcp)) => Ok((Kind::Tls(Box::new(TokioIo::new(self.tls(host, tcp).await?))), false)),
+            Ok(ToProxy::Tls(tls)) => Ok((Kind::TlsInTls(Box::new(TokioIo::new(self.tls(host, *tls).await?))), false)),
+            Err(TunnelError::Refused { status, .. }) if !https => {
+                // Other errors may be the endpoint's, and pass.
+                if matches!(status, 0..=499 | 501) {
+                    self.refuses_tunnels.store(true, Relaxed);
+                }
+                Ok((self.to_proxy(proxy).await?.into(), true))
             }
-            let tcp = open(tcp, &target, proxy).await.map_err(through)?;
-            return Ok(Kind::Tls(Box::new(TokioIo::new(self.tls(host, tcp).await?))));
+            Err(TunnelError::Closed) if !https => Ok((self.to_proxy(proxy).await?.into(), true)),
+            Err(error) => Err(ConnectError::Proxy { proxy: proxy.to_string(), target, error }),
         }
-        let tls = self.tls(&proxy.host, tcp).await.map_err(to_proxy)?;
-        if !https {
-            return Ok(Kind::Tls(Box::new(TokioIo::new(tls))));
-        }
-        let tls = open(tls, &target, proxy).await.map_err(through)?;
-        Ok(Kind::TlsInTls(Box::new(TokioIo::new(self.tls(host, tls).await?))))
+    }
+
+    async fn to_proxy(&self, proxy: &ProxyServer) -> Result<ToProxy, ConnectError> {
+        let connecting = async {
+            let tcp = self.tcp(&proxy.host, proxy.port, proxy.addresses(self.addresses)).await?;
+            if !proxy.https {
+                return Ok(ToProxy::Plain(tcp));
+            }
+            Ok(ToProxy::Tls(Box::new(self.tls(&proxy.host, tcp).await?)))
+        };
+        connecting.await.map_err(|error| ConnectError::ToProxy { proxy: proxy.to_string(), error: Arc::new(error) })
     }
 
     /// The proxy resolves the name, and what it leads to is not known here. What is plainly not public is held against the

@@ -13,6 +13,10 @@ use tokio::task::JoinHandle;
 pub enum Manners {
     /// What it is asked to.
     Good,
+    /// Opens tunnels, and answers 405 to all else.
+    OnlyTunnels,
+    /// Forwards requests, and answers this to `CONNECT`.
+    OnlyForwards(&'static str),
     /// Only for requests with this value of `proxy-authorization`; to others it answers 407.
     Wants(String),
     /// Sends these bytes in place of a response, and closes.
@@ -101,7 +105,15 @@ async fn serve(mut client: TcpStream, manners: Manners, server: String, seen: Ar
             let _ = client.write_all(refusal).await;
             return;
         }
-        Manners::Good | Manners::Wants(_) | Manners::ClosesAfter(_) => {}
+        Manners::OnlyTunnels if !text.starts_with("CONNECT ") => {
+            let _ = client.write_all(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n").await;
+            return;
+        }
+        Manners::OnlyForwards(response) if text.starts_with("CONNECT ") => {
+            let _ = client.write_all(response.as_bytes()).await;
+            return;
+        }
+        _ => {}
     }
     let Ok(mut server) = TcpStream::connect(&server).await else { return };
     if text.starts_with("CONNECT ") {

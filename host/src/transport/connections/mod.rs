@@ -20,8 +20,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HeaderValue, PROXY_AUTHORIZATION};
-use http::uri::Scheme;
+use http::header::HeaderValue;
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -42,9 +41,9 @@ pub(super) trait Connect: Send + Sync + 'static {
     /// Connects to what the URI's scheme and authority say.
     fn connect(&self, to: Uri) -> impl Future<Output = Result<Self::Stream, Self::Error>> + Send;
 
-    /// How requests of the scheme `http` go out where the connection leads to a proxy that forwards them. None, which is the
-    /// default, where it leads to their target.
-    fn forward(&self) -> Option<Forward> {
+    /// How requests go out over this connection if it leads to a proxy that forwards them. None, which is the default, where
+    /// it leads to their target.
+    fn forward(&self, _: &Self::Stream) -> Option<Forward> {
         None
     }
 }
@@ -139,15 +138,7 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         mut request: Box<Request<B>>,
         progress: &impl Progressing,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
-        let forward = self.0.connect.forward().filter(|_| request.uri().scheme() == Some(&Scheme::HTTP));
-        let forward = forward.map(|forward| (request.uri().clone(), forward));
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
-        if let Some((uri, Forward { authorization })) = forward {
-            *request.uri_mut() = uri;
-            if let Some(authorization) = authorization {
-                request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
-            }
-        }
         while let Some(mut line) = self.0.idle.take(&target) {
             let again = B::repeated(&request);
             line.reused = true;
@@ -185,8 +176,11 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
     async fn open(&self, target: &Target) -> Result<Held<C, B>, SendError<C::Error>> {
         let uri = target.uri().ok_or(SendError::Nowhere)?;
         let io = self.0.connect.connect(uri).await.map_err(SendError::Connect)?;
+        let forward = self.0.connect.forward(&io);
         let opened = Line::open(io, target, &self.0.http1, self.0.excess).await.ok_or(SendError::Nowhere)?;
-        opened.map_err(SendError::Http)
+        let mut line = opened.map_err(SendError::Http)?;
+        line.forward = forward;
+        Ok(line)
     }
 
     /// Puts together an answer. What is small has come whole with its head: the connection is others' already.
