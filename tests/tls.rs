@@ -3,18 +3,11 @@
 mod front;
 
 use front::{front, front_with};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd, generate_simple_self_signed,
-};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sandbucket::{Egress, Error, Store, StoreOptions, TlsOptions};
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, run, settings};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::sign::SingleCertAndKey;
 
 async fn open(endpoint: &str, tls: TlsOptions) -> Store {
     let options = StoreOptions::new().settings(settings(endpoint, &[("max-retries", "0")])).tls(tls);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{Either, select};
 use http::{Request, Response, StatusCode};
@@ -43,6 +43,12 @@ pub(crate) struct Clients {
 
 type Way = (TlsOptions, Option<Arc<ProxyServer>>);
 
+/// Whether a client is kept: a store has it, or it goes through no proxy. Proxies come and go with the stores of tenants, and so
+/// do the passwords in them.
+fn is_needed((_, proxy): &Way, client: &mut Client) -> bool {
+    proxy.is_none() || Arc::strong_count(&client.in_use) > 1
+}
+
 impl Clients {
     pub(crate) fn new(network: Network, limits: &Limits) -> Clients {
         let Limits { idle_connections, max_idle_connections, idle_timeout, .. } = *limits;
@@ -72,7 +78,7 @@ impl Clients {
 
     /// The client for this way of TLS that goes through no proxy.
     fn get(&self, tls: &TlsOptions, limits: &Limits) -> Result<Client> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients();
         if let Some(client) = clients.get(&(tls.clone(), None)) {
             return Ok(client.clone());
         }
@@ -84,21 +90,24 @@ impl Clients {
 
     /// The client for this way of TLS that goes through a proxy, whose stores share no connections with others.
     fn through(&self, tls: &TlsOptions, direct: &Client, proxy: Arc<ProxyServer>, limits: &Limits) -> Client {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients();
         let way = (tls.clone(), Some(proxy));
         if let Some(client) = clients.get(&way) {
             return client.clone();
         }
-        // Proxies come and go with the stores of tenants, and so do the passwords in them.
-        clients.retain(|(_, proxy), client| proxy.is_none() || Arc::strong_count(&client.in_use) > 1);
         let client = Client::new(direct.tls.clone(), way.1.clone(), &self.network, limits, &self.idle);
         clients.insert(way, client.clone());
         client
     }
 
-    /// Closes connections that have been idle for too long.
+    /// Closes connections that have been idle for too long, and forgets the proxies of stores that are gone.
     pub(crate) fn sweep(&self) {
         self.idle.sweep();
+        self.clients().retain(is_needed);
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<Way, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,7 +187,6 @@ impl Client {
             Either::Left((Err(SendError::Http(error)), _)) if error.is_parse_too_large() => {
                 return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
             }
-            Either::Left((Err(error @ SendError::Connect(_)), _)) => return Err(Trouble::of_client(error)),
             Either::Left((Err(error), _)) => return Err(self.through_proxy(Trouble::of_client(error))),
             Either::Right((trouble, _)) => return Err(self.through_proxy(trouble)),
         };
@@ -198,7 +206,9 @@ impl Client {
 
     /// With the proxy named, through which the request went.
     fn through_proxy(&self, mut trouble: Trouble) -> Trouble {
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = &self.proxy
+            && !trouble.words.contains("the proxy ")
+        {
             trouble.words.push_str(&format!(", through the proxy {proxy}"));
         }
         trouble

@@ -5,7 +5,8 @@
 //! has closed it shows when it is next used, before anything is written to it.
 //!
 //! A connection that was idle may also be dead without a sign. A request that is safe to repeat ([`Outbound::repeated`]) and
-//! fails on one before the first byte of a response is sent again on a new connection, once. Whatever the request, the
+//! fails on one before the first byte of a response is sent again on a new connection, once, if it fails soon: what takes long
+//! reached the server. Whatever the request, the
 //! failure discards all idle connections to that authority, so that the next request takes a new one.
 
 mod idle;
@@ -71,6 +72,10 @@ pub(super) trait Progressing {
     /// That connection failed, and another is made for the same request.
     fn restarted(&self);
 }
+
+/// How soon a connection that is dead shows it, if at all: a reset takes a round trip. A request that fails later was being worked
+/// on, such as a copy of a large object.
+const STALE: Duration = Duration::from_secs(5);
 
 /// From when on a request that is given up without a byte of a response is taken for one on a dead connection. Timeouts are
 /// longer, and most callers who lose interest in what is on its way are quicker.
@@ -142,7 +147,8 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         while let Some(mut line) = self.0.idle.take(&target) {
             let again = B::repeated(&request);
             line.reused = true;
-            let unanswered = Unanswered { idle: &self.0.idle, target: &target, taken: Instant::now() };
+            let taken = Instant::now();
+            let unanswered = Unanswered { idle: &self.0.idle, target: &target, taken };
             let answered = line.ask(request, || progress.connected()).await;
             std::mem::forget(unanswered);
             match answered {
@@ -155,7 +161,7 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                     }
                     self.0.idle.discard(&target);
                     match again {
-                        Some(again) if line.is_silent() => {
+                        Some(again) if line.is_silent() && taken.elapsed() < STALE => {
                             tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
                             progress.restarted();
                             request = again;

@@ -1064,3 +1064,86 @@ async fn sending_is_for_any_thread() {
     is_send::<Option<Arriving<Tcp, Out>>>(None);
     is_send::<Option<Pin<Box<dyn Body<Data = Bytes, Error = hyper::Error> + Send>>>>(None);
 }
+
+/// Two connections that answer their first request, and do this with the second of each; and how many requests there were.
+async fn two_stale<R>(
+    second: impl Fn(TcpStream) -> R + Clone + Send + 'static,
+) -> (Client, Arc<AtomicUsize>, Arc<AtomicUsize>)
+where
+    R: Future<Output = ()> + Send + 'static,
+{
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    let (address, count) = raw(move |nth, mut tcp| {
+        let (second, counted) = (second.clone(), counted.clone());
+        async move {
+            while head(&mut tcp).await.starts_with("GET ") {
+                counted.fetch_add(1, SeqCst);
+                if nth >= 2 {
+                    tcp.write_all(OK).await.unwrap();
+                    continue;
+                }
+                tcp.write_all(OK).await.unwrap();
+                if !head(&mut tcp).await.is_empty() {
+                    counted.fetch_add(1, SeqCst);
+                    second(tcp).await;
+                }
+                return;
+            }
+        }
+    })
+    .await;
+    let client = client(address);
+    for answer in join((0..2).map(|_| send(&client, get("/a"), || ())).collect()).await {
+        assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
+    }
+    assert_eq!((count.load(SeqCst), client.idle()), (2, 2));
+    requests.store(0, SeqCst);
+    (client, count, requests)
+}
+
+#[tokio::test]
+async fn request_that_fails_on_a_reused_connection_is_repeated_on_a_new_one_and_idle_ones_are_discarded() {
+    let (client, count, requests) = two_stale(async |tcp| tcp.set_zero_linger().unwrap()).await;
+    assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
+    assert_eq!((count.load(SeqCst), requests.load(SeqCst), client.idle()), (3, 2, 1));
+}
+
+#[tokio::test]
+async fn request_that_cannot_be_repeated_fails_once_and_the_next_takes_a_new_connection() {
+    let (client, count, _) = two_stale(async |tcp| tcp.set_zero_linger().unwrap()).await;
+    failed(&client, request(Method::PUT, "/a", full("hello"))).await;
+    assert_eq!((count.load(SeqCst), client.idle()), (2, 0));
+    assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
+    assert_eq!(count.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn request_is_not_repeated_once_a_byte_of_a_response_has_come() {
+    let (client, count, requests) = two_stale(async |mut tcp| {
+        tcp.write_all(b"HTTP/1.1 2").await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+    })
+    .await;
+    failed(&client, get("/a")).await;
+    assert_eq!((count.load(SeqCst), requests.load(SeqCst), client.idle()), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn request_that_fails_on_a_new_connection_is_not_repeated() {
+    let (address, count) = raw(async |_, mut tcp| {
+        head(&mut tcp).await;
+    })
+    .await;
+    failed(&client(address), get("/a")).await;
+    assert_eq!(count.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn request_given_up_without_a_response_discards_idle_connections_and_one_given_up_at_once_does_not() {
+    for (given_up, left) in [(Duration::from_millis(400), 0), (Duration::from_millis(20), 1)] {
+        let (client, ..) = two_stale(async |mut tcp| drop(tcp.read_u8().await)).await;
+        assert!(timeout(given_up, send(&client, get("/a"), || ())).await.is_err());
+        assert_eq!(client.idle(), left, "{given_up:?}");
+    }
+}
