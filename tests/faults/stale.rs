@@ -166,3 +166,15 @@ fn connection_that_became_idle_while_another_was_dead_is_not_trusted() {
         bench.ends_well().await;
     });
 }
+
+#[test]
+fn failure_on_a_stale_connection_of_a_service_that_is_gone_is_that_of_a_request_that_may_have_been_sent() {
+    run(async {
+        let (bench, _) = stale(Act::silent().then_reset(), &[("max-retries", "0")]).await;
+        // Nothing listens any more; the connections are still served.
+        bench.server.stop_listening().await;
+        let failure = refused!(bench.store.put("k", "new").await, Network);
+        assert!(failure.message.contains("broke"), "{failure:?}");
+        assert!(failure.retryable && failure.attempts == 1, "{failure:?}");
+    });
+}

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use wire::{Kept, Reader};
@@ -161,6 +162,7 @@ pub struct Faulty {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
     task: JoinHandle<()>,
+    stop: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -188,8 +190,9 @@ impl Faulty {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("the address listened on");
         let shared = Arc::new(Mutex::new(Shared { script: script.into_iter().collect(), ..Shared::default() }));
-        let task = tokio::spawn(listen(listener, shared.clone()));
-        Faulty { address, shared, task }
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn(listen(listener, shared.clone(), stop.clone()));
+        Faulty { address, shared, task, stop }
     }
 
     /// Starts on a free loopback port, and does the same with every request.
@@ -240,6 +243,14 @@ impl Faulty {
         self.shared.lock().unwrap().ignores_ranges = true;
     }
 
+    /// Takes no more connections, and serves those that there are.
+    pub async fn stop_listening(&self) {
+        self.stop.notify_one();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Puts a blob there, as somebody else did long ago. The path is that of the request, as it is sent.
     pub fn keep(&self, path: &str, body: impl Into<Vec<u8>>) {
         self.shared.lock().unwrap().blobs.insert(path.to_owned(), Kept::since_long(body.into()));
@@ -251,9 +262,14 @@ impl Faulty {
     }
 }
 
-async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
+async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>, stop: Arc<Notify>) {
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.notified() => break,
+        };
+        let Ok((stream, _)) = stream else { break };
         let number = {
             let mut shared = shared.lock().unwrap();
             shared.connections += 1;
@@ -261,6 +277,8 @@ async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
         };
         connections.spawn(serve(stream, number, shared.clone()));
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// One connection. That the other side is gone ends it, and is no matter of the server's.

@@ -157,7 +157,9 @@ impl Watch {
     fn end(&self, timeouts: &Timeouts) -> (Duration, Stall) {
         let time = |at: &AtomicU64| Duration::from_nanos(at.load(Relaxed));
         let (end, stall) = if self.connected.load(Relaxed) == 0 {
-            (time(&self.started).saturating_add(timeouts.connect.time), Stall::Connecting)
+            let started = time(&self.started);
+            let stall = if started.is_zero() { Stall::Connecting } else { Stall::Reconnecting };
+            (started.saturating_add(timeouts.connect.time), stall)
         } else if !self.is_sent() {
             return (time(&self.last).saturating_add(timeouts.between_bytes.time), Stall::Sending);
         } else {
@@ -199,6 +201,8 @@ impl Progressing for Watch {
 /// What does not go on.
 enum Stall {
     Connecting,
+    /// After a connection on which the request may have been sent.
+    Reconnecting,
     Sending,
     Answering,
     OutOfTime,
@@ -208,6 +212,10 @@ impl Stall {
     fn trouble(self, timeouts: &Timeouts) -> Trouble {
         let (error, words) = match self {
             Stall::Connecting => (Error::ConnectionTimeout, format!("no connection within {}", timeouts.connect)),
+            Stall::Reconnecting => (
+                Error::ConnectionTerminated,
+                format!("the connection broke, and there was no other within {}", timeouts.connect),
+            ),
             Stall::Sending => {
                 let patience = timeouts.between_bytes;
                 (Error::ConnectionWriteTimeout, format!("none of the request's body was taken for {patience}"))

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::addresses::{Addresses, Refusal};
+use super::addresses::{Addresses, Refusal, private_networks};
 use super::alarm::{Alarm, Alarms};
 use super::connections::{Connect, Forward};
 use super::proxy::{Proxy, ProxyEnvironment, ProxyServer};
@@ -96,9 +96,15 @@ impl Connector {
         &self.tls
     }
 
-    /// Whether the policy allows private addresses.
+    /// Whether the policy allows all private addresses.
     pub(super) fn allows_private(&self) -> bool {
-        self.addresses == Addresses::Private
+        match self.addresses {
+            Addresses::Public => false,
+            Addresses::Listed => {
+                private_networks().all(|private| self.network.listed.iter().any(|listed| listed.contains(&private)))
+            }
+            Addresses::Private => true,
+        }
     }
 
     /// Why the policy does not allow this address.

@@ -144,6 +144,7 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         progress: &impl Progressing,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
+        let mut failed = None;
         while let Some(mut line) = self.0.idle.take(&target) {
             let again = B::repeated(&request);
             line.reused = true;
@@ -165,6 +166,7 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                             tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
                             progress.restarted();
                             request = again;
+                            failed = Some(error.into_error());
                             break;
                         }
                         _ => return Err(SendError::Http(error.into_error())),
@@ -172,7 +174,12 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                 }
             }
         }
-        let mut line = self.open(&target).await?;
+        // Without another connection it stays with the failure of the first, on which the request may have been sent.
+        let mut line = match (self.open(&target).await, failed) {
+            (Ok(line), _) => line,
+            (Err(_), Some(failed)) => return Err(SendError::Http(failed)),
+            (Err(error), None) => return Err(error),
+        };
         match line.ask(request, || progress.connected()).await {
             Ok(response) => Ok(self.arriving(line, response)),
             Err(error) => Err(SendError::Http(error.into_error())),
