@@ -46,14 +46,15 @@ pub struct Blob {
     resumed: u32,
     /// How often it was taken up from the blob's beginning, as the service ignores ranges.
     reread: u32,
-    /// Whether the response is of more than was asked for, as the service ignores ranges.
-    ignores_range: bool,
     /// How many requests it took.
     attempts: u32,
     /// The end of all reading, where the caller set one.
-    end: Option<(Duration, Pin<Box<Timer>>)>,
+    end: End,
     check: Option<Check>,
 }
+
+/// A time limit, and the timer for it.
+type End = Option<(Duration, Pin<Box<Timer>>)>;
 
 /// Where the pieces come from.
 enum Body {
@@ -83,8 +84,15 @@ impl Blob {
     /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
     /// header's coming, as a body may take as long as it goes on.
     pub(crate) async fn open(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
+        let end = end(&calls, &options);
+        let opened = match calls.open_read(&key, &options).await {
+            // Behind a pointer, as it is seldom.
+            Err(error) if lacks_requests(&error) => return Box::pin(Blob::whole(calls, key, options, end)).await,
+            opened => opened?,
+        };
         let wanted = options.range;
-        Blob::open_part(calls, key, options, wanted).await
+        let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
+        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
     }
 
     /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is
@@ -92,63 +100,54 @@ impl Blob {
     pub(crate) async fn open_part(
         calls: Calls,
         key: String,
-        mut options: wit::ReadOptions,
+        options: wit::ReadOptions,
         wanted: wit::ByteRange,
     ) -> Result<Blob> {
-        let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
-        let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
-        let Opened { info, mut range, given, digest, body } = match calls.open_read(&key, &options).await {
-            Err(error) if lacks_requests(&error) => {
-                let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
-                let (position, source) = (range.start, Source { calls, key, options });
-                let body = Body::Whole(body);
-                let (peeked, resumed, reread, ignores_range) = (VecDeque::new(), 0, 0, false);
-                let (attempts, check) = (1, None);
-                return Ok(Blob {
-                    info,
-                    range,
-                    position,
-                    peeked,
-                    body,
-                    source,
-                    resumed,
-                    reread,
-                    ignores_range,
-                    attempts,
-                    end,
-                    check,
-                });
-            }
+        let end = end(&calls, &options);
+        let opened = match calls.open_read(&key, &options).await {
+            Err(error) if lacks_requests(&error) => return Box::pin(Blob::whole(calls, key, options, end)).await,
             opened => opened?,
         };
-        let ignores_range = given != range;
-        if ignores_range {
+        let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
+        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+    }
+
+    /// Reads all at once, from a plugin that has no requests to give.
+    async fn whole(calls: Calls, key: String, mut options: wit::ReadOptions, end: End) -> Result<Blob> {
+        let whole = calls.get_inline(&key, &mut options, None).await?;
+        let (info, range, body) = checked(whole, options.range)?;
+        let (position, body) = (range.start, Body::Whole(body));
+        Ok(Blob::new(info, range, position, body, Source { calls, key, options }, end))
+    }
+
+    fn begun(mut source: Source, end: End, opened: Opened, wanted: wit::ByteRange) -> Result<Blob> {
+        let Opened { info, mut range, given, digest, body } = opened;
+        if given != range {
             let all = self::wanted(wanted, info.size);
             if all.start == range.start && given.end >= all.end && all.end > range.end {
                 range.end = all.end;
-                options.range = wanted;
+                source.options.range = wanted;
             }
         }
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
-        let check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
-        let source = Source { calls, key, options };
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
-        let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
-        let mut blob =
-            Blob { info, range, position, peeked, body, source, resumed, reread, ignores_range, attempts, end, check };
+        let mut blob = Blob::new(info, range, position, body, source, end);
+        blob.check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
         if blob.range.is_empty() {
             blob.verify()?;
-        }
-        if blob.info.known_size().is_none() {
-            blob.peek().await?;
         }
         Ok(blob)
     }
 
+    fn new(info: BlobInfo, range: Range<u64>, position: u64, body: Body, source: Source, end: End) -> Blob {
+        let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
+        Blob { info, range, position, peeked, body, source, resumed, reread, attempts, end, check: None }
+    }
+
     /// Reads ahead.
-    async fn peek(&mut self) -> Result<()> {
+    async fn peeked(mut self) -> Result<Blob> {
         let mut pieces = VecDeque::new();
         while self.position - self.range.start < PEEK
             && let Some(piece) = self.next().await
@@ -156,7 +155,7 @@ impl Blob {
             pieces.push_back(piece?);
         }
         self.peeked = pieces;
-        Ok(())
+        Ok(self)
     }
 
     /// What is known of the whole blob.
@@ -169,10 +168,10 @@ impl Blob {
         self.range.clone()
     }
 
-    /// Whether the response is of more than was asked for: the service ignores ranges.
+    /// Whether the response, of which nothing was read yet, is of more than was asked for: the service ignores ranges.
     #[cfg(feature = "object-store")]
     pub(crate) fn ignores_range(&self) -> bool {
-        self.ignores_range
+        matches!(&self.body, Body::Open(_, given) if *given != (self.position..self.range.end))
     }
 
     /// All the bytes of the range that have not been taken yet, in one piece.
@@ -382,6 +381,12 @@ impl Blob {
             }
         }
     }
+}
+
+/// The end of a read by its options, where they set one.
+fn end(calls: &Calls, options: &wit::ReadOptions) -> End {
+    let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
+    limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))))
 }
 
 /// What of a piece that begins at byte `start` of a blob is among these bytes of it.

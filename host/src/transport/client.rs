@@ -180,7 +180,8 @@ impl Client {
             Addresses::Listed => &self.listed,
             Addresses::Private => &self.private,
         };
-        let answered = pin!(connections.send(request, watch));
+        // Behind a pointer: it would have its room in the future of each call, which is made and moved.
+        let answered = Box::pin(connections.send(request, watch));
         let mut alarm = self.alarms.alarm();
         let response = match select(answered, pin!(watch.stalled(timeouts, &mut alarm))).await {
             Either::Left((Ok(response), _)) => self.forwarded(self.bounded(response)?)?,

@@ -66,7 +66,7 @@ pub(super) enum ConnectError {
     LocalName { host: String },
     #[error("the proxy {proxy} opened no tunnel to {target}: {error}")]
     Proxy { proxy: String, target: String, error: TunnelError },
-    #[error("the proxy {proxy} cannot be used: {error}")]
+    #[error("the proxy {proxy} cannot be used: {error}{}", proxy_advice(error))]
     ToProxy { proxy: String, error: Arc<ConnectError> },
 }
 
@@ -78,6 +78,16 @@ fn advice(refusal: Refusal) -> &'static str {
             "this store may not reach: it is not public. `allow-private` in the operator's configuration file allows it, \
              or the program that opens the store, by `StoreOptions::allow_private` or `EngineBuilder::allow_networks`"
         }
+    }
+}
+
+/// What else can be done about the address of a proxy that may not be reached.
+fn proxy_advice(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::Prohibited { refusal: Refusal::NotPublic(_), .. } => {
+            ", and for the proxy alone `Proxy::allow_private` does"
+        }
+        _ => "",
     }
 }
 

@@ -115,7 +115,7 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
             return;
         }
         let now = Instant::now();
-        line.idle_since = now;
+        line.since = now;
         let mut queues = self.queues();
         let mut over = queues.expire(now, self.timeout);
         let (length, oldest) = queues.push(line);
@@ -202,7 +202,7 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
     fn expire(&mut self, now: Instant, timeout: Duration) -> Vec<Held<C, B>> {
         let mut over = Vec::new();
         while let Some(key) = self.all.oldest
-            && self.connections[key].line.idle_since + timeout < now
+            && self.connections[key].line.since + timeout < now
         {
             over.push(self.remove(key));
         }

@@ -98,8 +98,8 @@ pub(super) struct Line<C: Connect, B: Outbound> {
     waker: Waker,
     pub(super) target: Target,
     host: HeaderValue,
-    /// When it became idle last.
-    pub(super) idle_since: Instant,
+    /// When it became idle, or was taken out of the idle ones.
+    pub(super) since: Instant,
     /// Whether it is among the idle ones, or was.
     pub(super) reused: bool,
     /// How requests go out, if they go to a proxy that forwards them.
@@ -126,7 +126,7 @@ impl<C: Connect, B: Outbound> Line<C, B> {
         let wire = Wire { io: TokioIo::new(io), relay: relay.clone(), excess };
         Some(http1.handshake(TokioIo::new(wire)).await.map(|(sender, connection)| {
             let (target, waker) = (target.clone(), Waker::from(relay.clone()));
-            let idle_since = Instant::now();
+            let since = Instant::now();
             Box::new(Line {
                 sender,
                 connection: Some(connection),
@@ -134,7 +134,7 @@ impl<C: Connect, B: Outbound> Line<C, B> {
                 waker,
                 target,
                 host,
-                idle_since,
+                since,
                 reused: false,
                 forward: None,
             })

@@ -81,18 +81,21 @@ const STALE: Duration = Duration::from_secs(5);
 /// longer, and most callers who lose interest in what is on its way are quicker.
 const SUSPECT: Duration = Duration::from_millis(250);
 
-/// A request on a connection that was idle. Dropped, it was given up: at a timeout of the host's or the plugin's, or by the
-/// caller. The connection may be dead as well as slow, and so may the idle ones be: the next request takes none of them.
-struct Unanswered<'a, C: Connect, B: Outbound> {
+/// A connection that a request was sent on. Dropped, the request was given up: at a timeout of the host's or the plugin's, or by
+/// the caller. If the connection was idle before, it may be dead as well as slow, and so may the idle ones be: the next request
+/// takes none of them.
+struct InUse<'a, C: Connect, B: Outbound> {
+    line: Option<Held<C, B>>,
     idle: &'a IdlePool<C, B>,
-    target: &'a Target,
-    taken: Instant,
 }
 
-impl<C: Connect, B: Outbound> Drop for Unanswered<'_, C, B> {
+impl<C: Connect, B: Outbound> Drop for InUse<'_, C, B> {
     fn drop(&mut self) {
-        if self.taken.elapsed() >= SUSPECT {
-            self.idle.discard(self.target);
+        if let Some(line) = &self.line
+            && line.reused
+            && line.since.elapsed() >= SUSPECT
+        {
+            self.idle.discard(&line.target);
         }
     }
 }
@@ -145,44 +148,47 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
         let mut failed = None;
-        while let Some(mut line) = self.0.idle.take(&target) {
-            let again = B::repeated(&request);
-            line.reused = true;
-            let taken = Instant::now();
-            let unanswered = Unanswered { idle: &self.0.idle, target: &target, taken };
-            let answered = line.ask(request, || progress.connected()).await;
-            std::mem::forget(unanswered);
-            match answered {
-                Ok(response) => return Ok(self.arriving(line, response)),
-                Err(mut error) => {
-                    // The server has closed it while it was idle, and nothing of the request has gone out.
-                    if let Some(unsent) = error.take_message() {
-                        request = Box::new(unsent);
-                        continue;
-                    }
-                    self.0.idle.discard(&target);
-                    match again {
-                        Some(again) if line.is_silent() && taken.elapsed() < STALE => {
-                            tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
-                            progress.restarted();
-                            request = again;
-                            failed = Some(error.into_error());
-                            break;
-                        }
-                        _ => return Err(SendError::Http(error.into_error())),
-                    }
+        loop {
+            let idle = if failed.is_none() { self.0.idle.take(&target) } else { None };
+            let (line, again) = match idle {
+                Some(mut line) => {
+                    (line.reused, line.since) = (true, Instant::now());
+                    (line, B::repeated(&request))
                 }
+                None => match (self.open(&target).await, failed.take()) {
+                    (Ok(line), _) => (line, None),
+                    // It stays with the first failure, of a request that may have been sent.
+                    (Err(_), Some(failed)) => return Err(SendError::Http(failed)),
+                    (Err(error), None) => return Err(error),
+                },
+            };
+            let mut in_use = InUse { line: Some(line), idle: &self.0.idle };
+            let Some(line) = &mut in_use.line else { return Err(SendError::Nowhere) };
+            let answered = line.ask(request, || progress.connected()).await;
+            let Some(line) = in_use.line.take() else { return Err(SendError::Nowhere) };
+            let mut error = match answered {
+                Ok(response) => return Ok(self.arriving(line, response)),
+                Err(error) => error,
+            };
+            // The server has closed it while it was idle, and nothing of the request has gone out.
+            if line.reused
+                && let Some(unsent) = error.take_message()
+            {
+                request = Box::new(unsent);
+                continue;
             }
-        }
-        // Without another connection it stays with the failure of the first, on which the request may have been sent.
-        let mut line = match (self.open(&target).await, failed) {
-            (Ok(line), _) => line,
-            (Err(_), Some(failed)) => return Err(SendError::Http(failed)),
-            (Err(error), None) => return Err(error),
-        };
-        match line.ask(request, || progress.connected()).await {
-            Ok(response) => Ok(self.arriving(line, response)),
-            Err(error) => Err(SendError::Http(error.into_error())),
+            if line.reused {
+                self.0.idle.discard(&target);
+            }
+            match again {
+                Some(again) if line.is_silent() && line.since.elapsed() < STALE => {
+                    tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
+                    progress.restarted();
+                    request = again;
+                    failed = Some(error.into_error());
+                }
+                _ => return Err(SendError::Http(error.into_error())),
+            }
         }
     }
 
