@@ -1,53 +1,13 @@
 //! TLS and the way out: which certificates and which addresses are taken.
 
-use std::sync::Arc;
+mod front;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, date_time_ymd, generate_simple_self_signed,
-};
+use front::{front, front_with};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sandbucket::{Egress, Error, Store, StoreOptions, TlsOptions};
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, run, settings};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::sign::SingleCertAndKey;
-
-/// A TLS front before a server: its port, and its certificate in PEM.
-async fn front(server: &str) -> (u16, String) {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let port = front_with(server, cert.der().clone(), &signing_key.serialize_der()).await;
-    (port, cert.pem())
-}
-
-/// A TLS front with this certificate and its key: its port.
-async fn front_with(server: &str, certificate: CertificateDer<'static>, key: &[u8]) -> u16 {
-    let key = ring::sign::any_supported_type(&PrivateKeyDer::try_from(key.to_vec()).unwrap()).unwrap();
-    let certified = tokio_rustls::rustls::sign::CertifiedKey::new(vec![certificate], key);
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        // Unlike `with_single_cert`, this takes certificates that rustls itself would not.
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let behind = server.trim_start_matches("http://").to_owned();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (acceptor, behind) = (acceptor.clone(), behind.clone());
-            tokio::spawn(async move {
-                let mut client = acceptor.accept(client).await?;
-                let mut server = TcpStream::connect(behind).await?;
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    port
-}
 
 async fn open(endpoint: &str, tls: TlsOptions) -> Store {
     let options = StoreOptions::new().settings(settings(endpoint, &[("max-retries", "0")])).tls(tls);

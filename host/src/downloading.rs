@@ -40,7 +40,8 @@ const WRITE: usize = 1 << 20;
 ///
 /// What fits one part takes one request. All else is asked for in parts of one size, several at a time, all of the same
 /// content: if the blob is overwritten in between, it ends in [`Error::PreconditionFailed`]. A blob without a strong entity
-/// tag or of unknown size, and the last bytes of one ([`ByteRange::Last`]), come over one connection.
+/// tag or of unknown size, and the last bytes of one ([`ByteRange::Last`]), come over one connection. So does all of it from a
+/// service that ignores ranges, and answers the request for the first part with the whole blob.
 ///
 /// Memory: `part_size` × `concurrency`.
 #[must_use = "a call does nothing until it is awaited"]
@@ -150,7 +151,7 @@ impl Download {
         if end > start {
             options.range = wit::ByteRange::Within(wit::Span { start, end: end.min(start.saturating_add(part_size)) });
         }
-        let first = match Blob::open(calls.clone(), key.clone(), options.clone()).await {
+        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), asked).await {
             // An empty blob has no first byte.
             Err(Error::InvalidRange(_)) if matches!(asked, wit::ByteRange::Whole) => {
                 options.range = asked;
@@ -160,6 +161,7 @@ impl Download {
         };
         let size = first.info().size;
         let mut end = end.min(size).max(first.range().end);
+        // A service that ignores ranges has given all of it, and `first` goes to its end.
         let one_connection = first.info().strong_etag().is_none() || first.info().known_size().is_none();
         let first = if one_connection && first.range().end < end {
             // Its parts could be of different contents, and nobody would notice; or nobody says how many there are.

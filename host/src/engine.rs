@@ -18,7 +18,7 @@ use crate::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
 use crate::store::{Store, StoreOptions};
 use crate::text::sanitize;
-use crate::transport::{Egress, Gate, Network, TlsOptions, private_networks};
+use crate::transport::{Egress, Network, Proxy, TlsOptions, private_networks};
 
 /// The plugin that is built in: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
@@ -59,6 +59,7 @@ impl std::fmt::Debug for Engine {
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug, Default)]
 pub struct EngineBuilder {
+    proxy: Option<Proxy>,
     limits: Limits,
     cache: Cache,
     plugin: Option<PathBuf>,
@@ -138,6 +139,16 @@ impl EngineBuilder {
         self
     }
 
+    /// The proxy of the stores that have none of their own ([`StoreOptions::proxy`]). Default: [`Proxy::environment`], as
+    /// other clients have it; [`Proxy::none`] ignores the environment. It may be at a private address.
+    ///
+    /// **Through a proxy, the addresses of endpoints are the proxy's to check**: see [`Proxy`] before stores of tenants go
+    /// through one.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy.allow_private());
+        self
+    }
+
     /// Makes the engine.
     ///
     /// This blocks while the plugin is compiled, up to some seconds the first time.
@@ -146,7 +157,7 @@ impl EngineBuilder {
     /// [`Error::Config`] for limits that are at odds, [`Error::Io`] for a plugin file that cannot be read,
     /// [`Error::Plugin`] for one that is no blob store or wants more than it may have.
     pub fn build(self) -> Result<Engine> {
-        let EngineBuilder { limits, cache, plugin, networks, name_servers } = self;
+        let EngineBuilder { proxy, limits, cache, plugin, networks, name_servers } = self;
         limits.check().map_err(|at_odds| Error::Config {
             path: None,
             line: None,
@@ -172,7 +183,8 @@ impl EngineBuilder {
                 })?
             }
         };
-        let network = Network::new(&networks, name_servers, &limits);
+        let proxy = proxy.unwrap_or_else(Proxy::environment);
+        let network = Network::new(&networks, name_servers, proxy, &limits);
         let runtime = Runtime::new(wasmtime, plugin, limits, network)?;
         Ok(Engine { runtime })
     }
@@ -210,7 +222,7 @@ impl Engine {
     #[doc(hidden)]
     pub async fn instance(&self) -> Result<BareInstance> {
         let limits = &self.runtime.limits;
-        let gate = Gate::new(self.runtime.client(&TlsOptions::default())?, Egress::none(), limits);
+        let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None)?;
         // A share of its own: it is a first instance, for which there is a reserve.
         let share = self.runtime.instance_share();
         let end = Instant::now() + limits.call_time;
@@ -247,7 +259,7 @@ impl Engine {
             None => Egress::from_settings(&options.settings)?,
         };
         let egress = if options.allow_private { egress.allow_private() } else { egress };
-        let gate = Gate::new(self.runtime.client(&options.tls)?, egress, &self.runtime.limits);
+        let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref())?;
         Store::open(Pool::new(self.runtime.clone(), gate, options.settings)).await
     }
 }

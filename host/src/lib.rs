@@ -109,7 +109,7 @@ pub use requests::{
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
 pub use store::{Store, StoreOptions};
-pub use transport::{Egress, TlsOptions};
+pub use transport::{Egress, Proxy, TlsOptions};
 pub use uploading::{Upload, Writer};
 
 /// The README's examples, compiled.

@@ -58,7 +58,8 @@ pub struct Limits {
     /// only where 10,000 of them would not hold the blob. Default: 5 GiB, which is S3's own bound.
     #[serde(deserialize_with = "size")]
     pub max_put: usize,
-    /// How often in a row a download that broke off is taken up again without having given a byte more. Default: 3.
+    /// How often in a row a download that broke off is taken up again without having given a byte more, and how often in all
+    /// from a service that ignores ranges, of which the blob is read again from its beginning. Default: 3.
     pub resumes: u32,
     /// Time to resolve a name, connect, and agree on TLS. Default: 10 s.
     #[serde(deserialize_with = "duration")]
@@ -75,7 +76,8 @@ pub struct Limits {
     /// longest is closed, whichever authority it leads to: an authority can have fewer than `idle-connections`, never more.
     /// With 0 each request takes a connection of its own. Default: 512.
     pub max_idle_connections: usize,
-    /// Time after which an idle connection is closed. Default: 60 s.
+    /// Time after which an idle connection is closed. It should be less than services and what is before them keep one: Amazon
+    /// S3 closes after about 20 s, other services and load balancers after 30 s to several minutes. Default: 18 s.
     #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
 }
@@ -100,7 +102,7 @@ impl Default for Limits {
             between_bytes_timeout: Duration::from_secs(60),
             idle_connections: 64,
             max_idle_connections: 512,
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(18),
         }
     }
 }

@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt};
 
 use crate::bindings::wit;
 use crate::blob::BlobInfo;
-use crate::calls::{Call, Calls, Opened, checked, no_conditions};
+use crate::calls::{Call, Calls, Opened, checked, no_conditions, wanted};
 use crate::deadline::{self, Timer};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
@@ -43,12 +43,17 @@ pub struct Blob {
     source: Source,
     /// How often in a row it was taken up without a byte more.
     resumed: u32,
+    /// How often it was taken up from the blob's beginning, as the service ignores ranges.
+    reread: u32,
     /// How many requests it took.
     attempts: u32,
     /// The end of all reading, where the caller set one.
-    end: Option<(Duration, Pin<Box<Timer>>)>,
+    end: End,
     check: Option<Check>,
 }
+
+/// A time limit, and the timer for it.
+type End = Option<(Duration, Pin<Box<Timer>>)>;
 
 /// Where the pieces come from.
 enum Body {
@@ -77,36 +82,72 @@ struct Check {
 impl Blob {
     /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
     /// header's coming, as a body may take as long as it goes on.
-    pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
-        let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
-        let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
+    pub(crate) async fn open(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
+        let end = end(&calls, &options);
         if !calls.pool().prepares_requests() {
-            let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
-            let (position, source) = (range.start, Source { calls, key, options });
-            let body = Body::Whole(body);
-            let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
-            return Ok(Blob { info, range, position, peeked, body, source, resumed, attempts, end, check: None });
+            // Behind a pointer, as it is seldom.
+            return Box::pin(Blob::whole(calls, key, options, end)).await;
         }
-        let Opened { info, range, given, digest, body } = calls.open_read(&key, &options).await?;
+        let opened = calls.open_read(&key, &options).await?;
+        let wanted = options.range;
+        let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
+        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+    }
+
+    /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is
+    /// wanted, so that it need not be asked for again.
+    pub(crate) async fn open_part(
+        calls: Calls,
+        key: String,
+        options: wit::ReadOptions,
+        wanted: wit::ByteRange,
+    ) -> Result<Blob> {
+        let end = end(&calls, &options);
+        if !calls.pool().prepares_requests() {
+            // Behind a pointer, as it is seldom.
+            return Box::pin(Blob::whole(calls, key, options, end)).await;
+        }
+        let opened = calls.open_read(&key, &options).await?;
+        let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
+        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+    }
+
+    /// Reads all at once, from a plugin that has no requests to give.
+    async fn whole(calls: Calls, key: String, mut options: wit::ReadOptions, end: End) -> Result<Blob> {
+        let whole = calls.get_inline(&key, &mut options, None).await?;
+        let (info, range, body) = checked(whole, options.range)?;
+        let (position, body) = (range.start, Body::Whole(body));
+        Ok(Blob::new(info, range, position, body, Source { calls, key, options }, end))
+    }
+
+    fn begun(mut source: Source, end: End, opened: Opened, wanted: wit::ByteRange) -> Result<Blob> {
+        let Opened { info, mut range, given, digest, body } = opened;
+        if given != range {
+            let all = self::wanted(wanted, info.size);
+            if all.start == range.start && given.end >= all.end && all.end > range.end {
+                range.end = all.end;
+                source.options.range = wanted;
+            }
+        }
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
-        let check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
-        let source = Source { calls, key, options };
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
-        let (peeked, resumed, attempts) = (VecDeque::new(), 0, 1);
-        let mut blob = Blob { info, range, position, peeked, body, source, resumed, attempts, end, check };
+        let mut blob = Blob::new(info, range, position, body, source, end);
+        blob.check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
         if blob.range.is_empty() {
             blob.verify()?;
-        }
-        if blob.info.known_size().is_none() {
-            blob.peek().await?;
         }
         Ok(blob)
     }
 
+    fn new(info: BlobInfo, range: Range<u64>, position: u64, body: Body, source: Source, end: End) -> Blob {
+        let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
+        Blob { info, range, position, peeked, body, source, resumed, reread, attempts, end, check: None }
+    }
+
     /// Reads ahead.
-    async fn peek(&mut self) -> Result<()> {
+    async fn peeked(mut self) -> Result<Blob> {
         let mut pieces = VecDeque::new();
         while self.position - self.range.start < PEEK
             && let Some(piece) = self.next().await
@@ -114,7 +155,7 @@ impl Blob {
             pieces.push_back(piece?);
         }
         self.peeked = pieces;
-        Ok(())
+        Ok(self)
     }
 
     /// What is known of the whole blob.
@@ -125,6 +166,12 @@ impl Blob {
     /// Which bytes of it this is.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
+    }
+
+    /// Whether the response, of which nothing was read yet, is of more than was asked for: the service ignores ranges.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn ignores_range(&self) -> bool {
+        matches!(&self.body, Body::Open(_, given) if *given != (self.position..self.range.end))
     }
 
     /// All the bytes of the range that have not been taken yet, in one piece.
@@ -219,10 +266,18 @@ impl Blob {
         let came = self.position - self.range.start;
         let whole = self.announced();
         let mut broken = format!("its body broke off after {came} {whole}: {words}");
-        let Some(etag) = self.info.etag.clone().filter(|_| self.resumed < calls.limits().resumes) else {
+        let resumes = calls.limits().resumes;
+        let may_resume = self.resumed < resumes && self.reread < resumes;
+        let Some(etag) = self.info.etag.clone().filter(|_| may_resume) else {
             self.body = Body::Over;
             if self.info.etag.is_none() {
                 broken.push_str("; it has no entity tag by which the rest of the same content could be told");
+            } else if self.reread > 0 {
+                let reread = self.reread;
+                broken.push_str(&format!(
+                    "; the service ignores `Range`: the blob was read again from its beginning {reread} times, which is all \
+                     that `resumes` in the section [sandbox] (`Limits::resumes`) allows"
+                ));
             }
             return Err(match self.wrong(&broken) {
                 Error::Integrity(failure) if timed_out => Error::Timeout(failure),
@@ -304,6 +359,9 @@ impl Blob {
                 }
                 Body::Resuming(asked) => {
                     let opened = ready!(asked.as_mut().poll(cx))?;
+                    if opened.given.start < opened.range.start {
+                        self.reread += 1;
+                    }
                     // The rest may tell what the beginning did not.
                     if let Some(size) = opened.info.known_size() {
                         self.info.size = size;
@@ -323,6 +381,12 @@ impl Blob {
             }
         }
     }
+}
+
+/// The end of a read by its options, where they set one.
+fn end(calls: &Calls, options: &wit::ReadOptions) -> End {
+    let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
+    limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))))
 }
 
 /// What of a piece that begins at byte `start` of a blob is among these bytes of it.

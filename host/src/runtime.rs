@@ -15,7 +15,7 @@ use crate::instance_queue::{self, Evictable, Grant, InstanceQueue};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
-use crate::transport::{Client, Clients, Network, TlsOptions};
+use crate::transport::{Clients, Egress, Gate, Network, Proxy, TlsOptions};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -174,9 +174,9 @@ impl Runtime {
         pools.push(pool);
     }
 
-    /// The client for this way of TLS.
-    pub(crate) fn client(&self, tls: &TlsOptions) -> Result<Client> {
-        self.clients.get(tls, &self.limits)
+    /// The way out of a store with these options: see [`Clients::gate`].
+    pub(crate) fn gate(&self, tls: &TlsOptions, egress: Egress, proxy: Option<&Proxy>) -> Result<Gate> {
+        self.clients.gate(tls, egress, proxy, &self.limits)
     }
 
     /// Gives up instances and connections that have had nothing to do for too long.

@@ -248,7 +248,7 @@ fn of_operation(operation: &str, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::{Clients, Egress, Network, TlsOptions};
+    use crate::transport::{Clients, Egress, Network, Proxy, TlsOptions};
 
     /// A trap's error as wasmtime makes it of a module whose name section has a line feed and an escape sequence in it.
     fn forged_trap(engine: &wasmtime::Engine) -> wasmtime::Error {
@@ -275,9 +275,8 @@ mod tests {
         let error = forged_trap(&wasmtime::Engine::default());
         assert!(format!("{error:#}").contains("ERROR \u{1b}[31mforged"), "the name is not in the backtrace: {error:#}");
         let limits = Limits::default();
-        let clients = Clients::new(Network::new(&[], Vec::new(), &limits), &limits);
-        let client = clients.get(&TlsOptions::default(), &limits).unwrap();
-        let gate = Gate::new(client, Egress::none(), &limits);
+        let clients = Clients::new(Network::new(&[], Vec::new(), Proxy::none(), &limits), &limits);
+        let gate = clients.gate(&TlsOptions::default(), Egress::none(), None, &limits).unwrap();
         let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits));
         let lines = Arc::new(std::sync::Mutex::new(String::new()));
         let shown = tracing::subscriber::with_default(Lines(lines.clone()), || {

@@ -15,7 +15,7 @@ use crate::requests::{
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
 use crate::settings::Settings;
-use crate::transport::{Egress, TlsOptions};
+use crate::transport::{Egress, Proxy, TlsOptions};
 use crate::uploading::Upload;
 
 /// How a store is opened: the plugin's settings, and what the host itself must know.
@@ -41,6 +41,7 @@ pub struct StoreOptions {
     pub(crate) tls: TlsOptions,
     pub(crate) egress: Option<Egress>,
     pub(crate) allow_private: bool,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl StoreOptions {
@@ -83,6 +84,14 @@ impl StoreOptions {
         self.allow_private = true;
         self
     }
+
+    /// The proxy through which requests go, or [`Proxy::none`]. Default: the engine's
+    /// ([`EngineBuilder::proxy`](crate::EngineBuilder::proxy)), which is that of the environment. The proxy may be at a private
+    /// address only where the endpoint may, or if [`Proxy::allow_private`] says so.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -90,7 +99,7 @@ impl std::fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("StoreOptions");
         shown.field("settings", &self.settings).field("tls", &self.tls).field("egress", &self.egress);
-        shown.field("allow_private", &self.allow_private).finish()
+        shown.field("allow_private", &self.allow_private).field("proxy", &self.proxy).finish()
     }
 }
 

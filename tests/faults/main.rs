@@ -3,14 +3,19 @@
 
 mod connections;
 mod floods;
+#[path = "../front.rs"]
+mod front;
 mod idle;
 mod lenient;
 mod lost_answers;
+mod no_ranges;
 mod nonsense;
 mod patience;
+mod proxies;
 mod refusals;
 mod retries;
 mod silence;
+mod stale;
 mod uploads;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -165,7 +165,7 @@ fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
 #[test]
 fn completion_and_copy_may_take_longer_than_the_timeout() {
     run(async {
-        let slow = |body: &str| Act::answer(200, "", body).after(Duration::from_secs(3));
+        let slow = |body: &str| Act::answer(200, "", body).delayed(Duration::from_secs(3));
         let completed = || slow("<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag></CompleteMultipartUploadResult>");
         // The bench's timeout is a second.
         let bench = Bench::new([begun(), taken(), taken(), completed()]).await;

@@ -3,6 +3,7 @@
 //! It writes bytes straight to the socket: no HTTP library stands in the way of what is wrong. What it is asked it writes
 //! down ([`Faulty::seen`]). What it stores well is kept in memory, with S3's entity tags and write preconditions.
 
+pub mod proxy;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use wire::{Kept, Reader};
@@ -25,8 +27,11 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Act {
     reads_body: bool,
     applies: bool,
-    delay: Duration,
     says: Says,
+    /// How long it waits before it responds.
+    delay: Duration,
+    /// How many bytes of its response it sends at most.
+    most: usize,
     end: End,
 }
 
@@ -59,12 +64,19 @@ enum End {
 impl Act {
     /// Reads the request and does what a good store does.
     pub fn well() -> Self {
-        Act { reads_body: true, applies: true, delay: Duration::ZERO, says: Says::Right, end: End::Keep }
+        Act {
+            reads_body: true,
+            applies: true,
+            says: Says::Right,
+            delay: Duration::ZERO,
+            most: usize::MAX,
+            end: End::Keep,
+        }
     }
 
     /// Reads the request and sends nothing.
     pub fn silent() -> Self {
-        Act { reads_body: true, applies: false, delay: Duration::ZERO, says: Says::Nothing, end: End::Keep }
+        Act { applies: false, says: Says::Nothing, ..Act::well() }
     }
 
     /// Reads the request and sends these bytes as they are.
@@ -102,15 +114,21 @@ impl Act {
         self
     }
 
-    /// Takes so long before it responds.
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-
     /// Also does with the blobs what was asked, whatever it then says of it.
     pub fn applied(mut self) -> Self {
         self.applies = true;
+        self
+    }
+
+    /// Waits so long before it responds.
+    pub fn delayed(mut self, by: Duration) -> Self {
+        self.delay = by;
+        self
+    }
+
+    /// Sends so many bytes of its response at most, its head among them.
+    pub fn up_to(mut self, bytes: usize) -> Self {
+        self.most = bytes;
         self
     }
 
@@ -144,6 +162,7 @@ pub struct Faulty {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
     task: JoinHandle<()>,
+    stop: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -154,6 +173,9 @@ struct Shared {
     seen: Vec<Seen>,
     blobs: BTreeMap<String, Kept>,
     connections: usize,
+    /// What is done with requests on the connections up to this one, whatever the script says.
+    stale: Option<(usize, Act)>,
+    ignores_ranges: bool,
 }
 
 impl Drop for Faulty {
@@ -165,20 +187,21 @@ impl Drop for Faulty {
 impl Faulty {
     /// Starts on a free loopback port with this script.
     pub async fn start(script: impl IntoIterator<Item = Act>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
-        let address = listener.local_addr().expect("the address listened on");
-        let shared = Arc::new(Mutex::new(Shared { script: script.into_iter().collect(), ..Shared::default() }));
-        let task = tokio::spawn(listen(listener, shared.clone()));
-        Faulty { address, shared, task }
+        Faulty::listen_on(0, script).await
     }
 
     /// Starts on this loopback port, without a script.
     pub async fn start_on(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again");
+        Faulty::listen_on(port, []).await
+    }
+
+    async fn listen_on(port: u16, script: impl IntoIterator<Item = Act>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free loopback port");
         let address = listener.local_addr().expect("the address listened on");
-        let shared = Arc::new(Mutex::new(Shared::default()));
-        let task = tokio::spawn(listen(listener, shared.clone()));
-        Faulty { address, shared, task }
+        let shared = Arc::new(Mutex::new(Shared { script: script.into_iter().collect(), ..Shared::default() }));
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn(listen(listener, shared.clone(), stop.clone()));
+        Faulty { address, shared, task, stop }
     }
 
     /// From now on, does what a good store does.
@@ -218,6 +241,30 @@ impl Faulty {
         self.shared.lock().unwrap().seen.clone()
     }
 
+    /// The number of connections so far.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().unwrap().connections
+    }
+
+    /// From now on does this with each request on a connection that there is already; the script is for new ones.
+    pub fn make_stale(&self, act: Act) {
+        let mut shared = self.shared.lock().unwrap();
+        shared.stale = Some((shared.connections, act));
+    }
+
+    /// From now on gives the whole blob, with status 200, whatever range is asked for.
+    pub fn ignore_ranges(&self) {
+        self.shared.lock().unwrap().ignores_ranges = true;
+    }
+
+    /// Takes no more connections, and serves those that there are.
+    pub async fn stop_listening(&self) {
+        self.stop.notify_one();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Puts a blob there, as somebody else did long ago. The path is that of the request, as it is sent.
     pub fn keep(&self, path: &str, body: impl Into<Vec<u8>>) {
         self.shared.lock().unwrap().blobs.insert(path.to_owned(), Kept::since_long(body.into()));
@@ -229,9 +276,14 @@ impl Faulty {
     }
 }
 
-async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
+async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>, stop: Arc<Notify>) {
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.notified() => break,
+        };
+        let Ok((stream, _)) = stream else { break };
         let number = {
             let mut shared = shared.lock().unwrap();
             shared.connections += 1;
@@ -239,6 +291,8 @@ async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
         };
         connections.spawn(serve(stream, number, shared.clone()));
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// One connection. That the other side is gone ends it, and is no matter of the server's.
@@ -249,7 +303,11 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
         let (act, place) = {
             let mut shared = shared.lock().unwrap();
             shared.seen.push(request.clone());
-            let act = shared.script.pop_front().or_else(|| shared.afterwards.clone());
+            let stale = shared.stale.as_ref().filter(|(last, _)| connection <= *last).map(|(_, act)| act.clone());
+            let act = stale.or_else(|| shared.script.pop_front()).or_else(|| shared.afterwards.clone());
+            if shared.ignores_ranges {
+                request.headers.retain(|(name, _)| name != "range");
+            }
             (act.unwrap_or_else(Act::well), shared.seen.len() - 1)
         };
         if act.reads_body {
@@ -260,10 +318,11 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
         }
         let right = act.applies.then(|| wire::store(&mut shared.lock().unwrap().blobs, &request));
         tokio::time::sleep(act.delay).await;
+        let first = |bytes: Vec<u8>| bytes[..bytes.len().min(act.most)].to_vec();
         let sent = match &act.says {
             Says::Nothing => Ok(()),
-            Says::Right => stream.write_all(&right.unwrap_or_default()).await,
-            Says::These(bytes) => stream.write_all(bytes).await,
+            Says::Right => stream.write_all(&first(right.unwrap_or_default())).await,
+            Says::These(bytes) => stream.write_all(&first(bytes.clone())).await,
             Says::Drip(bytes) => drip(&mut stream, bytes).await,
             Says::Flood(head, repeated) => flood(&mut stream, head, repeated).await,
         };

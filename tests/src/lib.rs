@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use sandbucket::dev_server::DevServer;
-use sandbucket::{Engine, EngineBuilder, Store};
+use sandbucket::{Engine, EngineBuilder, Proxy, Store};
 use tokio::runtime::Runtime;
 
 pub use services::{Kind, Service};
@@ -48,7 +48,7 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// An engine that reaches the tests' servers, which are all on this machine.
 pub fn builder() -> EngineBuilder {
-    Engine::builder().cache_dir(Path::new(CACHE)).allow_private_networks()
+    Engine::builder().cache_dir(Path::new(CACHE)).allow_private_networks().proxy(Proxy::none())
 }
 
 /// The engine with the real plugin.

@@ -17,7 +17,7 @@ use crate::retry::DEFAULT_RETRIES;
 use crate::text::join;
 
 /// Settings that go with these but are for the host to use up.
-const FOR_THE_HOST: [&str; 4] = ["profile", "allow-invalid-certs", "allow-private", "ca-file"];
+const FOR_THE_HOST: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];
 
 /// `timeout` where it is not set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

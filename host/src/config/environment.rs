@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::input::MAX_SECRET;
 use super::shown;
 
-pub(super) struct Environment {
+pub(crate) struct Environment {
     variables: Variables,
 }
 
@@ -23,12 +23,12 @@ enum Variables {
 }
 
 impl Environment {
-    pub(super) fn of_process() -> Environment {
+    pub(crate) fn of_process() -> Environment {
         Environment { variables: Variables::OfProcess }
     }
 
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(super) fn of<V: AsRef<std::ffi::OsStr> + ?Sized>(variables: &[(&str, &V)]) -> Environment {
+    pub(crate) fn of<V: AsRef<std::ffi::OsStr> + ?Sized>(variables: &[(&str, &V)]) -> Environment {
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.as_ref().to_owned()));
         Environment { variables: Variables::These(variables.collect()) }
     }
@@ -37,7 +37,7 @@ impl Environment {
     ///
     /// # Errors
     /// One longer than 64 KiB, or that is not UTF-8, in words that hold nothing of it.
-    pub(super) fn variable(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
         let Some(value) = self.raw(name).filter(|value| !value.is_empty()) else { return Ok(None) };
         let (length, value) = (value.len() as u64, String::from_utf8(value.into_encoded_bytes()));
         match value {

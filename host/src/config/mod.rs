@@ -2,7 +2,7 @@
 
 mod credentials;
 mod document;
-mod environment;
+pub(crate) mod environment;
 pub(crate) mod input;
 mod interpolate;
 mod process;
@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::settings::Settings;
 use crate::store::{Store, StoreOptions};
 use crate::text::sanitize;
-use crate::transport::{Egress, TlsOptions};
+use crate::transport::{Egress, Proxy, TlsOptions};
 use document::Document;
 use environment::Environment;
 use input::MAX_CONFIG;
@@ -49,7 +49,7 @@ const SHOWN: usize = 200;
 /// memory = "128MiB"
 /// ```
 ///
-/// In `[store.blob.s3]`, `profile`, `ca-file`, `allow-invalid-certs` and `allow-private` are the host's own; all other
+/// In `[store.blob.s3]`, `profile`, `ca-file`, `allow-invalid-certs`, `allow-private` and `proxy` are the host's own; all other
 /// keys go to the plugin, which knows and documents them ([`Engine::settings`]). A key left blank counts as absent. In a
 /// value, `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content, without the line ends after it. What
 /// was put in is not looked at again. A secret with `%{` in it is written with `%{%}%`, which stands for a `%`: `a%{%}%{b`.
@@ -61,6 +61,9 @@ const SHOWN: usize = 200;
 /// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
 /// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
 /// whoever else reads the file.
+///
+/// `proxy` is the URL of a proxy ([`Proxy::url`]), which may be at a private address, or `none`. Without it the engine's proxy
+/// holds, which is that of the environment ([`Proxy::environment`]).
 ///
 /// # Trust
 /// A configuration is its operator's: it can have files and variables read, and its endpoint may be on this machine or its
@@ -93,6 +96,8 @@ pub struct Config {
     lines: BTreeMap<String, usize>,
     tls: TlsOptions,
     allow_private: bool,
+    /// The section's own.
+    proxy: Option<Proxy>,
     limits: Limits,
     networks: Vec<IpNet>,
     plugin: Option<PathBuf>,
@@ -167,6 +172,10 @@ impl Config {
         let egress = Egress::from_settings(&self.settings)?.allow_private_endpoint();
         let egress = if self.allow_private { egress.allow_private() } else { egress };
         let options = StoreOptions::new().settings(self.settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
+        let options = match &self.proxy {
+            Some(proxy) => options.proxy(proxy.clone()),
+            None => options,
+        };
         match engine.open(options).await {
             Err(error) => Err(self.placed(error, engine).await),
             opened => opened,
@@ -251,6 +260,7 @@ impl Reader<'_> {
             lines: BTreeMap::new(),
             tls: TlsOptions::default(),
             allow_private: false,
+            proxy: None,
             limits,
             networks,
             plugin,
@@ -284,6 +294,7 @@ impl Reader<'_> {
                 "profile" => profile = Some((text.trim().to_owned(), line)),
                 "ca-file" => config.tls.ca_file = Some(self.beside(text.trim())),
                 "allow-invalid-certs" => config.tls.allow_invalid_certs = truth(text.trim())?,
+                "proxy" => config.proxy = Some(Proxy::from_setting(&text).map_err(wrong)?.allow_private()),
                 "allow-private" => config.allow_private = truth(text.trim())?,
                 _ => config.settings.push(name.to_owned(), std::mem::take(&mut *text)),
             }

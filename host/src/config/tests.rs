@@ -56,6 +56,27 @@ fn what_is_the_hosts_stays_with_the_host() {
 }
 
 #[test]
+fn proxy_is_a_url_or_none_and_its_password_is_not_shown() {
+    let proxy = |value: &str| {
+        let text = format!("[store.blob.s3]\nbucket = 'b'\nproxy = '{value}'\n");
+        read(&text, &[("PASSWORD", "hush")]).map(|config| {
+            assert_eq!(config.settings(), [("bucket".to_owned(), "b".to_owned())]);
+            config.proxy
+        })
+    };
+    assert_eq!(proxy("").unwrap(), None);
+    assert_eq!(proxy("none").unwrap(), Some(Proxy::none().allow_private()));
+    let ours = proxy("http://user:%{env:PASSWORD}%@proxy.test:3128").unwrap().unwrap();
+    assert_eq!(ours, Proxy::url("http://user:hush@proxy.test:3128").unwrap().allow_private());
+    assert_eq!(format!("{ours:?}"), "Proxy(http://proxy.test:3128)");
+    for wrong in ["socks5://user:%{env:PASSWORD}%@p:1", "http://user:%{env:PASSWORD}%@p:port"] {
+        let error = proxy(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("/etc/app/sandbucket.toml:3: store.blob.s3.proxy: "), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
 fn errors_have_file_line_and_key() {
     let at = |line: usize, key: &str| format!("/etc/app/sandbucket.toml:{line}: {key}: ");
     let section = "[store.blob.s3]\nbucket = 'b'\n";

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::{DELIMITER, Path};
@@ -13,6 +13,8 @@ use object_store::{
     PutResult, RenameOptions, RenameTargetMode, Result, coalesce_ranges,
 };
 
+use tokio::sync::OnceCell;
+
 use super::SandbucketStore;
 use super::convert::{
     Properties, absent_is_unmatched, already_exists, attributes, error, generic, listed, meta, put_result, range,
@@ -20,6 +22,8 @@ use super::convert::{
 };
 use super::multipart::Parts;
 use crate::body::Chunks;
+use crate::reading::cut;
+use crate::store::Store;
 
 /// How many blobs are deleted with one call.
 const BATCH: usize = 1000;
@@ -120,8 +124,11 @@ impl ObjectStore for SandbucketStore {
         })
     }
 
+    /// From a service that ignores ranges, all of them are taken from one response with the whole blob.
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let key = location.as_ref();
+        let whole = OnceCell::new();
+        let whole = &whole;
         let fetch = |range: Range<u64>| async move {
             let blob = self.store.get(key).range(range.clone()).await.map_err(|failed| error(key, failed))?;
             // What is merged is sliced without a look at how much came: it may be less than was asked for.
@@ -130,6 +137,11 @@ impl ObjectStore for SandbucketStore {
                 let size = blob.info().size;
                 let what = format!("{key} has {size} bytes, and bytes {} to {} were asked for", range.start, range.end);
                 return Err(generic(what));
+            }
+            if blob.ignores_range() && ranges.len() > 1 {
+                drop(blob);
+                let slices = whole.get_or_try_init(|| slices_of_whole(&self.store, key, ranges)).await?;
+                return Ok(slices.get(range));
             }
             blob.bytes().await.map_err(|failed| error(key, failed))
         };
@@ -200,6 +212,46 @@ impl ObjectStore for SandbucketStore {
             renamed => renamed.map(drop),
         }
     }
+}
+
+/// Slices of a blob, each with the place of its first byte.
+struct Slices(Vec<(u64, Bytes)>);
+
+impl Slices {
+    /// The bytes of this range, or what there is of them. It lies within one slice.
+    fn get(&self, range: Range<u64>) -> Bytes {
+        let found = self.0.iter().rfind(|(start, _)| *start <= range.start);
+        found.map_or_else(Bytes::new, |(start, bytes)| cut(bytes.clone(), *start, range))
+    }
+}
+
+/// What these ranges cover of a blob, from one response with all of it.
+async fn slices_of_whole(store: &Store, key: &str, ranges: &[Range<u64>]) -> Result<Slices> {
+    let ours = |failed| error(key, failed);
+    let mut covered: Vec<Range<u64>> = Vec::new();
+    let mut sorted = ranges.to_vec();
+    sorted.sort_by_key(|range| range.start);
+    for range in sorted {
+        match covered.last_mut() {
+            Some(last) if range.start <= last.end.saturating_add(OBJECT_STORE_COALESCE_DEFAULT) => {
+                last.end = last.end.max(range.end);
+            }
+            _ => covered.push(range),
+        }
+    }
+    let end = covered.last().map_or(0, |range| range.end);
+    let mut slices: Vec<_> = covered.iter().map(|range| (range.start, BytesMut::new())).collect();
+    let mut blob = store.get(key).await.map_err(ours)?;
+    let mut position = 0;
+    while position < end
+        && let Some(piece) = blob.try_next().await.map_err(ours)?
+    {
+        for (range, (_, slice)) in covered.iter().zip(&mut slices) {
+            slice.extend_from_slice(&cut(piece.clone(), position, range.clone()));
+        }
+        position += piece.len() as u64;
+    }
+    Ok(Slices(slices.into_iter().map(|(start, slice)| (start, slice.freeze())).collect()))
 }
 
 /// What keys below this path begin with.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{coop, unconstrained};
@@ -19,7 +20,9 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::Progress;
 use super::alarm::Alarm;
 use super::client::Arriving;
+use super::connections::{Outbound, Progressing};
 use super::departing::Departing;
+use super::request_rules::is_repeatable;
 use super::trouble::{Trouble, Words};
 use crate::body::{Cause, Chunks, Pieces};
 use crate::limits::Limits;
@@ -98,6 +101,12 @@ pub(super) struct Watch {
     last: AtomicU64,
     /// When all of it had; 0 until then.
     sent: AtomicU64,
+    /// When the connection was asked for: 0, or later where the first one failed.
+    started: AtomicU64,
+    /// The time in which the body was sent on connections that failed.
+    sent_before: AtomicU64,
+    /// Whether there is no body to send.
+    empty: bool,
     /// The time that it may take in all, but for that in which its body is sent.
     left: Option<Duration>,
 }
@@ -111,19 +120,15 @@ impl Watch {
             connected: zero(),
             last: zero(),
             sent: AtomicU64::new(empty.into()),
+            started: zero(),
+            sent_before: zero(),
+            empty,
             left,
         })
     }
 
     fn now(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64 | 1
-    }
-
-    /// There is a connection.
-    pub(super) fn connected(&self) {
-        let now = self.now();
-        self.connected.store(now, Relaxed);
-        self.last.store(now, Relaxed);
     }
 
     /// A piece of the body went out, maybe the last.
@@ -144,14 +149,17 @@ impl Watch {
     pub(super) fn sending(&self) -> Duration {
         let (connected, sent) = (self.connected.load(Relaxed), self.sent.load(Relaxed));
         let until = if sent > 0 { sent } else { self.last.load(Relaxed) };
-        if connected == 0 { Duration::ZERO } else { Duration::from_nanos(until.saturating_sub(connected)) }
+        let now = if connected == 0 { 0 } else { until.saturating_sub(connected) };
+        Duration::from_nanos(self.sent_before.load(Relaxed) + now)
     }
 
     /// When to give up if nothing moves until then, and why.
     fn end(&self, timeouts: &Timeouts) -> (Duration, Stall) {
         let time = |at: &AtomicU64| Duration::from_nanos(at.load(Relaxed));
         let (end, stall) = if self.connected.load(Relaxed) == 0 {
-            (timeouts.connect.time, Stall::Connecting)
+            let started = time(&self.started);
+            let stall = if started.is_zero() { Stall::Connecting } else { Stall::Reconnecting };
+            (started.saturating_add(timeouts.connect.time), stall)
         } else if !self.is_sent() {
             return (time(&self.last).saturating_add(timeouts.between_bytes.time), Stall::Sending);
         } else {
@@ -173,9 +181,28 @@ impl Watch {
     }
 }
 
+impl Progressing for Watch {
+    fn connected(&self) {
+        let now = self.now();
+        self.connected.store(now, Relaxed);
+        self.last.store(now, Relaxed);
+    }
+
+    fn restarted(&self) {
+        let sending = self.sending().as_nanos() as u64;
+        self.sent_before.store(sending, Relaxed);
+        self.started.store(self.now(), Relaxed);
+        self.last.store(0, Relaxed);
+        self.sent.store(self.empty.into(), Relaxed);
+        self.connected.store(0, Relaxed);
+    }
+}
+
 /// What does not go on.
 enum Stall {
     Connecting,
+    /// After a connection on which the request may have been sent.
+    Reconnecting,
     Sending,
     Answering,
     OutOfTime,
@@ -185,6 +212,10 @@ impl Stall {
     fn trouble(self, timeouts: &Timeouts) -> Trouble {
         let (error, words) = match self {
             Stall::Connecting => (Error::ConnectionTimeout, format!("no connection within {}", timeouts.connect)),
+            Stall::Reconnecting => (
+                Error::ConnectionTerminated,
+                format!("the connection broke, and there was no other within {}", timeouts.connect),
+            ),
             Stall::Sending => {
                 let patience = timeouts.between_bytes;
                 (Error::ConnectionWriteTimeout, format!("none of the request's body was taken for {patience}"))
@@ -231,6 +262,14 @@ impl Source {
         match self {
             Source::Plugin(body) => body.is_end_stream(),
             _ => self.length() == 0,
+        }
+    }
+
+    /// The same once more, before any of it is sent; none where it comes only once.
+    fn repeated(&self) -> Option<Source> {
+        match self {
+            Source::Here(chunks) => Some(Source::Here(chunks.clone())),
+            Source::Stream(_) | Source::Plugin(_) => self.is_over().then(Source::empty),
         }
     }
 
@@ -335,6 +374,20 @@ impl Outgoing {
         let (last, gone) = (self.source.is_over(), self.handed);
         self.handed += chunks.length();
         Departing::new(chunks, last, self.watch.clone(), self.progress.clone(), gone)
+    }
+}
+
+impl Outbound for Outgoing {
+    fn repeated(request: &Request<Outgoing>) -> Option<Box<Request<Outgoing>>> {
+        if !is_repeatable(request.method(), request.headers()) {
+            return None;
+        }
+        let Outgoing { source, watch, progress, .. } = request.body();
+        let mut again = Request::new(Outgoing::new(source.repeated()?, watch.clone(), progress.clone()));
+        *again.method_mut() = request.method().clone();
+        *again.uri_mut() = request.uri().clone();
+        *again.headers_mut() = request.headers().clone();
+        Some(Box::new(again))
     }
 }
 
@@ -452,6 +505,7 @@ impl Answer {
         let patience = self.patience;
         let end = *self.since.get_or_insert_with(Instant::now) + patience.time;
         ready!(self.alarm.poll(cx, end));
+        self.body.failed();
         let words = format!("no more of the answer came for {patience}");
         Poll::Ready(Some(Err(Trouble { error: Error::ConnectionReadTimeout, words })))
     }

@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::{Either, select};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::Builder;
 
+use super::Gate;
 use super::addresses::Addresses;
 use super::alarm::{Alarm, Alarms};
 use super::body::{Answer, Outgoing, Timeouts, Watch};
 use super::connect::{Connector, Network};
 use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
+use super::egress::Egress;
+use super::proxy::{Proxy, ProxyServer};
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
+use super::tunnel::PROXY_ADVICE;
 use crate::error::Result;
 use crate::limits::Limits;
 
@@ -30,11 +34,19 @@ const READ: usize = 132 << 10;
 /// The body of an answer, as it comes over its connection.
 pub(super) type Arriving = connections::Arriving<Connector, Outgoing>;
 
-/// The clients of an engine, one for each way of TLS, which share a bound on how many connections are kept idle.
+/// The clients of an engine, one for each way of TLS and each proxy, which share a bound on how many connections are kept idle.
 pub(crate) struct Clients {
-    clients: Mutex<HashMap<TlsOptions, Client>>,
+    clients: Mutex<HashMap<Way, Client>>,
     idle: Arc<IdlePool<Connector, Outgoing>>,
     network: Network,
+}
+
+type Way = (TlsOptions, Option<Arc<ProxyServer>>);
+
+/// Whether a client is kept: a store has it, or it goes through no proxy. Proxies come and go with the stores of tenants, and so
+/// do the passwords in them.
+fn is_needed((_, proxy): &Way, client: &mut Client) -> bool {
+    proxy.is_none() || Arc::strong_count(&client.in_use) > 1
 }
 
 impl Clients {
@@ -44,24 +56,62 @@ impl Clients {
         Clients { clients: Mutex::default(), idle, network }
     }
 
-    /// The client for this way of TLS.
-    pub(crate) fn get(&self, tls: &TlsOptions, limits: &Limits) -> Result<Client> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(tls) {
+    /// The way out of a store with these options. `proxy` is its own choice; without one the engine's holds.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for TLS options that cannot be used, and a proxy of the environment that cannot.
+    pub(crate) fn gate(
+        &self,
+        tls: &TlsOptions,
+        egress: Egress,
+        proxy: Option<&Proxy>,
+        limits: &Limits,
+    ) -> Result<Gate> {
+        let direct = self.get(tls, limits)?;
+        let clients = egress.urls().map(|url| match self.network.proxy(proxy, &url)? {
+            None => Ok(direct.clone()),
+            Some(server) => Ok(self.through(tls, &direct, server, limits)),
+        });
+        let clients = clients.collect::<Result<_>>()?;
+        Ok(Gate::new(direct, clients, egress, limits))
+    }
+
+    /// The client for this way of TLS that goes through no proxy.
+    fn get(&self, tls: &TlsOptions, limits: &Limits) -> Result<Client> {
+        let mut clients = self.clients();
+        if let Some(client) = clients.get(&(tls.clone(), None)) {
             return Ok(client.clone());
         }
-        let client = Client::new(tls, &self.network, limits, &self.idle)?;
-        clients.insert(tls.clone(), client.clone());
+        let config = Arc::new(tls.client_config()?);
+        let client = Client::new(config, None, &self.network, limits, &self.idle);
+        clients.insert((tls.clone(), None), client.clone());
         Ok(client)
     }
 
-    /// Closes connections that have been idle for too long.
+    /// The client for this way of TLS that goes through a proxy, whose stores share no connections with others.
+    fn through(&self, tls: &TlsOptions, direct: &Client, proxy: Arc<ProxyServer>, limits: &Limits) -> Client {
+        let mut clients = self.clients();
+        let way = (tls.clone(), Some(proxy));
+        if let Some(client) = clients.get(&way) {
+            return client.clone();
+        }
+        let client = Client::new(direct.tls.clone(), way.1.clone(), &self.network, limits, &self.idle);
+        clients.insert(way, client.clone());
+        client
+    }
+
+    /// Closes connections that have been idle for too long, and forgets the proxies of stores that are gone.
     pub(crate) fn sweep(&self) {
         self.idle.sweep();
+        self.clients().retain(is_needed);
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<Way, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The client for one way of TLS.
+/// The client for one way of TLS, and one proxy or none.
 ///
 /// There is a pool of connections for each policy on addresses: one made under a wider policy must not serve a store with a
 /// narrower one.
@@ -73,29 +123,43 @@ pub(crate) struct Client {
     alarms: Alarms,
     /// The most bytes of an answer's header.
     header_bytes: usize,
+    tls: Arc<rustls::ClientConfig>,
+    proxy: Option<Arc<ProxyServer>>,
+    /// Counts the copies of this client.
+    in_use: Arc<()>,
 }
 
 impl Client {
     fn new(
-        tls: &TlsOptions,
+        tls: Arc<rustls::ClientConfig>,
+        proxy: Option<Arc<ProxyServer>>,
         network: &Network,
         limits: &Limits,
         idle: &Arc<IdlePool<Connector, Outgoing>>,
-    ) -> Result<Client> {
-        let tls = Arc::new(tls.client_config()?);
+    ) -> Client {
         let mut http1 = Builder::new();
         http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
         let alarms = Alarms::default();
         // What may come before a response's head: one as large as it may be, and what else the same poll reads.
         let excess = limits.header_bytes.saturating_add(READ_PER_POLL);
         let client = |addresses| {
-            let connector = Connector::new(tls.clone(), addresses, network.clone(), alarms.clone(), limits);
+            let (tls, network, alarms) = (tls.clone(), network.clone(), alarms.clone());
+            let connector = Connector::new(tls, addresses, network, alarms, proxy.clone(), limits);
             Connections::new(connector, http1.clone(), excess, idle.clone())
         };
         let (public, private) = (client(Addresses::Public), client(Addresses::Private));
         // Without any networks the two allow the same.
         let listed = if network.lists_any() { client(Addresses::Listed) } else { public.clone() };
-        Ok(Client { public, listed, private, alarms, header_bytes: limits.header_bytes })
+        Client {
+            public,
+            listed,
+            private,
+            alarms,
+            header_bytes: limits.header_bytes,
+            tls,
+            proxy,
+            in_use: Arc::default(),
+        }
     }
 
     /// A timer that is not set yet.
@@ -116,17 +180,39 @@ impl Client {
             Addresses::Listed => &self.listed,
             Addresses::Private => &self.private,
         };
-        let answered = pin!(connections.send(request, || watch.connected()));
+        // Behind a pointer: it would have its room in the future of each call, which is made and moved.
+        let answered = Box::pin(connections.send(request, watch));
         let mut alarm = self.alarms.alarm();
         let response = match select(answered, pin!(watch.stalled(timeouts, &mut alarm))).await {
-            Either::Left((Ok(response), _)) => self.bounded(response)?,
+            Either::Left((Ok(response), _)) => self.forwarded(self.bounded(response)?)?,
             Either::Left((Err(SendError::Http(error)), _)) if error.is_parse_too_large() => {
                 return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
             }
-            Either::Left((Err(error), _)) => return Err(Trouble::of_client(error)),
-            Either::Right((trouble, _)) => return Err(trouble),
+            Either::Left((Err(error), _)) => return Err(self.through_proxy(Trouble::of_client(error))),
+            Either::Right((trouble, _)) => return Err(self.through_proxy(trouble)),
         };
         Ok(response.map(|body| Answer::new(body, timeouts.between_bytes, alarm)))
+    }
+
+    /// The answer, unless it is a proxy's that wants a password. Other errors of a proxy that forwards requests look like a
+    /// service's.
+    fn forwarded(&self, response: Response<Arriving>) -> Result<Response<Arriving>, Trouble> {
+        match &self.proxy {
+            Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(Trouble::denied(format!("the proxy {proxy} wants a user and a password: {PROXY_ADVICE}")))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// With the proxy named, through which the request went.
+    fn through_proxy(&self, mut trouble: Trouble) -> Trouble {
+        if let Some(proxy) = &self.proxy
+            && !trouble.words.contains("the proxy ")
+        {
+            trouble.words.push_str(&format!(", through the proxy {proxy}"));
+        }
+        trouble
     }
 
     /// The answer, if its header is no larger than it may be.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,38 +13,48 @@ use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Refusal, private_networks};
 use super::alarm::{Alarm, Alarms};
-use super::connections::Connect;
+use super::connections::{Connect, Forward};
+use super::proxy::{Proxy, ProxyEnvironment, ProxyServer};
 use super::resolver::{LookupError, Resolver};
 use super::trouble::ConnectError;
+use crate::config::environment::Environment;
 use crate::deadline::timeout;
 use crate::limits::Limits;
 
 /// The most that is encrypted ahead of what a connection takes, and held for it, in bytes. rustls has 64 KiB, at which a body
 /// of 64 KiB goes out in two writes, for its header; PUTs take a tenth less processor time with this. What is encrypted
 /// counts as sent, as what is in the kernel's buffer does, which may hold more.
-const ENCRYPTED: usize = 256 << 10;
+pub(super) const ENCRYPTED: usize = 256 << 10;
 
-/// What all connections of an engine share: the resolver, and the networks that stores may reach beside public addresses.
+/// What all connections of an engine share: the resolver, the networks that stores may reach beside public addresses, and the
+/// proxy.
 #[derive(Clone)]
 pub(crate) struct Network {
     resolver: Arc<Resolver>,
     listed: Arc<[IpNet]>,
+    proxy: Proxy,
+    environment: Arc<ProxyEnvironment>,
 }
 
 impl Network {
     /// With these networks allowed, and these name servers in place of the system's if there are any.
-    pub(crate) fn new(listed: &[IpNet], name_servers: Vec<SocketAddr>, limits: &Limits) -> Network {
+    pub(crate) fn new(listed: &[IpNet], name_servers: Vec<SocketAddr>, proxy: Proxy, limits: &Limits) -> Network {
         // What is left of the time is for connecting, and a lookup's own error says more.
         let limit = limits.connect_timeout * 9 / 10;
-        Network { resolver: Arc::new(Resolver::new(name_servers, limit)), listed: listed.into() }
+        let environment = Arc::new(ProxyEnvironment::read(&Environment::of_process()));
+        Network { resolver: Arc::new(Resolver::new(name_servers, limit)), listed: listed.into(), proxy, environment }
+    }
+
+    /// The proxy for this URL, by a store's own choice or the engine's.
+    pub(super) fn proxy(&self, own: Option<&Proxy>, to: &Uri) -> crate::Result<Option<Arc<ProxyServer>>> {
+        own.unwrap_or(&self.proxy).server(&self.environment, to)
     }
 
     /// Whether any network is allowed.
@@ -55,13 +66,16 @@ impl Network {
 /// Makes connections to addresses of one kind.
 pub(super) struct Connector {
     tls: TlsConnector,
-    addresses: Addresses,
+    pub(super) addresses: Addresses,
     network: Network,
     /// For a connection to come about.
     limit: Duration,
     /// For a write to go on.
     patience: Duration,
     alarms: Alarms,
+    proxy: Option<Arc<ProxyServer>>,
+    /// Whether the proxy refuses tunnels to plain HTTP endpoints.
+    pub(super) refuses_tunnels: AtomicBool,
 }
 
 impl Connector {
@@ -70,10 +84,32 @@ impl Connector {
         addresses: Addresses,
         network: Network,
         alarms: Alarms,
+        proxy: Option<Arc<ProxyServer>>,
         limits: &Limits,
     ) -> Connector {
         let (limit, patience) = (limits.connect_timeout, limits.between_bytes_timeout);
-        Connector { tls: TlsConnector::from(tls), addresses, network, limit, patience, alarms }
+        let (tls, refuses_tunnels) = (TlsConnector::from(tls), AtomicBool::new(false));
+        Connector { tls, addresses, network, limit, patience, alarms, proxy, refuses_tunnels }
+    }
+
+    pub(super) fn tls_connector(&self) -> &TlsConnector {
+        &self.tls
+    }
+
+    /// Whether the policy allows all private addresses.
+    pub(super) fn allows_private(&self) -> bool {
+        match self.addresses {
+            Addresses::Public => false,
+            Addresses::Listed => {
+                private_networks().all(|private| self.network.listed.iter().any(|listed| listed.contains(&private)))
+            }
+            Addresses::Private => true,
+        }
+    }
+
+    /// Why the policy does not allow this address.
+    pub(super) fn refuses(&self, address: IpAddr) -> Option<Refusal> {
+        self.addresses.refuses(address, &self.network.listed)
     }
 
     async fn make(&self, uri: Uri) -> Result<Stream, ConnectError> {
@@ -81,31 +117,44 @@ impl Connector {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         let limit = self.limit;
-        let stream = |kind| Stream { kind, patience: self.patience, alarms: self.alarms.clone(), stuck: None };
+        let stream = |kind| Stream {
+            kind,
+            patience: self.patience,
+            alarms: self.alarms.clone(),
+            stuck: None,
+            is_forwarded: false,
+        };
         let connecting = async {
-            let tcp = self.tcp(&host, port).await?;
+            if let Some(proxy) = &self.proxy {
+                let (kind, is_forwarded) = self.through(proxy, &host, port, https).await?;
+                return Ok(Stream { is_forwarded, ..stream(kind) });
+            }
+            let tcp = self.tcp(&host, port, self.addresses).await?;
             if !https {
                 return Ok(stream(Kind::Plain(TokioIo::new(tcp))));
             }
-            let name = ServerName::try_from(host.clone())
-                .map_err(|error| ConnectError::Tls { host: host.clone(), told: error.to_string() })?;
-            let mut tls = self.tls.connect(name, tcp).await.map_err(|error| ConnectError::of_tls(&host, &error))?;
-            tls.get_mut().1.set_buffer_limit(Some(ENCRYPTED));
-            Ok(stream(Kind::Tls(Box::new(TokioIo::new(tls)))))
+            Ok(stream(Kind::Tls(Box::new(TokioIo::new(self.tls(&host, tcp).await?)))))
         };
         match timeout(limit, connecting).await {
             Ok(connected) => connected,
-            Err(_) => Err(ConnectError::Timeout { host, limit }),
+            Err(_) => {
+                let host = match &self.proxy {
+                    Some(proxy) => format!("{host} through the proxy {proxy}"),
+                    None => host,
+                };
+                Err(ConnectError::Timeout { host, limit })
+            }
         }
     }
 
-    /// Tries the addresses of the host that may be reached, in turn. Each has its share of the time, so that a dead one does
+    /// Tries the addresses of the host that may be reached under this policy, in turn. Each has its share of the time, so that a dead one does
     /// not use it up.
-    async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+    pub(super) async fn tcp(&self, host: &str, port: u16, policy: Addresses) -> Result<TcpStream, ConnectError> {
         let begun = Instant::now();
-        let found = self.resolve(host).await.map_err(|error| ConnectError::Name { host: host.to_owned(), error })?;
+        let found =
+            self.resolve(host, policy).await.map_err(|error| ConnectError::Name { host: host.to_owned(), error })?;
         let mut trouble = ConnectError::Name { host: host.to_owned(), error: LookupError::NoAddress };
-        let refusal = |address: &IpAddr| self.addresses.refuses(*address, &self.network.listed);
+        let refusal = |address: &IpAddr| policy.refuses(*address, &self.network.listed);
         // However often the name is resolved, it is the address itself that is held against the policy.
         let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
             found.iter().partition(|address| refusal(address).is_none());
@@ -135,11 +184,11 @@ impl Connector {
         Err(trouble)
     }
 
-    async fn resolve(&self, host: &str) -> Result<Arc<[IpAddr]>, LookupError> {
+    async fn resolve(&self, host: &str, policy: Addresses) -> Result<Arc<[IpAddr]>, LookupError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(Arc::new([address]));
         }
-        self.network.resolver.lookup(host, self.addresses == Addresses::Private).await
+        self.network.resolver.lookup(host, policy == Addresses::Private).await
     }
 }
 
@@ -150,6 +199,13 @@ impl Connect for Connector {
     async fn connect(&self, to: Uri) -> Result<Stream, ConnectError> {
         // Behind a pointer: it is seldom that one is made.
         Box::pin(self.make(to)).await
+    }
+
+    fn forward(&self, stream: &Stream) -> Option<Forward> {
+        self.proxy
+            .as_ref()
+            .filter(|_| stream.is_forwarded)
+            .map(|proxy| Forward { authorization: proxy.authorization.clone() })
     }
 }
 
@@ -164,11 +220,15 @@ pub(super) struct Stream {
     /// While nothing can be written: what rings when it has been so for too long, and when that is. It is for others again
     /// when the write goes on.
     stuck: Option<(Alarm, Instant)>,
+    /// Whether it leads to a proxy that forwards requests.
+    is_forwarded: bool,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    /// To an HTTPS endpoint through an HTTPS proxy.
+    TlsInTls(Box<TokioIo<TlsStream<TlsStream<TcpStream>>>>),
 }
 
 /// Does the same to whichever it is.
@@ -180,6 +240,10 @@ macro_rules! either {
                 $do
             }
             Kind::Tls($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $do
+            }
+            Kind::TlsInTls($stream) => {
                 let $stream = Pin::new($stream.as_mut());
                 $do
             }
@@ -226,6 +290,7 @@ impl Write for Stream {
         match &self.kind {
             Kind::Plain(stream) => stream.is_write_vectored(),
             Kind::Tls(stream) => stream.is_write_vectored(),
+            Kind::TlsInTls(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -110,8 +110,15 @@ impl Egress {
         self
     }
 
-    /// Whether a request may go to this URL; if so, to which addresses.
-    pub(super) fn check(&self, uri: &Uri) -> Result<Addresses, Trouble> {
+    /// The URLs of [`authorities`](Egress::authorities).
+    pub(super) fn urls(&self) -> impl Iterator<Item = Uri> {
+        // Those that are no URL for HTTP cannot be asked for either.
+        self.allowed.iter().map(|allowed| allowed.to_string().parse().unwrap_or_default())
+    }
+
+    /// Whether a request may go to this URL; if so, the place of its authority among those that are allowed, and to which
+    /// addresses.
+    pub(super) fn check(&self, uri: &Uri) -> Result<(usize, Addresses), Trouble> {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         if !https && uri.scheme() != Some(&Scheme::HTTP) {
             let scheme = uri.scheme_str().unwrap_or("none");
@@ -122,8 +129,10 @@ impl Egress {
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(default_port(https));
         let asked = Authority { https, host, port };
-        if uri.authority().is_some_and(is_host_and_port) && self.allowed.contains(&asked) {
-            return Ok(self.addresses);
+        if uri.authority().is_some_and(is_host_and_port)
+            && let Some(place) = self.allowed.iter().position(|allowed| *allowed == asked)
+        {
+            return Ok((place, self.addresses));
         }
         Err(Trouble::denied(format!("the plugin asked for {asked}, but this store may only reach {self}")))
     }

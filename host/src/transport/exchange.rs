@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 
 use super::addresses::Addresses;
 use super::body::{Answer, Outgoing, Source, Timeouts, Watch};
+use super::client::Client;
 use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, Purpose, has_body};
 use super::trouble::Trouble;
-use super::{Gate, Progress, Way};
+use super::{Gate, Progress};
 
 /// A request as the plugin prepared it.
 pub(crate) struct Prepared {
@@ -39,11 +40,10 @@ pub(crate) struct Answered {
 
 /// A request on its way.
 pub(crate) struct Sending<'a> {
-    way: &'a Way,
     timeouts: Timeouts,
     watch: Arc<Watch>,
     /// Until it is sent; or why it is not.
-    request: Result<(Box<Request<Outgoing>>, Addresses), Trouble>,
+    request: Result<(Box<Request<Outgoing>>, &'a Client, Addresses), Trouble>,
 }
 
 impl Gate {
@@ -64,19 +64,19 @@ impl Gate {
         }));
         let watch = Watch::new(body.is_over(), Some(left));
         let request = head_of(prepared, body.length()).map_err(Trouble::denied).and_then(|head| {
-            let addresses = way.egress.check(head.uri())?;
-            Ok((Box::new(head.map(|()| Outgoing::new(body, watch.clone(), progress))), addresses))
+            let (client, addresses) = way.client(head.uri())?;
+            Ok((Box::new(head.map(|()| Outgoing::new(body, watch.clone(), progress))), client, addresses))
         });
-        Sending { way, timeouts, watch, request }
+        Sending { timeouts, watch, request }
     }
 }
 
 impl Sending<'_> {
     /// Waits for the answer's beginning, and says how much of the time went by in sending the body.
     pub(crate) async fn answer(self) -> (Result<Answered, Trouble>, Duration) {
-        let Sending { way, timeouts, watch, request } = self;
+        let Sending { timeouts, watch, request } = self;
         let answered = match request {
-            Ok((request, addresses)) => way.client.send(request, addresses, timeouts, &watch).await,
+            Ok((request, client, addresses)) => client.send(request, addresses, timeouts, &watch).await,
             Err(trouble) => Err(trouble),
         };
         let answered = answered.and_then(|response| {

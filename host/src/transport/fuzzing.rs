@@ -19,9 +19,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::Egress;
 use super::addresses::Addresses;
-use super::connections::{Connect, Connections, IdlePool, READ_PER_POLL};
+use super::connections::{Connect, Connections, IdlePool, Outbound, Progressing, READ_PER_POLL};
 use super::exchange::{Prepared, head_of, lines};
-use super::request_rules::Purpose;
+use super::request_rules::{Purpose, is_repeatable};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,8 @@ pub fn exchange_over_http(script: HttpScript, requests: &[(Method, Bytes)]) -> V
         let request = Request::builder().method(method.clone()).uri("http://store.test/k");
         let request = request.body(Full::new(body.clone())).expect("a request");
         let result = run(async {
-            let response = connections.send(Box::new(request), || ()).await.map_err(|error| format!("{error:?}"))?;
+            let response = connections.send(Box::new(request), &Unwatched).await;
+            let response = response.map_err(|error| format!("{error:?}"))?;
             let (head, mut incoming) = response.into_parts();
             let (mut body, mut broke_off) = (Vec::new(), None);
             while let Some(frame) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
@@ -143,6 +144,20 @@ pub fn exchange_over_http(script: HttpScript, requests: &[(Method, Bytes)]) -> V
         outcomes.push(HttpOutcome { connection: lock(&opened).streams.len().saturating_sub(1), result });
     }
     outcomes
+}
+
+impl Outbound for Full<Bytes> {
+    fn repeated(request: &Request<Self>) -> Option<Box<Request<Self>>> {
+        is_repeatable(request.method(), request.headers()).then(|| Box::new(request.clone()))
+    }
+}
+
+struct Unwatched;
+
+impl Progressing for Unwatched {
+    fn connected(&self) {}
+
+    fn restarted(&self) {}
 }
 
 /// Polls a future to its end; none if it has none. No thread, timer or socket is involved, so that a future that is pending

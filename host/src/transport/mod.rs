@@ -14,10 +14,12 @@ mod egress;
 mod exchange;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod proxy;
 mod request_rules;
 mod resolver;
 mod tls;
 mod trouble;
+mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +32,11 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 pub(crate) use addresses::private_networks;
 pub(crate) use alarm::Alarm;
 pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
-pub(crate) use client::{Client, Clients};
+pub(crate) use client::Clients;
 pub(crate) use connect::Network;
 pub use egress::Egress;
 pub(crate) use exchange::{Answered, Prepared};
+pub use proxy::Proxy;
 use request_rules::check_own;
 pub(crate) use request_rules::{Purpose, has_body};
 pub use tls::TlsOptions;
@@ -41,7 +44,9 @@ pub(crate) use trouble::Trouble;
 
 use crate::limits::Limits;
 use crate::sandbox::Bounds;
+use addresses::Addresses;
 use body::{Answering, Outgoing, Timeouts, Watch};
+use client::Client;
 use trouble::Words;
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
@@ -70,24 +75,35 @@ pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 pub(crate) struct Gate(Arc<Way>);
 
 struct Way {
-    client: Client,
+    /// The client that goes through no proxy.
+    direct: Client,
+    /// One for each authority that the policy allows, in its order.
+    clients: Box<[Client]>,
     egress: Egress,
     timeouts: Timeouts,
 }
 
 impl Gate {
-    pub(crate) fn new(client: Client, egress: Egress, limits: &Limits) -> Gate {
-        Gate(Arc::new(Way { client, egress, timeouts: Timeouts::of(limits) }))
+    fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> Gate {
+        Gate(Arc::new(Way { direct, clients, egress, timeouts: Timeouts::of(limits) }))
     }
 
     /// A deadline of a call.
     pub(crate) fn alarm(&self) -> Alarm {
-        self.0.client.alarm()
+        self.0.direct.alarm()
     }
 
     /// Where it leads to first.
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.0.egress.authorities().next()
+    }
+}
+
+impl Way {
+    /// Which client sends a request to this URL, and to which addresses; or why none does.
+    fn client(&self, uri: &http::Uri) -> Result<(&Client, Addresses), Trouble> {
+        let (place, addresses) = self.egress.check(uri)?;
+        Ok((self.clients.get(place).unwrap_or(&self.direct), addresses))
     }
 }
 
@@ -187,10 +203,9 @@ impl WasiHttpHooks for Hooks {
         let too_many = self.sent > most;
         let pauses = self.sent > FREE_REQUESTS_PER_BLOB.saturating_mul(self.blobs);
         Box::new(async move {
-            let Way { client, egress, .. } = &*way;
-            let sent = match (egress.check(request.uri()), place) {
+            let sent = match (way.client(request.uri()), place) {
                 _ if too_many => Err(Trouble::denied(format!("the plugin sent {most} requests in this call already"))),
-                (Ok(addresses), Ok(place)) => {
+                (Ok((client, addresses)), Ok(place)) => {
                     if pauses {
                         crate::deadline::sleep(REQUEST_BACKOFF).await;
                     }

@@ -114,6 +114,25 @@ pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: 
     Ok(())
 }
 
+/// Whether this request may be sent twice although the first may have been applied: the second then finds what the first left,
+/// and comes to the same. A write on a condition does not: its own success can make the condition fail.
+pub(super) fn is_repeatable(method: &Method, fields: &HeaderMap) -> bool {
+    match *method {
+        Method::GET | Method::HEAD => true,
+        Method::PUT | Method::DELETE => !fields.keys().any(is_condition_of_write),
+        _ => false,
+    }
+}
+
+/// Whether a write with this field depends on what is there: HTTP's conditions, those of S3's directory buckets, the place at
+/// which an append begins, and Google's.
+fn is_condition_of_write(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    CONDITIONS.contains(&name)
+        || ["x-amz-if-match-", "x-goog-if-"].iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name, "x-amz-write-offset-bytes" | "x-ms-blob-condition-appendpos")
+}
+
 /// Whether a request of this method has a body.
 pub(crate) fn has_body(method: &Method) -> bool {
     matches!(*method, Method::PUT | Method::POST)

@@ -10,6 +10,7 @@ use super::addresses::Refusal;
 use super::connections::{Excess, SendError};
 use super::resolver::LookupError;
 use super::tls;
+use super::tunnel::TunnelError;
 use crate::bindings::exchanges::Failure;
 use crate::text::sanitized;
 
@@ -57,6 +58,16 @@ pub(super) enum ConnectError {
     Certificate { host: String, told: String, advice: &'static str },
     #[error("TLS with {host} failed: {told}")]
     Tls { host: String, told: String },
+    #[error(
+        "{host} is a name of the local network, which this store may not reach through a proxy: `allow-private` in the \
+         operator's configuration file allows it, or the program that opens the store, by `StoreOptions::allow_private`; or \
+         `NO_PROXY` can except it from the proxy"
+    )]
+    LocalName { host: String },
+    #[error("the proxy {proxy} opened no tunnel to {target}: {error}")]
+    Proxy { proxy: String, target: String, error: TunnelError },
+    #[error("the proxy {proxy} cannot be used: {error}{}", proxy_advice(error))]
+    ToProxy { proxy: String, error: Arc<ConnectError> },
 }
 
 /// What can be done about an address that may not be reached.
@@ -70,6 +81,16 @@ fn advice(refusal: Refusal) -> &'static str {
     }
 }
 
+/// What else can be done about the address of a proxy that may not be reached.
+fn proxy_advice(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::Prohibited { refusal: Refusal::NotPublic(_), .. } => {
+            ", and for the proxy alone `Proxy::allow_private` does"
+        }
+        _ => "",
+    }
+}
+
 impl ConnectError {
     fn as_wasi(&self) -> Error {
         match self {
@@ -80,6 +101,15 @@ impl ConnectError {
             ConnectError::Timeout { .. } => Error::ConnectionTimeout,
             ConnectError::Certificate { .. } => Error::TlsCertificateError,
             ConnectError::Tls { .. } => Error::TlsProtocolError,
+            ConnectError::LocalName { .. } => Error::DestinationIpProhibited,
+            ConnectError::ToProxy { error, .. } => error.as_wasi(),
+            ConnectError::Proxy { error, .. } => match error {
+                // Another attempt would come to the same.
+                TunnelError::Unauthorized | TunnelError::Refused { status: ..=499, .. } => Error::HttpRequestDenied,
+                TunnelError::Refused { .. } => Error::DestinationUnavailable,
+                TunnelError::NoHttp | TunnelError::TooLong | TunnelError::Early => Error::HttpProtocolError,
+                TunnelError::Closed | TunnelError::Io(_) => Error::DestinationUnavailable,
+            },
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod escaping;
 mod profiles;
+mod proxies;
 mod several;
 #[cfg(unix)]
 mod shell;
@@ -47,7 +48,14 @@ impl Bench {
     async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let (folder, arguments) = (self.folder.path().to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect());
         let input = input.to_owned();
-        tokio::task::spawn_blocking(move || run(&folder, arguments, &input)).await.unwrap()
+        tokio::task::spawn_blocking(move || run(&folder, &[], arguments, &input)).await.unwrap()
+    }
+
+    /// Runs the command in the folder, with these variables too.
+    async fn run_in(&self, variables: &[(&'static str, &str)], arguments: &[&str]) -> Ran {
+        let (folder, arguments) = (self.folder.path().to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect());
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        tokio::task::spawn_blocking(move || run(&folder, &variables, arguments, b"")).await.unwrap()
     }
 
     async fn run(&self, arguments: &[&str]) -> Ran {
@@ -55,7 +63,7 @@ impl Bench {
     }
 }
 
-fn run(folder: &Path, arguments: Vec<String>, input: &[u8]) -> Ran {
+fn run(folder: &Path, variables: &[(&str, String)], arguments: Vec<String>, input: &[u8]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
     command.current_dir(folder).args(&arguments).env("NO_COLOR", "1");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -63,9 +71,13 @@ fn run(folder: &Path, arguments: Vec<String>, input: &[u8]) -> Ran {
         command.env_remove(name);
     }
     command.env_remove("SANDBUCKET_CONFIG");
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
     for name in ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
         command.env(name, folder.join("none"));
     }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {

@@ -145,7 +145,9 @@ impl Kept {
 
 /// Does what was asked with the blobs, and answers as S3 would.
 pub fn store(blobs: &mut BTreeMap<String, Kept>, request: &Seen) -> Vec<u8> {
-    let path = request.target.split('?').next().unwrap_or_default().to_owned();
+    // The whole URL, where a proxy forwards a request.
+    let origin = request.target.strip_prefix("http://").and_then(|rest| Some(&rest[rest.find('/')?..]));
+    let path = origin.unwrap_or(&request.target).split('?').next().unwrap_or_default().to_owned();
     let there = blobs.get(&path);
     match request.method.as_str() {
         "PUT" => {

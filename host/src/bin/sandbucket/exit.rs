@@ -40,6 +40,8 @@ Exit status:
 
 Environment:
   SANDBUCKET_CONFIG  the configuration file, where --config is not given
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+                     the proxy, where the section has no setting `proxy` (lower case counts too, and first)
   NO_COLOR           if set, no colours
   RUST_LOG           what to log to standard error, in place of --verbose";
 

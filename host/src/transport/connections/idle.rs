@@ -102,7 +102,7 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
     pub(super) fn take(&self, target: &Target) -> Option<Held<C, B>> {
         let now = Instant::now();
         let mut queues = self.queues();
-        let over = queues.expire(now);
+        let over = queues.expire(now, self.timeout);
         let line = queues.take(target);
         drop(queues);
         drop(over);
@@ -115,9 +115,9 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
             return;
         }
         let now = Instant::now();
-        line.until = now + self.timeout;
+        line.since = now;
         let mut queues = self.queues();
-        let mut over = queues.expire(now);
+        let mut over = queues.expire(now, self.timeout);
         let (length, oldest) = queues.push(line);
         if length > self.per_authority {
             over.extend(oldest.map(|key| queues.remove(key)));
@@ -131,7 +131,19 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
     /// Closes what has been idle for too long. That also happens whenever a connection is taken or put back, so this is
     /// for when nothing happens.
     pub(in crate::transport) fn sweep(&self) {
-        let over = self.queues().expire(Instant::now());
+        let over = self.queues().expire(Instant::now(), self.timeout);
+        drop(over);
+    }
+
+    /// Closes all idle connections to this authority: where one that was idle has failed, whatever forgot it (a NAT, a load
+    /// balancer, a restarted service) may have forgotten them all.
+    pub(super) fn discard(&self, target: &Target) {
+        let mut over = Vec::new();
+        let mut queues = self.queues();
+        while let Some(line) = queues.take(target) {
+            over.push(line);
+        }
+        drop(queues);
         drop(over);
     }
 
@@ -187,10 +199,10 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
         self.connections.remove(key).line
     }
 
-    fn expire(&mut self, now: Instant) -> Vec<Held<C, B>> {
+    fn expire(&mut self, now: Instant, timeout: Duration) -> Vec<Held<C, B>> {
         let mut over = Vec::new();
         while let Some(key) = self.all.oldest
-            && self.connections[key].line.until < now
+            && self.connections[key].line.since + timeout < now
         {
             over.push(self.remove(key));
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::{unconstrained, yield_now};
 
-use super::{ClientId, Connect, Outbound};
+use super::{ClientId, Connect, Forward, Outbound};
 
 /// How many bytes may be read in one poll of a connection before it yields. hyper reads on within a poll for as long as it
 /// finds no message in what comes, which a service can have go on for ever. Messages take one read a poll, of up to 132 KiB,
@@ -98,8 +98,12 @@ pub(super) struct Line<C: Connect, B: Outbound> {
     waker: Waker,
     pub(super) target: Target,
     host: HeaderValue,
-    /// How long it may be idle.
-    pub(super) until: Instant,
+    /// When it became idle, or was taken out of the idle ones.
+    pub(super) since: Instant,
+    /// Whether it is among the idle ones, or was.
+    pub(super) reused: bool,
+    /// How requests go out, if they go to a proxy that forwards them.
+    pub(super) forward: Option<Forward>,
 }
 
 impl<C: Connect, B: Outbound> Line<C, B> {
@@ -122,22 +126,36 @@ impl<C: Connect, B: Outbound> Line<C, B> {
         let wire = Wire { io: TokioIo::new(io), relay: relay.clone(), excess };
         Some(http1.handshake(TokioIo::new(wire)).await.map(|(sender, connection)| {
             let (target, waker) = (target.clone(), Waker::from(relay.clone()));
-            let until = Instant::now();
-            Box::new(Line { sender, connection: Some(connection), relay, waker, target, host, until })
+            let since = Instant::now();
+            Box::new(Line {
+                sender,
+                connection: Some(connection),
+                relay,
+                waker,
+                target,
+                host,
+                since,
+                reused: false,
+                forward: None,
+            })
         }))
     }
 
     /// Sends a request, and waits for the head of its answer.
+    ///
+    /// `on_connected` is called when the connection has taken the request: not when it hands it back, as it is closed.
     #[allow(clippy::result_large_err)]
     pub(super) async fn ask(
         &mut self,
         mut request: Box<Request<B>>,
-        on_connected: &mut Option<impl FnOnce()>,
+        on_connected: impl Fn(),
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
         self.progressed();
+        self.address(&mut request);
         request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
         // It is looked at without a waker, which tokio must not take as its cue to make it wait.
         let mut answered = pin!(unconstrained(self.sender.try_send_request(*request)));
+        let mut on_connected = Some(on_connected);
         poll_fn(|cx| {
             let answer = self.drive(cx, |cx| answered.as_mut().poll(cx));
             // Handed back by a connection that is none any more.
@@ -151,6 +169,24 @@ impl<C: Connect, B: Outbound> Line<C, B> {
         .await
     }
 
+    /// Gives a request the form that the other end takes (RFC 9112, section 3.2): with the whole URL for a proxy that forwards
+    /// it, else with path and query. It may have been handed back by a connection of the other kind.
+    fn address(&self, request: &mut Request<B>) {
+        if let Some(Forward { authorization }) = &self.forward {
+            let mut parts = mem::take(request.uri_mut()).into_parts();
+            parts.scheme = Some(if self.target.https { Scheme::HTTPS } else { Scheme::HTTP });
+            parts.authority = Some(self.target.authority.clone());
+            *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+            if let Some(authorization) = authorization {
+                request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+            }
+        } else if request.uri().authority().is_some() {
+            let parts = mem::take(request.uri_mut()).into_parts();
+            *request.uri_mut() = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/")).into();
+            request.headers_mut().remove(PROXY_AUTHORIZATION);
+        }
+    }
+
     /// Drives the connection, and looks whether that has brought what is waited for. Nothing else can bring it, so that
     /// it is looked at without a waker: with one, each step would have this task woken once more for nothing.
     pub(super) fn drive<T>(&mut self, cx: &mut Context<'_>, look: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
@@ -161,6 +197,11 @@ impl<C: Connect, B: Outbound> Line<C, B> {
             cx.waker().wake_by_ref();
         }
         found
+    }
+
+    /// Whether nothing at all has come since a request was sent.
+    pub(super) fn is_silent(&self) -> bool {
+        self.relay.received.load(Relaxed) == 0
     }
 
     /// A message's head or a piece of its body has come, or is awaited from here on.

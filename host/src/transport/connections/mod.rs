@@ -3,6 +3,11 @@
 //! No task is spawned: a connection is driven by whoever waits for its answer, first for the head and then for the body,
 //! which saves each request the way to another task and back. One that is kept idle is driven by nobody: that the server
 //! has closed it shows when it is next used, before anything is written to it.
+//!
+//! A connection that was idle may also be dead without a sign. A request that is safe to repeat ([`Outbound::repeated`]) and
+//! fails on one before the first byte of a response is sent again on a new connection, once, if it fails soon: what takes long
+//! reached the server. Whatever the request, the
+//! failure discards all idle connections to that authority, so that the next request takes a new one.
 
 mod idle;
 mod line;
@@ -13,8 +18,10 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::HeaderValue;
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -34,15 +41,64 @@ pub(super) trait Connect: Send + Sync + 'static {
 
     /// Connects to what the URI's scheme and authority say.
     fn connect(&self, to: Uri) -> impl Future<Output = Result<Self::Stream, Self::Error>> + Send;
+
+    /// How requests go out over this connection if it leads to a proxy that forwards them. None, which is the default, where
+    /// it leads to their target.
+    fn forward(&self, _: &Self::Stream) -> Option<Forward> {
+        None
+    }
+}
+
+/// What a proxy wants of a request that it is to forward, besides its whole URL.
+pub(super) struct Forward {
+    /// The value of `proxy-authorization`.
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 /// A request's body.
 pub(super) trait Outbound:
-    Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static
+    Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Sized + Send + 'static
 {
+    /// The same request once more, before it is first sent; none where it is not safe to send it twice, or its body comes
+    /// only once.
+    fn repeated(request: &Request<Self>) -> Option<Box<Request<Self>>>;
 }
 
-impl<B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static> Outbound for B {}
+/// Follows a request on its way to a connection.
+pub(super) trait Progressing {
+    /// There is a connection that takes the request.
+    fn connected(&self);
+
+    /// That connection failed, and another is made for the same request.
+    fn restarted(&self);
+}
+
+/// How soon a connection that is dead shows it, if at all: a reset takes a round trip. A request that fails later was being worked
+/// on, such as a copy of a large object.
+const STALE: Duration = Duration::from_secs(5);
+
+/// From when on a request that is given up without a byte of a response is taken for one on a dead connection. Timeouts are
+/// longer, and most callers who lose interest in what is on its way are quicker.
+const SUSPECT: Duration = Duration::from_millis(250);
+
+/// A connection that a request was sent on. Dropped, the request was given up: at a timeout of the host's or the plugin's, or by
+/// the caller. If the connection was idle before, it may be dead as well as slow, and so may the idle ones be: the next request
+/// takes none of them.
+struct InUse<'a, C: Connect, B: Outbound> {
+    line: Option<Held<C, B>>,
+    idle: &'a IdlePool<C, B>,
+}
+
+impl<C: Connect, B: Outbound> Drop for InUse<'_, C, B> {
+    fn drop(&mut self) {
+        if let Some(line) = &self.line
+            && line.reused
+            && line.since.elapsed() >= SUSPECT
+        {
+            self.idle.discard(&line.target);
+        }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -83,27 +139,55 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
 
     /// Sends a request and waits for the head of its answer; dropping the future closes the connection in use.
     ///
-    /// `on_connected` is called once there is a connection that takes the request. The request may well have a body that
-    /// is still being sent when the answer begins: that goes on while the answer's body is read.
+    /// The request may well have a body that is still being sent when the answer begins: that goes on while the answer's
+    /// body is read.
     pub(super) async fn send(
         &self,
         mut request: Box<Request<B>>,
-        on_connected: impl FnOnce(),
+        progress: &impl Progressing,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
-        let mut on_connected = Some(on_connected);
+        let mut failed = None;
         loop {
-            let (mut line, kept) = match self.0.idle.take(&target) {
-                Some(line) => (line, true),
-                None => (self.open(&target).await?, false),
-            };
-            match line.ask(request, &mut on_connected).await {
-                Ok(response) => return Ok(self.arriving(line, response)),
-                // The server has closed it while it was idle, and nothing of the request has gone out.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if kept => request = Box::new(unsent),
-                    _ => return Err(SendError::Http(error.into_error())),
+            let idle = if failed.is_none() { self.0.idle.take(&target) } else { None };
+            let (line, again) = match idle {
+                Some(mut line) => {
+                    (line.reused, line.since) = (true, Instant::now());
+                    (line, B::repeated(&request))
+                }
+                None => match (self.open(&target).await, failed.take()) {
+                    (Ok(line), _) => (line, None),
+                    // It stays with the first failure, of a request that may have been sent.
+                    (Err(_), Some(failed)) => return Err(SendError::Http(failed)),
+                    (Err(error), None) => return Err(error),
                 },
+            };
+            let mut in_use = InUse { line: Some(line), idle: &self.0.idle };
+            let Some(line) = &mut in_use.line else { return Err(SendError::Nowhere) };
+            let answered = line.ask(request, || progress.connected()).await;
+            let Some(line) = in_use.line.take() else { return Err(SendError::Nowhere) };
+            let mut error = match answered {
+                Ok(response) => return Ok(self.arriving(line, response)),
+                Err(error) => error,
+            };
+            // The server has closed it while it was idle, and nothing of the request has gone out.
+            if line.reused
+                && let Some(unsent) = error.take_message()
+            {
+                request = Box::new(unsent);
+                continue;
+            }
+            if line.reused {
+                self.0.idle.discard(&target);
+            }
+            match again {
+                Some(again) if line.is_silent() && line.since.elapsed() < STALE => {
+                    tracing::debug!(error = %error.error(), "an idle connection was dead; repeating the request");
+                    progress.restarted();
+                    request = again;
+                    failed = Some(error.into_error());
+                }
+                _ => return Err(SendError::Http(error.into_error())),
             }
         }
     }
@@ -111,8 +195,11 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
     async fn open(&self, target: &Target) -> Result<Held<C, B>, SendError<C::Error>> {
         let uri = target.uri().ok_or(SendError::Nowhere)?;
         let io = self.0.connect.connect(uri).await.map_err(SendError::Connect)?;
+        let forward = self.0.connect.forward(&io);
         let opened = Line::open(io, target, &self.0.http1, self.0.excess).await.ok_or(SendError::Nowhere)?;
-        opened.map_err(SendError::Http)
+        let mut line = opened.map_err(SendError::Http)?;
+        line.forward = forward;
+        Ok(line)
     }
 
     /// Puts together an answer. What is small has come whole with its head: the connection is others' already.
@@ -146,12 +233,24 @@ pub(super) struct Arriving<C: Connect, B: Outbound> {
     line: Option<(Held<C, B>, Connections<C, B>)>,
 }
 
+impl<C: Connect, B: Outbound> Arriving<C, B> {
+    /// Closes the connection, which broke off or stands still, and discards the idle ones with it.
+    pub(super) fn failed(&mut self) {
+        if let Some((line, connections)) = self.line.take()
+            && line.reused
+        {
+            connections.0.idle.discard(&line.target);
+        }
+    }
+}
+
 impl<C: Connect, B: Outbound> Body for Arriving<C, B> {
     type Data = Bytes;
     type Error = hyper::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Arriving { body, line } = self.get_mut();
+        let this = self.get_mut();
+        let Arriving { body, line } = &mut *this;
         let Some((driven, _)) = line else { return Pin::new(body).poll_frame(cx) };
         let mut frame = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
         if frame.is_pending() {
@@ -160,8 +259,12 @@ impl<C: Connect, B: Outbound> Body for Arriving<C, B> {
         if frame.is_ready() {
             driven.progressed();
         }
+        if let Poll::Ready(Some(Err(_))) = &frame {
+            this.failed();
+            return frame;
+        }
         if let Poll::Ready(got) = &frame
-            && (driven.is_free() || body.is_end_stream() || !matches!(got, Some(Ok(_))))
+            && (driven.is_free() || body.is_end_stream() || got.is_none())
             && let Some((line, connections)) = line.take()
         {
             connections.put(line);

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{Arriving, Connect, Connections, Excess, IdlePool, READ_PER_POLL, SendError};
+use super::{Arriving, Connect, Connections, Excess, IdlePool, Outbound, Progressing, READ_PER_POLL, SendError};
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -42,6 +42,36 @@ impl Connect for Tcp {
         tcp.set_nodelay(true)?;
         Ok(TokioIo::new(tcp))
     }
+}
+
+/// What has no body can be sent again, if it is a GET.
+impl Outbound for Out {
+    fn repeated(request: &Request<Out>) -> Option<Box<Request<Out>>> {
+        let is_repeatable = request.method() == Method::GET && request.body().is_end_stream();
+        is_repeatable.then(|| {
+            let mut again = Request::get(request.uri()).body(empty()).unwrap();
+            *again.headers_mut() = request.headers().clone();
+            Box::new(again)
+        })
+    }
+}
+
+struct OnConnected<F>(F);
+
+impl<F: Fn()> Progressing for OnConnected<F> {
+    fn connected(&self) {
+        (self.0)();
+    }
+
+    fn restarted(&self) {}
+}
+
+async fn send<C: Connect>(
+    client: &Connections<C, Out>,
+    request: Request<Out>,
+    on_connected: impl Fn(),
+) -> Result<Response<Arriving<C, Out>>, SendError<C::Error>> {
+    client.send(Box::new(request), &OnConnected(on_connected)).await
 }
 
 type Client = Connections<Tcp, Out>;
@@ -120,7 +150,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn sent(client: &Client, request: Request<Out>) -> Answer {
-    soon(client.send(Box::new(request), || ())).await.map_err(|error| format!("{error:?}")).unwrap()
+    soon(send(client, request, || ())).await.map_err(|error| format!("{error:?}")).unwrap()
 }
 
 async fn bytes(answer: Answer) -> Bytes {
@@ -128,7 +158,7 @@ async fn bytes(answer: Answer) -> Bytes {
 }
 
 async fn failed(client: &Client, request: Request<Out>) -> hyper::Error {
-    match soon(client.send(Box::new(request), || ())).await {
+    match soon(send(client, request, || ())).await {
         Err(SendError::Http(error)) => error,
         Err(error) => panic!("{error:?}"),
         Ok(answer) => panic!("answered {}", answer.status()),
@@ -265,10 +295,8 @@ async fn a_kept_connection_that_the_server_closed_fails_nothing() {
         // That of the round before counts for nothing.
         let connected = AtomicUsize::new(0);
         let put = request(Method::PUT, "/a", full("hello"));
-        let answer = soon(client.send(Box::new(put), || connected.store(uris.lock().unwrap().len(), SeqCst)))
-            .await
-            .ok()
-            .unwrap();
+        let answer =
+            soon(send(&client, put, || connected.store(uris.lock().unwrap().len(), SeqCst))).await.ok().unwrap();
         assert_eq!(bytes(answer).await, "ok");
         assert_eq!((count.load(SeqCst), connected.load(SeqCst), client.idle()), (round, round, 1));
         sleep(Duration::from_millis(40)).await;
@@ -296,7 +324,7 @@ async fn every_stale_connection_is_tried_before_a_new_one() {
     })
     .await;
     let client = client(address);
-    let answers: Vec<_> = (0..8).map(|_| client.send(Box::new(get("/a")), || ())).collect();
+    let answers: Vec<_> = (0..8).map(|_| send(&client, get("/a"), || ())).collect();
     for answer in join(answers).await {
         assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
     }
@@ -610,7 +638,7 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     .await;
     let client = client_with(address, 3, Duration::from_millis(300));
     let burst = async |of: usize| {
-        for answer in join((0..of).map(|_| client.send(Box::new(get("/a")), || ())).collect()).await {
+        for answer in join((0..of).map(|_| send(&client, get("/a"), || ())).collect()).await {
             assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
         }
     };
@@ -779,7 +807,7 @@ async fn a_poll_reads_a_bounded_part_of_an_endless_stream_and_is_woken_to_go_on(
     let read = Arc::new(AtomicUsize::new(0));
     let client: Connections<Endless, Out> =
         Connections::new(Endless(read.clone(), false), http1(), usize::MAX, pool(1, LONG));
-    let mut asked = pin!(client.send(Box::new(get("/a")), || ()));
+    let mut asked = pin!(send(&client, get("/a"), || ()));
     let mut before = 0;
     // Each time it is polled it was woken: it ends only when there is no more to read.
     let answer = soon(poll_fn(|cx| {
@@ -831,11 +859,11 @@ async fn what_there_is_no_connection_for_is_told() {
     let client = client(listener.local_addr().unwrap());
     drop(listener);
     let connected = AtomicBool::new(false);
-    let answer = soon(client.send(Box::new(get("/a")), || connected.store(true, SeqCst))).await;
+    let answer = soon(send(&client, get("/a"), || connected.store(true, SeqCst))).await;
     assert!(matches!(answer, Err(SendError::Connect(error)) if error.kind() == io::ErrorKind::ConnectionRefused));
     assert!(!connected.load(SeqCst));
     let nowhere = Request::get("/a").body(empty()).unwrap();
-    assert!(matches!(soon(client.send(Box::new(nowhere), || ())).await, Err(SendError::Nowhere)));
+    assert!(matches!(soon(send(&client, nowhere, || ())).await, Err(SendError::Nowhere)));
 }
 
 #[tokio::test]
@@ -865,8 +893,7 @@ async fn a_request_that_is_given_up_closes_its_connection() {
     .await;
     let client = client(address);
     let connected = AtomicBool::new(false);
-    let given_up =
-        timeout(Duration::from_millis(50), client.send(Box::new(get("/a")), || connected.store(true, SeqCst))).await;
+    let given_up = timeout(Duration::from_millis(50), send(&client, get("/a"), || connected.store(true, SeqCst))).await;
     assert!(given_up.is_err() && connected.load(SeqCst));
     assert!(soon(closing).await.unwrap());
     assert_eq!(client.idle(), 0);
@@ -926,7 +953,7 @@ async fn a_task_is_woken_once_a_request() {
         Box::pin(async {
             for _ in 0..100 {
                 assert_eq!(
-                    client.send(Box::new(get("/a")), || ()).await.ok().unwrap().collect().await.unwrap().to_bytes(),
+                    send(&client, get("/a"), || ()).await.ok().unwrap().collect().await.unwrap().to_bytes(),
                     "ok"
                 );
             }
@@ -1020,7 +1047,7 @@ async fn what_is_not_flushed_is_not_sent() {
     for round in 1..=3 {
         // hyper has got rid of it all, and would take the next request.
         let put = request(Method::PUT, "/a", full(vec![b'x'; 32 << 20]));
-        let answer = soon(client.send(Box::new(put), || ())).await.ok().unwrap();
+        let answer = soon(send(&client, put, || ())).await.ok().unwrap();
         assert_eq!(soon(answer.collect()).await.unwrap().to_bytes(), "ok");
         let idle = client.0.idle.length();
         assert_eq!((count.load(SeqCst), idle), (round, 0));
@@ -1033,7 +1060,90 @@ async fn sending_is_for_any_thread() {
         value
     }
     let client = client(SocketAddr::from(([127, 0, 0, 1], 1)));
-    drop(is_send(client.send(Box::new(get("/a")), || ())));
+    drop(is_send(send(&client, get("/a"), || ())));
     is_send::<Option<Arriving<Tcp, Out>>>(None);
     is_send::<Option<Pin<Box<dyn Body<Data = Bytes, Error = hyper::Error> + Send>>>>(None);
+}
+
+/// Two connections that answer their first request, and do this with the second of each; and how many requests there were.
+async fn two_stale<R>(
+    second: impl Fn(TcpStream) -> R + Clone + Send + 'static,
+) -> (Client, Arc<AtomicUsize>, Arc<AtomicUsize>)
+where
+    R: Future<Output = ()> + Send + 'static,
+{
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    let (address, count) = raw(move |nth, mut tcp| {
+        let (second, counted) = (second.clone(), counted.clone());
+        async move {
+            while head(&mut tcp).await.starts_with("GET ") {
+                counted.fetch_add(1, SeqCst);
+                if nth >= 2 {
+                    tcp.write_all(OK).await.unwrap();
+                    continue;
+                }
+                tcp.write_all(OK).await.unwrap();
+                if !head(&mut tcp).await.is_empty() {
+                    counted.fetch_add(1, SeqCst);
+                    second(tcp).await;
+                }
+                return;
+            }
+        }
+    })
+    .await;
+    let client = client(address);
+    for answer in join((0..2).map(|_| send(&client, get("/a"), || ())).collect()).await {
+        assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
+    }
+    assert_eq!((count.load(SeqCst), client.idle()), (2, 2));
+    requests.store(0, SeqCst);
+    (client, count, requests)
+}
+
+#[tokio::test]
+async fn request_that_fails_on_a_reused_connection_is_repeated_on_a_new_one_and_idle_ones_are_discarded() {
+    let (client, count, requests) = two_stale(async |tcp| tcp.set_zero_linger().unwrap()).await;
+    assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
+    assert_eq!((count.load(SeqCst), requests.load(SeqCst), client.idle()), (3, 2, 1));
+}
+
+#[tokio::test]
+async fn request_that_cannot_be_repeated_fails_once_and_the_next_takes_a_new_connection() {
+    let (client, count, _) = two_stale(async |tcp| tcp.set_zero_linger().unwrap()).await;
+    failed(&client, request(Method::PUT, "/a", full("hello"))).await;
+    assert_eq!((count.load(SeqCst), client.idle()), (2, 0));
+    assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
+    assert_eq!(count.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn request_is_not_repeated_once_a_byte_of_a_response_has_come() {
+    let (client, count, requests) = two_stale(async |mut tcp| {
+        tcp.write_all(b"HTTP/1.1 2").await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+    })
+    .await;
+    failed(&client, get("/a")).await;
+    assert_eq!((count.load(SeqCst), requests.load(SeqCst), client.idle()), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn request_that_fails_on_a_new_connection_is_not_repeated() {
+    let (address, count) = raw(async |_, mut tcp| {
+        head(&mut tcp).await;
+    })
+    .await;
+    failed(&client(address), get("/a")).await;
+    assert_eq!(count.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn request_given_up_without_a_response_discards_idle_connections_and_one_given_up_at_once_does_not() {
+    for (given_up, left) in [(Duration::from_millis(400), 0), (Duration::from_millis(20), 1)] {
+        let (client, ..) = two_stale(async |mut tcp| drop(tcp.read_u8().await)).await;
+        assert!(timeout(given_up, send(&client, get("/a"), || ())).await.is_err());
+        assert_eq!(client.idle(), left, "{given_up:?}");
+    }
 }

@@ -5,7 +5,7 @@ mod samples;
 use std::time::{Duration, Instant};
 
 use sandbucket::dev_server::DevServer;
-use sandbucket::{ByteRange, Engine, Error, Store, StoreOptions};
+use sandbucket::{ByteRange, Engine, Error, Proxy, Store, StoreOptions};
 use serde_json::json;
 
 use crate::calls::{read, timed};
@@ -284,7 +284,7 @@ async fn open(engine: &Engine, server: &DevServer, secret_key: &str) -> Result<S
     let endpoint = server.endpoint();
     let settings =
         [("bucket", BUCKET), ("endpoint", endpoint.as_str()), ("access-key", ACCESS_KEY), ("secret-key", secret_key)];
-    engine.open(StoreOptions::new().settings(settings).allow_private()).await
+    engine.open(StoreOptions::new().settings(settings).allow_private().proxy(Proxy::none())).await
 }
 
 /// `README.md, 8.7 KiB`, with the speed where the blob is large enough to tell.
