@@ -45,7 +45,7 @@ impl Calls {
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
         let mut call = wit::CallOptions { time_limit: None, attributes: Vec::new() };
         let mut first = pool.lease("opening the store", &mut call).await?;
-        let limits = &pool.engine().limits;
+        let limits = pool.limits();
         let cpu_used = first.cpu_used();
         let (sandbox, store) = first.instance()?.parts();
         let bounds = Bounds { cpu_used, ..Bounds::default() };
@@ -79,7 +79,7 @@ impl Calls {
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.pool.engine().limits
+        self.pool.limits()
     }
 }
 
@@ -96,17 +96,26 @@ macro_rules! operations {
                     options: &mut $options,
                     progress: Option<Progress>,
                 ) -> Result<$given> {
-                    let mut lease = self.pool.lease($words, &mut options.call).await?;
-                    let cpu_used = lease.cpu_used();
-                    let (sandbox, store) = lease.instance()?.parts();
-                    let time = options.call.time_limit.map(std::time::Duration::from_nanos);
-                    let operations = 1 $(+ $blobs)?;
-                    let bounds = Bounds { time, cpu_used, requests: 0, operations, methods: $methods };
-                    let begun = sandbox.begin($words, self.limits(), bounds, progress);
-                    let ended =
-                        begun.run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
-                    let ended = sandbox.end(&begun, self.limits(), ended);
-                    lease.end(ended)
+                    let mut generation = self.pool.generation();
+                    loop {
+                        let mut lease = self.pool.lease($words, &mut options.call).await?;
+                        let cpu_used = lease.cpu_used();
+                        let (sandbox, store) = lease.instance()?.parts();
+                        let time = options.call.time_limit.map(std::time::Duration::from_nanos);
+                        let operations = 1 $(+ $blobs)?;
+                        let bounds = Bounds { time, cpu_used, requests: 0, operations, methods: $methods };
+                        let begun = sandbox.begin($words, self.limits(), bounds, progress.clone());
+                        let ended = begun
+                            .run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options)))
+                            .await;
+                        let ended = sandbox.end(&begun, self.limits(), ended);
+                        match lease.end(ended) {
+                            Err(error) if self.pool.is_outdated(generation, &error) => {
+                                generation = self.pool.generation()
+                            }
+                            ended => return ended,
+                        }
+                    }
                 }
             )*
         }
@@ -158,14 +167,31 @@ operations! {
 }
 
 impl Calls {
+    /// Does something again that the service refused, as often as the store's credentials changed meanwhile.
+    pub(crate) async fn with_new_credentials<T, F: Future<Output = Result<T>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<T> {
+        let mut generation = self.pool.generation();
+        loop {
+            match call().await {
+                Err(error) if self.pool.is_outdated(generation, &error) => generation = self.pool.generation(),
+                done => return done,
+            }
+        }
+    }
+
     /// What is known of a blob.
     pub(crate) async fn head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
         let plain = no_conditions_in(&options.conditions) && options.version.is_none();
         let plain = plain && options.call.attributes.is_empty();
         let limit = options.call.time_limit;
-        let given = if plain { None } else { Some(options.clone()) };
-        let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
-        match self.exchange("head", (operation, Asked::Head), limit, Payload::None, None).await {
+        let exchange = || {
+            let given = if plain { None } else { Some(options.clone()) };
+            let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
+            self.exchange("head", (operation, Asked::Head), limit, Payload::None, None)
+        };
+        match self.with_new_credentials(exchange).await {
             Err(error) if lacks_requests(&error) => self.head_inline(key, options, None).await,
             Err(error) => Err(error),
             Ok((Output::Opened(opened), _)) => Ok(opened.info),
@@ -178,9 +204,12 @@ impl Calls {
         let plain = no_conditions_in(&options.conditions) && options.version.is_none();
         let plain = plain && matches!(options.range, wit::ByteRange::Whole) && options.call.attributes.is_empty();
         let (asked, limit) = (options.range, options.call.time_limit);
-        let given = if plain { None } else { Some(options.clone()) };
-        let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
-        match self.exchange("get", (operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
+        let exchange = || {
+            let given = if plain { None } else { Some(options.clone()) };
+            let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
+            self.exchange("get", (operation, Asked::Read(asked)), limit, Payload::Reading, None)
+        };
+        match self.with_new_credentials(exchange).await? {
             (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
             _ => Err(Error::plugin("the plugin took a read for something else")),
         }

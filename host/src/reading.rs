@@ -79,8 +79,12 @@ impl Blob {
     /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
     /// header's coming, as a body may take as long as it goes on.
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
-        let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
+        let limit =
+            options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit != calls.limits().call_time);
         let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
+        if is_empty(options.range) {
+            return Box::pin(Blob::open_empty(calls, key, options)).await;
+        }
         let Opened { info, range, given, digest, body } = match calls.open_read(&key, &options).await {
             Err(error) if lacks_requests(&error) => {
                 let (info, range, body) = checked(calls.get_inline(&key, &mut options, None).await?, options.range)?;
@@ -106,6 +110,19 @@ impl Blob {
             blob.peek().await?;
         }
         Ok(blob)
+    }
+
+    /// Reads nothing of a blob that has to be there, under the same conditions. HTTP has no range without a byte in it.
+    async fn open_empty(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
+        let (conditions, version, call) = (options.conditions.clone(), options.version.clone(), options.call.clone());
+        let info = calls.head(&key, &mut wit::HeadOptions { conditions, version, call }).await?;
+        let start = match options.range {
+            wit::ByteRange::Within(span) => span.start.min(info.size),
+            _ => info.size,
+        };
+        let (source, peeked) = (Source { calls, key, options }, VecDeque::new());
+        let (range, position, body) = (start..start, start, Body::Over);
+        Ok(Blob { info, range, position, peeked, body, source, resumed: 0, attempts: 1, end: None, check: None })
     }
 
     /// Reads ahead.
@@ -325,6 +342,15 @@ impl Blob {
                 }
             }
         }
+    }
+}
+
+/// Whether a range has no byte in it, whatever the blob is.
+fn is_empty(range: wit::ByteRange) -> bool {
+    match range {
+        wit::ByteRange::Within(span) => span.start == span.end,
+        wit::ByteRange::Last(count) => count == 0,
+        wit::ByteRange::Whole | wit::ByteRange::From(_) => false,
     }
 }
 

@@ -3,6 +3,8 @@
 mod credentials;
 mod document;
 mod environment;
+mod expiration;
+mod found;
 pub(crate) mod input;
 mod interpolate;
 mod process;
@@ -10,6 +12,7 @@ mod profiles;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -21,11 +24,14 @@ use crate::engine::{Engine, EngineBuilder};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::settings::Settings;
-use crate::store::{Store, StoreOptions};
+use crate::store::Store;
+use crate::store_options::StoreOptions;
 use crate::text::sanitize;
 use crate::transport::{Egress, TlsOptions};
 use document::Document;
 use environment::Environment;
+use found::FoundAgain;
+pub(crate) use found::find;
 use input::MAX_CONFIG;
 
 const SECTION: &str = "store.blob.s3";
@@ -99,6 +105,10 @@ pub struct Config {
     cache_dir: Option<PathBuf>,
     /// Where settings come from that are not in the file.
     origins: BTreeMap<&'static str, String>,
+    /// The profile that the section names, and when the credentials expire that were found.
+    profile: Option<String>,
+    expires: Option<SystemTime>,
+    environment: Environment,
 }
 
 impl Config {
@@ -167,6 +177,11 @@ impl Config {
         let egress = Egress::from_settings(&self.settings)?.allow_private_endpoint();
         let egress = if self.allow_private { egress.allow_private() } else { egress };
         let options = StoreOptions::new().settings(self.settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
+        let mut options = options.trust_timeout();
+        if self.expires.is_some() {
+            let again = FoundAgain::new(self.profile.clone(), self.environment.clone());
+            options = options.renewed_by(again, self.expires);
+        }
         match engine.open(options).await {
             Err(error) => Err(self.placed(error, engine).await),
             opened => opened,
@@ -256,6 +271,9 @@ impl Reader<'_> {
             plugin,
             cache_dir,
             origins: BTreeMap::new(),
+            profile: None,
+            expires: None,
+            environment: self.environment.clone(),
         };
         let mut profile = None;
         for (name, value) in section.iter_mut() {
@@ -294,6 +312,8 @@ impl Reader<'_> {
             self.error(at, at.map(|_| format!("{SECTION}.profile")), message)
         })?;
         config.origins = found.origins;
+        config.expires = found.expires;
+        config.profile = profile.map(|(name, _)| name);
         if config.tls.ca_file.is_none() {
             config.tls.ca_file = found.ca_file;
         }

@@ -34,7 +34,7 @@ fn reserve_is_left_to_first_instances() {
     let noisy: Vec<Share> = (0..16).map(|_| queue.register(1)).collect();
     let mut held: Vec<Permit> =
         noisy.iter().flat_map(|share| std::iter::from_fn(|| share.try_acquire()).take(64)).collect();
-    assert!(noisy[0].holds_several() && held.len() <= 16 + queue.shared);
+    assert!(noisy[0].holds_several() && held.len() <= 16 + queue.state().shared());
     // Each store that holds none gets one, as many as the reserve has.
     let others: Vec<Share> = (0..256 - 16).map(|_| queue.register(1)).collect();
     held.extend(others.iter().map(take));
@@ -231,7 +231,7 @@ proptest! {
             let sum: usize = state.stores.values().map(|account| account.held).sum();
             let extra: usize = state.stores.values().map(|account| account.held.saturating_sub(1)).sum();
             prop_assert_eq!((sum, extra), (state.used, state.extra));
-            prop_assert!(extra <= queue.shared);
+            prop_assert!(extra <= state.shared());
             let waiting: usize = state.stores.values().map(|account| account.calls.len()).sum();
             prop_assert_eq!(waiting, queue.waiting.load(Relaxed));
             prop_assert_eq!(queue.next(&state), None, "a call waits for what is free");

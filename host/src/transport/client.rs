@@ -141,7 +141,8 @@ impl Client {
     /// The header of an answer is larger than it may be.
     fn too_large(&self, how: &str) -> Trouble {
         let most = self.header_bytes;
-        let words = format!("its header has {how} `header-bytes` in the section [sandbox] allows, which is {most}");
+        let set = crate::limits::named("header-bytes");
+        let words = format!("its header has {how} {set} allows, which is {most}");
         Trouble { error: wasmtime_wasi_http::Error::HttpResponseHeaderSectionSize(None), words }
     }
 }

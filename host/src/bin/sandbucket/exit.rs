@@ -40,6 +40,8 @@ Exit status:
 
 Environment:
   SANDBUCKET_CONFIG  the configuration file, where --config is not given
+  SANDBUCKET_CACHE_DIR
+                     where the compiled plugin is kept, in place of ~/.cache/sandbucket; `cache-dir` in [sandbox] comes first
   NO_COLOR           if set, no colours
   RUST_LOG           what to log to standard error, in place of --verbose";
 
