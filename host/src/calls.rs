@@ -15,7 +15,7 @@ use crate::exchanging::{Payload, lacks_requests};
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
-use crate::pool::{Pool, PoolStatus};
+use crate::pool::{Pool, PoolStatus, WithNewCredentials};
 use crate::sandbox::Bounds;
 use crate::text::is_unsafe_for_display;
 use crate::transport::{Answer, Progress};
@@ -168,17 +168,9 @@ operations! {
 
 impl Calls {
     /// Does something again that the service refused, as often as the store's credentials changed meanwhile.
-    pub(crate) async fn with_new_credentials<T, F: Future<Output = Result<T>>>(
-        &self,
-        call: impl Fn() -> F,
-    ) -> Result<T> {
-        let mut generation = self.pool.generation();
-        loop {
-            match call().await {
-                Err(error) if self.pool.is_outdated(generation, &error) => generation = self.pool.generation(),
-                done => return done,
-            }
-        }
+    pub(crate) fn with_new_credentials<C: Fn() -> F, F>(&self, call: C) -> WithNewCredentials<'_, C, F> {
+        let (generation, future) = (self.pool.generation(), call());
+        WithNewCredentials { pool: &self.pool, generation, call, future }
     }
 
     /// What is known of a blob.
@@ -201,16 +193,17 @@ impl Calls {
 
     /// Begins to read.
     pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Opened> {
-        let plain = no_conditions_in(&options.conditions) && options.version.is_none();
-        let plain = plain && matches!(options.range, wit::ByteRange::Whole) && options.call.attributes.is_empty();
-        let (asked, limit) = (options.range, options.call.time_limit);
+        // What it needs is kept for as long as the call goes on: no more than these references.
         let exchange = || {
+            let (asked, call) = (options.range, &options.call);
+            let plain = no_conditions_in(&options.conditions) && options.version.is_none();
+            let plain = plain && matches!(asked, wit::ByteRange::Whole) && call.attributes.is_empty();
             let given = if plain { None } else { Some(options.clone()) };
             let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
-            self.exchange("get", (operation, Asked::Read(asked)), limit, Payload::Reading, None)
+            self.exchange("get", (operation, Asked::Read(asked)), call.time_limit, Payload::Reading, None)
         };
         match self.with_new_credentials(exchange).await? {
-            (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
+            (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, options.range),
             _ => Err(Error::plugin("the plugin took a read for something else")),
         }
     }

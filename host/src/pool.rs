@@ -2,6 +2,8 @@
 
 mod renewing;
 
+pub(crate) use renewing::WithNewCredentials;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,

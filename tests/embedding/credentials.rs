@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use sandbucket::{Credentials, Engine, Error, Store, StoreOptions};
+use sandbucket::{Config, Credentials, Engine, Error, Store, StoreOptions};
 use sandbucket_tests::{builder, engine, refused, run};
 
+use crate::child::is_child;
 use crate::two_keys::TwoKeys;
 
 async fn open(engine: &Engine, service: &TwoKeys, options: StoreOptions) -> Store {
@@ -156,5 +157,51 @@ fn instances_of_former_credentials_are_not_used_again() {
         assert_eq!(entries.len(), 1);
         store.delete("k").await.expect("the second pair");
         assert_eq!(store.pool().created, 2);
+    });
+}
+
+#[test]
+fn credential_process_is_run_again_before_its_credentials_expire() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, script) = (folder.path().join("config"), folder.path().join("keys.sh"));
+    // The first pair holds for three seconds.
+    let text = r#"
+cd "$1"
+if [ -e ran ]; then key=second-key; secret='the %{second} secret'; life='1 hour'
+else key=first-key; secret='the first secret'; life='3 seconds'; fi
+echo run >> ran
+printf '{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "%s", "Expiration": "%s"}' \
+    "$key" "$secret" "$(date -u -d "$life" +%Y-%m-%dT%H:%M:%SZ)"
+"#;
+    std::fs::write(&script, text).expect("a file");
+    let command = format!("sh {} {}", script.display(), folder.path().display());
+    std::fs::write(&config, format!("[default]\nregion = us-east-1\ncredential_process = {command}\n"))
+        .expect("a file");
+    let variables = [
+        ("AWS_CONFIG_FILE", config.to_str().expect("a path")),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ("RAN", folder.path().to_str().expect("a path")),
+    ];
+    if !is_child("credentials::credential_process_is_run_again_before_its_credentials_expire", None, &variables) {
+        return;
+    }
+    run(async {
+        let service = TwoKeys::start().await;
+        service.set_valid(1, true);
+        let text = format!(
+            "[store.blob.s3]\nbucket = \"{}\"\nendpoint = \"{}\"\n",
+            sandbucket_tests::BUCKET,
+            service.endpoint
+        );
+        let store = Config::parse(&text).expect("a configuration").open(engine()).await.expect("the store opens");
+        let stopped = Arc::new(AtomicBool::new(false));
+        let tasks: Vec<_> = (0..4).map(|task| tokio::spawn(traffic(store.clone(), task, stopped.clone()))).collect();
+        tokio::time::sleep(Duration::from_millis(2_900)).await;
+        service.set_valid(0, false);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stopped.store(true, SeqCst);
+        assert!(join_all(tasks).await.into_iter().all(|ended| ended.is_ok()), "a call failed");
+        let ran = std::path::Path::new(&std::env::var("RAN").expect("a folder")).join("ran");
+        assert_eq!(std::fs::read_to_string(ran).expect("it ran"), "run\nrun\n");
     });
 }

@@ -64,6 +64,8 @@ const SHOWN: usize = 200;
 /// 1 MiB, a value with all that it refers to 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to such
 /// are followed. The values are wiped from memory when the configuration is dropped.
 ///
+/// `timeout` may exceed the limits of `[sandbox]`: it is the operator's, as they are.
+///
 /// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
 /// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
 /// whoever else reads the file.
@@ -78,7 +80,9 @@ const SHOWN: usize = 200;
 /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, then in the profile that `AWS_DEFAULT_PROFILE` or else `AWS_PROFILE`
 /// names, then in the profile `default`, if there is one. Profiles are read from the shared credentials and config files as
 /// the AWS CLI and boto3 read them. A profile gives a key pair, or names a program in `credential_process`, which is run
-/// without a shell, once, while the configuration is read; it may take 60 s and print 64 KiB. Roles and SSO are errors.
+/// without a shell while the configuration is read; it may take 60 s and print 64 KiB. Where credentials have a time at which they
+/// expire (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile), an open store
+/// looks for others in the same way 5 minutes before. Roles and SSO are errors.
 /// Requests are anonymous only if nothing suggests credentials: a profile that is named but missing, a default profile
 /// without a whole key pair, and a file that cannot be understood are errors.
 ///

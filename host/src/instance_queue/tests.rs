@@ -273,3 +273,31 @@ async fn aborted_calls_under_load_lose_no_permit() {
     assert_eq!(used(&queue), 0);
     assert!(queue.register(1).acquire().now_or_never().is_some());
 }
+
+#[test]
+fn permit_whose_instance_cannot_be_made_lowers_the_limit_until_it_is_raised() {
+    let queue = InstanceQueue::new(64);
+    let (first, second) = (queue.register(1), queue.register(1));
+    // The only one: there is nothing to wait for.
+    let only = take(&first);
+    assert!(!queue.lower_limit());
+    assert_eq!(queue.limit(), 64);
+    let failed = take(&second);
+    assert!(queue.lower_limit());
+    // The permit that comes back goes to nobody.
+    let mut waiting = second.acquire();
+    drop(failed);
+    assert!(permit(&mut waiting).is_none() && second.try_acquire().is_none());
+    assert_eq!((queue.limit(), used(&queue)), (1, 1));
+    // An instance that is given up lets it go on.
+    drop(only);
+    let held = permit(&mut waiting).expect("the permit that came back");
+    // And so does another one that is allowed.
+    let mut next = first.acquire();
+    assert!(permit(&mut next).is_none());
+    queue.raise_limit();
+    drop(permit(&mut next).expect("the permit that was added"));
+    drop(held);
+    (0..100).for_each(|_| queue.raise_limit());
+    assert_eq!((queue.limit(), used(&queue)), (64, 0));
+}
