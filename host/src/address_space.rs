@@ -29,16 +29,18 @@ pub(crate) struct Plan {
     /// Address space of a linear memory, and of the guard behind it.
     pub(crate) reservation: u64,
     pub(crate) guard: u64,
+    /// Memory of one instance that can be written, at most.
+    data: u64,
 }
 
 impl Plan {
-    fn full(instances: u32) -> Plan {
-        Plan { instances, reservation: FULL_RESERVATION, guard: FULL_GUARD }
+    fn full(instances: u32, limits: &Limits) -> Plan {
+        Plan { reservation: FULL_RESERVATION, guard: FULL_GUARD, ..Plan::bounded(instances, limits) }
     }
 
     fn bounded(instances: u32, limits: &Limits) -> Plan {
         let reservation = linear_memory(limits).next_multiple_of(64 << 10) as u64;
-        Plan { instances, reservation, guard: BOUNDED_GUARD }
+        Plan { instances, reservation, guard: BOUNDED_GUARD, data: reservation + STACK }
     }
 
     /// Address space of one instance: its memory, its tables and its stack.
@@ -49,7 +51,7 @@ impl Plan {
 
     fn fits(self, room: &Room) -> bool {
         let instances = u64::from(self.instances);
-        self.slot().saturating_mul(instances) <= room.address_space && STACK * instances <= room.data
+        self.slot().saturating_mul(instances) <= room.address_space && self.data.saturating_mul(instances) <= room.data
     }
 
     pub(crate) fn is_bounded(self) -> bool {
@@ -73,7 +75,7 @@ impl Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     address_space: u64,
-    /// Private memory that can be written, such as stacks.
+    /// Private memory that can be written.
     data: u64,
 }
 
@@ -94,9 +96,9 @@ impl Room {
     /// The plans to try one after the other.
     pub(crate) fn plans(&self, limits: &Limits) -> Vec<Plan> {
         let wanted = u32::try_from(limits.instances).unwrap_or(u32::MAX);
-        let mut plans = vec![Plan::full(wanted), Plan::bounded(wanted, limits)];
+        let mut plans = vec![Plan::full(wanted, limits), Plan::bounded(wanted, limits)];
         let one = Plan::bounded(1, limits);
-        let most = (self.address_space / one.slot()).min(self.data / STACK).min(u64::from(wanted));
+        let most = (self.address_space / one.slot()).min(self.data / one.data).min(u64::from(wanted));
         // The system may give less than it says: there are other bounds than these.
         let mut fewer = u32::try_from(most).unwrap_or(u32::MAX);
         while fewer > 0 {
@@ -189,14 +191,14 @@ mod tests {
     fn reserves_what_memory_allows_where_full_reservations_do_not_fit() {
         let limits = Limits::default();
         let plans = |address_space: u64, data: u64| Room { address_space, data }.plans(&limits);
-        assert_eq!(plans(u64::MAX, u64::MAX)[0], Plan::full(1024));
+        assert_eq!(plans(u64::MAX, u64::MAX)[0], Plan::full(1024, &limits));
         let bounded = plans(200 << 30, u64::MAX);
         assert_eq!(bounded[0], Plan::bounded(1024, &limits));
         assert!(bounded[0].is_bounded() && bounded[0].slot() < 96 << 20, "{bounded:?}");
         // As many as there is room for, and fewer where the system gives less.
         let few: Vec<u32> = plans(1 << 30, u64::MAX).iter().map(|plan| plan.instances).collect();
         assert_eq!(few, [11, 5, 2, 1]);
-        assert_eq!(plans(u64::MAX, 100 << 20)[0].instances, 49);
+        assert_eq!(plans(u64::MAX, 1 << 30)[0].instances, 11);
         assert_eq!(plans(64 << 20, u64::MAX), []);
         let error = Room { address_space: 64 << 20, data: u64::MAX }.too_small(&limits, None).to_string();
         for name in ["ulimit -v", "`memory`", "64 MiB"] {
@@ -207,8 +209,8 @@ mod tests {
     #[test]
     fn full_plan_needs_its_whole_reservation() {
         let limits = Limits::default().with_instances(2);
-        let slot = Plan::full(1).slot();
-        assert_eq!(Room { address_space: 2 * slot, data: u64::MAX }.plans(&limits)[0], Plan::full(2));
+        let slot = Plan::full(1, &limits).slot();
+        assert_eq!(Room { address_space: 2 * slot, data: u64::MAX }.plans(&limits)[0], Plan::full(2, &limits));
         assert_eq!(Room { address_space: 2 * slot - 1, data: u64::MAX }.plans(&limits)[0], Plan::bounded(2, &limits));
     }
 }

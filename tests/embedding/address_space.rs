@@ -90,28 +90,12 @@ fn waiting_in_vain_for_an_instance_names_the_address_space() {
     });
 }
 
-/// Bytes of private memory that this process may still take, from now on.
-fn limit_data(bytes: u64) {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).expect("its size");
-    let used: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    let set = std::process::Command::new("prlimit")
-        .args(["--pid", &std::process::id().to_string(), &format!("--data={}", used * 1024 + bytes)])
-        .status();
-    assert!(set.expect("prlimit of util-linux").success());
-}
-
 #[test]
-fn calls_wait_where_the_system_gives_no_memory_for_another_instance() {
-    let name = "address_space::calls_wait_where_the_system_gives_no_memory_for_another_instance";
-    if is_child(name, None, &[]) {
+fn two_thousand_calls_wait_for_instances_where_private_memory_is_limited() {
+    let name = "address_space::two_thousand_calls_wait_for_instances_where_private_memory_is_limited";
+    if is_child(name, Some("-d 2000000"), &[]) {
         run(async {
-            let engine = engine(Limits::default().with_instance_wait(PATIENCE)).expect("an engine");
-            let server = dev_server().await;
-            let store = engine.store(settings(&server.endpoint(), &[])).await.expect("the store opens");
-            store.put("k", "x").await.expect("stored");
-            limit_data(24 << 20);
-            two_thousand_calls(&engine).await;
+            two_thousand_calls(&engine(Limits::default().with_instance_wait(PATIENCE)).expect("an engine")).await
         });
     }
 }
