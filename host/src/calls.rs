@@ -194,15 +194,15 @@ impl Calls {
     /// Begins to read.
     pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Opened> {
         // What it needs is kept for as long as the call goes on: no more than these references.
-        let exchange = || {
+        let opened = self.with_new_credentials(|| {
             let (asked, call) = (options.range, &options.call);
             let plain = no_conditions_in(&options.conditions) && options.version.is_none();
             let plain = plain && matches!(asked, wit::ByteRange::Whole) && call.attributes.is_empty();
             let given = if plain { None } else { Some(options.clone()) };
             let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
             self.exchange("get", (operation, Asked::Read(asked)), call.time_limit, Payload::Reading, None)
-        };
-        match self.with_new_credentials(exchange).await? {
+        });
+        match opened.await? {
             (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, options.range),
             _ => Err(Error::plugin("the plugin took a read for something else")),
         }

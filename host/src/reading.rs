@@ -47,7 +47,7 @@ pub struct Blob {
     /// How many requests it took.
     attempts: u32,
     /// The end of all reading, where the caller set one.
-    end: Option<(Duration, Pin<Box<Timer>>)>,
+    end: Option<Box<(Duration, Pin<Box<Timer>>)>>,
     check: Option<Check>,
 }
 
@@ -81,7 +81,7 @@ impl Blob {
     pub(crate) async fn open(calls: Calls, key: String, mut options: wit::ReadOptions) -> Result<Blob> {
         let limit =
             options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit != calls.limits().call_time);
-        let end = limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))));
+        let end = limit.map(|limit| Box::new((limit, Box::pin(deadline::sleep(limit)))));
         if is_empty(options.range) {
             return Box::pin(Blob::open_empty(calls, key, options)).await;
         }
@@ -375,10 +375,10 @@ impl Stream for Blob {
         // What never ends may never be pending either.
         let over = matches!(&polled, Poll::Ready(Some(Err(_)) | None)) || this.position == this.range.end;
         if !over
-            && let Some((limit, end)) = &mut this.end
-            && end.as_mut().poll(cx).is_ready()
+            && let Some(end) = &mut this.end
+            && end.1.as_mut().poll(cx).is_ready()
         {
-            let limit = *limit;
+            let limit = end.0;
             polled = Poll::Ready(Some(Err(this.overdue(limit))));
         }
         // Nothing comes after an error.
