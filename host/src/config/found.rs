@@ -36,7 +36,8 @@ pub(crate) async fn find(settings: Settings, profile: Option<String>) -> Result<
         let key = if profile.is_some() { "profile" } else { "credentials" };
         Error::Config { path: None, line: None, key: Some(key.to_owned()), message }
     })?;
-    let renewal = found.expires.map(|expires| (FoundAgain::new(profile, Environment::of_process()), Some(expires)));
+    let renewal =
+        found.expires.map(|expires| (FoundAgain::provider(profile, Environment::of_process()), Some(expires)));
     Ok(Completed { settings, ca_file: found.ca_file, renewal })
 }
 
@@ -47,7 +48,7 @@ pub(super) struct FoundAgain {
 }
 
 impl FoundAgain {
-    pub(super) fn new(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
+    pub(super) fn provider(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
         Arc::new(FoundAgain { profile, environment })
     }
 }

@@ -183,7 +183,7 @@ impl Config {
         let options = StoreOptions::new().settings(self.settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
         let mut options = options.trust_timeout();
         if self.expires.is_some() {
-            let again = FoundAgain::new(self.profile.clone(), self.environment.clone());
+            let again = FoundAgain::provider(self.profile.clone(), self.environment.clone());
             options = options.renewed_by(again, self.expires);
         }
         match engine.open(options).await {
