@@ -439,9 +439,10 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if self.kept.take().is_some() {
-            self.pool.busy.fetch_sub(1, Relaxed);
-            self.pool.discarded.fetch_add(1, Relaxed);
-        }
+        let Some(kept) = self.kept.take() else { return };
+        self.pool.busy.fetch_sub(1, Relaxed);
+        self.pool.discarded.fetch_add(1, Relaxed);
+        // Last: whose call gets its place sees it counted.
+        drop(kept);
     }
 }
