@@ -60,7 +60,8 @@ fn read_as_all(body: &[u8]) -> bool {
         read |= delete_many::delete_many(&document, &doomed).is_ok_and(|fates| fates.len() == 2);
         read |= tags::tags(&document).is_ok();
         read |= multipart::upload_id(&document).is_ok() | multipart::etag(&document).is_ok();
-        read |= multipart::parts(&document, None).is_ok() | multipart::uploads(&document, &Head::default(), "", None).is_ok();
+        read |= multipart::parts(&document, None).is_ok()
+            | multipart::uploads(&document, &Head::default(), "", None).is_ok();
         let _ = multipart::checksums(&document);
     }
     read

@@ -1,6 +1,6 @@
 //! What callers hold: a blob's properties, ranges, settings, as plain data.
 
-use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
+use std::ops::{Bound, Range, RangeBounds};
 use std::time::SystemTime;
 
 /// What is known of a blob besides its content.
@@ -118,9 +118,11 @@ pub struct Written {
     pub version: Option<String>,
 }
 
-/// Which part of a blob to read. Rust's ranges of `u64` convert into it.
+/// Which part of a blob to read. All that implements `RangeBounds<u64>` converts into it; [`ByteRange::of`] takes ranges of
+/// other integers.
 ///
-/// A range that reaches past the end is cut there; one without a byte of the blob in it is
+/// A range that reaches past the end is cut there. One that is empty by itself, such as `5..5`, gives no bytes of a blob that is
+/// there: the service is asked for its properties only. Any other without a byte of the blob in it is
 /// [`Error::InvalidRange`](crate::Error::InvalidRange).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ByteRange {
@@ -135,35 +137,54 @@ pub enum ByteRange {
     Last(u64),
 }
 
-impl From<RangeFull> for ByteRange {
-    fn from(_: RangeFull) -> Self {
-        ByteRange::Whole
+impl ByteRange {
+    /// Of a range of any unsigned integers, such as `usize`: `ByteRange::of(start..=end)`. Ranges of `u64` convert by
+    /// themselves.
+    pub fn of<I: Offset>(range: impl RangeBounds<I>) -> ByteRange {
+        let start = match range.start_bound() {
+            Bound::Unbounded => 0,
+            Bound::Included(&start) => start.bytes(),
+            Bound::Excluded(&before) => before.bytes().saturating_add(1),
+        };
+        match (range.start_bound(), range.end_bound()) {
+            (Bound::Unbounded, Bound::Unbounded) => ByteRange::Whole,
+            (_, Bound::Unbounded) => ByteRange::From(start),
+            (_, Bound::Included(&last)) => ByteRange::Within(start..last.bytes().saturating_add(1)),
+            (_, Bound::Excluded(&end)) => ByteRange::Within(start..end.bytes()),
+        }
     }
 }
 
-impl From<RangeFrom<u64>> for ByteRange {
-    fn from(range: RangeFrom<u64>) -> Self {
-        ByteRange::From(range.start)
+impl<R: RangeBounds<u64>> From<R> for ByteRange {
+    fn from(range: R) -> Self {
+        ByteRange::of(range)
     }
 }
 
-impl From<Range<u64>> for ByteRange {
-    fn from(range: Range<u64>) -> Self {
-        ByteRange::Within(range)
+/// An unsigned integer that counts bytes: see [`ByteRange::of`].
+pub trait Offset: Copy + sealed::Offset {}
+
+mod sealed {
+    pub trait Offset {
+        fn bytes(self) -> u64;
     }
 }
 
-impl From<RangeInclusive<u64>> for ByteRange {
-    fn from(range: RangeInclusive<u64>) -> Self {
-        ByteRange::Within(*range.start()..range.end().saturating_add(1))
-    }
+macro_rules! offsets {
+    ($($type:ty),*) => {
+        $(
+            impl Offset for $type {}
+
+            impl sealed::Offset for $type {
+                fn bytes(self) -> u64 {
+                    self as u64
+                }
+            }
+        )*
+    };
 }
 
-impl From<RangeTo<u64>> for ByteRange {
-    fn from(range: RangeTo<u64>) -> Self {
-        ByteRange::Within(0..range.end)
-    }
-}
+offsets!(u8, u16, u32, u64, usize);
 
 /// What a setting's text must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,5 +236,9 @@ mod tests {
         assert_eq!(ByteRange::from(5..), ByteRange::From(5));
         assert_eq!(ByteRange::from(..), ByteRange::Whole);
         assert_eq!(ByteRange::from(0..=u64::MAX), ByteRange::Within(0..u64::MAX));
+        assert_eq!(ByteRange::from(..=5), ByteRange::Within(0..6));
+        assert_eq!(ByteRange::from((Bound::Excluded(1), Bound::Unbounded)), ByteRange::From(2));
+        assert_eq!(ByteRange::of(2usize..5), ByteRange::Within(2..5));
+        assert_eq!(ByteRange::of(2u32..), ByteRange::From(2));
     }
 }

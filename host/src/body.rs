@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
 
 /// What a body's stream may fail with.
@@ -30,6 +31,18 @@ impl Body {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
         Body(Kind::Stream(length, Box::pin(body.map_ok(Into::into).map_err(Into::into))))
+    }
+
+    /// Bytes that somebody else holds and goes on holding, such as a mapped file or an `Arc<[u8]>`: they are not copied, and
+    /// their owner is dropped with the last use of them.
+    pub fn from_owner(owner: impl AsRef<[u8]> + Send + 'static) -> Body {
+        Bytes::from_owner(owner).into()
+    }
+
+    /// A copy of borrowed bytes: the one copy that there is, as a call may go on longer than they are borrowed. `&'static`
+    /// bytes, `Bytes`, `Vec<u8>` and `String` convert without.
+    pub fn copy_from_slice(bytes: &[u8]) -> Body {
+        Bytes::copy_from_slice(bytes).into()
     }
 
     /// How many bytes it has.
@@ -149,6 +162,18 @@ macro_rules! from_bytes {
 
 from_bytes!(Vec<u8>, Box<[u8]>, &'static [u8], &'static str, String);
 
+impl From<Arc<[u8]>> for Chunks {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Bytes::from_owner(bytes).into()
+    }
+}
+
+impl From<BytesMut> for Chunks {
+    fn from(bytes: BytesMut) -> Self {
+        bytes.freeze().into()
+    }
+}
+
 impl<const N: usize> From<&'static [u8; N]> for Chunks {
     fn from(bytes: &'static [u8; N]) -> Self {
         Bytes::from_static(bytes).into()
@@ -176,5 +201,24 @@ mod tests {
         left.skip(4);
         assert_eq!(left.joined(), "e");
         assert_eq!(Body::from(vec![1, 2]).length(), 2);
+    }
+
+    #[test]
+    fn owned_and_shared_bytes_are_not_copied() {
+        let place = |body: &Body| match &body.0 {
+            Kind::Here(chunks) => chunks.first().as_ptr(),
+            Kind::Stream(..) => std::ptr::null(),
+        };
+        // Of a vector with room to spare, too.
+        let mut bytes = Vec::with_capacity(100);
+        bytes.extend_from_slice(b"abc");
+        let at = bytes.as_ptr();
+        assert_eq!(place(&Body::from(bytes)), at);
+        let shared: Arc<[u8]> = Arc::from(&b"abc"[..]);
+        assert_eq!(place(&Body::from(shared.clone())), shared.as_ptr());
+        assert_eq!(place(&Body::from_owner(shared.clone())), shared.as_ptr());
+        let fixed: &'static [u8] = b"abc";
+        assert_eq!(place(&Body::from(fixed)), fixed.as_ptr());
+        assert_eq!(Body::copy_from_slice(&[1, 2, 3]).length(), 3);
     }
 }

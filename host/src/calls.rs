@@ -15,7 +15,7 @@ use crate::exchanging::Payload;
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
-use crate::pool::{Pool, PoolStatus};
+use crate::pool::{Pool, PoolStatus, WithNewCredentials};
 use crate::sandbox::Bounds;
 use crate::text::is_unsafe_for_display;
 use crate::transport::{Answer, Progress};
@@ -45,7 +45,7 @@ impl Calls {
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
         let mut call = wit::CallOptions { time_limit: None, max_retries: None, attributes: Vec::new() };
         let mut first = pool.lease("opening the store", &mut call).await?;
-        let limits = &pool.engine().limits;
+        let limits = pool.limits();
         let cpu_used = first.cpu_used();
         let (sandbox, store) = first.instance()?.parts();
         let bounds = Bounds { cpu_used, ..Bounds::default() };
@@ -79,7 +79,7 @@ impl Calls {
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.pool.engine().limits
+        self.pool.limits()
     }
 }
 
@@ -96,20 +96,29 @@ macro_rules! operations {
                     options: &mut $options,
                     progress: Option<Progress>,
                 ) -> Result<$given> {
-                    let mut lease = self.pool.lease($words, &mut options.call).await?;
-                    self.pool.retries().bound(&mut options.call);
-                    let cpu_used = lease.cpu_used();
-                    let (sandbox, store) = lease.instance()?.parts();
-                    let time = options.call.time_limit.map(std::time::Duration::from_nanos);
-                    let operations = 1 $(+ $blobs)?;
-                    let bounds = Bounds { time, cpu_used, requests: 0, operations, methods: $methods };
-                    let begun = sandbox.begin($words, self.limits(), bounds, progress);
-                    let ended =
-                        begun.run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options))).await;
-                    let ended = sandbox.end(&begun, self.limits(), ended);
-                    let result = lease.end(ended);
-                    self.pool.retries().settle(&result);
-                    result
+                    let mut generation = self.pool.generation();
+                    loop {
+                        let mut lease = self.pool.lease($words, &mut options.call).await?;
+                        self.pool.retries().bound(&mut options.call);
+                        let cpu_used = lease.cpu_used();
+                        let (sandbox, store) = lease.instance()?.parts();
+                        let time = options.call.time_limit.map(std::time::Duration::from_nanos);
+                        let operations = 1 $(+ $blobs)?;
+                        let bounds = Bounds { time, cpu_used, requests: 0, operations, methods: $methods };
+                        let begun = sandbox.begin($words, self.limits(), bounds, progress.clone());
+                        let ended = begun
+                            .run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options)))
+                            .await;
+                        let ended = sandbox.end(&begun, self.limits(), ended);
+                        let result = lease.end(ended);
+                        self.pool.retries().settle(&result);
+                        match result {
+                            Err(error) if self.pool.is_outdated(generation, &error) => {
+                                generation = self.pool.generation()
+                            }
+                            ended => return ended,
+                        }
+                    }
                 }
             )*
         }
@@ -161,6 +170,12 @@ operations! {
 }
 
 impl Calls {
+    /// Does something again that the service refused, as often as the store's credentials changed meanwhile.
+    pub(crate) fn with_new_credentials<C: Fn() -> F, F>(&self, call: C) -> WithNewCredentials<'_, C, F> {
+        let (generation, future) = (self.pool.generation(), call());
+        WithNewCredentials { pool: &self.pool, generation, call, future }
+    }
+
     /// What is known of a blob.
     pub(crate) async fn head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
         if !self.pool.prepares_requests() {
@@ -169,9 +184,12 @@ impl Calls {
         let plain = no_conditions_in(&options.conditions) && options.version.is_none();
         let plain = plain && options.call.attributes.is_empty();
         let limit = options.call.time_limit;
-        let given = if plain { None } else { Some(options.clone()) };
-        let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
-        match self.exchange("head", (operation, Asked::Head), limit, Payload::None, None).await {
+        let exchange = || {
+            let given = if plain { None } else { Some(options.clone()) };
+            let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
+            self.exchange("head", (operation, Asked::Head), limit, Payload::None, None)
+        };
+        match self.with_new_credentials(exchange).await {
             Err(error) => Err(error),
             Ok((Output::Opened(opened), _)) => Ok(opened.info),
             Ok(_) => Err(Error::plugin("the plugin took a look for something else")),
@@ -180,13 +198,17 @@ impl Calls {
 
     /// Begins to read.
     pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Opened> {
-        let plain = no_conditions_in(&options.conditions) && options.version.is_none();
-        let plain = plain && matches!(options.range, wit::ByteRange::Whole) && options.call.attributes.is_empty();
-        let (asked, limit) = (options.range, options.call.time_limit);
-        let given = if plain { None } else { Some(options.clone()) };
-        let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
-        match self.exchange("get", (operation, Asked::Read(asked)), limit, Payload::Reading, None).await? {
-            (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, asked),
+        // What it needs is kept for as long as the call goes on: no more than these references.
+        let opened = self.with_new_credentials(|| {
+            let (asked, call) = (options.range, &options.call);
+            let plain = no_conditions_in(&options.conditions) && options.version.is_none();
+            let plain = plain && matches!(asked, wit::ByteRange::Whole) && call.attributes.is_empty();
+            let given = if plain { None } else { Some(options.clone()) };
+            let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
+            self.exchange("get", (operation, Asked::Read(asked)), call.time_limit, Payload::Reading, None)
+        });
+        match opened.await? {
+            (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, options.range),
             _ => Err(Error::plugin("the plugin took a read for something else")),
         }
     }

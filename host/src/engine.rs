@@ -1,5 +1,6 @@
 //! What a process has once: wasmtime, the compiled plugin, the connections, and the count of instances.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::plugin::Plugin;
 use crate::pool::Pool;
 use crate::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
-use crate::store::{Store, StoreOptions};
+use crate::store::Store;
+use crate::store_options::StoreOptions;
 use crate::text::sanitize;
 use crate::transport::{Egress, Network, Proxy, TlsOptions, private_networks};
 
@@ -33,6 +35,22 @@ const MAX_VALUE: usize = 64 << 10;
 /// One engine serves a whole process: making one compiles the plugin, or reads what an earlier run compiled. Cloning it
 /// is cheap and gives the same engine.
 ///
+/// # Debug builds
+/// Compiling takes about a second, and ten times as long where the compiler itself, Cranelift, is built without optimisation, as
+/// in a debug build. These lines in the `Cargo.toml` of the program's workspace have Cargo optimise dependencies in debug
+/// builds as well:
+///
+/// ```toml
+/// [profile.dev.package."*"]
+/// opt-level = 2
+/// ```
+///
+/// # The plugin that is built in
+/// This crate's build script builds it from source, for which it needs the target `wasm32-unknown-unknown`. Where
+/// `SANDBUCKET_PLUGIN` names a component when the crate is built, that is built in, and nothing is compiled for it.
+/// [`EngineBuilder::plugin_file`] loads another at run time.
+///
+/// # Example
 /// ```no_run
 /// # async fn example() -> sandbucket::Result<()> {
 /// use sandbucket::{Engine, Limits};
@@ -83,7 +101,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Where the compiled plugin is kept. Default: `sandbucket` in `$XDG_CACHE_HOME`, else in `~/.cache`.
+    /// Where the compiled plugin is kept. Default: the folder that the variable `SANDBUCKET_CACHE_DIR` names, else `sandbucket`
+    /// in `$XDG_CACHE_HOME`, else in `~/.cache`. Where none of these variables is set to an absolute path, as for many
+    /// services, nothing is kept, and each start compiles the plugin anew.
     ///
     /// The folder is made, for this user alone. One that is a symbolic link, belongs to another user or can be written by
     /// others is not used, and the plugin compiled each time: what is in it runs as machine code. It holds the 8 entries
@@ -149,13 +169,32 @@ impl EngineBuilder {
         self
     }
 
+    /// Makes the engine, as [`build`](EngineBuilder::build) does, on a thread of the Tokio runtime that may block: the tasks
+    /// of the runtime go on meanwhile. Dropping the future does not stop the compiler, whose result is kept for the next start.
+    ///
+    /// ```no_run
+    /// # async fn example() -> sandbucket::Result<()> {
+    /// let engine = sandbucket::Engine::builder().cache_dir("/var/cache/app").build_async().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`build`](EngineBuilder::build).
+    pub async fn build_async(self) -> Result<Engine> {
+        let built = tokio::task::spawn_blocking(|| self.build()).await;
+        built.unwrap_or_else(|_| Err(Error::plugin("making the engine was broken off: the runtime shuts down")))
+    }
+
     /// Makes the engine.
     ///
-    /// This blocks while the plugin is compiled, up to some seconds the first time.
+    /// This blocks while the plugin is compiled: about a second the first time, and 10 s in a program whose dependencies are
+    /// built without optimisation (see [`Engine`]). In async code use [`build_async`](EngineBuilder::build_async).
     ///
     /// # Errors
     /// [`Error::Config`] for limits that are at odds, [`Error::Io`] for a plugin file that cannot be read,
-    /// [`Error::Plugin`] for one that is no blob store or wants more than it may have.
+    /// [`Error::Plugin`] for one that is no blob store or wants more than it may have, [`Error::NoMemory`] where the process
+    /// may not have enough address space for a single instance.
     pub fn build(self) -> Result<Engine> {
         let EngineBuilder { proxy, limits, cache, plugin, networks, name_servers } = self;
         limits.check().map_err(|at_odds| Error::Config {
@@ -166,18 +205,18 @@ impl EngineBuilder {
         })?;
         let wasmtime = wasmtime_engine(&limits)?;
         let folder = match cache {
-            Cache::Usual => usual_cache(),
+            Cache::Usual => usual_cache(|name| std::env::var_os(name)),
             Cache::At(folder) => Some(folder),
             Cache::None => None,
         };
         let plugin = match plugin {
-            None => Plugin::load(&wasmtime, PLUGIN, folder.as_deref())?,
+            None => Plugin::load(&wasmtime.0, PLUGIN, folder.as_deref())?,
             Some(file) => {
                 let bytes = input::read(&file, MAX_PLUGIN).map_err(|error| Error::Io {
                     doing: format!("reading the plugin {}", file.display()),
                     source: Arc::new(error.into()),
                 })?;
-                Plugin::load(&wasmtime, &bytes, folder.as_deref()).map_err(|error| match error {
+                Plugin::load(&wasmtime.0, &bytes, folder.as_deref()).map_err(|error| match error {
                     Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
                     other => other,
                 })?
@@ -191,8 +230,23 @@ impl EngineBuilder {
 }
 
 impl Engine {
-    /// An engine with the plugin that is built in. This blocks while the plugin is compiled, up to some seconds the
-    /// first time.
+    /// An engine with the plugin that is built in, made without blocking the runtime: see
+    /// [`EngineBuilder::build_async`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> sandbucket::Result<()> {
+    /// use sandbucket::{Engine, Limits};
+    ///
+    /// let engine = Engine::load(Limits::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn load(limits: Limits) -> Result<Engine> {
+        Engine::builder().limits(limits).build_async().await
+    }
+
+    /// An engine with the plugin that is built in. This blocks while the plugin is compiled: see
+    /// [`EngineBuilder::build`]. In async code use [`load`](Engine::load).
     pub fn new(limits: Limits) -> Result<Engine> {
         Engine::builder().limits(limits).build()
     }
@@ -222,7 +276,7 @@ impl Engine {
     #[doc(hidden)]
     pub async fn instance(&self) -> Result<BareInstance> {
         let limits = &self.runtime.limits;
-        let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None)?;
+        let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None, &self.runtime.limits)?;
         // A share of its own: it is a first instance, for which there is a reserve.
         let share = self.runtime.instance_share();
         let end = Instant::now() + limits.call_time;
@@ -253,19 +307,23 @@ impl Engine {
 
     /// Opens a store. What [`store`](Engine::store) says of endpoints and errors holds, unless the options say otherwise.
     pub async fn open(&self, options: StoreOptions) -> Result<Store> {
+        let limits = options.limits(&self.runtime.limits)?;
+        let mut options = options;
+        check_settings(&options.settings)?;
+        let renewal = options.complete().await?;
         check_settings(&options.settings)?;
         let egress = match options.egress {
             Some(egress) => egress,
             None => Egress::from_settings(&options.settings)?,
         };
         let egress = if options.allow_private { egress.allow_private() } else { egress };
-        let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref())?;
-        Store::open(Pool::new(self.runtime.clone(), gate, options.settings)).await
+        let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref(), &limits)?;
+        Store::open(Pool::new(self.runtime.clone(), gate, limits, options.settings, renewal)).await
     }
 }
 
 /// Settings may be a tenant's: they are bounded as those of a configuration file are, before anything is made of them.
-fn check_settings(settings: &[(String, String)]) -> Result<()> {
+pub(crate) fn check_settings(settings: &[(String, String)]) -> Result<()> {
     let wrong = |name: &str, message: String| Err(Error::InvalidSettings(Failure::ours(&sanitize(name, 64), message)));
     if settings.len() > MAX_SETTINGS {
         return wrong("", format!("opening the store: {} settings, and {MAX_SETTINGS} are allowed", settings.len()));
@@ -289,9 +347,49 @@ pub struct BareInstance {
     _permit: InstancePermit,
 }
 
-/// Where the compiled plugin is kept if nobody says otherwise.
-fn usual_cache() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    Some(folder.join("sandbucket"))
+/// Where the compiled plugin is kept where the program does not say.
+fn usual_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(folder) = absolute("SANDBUCKET_CACHE_DIR") {
+        return Some(folder);
+    }
+    let folder = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    if folder.is_none() {
+        tracing::info!(
+            "the compiled plugin is not kept, as none of SANDBUCKET_CACHE_DIR, XDG_CACHE_HOME and HOME is an absolute path: \
+             each start compiles it"
+        );
+    }
+    Some(folder?.join("sandbucket"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_folder_is_that_of_the_first_variable() {
+        let of = |set: &[(&str, &str)]| {
+            usual_cache(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        let (home, xdg) = (("HOME", "/home/u"), ("XDG_CACHE_HOME", "/xdg"));
+        assert_eq!(of(&[("SANDBUCKET_CACHE_DIR", "/var/cache/app"), xdg, home]), Some("/var/cache/app".into()));
+        assert_eq!(of(&[("SANDBUCKET_CACHE_DIR", ""), xdg, home]), Some("/xdg/sandbucket".into()));
+        assert_eq!(of(&[("XDG_CACHE_HOME", "relative"), home]), Some("/home/u/.cache/sandbucket".into()));
+        assert_eq!(of(&[]), None);
+    }
+
+    #[tokio::test]
+    async fn engine_is_made_without_blocking_the_runtime() {
+        // The only thread of the runtime counts while the engine is made.
+        let counting = tokio::spawn(async {
+            for _ in 0..3 {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        });
+        let engine =
+            Engine::builder().limits(Limits::default().with_instances(2)).no_cache().build_async().await.unwrap();
+        assert!(counting.is_finished());
+        assert_eq!(engine.limits().instances, 2);
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits::named;
 use crate::text::sanitized;
 
 /// Bytes of what is said of a plugin that does not load or whose result is refused.
@@ -116,15 +117,26 @@ pub enum Error {
         message: String,
     },
     /// The plugin wanted more memory than [`Limits::memory`](crate::Limits::memory).
-    #[error("{operation}: the plugin needs more than the {limit} bytes of memory that `memory` allows it")]
+    #[error("{operation}: the plugin needs more than the {limit} bytes of memory that {} allows it", named("memory"))]
     OutOfMemory {
         /// The call.
         operation: &'static str,
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The system gives no memory or address space for an instance of the plugin, and there is none to wait for.
+    #[error("{operation}: {message}")]
+    NoMemory {
+        /// The call, or what was made.
+        operation: &'static str,
+        /// What was not given, and what to do.
+        message: String,
+    },
     /// The plugin computed for longer than [`Limits::cpu_time`](crate::Limits::cpu_time).
-    #[error("{operation}: the plugin was stopped after {limit:?} of computing, which is what `cpu-time` allows it")]
+    #[error(
+        "{operation}: the plugin was stopped after {limit:?} of computing, which is what {} allows it",
+        named("cpu-time")
+    )]
     OutOfTime {
         /// The call.
         operation: &'static str,
@@ -140,7 +152,7 @@ pub enum Error {
         limit: Duration,
     },
     /// The call waited for too long because of other calls: of the same store (`instances-per-store`) or of all stores of
-    /// the engine (`instances`).
+    /// the engine (`instances`, or `address-space` where the process may have less memory than so many take).
     #[error("{operation}: waited {waited:?} {}", busy(name, *limit))]
     Busy {
         /// The call.
@@ -185,16 +197,22 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a call waited for, and what to do.
 fn busy(name: &str, limit: usize) -> String {
-    if name == "instances-per-store" {
-        return format!(
-            "for other calls of the same store, which make all of the {limit} at once that `{name}` allows it; make fewer \
-             at once, or raise that limit"
-        );
+    let set = named(name);
+    match name {
+        "instances-per-store" => format!(
+            "for other calls of the same store, which make all of the {limit} at once that {set} allows it; make fewer at \
+             once, or raise that limit"
+        ),
+        "address-space" => format!(
+            "for an instance: the memory and address space that this process may have hold {limit} of them at once; try again \
+             later, raise the process's limit (`ulimit -v`, `ulimit -d`) or {set}, or lower {}",
+            named("memory")
+        ),
+        _ => format!(
+            "for an instance: the engine's stores take all of the {limit} that {set} allows, but for the reserve for stores \
+             that have none, or this store has its fair share of them; try again later, or raise that limit"
+        ),
     }
-    format!(
-        "for an instance: the engine's stores take all of the {limit} that `{name}` allows, but for the reserve for \
-         stores that have none, or this store has its fair share of them; try again later, or raise that limit"
-    )
 }
 
 impl Error {
@@ -233,8 +251,12 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.failure() {
             Some(failure) => failure.retryable,
-            None => matches!(self, Error::Busy { .. }),
+            None => matches!(self, Error::Busy { .. } | Error::NoMemory { .. }),
         }
+    }
+
+    pub(crate) fn no_memory(operation: &'static str, message: String) -> Self {
+        Error::NoMemory { operation, message }
     }
 
     pub(crate) fn plugin(message: impl Into<String>) -> Self {

@@ -202,7 +202,14 @@ impl<'a> Exchange<'a> {
             Payload::Once(streamed, _) => streamed.take().map_or_else(Source::empty, Source::Stream),
         };
         let prepared = prepared(outgoing, purpose(asked));
-        let sending = self.calls.pool().gate().send(prepared, source, self.left(), progress.clone());
+        let gate = self.calls.pool().gate();
+        if let Some(rate) = gate.rate() {
+            let delay = rate.delay();
+            if !delay.is_zero() {
+                Box::pin(deadline::sleep(delay.min(self.left()))).await;
+            }
+        }
+        let sending = gate.send(prepared, source, self.left(), progress.clone());
         let (answered, uncounted) = sending.answer().await;
         self.uncounted += uncounted;
         if let Payload::Once(_, fault) = payload
@@ -221,6 +228,9 @@ impl<'a> Exchange<'a> {
             }
         };
         let Answered { status, mut headers, mut body } = answer;
+        if let Some(rate) = gate.rate() {
+            rate.responded(status);
+        }
         let success = (200..300).contains(&status);
         if plain && success {
             let taken = self.take(Received { asked, status, headers });

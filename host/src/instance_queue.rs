@@ -24,16 +24,16 @@ const SCALE: usize = 1 << 16;
 
 /// The instances of an engine. `T` is what holds one, and can be handed to another call of the same store.
 pub(crate) struct InstanceQueue<T> {
-    /// Permits at once.
-    limit: usize,
-    /// Permits at once beyond the first of each store.
-    shared: usize,
+    /// Permits at once, where there is memory for so many.
+    most: usize,
     /// Calls that wait. Written under the lock of `state`.
     waiting: AtomicUsize,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
+    /// Permits at once.
+    limit: usize,
     used: usize,
     /// Of those, the ones beyond the first of each store.
     extra: usize,
@@ -83,12 +83,11 @@ pub(crate) enum Evictable {
 impl<T> InstanceQueue<T> {
     /// A queue for so many instances, of which a quarter, and at least one, is the reserve for first instances.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        let reserve = if limit > 1 { (limit / 4).max(1) } else { 0 };
         Arc::new(InstanceQueue {
-            limit,
-            shared: limit.saturating_sub(1 + reserve),
+            most: limit,
             waiting: AtomicUsize::new(0),
             state: Mutex::new(State {
+                limit,
                 used: 0,
                 extra: 0,
                 stores: HashMap::new(),
@@ -111,6 +110,34 @@ impl<T> InstanceQueue<T> {
         Arc::new(InstanceShare { queue: self.clone(), id })
     }
 
+    /// Permits at once now.
+    pub(crate) fn limit(&self) -> usize {
+        self.state().limit
+    }
+
+    /// Allows as many permits as there are now but for one, of which the instance could not be made. False, and no change,
+    /// where that is the only one.
+    pub(crate) fn lower_limit(&self) -> bool {
+        let mut state = self.state();
+        let others = state.used.saturating_sub(1);
+        if others > 0 {
+            state.limit = state.limit.min(others);
+        }
+        others > 0
+    }
+
+    /// Allows one permit more again, up to as many as there were to begin with.
+    pub(crate) fn raise_limit(&self) {
+        let mut state = self.state();
+        if state.limit == self.most {
+            return;
+        }
+        state.limit += 1;
+        let served = self.serve(&mut state);
+        drop(state);
+        InstanceQueue::tell(served);
+    }
+
     /// Whether calls wait.
     pub(crate) fn has_waiting(&self) -> bool {
         self.waiting.load(Relaxed) > 0
@@ -122,10 +149,10 @@ impl<T> InstanceQueue<T> {
 
     /// Whether a store may have one more now, apart from others that wait.
     fn admits(&self, state: &State<T>, account: &Account<T>) -> bool {
-        if account.held == 0 || state.used >= self.limit {
-            return state.used < self.limit;
+        if account.held == 0 || state.used >= state.limit {
+            return state.used < state.limit;
         }
-        let free = self.shared.saturating_sub(state.extra);
+        let free = state.shared().saturating_sub(state.extra);
         let alone = state.stores.len() < 2;
         free > 0 && (alone || account.held - 1 < free.saturating_mul(SHARE_OF_FREE).saturating_mul(account.weight))
     }
@@ -170,6 +197,12 @@ impl<T> InstanceQueue<T> {
 }
 
 impl<T> State<T> {
+    /// Permits at once beyond the first of each store.
+    fn shared(&self) -> usize {
+        let reserve = if self.limit > 1 { (self.limit / 4).max(1) } else { 0 };
+        self.limit.saturating_sub(1 + reserve)
+    }
+
     /// Changes a store's account, and what follows from it.
     fn adjust(&mut self, id: u64, change: impl FnOnce(&mut Account<T>)) {
         let Some(account) = self.stores.get_mut(&id) else { return };
@@ -238,8 +271,8 @@ impl<T> InstanceShare<T> {
     pub(crate) fn evictable(&self) -> Evictable {
         let state = self.queue.state();
         let first = state.stores.get(&self.id).is_none_or(|account| account.held == 0);
-        let full = state.used >= self.queue.limit;
-        if full && (first || state.extra < self.queue.shared) { Evictable::Any } else { Evictable::Extra }
+        let full = state.used >= state.limit;
+        if full && (first || state.extra < state.shared()) { Evictable::Any } else { Evictable::Extra }
     }
 
     /// Tells what to do with an instance of this store that has nothing to do: gives it back to be kept where no call

@@ -36,8 +36,8 @@
 //! [`EngineBuilder::allow_networks`], [`Config`]). Calls need a Tokio runtime with
 //! its timers and I/O on.
 
-#[allow(dead_code, reason = "wired below")]
 mod adaptive_rate;
+mod address_space;
 mod bindings;
 mod blob;
 mod body;
@@ -47,6 +47,7 @@ mod compile_cache;
 mod compute;
 mod config;
 mod copying;
+mod credentials;
 mod deadline;
 mod digest;
 mod downloading;
@@ -71,6 +72,7 @@ mod sandbox;
 mod settings;
 mod state;
 mod store;
+mod store_options;
 mod together;
 mod transport;
 mod uploading;
@@ -87,11 +89,12 @@ pub mod fuzzing;
 #[cfg(feature = "object-store")]
 pub mod object_store;
 
-pub use blob::{BlobInfo, BlobName, ByteRange, Presigned, PresignedMethod, Setting, SettingKind, Written};
+pub use blob::{BlobInfo, BlobName, ByteRange, Offset, Presigned, PresignedMethod, Setting, SettingKind, Written};
 pub use body::{Body, Chunks};
 pub use calls::Call;
 pub use clearing::cleared_away;
 pub use config::Config;
+pub use credentials::{Credentials, CredentialsProvider};
 pub use downloading::{Download, Downloading};
 #[doc(hidden)]
 pub use engine::BareInstance;
@@ -108,7 +111,9 @@ pub use requests::{
     AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
-pub use store::{Store, StoreOptions};
+pub use settings::SettingValue;
+pub use store::Store;
+pub use store_options::StoreOptions;
 pub use transport::{Egress, Proxy, TlsOptions};
 pub use uploading::{Upload, Writer};
 

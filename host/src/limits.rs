@@ -1,12 +1,26 @@
 //! Every bound of the sandbox: its name in the configuration, its default, and what it guards against.
 
-use std::fmt;
+mod quantity;
+mod setters;
+
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, Visitor};
+
+pub(crate) use quantity::parse_duration;
+use quantity::{duration, size};
 
 /// What a plugin, a call or a connection may use.
+///
+/// Start from the defaults and change some of them:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sandbucket::Limits;
+///
+/// let limits = Limits::default().with_memory(128 << 20).with_call_time(Duration::from_secs(120)).with_instances(64);
+/// ```
 ///
 /// In a configuration file these are the keys of the section `[sandbox]`, in kebab-case. A duration there is a number
 /// with a unit (`500ms`, `30s`, `5m`, `1h`; bare: seconds), a size a number with a unit (`64KiB`, `96MiB`; bare: bytes).
@@ -27,10 +41,14 @@ pub struct Limits {
     /// Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub cpu_time: Duration,
-    /// Time that one call may take in all, tries and pauses included. The plugin is told, and ends the call itself with
-    /// `Timeout`; one that does not is stopped a little later. Default: 10 min.
+    /// Time that one call may take in all, tries and pauses included, where neither the call (`time_limit`) nor its store
+    /// ([`StoreOptions::call_time`](crate::StoreOptions::call_time)) says otherwise. The plugin is told, and ends the call
+    /// itself with `Timeout`; one that does not is stopped a little later. Default: 10 min.
     #[serde(deserialize_with = "duration")]
     pub call_time: Duration,
+    /// The most time that a call or a store may ask for. Less than `call-time` counts as `call-time`. Default: 24 h.
+    #[serde(deserialize_with = "duration")]
+    pub max_call_time: Duration,
     /// Calls under way at once in one store, and so instances of its own; further ones wait their turn. A call whose
     /// requests the host sends (to look, to read, to write) takes an instance for moments only. Default: 64.
     pub instances_per_store: usize,
@@ -39,6 +57,12 @@ pub struct Limits {
     /// than 4/5 of what others leave of it (one that is alone takes all). When none is left to a call, idle ones of other stores are given up first; then it
     /// waits, and stores with the fewest instances are served first. Default: 1,024.
     pub instances: usize,
+    /// Address space that all instances of the engine may reserve, in bytes. With 4 GiB for each, their code runs without
+    /// bounds checks; where that is more than there is, an instance reserves what `memory` allows it and has bounds checks, which
+    /// cost 3 to 5 % of its time; where that is too much for all of `instances`, there are fewer, and calls wait for them. 0 is
+    /// half of what the process may have (`ulimit -v`) when the engine is made. Default: 0.
+    #[serde(deserialize_with = "size")]
+    pub address_space: usize,
     /// How long a call waits for an instance because other stores have them, before it ends in `Busy`, which can be tried
     /// again. Its own time limit may end it sooner. Waiting for other calls of the same store (`instances-per-store`) is
     /// bounded by the time limit only. Default: 10 s.
@@ -64,7 +88,8 @@ pub struct Limits {
     /// Time to resolve a name, connect, and agree on TLS. Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub connect_timeout: Duration,
-    /// Time from a request's end to its answer's beginning. Default: 60 s.
+    /// Time from a request's end to its response's beginning. The settings `timeout` and `completion-timeout` bound it as well,
+    /// and sooner; this is for plugins that do not keep to theirs. Default: 10 min.
     #[serde(deserialize_with = "duration")]
     pub first_byte_timeout: Duration,
     /// Time without a byte going either way while a body is under way. Default: 60 s.
@@ -90,15 +115,17 @@ impl Default for Limits {
             retire_memory: 16 * MIB,
             cpu_time: Duration::from_secs(10),
             call_time: Duration::from_secs(600),
+            max_call_time: Duration::from_secs(24 * 3600),
             instances_per_store: 64,
             instances: 1024,
+            address_space: 0,
             instance_wait: Duration::from_secs(10),
             compute_per_store: 0,
             header_bytes: 64 * 1024,
             max_put: 5 * 1024 * MIB,
             resumes: 3,
             connect_timeout: Duration::from_secs(10),
-            first_byte_timeout: Duration::from_secs(60),
+            first_byte_timeout: Duration::from_secs(600),
             between_bytes_timeout: Duration::from_secs(60),
             idle_connections: 64,
             max_idle_connections: 512,
@@ -116,7 +143,17 @@ pub(crate) struct AtOdds {
     pub(crate) message: String,
 }
 
+/// A limit by the names that those can set it by who read a message: a configuration file's, and a program's.
+pub(crate) fn named(name: &str) -> String {
+    format!("`{name}` (`Limits::{}`, or that key in [sandbox])", name.replace('-', "_"))
+}
+
 impl Limits {
+    /// The most time that any call may take.
+    pub(crate) fn longest_call(&self) -> Duration {
+        self.max_call_time.max(self.call_time)
+    }
+
     /// What is at odds in these limits.
     pub(crate) fn check(&self) -> Result<(), AtOdds> {
         let at_odds = |name: &'static str, message: String| Err(AtOdds { name, message });
@@ -129,101 +166,45 @@ impl Limits {
         ];
         for (name, value) in none_at_all {
             if value == 0 {
-                return at_odds(name, format!("the limit {name} must be above 0"));
+                return at_odds(name, format!("the limit {} must be above 0", named(name)));
             }
         }
         for (name, value) in [
             ("cpu-time", self.cpu_time),
             ("call-time", self.call_time),
+            ("max-call-time", self.max_call_time),
             ("instance-wait", self.instance_wait),
             ("connect-timeout", self.connect_timeout),
             ("first-byte-timeout", self.first_byte_timeout),
             ("between-bytes-timeout", self.between_bytes_timeout),
         ] {
             if value.is_zero() {
-                return at_odds(name, format!("the limit {name} must be above 0"));
+                return at_odds(name, format!("the limit {} must be above 0", named(name)));
             }
             // A moment so far away is none that clocks can tell.
             if value > LONGEST {
-                return at_odds(name, format!("the limit {name} must be at most 87600h, which is ten years"));
+                return at_odds(name, format!("the limit {} must be at most 87600h, which is ten years", named(name)));
             }
         }
         if self.idle_timeout > LONGEST {
-            let message = "the limit idle-timeout must be at most 87600h, which is ten years".to_owned();
+            let message = format!("the limit {} must be at most 87600h, which is ten years", named("idle-timeout"));
             return at_odds("idle-timeout", message);
         }
         if !(32 * PAGE..=65_536 * PAGE).contains(&self.memory) {
-            let message = format!("the limit memory is {} bytes; it must be from 2 MiB to 4 GiB", self.memory);
+            let message =
+                format!("the limit {} is {} bytes; it must be from 2 MiB to 4 GiB", named("memory"), self.memory);
             return at_odds("memory", message);
         }
         if self.header_bytes < 8 * 1024 {
-            let message = format!("the limit header-bytes is {}; it must be at least 8 KiB", self.header_bytes);
+            let message =
+                format!("the limit {} is {}; it must be at least 8 KiB", named("header-bytes"), self.header_bytes);
             return at_odds("header-bytes", message);
         }
         if u32::try_from(self.instances).is_err() {
-            return at_odds("instances", format!("the limit instances is {}: too many", self.instances));
+            return at_odds("instances", format!("the limit {} is {}: too many", named("instances"), self.instances));
         }
         Ok(())
     }
-}
-
-/// A number with a unit, which is one of `units`; without one it is `bare`.
-fn quantity(text: &str, units: &[(&str, u64)], bare: u64) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim();
-    let scale = match unit {
-        "" => bare,
-        _ => units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
-    };
-    number.parse::<u64>().ok()?.checked_mul(scale)
-}
-
-struct Quantity {
-    units: &'static [(&'static str, u64)],
-    bare: u64,
-    expected: &'static str,
-}
-
-impl Visitor<'_> for Quantity {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
-        let scaled = u64::try_from(number).ok().and_then(|number| number.checked_mul(self.bare));
-        scaled.ok_or_else(|| E::custom(format!("expected {}, not {number}", self.expected)))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
-        number.checked_mul(self.bare).ok_or_else(|| E::custom(format!("expected {}, not {number}", self.expected)))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
-        quantity(text, self.units, self.bare)
-            .ok_or_else(|| E::custom(format!("expected {}, not \"{text}\"", self.expected)))
-    }
-}
-
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let bytes = deserializer.deserialize_any(Quantity {
-        units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
-        bare: 1,
-        expected: "a size such as \"64KiB\", \"96MiB\" or a number of bytes",
-    })?;
-    usize::try_from(bytes).map_err(|_| D::Error::custom("this size is more than this machine can address"))
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let milliseconds = deserializer.deserialize_any(Quantity {
-        units: &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)],
-        bare: 1000,
-        expected: "a duration such as \"500ms\", \"30s\", \"5m\" or a number of seconds",
-    })?;
-    Ok(Duration::from_millis(milliseconds))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 
+use crate::deadline;
 use crate::state::State;
 use crate::transport::has_body;
 
@@ -117,7 +118,14 @@ fn handle(mut store: StoreContextMut<'_, State>, (request, options): Arguments) 
         return Ok((Err(ErrorCode::HttpRequestDenied),));
     }
     let sending = Pin::from(state.hooks.send_request(request, options, Box::new(async { Ok(()) })));
-    let sent = async move { sending.await.map(|(response, _)| response) };
+    let rate = state.hooks.rate();
+    let sent = async move {
+        let Some(rate) = rate else { return sending.await.map(|(response, _)| response) };
+        deadline::sleep(rate.delay()).await;
+        let (response, _) = sending.await?;
+        rate.responded(response.status().as_u16());
+        Ok(response)
+    };
     let pending: Pin<Box<dyn Future<Output = Sent> + Send>> = if length.is_some_and(|length| length <= UNDRIVEN) {
         Box::pin(sent)
     } else {

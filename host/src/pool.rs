@@ -1,7 +1,14 @@
 //! The instances of one store: made when needed, used by one call at a time, given up when broken, grown or idle.
 
+mod renewing;
+
+pub(crate) use renewing::WithNewCredentials;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,11 +19,13 @@ use crate::bindings::wit::CallOptions;
 use crate::bindings::{Output, Step};
 use crate::clearing::Cleanup;
 use crate::compute::ComputeShare;
+use crate::credentials::Renewal;
 use crate::deadline::timeout;
 use crate::error::{Error, Result};
 use crate::exchanging::Charged;
 use crate::instance::Instance;
 use crate::instance_queue::Grant;
+use crate::limits::Limits;
 use crate::rate_limit::RateLimit;
 use crate::retry_quota::RetryQuota;
 use crate::runtime::{Handed, Idle, InstancePermit, InstanceShare, Runtime};
@@ -42,7 +51,8 @@ pub struct PoolStatus {
     pub created: u64,
     /// Instances thrown away because their plugin crashed, overran a limit, or had its call given up by the caller.
     pub discarded: u64,
-    /// Instances not used again because their memory had grown, or they kept resources of the host's.
+    /// Instances not used again because their memory had grown, they kept resources of the host's, or the store has other
+    /// credentials since.
     pub retired: u64,
     /// Linear memory of the idle instances together, in bytes.
     pub memory: usize,
@@ -55,12 +65,28 @@ struct Kept {
     _permit: InstancePermit,
     /// Whether it has served no call yet: what making it took is the first one's.
     is_new: bool,
+    /// Of the settings that it was opened with.
+    generation: u64,
+}
+
+/// The settings that instances are opened with.
+struct Current {
+    settings: Settings,
+    /// Grows with each change of them.
+    generation: u64,
 }
 
 pub(crate) struct Pool {
     engine: Arc<Runtime>,
     gate: Gate,
-    settings: Settings,
+    /// The engine's, but for what the store has of its own.
+    limits: Limits,
+    current: Mutex<Arc<Current>>,
+    /// That of `current`.
+    generation: AtomicU64,
+    renewal: Option<Renewal>,
+    /// Itself, for what goes on in the background.
+    this: Weak<Pool>,
     /// As messages tell where something was tried.
     place: String,
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
@@ -80,19 +106,33 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(engine: Arc<Runtime>, gate: Gate, settings: Settings) -> Arc<Pool> {
+    pub(crate) fn new(
+        engine: Arc<Runtime>,
+        gate: Gate,
+        limits: Limits,
+        settings: Settings,
+        renewal: Option<Renewal>,
+    ) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
         let bucket = settings.iter().find(|(name, _)| name == "bucket");
         let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{}\"", sanitize(bucket, 128)));
         let endpoint = gate.endpoint().map(|endpoint| format!(" at {endpoint}"));
+        let adaptive =
+            settings.iter().any(|(name, mode)| name == "retry-mode" && mode.trim().eq_ignore_ascii_case("adaptive"));
+        let gate = if adaptive { gate.with_adaptive_rate() } else { gate };
         let place = [bucket, endpoint].into_iter().flatten().collect();
         let cleanup = Cleanup::new(engine.limits.instances_per_store);
         let retries = RetryQuota::new(engine.limits.instances_per_store);
         let (instances, compute) = (engine.instance_share(), engine.compute_share());
-        let pool = Arc::new(Pool {
+        let current = Mutex::new(Arc::new(Current { settings, generation: 0 }));
+        let pool = Arc::new_cyclic(|this| Pool {
             engine,
             gate,
-            settings,
+            limits,
+            current,
+            generation: AtomicU64::new(0),
+            renewal,
+            this: this.clone(),
             place,
             idle: Mutex::default(),
             instances,
@@ -111,6 +151,11 @@ impl Pool {
         let known: Weak<Pool> = Arc::downgrade(&pool);
         pool.engine.register(known);
         pool
+    }
+
+    /// What holds for the store's calls.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -168,9 +213,12 @@ impl Pool {
     /// An instance for one call, as soon as there is one. The time it took to come by is taken off the call's limit.
     pub(crate) async fn lease(&self, operation: &'static str, call: &mut CallOptions) -> Result<Lease<'_>> {
         let limit = self.limit(call.time_limit);
+        if self.is_renewal_due() {
+            Box::pin(self.renew(operation, limit)).await?;
+        }
         // Mostly there is one at hand, and it is not worth looking at the clock.
         if let Ok(turn) = self.calls.try_acquire()
-            && let Some(kept) = self.idle().pop_back()
+            && let Some(kept) = self.pop_idle()
         {
             return Ok(self.leased(kept, Some(turn), limit));
         }
@@ -188,8 +236,7 @@ impl Pool {
 
     /// How long a call may take that was given so many nanoseconds.
     pub(crate) fn limit(&self, given: Option<u64>) -> Duration {
-        let most = self.engine.limits.call_time;
-        given.map_or(most, Duration::from_nanos).min(most)
+        given.map_or(self.limits.call_time, Duration::from_nanos).min(self.limits.longest_call())
     }
 
     /// The right to be one of the store's calls under way.
@@ -212,8 +259,10 @@ impl Pool {
 
     /// An instance for a moment, for a call that has its turn, may take so long in all, and ends at this instant.
     pub(crate) async fn moment(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Lease<'_>> {
-        let kept = self.idle().pop_back();
-        match kept {
+        if self.is_renewal_due() {
+            Box::pin(self.renew(operation, limit)).await?;
+        }
+        match self.pop_idle() {
             Some(kept) => Ok(self.leased(kept, None, limit)),
             None => Ok(self.leased(Box::pin(self.another(operation, limit, end)).await?, None, limit)),
         }
@@ -221,29 +270,49 @@ impl Pool {
 
     /// An instance that is idle by now, or is made.
     async fn another(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Kept> {
-        if let Some(kept) = self.idle().pop_back() {
+        if let Some(kept) = self.pop_idle() {
             return Ok(kept);
         }
-        let own = || self.idle().pop_back().map(|kept| Box::new(kept) as Handed);
-        let permit = match self.engine.instance_permit(operation, &self.instances, end, own).await? {
-            Grant::Permit(permit) => permit,
-            Grant::Instance(handed) => {
-                let gone = |_| Error::plugin("the instance handed over is of another pool");
-                return handed.downcast().map(|kept| *kept).map_err(gone);
+        let own = || self.pop_idle().map(|kept| Box::new(kept) as Handed);
+        loop {
+            let permit = match self.engine.instance_permit(operation, &self.instances, end, own).await? {
+                Grant::Permit(permit) => permit,
+                Grant::Instance(handed) => {
+                    let gone = |_| Error::plugin("the instance handed over is of another pool");
+                    let kept: Kept = handed.downcast().map(|kept| *kept).map_err(gone)?;
+                    if self.is_current(&kept) {
+                        return Ok(kept);
+                    }
+                    self.retired.fetch_add(1, Relaxed);
+                    continue;
+                }
+            };
+            let current = self.current();
+            let left = end.saturating_duration_since(Instant::now());
+            match Instance::open(&self.engine, self.gate.clone(), &self.compute, &current.settings, left).await {
+                Ok(instance) => {
+                    self.created.fetch_add(1, Relaxed);
+                    return Ok(Kept {
+                        instance: Box::new(instance),
+                        _permit: permit,
+                        is_new: true,
+                        generation: current.generation,
+                    });
+                }
+                // There is one to wait for. The permit goes back only now, to nobody.
+                Err(Error::NoMemory { .. }) if self.engine.fewer_instances() => drop(permit),
+                Err(error) => return Err(self.discarded_by(of_whole_call(error, limit))),
             }
-        };
-        let left = end.saturating_duration_since(Instant::now());
-        let instance = Instance::open(&self.engine, self.gate.clone(), &self.compute, &self.settings, left)
-            .await
-            .map_err(|error| self.discarded_by(of_whole_call(error, limit)))?;
-        self.created.fetch_add(1, Relaxed);
-        Ok(Kept { instance: Box::new(instance), _permit: permit, is_new: true })
+        }
     }
 
     /// Logs why an instance was thrown away, unless there was much to log of this store of late.
     fn discarded_by(&self, error: Error) -> Error {
-        if let Error::Trapped { .. } | Error::OutOfMemory { .. } | Error::OutOfTime { .. } | Error::Overdue { .. } =
-            error
+        if let Error::Trapped { .. }
+        | Error::OutOfMemory { .. }
+        | Error::NoMemory { .. }
+        | Error::OutOfTime { .. }
+        | Error::Overdue { .. } = error
             && let Some(suppressed) = self.warnings.allow()
         {
             tracing::warn!(store = self.place, suppressed, %error, "plugin instance discarded");
@@ -270,6 +339,25 @@ impl Pool {
                 return;
             }
         }
+    }
+
+    /// The idle instance used last. Those with former settings are given up.
+    fn pop_idle(&self) -> Option<Kept> {
+        loop {
+            let kept = self.idle().pop_back()?;
+            if self.is_current(&kept) {
+                return Some(kept);
+            }
+            self.retired.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn is_current(&self, kept: &Kept) -> bool {
+        kept.generation == self.generation.load(Acquire)
+    }
+
+    fn current(&self) -> Arc<Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Kept>> {
@@ -350,7 +438,10 @@ impl Lease<'_> {
         let Some(mut kept) = self.kept.take() else { return };
         self.pool.busy.fetch_sub(1, Relaxed);
         kept.is_new = false;
-        if kept.instance.used_memory() > self.pool.engine.limits.retire_memory || !kept.instance.is_clean() {
+        if kept.instance.used_memory() > self.pool.engine.limits.retire_memory
+            || !kept.instance.is_clean()
+            || !self.pool.is_current(&kept)
+        {
             self.pool.retired.fetch_add(1, Relaxed);
         } else {
             kept.instance.idle_since = Instant::now();
@@ -365,9 +456,10 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if self.kept.take().is_some() {
-            self.pool.busy.fetch_sub(1, Relaxed);
-            self.pool.discarded.fetch_add(1, Relaxed);
-        }
+        let Some(kept) = self.kept.take() else { return };
+        self.pool.busy.fetch_sub(1, Relaxed);
+        self.pool.discarded.fetch_add(1, Relaxed);
+        // Last: whose call gets its place sees it counted.
+        drop(kept);
     }
 }

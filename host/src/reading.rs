@@ -53,7 +53,7 @@ pub struct Blob {
 }
 
 /// A time limit, and the timer for it.
-type End = Option<(Duration, Pin<Box<Timer>>)>;
+type End = Option<Box<(Duration, Pin<Box<Timer>>)>>;
 
 /// Where the pieces come from.
 enum Body {
@@ -84,6 +84,9 @@ impl Blob {
     /// header's coming, as a body may take as long as it goes on.
     pub(crate) async fn open(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
         let end = end(&calls, &options);
+        if is_empty(options.range) {
+            return Box::pin(Blob::open_empty(calls, key, options)).await;
+        }
         if !calls.pool().prepares_requests() {
             // Behind a pointer, as it is seldom.
             return Box::pin(Blob::whole(calls, key, options, end)).await;
@@ -144,6 +147,17 @@ impl Blob {
     fn new(info: BlobInfo, range: Range<u64>, position: u64, body: Body, source: Source, end: End) -> Blob {
         let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
         Blob { info, range, position, peeked, body, source, resumed, reread, attempts, end, check: None }
+    }
+
+    /// Reads nothing of a blob that has to be there, under the same conditions. HTTP has no range without a byte in it.
+    async fn open_empty(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
+        let (conditions, version, call) = (options.conditions.clone(), options.version.clone(), options.call.clone());
+        let info = calls.head(&key, &mut wit::HeadOptions { conditions, version, call }).await?;
+        let start = match options.range {
+            wit::ByteRange::Within(span) => span.start.min(info.size),
+            _ => info.size,
+        };
+        Ok(Blob::new(info, start..start, start, Body::Over, Source { calls, key, options }, None))
     }
 
     /// Reads ahead.
@@ -385,8 +399,17 @@ impl Blob {
 
 /// The end of a read by its options, where they set one.
 fn end(calls: &Calls, options: &wit::ReadOptions) -> End {
-    let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit < calls.limits().call_time);
-    limit.map(|limit| (limit, Box::pin(deadline::sleep(limit))))
+    let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit != calls.limits().call_time);
+    limit.map(|limit| Box::new((limit, Box::pin(deadline::sleep(limit)))))
+}
+
+/// Whether a range has no byte in it, whatever the blob is.
+fn is_empty(range: wit::ByteRange) -> bool {
+    match range {
+        wit::ByteRange::Within(span) => span.start == span.end,
+        wit::ByteRange::Last(count) => count == 0,
+        wit::ByteRange::Whole | wit::ByteRange::From(_) => false,
+    }
 }
 
 /// What of a piece that begins at byte `start` of a blob is among these bytes of it.
@@ -410,10 +433,10 @@ impl Stream for Blob {
         // What never ends may never be pending either.
         let over = matches!(&polled, Poll::Ready(Some(Err(_)) | None)) || this.position == this.range.end;
         if !over
-            && let Some((limit, end)) = &mut this.end
-            && end.as_mut().poll(cx).is_ready()
+            && let Some(end) = &mut this.end
+            && end.1.as_mut().poll(cx).is_ready()
         {
-            let limit = *limit;
+            let limit = end.0;
             polled = Poll::Ready(Some(Err(this.overdue(limit))));
         }
         // Nothing comes after an error.

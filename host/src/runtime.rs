@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::address_space::{Plan, first_that_fits};
 use crate::compute::{Compute, ComputeShare};
 use crate::deadline::timeout_at;
 use crate::digest;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::instance_queue::{self, Evictable, Grant, InstanceQueue};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
-use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES};
+use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
 use crate::transport::{Clients, Egress, Gate, Network, Proxy, TlsOptions};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
@@ -75,7 +76,7 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     pub(crate) fn new(
-        wasmtime: wasmtime::Engine,
+        (wasmtime, instances): (wasmtime::Engine, usize),
         plugin: Plugin,
         limits: Limits,
         network: Network,
@@ -84,7 +85,7 @@ impl Runtime {
             wasmtime,
             plugin,
             clients: Clients::new(network, &limits),
-            instances: InstanceQueue::new(limits.instances),
+            instances: InstanceQueue::new(instances),
             compute: Compute::new(),
             limits,
             pools: Mutex::default(),
@@ -134,9 +135,22 @@ impl Runtime {
         }
         let began = Instant::now();
         let end = began.checked_add(self.limits.instance_wait).map_or(end, |wait| wait.min(end));
-        let busy =
-            |_| Error::Busy { operation, name: "instances", limit: self.limits.instances, waited: began.elapsed() };
+        let busy = |_| {
+            let (limit, waited) = (self.instances.limit(), began.elapsed());
+            let name = if limit < self.limits.instances { "address-space" } else { "instances" };
+            Error::Busy { operation, name, limit, waited }
+        };
         timeout_at(end.into(), waiting).await.map_err(busy)
+    }
+
+    /// Has calls wait where there would be more instances than there are now, but for one that could not be made for lack of
+    /// memory. False where there is no other to wait for.
+    pub(crate) fn fewer_instances(&self) -> bool {
+        let fewer = self.instances.lower_limit();
+        if fewer {
+            tracing::debug!(limit = self.instances.limit(), "no memory for another plugin instance");
+        }
+        fewer
     }
 
     /// Whether calls wait for instances.
@@ -175,8 +189,15 @@ impl Runtime {
     }
 
     /// The way out of a store with these options: see [`Clients::gate`].
-    pub(crate) fn gate(&self, tls: &TlsOptions, egress: Egress, proxy: Option<&Proxy>) -> Result<Gate> {
-        self.clients.gate(tls, egress, proxy, &self.limits)
+    pub(crate) fn gate(
+        &self,
+        tls: &TlsOptions,
+        egress: Egress,
+        proxy: Option<&Proxy>,
+        limits: &Limits,
+    ) -> Result<Gate> {
+        // Stores share connections, and so what the engine's limits say of these.
+        self.clients.gate(tls, egress, proxy, (&self.limits, limits))
     }
 
     /// Gives up instances and connections that have had nothing to do for too long.
@@ -185,6 +206,8 @@ impl Runtime {
             self.pools().iter().for_each(|pool| pool.trim(before));
         }
         self.clients.sweep();
+        // There may be memory again.
+        self.instances.raise_limit();
     }
 
     fn pools(&self) -> Vec<Arc<dyn Idle>> {
@@ -193,45 +216,38 @@ impl Runtime {
     }
 }
 
-/// wasmtime, set up for these limits.
-pub(crate) fn wasmtime_engine(limits: &Limits) -> Result<wasmtime::Engine> {
-    match wasmtime::Engine::new(&wasmtime_config(limits, true)) {
-        Ok(engine) => Ok(engine),
-        // The pool reserves address space for every instance at once, which some machines do not give.
-        Err(error) => {
-            tracing::warn!(error = %format!("{error:#}"), "no pool of instances; each is allocated by itself");
-            wasmtime::Engine::new(&wasmtime_config(limits, false))
-                .map_err(|error| Error::plugin(format!("wasmtime does not start: {error:#}")))
-        }
-    }
+/// wasmtime, set up for these limits; and how many instances it has room for.
+pub(crate) fn wasmtime_engine(limits: &Limits) -> Result<(wasmtime::Engine, usize)> {
+    let (engine, plan) = first_that_fits(limits, |plan| wasmtime::Engine::new(&wasmtime_config(limits, plan)))?;
+    tracing::debug!(instances = plan.instances, bounds_checks = plan.is_bounded(), "pool of instances made");
+    Ok((engine, plan.instances as usize))
 }
 
-fn wasmtime_config(limits: &Limits, pooled: bool) -> Config {
+fn wasmtime_config(limits: &Limits, plan: Plan) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     // Plugins are WASI 0.2: their calls are synchronous inside, and wasmtime can leave out the bookkeeping.
     config.concurrency_support(false);
     // The stack that an instance's calls ran on goes back to the pool with the instance, and may hold pieces of secrets.
     config.async_stack_zeroing(true);
-    if pooled {
-        let instances = u32::try_from(limits.instances).unwrap_or(u32::MAX);
-        let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(MAX_INSTANCES as u32))
-            .total_memories(instances.saturating_mul(MAX_MEMORIES as u32))
-            .total_tables(instances.saturating_mul(MAX_TABLES as u32))
-            .total_stacks(instances)
-            .max_core_instances_per_component(MAX_INSTANCES as u32)
-            .max_memories_per_component(MAX_MEMORIES as u32)
-            .max_tables_per_component(MAX_TABLES as u32)
-            .max_memory_size(limits.memory.next_multiple_of(64 * 1024))
-            .table_elements(MAX_TABLE)
-            .async_stack_keep_resident(WARM_STACK)
-            // `pagemap_scan` would spare the memory the same way, but takes pages that were swapped out for clean: the
-            // next instance would find another tenant's bytes in them.
-            .table_keep_resident(WARM_TABLE);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    }
+    // A memory of the pool never moves; that it cannot makes bounds checks cheaper.
+    config.memory_reservation(plan.reservation).memory_guard_size(plan.guard).memory_may_move(false);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(plan.instances)
+        .total_core_instances(plan.core_instances())
+        .total_memories(plan.memories())
+        .total_tables(plan.tables())
+        .total_stacks(plan.instances)
+        .max_core_instances_per_component(MAX_INSTANCES as u32)
+        .max_memories_per_component(MAX_MEMORIES as u32)
+        .max_tables_per_component(MAX_TABLES as u32)
+        .max_memory_size(linear_memory(limits).next_multiple_of(64 * 1024))
+        .table_elements(MAX_TABLE)
+        .async_stack_keep_resident(WARM_STACK)
+        // `pagemap_scan` would spare the memory the same way, but takes pages that were swapped out for clean: the
+        // next instance would find another tenant's bytes in them.
+        .table_keep_resident(WARM_TABLE);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 

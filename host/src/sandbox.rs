@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::Method;
 use wasmtime::{Trap, UpdateDeadline};
 
+use crate::address_space::is_out_of_memory;
 use crate::bindings::{Host, RESULT, Validate, wit};
 use crate::blob::Setting;
 use crate::compute::{ComputeCall, ComputeShare};
@@ -147,11 +148,11 @@ impl Sandbox {
     ) -> Begun {
         let state = self.store.data_mut();
         state.hooks.begin_call(&bounds, progress);
-        state.limiter.refused = false;
+        (state.limiter.refused, state.limiter.not_given) = (false, None);
         state.meter.start(bounds.cpu_used);
         let meter = state.meter.clone();
         self.store.set_epoch_deadline(1);
-        let limit = bounds.time.unwrap_or(limits.call_time).min(limits.call_time);
+        let limit = bounds.time.unwrap_or(limits.call_time).min(limits.longest_call());
         let operations = bounds.operations.min(MAX_BATCH);
         Begun { operation, meter, compute: self.compute.clone(), operations, limit }
     }
@@ -228,6 +229,11 @@ fn trouble(operation: &'static str, store: &wasmtime::Store<State>, limits: &Lim
     if state.limiter.refused {
         return Error::OutOfMemory { operation, limit: limits.memory };
     }
+    let not_given = is_out_of_memory(error).then(|| error.root_cause().to_string());
+    if let Some(cause) = not_given.or_else(|| state.limiter.not_given.clone()) {
+        let cause = sanitize(&cause, MAX_CAUSE);
+        return Error::no_memory(operation, format!("the system gives the plugin's instance no memory ({cause})"));
+    }
     // The whole error has a backtrace, with names that the plugin gave its functions.
     tracing::debug!(operation, error = sanitize(&format!("{error:#}"), MAX_BACKTRACE), "the plugin crashed");
     let message = match error.downcast_ref::<Trap>() {
@@ -276,7 +282,7 @@ mod tests {
         assert!(format!("{error:#}").contains("ERROR \u{1b}[31mforged"), "the name is not in the backtrace: {error:#}");
         let limits = Limits::default();
         let clients = Clients::new(Network::new(&[], Vec::new(), Proxy::none(), &limits), &limits);
-        let gate = clients.gate(&TlsOptions::default(), Egress::none(), None, &limits).unwrap();
+        let gate = clients.gate(&TlsOptions::default(), Egress::none(), None, (&limits, &limits)).unwrap();
         let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits));
         let lines = Arc::new(std::sync::Mutex::new(String::new()));
         let shown = tracing::subscriber::with_default(Lines(lines.clone()), || {

@@ -2,8 +2,10 @@
 //!
 //! Only the plugin knows which settings are secret, so every value is treated as one: wiped, and never shown by `Debug`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::time::Duration;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -17,6 +19,54 @@ impl Settings {
         // The vector itself holds no bytes of a value: it may move them as it grows.
         self.0.push((name, value));
     }
+
+    /// Gives a setting this value in place of any other.
+    pub(crate) fn replace(&mut self, name: &str, value: String) {
+        for (known, old) in &mut self.0 {
+            if known == name {
+                old.zeroize();
+            }
+        }
+        self.0.retain(|(known, _)| known != name);
+        self.push(name.to_owned(), value);
+    }
+}
+
+/// A value of a setting: text, or what a plugin reads from text.
+pub trait SettingValue {
+    /// The text, as the plugin reads it.
+    fn into_text(self) -> String;
+}
+
+macro_rules! values {
+    ($($type:ty => $text:expr;)*) => {
+        $(
+            impl SettingValue for $type {
+                fn into_text(self) -> String {
+                    let text: fn($type) -> String = $text;
+                    text(self)
+                }
+            }
+        )*
+    };
+}
+
+values! {
+    String => |text| text;
+    &str => str::to_owned;
+    &String => String::clone;
+    Box<str> => String::from;
+    Cow<'_, str> => |text| text.into_owned();
+    bool => |value| value.to_string();
+    i32 => |value| value.to_string();
+    i64 => |value| value.to_string();
+    u8 => |value| value.to_string();
+    u16 => |value| value.to_string();
+    u32 => |value| value.to_string();
+    u64 => |value| value.to_string();
+    usize => |value| value.to_string();
+    // No less than it is: a fraction of a millisecond counts as one.
+    Duration => |time| format!("{}ms", time.as_nanos().div_ceil(1_000_000));
 }
 
 impl Deref for Settings {
@@ -47,6 +97,17 @@ impl ZeroizeOnDrop for Settings {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_text_as_plugins_read_it() {
+        assert_eq!(Duration::from_micros(1_500).into_text(), "2ms");
+        assert_eq!(Duration::from_secs(90).into_text(), "90000ms");
+        assert_eq!((5.into_text(), true.into_text(), "%{x".into_text()), ("5".into(), "true".into(), "%{x".into()));
+        let mut settings = Settings::default();
+        settings.push("timeout".to_owned(), "1s".to_owned());
+        settings.replace("timeout", "2s".to_owned());
+        assert_eq!(settings[..], [("timeout".to_owned(), "2s".to_owned())]);
+    }
 
     #[test]
     fn debug_shows_names_and_no_values() {

@@ -11,6 +11,7 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::clocks::{WasiClocksCtx, WasiClocksCtxView, WasiClocksView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::address_space::is_out_of_memory;
 use crate::limits::Limits;
 use crate::transport::Hooks;
 
@@ -32,6 +33,11 @@ pub(crate) const MAX_TABLES: usize = 4;
 /// Elements of a table that an instance may grow to.
 pub(crate) const MAX_TABLE: usize = 20_000;
 
+/// Bytes of linear memory that an instance may have.
+pub(crate) fn linear_memory(limits: &Limits) -> usize {
+    limits.memory - limits.memory / HOST_SHARE
+}
+
 /// The data of a wasmtime store.
 pub(crate) struct State {
     pub(crate) table: ResourceTable,
@@ -50,13 +56,13 @@ impl State {
         table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
         // Linear memory and this share together are `memory`.
-        let share = limits.memory / HOST_SHARE;
+        let share = limits.memory - linear_memory(limits);
         hooks.set_body_memory(share / 3);
         http.set_field_size_limit(((share - share / 3) / MAX_RESOURCES).max(MIN_FIELDS));
         State {
             table,
             hooks,
-            limiter: Limiter { memory: limits.memory - share, used: 0, refused: false },
+            limiter: Limiter { memory: linear_memory(limits), used: 0, refused: false, not_given: None },
             meter: Arc::new(Meter::new()),
             out_of_time: false,
             http,
@@ -88,6 +94,8 @@ pub(crate) struct Limiter {
     pub(crate) used: usize,
     /// Whether more was asked for than is allowed.
     pub(crate) refused: bool,
+    /// What the system said where it did not give memory that is allowed.
+    pub(crate) not_given: Option<String>,
 }
 
 impl Limiter {
@@ -106,6 +114,13 @@ impl ResourceLimiter for Limiter {
         }
         self.used = used;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if is_out_of_memory(&error) {
+            self.not_given = Some(error.root_cause().to_string());
+        }
+        Ok(())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -233,7 +248,7 @@ mod tests {
 
     #[test]
     fn memory_is_counted_over_all_memories() {
-        let mut limiter = Limiter { memory: 300, used: 0, refused: false };
+        let mut limiter = Limiter { memory: 300, used: 0, refused: false, not_given: None };
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         assert!(limiter.memory_growing(100, 200, None).unwrap());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::blob::{BlobName, PresignedMethod};
 use crate::body::{Body, Chunks};
 use crate::calls::Calls;
+use crate::credentials::Credentials;
 use crate::downloading::Download;
 use crate::error::Result;
 use crate::limits::Limits;
@@ -14,94 +15,7 @@ use crate::requests::{
     AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
     ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
 };
-use crate::settings::Settings;
-use crate::transport::{Egress, Proxy, TlsOptions};
 use crate::uploading::Upload;
-
-/// How a store is opened: the plugin's settings, and what the host itself must know.
-///
-/// The settings' values are wiped from memory when this, and the store opened with it, are dropped. Values that are given
-/// as `String` are moved; of those given as `&str`, the caller's copy is the caller's to wipe.
-///
-/// ```no_run
-/// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
-/// use sandbucket::{StoreOptions, TlsOptions};
-///
-/// let tls = TlsOptions { ca_file: Some("/etc/ssl/minio.pem".into()), ..TlsOptions::default() };
-/// let options = StoreOptions::new().setting("bucket", "photos").setting("endpoint", "https://minio.internal").tls(tls);
-/// // It is on a private network.
-/// let options = options.allow_private();
-/// let store = engine.open(options).await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Default)]
-pub struct StoreOptions {
-    pub(crate) settings: Settings,
-    pub(crate) tls: TlsOptions,
-    pub(crate) egress: Option<Egress>,
-    pub(crate) allow_private: bool,
-    pub(crate) proxy: Option<Proxy>,
-}
-
-impl StoreOptions {
-    /// No settings yet.
-    pub fn new() -> Self {
-        StoreOptions::default()
-    }
-
-    /// One setting more.
-    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.push(name.into(), value.into());
-        self
-    }
-
-    /// Some settings more.
-    pub fn settings<N: Into<String>, V: Into<String>>(mut self, settings: impl IntoIterator<Item = (N, V)>) -> Self {
-        settings.into_iter().for_each(|(name, value)| self.settings.push(name.into(), value.into()));
-        self
-    }
-
-    /// Which certificates to trust.
-    pub fn tls(mut self, tls: TlsOptions) -> Self {
-        self.tls = tls;
-        self
-    }
-
-    /// What the plugin may reach. Default: [`Egress::from_settings`], which is the authority that the settings name, and the
-    /// bucket's name before it, at public addresses.
-    pub fn egress(mut self, egress: Egress) -> Self {
-        self.egress = Some(egress);
-        self
-    }
-
-    /// Lets the endpoint be at a private or loopback address, such as MinIO on this machine or its network. Default: public
-    /// addresses only, and [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks).
-    ///
-    /// Not for settings that a tenant may write: by naming an endpoint they could send requests to anything on this
-    /// machine and its network.
-    pub fn allow_private(mut self) -> Self {
-        self.allow_private = true;
-        self
-    }
-
-    /// The proxy through which requests go, or [`Proxy::none`]. Default: the engine's
-    /// ([`EngineBuilder::proxy`](crate::EngineBuilder::proxy)), which is that of the environment. The proxy may be at a private
-    /// address only where the endpoint may, or if [`Proxy::allow_private`] says so.
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
-        self
-    }
-}
-
-impl std::fmt::Debug for StoreOptions {
-    /// Names only: which values are secret is the plugin's to know.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("StoreOptions");
-        shown.field("settings", &self.settings).field("tls", &self.tls).field("egress", &self.egress);
-        shown.field("allow_private", &self.allow_private).field("proxy", &self.proxy).finish()
-    }
-}
 
 /// An open store: one bucket, one set of credentials, and sandboxes of its own.
 ///
@@ -136,6 +50,26 @@ impl std::fmt::Debug for Store {
 impl Store {
     pub(crate) async fn open(pool: Arc<Pool>) -> Result<Store> {
         Ok(Store { calls: Calls::open(pool).await? })
+    }
+
+    /// Has the store use other credentials, for calls that begin from now on. Calls that are in progress end with those that
+    /// they began with, so that those have to stay valid at the service for a while; one that the service refuses for that
+    /// reason is made again with the new ones, unless its body is a stream. All clones of the store are the same store.
+    ///
+    /// ```no_run
+    /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
+    /// use sandbucket::Credentials;
+    ///
+    /// store.set_credentials(Credentials::new("AKID…", "the new secret")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`](crate::Error::InvalidSettings) where the plugin does not take them; the store goes on with
+    /// the old ones then. Nothing is asked of the service.
+    pub async fn set_credentials(&self, credentials: Credentials) -> Result<()> {
+        self.calls.pool().set_credentials(&credentials).await
     }
 
     /// What holds for its calls.

@@ -145,7 +145,11 @@ impl Upload {
             Err(Error::InvalidArgument(Failure::ours(subject, format!("upload \"{}\": {words}", self.key))))
         };
         if !(1..=most).contains(&self.part_size) {
-            let words = format!("part_size is {} bytes; `max-put` allows 1 to {most}", self.part_size);
+            let words = format!(
+                "part_size is {} bytes; {} allows 1 to {most}",
+                self.part_size,
+                crate::limits::named("max-put")
+            );
             return wrong("part_size", words);
         }
         if self.at_once == 0 {

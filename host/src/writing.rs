@@ -25,7 +25,9 @@ impl Calls {
             return self.put_inline(key, &body.joined(), options, progress).await;
         }
         let digests = self.digests(body, self.wanted_digests()).await;
-        self.write(key, body.length(), digests, options, Payload::Here(body), progress).await
+        let given = &*options;
+        let write = || self.write(key, body.length(), digests.clone(), given, Payload::Here(body), progress.clone());
+        self.with_new_credentials(write).await
     }
 
     /// Writes a blob from a stream of this length, whose bytes come once: the store must want no digests of them.
@@ -78,12 +80,13 @@ impl Calls {
         let digests = self.digests(body, self.wanted_digests()).await;
         let (length, limit) = (body.length(), options.call.time_limit);
         let asked = Asked::Part(AskedPart { number, size: length });
-        let given = if options.call.attributes.is_empty() { None } else { Some(options.clone()) };
-        let (key_of, upload_of) = (key.to_owned(), upload.to_owned());
-        let part = PartOperation { key: key_of, upload: upload_of, number, length, digests, options: given };
-        let payload = Payload::Here(body);
-        let operation = Operation::Part(part);
-        match self.exchange("upload a part", (operation, asked), limit, payload, progress).await? {
+        let exchange = || {
+            let given = if options.call.attributes.is_empty() { None } else { Some(options.clone()) };
+            let (key, upload, digests) = (key.to_owned(), upload.to_owned(), digests.clone());
+            let operation = Operation::Part(PartOperation { key, upload, number, length, digests, options: given });
+            self.exchange("upload a part", (operation, asked), limit, Payload::Here(body), progress.clone())
+        };
+        match self.with_new_credentials(exchange).await? {
             (Output::Part(part), _) => Ok(part),
             _ => Err(Error::plugin("the plugin took a part for something else")),
         }

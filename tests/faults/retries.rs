@@ -75,3 +75,28 @@ fn store_that_only_fails_runs_out_of_retries_and_recovers_with_the_service() {
         store.head("k").await.expect("two retries");
     });
 }
+
+#[test]
+fn throttled_store_lowers_its_rate_in_the_adaptive_mode() {
+    run(async {
+        /// Requests of eight loops in three seconds.
+        async fn requests(mode: &str) -> usize {
+            let server = Faulty::always(Act::error(503, "SlowDown")).await;
+            let settings = [("max-retries", "0"), ("timeout", "5s"), ("retry-mode", mode)];
+            let store = open(&server.endpoint(), &settings).await;
+            let ends = Instant::now() + Duration::from_secs(3);
+            let loops = (0..8).map(async |n| {
+                // Reads go by the host, and lists by the plugin.
+                while Instant::now() < ends {
+                    let error = if n % 2 == 0 { store.head("k").await.err() } else { store.list("").await.err() };
+                    error.expect("the service only throttles");
+                }
+            });
+            // What waits when the time is over is dropped.
+            let _ = tokio::time::timeout(Duration::from_secs(4), join_all(loops)).await;
+            server.seen().len()
+        }
+        let (standard, adaptive) = (requests("standard").await, requests("adaptive").await);
+        assert!(adaptive * 4 < standard, "{adaptive} requests, {standard} without the adaptive mode");
+    });
+}

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
+use super::expiration;
 use super::process;
 use super::profiles::{Cause, Profile, Profiles};
 use super::shown;
@@ -20,6 +22,11 @@ const UNSUPPORTED: [&str; 5] =
 const INTENT: [&str; 5] =
     ["aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token", "credential_process"];
 
+/// What tools that write temporary credentials into a profile call the time at which these expire: saml2aws,
+/// aws-azure-login, and others.
+const EXPIRATION: [&str; 4] =
+    ["x_security_token_expires", "aws_expiration", "aws_credential_expiration", "aws_session_expiration"];
+
 /// How to do without credentials where the default profile has some.
 const HOW_ANONYMOUS: &str = "for anonymous requests, set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to /dev/null";
 
@@ -30,6 +37,8 @@ pub(super) struct Found {
     pub(super) ca_file: Option<PathBuf>,
     /// Where settings come from that were found, for errors.
     pub(super) origins: BTreeMap<&'static str, String>,
+    /// When the credentials expire that were found.
+    pub(super) expires: Option<SystemTime>,
 }
 
 /// Where to look for a profile.
@@ -65,8 +74,9 @@ pub(super) fn complete(
         None if has_keys => Choice::None,
         None => selected(environment)?,
     };
+    let mut expires = None;
     let from_variables = match &choice {
-        Choice::Variable(..) | Choice::Default => variables(environment, &mut add)?,
+        Choice::Variable(..) | Choice::Default => variables(environment, &mut add, &mut expires)?,
         Choice::None | Choice::Section(_) => false,
     };
     let empty = Profile::new();
@@ -80,7 +90,7 @@ pub(super) fn complete(
         Choice::Section(name) => {
             let found = named(&profiles, name)?;
             if !has_keys {
-                keys(&profiles, found, name, &mut add)?;
+                keys(&profiles, found, name, &mut add, &mut expires)?;
             }
             (found, *name)
         }
@@ -88,7 +98,7 @@ pub(super) fn complete(
             let of_variable = |message: String| format!("{variable}: {message}");
             let found = named(&profiles, name).map_err(of_variable)?;
             if !from_variables {
-                keys(&profiles, found, name, &mut add).map_err(of_variable)?;
+                keys(&profiles, found, name, &mut add, &mut expires).map_err(of_variable)?;
             }
             (found, name.as_str())
         }
@@ -97,7 +107,8 @@ pub(super) fn complete(
             // One that says nothing of credentials is no error.
             if from_variables {
             } else if INTENT.iter().chain(&UNSUPPORTED).any(|key| found.contains_key(*key)) {
-                keys(&profiles, found, "default", &mut add).map_err(|message| format!("{message}; {HOW_ANONYMOUS}"))?;
+                keys(&profiles, found, "default", &mut add, &mut expires)
+                    .map_err(|message| format!("{message}; {HOW_ANONYMOUS}"))?;
             } else {
                 check_anonymous(&profiles, environment)?;
             }
@@ -126,7 +137,7 @@ pub(super) fn complete(
         }
     }
 
-    let mut result = Found::default();
+    let mut result = Found { expires, ..Found::default() };
     if !has(settings, "endpoint")
         && let Some((mut url, origin)) = endpoint(&profiles, found, name, environment)?
     {
@@ -155,7 +166,11 @@ fn selected(environment: &Environment) -> Result<Choice<'static>, String> {
 }
 
 /// Takes credentials from variables; whether there are any.
-fn variables(environment: &Environment, add: &mut impl FnMut(&str, Zeroizing<String>)) -> Result<bool, String> {
+fn variables(
+    environment: &Environment,
+    add: &mut impl FnMut(&str, Zeroizing<String>),
+    expires: &mut Option<SystemTime>,
+) -> Result<bool, String> {
     let Some(key) = environment.variable("AWS_ACCESS_KEY_ID")? else { return Ok(false) };
     let Some(secret) = environment.variable("AWS_SECRET_ACCESS_KEY")? else {
         return Err("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not".to_owned());
@@ -164,6 +179,8 @@ fn variables(environment: &Environment, add: &mut impl FnMut(&str, Zeroizing<Str
     add("secret-key", secret);
     if let Some(token) = environment.variable("AWS_SESSION_TOKEN")? {
         add("security-token", token);
+        // As `aws configure export-credentials --format env` sets it.
+        *expires = environment.variable("AWS_CREDENTIAL_EXPIRATION")?.and_then(|text| expiration::parse(&text));
     }
     Ok(true)
 }
@@ -227,6 +244,7 @@ fn keys(
     profile: &Profile,
     name: &str,
     add: &mut impl FnMut(&str, Zeroizing<String>),
+    expires: &mut Option<SystemTime>,
 ) -> Result<(), String> {
     let name = shown(name);
     let of = |key: &str| profile.get(key).cloned();
@@ -239,6 +257,8 @@ fn keys(
             add("secret-key", secret);
             if let Some(token) = of("aws_session_token").or_else(|| of("aws_security_token")) {
                 add("security-token", token);
+                let text = EXPIRATION.iter().find_map(|key| profile.get(*key));
+                *expires = text.and_then(|text| expiration::parse(text));
             }
             return Ok(());
         }
@@ -259,6 +279,7 @@ fn keys(
     if let (Some(command), false) = (profile.get("credential_process"), is_role) {
         let found = process::run(command, process::TIMEOUT)
             .map_err(|message| format!("credential_process of the profile \"{name}\": {message}"))?;
+        *expires = found.expires;
         add("access-key", found.access_key);
         add("secret-key", found.secret_key);
         if let Some(token) = found.token {

@@ -9,10 +9,12 @@ use zeroize::{Zeroize, Zeroizing};
 use super::input::MAX_SECRET;
 use super::shown;
 
+#[derive(Clone)]
 pub(crate) struct Environment {
     variables: Variables,
 }
 
+#[derive(Clone)]
 enum Variables {
     OfProcess,
     #[cfg_attr(

@@ -3,6 +3,8 @@
 mod credentials;
 mod document;
 pub(crate) mod environment;
+mod expiration;
+mod found;
 pub(crate) mod input;
 mod interpolate;
 mod process;
@@ -10,6 +12,7 @@ mod profiles;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -21,11 +24,14 @@ use crate::engine::{Engine, EngineBuilder};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::settings::Settings;
-use crate::store::{Store, StoreOptions};
+use crate::store::Store;
+use crate::store_options::StoreOptions;
 use crate::text::sanitize;
 use crate::transport::{Egress, Proxy, TlsOptions};
 use document::Document;
 use environment::Environment;
+use found::FoundAgain;
+pub(crate) use found::find;
 use input::MAX_CONFIG;
 
 const SECTION: &str = "store.blob.s3";
@@ -58,6 +64,8 @@ const SHOWN: usize = 200;
 /// 1 MiB, a value with all that it refers to 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to such
 /// are followed. The values are wiped from memory when the configuration is dropped.
 ///
+/// `timeout` may exceed the limits of `[sandbox]`: it is the operator's, as they are.
+///
 /// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
 /// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
 /// whoever else reads the file.
@@ -75,7 +83,9 @@ const SHOWN: usize = 200;
 /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, then in the profile that `AWS_DEFAULT_PROFILE` or else `AWS_PROFILE`
 /// names, then in the profile `default`, if there is one. Profiles are read from the shared credentials and config files as
 /// the AWS CLI and boto3 read them. A profile gives a key pair, or names a program in `credential_process`, which is run
-/// without a shell, once, while the configuration is read; it may take 60 s and print 64 KiB. Roles and SSO are errors.
+/// without a shell while the configuration is read; it may take 60 s and print 64 KiB. Where credentials have a time at which they
+/// expire (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile), an open store
+/// looks for others in the same way 5 minutes before. Roles and SSO are errors.
 /// Requests are anonymous only if nothing suggests credentials: a profile that is named but missing, a default profile
 /// without a whole key pair, and a file that cannot be understood are errors.
 ///
@@ -104,6 +114,10 @@ pub struct Config {
     cache_dir: Option<PathBuf>,
     /// Where settings come from that are not in the file.
     origins: BTreeMap<&'static str, String>,
+    /// The profile that the section names, and when the credentials expire that were found.
+    profile: Option<String>,
+    expires: Option<SystemTime>,
+    environment: Environment,
 }
 
 impl Config {
@@ -169,13 +183,27 @@ impl Config {
     /// [`Error::Config`] for a setting that cannot be used, with file, line and key. One that is not in the file, but
     /// was found elsewhere, is [`Error::InvalidSettings`].
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
-        let egress = Egress::from_settings(&self.settings)?.allow_private_endpoint();
+        self.open_with(engine, &[]).await
+    }
+
+    /// The same with these settings, in place of those of the same names in the section.
+    ///
+    /// # Errors
+    /// As [`open`](Config::open).
+    pub async fn open_with(&self, engine: &Engine, further: &[(&str, &str)]) -> Result<Store> {
+        let mut settings = self.settings.clone();
+        further.iter().for_each(|(name, value)| settings.replace(name, (*value).to_owned()));
+        let egress = Egress::from_settings(&settings)?.allow_private_endpoint();
         let egress = if self.allow_private { egress.allow_private() } else { egress };
-        let options = StoreOptions::new().settings(self.settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
-        let options = match &self.proxy {
-            Some(proxy) => options.proxy(proxy.clone()),
-            None => options,
-        };
+        let options = StoreOptions::new().settings(settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
+        let mut options = options.trust_timeout();
+        if let Some(proxy) = &self.proxy {
+            options = options.proxy(proxy.clone());
+        }
+        if self.expires.is_some() {
+            let again = FoundAgain::provider(self.profile.clone(), self.environment.clone());
+            options = options.renewed_by(again, self.expires);
+        }
         match engine.open(options).await {
             Err(error) => Err(self.placed(error, engine).await),
             opened => opened,
@@ -266,6 +294,9 @@ impl Reader<'_> {
             plugin,
             cache_dir,
             origins: BTreeMap::new(),
+            profile: None,
+            expires: None,
+            environment: self.environment.clone(),
         };
         let mut profile = None;
         for (name, value) in section.iter_mut() {
@@ -305,6 +336,8 @@ impl Reader<'_> {
             self.error(at, at.map(|_| format!("{SECTION}.profile")), message)
         })?;
         config.origins = found.origins;
+        config.expires = found.expires;
+        config.profile = profile.map(|(name, _)| name);
         if config.tls.ca_file.is_none() {
             config.tls.ca_file = found.ca_file;
         }

@@ -8,13 +8,14 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::expiration;
 use super::input::MAX_SECRET;
 use super::shown;
 
@@ -29,6 +30,8 @@ pub(super) struct Credentials {
     pub(super) access_key: Zeroizing<String>,
     pub(super) secret_key: Zeroizing<String>,
     pub(super) token: Option<Zeroizing<String>>,
+    /// When they expire, if they do.
+    pub(super) expires: Option<SystemTime>,
 }
 
 /// Runs a command and reads the credentials that it prints. This blocks, for `timeout` at most.
@@ -138,6 +141,8 @@ struct Output<'a> {
     secret_access_key: Option<Text<'a>>,
     #[serde(borrow)]
     session_token: Option<Text<'a>>,
+    #[serde(borrow)]
+    expiration: Option<Text<'a>>,
 }
 
 /// Text that is wiped when dropped, if it is no part of the output itself. Of text with escape sequences, which AWS's
@@ -173,6 +178,7 @@ fn parse(output: &[u8]) -> Result<Credentials, String> {
         access_key: text(&output.access_key_id).ok_or_else(|| missing("AccessKeyId"))?,
         secret_key: text(&output.secret_access_key).ok_or_else(|| missing("SecretAccessKey"))?,
         token: text(&output.session_token),
+        expires: text(&output.expiration).and_then(|text| expiration::parse(&text)),
     })
 }
 

@@ -34,7 +34,7 @@ fn reserve_is_left_to_first_instances() {
     let noisy: Vec<Share> = (0..16).map(|_| queue.register(1)).collect();
     let mut held: Vec<Permit> =
         noisy.iter().flat_map(|share| std::iter::from_fn(|| share.try_acquire()).take(64)).collect();
-    assert!(noisy[0].holds_several() && held.len() <= 16 + queue.shared);
+    assert!(noisy[0].holds_several() && held.len() <= 16 + queue.state().shared());
     // Each store that holds none gets one, as many as the reserve has.
     let others: Vec<Share> = (0..256 - 16).map(|_| queue.register(1)).collect();
     held.extend(others.iter().map(take));
@@ -231,7 +231,7 @@ proptest! {
             let sum: usize = state.stores.values().map(|account| account.held).sum();
             let extra: usize = state.stores.values().map(|account| account.held.saturating_sub(1)).sum();
             prop_assert_eq!((sum, extra), (state.used, state.extra));
-            prop_assert!(extra <= queue.shared);
+            prop_assert!(extra <= state.shared());
             let waiting: usize = state.stores.values().map(|account| account.calls.len()).sum();
             prop_assert_eq!(waiting, queue.waiting.load(Relaxed));
             prop_assert_eq!(queue.next(&state), None, "a call waits for what is free");
@@ -272,4 +272,32 @@ async fn aborted_calls_under_load_lose_no_permit() {
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("every call is served");
     assert_eq!(used(&queue), 0);
     assert!(queue.register(1).acquire().now_or_never().is_some());
+}
+
+#[test]
+fn permit_whose_instance_cannot_be_made_lowers_the_limit_until_it_is_raised() {
+    let queue = InstanceQueue::new(64);
+    let (first, second) = (queue.register(1), queue.register(1));
+    // The only one: there is nothing to wait for.
+    let only = take(&first);
+    assert!(!queue.lower_limit());
+    assert_eq!(queue.limit(), 64);
+    let failed = take(&second);
+    assert!(queue.lower_limit());
+    // The permit that comes back goes to nobody.
+    let mut waiting = second.acquire();
+    drop(failed);
+    assert!(permit(&mut waiting).is_none() && second.try_acquire().is_none());
+    assert_eq!((queue.limit(), used(&queue)), (1, 1));
+    // An instance that is given up lets it go on.
+    drop(only);
+    let held = permit(&mut waiting).expect("the permit that came back");
+    // And so does another one that is allowed.
+    let mut next = first.acquire();
+    assert!(permit(&mut next).is_none());
+    queue.raise_limit();
+    drop(permit(&mut next).expect("the permit that was added"));
+    drop(held);
+    (0..100).for_each(|_| queue.raise_limit());
+    assert_eq!((queue.limit(), used(&queue)), (64, 0));
 }

@@ -30,8 +30,10 @@ use crate::error::{Error, Failure, Result};
 /// The setters that calls share.
 macro_rules! every_call {
     () => {
-        /// Bounds the whole call: tries, pauses and waiting together. Never above
-        /// [`Limits::call_time`](crate::Limits::call_time), which is the default.
+        /// Bounds the whole call: tries, pauses and waiting together. Default:
+        /// [`StoreOptions::call_time`](crate::StoreOptions::call_time), else
+        /// [`Limits::call_time`](crate::Limits::call_time); at most
+        /// [`Limits::max_call_time`](crate::Limits::max_call_time).
         pub fn time_limit(mut self, limit: Duration) -> Self {
             self.options.call.time_limit = Some(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
             self

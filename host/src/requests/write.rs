@@ -13,6 +13,7 @@ use crate::blob::Written;
 use crate::body::{Body, Cause, Kind, Pieces};
 use crate::calls::{Call, Calls};
 use crate::error::{Error, Failure, Result};
+use crate::limits::named;
 use crate::transport::Progress;
 use crate::uploading::Upload;
 
@@ -59,8 +60,9 @@ impl Put {
         let length = self.body.length();
         if length > most as u64 {
             let message = format!(
-                "put \"{}\": the body has {length} bytes; `max-put` allows {most} at once: `upload` writes it in parts",
-                self.key
+                "put \"{}\": the body has {length} bytes; {} allows {most} at once: `upload` writes it in parts",
+                self.key,
+                named("max-put")
             );
             return Err(Error::TooLarge(Failure::ours("body", message)));
         }

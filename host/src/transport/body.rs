@@ -86,7 +86,10 @@ impl fmt::Display for Patience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.time)?;
         match self.limit {
-            Some(limit) => write!(f, ", which is all that `{limit}` in the section [sandbox] allows"),
+            Some(limit) => {
+                let set = crate::limits::named(limit);
+                write!(f, ", which is all that {set} allows; `StoreOptions::timeout` allows one store more")
+            }
             None => Ok(()),
         }
     }

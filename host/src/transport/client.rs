@@ -65,7 +65,7 @@ impl Clients {
         tls: &TlsOptions,
         egress: Egress,
         proxy: Option<&Proxy>,
-        limits: &Limits,
+        (limits, own): (&Limits, &Limits),
     ) -> Result<Gate> {
         let direct = self.get(tls, limits)?;
         let clients = egress.urls().map(|url| match self.network.proxy(proxy, &url)? {
@@ -73,7 +73,7 @@ impl Clients {
             Some(server) => Ok(self.through(tls, &direct, server, limits)),
         });
         let clients = clients.collect::<Result<_>>()?;
-        Ok(Gate::new(direct, clients, egress, limits))
+        Ok(Gate::new(direct, clients, egress, own))
     }
 
     /// The client for this way of TLS that goes through no proxy.
@@ -227,7 +227,8 @@ impl Client {
     /// The header of an answer is larger than it may be.
     fn too_large(&self, how: &str) -> Trouble {
         let most = self.header_bytes;
-        let words = format!("its header has {how} `header-bytes` in the section [sandbox] allows, which is {most}");
+        let set = crate::limits::named("header-bytes");
+        let words = format!("its header has {how} {set} allows, which is {most}");
         Trouble { error: wasmtime_wasi_http::Error::HttpResponseHeaderSectionSize(None), words }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) use request_rules::{Purpose, has_body};
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
+use crate::adaptive_rate::AdaptiveRate;
 use crate::limits::Limits;
 use crate::sandbox::Bounds;
 use addresses::Addresses;
@@ -72,7 +73,7 @@ pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// The way out of one store. Cloning it is cheap.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Way>);
+pub(crate) struct Gate(Arc<Way>, Option<Arc<AdaptiveRate>>);
 
 struct Way {
     /// The client that goes through no proxy.
@@ -85,7 +86,17 @@ struct Way {
 
 impl Gate {
     fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> Gate {
-        Gate(Arc::new(Way { direct, clients, egress, timeouts: Timeouts::of(limits) }))
+        Gate(Arc::new(Way { direct, clients, egress, timeouts: Timeouts::of(limits) }), None)
+    }
+
+    /// The same, with a request rate that adapts to a service that throttles.
+    pub(crate) fn with_adaptive_rate(self) -> Gate {
+        Gate(self.0, Some(Arc::new(AdaptiveRate::new())))
+    }
+
+    /// The request rate, where it adapts.
+    pub(crate) fn rate(&self) -> Option<&Arc<AdaptiveRate>> {
+        self.1.as_ref()
     }
 
     /// A deadline of a call.
@@ -148,6 +159,11 @@ impl Hooks {
         }
     }
 
+    /// The store's request rate, where it adapts.
+    pub(crate) fn rate(&self) -> Option<Arc<AdaptiveRate>> {
+        self.gate.rate().cloned()
+    }
+
     /// Bounds the bytes of request bodies that are held until the connection takes them, for all requests of a call together.
     pub(crate) fn set_body_memory(&mut self, bytes: usize) {
         (self.body_memory, self.body_memory_left) = (bytes, bytes);
@@ -191,7 +207,7 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let Gate(way) = self.gate.clone();
+        let Gate(way, _) = self.gate.clone();
         let timeouts = way.timeouts.within(options);
         let progress = self.progress.clone();
         // What was said of the one before is of no interest any more.

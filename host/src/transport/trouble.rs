@@ -51,7 +51,8 @@ pub(super) enum ConnectError {
     #[error("connecting to {address}: {told}")]
     Unreachable { address: std::net::SocketAddr, told: String },
     #[error(
-        "no connection to {host} within {limit:?}, which is all that `connect-timeout` in the section [sandbox] allows"
+        "no connection to {host} within {limit:?}, which is all that {} allows",
+        crate::limits::named("connect-timeout")
     )]
     Timeout { host: String, limit: std::time::Duration },
     #[error("the certificate of {host} is not trusted: {told}; {advice}")]

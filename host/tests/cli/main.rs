@@ -243,7 +243,18 @@ async fn the_exit_status_says_what_happened() {
 async fn check_passes_on_a_service_that_works_and_leaves_nothing_behind() {
     let bench = Bench::start().await;
     let ran = bench.run(&["check"]).await.ends_with(0);
-    for step in ["settings", "TCP", "credentials", "put", "head", "get", "get range", "put if absent", "delete"] {
+    for step in [
+        "settings",
+        "TCP",
+        "credentials",
+        "put",
+        "head",
+        "get",
+        "get range",
+        "put if absent",
+        "complete if absent",
+        "delete",
+    ] {
         let line = ran.stdout().lines().find(|line| line.contains(&format!("ok  {step} "))).map(str::to_owned);
         assert!(line.is_some(), "no \"ok {step}\" in\n{}", ran.stdout());
     }

@@ -18,7 +18,8 @@ use crate::report::{Report, Step, Verdict};
 use crate::text;
 
 /// What comes after the connection, in order; so that what is not tried is still listed.
-const OPERATIONS: [&str; 7] = ["credentials", "put", "head", "get", "get range", "put if absent", "delete"];
+const OPERATIONS: [&str; 8] =
+    ["credentials", "put", "head", "get", "get range", "put if absent", "complete if absent", "delete"];
 
 /// Ends with everything tidied up, also when it is interrupted.
 pub async fn run(context: &Context, arguments: cli::Check) -> Result<Exit, Failure> {
@@ -41,16 +42,18 @@ struct Check<'a> {
 #[derive(Clone)]
 struct Probe {
     store: Store,
+    /// The same, but that it leaves conditions to the service.
+    trusting: Store,
     key: String,
 }
 
 impl Check<'_> {
     async fn walk(&mut self, context: &Context, arguments: &cli::Check) -> Result<(), Failure> {
-        let Some((config, store)) = self.settings(context).await? else { return self.skip("the settings") };
+        let Some((config, store, trusting)) = self.settings(context).await? else { return self.skip("the settings") };
         if !self.connection(&config).await? {
             return self.skip_operations(0, "the service cannot be reached");
         }
-        let probe = Probe { store, key: probe_key() };
+        let probe = Probe { store, trusting, key: probe_key() };
         if !self.credentials(&probe).await? {
             return self.skip_operations(1, "the credentials were not accepted");
         }
@@ -61,22 +64,23 @@ impl Check<'_> {
     }
 
     /// The file, the plugin, and what the plugin says of the settings.
-    async fn settings(&mut self, context: &Context) -> Result<Option<(Config, Store)>, Failure> {
+    async fn settings(&mut self, context: &Context) -> Result<Option<(Config, Store, Store)>, Failure> {
         let begun = Instant::now();
         let opened = async {
             let config = context.config()?;
             let engine = context::engine(Some(&config)).await?;
             let store = config.open(&engine).await?;
-            Ok::<_, Failure>((config, store))
+            let trusting = config.open_with(&engine, &[("check-conditions", "false")]).await?;
+            Ok::<_, Failure>((config, store, trusting))
         };
         match opened.await {
-            Ok((config, store)) => {
+            Ok((config, store, trusting)) => {
                 let told = |name: &str| setting(&config, name).map(str::to_owned);
                 let bucket = told("bucket").unwrap_or_default();
                 let place = told("endpoint").or_else(|| told("region")).unwrap_or_else(|| "us-east-1".to_owned());
                 let detail = format!("bucket \"{bucket}\" at {place}, from {}", context.config_file.display());
                 self.report.add(Step::ok("settings", begun.elapsed(), detail))?;
-                Ok(Some((config, store)))
+                Ok(Some((config, store, trusting)))
             }
             Err(failure) => {
                 self.report.add(Step::failed("settings", begun.elapsed(), failure))?;
@@ -170,7 +174,7 @@ impl Check<'_> {
     }
 
     async fn operations(&mut self, probe: Probe) -> Result<(), Failure> {
-        let Probe { store, key } = &probe;
+        let Probe { store, trusting, key } = &probe;
         let body: Bytes = (0..1024_u32).map(|n| (n % 251) as u8).collect();
 
         let begun = Instant::now();
@@ -216,6 +220,22 @@ impl Check<'_> {
             }
             Err(Error::Unsupported(told) | Error::Service(told)) => Step::doubtful("put if absent", took, told.message),
             Err(error) => Step::failed("put if absent", took, error.into()),
+        };
+        self.report.add(step)?;
+
+        let (completed, took) = timed(complete_if_absent(trusting, key)).await;
+        let name = "complete if absent";
+        let step = match completed {
+            Err(Error::PreconditionFailed(_)) => Step::ok(name, took, "refused, as it should be"),
+            Ok(_) => {
+                let what = "this service does not look at the condition of a completed upload";
+                let mut step = Step::doubtful(name, took, what);
+                step.hint =
+                    Some("the setting `check-conditions` (on by default) has it checked with a HEAD before".to_owned());
+                step
+            }
+            Err(Error::Unsupported(told) | Error::Service(told)) => Step::doubtful(name, took, told.message),
+            Err(error) => Step::failed(name, took, error.into()),
         };
         self.report.add(step)?;
 
@@ -274,6 +294,21 @@ impl Check<'_> {
         })?;
         Ok(exit)
     }
+}
+
+/// Completes an upload to a key that is there, on the condition that it is not.
+async fn complete_if_absent(store: &Store, key: &str) -> Result<(), Error> {
+    let upload = store.create_upload(key).await?;
+    let completed = async {
+        let part = store.upload_part(key, &upload, 1, "a part").await?;
+        store.complete_upload(key, &upload, [part]).if_absent().await
+    };
+    let completed = completed.await;
+    if completed.is_err() {
+        // What is left behind is removed as far as it goes; what counts is the other error.
+        let _ = store.abort_upload(key, &upload).await;
+    }
+    completed.map(drop)
 }
 
 fn compared(name: &'static str, took: Duration, outcome: Result<Bytes, Error>, expected: &Bytes) -> Step {

@@ -42,6 +42,8 @@ Environment:
   SANDBUCKET_CONFIG  the configuration file, where --config is not given
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
                      the proxy, where the section has no setting `proxy` (lower case counts too, and first)
+  SANDBUCKET_CACHE_DIR
+                     where the compiled plugin is kept, in place of ~/.cache/sandbucket; `cache-dir` in [sandbox] comes first
   NO_COLOR           if set, no colours
   RUST_LOG           what to log to standard error, in place of --verbose";
 

@@ -119,7 +119,7 @@ fn classify(error: &Error) -> (Exit, &'static str) {
         Error::Archived(_) => (Exit::Failure, "archived"),
         Error::Service(_) => (Exit::Failure, "service"),
         Error::Trapped { .. } => (Exit::Failure, "trapped"),
-        Error::OutOfMemory { .. } => (Exit::Failure, "out-of-memory"),
+        Error::OutOfMemory { .. } | Error::NoMemory { .. } => (Exit::Failure, "out-of-memory"),
         Error::OutOfTime { .. } => (Exit::Failure, "out-of-time"),
         Error::Overdue { .. } => (Exit::Network, "overdue"),
         Error::Busy { .. } => (Exit::Failure, "busy"),

@@ -1,0 +1,75 @@
+//! Credentials that are found outside of a store's settings, and found again before they expire.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use super::credentials::complete;
+use super::environment::Environment;
+use crate::credentials::{Credentials, CredentialsProvider};
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+
+/// Settings with what was found for them.
+pub(crate) struct Completed {
+    pub(crate) settings: Settings,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Where to find others before these expire.
+    pub(crate) renewal: Option<(Arc<dyn CredentialsProvider>, Option<SystemTime>)>,
+}
+
+/// Completes settings from this profile, or as a section without one.
+///
+/// # Errors
+/// [`Error::Config`].
+pub(crate) async fn find(settings: Settings, profile: Option<String>) -> Result<Completed> {
+    let environment = Environment::of_process();
+    let name = profile.clone();
+    let found = blocking(move || {
+        let mut settings = settings;
+        let found = complete(&mut settings, name.as_deref(), &environment)?;
+        Ok((settings, found))
+    });
+    let (settings, found) = found.await.map_err(|message| {
+        let key = if profile.is_some() { "profile" } else { "credentials" };
+        Error::Config { path: None, line: None, key: Some(key.to_owned()), message }
+    })?;
+    let renewal =
+        found.expires.map(|expires| (FoundAgain::provider(profile, Environment::of_process()), Some(expires)));
+    Ok(Completed { settings, ca_file: found.ca_file, renewal })
+}
+
+/// Looks for credentials again where they were found.
+pub(super) struct FoundAgain {
+    profile: Option<String>,
+    environment: Environment,
+}
+
+impl FoundAgain {
+    pub(super) fn provider(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
+        Arc::new(FoundAgain { profile, environment })
+    }
+}
+
+#[async_trait]
+impl CredentialsProvider for FoundAgain {
+    async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
+        let (profile, environment) = (self.profile.clone(), self.environment.clone());
+        let found = blocking(move || {
+            let mut settings = Settings::default();
+            let found = complete(&mut settings, profile.as_deref(), &environment)?;
+            Ok(Credentials::of_settings(&settings, found.expires))
+        });
+        Ok(found.await?.ok_or("there are no credentials any more where they were found")?)
+    }
+}
+
+/// Files are read, and programs run, where that holds nobody up.
+async fn blocking<T: Send + 'static>(
+    find: impl FnOnce() -> std::result::Result<T, String> + Send + 'static,
+) -> std::result::Result<T, String> {
+    let found = tokio::task::spawn_blocking(find).await;
+    found.unwrap_or_else(|_| Err("looking for credentials was broken off".to_owned()))
+}

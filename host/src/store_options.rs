@@ -1,0 +1,267 @@
+//! How a store is opened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+use crate::credentials::{self, Credentials, CredentialsProvider, Renewal};
+use crate::error::{Error, Failure, Result};
+use crate::limits::{Limits, named};
+use crate::settings::{SettingValue, Settings};
+use crate::transport::{Egress, Proxy, TlsOptions};
+
+/// How a store is opened: the plugin's settings, and what the host itself must know.
+///
+/// Values are taken as they are: nothing is put in for `%{` in a secret. They are wiped from memory when this, and the store
+/// opened with it, are dropped. Values that are given as `String` are moved; of those given as `&str`, the caller's copy is the
+/// caller's to wipe.
+///
+/// ```no_run
+/// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
+/// use std::time::Duration;
+///
+/// use sandbucket::{Credentials, StoreOptions, TlsOptions};
+///
+/// let tls = TlsOptions { ca_file: Some("/etc/ssl/minio.pem".into()), ..TlsOptions::default() };
+/// let options = StoreOptions::new()
+///     .setting("bucket", "photos")
+///     .setting("endpoint", "https://minio.internal")
+///     .setting("max-retries", 5)
+///     .credentials(Credentials::new("AKID…", "secret"))
+///     .timeout(Duration::from_secs(90))
+///     .tls(tls);
+/// // It is on a private network.
+/// let options = options.allow_private();
+/// let store = engine.open(options).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct StoreOptions {
+    pub(crate) settings: Settings,
+    pub(crate) tls: TlsOptions,
+    pub(crate) egress: Option<Egress>,
+    pub(crate) allow_private: bool,
+    pub(crate) proxy: Option<Proxy>,
+    source: Source,
+    timeouts: Timeouts,
+}
+
+/// Where credentials come from that are not among the settings.
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    Settings,
+    Given(Credentials),
+    Provider(Arc<dyn CredentialsProvider>),
+    /// A profile, or the environment.
+    Found(Option<String>),
+    /// They are among the settings, and have to be renewed.
+    Renewed(Arc<dyn CredentialsProvider>, Option<std::time::SystemTime>),
+}
+
+/// What a store has for the engine's limits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timeouts {
+    call_time: Option<Duration>,
+    timeout: Option<Duration>,
+    between_bytes: Option<Duration>,
+}
+
+impl StoreOptions {
+    /// No settings yet.
+    pub fn new() -> Self {
+        StoreOptions::default()
+    }
+
+    /// Adds a setting: text, a number, `true` or `false`, or a [`Duration`].
+    pub fn setting(mut self, name: impl Into<String>, value: impl SettingValue) -> Self {
+        self.settings.push(name.into(), value.into_text());
+        self
+    }
+
+    /// Adds some settings.
+    pub fn settings<N: Into<String>, V: Into<String>>(mut self, settings: impl IntoIterator<Item = (N, V)>) -> Self {
+        settings.into_iter().for_each(|(name, value)| self.settings.push(name.into(), value.into()));
+        self
+    }
+
+    /// The credentials, in place of the settings `access-key`, `secret-key` and `security-token`.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.source = Source::Given(credentials);
+        self
+    }
+
+    /// Where the credentials come from. It is asked when the store is opened, and again before they expire.
+    pub fn credentials_provider(mut self, provider: impl CredentialsProvider) -> Self {
+        self.source = Source::Provider(Arc::new(provider));
+        self
+    }
+
+    /// Takes the credentials from this profile of AWS's shared credentials and config files, as
+    /// [`Config`](crate::Config#credentials) does; and where the settings have none, region, endpoint and certificate
+    /// authorities. Where they expire, they are read again before. A `credential_process` is run for them.
+    pub fn profile(mut self, name: impl Into<String>) -> Self {
+        self.source = Source::Found(Some(name.into()));
+        self
+    }
+
+    /// Takes the credentials from the environment, as [`Config`](crate::Config#credentials) does for a section without any:
+    /// from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, else from the profile that
+    /// `AWS_DEFAULT_PROFILE` or `AWS_PROFILE` names, else from the profile `default`; and where the settings have none,
+    /// region, endpoint and certificate authorities.
+    pub fn credentials_from_environment(mut self) -> Self {
+        self.source = Source::Found(None);
+        self
+    }
+
+    /// Which certificates to trust.
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// What the plugin may reach. Default: [`Egress::from_settings`], which is the authority that the settings name, and the
+    /// bucket's name before it, at public addresses.
+    pub fn egress(mut self, egress: Egress) -> Self {
+        self.egress = Some(egress);
+        self
+    }
+
+    /// Lets the endpoint be at a private or loopback address, such as MinIO on this machine or its network. Default: public
+    /// addresses only, and [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks).
+    ///
+    /// Not for settings that a tenant may write: by naming an endpoint they could send requests to anything on this
+    /// machine and its network.
+    pub fn allow_private(mut self) -> Self {
+        self.allow_private = true;
+        self
+    }
+
+    /// The proxy through which requests go, or [`Proxy::none`]. Default: the engine's
+    /// ([`EngineBuilder::proxy`](crate::EngineBuilder::proxy)), which is that of the environment. The proxy may be at a private
+    /// address only where the endpoint may, or if [`Proxy::allow_private`] says so.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Time that one call may take in all, where the call does not say (`time_limit`). Default:
+    /// [`Limits::call_time`](crate::Limits::call_time). At most
+    /// [`Limits::max_call_time`](crate::Limits::max_call_time).
+    pub fn call_time(mut self, time: Duration) -> Self {
+        self.timeouts.call_time = Some(time);
+        self
+    }
+
+    /// Longest wait for the service in one attempt: for its response, and for further bytes of a body. This is the plugin's
+    /// setting `timeout`, and lets it exceed [`Limits::first_byte_timeout`](crate::Limits::first_byte_timeout) and
+    /// [`Limits::between_bytes_timeout`](crate::Limits::between_bytes_timeout), which bound the setting alone. Connecting is
+    /// bounded by [`Limits::connect_timeout`](crate::Limits::connect_timeout) as well. Default: the plugin's, 30 s.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeouts.timeout = Some(time);
+        self
+    }
+
+    /// Longest time without a byte going either way while a body is sent or received, where `timeout` is not shorter.
+    /// Default: [`Limits::between_bytes_timeout`](crate::Limits::between_bytes_timeout).
+    pub fn between_bytes_timeout(mut self, time: Duration) -> Self {
+        self.timeouts.between_bytes = Some(time);
+        self
+    }
+
+    /// Lets the setting `timeout` exceed the engine's limits, where it does: for settings that are the operator's.
+    pub(crate) fn trust_timeout(mut self) -> Self {
+        let of_setting = self.settings.iter().find(|(name, _)| name == "timeout");
+        self.timeouts.timeout = of_setting.and_then(|(_, text)| crate::limits::parse_duration(text));
+        self
+    }
+
+    /// The credentials among the settings expire then.
+    pub(crate) fn renewed_by(
+        mut self,
+        provider: Arc<dyn CredentialsProvider>,
+        expires_at: Option<std::time::SystemTime>,
+    ) -> Self {
+        self.source = Source::Renewed(provider, expires_at);
+        self
+    }
+
+    /// The limits of the store.
+    pub(crate) fn limits(&self, engine: &Limits) -> Result<Limits> {
+        let Timeouts { call_time, timeout, between_bytes } = self.timeouts;
+        let wrong = |name: &str, what: String| {
+            let message = format!("opening the store: `StoreOptions::{name}` {what}");
+            Err(Error::InvalidArgument(Failure::ours(name, message)))
+        };
+        for (name, time) in [("call_time", call_time), ("timeout", timeout), ("between_bytes_timeout", between_bytes)] {
+            if time.is_some_and(|time| time.is_zero()) {
+                return wrong(name, "must be above 0".to_owned());
+            }
+        }
+        let longest = engine.longest_call();
+        if let Some(time) = call_time
+            && time > longest
+        {
+            let set = named("max-call-time");
+            return wrong("call_time", format!("is {time:?}; {set} allows at most {longest:?}"));
+        }
+        // Nothing lasts longer than a call.
+        let bounded = |time: Duration| time.min(longest);
+        let mut limits = engine.clone();
+        limits.max_call_time = longest;
+        limits.call_time = call_time.unwrap_or(limits.call_time);
+        if let Some(timeout) = timeout.map(bounded) {
+            limits.first_byte_timeout = limits.first_byte_timeout.max(timeout);
+            limits.between_bytes_timeout = limits.between_bytes_timeout.max(timeout);
+        }
+        limits.between_bytes_timeout = between_bytes.map_or(limits.between_bytes_timeout, bounded);
+        Ok(limits)
+    }
+
+    /// Completes the settings with what they do not hold: credentials, above all. This asks the provider, or reads profiles.
+    pub(crate) async fn complete(&mut self) -> Result<Option<Renewal>> {
+        if let Some(time) = self.timeouts.timeout {
+            let text = time.into_text();
+            self.settings.replace("timeout", text);
+        }
+        match std::mem::take(&mut self.source) {
+            Source::Settings => Ok(None),
+            Source::Given(credentials) => {
+                credentials.add_to(&mut self.settings);
+                Ok(None)
+            }
+            Source::Provider(provider) => {
+                let asked = credentials::ask(&*provider).await.map_err(|why| {
+                    let message = format!("opening the store: the credentials provider failed: {why}");
+                    let mut failure = Failure::ours("access-key", message);
+                    failure.retryable = true;
+                    Error::AccessDenied(failure)
+                })?;
+                asked.add_to(&mut self.settings);
+                let renewal = Renewal::new(provider, None);
+                renewal.of(&asked);
+                Ok(Some(renewal))
+            }
+            Source::Found(profile) => {
+                let found = config::find(std::mem::take(&mut self.settings), profile).await?;
+                self.settings = found.settings;
+                if self.tls.ca_file.is_none() {
+                    self.tls.ca_file = found.ca_file;
+                }
+                Ok(found.renewal.map(|(provider, expires_at)| Renewal::new(provider, expires_at)))
+            }
+            Source::Renewed(provider, expires_at) => Ok(Some(Renewal::new(provider, expires_at))),
+        }
+    }
+}
+
+impl std::fmt::Debug for StoreOptions {
+    /// Names only: which values are secret is the plugin's to know.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("StoreOptions");
+        shown.field("settings", &self.settings).field("tls", &self.tls).field("egress", &self.egress);
+        shown.field("allow_private", &self.allow_private).field("proxy", &self.proxy).field("timeouts", &self.timeouts);
+        shown.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,26 @@
+//! A test in a process of its own, with limits and variables of its own.
+
+use std::process::Command;
+
+/// Set in the child process.
+const CHILD: &str = "SANDBUCKET_TEST_CHILD";
+
+/// Runs the test of this name again in a child process, under `ulimit` with these arguments and with these variables. In the child
+/// it does nothing and gives true: the test goes on then.
+pub fn is_child(test: &str, ulimit: Option<&str>, variables: &[(&str, &str)]) -> bool {
+    if std::env::var_os(CHILD).is_some() {
+        return true;
+    }
+    let limit = ulimit.map(|limit| format!("ulimit {limit} && ")).unwrap_or_default();
+    let output = Command::new("sh")
+        .args(["-c", &format!("{limit}exec \"$@\""), "sh"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .envs(variables.iter().copied())
+        .output()
+        .expect("a shell");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("1 passed"), "{:?}: {text}", output.status);
+    false
+}

@@ -1,0 +1,8 @@
+//! What programs that embed the library set and change: address space, credentials, time limits, ranges.
+
+mod address_space;
+mod child;
+mod credentials;
+mod options;
+mod ranges;
+mod two_keys;
