@@ -17,8 +17,8 @@ pub struct Waits {
     pub deadline: u64,
     /// The instant at which the waiting begins: asking for it costs.
     pub now: u64,
-    /// The setting that `idle` comes from, for messages.
-    pub setting: &'static str,
+    /// Whether the service may work on it for long: `idle` is then the setting `completion-timeout`, else `timeout`.
+    pub long: bool,
 }
 
 /// An exchange that came to no answer, or to half of one.

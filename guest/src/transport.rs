@@ -65,7 +65,7 @@ impl Transport for Wasi {
         waits: Waits,
     ) -> Result<(Head<'static>, Answer), TransportError> {
         // Everything is waited for here, with a clock beside it; an answer may yet be read by somebody else.
-        let options = if body.is_empty() { Some(options(waits)) } else { None };
+        let options = if body.is_empty() || waits.long { Some(options(waits)) } else { None };
         hand_over(request, body.len() as u64, !body.is_empty(), options)?.send(body, waits)
     }
 
@@ -123,7 +123,12 @@ fn outgoing(request: &Request, length: u64) -> Result<OutgoingRequest, Transport
 fn options(waits: Waits) -> RequestOptions {
     let options = RequestOptions::new();
     // A little longer than we watch the clock ourselves: what the host ends is told as a broken stream, without why.
-    let _ = options.set_between_bytes_timeout(Some(nanos(waits.idle).saturating_add(BACKSTOP)));
+    let most = nanos(waits.idle).saturating_add(BACKSTOP);
+    let _ = options.set_between_bytes_timeout(Some(most));
+    if waits.long {
+        // By this a host can know that a dead connection would cost long.
+        let _ = options.set_first_byte_timeout(Some(most));
+    }
     options
 }
 

@@ -106,6 +106,9 @@ impl Blob {
         wanted: wit::ByteRange,
     ) -> Result<Blob> {
         let end = end(&calls, &options);
+        if is_empty(options.range) {
+            return Box::pin(Blob::open_empty(calls, key, options)).await;
+        }
         if !calls.pool().prepares_requests() {
             // Behind a pointer, as it is seldom.
             return Box::pin(Blob::whole(calls, key, options, end)).await;

@@ -125,7 +125,8 @@ fn completion_of_an_upload_on_a_stale_connection_succeeds() {
             bench.server.then([Act::answer(200, "", completed)]);
             let written = bench.store.complete_upload("k", "the-id", [part]).await.unwrap();
             assert_eq!(written.etag.as_deref(), Some("\"all-1\""));
-            assert_eq!(bench.on_stale(connections, before), 1);
+            // The service may take minutes for it: a dead connection would cost as long, so that it takes a new one.
+            assert_eq!(bench.on_stale(connections, before), 0);
             bench.ends_well().await;
         }
     });

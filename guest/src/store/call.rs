@@ -256,9 +256,9 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         let (timeout, deadline) = (self.store.settings.timeout, self.tries.deadline);
         let long = self.store.settings.completion_timeout;
         if self.tries.wait != Wait::Usual && long > timeout {
-            Waits { idle: long, deadline, now, setting: "completion-timeout" }
+            Waits { idle: long, deadline, now, long: true }
         } else {
-            Waits { idle: timeout, deadline, now, setting: "timeout" }
+            Waits { idle: timeout, deadline, now, long: false }
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) fn stalled(waits: Waits, what: &str) -> TransportError {
     let message = if monotonic_clock::now() >= waits.deadline {
         format!("{what} before the time was up")
     } else {
-        format!("{what} within {} ms (the setting {})", waits.idle.as_millis() as u64, waits.setting)
+        let setting = if waits.long { "completion-timeout" } else { "timeout" };
+        format!("{what} within {} ms (the setting {setting})", waits.idle.as_millis() as u64)
     };
     TransportError { kind: Kind::Timeout, message, unsent: false, retryable: true }
 }

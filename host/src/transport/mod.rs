@@ -48,6 +48,7 @@ use crate::sandbox::Bounds;
 use addresses::Addresses;
 use body::{Answering, Outgoing, Timeouts, Watch};
 use client::Client;
+use connections::NewConnection;
 use trouble::Words;
 
 /// Requests that one instance may have under way at once, their answers read or not: a call is one after the other, and
@@ -67,6 +68,10 @@ const BODY_CHUNKS: usize = 4;
 const BODY_CHUNK: usize = 256 << 10;
 /// The bytes of a piece where the memory for bodies is used up.
 const LEAST_BODY_CHUNK: usize = 4 << 10;
+
+/// A request that may wait longer than this for its response takes a new connection: an idle one that is dead without a sign would
+/// cost as long. Completed uploads and copies are such requests.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A caller's interest in how many bytes of a body have gone out.
 pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
@@ -208,6 +213,7 @@ impl WasiHttpHooks for Hooks {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let Gate(way, _) = self.gate.clone();
+        let is_long = options.is_some_and(|options| options.first_byte_timeout.is_some_and(|time| time > LONG));
         let timeouts = way.timeouts.within(options);
         let progress = self.progress.clone();
         // What was said of the one before is of no interest any more.
@@ -225,7 +231,10 @@ impl WasiHttpHooks for Hooks {
                     if pauses {
                         crate::deadline::sleep(REQUEST_BACKOFF).await;
                     }
-                    let source = request.map(Source::Plugin);
+                    let mut source = request.map(Source::Plugin);
+                    if is_long {
+                        source.extensions_mut().insert(NewConnection);
+                    }
                     let watch = Watch::new(source.body().is_over(), None);
                     let request = Box::new(source.map(|source| Outgoing::new(source, watch.clone(), progress)));
                     client.send(request, addresses, timeouts, &watch).await.map(|response| (response, place))

@@ -51,12 +51,8 @@ fn run(store: &mut Store, script: &mut Script, operation: &Operation, limit: u64
         let request =
             Request { method, https, authority, path: path_with_query, query: Vec::new(), headers: headers.collect() };
         let now = script.elapsed().as_nanos() as u64;
-        let waits = Waits {
-            idle: Duration::from_nanos(patience),
-            deadline: now + limit - tries.elapsed,
-            now,
-            setting: "timeout",
-        };
+        let waits =
+            Waits { idle: Duration::from_nanos(patience), deadline: now + limit - tries.elapsed, now, long: false };
         let answered = script.send(&request, b"5", waits).map(|(head, mut body)| {
             let mut text = Vec::new();
             while let Ok(Some(piece)) = body.read(1000) {

@@ -64,6 +64,10 @@ pub(super) trait Outbound:
     fn repeated(request: &Request<Self>) -> Option<Box<Request<Self>>>;
 }
 
+/// The extension of a request that is to go over a new connection.
+#[derive(Clone, Copy)]
+pub(super) struct NewConnection;
+
 /// Follows a request on its way to a connection.
 pub(super) trait Progressing {
     /// There is a connection that takes the request.
@@ -147,9 +151,9 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         progress: &impl Progressing,
     ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
         let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
-        let mut failed = None;
+        let (mut failed, fresh) = (None, request.extensions().get::<NewConnection>().is_some());
         loop {
-            let idle = if failed.is_none() { self.0.idle.take(&target) } else { None };
+            let idle = if failed.is_none() && !fresh { self.0.idle.take(&target) } else { None };
             let (line, again) = match idle {
                 Some(mut line) => {
                     (line.reused, line.since) = (true, Instant::now());
