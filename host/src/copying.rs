@@ -26,6 +26,8 @@ const MAX_SINGLE_COPY: u64 = 256 << 20;
 /// The most that S3 copies with one request, in bytes.
 const MAX_COPY: u64 = 5 << 30;
 
+type Attributes = Vec<(String, String)>;
+
 /// A blob that is to be copied within the store, and how.
 pub(crate) struct Order<'a> {
     pub(crate) calls: &'a Calls,
@@ -82,7 +84,7 @@ impl Order<'_> {
     }
 
     /// The attributes that say how to read the source, and those of the rest of the call.
-    fn source_attributes(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn source_attributes(&self) -> (Attributes, Attributes) {
         let given = self.options.call.attributes.iter().cloned();
         given.partition(|(name, _)| name.starts_with("source-"))
     }

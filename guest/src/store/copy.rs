@@ -47,7 +47,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             Err(failure) if self.tries.maybe_done && failure.kind == Kind::Timeout => {
                 let what = "the service did not respond in time: it may have made the copy, or may still be at work on it, so \
                             read the key before copying again";
-                let mut unknown = self.unknown(what, failure);
+                let mut unknown = self.unknown(what, &failure);
                 unknown.retryable = true;
                 return Err(unknown);
             }

@@ -40,7 +40,7 @@ impl<E: Transport + Clock> Call<'_, E> {
         let id = outcome::write_id(call);
         match outcome::of(condition, &failure, &found, id) {
             Outcome::Ours(written) => Ok(written),
-            Outcome::NotOurs => Err(self.unmet("another writer wrote what is there before this write began", failure)),
+            Outcome::NotOurs => Err(self.unmet("another writer wrote what is there before this write began", &failure)),
             Outcome::NotDone => Err(failure),
             Outcome::Unknown => {
                 let mut what = LOST.to_owned();
@@ -51,7 +51,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                     (None, Ok(_)) => what.push_str(" (with the attribute write-id this can be known)"),
                     (None, Err(looked)) => what.push_str(&format!(". Looking at what is there: {}", looked.message)),
                 }
-                Err(self.unknown(&what, failure))
+                Err(self.unknown(&what, &failure))
             }
         }
     }
@@ -70,7 +70,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             Some(false) if failure.kind == Kind::PreconditionFailed => Err(failure),
             Some(false) => {
                 let what = format!("{LOST}. The upload is still there, so that it can be completed again");
-                let mut unknown = self.unknown(&what, failure);
+                let mut unknown = self.unknown(&what, &failure);
                 unknown.retryable = true;
                 Err(unknown)
             }
@@ -78,7 +78,7 @@ impl<E: Transport + Clock> Call<'_, E> {
                 Ok((info, _)) if gone == Some(true) && outcome::is_of_parts(parts, &info) => {
                     Ok(Written { etag: info.etag, version: info.version })
                 }
-                _ => Err(self.unknown(LOST, failure)),
+                _ => Err(self.unknown(LOST, &failure)),
             },
         }
     }
@@ -144,16 +144,16 @@ impl<E: Transport + Clock> Call<'_, E> {
         done
     }
 
-    fn unmet(&self, why: &str, failure: Failure) -> Failure {
+    fn unmet(&self, why: &str, failure: &Failure) -> Failure {
         let mut unmet = self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {why}"));
-        unmet.answer = failure.answer;
+        unmet.answer = failure.answer.clone();
         unmet
     }
 
     /// The failure of a write of which nothing certain is known, and whose last attempt ended in `failure`.
-    pub(super) fn unknown(&self, what: &str, failure: Failure) -> Failure {
+    pub(super) fn unknown(&self, what: &str, failure: &Failure) -> Failure {
         let mut unknown = self.failure(Kind::OutcomeUnknown, &format!("{what}. The last attempt: {}", failure.message));
-        unknown.answer = failure.answer;
+        unknown.answer = failure.answer.clone();
         unknown
     }
 }

@@ -1,5 +1,4 @@
 //! What can be wrong with a plugin.
-#![expect(clippy::result_large_err, reason = "the contract's errors are as large as that")]
 
 use std::hint::black_box;
 
