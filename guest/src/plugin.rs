@@ -162,7 +162,7 @@ impl GuestStore for Open {
         self.under_way.replace(UnderWay::Nothing);
     }
 
-    fn delete(&self, key: String, options: DeleteOptions) -> Result<(), Error> {
+    fn delete(&self, key: String, options: DeleteOptions) -> Result<Option<bool>, Error> {
         self.store().delete(&mut Wasi::default(), &key, &options).map_err(error)
     }
 

@@ -108,6 +108,14 @@ impl std::fmt::Debug for Presigned {
     }
 }
 
+/// What a deletion came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deleted {
+    /// Whether the blob was there. None where the service does not say: Amazon S3 answers alike either way.
+    pub existed: Option<bool>,
+}
+
 /// What a write came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -138,7 +138,7 @@ operations! {
     get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => (BlobInfo, wit::Span, Vec<u8>), by LOOK;
     put_inline, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
         wit::WriteOptions => Written, by WRITE;
-    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => (), by REMOVE;
+    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => Option<bool>, by REMOVE;
     delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()] of blobs.len(),
         wit::DeleteManyOptions => Vec<Result<(), wit::Error>>, by REMOVE;
     list, call_list, "list", (), [], listing::ListOptions => ListPage, by LOOK;

@@ -89,7 +89,9 @@ pub mod fuzzing;
 #[cfg(feature = "object-store")]
 pub mod object_store;
 
-pub use blob::{BlobInfo, BlobName, ByteRange, Offset, Presigned, PresignedMethod, Setting, SettingKind, Written};
+pub use blob::{
+    BlobInfo, BlobName, ByteRange, Deleted, Offset, Presigned, PresignedMethod, Setting, SettingKind, Written,
+};
 pub use body::{Body, Chunks};
 pub use calls::Call;
 pub use clearing::cleared_away;

@@ -148,7 +148,7 @@ fn any_blob_under_any_key_comes_back() {
                         let blob = store.get(&key).await.map_err(|e| TestCaseError::fail(e.to_string()))?;
                         prop_assert_eq!(blob.info().etag.clone(), written.etag);
                         prop_assert_eq!(blob.bytes().await.map_err(|e| TestCaseError::fail(e.to_string()))?, body);
-                        store.delete(&key).await.map_err(|e| TestCaseError::fail(e.to_string()))
+                        store.delete(&key).await.map(drop).map_err(|e| TestCaseError::fail(e.to_string()))
                     })
                 })
                 .map_err(|error| error.to_string())

@@ -206,3 +206,17 @@ fn missing_bucket_and_a_page_of_a_proxy_are_no_deleted_blob() {
         bench.ends_well().await;
     });
 }
+
+#[test]
+fn deletion_says_whether_the_blob_was_there_where_the_service_does() {
+    run(async {
+        let absent = || Act::error(404, "NoSuchKey");
+        let bench = Bench::new([absent(), Act::answer(204, "", ""), Act::silent().then_reset(), absent()]).await;
+        assert_eq!(bench.store.delete("k").await.unwrap().existed, Some(false));
+        // Amazon S3 answers 204 either way.
+        assert_eq!(bench.store.delete("k").await.unwrap().existed, None);
+        // The first request of this one may have deleted it.
+        assert_eq!(bench.store.delete("k").await.unwrap().existed, None);
+        bench.ends_well().await;
+    });
+}

@@ -39,7 +39,7 @@ fn repeatable_requests_that_a_stale_connection_resets_take_no_attempt() {
                     "get" => assert_eq!(bench.read().await.unwrap(), b"right"),
                     "head" => assert_eq!(store.head("k").await.unwrap().size, 5),
                     "put" => drop(store.put("k", "new").await.unwrap()),
-                    _ => store.delete("k").await.unwrap(),
+                    _ => drop(store.delete("k").await.unwrap()),
                 }
                 let seen = &bench.server.seen()[before..];
                 assert_eq!(bench.on_stale(connections, before), 1, "{operation}: {seen:?}");

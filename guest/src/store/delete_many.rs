@@ -44,7 +44,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         for (blob, outcome) in blobs.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()) {
             (self.tries.operation, self.key) = ("delete", &blob.key);
             let options = DeleteOptions { version: blob.version.clone(), call: options.call.clone() };
-            *outcome = Some(self.delete(&options));
+            *outcome = Some(self.delete(&options).map(drop));
         }
         Ok(outcomes.into_iter().flatten().collect())
     }

@@ -115,13 +115,13 @@ impl Store {
         Call::start(self, env, "put", key, &options.call).put(body, options)
     }
 
-    /// Deletes a blob, or sees that it is not there.
+    /// Deletes a blob. Whether it was there, where the service says.
     pub fn delete<E: Transport + Clock>(
         &mut self,
         env: &mut E,
         key: &str,
         options: &DeleteOptions,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<bool>, Failure> {
         Call::start(self, env, "delete", key, &options.call).delete(options)
     }
 

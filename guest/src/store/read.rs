@@ -50,10 +50,14 @@ impl<E: Transport + Clock> Call<'_, E> {
         opened.ok_or_else(|| self.failure(Kind::Integrity, "the answer was lost"))
     }
 
-    pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<(), Failure> {
+    /// Whether the blob was there. Services answer alike whether or not it was, but for those that say that it was not.
+    pub(super) fn delete(&mut self, options: &DeleteOptions) -> Result<Option<bool>, Failure> {
         let key = self.whole_key()?;
         let mut request = self.checked(request::delete(&self.store.settings, &key, options))?;
-        absent_is_done(self.run(&mut request, &[], &PayloadHash::Empty, &mut |_, _, _| Ok(())))
+        let deleted = self.run(&mut request, &[], &PayloadHash::Empty, &mut |_, _, _| Ok(()));
+        // After a lost response, that it is gone may be this call's doing.
+        let known = deleted.is_err() && !self.tries.maybe_done;
+        absent_is_done(deleted).map(|()| known.then_some(false))
     }
 
     fn blob(&self, head: &Head, body: E::Body, options: &ReadOptions) -> Result<Blob, Trouble> {

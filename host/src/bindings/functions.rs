@@ -171,7 +171,7 @@ functions! {
             at most RESULT;
         call_wanted_digests "[method]store.wanted-digests" (this: ResourceAny) -> Vec<DigestAlgorithm>,
             at most RESULT;
-        call_delete "[method]store.delete" (this: ResourceAny, key: &str, options: &DeleteOptions) -> Result<(), Error>,
+        call_delete "[method]store.delete" (this: ResourceAny, key: &str, options: &DeleteOptions) -> Result<Option<bool>, Error>,
             at most RESULT;
         call_delete_many "[method]store.delete-many"
             (this: ResourceAny, blobs: &[BlobName], options: &DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error>,

@@ -106,6 +106,14 @@ pub(crate) trait Validate: Sized {
 }
 
 /// What needs no look.
+impl Validate for Option<bool> {
+    type Valid = Option<bool>;
+
+    fn validate(self) -> Result<Option<bool>> {
+        Ok(self)
+    }
+}
+
 impl Validate for () {
     type Valid = ();
 

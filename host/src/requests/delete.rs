@@ -7,7 +7,7 @@ use futures::StreamExt;
 
 use super::{awaited, call_options, every_call};
 use crate::bindings::wit;
-use crate::blob::BlobName;
+use crate::blob::{BlobName, Deleted};
 use crate::calls::{Call, Calls};
 use crate::error::Result;
 
@@ -39,12 +39,13 @@ impl Delete {
 
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<()> {
-        self.calls.delete(&self.key, &mut self.options, None).await
+    pub(super) async fn call(mut self) -> Result<Deleted> {
+        let existed = self.calls.delete(&self.key, &mut self.options, None).await?;
+        Ok(Deleted { existed })
     }
 }
 
-awaited!(Delete => (), call);
+awaited!(Delete => Deleted, call);
 
 /// [`Store::delete_many`](crate::Store::delete_many) in the making. Await it for an outcome of each blob, in their order.
 ///

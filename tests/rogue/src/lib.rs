@@ -121,10 +121,9 @@ impl GuestStore for Open {
 
     fn abort(&self) {}
 
-    fn delete(&self, key: String, _: DeleteOptions) -> Result<(), Error> {
+    fn delete(&self, key: String, _: DeleteOptions) -> Result<Option<bool>, Error> {
         self.mode.act()?;
-        self.blobs.borrow_mut().remove(&key);
-        Ok(())
+        Ok(Some(self.blobs.borrow_mut().remove(&key).is_some()))
     }
 
     fn delete_many(&self, _: Vec<BlobName>, _: DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error> {

@@ -241,7 +241,7 @@ impl Check<'_> {
 
         let (deleted, took) = timed(store.delete(key)).await;
         let step = match deleted {
-            Ok(()) => {
+            Ok(_) => {
                 self.probe = None;
                 Step::ok("delete", took, "the probe is gone")
             }
@@ -255,7 +255,7 @@ impl Check<'_> {
         let probe = self.probe.take()?;
         let delete = probe.store.delete(&probe.key).time_limit(PATIENCE);
         match delete.await {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(_) => Some(probe.key),
         }
     }

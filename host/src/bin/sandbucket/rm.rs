@@ -38,7 +38,7 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
                     Some(version) => delete.version(version).await,
                     None => delete.await,
                 };
-                report.deleted(one, outcome)
+                report.deleted(one, outcome.map(drop))
             }
             (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version is of one blob: give one key with it")),
             (_, None) => delete(&store, arguments.keys, attributes, &mut report).await,

@@ -82,7 +82,7 @@ fn operation(store: &mut sandbucket_s3::store::Store, u: &mut Unstructured<'_>) 
                 }
             })
         }
-        5 => store.delete(&mut Service::new(u), &key, &DeleteOptions { version, call }),
+        5 => store.delete(&mut Service::new(u), &key, &DeleteOptions { version, call }).map(drop),
         6 => {
             let mut blobs = Vec::new();
             for _ in 0..u.int_in_range(0..=3)? {

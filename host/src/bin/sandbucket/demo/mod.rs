@@ -221,7 +221,7 @@ impl Demo<'_> {
     async fn delete(&mut self, store: &Store, key: &str) -> Result<(), Failure> {
         let (deleted, took) = timed(store.delete(key)).await;
         let step = match deleted {
-            Ok(()) => Step::ok("delete", took, key),
+            Ok(_) => Step::ok("delete", took, key),
             Err(error) => Step::failed("delete", took, error.into()),
         };
         self.report.add(step)?;
