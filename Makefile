@@ -21,7 +21,7 @@ example: toolchain ## Write a Parquet file to an S3 server on loopback, and read
 
 interop: toolchain ## Run the end-to-end suite on moto, Garage and Ceph, or on SANDBUCKET_SERVICE=URL; and write docs/capabilities.md
 ifneq (,$(findstring ://,$(SANDBUCKET_SERVICE)))
-	$(CARGO) test --package sandbucket-tests --test e2e --test object_store
+	SANDBUCKET_SERVICE=$(SANDBUCKET_SERVICE) $(CARGO) test --package sandbucket-tests --test e2e --test object_store
 else
 	@./tests/interop/garage.sh
 	@./tests/interop/ceph.sh start
