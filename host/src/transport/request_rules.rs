@@ -119,7 +119,7 @@ pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: 
 pub(super) fn is_repeatable(method: &Method, fields: &HeaderMap) -> bool {
     match *method {
         Method::GET | Method::HEAD => true,
-        Method::PUT | Method::DELETE => !fields.keys().any(is_condition_of_write),
+        Method::PUT => !fields.keys().any(is_condition_of_write),
         _ => false,
     }
 }
