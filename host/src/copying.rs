@@ -50,8 +50,6 @@ pub(crate) async fn copy(mut order: Order<'_>) -> Result<Written> {
     }
     let info = match order.look().await {
         Ok(info) => info,
-        // Of a copy, a condition that does not hold is always this.
-        Err(Error::NotModified(failure)) => return Err(Error::PreconditionFailed(failure)),
         Err(error @ (Error::NotFound(_) | Error::PreconditionFailed(_) | Error::InvalidArgument(_))) => {
             return Err(error);
         }
@@ -101,7 +99,11 @@ impl Order<'_> {
         }
         let conditions = self.options.source_conditions.clone();
         let mut head = wit::HeadOptions { conditions, version: self.source.version.clone(), call };
-        self.calls.head(&self.source.key, &mut head).await
+        self.calls.head(&self.source.key, &mut head).await.map_err(|error| match error {
+            // Of a copy, a condition that does not hold is always this.
+            Error::NotModified(failure) => Error::PreconditionFailed(failure),
+            error => error,
+        })
     }
 }
 
@@ -109,10 +111,7 @@ impl Order<'_> {
 async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
     let info = match info {
         Some(info) => info,
-        None => order.look().await.map_err(|error| match error {
-            Error::NotModified(failure) => Error::PreconditionFailed(failure),
-            error => error,
-        })?,
+        None => order.look().await?,
     };
     let (source_attributes, attributes) = order.source_attributes();
     let Order { calls, source, to, options, part_size, .. } = order;

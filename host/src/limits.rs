@@ -42,7 +42,7 @@ pub struct Limits {
     #[serde(deserialize_with = "duration")]
     pub cpu_time: Duration,
     /// Time that one call may take in all, tries and pauses included, where neither the call (`time_limit`) nor its store
-    /// ([`StoreOptions::call_time`](crate::StoreOptions::call_time)) says otherwise. The plugin is told, and ends the call
+    /// ([`StoreOptions::call_time`](crate::StoreOptions::call_time)) says otherwise. The plugin gets it, and ends the call
     /// itself with `Timeout`; one that does not is stopped a little later. Default: 10 min.
     #[serde(deserialize_with = "duration")]
     pub call_time: Duration,

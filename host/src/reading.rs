@@ -83,18 +83,8 @@ impl Blob {
     /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
     /// header's coming, as a body may take as long as it goes on.
     pub(crate) async fn open(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
-        let end = end(&calls, &options);
-        if is_empty(options.range) {
-            return Box::pin(Blob::open_empty(calls, key, options)).await;
-        }
-        if !calls.pool().prepares_requests() {
-            // Behind a pointer, as it is seldom.
-            return Box::pin(Blob::whole(calls, key, options, end)).await;
-        }
-        let opened = calls.open_read(&key, &options).await?;
         let wanted = options.range;
-        let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
-        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+        Blob::open_part(calls, key, options, wanted).await
     }
 
     /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is

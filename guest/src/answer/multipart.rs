@@ -20,8 +20,7 @@ pub fn etag(result: &Element<'_>) -> Result<Option<String>, Garbled> {
     let Some(etag) = result.text("ETag") else { return Ok(None) };
     let etag = bounds::text("ETag", etag, bounds::MAX_ETAG)?;
     // As a header has it: Ceph leaves the quotes out here.
-    let is_bare = !etag.is_empty() && !etag.contains('"');
-    Ok(Some(if is_bare { format!("\"{etag}\"") } else { etag.to_owned() }))
+    Ok(Some(if etag.contains('"') { etag.to_owned() } else { format!("\"{etag}\"") }))
 }
 
 /// The entity tag of a part, without which its upload cannot be completed.

@@ -203,7 +203,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
         if self.tries.wait == Wait::LongOnce && failure.kind == Kind::Timeout && self.tries.maybe_done {
             return Err(self.finish(failure, ""));
         }
-        if self.tries.retries >= self.store.settings.max_retries.min(self.tries.max_retries) {
+        if self.tries.retries >= self.max_retries() {
             return Err(self.finish(failure, ""));
         }
         if let Some(after) = after.filter(|after| *after > retry::MAX_RETRY_AFTER) {
@@ -359,6 +359,11 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
             self.failure(Kind::Timeout, &format!("the call's time limit of {} ran out", human(self.tries.limit)));
         failure.retryable = true;
         Box::new(Failed { failure, next: Next::Stop })
+    }
+
+    /// How many requests may be sent again after a failure.
+    pub(super) fn max_retries(&self) -> u32 {
+        self.store.settings.max_retries.min(self.tries.max_retries)
     }
 
     /// What is left of the call's time.

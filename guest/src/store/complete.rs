@@ -40,9 +40,7 @@ impl<E: Transport + Clock> Call<'_, E> {
             result = self.waiting(Wait::LongOnce, |call| call.ask(&mut request, &body, ROOT, &mut read));
         }
         let written = match result {
-            Ok(()) if written.etag.as_deref().is_none_or(str::is_empty) => {
-                self.found_etag(written, parts, &options.call)
-            }
+            Ok(()) if written.etag.is_none() => self.found_etag(written, parts, &options.call),
             Ok(()) => written,
             Err(failure) if self.tries.maybe_done => self.resolve_completion(upload, parts, &options.call, failure)?,
             Err(failure) if is_no_upload(&failure) => return Err(failure),

@@ -103,10 +103,7 @@ impl<'a, E: Transport + Clock> Call<'a, E> {
                 self.key = "";
             }
             let pause = retry::pause(retries, None, &mut self.store.rng);
-            if again.is_empty()
-                || retries == self.store.settings.max_retries.min(self.tries.max_retries)
-                || pause >= self.remaining()
-            {
+            if again.is_empty() || retries == self.max_retries() || pause >= self.remaining() {
                 return Ok(());
             }
             self.env.sleep(pause);

@@ -40,7 +40,11 @@ impl<E: Transport + Clock> Call<'_, E> {
         let id = outcome::write_id(call);
         match outcome::of(condition, &failure, &found, id) {
             Outcome::Ours(written) => Ok(written),
-            Outcome::NotOurs => Err(self.unmet("another writer wrote what is there before this write began", &failure)),
+            Outcome::NotOurs => {
+                let mut unmet = self.unmet("another writer wrote what is there before this write began");
+                unmet.answer = failure.answer;
+                Err(unmet)
+            }
             Outcome::NotDone => Err(failure),
             Outcome::Unknown => {
                 let mut what = LOST.to_owned();
@@ -87,7 +91,7 @@ impl<E: Transport + Clock> Call<'_, E> {
     pub(super) fn found_etag(&mut self, written: Written, parts: &[Part], call: &CallOptions) -> Written {
         match self.aside(|this| this.look(call)) {
             Ok((info, _)) if outcome::is_of_parts(parts, &info) => Written { etag: info.etag, ..written },
-            _ => Written { etag: None, ..written },
+            _ => written,
         }
     }
 
@@ -123,13 +127,11 @@ impl<E: Transport + Clock> Call<'_, E> {
             }
             _ => return Ok(()),
         };
-        let mut failure = self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {unmet}"));
-        failure.attempts = self.tries.attempts;
-        Err(failure)
+        Err(self.unmet(unmet))
     }
 
     /// What is at the key, and the second by the service's clock.
-    fn look(&mut self, call: &CallOptions) -> Result<(BlobInfo, Option<u64>), Failure> {
+    pub(super) fn look(&mut self, call: &CallOptions) -> Result<(BlobInfo, Option<u64>), Failure> {
         let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
         let key = self.whole_key()?;
         let mut request = self.checked(request::head(&self.store.settings, &key, &options))?;
@@ -144,10 +146,8 @@ impl<E: Transport + Clock> Call<'_, E> {
         done
     }
 
-    fn unmet(&self, why: &str, failure: &Failure) -> Failure {
-        let mut unmet = self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {why}"));
-        unmet.answer = failure.answer.clone();
-        unmet
+    fn unmet(&self, why: &str) -> Failure {
+        self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {why}"))
     }
 
     /// The failure of a write of which nothing certain is known, and whose last attempt ended in `failure`.

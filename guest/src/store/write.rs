@@ -59,10 +59,8 @@ impl<E: Transport + Clock> Call<'_, E> {
         if !asks {
             return false;
         }
-        let options = HeadOptions { call: to_look(call), ..HeadOptions::default() };
-        let request = self.whole_key().and_then(|key| request::head(&self.store.settings, &key, &options));
         // The failure to report is the write's, not this request's.
-        let found = request.and_then(|mut request| self.aside(|call| call.head(&mut request)));
+        let found = self.aside(|this| this.look(call));
         let there = found.ok().and_then(|(info, _)| info.etag);
         self.store.settings.bare_if_match = there.is_some_and(|there| outcome::bare(&there) == outcome::bare(tag));
         self.store.settings.bare_if_match

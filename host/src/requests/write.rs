@@ -69,8 +69,8 @@ impl Put {
         match self.body.0 {
             Kind::Here(body) => self.calls.put(&self.key, &body, &mut self.options, self.progress).await,
             Kind::Stream(length, pieces) => {
-                // What the bytes come to must be known before the first is sent, or what became of them found out later.
-                // And where none is sent, it would not show that there are some.
+                // The digests of the bytes must be known before the first is sent; a write on a condition can be sent again where
+                // its response is lost; and where no byte is announced, it would not show that there are some.
                 let first = length == 0
                     || !self.calls.pool().prepares_requests()
                     || !self.calls.wanted_digests().is_empty()

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::calls::{read, timed};
 use crate::cli;
-use crate::context::{self, Context};
+use crate::context::{self, Context, setting};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::handshake::handshake;
@@ -75,7 +75,7 @@ impl Check<'_> {
         };
         match opened.await {
             Ok((config, store, trusting)) => {
-                let told = |name: &str| setting(&config, name).map(str::to_owned);
+                let told = |name: &str| setting(config.settings(), name).map(str::to_owned);
                 let bucket = told("bucket").unwrap_or_default();
                 let place = told("endpoint").or_else(|| told("region")).unwrap_or_else(|| "us-east-1".to_owned());
                 let detail = format!("bucket \"{bucket}\" at {place}, from {}", context.config_file.display());
@@ -234,7 +234,7 @@ impl Check<'_> {
                     Some("the setting `check-conditions` (on by default) has it checked with a HEAD before".to_owned());
                 step
             }
-            Err(Error::Unsupported(told) | Error::Service(told)) => Step::doubtful(name, took, told.message),
+            Err(Error::Unsupported(failure) | Error::Service(failure)) => Step::doubtful(name, took, failure.message),
             Err(error) => Step::failed(name, took, error.into()),
         };
         self.report.add(step)?;
@@ -317,11 +317,6 @@ fn compared(name: &'static str, took: Duration, outcome: Result<Bytes, Error>, e
         Ok(body) => Step::wrong(name, took, format!("{} bytes that were not stored", body.len())),
         Err(error) => Step::failed(name, took, error.into()),
     }
-}
-
-fn setting<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
-    let found = config.settings().iter().find(|(n, _)| n == name).map(|(_, value)| value.trim());
-    found.filter(|value| !value.is_empty())
 }
 
 fn code(told: &sandbucket::Failure) -> Option<&str> {

@@ -76,3 +76,9 @@ fn log(verbose: u8) {
         .with_ansi(io::stderr().is_terminal())
         .init();
 }
+
+/// The setting of this name, without white space around it; none where it is blank.
+pub fn setting<'a>(settings: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim());
+    found.filter(|value| !value.is_empty())
+}

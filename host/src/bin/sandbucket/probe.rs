@@ -8,6 +8,8 @@ use sandbucket::Egress;
 use tokio::net::TcpStream;
 use url::Url;
 
+use crate::context::setting;
+
 /// As long as anybody wants to wait for an answer to "is it there?".
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -22,10 +24,7 @@ pub struct Target {
 impl Target {
     /// Where the plugin sends its requests, by the settings. An endpoint that makes no sense is the plugin's to refuse.
     pub fn of(settings: &[(String, String)]) -> Option<Target> {
-        let setting = |name: &str| {
-            let value = settings.iter().find(|(n, _)| n == name).map(|(_, value)| value.trim());
-            value.filter(|value| !value.is_empty())
-        };
+        let setting = |name| setting(settings, name);
         let bucket = setting("bucket")?;
         let reachable: Vec<String> = Egress::from_settings(settings).ok()?.authorities().collect();
         let (service, own) = (reachable.first()?, reachable.last()?);

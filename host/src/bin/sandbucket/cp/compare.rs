@@ -11,7 +11,7 @@ use super::listing::{Found, Listed, Listing};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// What of the source is copied.
+/// Which files of the source are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// What is missing at the target, differs in size, or was written later at the source.

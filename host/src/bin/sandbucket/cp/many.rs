@@ -14,7 +14,7 @@ use super::filter::Filter;
 use super::listing::{self, Found};
 use super::plan::{Item, Place, folder, place};
 use super::walk::Links;
-use super::{Job, planned, told, transfer};
+use super::{Job, copied, planned, transfer};
 use crate::context::Context;
 use crate::descriptors;
 use crate::exit::Exit;
@@ -34,7 +34,7 @@ pub struct Many {
     pub jobs: usize,
 }
 
-/// What came of it so far.
+/// Outcome of the transfers so far.
 #[derive(Default)]
 struct Tally {
     copied: u64,
@@ -175,7 +175,7 @@ fn item(job: &Job, many: &Many, found: Found, there: Option<Found>) -> Result<It
 
 impl Tally {
     fn fail(&mut self, context: &Context, failure: &Failure) {
-        // The end of all of them is told once.
+        // An interruption of all of them is reported once.
         if failure.exit != Exit::Interrupted {
             context.output.failure(failure);
         }
@@ -187,7 +187,7 @@ impl Tally {
         match done {
             Ok((item, Ok(Some(size)))) => {
                 self.copied += 1;
-                told(context, &item, size)?;
+                copied(context, &item, size)?;
             }
             Ok((_, Ok(None))) => self.unchanged += 1,
             Ok((_, Err(failure))) => self.fail(context, &failure),

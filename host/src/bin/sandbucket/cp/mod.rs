@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::cli;
-use crate::context::{self, Context};
+use crate::context::{self, Context, setting};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -106,7 +106,7 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     }
     let size = transfer::run(&job, &item).await;
     job.progress.clear();
-    told(context, &item, size?.unwrap_or(0))?;
+    copied(context, &item, size?.unwrap_or(0))?;
     Ok(Exit::Success)
 }
 
@@ -173,13 +173,9 @@ async fn job(
 
 /// Whether two configurations lead to the same bucket, by what they say.
 fn same_bucket(one: &Config, other: &Config) -> bool {
-    ["bucket", "endpoint", "region", "key-prefix"].iter().all(|name| {
-        let setting = |config: &Config| {
-            let found = config.settings().iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-        };
-        setting(one) == setting(other)
-    })
+    ["bucket", "endpoint", "region", "key-prefix"]
+        .iter()
+        .all(|name| setting(one.settings(), name) == setting(other.settings(), name))
 }
 
 /// What is to be copied, with --dry-run.
@@ -191,8 +187,8 @@ fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
     }
 }
 
-/// Each as it is done.
-fn told(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
+/// Reports an item that was copied.
+fn copied(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
     let (from, to) = (item.from.shown(), item.to.shown());
     match (&item.to, context.output.json) {
         // The blob has standard output to itself.

@@ -115,7 +115,7 @@ impl Walk {
                 return None;
             }
         }
-        // A link that leads nowhere is seen to when its turn comes.
+        // A broken link is reported when the walk reaches it.
         if kind.is_dir() || is_link && std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
             name.push('/');
         }
