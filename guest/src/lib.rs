@@ -1,50 +1,20 @@
-//! S3 as a plugin.
+//! S3 as a Sandbucket plugin: the WebAssembly component `sandbucket-s3`.
+//!
+//! | Folder | Contents |
+//! |---|---|
+//! | [`contract`] | The contract's data types, the bindings and the component's exports. |
+//! | [`ops`] | The operations as sans-I/O state machines: retries, reconciliation and fallbacks. |
+//! | [`s3`] | S3 itself: endpoints, requests, SigV4, responses, documents and error codes. |
+//! | [`settings`] | The settings: their table, and how they are parsed. |
+//! | [`io`] | The driver that sends the requests of [`ops`] over wasi:http, for hosts without a driver of their own. |
+//! | [`rt`] | Runtime support: the allocator and other code written by hand for speed or size. |
+//!
+//! Dependencies point one way: `contract::exports` → `io` → `ops` → { `s3`, `settings` } → `contract::{model, error}`, `rt`. All but
+//! the exports, the bindings and `io::wasi` also builds natively, where it is tested.
 
-pub mod allocator;
-pub mod answer;
-pub mod attributes;
-pub mod bounds;
-pub mod bucket;
-pub mod checksum;
-#[cfg(any(target_arch = "wasm32", test))]
-mod compare;
-pub mod composed;
-pub mod content;
-pub mod continuation;
-pub mod duration;
-pub mod encode;
-pub mod encoded_words;
-pub mod endpoint;
-pub mod env;
-pub mod error;
-pub mod headers;
-pub mod key;
-pub mod model;
-pub mod request;
-pub mod response;
-pub mod retry;
-pub mod service_error;
+pub mod contract;
+pub mod io;
+pub mod ops;
+pub mod rt;
+pub mod s3;
 pub mod settings;
-pub mod sigv4;
-pub mod store;
-pub mod text;
-pub mod time;
-pub mod xml;
-
-#[cfg(target_arch = "wasm32")]
-use talc::{cell::TalcSyncCell, wasm::WasmBinning};
-
-/// talc is quicker, and half as large, than the allocator that comes with the target.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: allocator::BySize<TalcSyncCell<heap::Heap, WasmBinning>> =
-    allocator::BySize::new(TalcSyncCell::new_wasm(heap::Heap::new()));
-
-#[cfg(target_arch = "wasm32")]
-mod bindings;
-#[cfg(target_arch = "wasm32")]
-mod heap;
-#[cfg(target_arch = "wasm32")]
-pub mod plugin;
-#[cfg(target_arch = "wasm32")]
-pub mod transport;

@@ -3,12 +3,12 @@
 //! random, shrink, and run with all other tests.)
 
 use proptest::prelude::*;
-use sandbucket_s3::answer::{delete_many, listing, multipart, tags};
-use sandbucket_s3::continuation::{Page, Versions};
-use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use sandbucket_s3::model::{ByteRange, Span};
-use sandbucket_s3::request::{Doomed, Method};
-use sandbucket_s3::response::{self, Head};
+use sandbucket_s3::contract::model::{ByteRange, Span};
+use sandbucket_s3::s3::continuation::{Page, Versions};
+use sandbucket_s3::s3::documents::{delete_many, listing, multipart, tags};
+use sandbucket_s3::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
+use sandbucket_s3::s3::requests::{DeleteEntry, Method};
+use sandbucket_s3::s3::response::{self, Head};
 use sandbucket_s3::{duration, retry, service_error, settings, time, xml};
 
 /// One answer of each operation, as Amazon S3 writes it but shorter.
@@ -54,10 +54,10 @@ fn read_as_all(body: &[u8]) -> bool {
     for name in DOCUMENTS.map(root) {
         let Ok(document) = xml::document(body, name) else { continue };
         let document = document.root();
-        let doomed = [Doomed { key: "a", version: None }, Doomed { key: "b", version: Some("v") }];
+        let entries = [DeleteEntry { key: "a", version: None }, DeleteEntry { key: "b", version: Some("v") }];
         read |= listing::list(&document, "", None).is_ok();
         read |= listing::list_versions(&document, "p/", None).is_ok();
-        read |= delete_many::delete_many(&document, &doomed).is_ok_and(|fates| fates.len() == 2);
+        read |= delete_many::delete_many(&document, &entries).is_ok_and(|fates| fates.len() == 2);
         read |= tags::tags(&document).is_ok();
         read |= multipart::upload_id(&document).is_ok() | multipart::etag(&document).is_ok();
         read |= multipart::parts(&document, None).is_ok()

@@ -1,5 +1,6 @@
 //! The settings of a store: what a set of them means.
 
+pub mod duration;
 mod table;
 
 pub use table::{Setting, SettingKind, TABLE};
@@ -7,14 +8,13 @@ pub use table::{Setting, SettingKind, TABLE};
 use std::fmt;
 use std::time::Duration;
 
-use crate::attributes;
-use crate::checksum::Algorithm;
-use crate::duration;
-use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use crate::error::{Error, Failure, tidy};
-use crate::key::MAX_KEY;
-use crate::retry::DEFAULT_RETRIES;
-use crate::text::join;
+use crate::contract::error::{Error, Failure, tidy};
+use crate::ops::retry::DEFAULT_RETRIES;
+use crate::rt::text::join;
+use crate::s3::attributes;
+use crate::s3::checksum::Algorithm;
+use crate::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
+use crate::s3::key::MAX_KEY;
 
 /// Settings that go with these but are for the host to use up.
 const FOR_THE_HOST: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];

@@ -9,11 +9,11 @@ pub enum SettingKind {
     Integer,
     /// `true` or `false`.
     Boolean,
-    /// As [`crate::duration::parse`] reads it.
+    /// As [`crate::settings::duration::parse`] reads it.
     Duration,
     /// One of the words that the help line lists.
     Choice,
-    /// As [`crate::endpoint::Endpoint::resolve`] reads it.
+    /// As [`crate::s3::endpoint::Endpoint::resolve`] reads it.
     Url,
 }
 

@@ -1,8 +1,8 @@
 //! XML documents of every kind, read as every kind.
 
-use sandbucket_s3::answer::{delete_many, listing, multipart, tags};
-use sandbucket_s3::request::{Doomed, Method};
-use sandbucket_s3::response::Head;
+use sandbucket_s3::s3::documents::{delete_many, listing, multipart, tags};
+use sandbucket_s3::s3::requests::{DeleteEntry, Method};
+use sandbucket_s3::s3::response::Head;
 use sandbucket_s3::{retry, service_error, xml};
 
 /// The outermost elements of the documents that S3 answers with.
@@ -35,7 +35,7 @@ pub fn guest_documents(body: &[u8]) {
         // Listings are known by what is in them, and some services call a result a response.
         let is_another_name = name.starts_with("List") || root.name() == name.replace("Result", "Response");
         assert!(root.name() == name || is_another_name, "{} for {name}", root.name());
-        let blobs = [Doomed { key: "a", version: None }, Doomed { key: "b", version: Some("v") }];
+        let blobs = [DeleteEntry { key: "a", version: None }, DeleteEntry { key: "b", version: Some("v") }];
         if let Ok(fates) = delete_many::delete_many(&root, &blobs) {
             assert_eq!(fates.len(), blobs.len());
         }

@@ -2,11 +2,11 @@
 //! back must end the operation or lead to another attempt.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::model::{
+use sandbucket_s3::contract::model::{
     HeadOperation, HeadOptions, Operation, Outgoing, PartOperation, PartOptions, ReadOperation, Settled, Tries,
     WriteOperation,
 };
-use sandbucket_s3::response;
+use sandbucket_s3::s3::response;
 
 use super::service::{Service, call, conditions, digests, key, read_options, response, store, write_options};
 

@@ -1,13 +1,13 @@
 //! Every operation of the plugin, against a service and a network that do anything.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::error::Error;
-use sandbucket_s3::model::{
-    BlobName, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions, HeadOptions,
-    ListOptions, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions, PresignOptions, PresignedMethod, Span,
-    TagOptions, UploadOptions,
+use sandbucket_s3::contract::error::Error;
+use sandbucket_s3::contract::model::{
+    AbortOptions, BlobRef, CompleteOptions, CopyOptions, CopyPartOptions, DeleteManyOptions, DeleteOptions,
+    HeadOptions, ListOptions, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions, PresignOptions,
+    PresignedMethod, Span, TagOptions,
 };
-use sandbucket_s3::response;
+use sandbucket_s3::s3::response;
 
 use super::service::{Service, call, condition, conditions, digests, key, range, read_options, store, write_options};
 
@@ -37,7 +37,7 @@ fn checked(failure: &Error) {
 
 type Outcome = std::result::Result<(), Box<Error>>;
 
-fn operation(store: &mut sandbucket_s3::store::Store, u: &mut Unstructured<'_>) -> Result<Outcome> {
+fn operation(store: &mut sandbucket_s3::ops::Store, u: &mut Unstructured<'_>) -> Result<Outcome> {
     let (which, key, upload) = (u.int_in_range(0..=18)?, key(u)?, String::arbitrary(u)?);
     let number = u32::from(u16::arbitrary(u)?);
     let version = if u.ratio(1, 4)? { Option::<String>::arbitrary(u)? } else { None };
@@ -86,7 +86,7 @@ fn operation(store: &mut sandbucket_s3::store::Store, u: &mut Unstructured<'_>) 
         6 => {
             let mut blobs = Vec::new();
             for _ in 0..u.int_in_range(0..=3)? {
-                blobs.push(BlobName { key: super::service::key(u)?, version: Arbitrary::arbitrary(u)? });
+                blobs.push(BlobRef { key: super::service::key(u)?, version: Arbitrary::arbitrary(u)? });
             }
             let outcomes = store.delete_many(&mut Service::new(u), &blobs, &DeleteManyOptions { call });
             outcomes.map(|outcomes| {
@@ -112,7 +112,7 @@ fn operation(store: &mut sandbucket_s3::store::Store, u: &mut Unstructured<'_>) 
         9 => {
             let options =
                 CopyOptions { source_conditions: conditions(u)?, condition: condition(u)?, properties: None, call };
-            let source = BlobName { key: super::service::key(u)?, version };
+            let source = BlobRef { key: super::service::key(u)?, version };
             store.copy(&mut Service::new(u), &source, &key, &options).map(drop)
         }
         10 => {
@@ -147,7 +147,7 @@ fn operation(store: &mut sandbucket_s3::store::Store, u: &mut Unstructured<'_>) 
             let (start, end) = Arbitrary::arbitrary(u)?;
             let span = if bool::arbitrary(u)? { Some(Span { start, end }) } else { None };
             let options = CopyPartOptions { range: span, source_conditions: conditions(u)?, call };
-            let source = BlobName { key: super::service::key(u)?, version };
+            let source = BlobRef { key: super::service::key(u)?, version };
             store.copy_part(&mut Service::new(u), &key, &upload, number, &source, &options).map(drop)
         }
         16 => {
@@ -163,8 +163,7 @@ fn operation(store: &mut sandbucket_s3::store::Store, u: &mut Unstructured<'_>) 
         }
         _ => {
             let _ = range(u)?;
-            let aborted =
-                store.abort_upload(&mut Service::new(u), &key, &upload, &UploadOptions { call: call.clone() });
+            let aborted = store.abort_upload(&mut Service::new(u), &key, &upload, &AbortOptions { call: call.clone() });
             let continuation = if bool::arbitrary(u)? { Some("1:vk".to_owned()) } else { None };
             let options = ListUploadsOptions { prefix: key, continuation, page_size: None, call };
             store.list_uploads(&mut Service::new(u), &options).map(drop).and(aborted)

@@ -3,12 +3,12 @@
 //! The input's first line has the status, a word for the range that was asked for and its numbers; then the header, a field
 //! to a line; after a blank line the body.
 
-use sandbucket_s3::encoded_words;
-use sandbucket_s3::headers::of_lines;
-use sandbucket_s3::model::{Asked, AskedPart, ByteRange, Settled, Span};
-use sandbucket_s3::request::Method;
-use sandbucket_s3::response::{self, Head};
-use sandbucket_s3::store::take;
+use sandbucket_s3::contract::model::{Asked, AskedPart, ByteRange, Settled, Span};
+use sandbucket_s3::ops::take;
+use sandbucket_s3::s3::encoded_words;
+use sandbucket_s3::s3::headers::of_lines;
+use sandbucket_s3::s3::requests::Method;
+use sandbucket_s3::s3::response::{self, Head};
 use sandbucket_s3::{retry, service_error};
 
 use crate::text;

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::env::{Body, Clock, Exchange, Transport, TransportError, Waits};
-use sandbucket_s3::error::Kind;
-use sandbucket_s3::model::{
-    ByteRange, CallOptions, Conditions, Datetime, Digest, Pair, ReadOptions, Span, WriteCondition, WriteOptions,
+use sandbucket_s3::contract::error::Kind;
+use sandbucket_s3::contract::model::{
+    ByteRange, CallOptions, Datetime, Digest, GetOptions, Pair, PutOptions, ReadConditions, Span, WriteCondition,
 };
-use sandbucket_s3::request::Request;
-use sandbucket_s3::response::Head;
-use sandbucket_s3::store::Store;
+use sandbucket_s3::io::{Body, Clock, Exchange, Transport, TransportError, Waits};
+use sandbucket_s3::ops::Store;
+use sandbucket_s3::s3::requests::Request;
+use sandbucket_s3::s3::response::Head;
 use sandbucket_s3::{attributes, checksum};
 
 /// Requests that one operation may take: more than `max-retries` and all that an operation looks up beside allow.
@@ -64,8 +64,8 @@ impl<'a, 'b> Service<'a, 'b> {
     }
 }
 
-fn error(kind: Kind, unsent: bool) -> TransportError {
-    TransportError { kind, message: "the connection broke".into(), unsent, retryable: true }
+fn error(kind: Kind, not_sent: bool) -> TransportError {
+    TransportError { kind, message: "the connection broke".into(), not_sent, retryable: true }
 }
 
 fn refused() -> TransportError {
@@ -192,7 +192,7 @@ impl Transport for Service<'_, '_> {
 
     fn begin(&mut self, request: &Request, _: u64, waits: Waits) -> std::result::Result<Pending, TransportError> {
         match self.answer(request, waits) {
-            Err(error) if error.unsent => Err(error),
+            Err(error) if error.not_sent => Err(error),
             answer => Ok(Pending(answer)),
         }
     }
@@ -293,16 +293,16 @@ pub fn call(u: &mut Unstructured<'_>) -> Result<CallOptions> {
     Ok(CallOptions { time_limit, max_retries, attributes })
 }
 
-pub fn conditions(u: &mut Unstructured<'_>) -> Result<Conditions> {
+pub fn conditions(u: &mut Unstructured<'_>) -> Result<ReadConditions> {
     if !u.ratio(1, 4)? {
-        return Ok(Conditions::default());
+        return Ok(ReadConditions::default());
     }
     let (if_match, if_none_match) = Arbitrary::arbitrary(u)?;
     let mut time = || -> Result<_> {
         let time: Option<(u64, u32)> = Arbitrary::arbitrary(u)?;
         Ok(time.map(|(seconds, nanoseconds)| Datetime { seconds, nanoseconds }))
     };
-    Ok(Conditions { if_match, if_none_match, if_modified_since: time()?, if_unmodified_since: time()? })
+    Ok(ReadConditions { if_match, if_none_match, if_modified_since: time()?, if_unmodified_since: time()? })
 }
 
 pub fn condition(u: &mut Unstructured<'_>) -> Result<WriteCondition> {
@@ -323,8 +323,8 @@ pub fn range(u: &mut Unstructured<'_>) -> Result<ByteRange> {
     })
 }
 
-pub fn read_options(u: &mut Unstructured<'_>) -> Result<ReadOptions> {
-    Ok(ReadOptions {
+pub fn read_options(u: &mut Unstructured<'_>) -> Result<GetOptions> {
+    Ok(GetOptions {
         range: range(u)?,
         conditions: conditions(u)?,
         version: if u.ratio(1, 4)? { Arbitrary::arbitrary(u)? } else { None },
@@ -342,12 +342,12 @@ pub fn digests(u: &mut Unstructured<'_>) -> Result<Vec<Digest>> {
     (0..u.int_in_range(0..=2)?).map(|_| one(u)).collect()
 }
 
-pub fn write_options(u: &mut Unstructured<'_>) -> Result<WriteOptions> {
+pub fn write_options(u: &mut Unstructured<'_>) -> Result<PutOptions> {
     let mut metadata = Vec::new();
     for _ in 0..u.int_in_range(0..=2)? {
         metadata.push((String::arbitrary(u)?, String::arbitrary(u)?));
     }
-    Ok(WriteOptions {
+    Ok(PutOptions {
         content_type: if u.ratio(1, 4)? { Arbitrary::arbitrary(u)? } else { None },
         metadata,
         condition: condition(u)?,

@@ -2,9 +2,9 @@
 //!
 //! The input has a `name=value` on each line, of which each value is read as every kind, and all together as settings.
 
-use sandbucket_s3::checksum;
-use sandbucket_s3::continuation::{Page, Versions};
-use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
+use sandbucket_s3::s3::checksum;
+use sandbucket_s3::s3::continuation::{Page, Versions};
+use sandbucket_s3::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use sandbucket_s3::{duration, encoded_words, error, headers, retry, settings, time};
 
 use crate::text;

@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::Bytes;
 use sandbucket::ByteRange;
 use sandbucket::fuzzing::{checked_inline, checked_ranges, cut};
-use sandbucket_s3::model::{ByteRange as GuestRange, Span};
-use sandbucket_s3::response::wanted;
+use sandbucket_s3::contract::model::{ByteRange as GuestRange, Span};
+use sandbucket_s3::s3::response::wanted;
 
 /// The longest body that is put together.
 const MAX_BODY: u64 = 4096;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use sandbucket::fuzzing::{PreparedRequest, RequestPurpose, header_lines, request_head};
-use sandbucket_s3::headers::of_lines;
+use sandbucket_s3::s3::headers::of_lines;
 
 use crate::text;
 

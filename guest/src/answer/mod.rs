@@ -1,6 +1,0 @@
-//! What the documents of answers say.
-
-pub mod delete_many;
-pub mod listing;
-pub mod multipart;
-pub mod tags;

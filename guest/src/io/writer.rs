@@ -1,0 +1,158 @@
+//! Bodies of writes that the caller writes to a stream, one attempt at a time.
+
+use std::time::Duration;
+
+use crate::contract::error::{Error, Failure, Kind};
+use crate::contract::model::{Operation, Output, Part, Written};
+use crate::ops::{Event, Next, State, Store};
+
+use super::{Clock, Driver, Exchange, Transport};
+
+/// A blob or part being written, with the request in flight `X`.
+pub struct Writer<X> {
+    stage: Stage<X>,
+    /// As in [`Driver`].
+    began: u64,
+    uncounted: u64,
+}
+
+enum Stage<X> {
+    /// An attempt can be made.
+    Ready(Box<crate::ops::Exchange>),
+    /// The body is being written since this instant.
+    Sending {
+        request: X,
+        state: Box<State>,
+        timeout: Duration,
+        fresh_connection: bool,
+        since: u64,
+    },
+    Failed(Failure),
+    Done,
+}
+
+/// What a body became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WrittenBody {
+    /// A blob.
+    Blob(Written),
+    /// A part.
+    Part(Part),
+}
+
+impl<X: Exchange> Writer<X> {
+    /// Begins a put or the upload of a part. No request is sent yet.
+    pub fn open<E: Transport<Exchange = X> + Clock>(
+        store: &mut Store,
+        env: &mut E,
+        operation: Operation,
+    ) -> Result<Self, Failure> {
+        let mut driver = Driver::new(store, env);
+        let next = driver.store.begin(driver.env.wall(), operation);
+        match driver.settle(next) {
+            Next::Send(exchange) => Ok(Writer { stage: Stage::Ready(exchange), began: driver.began, uncounted: 0 }),
+            Next::Failed(failure) => Err(failure),
+            Next::Done(_) => Err(nothing_to("write")),
+        }
+    }
+
+    fn driver<'a, E: Transport + Clock>(&self, store: &'a mut Store, env: &'a mut E) -> Driver<'a, E> {
+        Driver { store, env, began: self.began, uncounted: self.uncounted }
+    }
+
+    /// Begins an attempt: what to write the body to.
+    pub fn body<E: Transport<Exchange = X> + Clock>(
+        &mut self,
+        store: &mut Store,
+        env: &mut E,
+    ) -> Result<X::Sink, Failure> {
+        loop {
+            let exchange = match std::mem::replace(&mut self.stage, Stage::Done) {
+                Stage::Ready(exchange) => *exchange,
+                Stage::Failed(failure) => {
+                    self.stage = Stage::Failed(failure.clone());
+                    return Err(failure);
+                }
+                other => {
+                    self.stage = other;
+                    return Err(nothing_to("write"));
+                }
+            };
+            let mut driver = self.driver(store, env);
+            driver.pause(exchange.delay);
+            let (timeout, fresh_connection) = (exchange.timeout, exchange.fresh_connection);
+            let waits = driver.waits(&exchange.state, timeout, fresh_connection);
+            let begun = driver.env.begin(&exchange.request, exchange.body.length(), waits);
+            match begun.and_then(|mut request| request.sink().map(|sink| (request, sink))) {
+                Ok((request, sink)) => {
+                    let since = env.now();
+                    self.stage =
+                        Stage::Sending { request, state: Box::new(exchange.state), timeout, fresh_connection, since };
+                    return Ok(sink);
+                }
+                Err(error) => {
+                    let next = driver.resume(exchange.state, Event::Failed(error));
+                    self.stage = match driver.settle(next) {
+                        Next::Send(exchange) => Stage::Ready(exchange),
+                        Next::Failed(failure) => Stage::Failed(failure),
+                        Next::Done(_) => Stage::Done,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Ends an attempt of whose body so many bytes were written.
+    pub fn finish<E: Transport<Exchange = X, Body = X::Body> + Clock>(
+        &mut self,
+        store: &mut Store,
+        env: &mut E,
+        sent: u64,
+    ) -> Result<WrittenBody, Failure> {
+        let (request, state, timeout, fresh_connection, since) = match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Sending { request, state, timeout, fresh_connection, since } => {
+                (request, state, timeout, fresh_connection, since)
+            }
+            other => {
+                self.stage = other;
+                return Err(nothing_to("finish"));
+            }
+        };
+        // The caller took as long as it took to write the body.
+        self.uncounted = self.uncounted.saturating_add(env.now().saturating_sub(since));
+        let mut driver = self.driver(store, env);
+        let response = request.response(sent, driver.waits(&state, timeout, fresh_connection));
+        let wanted = crate::ops::ResponseBody::Buffer(crate::s3::service_error::MAX_BODY as u32);
+        let received = driver.receive(crate::s3::requests::Method::Put, wanted, response);
+        let next = driver.resume_received(*state, received);
+        match driver.settle(next) {
+            Next::Done(Output::Put(written)) => Ok(WrittenBody::Blob(written)),
+            Next::Done(Output::UploadPart(part)) => Ok(WrittenBody::Part(part)),
+            Next::Done(_) => Err(nothing_to("finish")),
+            Next::Failed(failure) => {
+                self.stage = Stage::Failed(failure.clone());
+                Err(failure)
+            }
+            Next::Send(exchange) => {
+                let failure = exchange.retries.clone().unwrap_or_else(another_form);
+                self.stage = Stage::Ready(exchange);
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// The service refused the form of the condition, and the next attempt uses another.
+fn another_form() -> Failure {
+    let mut failure = Error::failure(
+        Kind::PreconditionFailed,
+        "the service compares entity tags without quotes: write the body again",
+    );
+    failure.retryable = true;
+    failure
+}
+
+/// The failure of a call for which the writer is in the wrong state.
+fn nothing_to(what: &str) -> Failure {
+    Error::failure(Kind::InvalidArgument, format!("there is no write under way to {what}"))
+}

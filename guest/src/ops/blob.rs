@@ -1,0 +1,59 @@
+//! Head, get and delete.
+
+use crate::contract::error::{Failure, Kind};
+use crate::contract::model::{BlobHead, ByteRange, GetOptions, Output};
+use crate::s3::requests;
+use crate::s3::response::{self, Head};
+
+use super::ResponseBody;
+use super::call::{Call, Outgoing, Trouble};
+use super::machine::Reply;
+
+impl Call<'_> {
+    pub(super) fn get_request(&self, options: &GetOptions) -> Result<Outgoing, Failure> {
+        let request = self.checked(requests::get(&self.store.settings, &self.full_key()?, options))?;
+        Ok(Outgoing { response_body: ResponseBody::Caller, ..Outgoing::bare(request) })
+    }
+
+    /// What the response to a HEAD says.
+    pub(super) fn info(&self, head: &Head) -> Result<Reply, Trouble> {
+        let info = response::blob_info(head).map_err(|malformed| self.malformed(malformed))?;
+        Ok(Reply::Info(info, head.date()))
+    }
+
+    /// What the header of a response to a GET says.
+    pub(super) fn blob_head(&self, head: &Head, asked: ByteRange) -> Result<BlobHead, Trouble> {
+        let (info, body_range) = response::blob_part(head, asked).map_err(|malformed| self.malformed(malformed))?;
+        let range = response::wanted(asked, info.size).ok_or_else(|| {
+            self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size))
+        })?;
+        let digest = response::checksum_of(head, body_range, info.size);
+        Ok(BlobHead { info, range, body_range, digest })
+    }
+
+    /// Services respond alike whether or not the blob existed, but for those that say that it did not.
+    pub(super) fn after_delete(&self, result: Result<Output, Failure>) -> Result<Output, Failure> {
+        // After a lost response, that it is gone may be this call's doing.
+        let known = result.is_err() && !self.state.progress.maybe_done;
+        absent_is_done(result.map(drop)).map(|()| Output::Delete(known.then_some(false)))
+    }
+}
+
+/// A missing blob or upload is what a deletion asks for. A missing bucket is another matter, and so is a 404 without a code of
+/// S3's, which need not come from the service.
+pub(super) fn absent_is_done(done: Result<(), Failure>) -> Result<(), Failure> {
+    match done {
+        Err(mut failure) if failure.kind == Kind::NotFound => match failure.code() {
+            Some("NoSuchBucket") => Err(failure),
+            Some(_) => Ok(()),
+            None => {
+                failure.message.push_str(
+                    "; the answer has no code of S3's, as that of a proxy or of another service: check endpoint and \
+                     addressing-style",
+                );
+                Err(failure)
+            }
+        },
+        done => done,
+    }
+}

@@ -1,0 +1,95 @@
+//! Put: a blob is written once, or the outcome is reported as unknown.
+
+use crate::contract::error::Failure;
+use crate::contract::model::{Operation, Output, PutOptions, WriteCondition, Written};
+use crate::s3::content::Content;
+use crate::s3::requests;
+use crate::s3::response::{self, Head, MalformedResponse};
+use crate::s3::service_error;
+
+use super::RequestBody;
+use super::call::{Call, Outgoing, Trouble};
+use super::machine::Flow;
+use super::state::Stage;
+
+impl Call<'_> {
+    pub(super) fn put_request(&self, length: u64, options: &PutOptions) -> Result<Outgoing, Failure> {
+        let settings = &self.store.settings;
+        let content = self.checked(Content::elsewhere(length, &options.digests, settings))?;
+        let request = self.checked(requests::put(settings, &self.full_key()?, &content, options))?;
+        Ok(self.with_body(request, length, &content))
+    }
+
+    /// A request whose body is the caller's.
+    pub(super) fn with_body(&self, request: requests::Request, length: u64, content: &Content<'_>) -> Outgoing {
+        Outgoing { body: RequestBody::Caller(length), payload: self.payload(content), ..Outgoing::bare(request) }
+    }
+
+    /// What the response to a write says that the service accepted.
+    pub(super) fn accepted(&self, head: &Head, body: &[u8]) -> Result<Written, Trouble> {
+        let length = head.content_length().map_err(|malformed| self.malformed(malformed))?;
+        let written = response::written(head).map_err(|malformed| self.malformed(malformed))?;
+        if length != Some(0) {
+            // Success has an empty body. Any other may be a failure that was noticed late, or not come from an S3 service.
+            if service_error::is_error_document(body) {
+                return Err(self.malformed(MalformedResponse(format!(
+                    "it is a {} and holds an error all the same: \"{}\"",
+                    head.status,
+                    crate::contract::error::tidy(&String::from_utf8_lossy(body), 300)
+                ))));
+            }
+            if written.etag.is_none() && !body.trim_ascii().is_empty() {
+                let what = "it has no etag, but a body, where an S3 service answers a write with an empty one";
+                return Err(self.malformed(MalformedResponse(what.into())));
+            }
+        }
+        Ok(written)
+    }
+
+    pub(super) fn after_put(&mut self, result: Result<Output, Failure>) -> Flow {
+        let Operation::Put { options, .. } = &self.state.operation else { return result.into() };
+        let condition = options.condition.clone();
+        match result {
+            Ok(Output::Put(written)) => self.written(written),
+            Ok(output) => Flow::Done(output),
+            Err(failure) if condition == WriteCondition::Always => Flow::Failed(failure),
+            Err(failure) if self.may_want_bare_tag(&failure, &condition) => Flow::Aside(Stage::EntityTag { failure }),
+            Err(failure) => self.after_put_failed(failure, &condition),
+        }
+    }
+
+    /// A conditional write failed for good.
+    pub(super) fn after_put_failed(&self, failure: Failure, condition: &WriteCondition) -> Flow {
+        if self.state.progress.maybe_done {
+            return Flow::to(Stage::Outcome { failure, upload_gone: None });
+        }
+        Flow::Failed(absent_is_unmatched(failure, condition))
+    }
+
+    /// A write took effect.
+    pub(super) fn written(&self, written: Written) -> Flow {
+        if self.store.settings.verify_after_write {
+            return Flow::to(Stage::Verify { written, look: 0, last: None });
+        }
+        Flow::Done(self.written_output(written))
+    }
+
+    /// The result of the operation, which is a write.
+    pub(super) fn written_output(&self, written: Written) -> Output {
+        match self.state.operation {
+            Operation::Copy { .. } => Output::Copy(written),
+            Operation::CompleteUpload { .. } => Output::CompleteUpload(written),
+            _ => Output::Put(written),
+        }
+    }
+}
+
+/// S3 says that the key is not found if `if-match` has nothing to match.
+pub(super) fn absent_is_unmatched(mut failure: Failure, condition: &WriteCondition) -> Failure {
+    use crate::contract::error::Kind;
+    let bucket_is_missing = failure.code() == Some("NoSuchBucket");
+    if matches!(condition, WriteCondition::IfMatch(_)) && failure.kind == Kind::NotFound && !bucket_is_missing {
+        failure.kind = Kind::PreconditionFailed;
+    }
+    failure
+}

@@ -1,0 +1,261 @@
+//! Answers that are documents: listings, bulk deletes and tags.
+
+use super::script::{Script, Step, answer, error, refusal};
+use super::store;
+use crate::contract::error::{Failure, Kind};
+use crate::contract::model::{BlobRef, DeleteManyOptions, ListOptions, TagOptions};
+
+fn document(text: &str) -> Step {
+    answer(200, &[("content-type", "application/xml")], text)
+}
+
+fn page(inside: &str) -> Step {
+    document(&format!("<ListBucketResult>{inside}</ListBucketResult>"))
+}
+
+fn deleted(inside: &str) -> Step {
+    document(&format!("<DeleteResult>{inside}</DeleteResult>"))
+}
+
+fn gone(key: &str) -> String {
+    format!("<Deleted><Key>{key}</Key></Deleted>")
+}
+
+fn kept(key: &str, code: &str) -> String {
+    format!("<Error><Key>{key}</Key><Code>{code}</Code><Message>words of it</Message></Error>")
+}
+
+fn delete_with(
+    settings: &[(&str, &str)],
+    script: &mut Script,
+    keys: &[&str],
+) -> Result<Vec<Result<(), Failure>>, Failure> {
+    let blobs: Vec<_> = keys.iter().map(|key| BlobRef { key: key.to_string(), version: None }).collect();
+    store(settings).delete_many(script, &blobs, &DeleteManyOptions::default())
+}
+
+fn kinds(outcomes: &[Result<(), Failure>]) -> Vec<Option<Kind>> {
+    outcomes.iter().map(|outcome| outcome.as_ref().err().map(|failure| failure.kind)).collect()
+}
+
+#[test]
+fn a_page_that_breaks_off_is_asked_for_again() {
+    let whole = page("<Contents><Key>k</Key><Size>1</Size></Contents>");
+    let half = "<ListBucketResult><Contents><Key>k</Key><Size>1";
+    let torn = answer(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
+    let short = answer(200, &[("content-length", "9999")], half);
+    for first in [document(half), torn, short, document("<html></html>"), document(""), document("{}")] {
+        let mut script = Script::new([first, whole.clone()]);
+        let page = store(&[]).list(&mut script, &ListOptions::default()).unwrap();
+        assert_eq!((page.entries[0].key.as_str(), script.sent.len()), ("k", 2));
+    }
+    let mut script = Script::new([document("<html></html>"), document("<html></html>")]);
+    let failure = store(&[("max-retries", "1")]).list(&mut script, &ListOptions::default()).unwrap_err();
+    assert_eq!(failure.kind, Kind::Integrity);
+    assert!(failure.message.starts_with("list in bucket \"demo\" at http://localhost:9000: "), "{failure}");
+}
+
+#[test]
+fn an_error_in_a_success_is_that_error() {
+    let late = |code: &str| document(&format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"));
+    let mut script = Script::new([late("InternalError"), late("SlowDown"), page("")]);
+    assert!(store(&[]).list(&mut script, &ListOptions::default()).is_ok());
+    let failure = store(&[]).list(&mut Script::new([late("AccessDenied")]), &ListOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.attempts), (Kind::AccessDenied, 1));
+    assert!(failure.message.contains("words of it"), "{failure}");
+}
+
+#[test]
+fn a_page_without_end_is_bounded() {
+    let endless = vec![Ok(vec![b' '; 1 << 20]); 20];
+    let mut script = Script::new([answer(200, &[("content-length", "99999999")], "").pieces(endless)]);
+    assert_eq!(store(&[]).list(&mut script, &ListOptions::default()).unwrap_err().kind, Kind::TooLarge);
+}
+
+#[test]
+fn each_blob_has_its_outcome() {
+    let named = deleted(&[gone("p/a"), kept("p/b", "AccessDenied")].concat());
+    // The response does not name the last one: it is deleted by itself.
+    let mut script = Script::new([named, answer(204, &[], "")]);
+    let outcomes = delete_with(&[("key-prefix", "p/")], &mut script, &["a", "b", "c"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied), None]);
+    assert_eq!((script.methods(), script.sent[1].request.path.as_str()), (vec!["POST", "DELETE"], "/demo/p/c"));
+    let refused = outcomes[1].as_ref().unwrap_err();
+    assert!(refused.message.starts_with("delete \"p/b\" in bucket"), "{refused}");
+    assert_eq!(refused.response.as_ref().unwrap().message.as_deref(), Some("words of it"));
+    let sent = &script.sent[0];
+    assert!(sent.header("content-md5").is_some() && sent.body.starts_with(b"<Delete"), "{sent:?}", sent = sent.request);
+}
+
+#[test]
+fn those_that_may_pass_are_tried_again_alone() {
+    let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "SlowDown")].concat());
+    let second = deleted(&[gone("b"), kept("c", "SlowDown")].concat());
+    let mut script = Script::new([first, second.clone(), deleted(&kept("c", "SlowDown"))]);
+    let outcomes = delete_with(&[("max-retries", "2")], &mut script, &["a", "b", "c"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, None, Some(Kind::Throttled)]);
+    assert!(outcomes[2].as_ref().unwrap_err().retryable);
+    assert!(!String::from_utf8_lossy(&script.sent[1].body).contains("<Key>a<"));
+    assert_eq!(script.pauses.len(), 2);
+}
+
+#[test]
+fn what_became_of_some_is_told_though_the_others_end_badly() {
+    let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "AccessDenied")].concat());
+    for (ending, kind) in
+        [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
+    {
+        let mut script = Script::new([vec![first.clone()], vec![ending; 2]].concat());
+        let outcomes = delete_with(&[("max-retries", "1")], &mut script, &["a", "b", "c"]).unwrap();
+        assert_eq!(kinds(&outcomes), [None, Some(kind), Some(Kind::AccessDenied)]);
+        assert!(outcomes[1].as_ref().unwrap_err().message.starts_with("delete several blobs in bucket"));
+    }
+    // It turns out to know no such request: what is still open goes singly.
+    let mut script = Script::new([first, refusal(501, "NotImplemented"), answer(204, &[], "")]);
+    let outcomes = delete_with(&[], &mut script, &["a", "b", "c"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, None, Some(Kind::AccessDenied)]);
+    assert_eq!(script.methods(), ["POST", "POST", "DELETE"]);
+}
+
+#[test]
+fn keys_that_a_document_cannot_name_are_deleted_singly() {
+    let mut script = Script::new([deleted(&gone("plain")), answer(204, &[], ""), refusal(404, "NoSuchKey")]);
+    let outcomes = delete_with(&[], &mut script, &["a\u{1}", "plain", "a\rb"]).unwrap();
+    assert_eq!(kinds(&outcomes), [None, None, None]);
+    assert_eq!(script.methods(), ["POST", "DELETE", "DELETE"]);
+    assert_eq!(script.sent[1].request.path, "/demo/a%01");
+}
+
+#[test]
+fn a_service_without_it_is_asked_singly_from_then_on() {
+    for lacking in [refusal(501, "NotImplemented"), refusal(405, "MethodNotAllowed"), answer(501, &[], "")] {
+        let single = answer(204, &[], "");
+        let mut script = Script::new([lacking, single.clone(), single.clone(), single.clone()]);
+        let mut store = store(&[]);
+        let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: Some("v".into()) });
+        for blobs in [&blobs[..], &blobs[..1]] {
+            let outcomes = store.delete_many(&mut script, blobs, &DeleteManyOptions::default()).unwrap();
+            assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        }
+        assert_eq!(script.methods(), ["POST", "DELETE", "DELETE", "DELETE"]);
+        assert_eq!(script.sent[1].request.path_and_query(), "/demo/a?versionId=v");
+    }
+}
+
+#[test]
+fn a_batch_is_refused_whole_or_not_at_all() {
+    let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let cases: [(&[&str], &str); 2] = [(&["a", ""], "key"), (&many, "blobs")];
+    for (keys, subject) in cases {
+        let failure = delete_with(&[], &mut Script::new([]), keys).unwrap_err();
+        assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some(subject)));
+    }
+    let failure = delete_with(&[], &mut Script::new([refusal(404, "NoSuchBucket")]), &["a"]).unwrap_err();
+    assert_eq!(failure.kind, Kind::NotFound);
+    assert!(failure.message.starts_with("delete several blobs in bucket"), "{failure}");
+    assert!(delete_with(&[], &mut Script::new([]), &[]).unwrap().is_empty());
+}
+
+#[test]
+fn tags_go_out_and_come_in() {
+    let told = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    let mut script = Script::new([document(told), answer(200, &[], ""), answer(204, &[], "")]);
+    let mut store = store(&[]);
+    let options = TagOptions::default();
+    let tags = store.tags(&mut script, "k", &options).unwrap();
+    assert_eq!(tags, [("a".to_owned(), "1".to_owned())]);
+    store.set_tags(&mut script, "k", &tags, &options).unwrap();
+    store.set_tags(&mut script, "k", &[], &options).unwrap();
+    assert_eq!(script.methods(), ["GET", "PUT", "DELETE"]);
+    assert_eq!(script.sent[1].request.path_and_query(), "/demo/k?tagging=");
+}
+
+#[test]
+fn bulk_delete_that_names_no_key_falls_back_to_single_deletes() {
+    for answered in [document("<DeleteResult/>"), document(""), answer(204, &[], ""), document("  \n")] {
+        let mut store = store(&[]);
+        let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: None });
+        let single = answer(204, &[], "");
+        let mut script = Script::new([answered, single.clone(), refusal(403, "AccessDenied"), single.clone(), single]);
+        let outcomes = store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
+        assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied)]);
+        // It is not asked again.
+        store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
+        assert_eq!(script.methods(), ["POST", "DELETE", "DELETE", "DELETE", "DELETE"]);
+    }
+}
+
+#[test]
+fn listing_is_known_by_its_content_whatever_its_root_is_called() {
+    let contents = "<Contents><Key>k</Key><Size>1</Size></Contents>";
+    for root in ["ListObjectResult", "ListBucketV2Result", "Result", "ListBucketResponse"] {
+        for inside in [contents, "<IsTruncated>false</IsTruncated>"] {
+            let mut script = Script::new([document(&format!("<{root}>{inside}</{root}>"))]);
+            let page = store(&[]).list(&mut script, &ListOptions::default()).unwrap();
+            assert_eq!(page.entries.len(), usize::from(inside == contents), "{root}");
+        }
+    }
+    for other in [
+        "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>",
+        "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>",
+        "<html><body>Contents</body></html>",
+        "<Result/>",
+        "<DeleteResult><IsTruncated>false</IsTruncated></DeleteResult>",
+    ] {
+        let mut script = Script::new([document(other)]);
+        let failure = store(&[("max-retries", "0")]).list(&mut script, &ListOptions::default()).unwrap_err();
+        assert_eq!(failure.kind, Kind::Integrity, "{other}");
+    }
+}
+
+#[test]
+fn service_that_knows_only_marker_is_listed_to_its_end() {
+    let mut store = store(&[("key-prefix", "p/"), ("max-retries", "0")]);
+    let contents = |key: &str| format!("<Contents><Key>p/{key}</Key><Size>1</Size></Contents>");
+    let cut = |inside: &str| page(&format!("<IsTruncated>true</IsTruncated>{inside}"));
+    let mut script = Script::new([
+        cut(&contents("a")),
+        cut(&format!("{}<NextMarker>p/c+</NextMarker><EncodingType>url</EncodingType>", contents("b"))),
+        // It ignores the marker, and lists its first page again.
+        cut(&contents("a")),
+    ]);
+    let mut options = ListOptions::default();
+    options.continuation = store.list(&mut script, &options).unwrap().next;
+    options.continuation = store.list(&mut script, &options).unwrap().next;
+    assert_eq!(store.list(&mut script, &options).unwrap_err().kind, Kind::Integrity);
+    let asked = |n: usize| {
+        let query = &script.sent[n].request.query;
+        let value = |name: &str| query.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone());
+        (value("marker"), value("start-after"))
+    };
+    assert_eq!(asked(0), (None, None));
+    assert_eq!(asked(1), (Some("p/a".into()), Some("p/a".into())));
+    assert_eq!(asked(2), (Some("p/c ".into()), Some("p/c ".into())));
+}
+
+#[test]
+fn keys_before_start_after_are_left_out_where_the_service_ignores_it() {
+    let contents = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
+    let folder = |key: &str| format!("<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>");
+    let all = ["a", "b", "b/x", "c"].map(contents).concat() + &["a/", "b/", "d/"].map(folder).concat();
+    let options = ListOptions { start_after: Some("b/w".into()), ..ListOptions::default() };
+    let listed = store(&[]).list(&mut Script::new([page(&all)]), &options).unwrap();
+    let keys: Vec<_> = listed.entries.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!((keys, listed.prefixes), (vec!["b/x", "c"], vec!["b/".to_owned(), "d/".to_owned()]));
+}
+
+#[test]
+fn listed_dates_are_read_in_any_form_or_left_out() {
+    for (date, second) in [
+        ("Tue, 13 Mar 2018 17:25:04 GMT", Some(1_520_961_904)),
+        ("2018-03-13T17:25:04", Some(1_520_961_904)),
+        ("2018-03-13 17:25:04 +0000 UTC", Some(1_520_961_904)),
+        ("0001-01-01T00:00:00Z", None),
+        ("now", None),
+    ] {
+        let inside = format!("<Contents><Key>k</Key><Size>1</Size><LastModified>{date}</LastModified></Contents>");
+        let listed = store(&[]).list(&mut Script::new([page(&inside)]), &ListOptions::default()).unwrap();
+        assert_eq!(listed.entries[0].last_modified.map(|at| at.seconds), second, "{date}");
+    }
+}

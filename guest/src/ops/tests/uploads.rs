@@ -1,0 +1,376 @@
+//! Uploads in parts, copies and presigned requests.
+
+use super::script::{Script, Step, answer, refusal, reset};
+use super::{store, within};
+use crate::contract::error::{Failure, Kind};
+use crate::contract::model::{
+    AbortOptions, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, Part, PartOptions,
+    PresignOptions, PresignedMethod, Properties, PutOptions, Span, WriteCondition, Written,
+};
+
+/// The MD5s of `hello` and `world`.
+const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
+const WORLD: &str = "\"7d793037a0760186574b0282f2f435e7\"";
+/// What a blob of two other parts could have.
+const OTHERS: &str = "\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-2\"";
+
+fn document(text: &str) -> Step {
+    answer(200, &[], text)
+}
+
+fn completed() -> Step {
+    document("<CompleteMultipartUploadResult><ETag>\"done-2\"</ETag></CompleteMultipartUploadResult>")
+}
+
+fn late(code: &str) -> Step {
+    document(&format!("  \n <Error><Code>{code}</Code></Error>"))
+}
+
+fn there(etag: &str) -> Step {
+    answer(200, &[("content-length", "10"), ("etag", etag)], "")
+}
+
+fn parts() -> Vec<Part> {
+    let part = |number, etag: &str| Part { number, size: 5, etag: etag.into(), ..Part::default() };
+    vec![part(1, HELLO), part(2, WORLD)]
+}
+
+/// The entity tag of a blob of [`parts`], computed by other means than the code's own.
+fn both() -> String {
+    use md5::{Digest, Md5};
+    let sums = [Md5::digest(b"hello"), Md5::digest(b"world")].concat();
+    let sum: String = Md5::digest(sums).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{sum}-2\"")
+}
+
+fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let options = CompleteOptions { condition, ..CompleteOptions::default() };
+    let done = store(&[("max-retries", "1")]).complete_upload(script, "k", "u", &parts(), &options);
+    assert!(script.done());
+    done
+}
+
+#[test]
+fn an_upload_begins_and_takes_parts() {
+    let id = "<InitiateMultipartUploadResult><UploadId>u/1</UploadId></InitiateMultipartUploadResult>";
+    let mut script = Script::new([document(id), answer(200, &[("etag", HELLO)], ""), answer(204, &[], "")]);
+    let mut store = store(&[("checksum", "crc32c")]);
+    let id = store.create_upload(&mut script, "k", &PutOptions::default()).unwrap();
+    assert_eq!(id, "u/1");
+    let part = store.upload_part(&mut script, "k", &id, 3, b"hello", &PartOptions::default()).unwrap();
+    assert_eq!((part.number, part.size, part.etag.as_str()), (3, 5, HELLO));
+    let sum = script.sent[1].header("x-amz-checksum-crc32c").unwrap().to_owned();
+    assert_eq!(part.attributes, [("checksum-crc32c".to_owned(), sum)]);
+    store.abort_upload(&mut script, "k", &id, &AbortOptions::default()).unwrap();
+    assert_eq!(script.methods(), ["POST", "PUT", "DELETE"]);
+}
+
+#[test]
+fn an_error_in_a_completions_success_is_tried_again() {
+    let mut script = Script::new([late("InternalError"), completed().with("x-amz-version-id", "v")]);
+    let written = complete(&mut script, WriteCondition::Always).unwrap();
+    assert_eq!(written, Written { etag: Some("\"done-2\"".into()), version: Some("v".into()) });
+    let mut script = Script::new([late("AccessDenied")]);
+    assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::AccessDenied);
+    let mut script = Script::new([document("  "), completed()]);
+    assert!(complete(&mut script, WriteCondition::Always).is_ok());
+}
+
+fn absent() -> Step {
+    answer(404, &[], "")
+}
+
+/// The upload is still there.
+fn open() -> Step {
+    document(
+        "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
+    )
+}
+
+#[test]
+fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
+    let gone = || refusal(404, "NoSuchUpload");
+    let old = |step: Step| {
+        step.with("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT").with("date", "Tue, 14 Nov 2023 22:13:20 GMT")
+    };
+    // The condition is looked at before. The date of what is there may be that of the upload's initiation.
+    for (condition, requests, methods) in [
+        (WriteCondition::Always, vec![reset(), gone()], vec!["POST", "POST", "HEAD"]),
+        (WriteCondition::Always, vec![reset(), reset(), gone()], vec!["POST", "POST", "GET", "HEAD"]),
+        (WriteCondition::IfAbsent, vec![absent(), reset(), gone()], vec!["HEAD", "POST", "POST", "HEAD"]),
+        (
+            WriteCondition::IfAbsent,
+            vec![absent(), reset(), refusal(412, "PreconditionFailed"), gone()],
+            vec!["HEAD", "POST", "POST", "GET", "HEAD"],
+        ),
+    ] {
+        let mut script = Script::new(requests.into_iter().chain([old(there(&both()))]));
+        assert_eq!(complete(&mut script, condition).unwrap().etag, Some(both()));
+        assert_eq!(script.methods(), methods);
+    }
+    // Something else is there, or nothing.
+    for looked in [there("\"another-2\""), there(OTHERS), absent()] {
+        let mut script = Script::new([reset(), gone(), looked]);
+        assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::OutcomeUnknown);
+    }
+    // Another writer's blob of the same parts: our upload is still there.
+    let mut script = Script::new([absent(), reset(), refusal(412, "PreconditionFailed"), open()]);
+    assert_eq!(complete(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
+    // It can be completed again; or the service does not say.
+    for (looked, retryable) in [(vec![open()], true), (vec![refusal(403, "AccessDenied"), there(&both())], false)] {
+        let mut script = Script::new([reset(), reset()].into_iter().chain(looked));
+        let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, retryable), "{failure}");
+    }
+}
+
+#[test]
+fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
+    let mut script = Script::new([completed().slow(250)]);
+    complete(&mut script, WriteCondition::Always).unwrap();
+    let mut script = Script::new([completed().slow(1000), open()]);
+    let options = CompleteOptions { call: within(2000), ..CompleteOptions::default() };
+    let failure = store(&[]).complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
+    assert_eq!((failure.kind, script.methods()), (Kind::OutcomeUnknown, vec!["POST", "GET"]), "{failure}");
+    assert!((299..302).contains(&script.elapsed().as_secs()), "{:?}", script.elapsed());
+    // The setting; what looks afterwards waits as all else does.
+    let mut script = Script::new([completed().slow(1000), open().slow(1000), open().slow(1000), there(&both())]);
+    let mut store = store(&[("completion-timeout", "45s"), ("timeout", "10s"), ("max-retries", "1")]);
+    let failure = store.complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
+    assert_eq!(failure.kind, Kind::OutcomeUnknown);
+    assert!((65..70).contains(&script.elapsed().as_secs()), "{:?}", script.elapsed());
+    assert!(script.done());
+}
+
+#[test]
+fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
+    for condition in [WriteCondition::Always, WriteCondition::IfAbsent] {
+        let look = || (condition != WriteCondition::Always).then(absent);
+        let mut script = Script::new(look().into_iter().chain([copied(HELLO).slow(150)]));
+        copy(&mut script, condition.clone()).unwrap();
+        let mut script = Script::new(look().into_iter().chain([copied(HELLO).slow(1000)]).chain(look()));
+        let options = CopyOptions { condition: condition.clone(), call: within(2000), ..CopyOptions::default() };
+        let failure = store(&[]).copy(&mut script, &from("from"), "to", &options).unwrap_err();
+        assert_eq!(failure.kind, Kind::OutcomeUnknown, "{failure}");
+        assert_eq!(script.methods().iter().filter(|method| **method == "PUT").count(), 1);
+        assert!(failure.message.contains("read the key before"), "{failure}");
+    }
+    // A part of a copy is the caller's own: it is copied again.
+    let part = || document("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>");
+    let mut script = Script::new([part().slow(1000), part()]);
+    let options =
+        CopyPartOptions { range: Some(Span { start: 5, end: 9 }), call: within(2000), ..CopyPartOptions::default() };
+    store(&[]).copy_part(&mut script, "k", "u", 1, &from("from"), &options).unwrap();
+    assert_eq!(script.sent.len(), 2);
+}
+
+#[test]
+fn condition_of_a_completion_or_copy_is_checked_before() {
+    for (condition, looked, kind) in [
+        (WriteCondition::IfAbsent, there(HELLO), Some(Kind::PreconditionFailed)),
+        (WriteCondition::IfAbsent, absent(), None),
+        (WriteCondition::IfMatch(HELLO.into()), absent(), Some(Kind::PreconditionFailed)),
+        (WriteCondition::IfMatch(HELLO.into()), there(WORLD), Some(Kind::PreconditionFailed)),
+        (WriteCondition::IfMatch(HELLO.into()), there(HELLO), None),
+        (WriteCondition::IfMatch(HELLO.trim_matches('"').into()), there(HELLO), None),
+        // Whether it holds is then the service's to check.
+        (WriteCondition::IfAbsent, answer(403, &[], ""), None),
+        (WriteCondition::IfAbsent, answer(400, &[], ""), None),
+    ] {
+        let mut script = Script::new([looked.clone()].into_iter().chain(kind.is_none().then(completed)));
+        assert_eq!(complete(&mut script, condition.clone()).err().map(|failure| failure.kind), kind);
+        let mut script = Script::new([looked].into_iter().chain(kind.is_none().then(|| copied(HELLO))));
+        assert_eq!(copy(&mut script, condition).err().map(|failure| failure.kind), kind);
+        assert_eq!(script.sent[0].request.path, "/demo/p/to");
+    }
+}
+
+#[test]
+fn an_upload_that_is_not_there_is_told_as_that() {
+    let failure = complete(&mut Script::new([refusal(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
+    assert_eq!((failure.kind, failure.attempts), (Kind::NotFound, 1));
+    assert!(failure.message.contains("no such upload"), "{failure}");
+    let mut script = Script::new([refusal(404, "NoSuchUpload")]);
+    store(&[]).abort_upload(&mut script, "k", "u", &AbortOptions::default()).unwrap();
+}
+
+fn from(key: &str) -> CopySource {
+    CopySource { key: key.into(), ..CopySource::default() }
+}
+
+fn copied(etag: &str) -> Step {
+    document(&format!("<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"))
+}
+
+fn copy(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let options = CopyOptions { condition, ..CopyOptions::default() };
+    let done = store(&[("max-retries", "1"), ("key-prefix", "p/")]).copy(script, &from("from"), "to", &options);
+    assert!(script.done());
+    done
+}
+
+#[test]
+fn a_copy_stays_in_the_stores_prefix() {
+    let mut script = Script::new([copied(HELLO)]);
+    assert_eq!(copy(&mut script, WriteCondition::Always).unwrap().etag.as_deref(), Some(HELLO));
+    assert_eq!(script.sent[0].request.path, "/demo/p/to");
+    assert_eq!(script.sent[0].header("x-amz-copy-source"), Some("demo/p/from"));
+    let refused = store(&[]).copy(&mut Script::new([]), &from(""), "to", &CopyOptions::default()).unwrap_err();
+    assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some("source")));
+}
+
+#[test]
+fn a_copys_errors_are_told_apart() {
+    let mut script = Script::new([late("InternalError"), copied(HELLO)]);
+    assert!(copy(&mut script, WriteCondition::Always).is_ok());
+    let large = "<Error><Code>InvalidRequest</Code><Message>The specified copy source is larger than the maximum \
+                 allowable size for a copy source: 5368709120</Message></Error>";
+    for (step, kind) in [
+        (answer(400, &[], large), Kind::TooLarge),
+        (refusal(400, "EntityTooLarge"), Kind::TooLarge),
+        (refusal(412, "PreconditionFailed"), Kind::PreconditionFailed),
+        (answer(304, &[], ""), Kind::PreconditionFailed),
+        (refusal(404, "NoSuchKey"), Kind::NotFound),
+    ] {
+        assert_eq!(copy(&mut Script::new([step]), WriteCondition::Always).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn a_source_too_large_is_known_by_its_size_where_the_services_words_are_not() {
+    let sized = |size: &str| answer(200, &[("content-length", size), ("etag", HELLO)], "");
+    for (looked, kind) in [
+        (sized("5368709121"), Kind::TooLarge),
+        (sized("5368709120"), Kind::Service),
+        (answer(404, &[], ""), Kind::Service),
+    ] {
+        let mut script = Script::new([refusal(400, "InvalidRequest"), looked]);
+        let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!((failure.kind, failure.code()), (kind, Some("InvalidRequest")));
+        assert_eq!(script.sent[1].request.path, "/demo/p/from");
+    }
+}
+
+#[test]
+fn a_copy_is_verified_as_any_write_is() {
+    let mut store = store(&[("verify-after-write", "true")]);
+    let mut copied_as = |tag: &str, looks: Vec<Step>| {
+        let mut script = Script::new([vec![copied(tag)], looks].concat());
+        let done = store.copy(&mut script, &from("from"), "to", &CopyOptions::default());
+        assert!(script.done() && script.sent[1..].iter().all(|sent| sent.request.path == "/demo/to"));
+        done
+    };
+    let stale = || there(WORLD);
+    copied_as(HELLO, vec![answer(404, &[], ""), stale(), there(HELLO)]).unwrap();
+    // Some services leave out a tag's quotes in a document.
+    copied_as(HELLO.trim_matches('"'), vec![there(HELLO)]).unwrap();
+    let failure = copied_as(HELLO, vec![stale(); 8]).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Integrity, true), "{failure}");
+}
+
+#[test]
+fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
+    let mut parts = parts();
+    let mut store = store(&[("verify-after-write", "true")]);
+    for size in [5, 0] {
+        parts[0].size = size;
+        let mut script = Script::new([completed(), there("\"done-2\"")]);
+        store.complete_upload(&mut script, "k", "u", &parts, &CompleteOptions::default()).unwrap();
+    }
+}
+
+#[test]
+fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
+    let refused = refusal(412, "PreconditionFailed");
+    let mut script = Script::new([absent(), reset(), refused.clone(), there(HELLO)]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
+    assert_eq!(script.sent[3].request.path, "/demo/p/to");
+    let mut options = CopyOptions {
+        condition: WriteCondition::IfAbsent,
+        properties: Some(Properties::default()),
+        ..CopyOptions::default()
+    };
+    options.call.attributes.push(("write-id".into(), "w-1".into()));
+    let ours = there(HELLO).with("x-amz-meta-sandbucket-write-id", "w-1");
+    let mut script = Script::new([absent(), reset(), refused.clone(), ours]);
+    let written = store(&[("max-retries", "1")]).copy(&mut script, &from("from"), "to", &options).unwrap();
+    assert_eq!(written.etag.as_deref(), Some(HELLO));
+    // The service keeps the source's metadata, and would leave the id out.
+    options.properties = None;
+    let failure = store(&[]).copy(&mut Script::new([]), &from("from"), "to", &options).unwrap_err();
+    assert_eq!(failure.subject.as_deref(), Some("write-id"));
+    let mut script = Script::new([absent(), refused]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
+}
+
+#[test]
+fn a_part_is_copied_with_its_size() {
+    let result = document("<CopyPartResult><ETag>\"e\"</ETag><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></CopyPartResult>");
+    let mut options = CopyPartOptions { range: Some(Span { start: 5, end: 9 }), ..CopyPartOptions::default() };
+    let mut script = Script::new([result.clone(), result, there("\"e\"")]);
+    let mut store = store(&[]);
+    let part = store.copy_part(&mut script, "k", "u", 1, &from("from"), &options).unwrap();
+    assert_eq!((part.size, part.etag.as_str()), (4, "\"e\""));
+    assert_eq!(part.attributes, [("checksum-crc32".to_owned(), "y/Q5Jg==".to_owned())]);
+    options.range = None;
+    let part = store.copy_part(&mut script, "k", "u", 1, &from("from"), &options).unwrap();
+    assert_eq!((part.size, script.methods()), (10, vec!["PUT", "PUT", "HEAD"]));
+}
+
+#[test]
+fn what_looks_at_a_write_brings_its_key_along() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let call = CallOptions { attributes: vec![("sse-customer-key".into(), key.into())], ..CallOptions::default() };
+    let options = PutOptions { condition: WriteCondition::IfAbsent, call, ..PutOptions::default() };
+    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(HELLO)]);
+    let _ = store(&[("allow-insecure-sse-customer-key", "true")]).put(&mut script, "k", b"hello", &options);
+    assert_eq!(script.sent[2].header("x-amz-server-side-encryption-customer-key"), Some(key));
+}
+
+#[test]
+fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
+    let options = PresignOptions { expires: 60_000_000_000, ..PresignOptions::default() };
+    let mut script = Script::new([]);
+    let url = store(&[]).presign(&mut script, PresignedMethod::Get, "a b", &options).unwrap().url;
+    assert!(url.starts_with("http://localhost:9000/demo/a%20b?X-Amz-Algorithm=AWS4-HMAC-SHA256&"), "{url}");
+    assert!(url.contains("&X-Amz-Date=20231114T221320Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature="));
+    let anonymous = [("access-key", ""), ("secret-key", ""), ("bucket", "demo"), ("endpoint", "localhost")];
+    let pairs = anonymous.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut store = crate::ops::Store::open(&pairs, 1).unwrap();
+    let failure = store.presign(&mut script, PresignedMethod::Get, "k", &options).unwrap_err();
+    assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::Unsupported, Some("access-key")));
+}
+
+#[test]
+fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
+    let tagless = || document("<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>");
+    for (looked, etag) in [
+        (there(&both()), Some(both())),
+        // Another writer's, or none that says so.
+        (there(OTHERS), None),
+        (absent(), None),
+    ] {
+        let mut script = Script::new([tagless(), looked]);
+        assert_eq!(complete(&mut script, WriteCondition::Always).unwrap().etag, etag);
+    }
+}
+
+#[test]
+fn parts_whose_tags_are_no_md5s_are_known_by_their_size_and_number() {
+    let mut odd = parts();
+    odd[0].etag = "\"opaque\"".into();
+    let there = |etag: &str, size: &str| answer(200, &[("content-length", size), ("etag", etag)], "");
+    let kms = |step: Step| step.with("x-amz-server-side-encryption", "aws:kms");
+    for (parts, looked, ours) in [
+        (odd.clone(), there(OTHERS, "10"), true),
+        (odd.clone(), there(OTHERS, "11"), false),
+        (odd, there("\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-3\"", "10"), false),
+        (parts(), kms(there(OTHERS, "10")), true),
+        (parts(), kms(there(OTHERS, "11")), false),
+        (parts(), there(OTHERS, "10"), false),
+    ] {
+        let mut script = Script::new([reset(), refusal(404, "NoSuchUpload"), looked]);
+        let done = store(&[]).complete_upload(&mut script, "k", "u", &parts, &CompleteOptions::default());
+        assert_eq!(done.map_err(|failure| failure.kind).err(), (!ours).then_some(Kind::OutcomeUnknown));
+    }
+}

@@ -1,0 +1,325 @@
+use super::script::{Script, Step, answer, refusal, reset, unreachable};
+use super::{store, within};
+use crate::contract::error::{Failure, Kind};
+use crate::contract::model::{PutOptions, WriteCondition, Written};
+
+/// The entity tag of `hello`.
+const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
+
+fn done(etag: &str) -> Step {
+    answer(200, &[("etag", etag)], "")
+}
+
+/// What a HEAD finds: five bytes with this tag, written at 22:`written` by a clock that now shows 22:13:20.
+fn there(etag: &str, written: &str) -> Step {
+    let written = format!("Tue, 14 Nov 2023 22:{written} GMT");
+    answer(
+        200,
+        &[
+            ("content-length", "5"),
+            ("etag", etag),
+            ("last-modified", &written),
+            ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ],
+        "",
+    )
+}
+
+fn if_absent() -> PutOptions {
+    PutOptions { condition: WriteCondition::IfAbsent, ..PutOptions::default() }
+}
+
+fn if_match(etag: &str) -> PutOptions {
+    PutOptions { condition: WriteCondition::IfMatch(etag.into()), ..PutOptions::default() }
+}
+
+/// Writes `hello` with one retry.
+fn put(script: &mut Script, options: &PutOptions) -> Result<Written, Failure> {
+    let result = store(&[("max-retries", "1")]).put(script, "k", b"hello", options);
+    assert!(script.done());
+    result
+}
+
+#[test]
+fn a_write_sends_its_body_signed_over_http_and_gives_etag_and_version() {
+    let mut script = Script::new([done(HELLO).with("x-amz-version-id", "v2")]);
+    let written = put(&mut script, &PutOptions::default()).unwrap();
+    assert_eq!(written, Written { etag: Some(HELLO.into()), version: Some("v2".into()) });
+    assert_eq!(script.sent[0].body, b"hello");
+    let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(script.sent[0].header("x-amz-content-sha256"), Some(hash));
+}
+
+#[test]
+fn payload_signing_follows_the_scheme_or_the_setting() {
+    for (endpoint, setting, unsigned) in [
+        ("https://localhost:9000", "auto", true),
+        ("https://localhost:9000", "signed", false),
+        ("http://localhost:9000", "unsigned", true),
+        ("http://localhost:9000", "auto", false),
+    ] {
+        let pairs = [
+            ("bucket", "demo"),
+            ("endpoint", endpoint),
+            ("access-key", "ak"),
+            ("secret-key", "sk"),
+            ("payload-signing", setting),
+        ]
+        .map(|(name, value)| (name.to_string(), value.to_string()));
+        let mut script = Script::new([done(HELLO)]);
+        crate::ops::Store::open(&pairs, 1).unwrap().put(&mut script, "k", b"hello", &PutOptions::default()).unwrap();
+        let is_unsigned = script.sent[0].header("x-amz-content-sha256") == Some("UNSIGNED-PAYLOAD");
+        assert_eq!(is_unsigned, unsigned, "{endpoint} {setting}");
+    }
+}
+
+#[test]
+fn a_plain_write_is_repeated_whole() {
+    let mut script = Script::new([reset(), done(HELLO)]);
+    put(&mut script, &PutOptions::default()).unwrap();
+    assert_eq!(script.methods(), ["PUT", "PUT"]);
+    assert_eq!(script.sent[1].body, b"hello");
+    let mut script = Script::new([reset(), reset()]);
+    let failure = put(&mut script, &PutOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Network, true));
+}
+
+#[test]
+fn a_success_that_holds_an_error_or_no_etag_is_tried_again() {
+    for odd in [refusal(200, "InternalError").with("etag", HELLO), answer(200, &[], "<html>proxy</html>")] {
+        let mut script = Script::new([odd.clone(), done(HELLO)]);
+        put(&mut script, &PutOptions::default()).unwrap();
+        let mut script = Script::new([odd.clone(), odd]);
+        assert_eq!(put(&mut script, &PutOptions::default()).unwrap_err().kind, Kind::Integrity);
+    }
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_final() {
+    for (options, looked) in [(if_absent(), None), (if_match("\"old\""), Some(there(HELLO, "00:00")))] {
+        let mut script = Script::new([refusal(412, "PreconditionFailed")].into_iter().chain(looked));
+        assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::PreconditionFailed);
+    }
+    // S3 says that the key is missing where there is nothing to match.
+    let mut script = Script::new([refusal(404, "NoSuchKey")]);
+    assert_eq!(put(&mut script, &if_match("\"old\"")).unwrap_err().kind, Kind::PreconditionFailed);
+    let mut script = Script::new([refusal(404, "NoSuchBucket")]);
+    assert_eq!(put(&mut script, &if_match("\"old\"")).unwrap_err().kind, Kind::NotFound);
+}
+
+/// The same with a write id.
+fn with_id(mut options: PutOptions) -> PutOptions {
+    options.call.attributes.push(("write-id".into(), "w-1".into()));
+    options
+}
+
+const ID: &str = "x-amz-meta-sandbucket-write-id";
+
+#[test]
+fn conditional_write_with_an_id_reconciles_a_lost_response() {
+    for lost in [reset(), answer(500, &[], ""), answer(504, &[], "")] {
+        for options in [if_absent(), if_match("\"old\"")] {
+            let mut script = Script::new([
+                lost.clone(),
+                refusal(412, "PreconditionFailed"),
+                there(HELLO, "13:20").with("x-amz-version-id", "v9").with(ID, "w-1"),
+            ]);
+            let written = put(&mut script, &with_id(options)).unwrap();
+            assert_eq!(written, Written { etag: Some(HELLO.into()), version: Some("v9".into()) });
+            assert_eq!(script.methods(), ["PUT", "PUT", "HEAD"]);
+            assert!(script.sent[..2].iter().all(|sent| sent.header(ID) == Some("w-1")));
+        }
+    }
+}
+
+#[test]
+fn blob_of_another_writer_with_the_same_bytes_is_never_reported_as_ours() {
+    for (options, there) in [
+        (if_absent(), there(HELLO, "13:20")),
+        (if_match("\"old\""), there(HELLO, "13:20")),
+        (with_id(if_absent()), there(HELLO, "13:20").with(ID, "w-2")),
+        (with_id(if_absent()), there(HELLO, "13:20")),
+    ] {
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there]);
+        let failure = put(&mut script, &options).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, false), "{failure}");
+        assert!(failure.message.contains("write-id"), "{failure}");
+    }
+}
+
+#[test]
+fn lost_response_is_a_failed_precondition_where_the_blob_is_older_than_the_write() {
+    for etag in ["\"other\"", HELLO] {
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(etag, "12:00")]);
+        let failure = put(&mut script, &if_absent()).unwrap_err();
+        assert_eq!(failure.kind, Kind::PreconditionFailed, "{failure}");
+    }
+    // A multipart blob has the date of its initiation, which says nothing of when it came to be there.
+    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there("\"other-2\"", "12:00")]);
+    assert_eq!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::OutcomeUnknown);
+}
+
+#[test]
+fn lost_response_that_nothing_explains_is_an_unknown_outcome() {
+    for looked in [
+        there("\"other\"", "13:20"),
+        answer(200, &[("content-length", "6"), ("etag", HELLO)], ""),
+        answer(404, &[], ""),
+        answer(403, &[], ""),
+    ] {
+        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), looked]);
+        let failure = put(&mut script, &if_absent()).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, false), "{failure}");
+        assert_eq!(failure.attempts, 3);
+    }
+}
+
+#[test]
+fn exhausted_retries_are_resolved_by_what_is_there() {
+    let put_resets = |looked: Step, options: &PutOptions| {
+        put(&mut Script::new([reset(), reset(), looked]), options).map_err(|failure| failure.kind)
+    };
+    assert!(put_resets(there(HELLO, "13:20").with(ID, "w-1"), &with_id(if_absent())).is_ok());
+    assert_eq!(put_resets(there(HELLO, "13:20"), &if_absent()), Err(Kind::OutcomeUnknown));
+    assert_eq!(put_resets(there("\"other\"", "12:00"), &if_absent()), Err(Kind::PreconditionFailed));
+    assert_eq!(put_resets(there("\"other\"", "13:20"), &if_absent()), Err(Kind::OutcomeUnknown));
+    // Still nothing, or still what is to be replaced: it was not done, and may be tried again.
+    assert_eq!(put_resets(answer(404, &[], ""), &if_absent()), Err(Kind::Network));
+    assert_eq!(put_resets(there("\"old\"", "12:00"), &if_match("old")), Err(Kind::Network));
+    assert_eq!(put_resets(answer(404, &[], ""), &if_match("\"old\"")), Err(Kind::OutcomeUnknown));
+}
+
+#[test]
+fn timed_out_conditional_write_may_still_be_applied() {
+    let slow = || done(HELLO).slow(1000);
+    for looked in [answer(404, &[], ""), there("\"old\"", "12:00")] {
+        let options = if looked.status() == Some(404) { if_absent() } else { if_match("\"old\"") };
+        let failure = put(&mut Script::new([slow(), slow(), looked]), &options).unwrap_err();
+        assert_eq!(failure.kind, Kind::OutcomeUnknown, "{failure}");
+    }
+}
+
+#[test]
+fn write_id_is_checked_and_goes_with_no_metadata_of_its_name() {
+    for id in ["", "a b", "\u{e9}", "=?UTF-8?Q?a?=", &"a".repeat(129)] {
+        let mut options = if_absent();
+        options.call.attributes.push(("write-id".into(), id.into()));
+        let failure = put(&mut Script::new([]), &options).unwrap_err();
+        assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some("write-id")));
+    }
+    let mut options = with_id(if_absent());
+    options.metadata.push(("Sandbucket-Write-Id".into(), "x".into()));
+    assert_eq!(put(&mut Script::new([]), &options).unwrap_err().subject.as_deref(), Some("write-id"));
+}
+
+#[test]
+fn a_conditional_write_that_was_never_sent_or_turned_away_is_not_in_doubt() {
+    for step in [unreachable(), refusal(503, "SlowDown"), answer(429, &[], "")] {
+        let mut script = Script::new([step.clone(), refusal(412, "PreconditionFailed")]);
+        assert_eq!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::PreconditionFailed);
+        let mut script = Script::new([step.clone(), step]);
+        assert!(matches!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::Network | Kind::Throttled));
+    }
+}
+
+#[test]
+fn a_conflict_is_tried_again() {
+    let mut script = Script::new([refusal(409, "ConditionalRequestConflict"), done(HELLO)]);
+    put(&mut script, &if_absent()).unwrap();
+    let conflict = refusal(409, "ConditionalRequestConflict");
+    let mut script = Script::new([conflict.clone(), conflict]);
+    let failure = put(&mut script, &if_absent()).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::Conflict, true));
+}
+
+#[test]
+fn verify_after_write_looks_until_it_is_there() {
+    let there = || answer(200, &[("content-length", "5"), ("etag", HELLO)], "");
+    let stale = || answer(200, &[("content-length", "9"), ("etag", "\"old\"")], "");
+    let mut store = store(&[("verify-after-write", "true")]);
+    let mut script = Script::new([done(HELLO), answer(404, &[], ""), stale(), there()]);
+    store.put(&mut script, "k", b"hello", &PutOptions::default()).unwrap();
+    assert_eq!(script.methods(), ["PUT", "HEAD", "HEAD", "HEAD"]);
+    // On a bucket that keeps versions it looks at the one it wrote.
+    let mut script = Script::new([done(HELLO).with("x-amz-version-id", "v3"), there()]);
+    store.put(&mut script, "k", b"hello", &PutOptions::default()).unwrap();
+    assert_eq!(script.sent[1].request.query, [("versionId".into(), "v3".to_string())]);
+    // It gives up.
+    let mut script = Script::new([vec![done(HELLO)], vec![answer(404, &[], ""); 8]].concat());
+    let failure = store.put(&mut script, "k", b"hello", &PutOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable, failure.attempts), (Kind::Integrity, true, 9));
+    assert!(failure.message.contains("not there"), "{failure}");
+}
+
+#[test]
+fn a_write_ends_with_its_time() {
+    let mut script = Script::new([done(HELLO).slow(100)]);
+    let options = PutOptions { call: within(3), ..PutOptions::default() };
+    let failure = put(&mut script, &options).unwrap_err();
+    assert_eq!((failure.kind, script.elapsed().as_secs()), (Kind::Timeout, 3));
+    // A conditional one leaves a doubt that there is no time to clear up.
+    let mut script = Script::new([done(HELLO).slow(100)]);
+    let options = PutOptions { call: within(3), ..if_absent() };
+    assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::OutcomeUnknown);
+}
+
+#[test]
+fn write_without_etag_is_done_unless_its_response_has_a_body() {
+    let written = put(&mut Script::new([answer(200, &[], "")]), &PutOptions::default()).unwrap();
+    assert_eq!(written, Written::default());
+    let page = || answer(200, &[], "<html>login</html>");
+    assert_eq!(put(&mut Script::new([page(), page()]), &PutOptions::default()).unwrap_err().kind, Kind::Integrity);
+    // What is there is then known by its size.
+    let mut store = store(&[("verify-after-write", "true")]);
+    let mut script = Script::new([answer(200, &[], ""), there(HELLO, "13:20")]);
+    store.put(&mut script, "k", b"hello", &PutOptions::default()).unwrap();
+}
+
+#[test]
+fn if_match_is_sent_without_quotes_once_the_service_refuses_them() {
+    let unmet = || refusal(412, "PreconditionFailed");
+    let mut store = store(&[]);
+    let mut script = Script::new([unmet(), there(HELLO, "00:00"), done("\"new\""), done("\"newer\"")]);
+    let written = store.put(&mut script, "k", b"other", &if_match(HELLO)).unwrap();
+    assert_eq!(written.etag.as_deref(), Some("\"new\""));
+    store.put(&mut script, "k", b"more", &if_match("\"new\"")).unwrap();
+    assert_eq!(script.methods(), ["PUT", "HEAD", "PUT", "PUT"]);
+    assert_eq!(script.sent[0].header("if-match"), Some(HELLO));
+    assert_eq!(script.sent[2].header("if-match"), Some(HELLO.trim_matches('"')));
+    assert_eq!(script.sent[3].header("if-match"), Some("new"));
+    // Where that does not hold either, the quotes are back.
+    let mut script = Script::new([unmet(), done(HELLO)]);
+    assert_eq!(store.put(&mut script, "k", b"x", &if_match("\"e\"")).unwrap_err().kind, Kind::PreconditionFailed);
+    store.put(&mut script, "k", b"x", &if_match("\"e\"")).unwrap();
+    assert_eq!(script.sent[1].header("if-match"), Some("\"e\""));
+}
+
+#[test]
+fn amazons_service_is_not_asked_whether_it_takes_quotes() {
+    let aws = store(&[("endpoint", "")]).put(
+        &mut Script::new([refusal(412, "PreconditionFailed")]),
+        "k",
+        b"x",
+        &if_match(HELLO),
+    );
+    assert_eq!(aws.unwrap_err().kind, Kind::PreconditionFailed);
+}
+
+#[test]
+fn if_match_that_does_not_hold_is_not_repeated_without_quotes() {
+    let unmet = || refusal(412, "PreconditionFailed");
+    for found in [there("\"other\"", "00:00"), refusal(404, "NoSuchKey"), refusal(403, "AccessDenied")] {
+        let failure = put(&mut Script::new([unmet(), found]), &if_match(HELLO)).unwrap_err();
+        assert_eq!(failure.kind, Kind::PreconditionFailed);
+    }
+    // Without quotes there is nothing to leave out.
+    let failure = put(&mut Script::new([unmet()]), &if_match("bare")).unwrap_err();
+    assert_eq!(failure.kind, Kind::PreconditionFailed);
+}
+
+#[test]
+fn weak_tag_is_never_sent_in_if_match_of_a_write() {
+    let mut script = Script::new([done(HELLO)]);
+    put(&mut script, &if_match("W/\"a\"")).unwrap();
+    assert_eq!(script.sent[0].header("if-match"), Some("\"a\""));
+}

@@ -1,0 +1,117 @@
+//! Checksums of bodies, after
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>.
+
+use base64ct::{Base64, Encoding};
+use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, CRC_64_NVME, Crc};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+/// A checksum of S3's: the contract's `digest-algorithm`, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// MD5, in `content-md5`: for services that know no other. S3 does not keep it.
+    Md5,
+    /// CRC-32, as zip and gzip have it.
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// The 64-bit one of NVM Express: S3's own choice.
+    Crc64Nvme,
+}
+
+/// Those that S3 keeps with a blob, the quickest to verify first.
+pub const KEPT: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
+
+impl Algorithm {
+    /// The header that it goes in.
+    pub const fn header(self) -> &'static str {
+        match self {
+            Algorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Algorithm::Crc32c => "x-amz-checksum-crc32c",
+            Algorithm::Crc32 => "x-amz-checksum-crc32",
+            Algorithm::Sha256 => "x-amz-checksum-sha256",
+            Algorithm::Md5 => "content-md5",
+        }
+    }
+
+    /// As `x-amz-checksum-algorithm` names it, where S3 keeps it.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Algorithm::Crc64Nvme => Some("CRC64NVME"),
+            Algorithm::Crc32c => Some("CRC32C"),
+            Algorithm::Crc32 => Some("CRC32"),
+            Algorithm::Sha256 => Some("SHA256"),
+            Algorithm::Md5 => None,
+        }
+    }
+
+    /// As the contract's `digest-algorithm` and the setting `checksum` name it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Algorithm::Crc64Nvme => "crc64nvme",
+            Algorithm::Crc32c => "crc32c",
+            Algorithm::Crc32 => "crc32",
+            Algorithm::Sha256 => "sha256",
+            Algorithm::Md5 => "md5",
+        }
+    }
+
+    /// How many bytes it has.
+    pub const fn length(self) -> usize {
+        match self {
+            Algorithm::Crc32c | Algorithm::Crc32 => 4,
+            Algorithm::Crc64Nvme => 8,
+            Algorithm::Md5 => 16,
+            Algorithm::Sha256 => 32,
+        }
+    }
+
+    /// The checksum of these bytes.
+    pub fn of(self, bytes: &[u8]) -> Vec<u8> {
+        // One row of table each: the plugin is to stay small, and large bodies are for the host to sum.
+        static NVME: Crc<u64> = Crc::<u64>::new(&CRC_64_NVME);
+        static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
+        static ISO: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+        match self {
+            Algorithm::Crc64Nvme => NVME.checksum(bytes).to_be_bytes().to_vec(),
+            Algorithm::Crc32c => CASTAGNOLI.checksum(bytes).to_be_bytes().to_vec(),
+            Algorithm::Crc32 => ISO.checksum(bytes).to_be_bytes().to_vec(),
+            Algorithm::Sha256 => Sha256::digest(bytes).to_vec(),
+            Algorithm::Md5 => Md5::digest(bytes).to_vec(),
+        }
+    }
+}
+
+/// A checksum as headers have it.
+pub fn base64(sum: &[u8]) -> String {
+    Base64::encode_string(sum)
+}
+
+/// What a header says a checksum is; none where it is no base64.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    Base64::decode_vec(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Algorithm; 5] =
+        [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256, Algorithm::Md5];
+
+    /// The check values of the CRC catalogue, of "123456789", and those of `sha256sum` and `md5sum`, in base64.
+    #[test]
+    fn known_sums() {
+        let sums = ALL.map(|algorithm| algorithm.of(b"123456789"));
+        assert!(ALL.iter().zip(&sums).all(|(algorithm, sum)| sum.len() == algorithm.length()));
+        let known: [&[u8]; 3] =
+            [&0xae8b_1486_0a79_9888_u64.to_be_bytes(), &0xe306_9283_u32.to_be_bytes(), &0xcbf4_3926_u32.to_be_bytes()];
+        for (sum, known) in sums.iter().zip(known) {
+            assert_eq!(sum, known);
+        }
+        assert_eq!(base64(&sums[3]), "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=");
+        assert_eq!(base64(&sums[4]), "JfnnlDI7RTiF9RgfG2JNCw==");
+    }
+}

@@ -1,0 +1,115 @@
+//! A body that is to be sent, as far as it is known here: its bytes, or its length and digests that the caller made.
+
+use std::borrow::Cow;
+
+use crate::contract::error::{Error, Failure};
+use crate::contract::model::Digest;
+use crate::s3::checksum::Algorithm;
+use crate::settings::Settings;
+
+/// What is known of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    bytes: Option<&'a [u8]>,
+    length: u64,
+    digests: &'a [Digest],
+}
+
+impl<'a> Content<'a> {
+    /// A body that is here, and digests of it that need not be made again.
+    pub fn here(bytes: &'a [u8], digests: &'a [Digest]) -> Result<Self, Failure> {
+        check(digests)?;
+        Ok(Content { bytes: Some(bytes), length: bytes.len() as u64, digests })
+    }
+
+    /// A body that goes another way, of which nothing is known but this. All digests that the store wants must be there.
+    pub fn elsewhere(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Failure> {
+        check(digests)?;
+        let content = Content { bytes: None, length, digests };
+        for algorithm in settings.wanted_digests() {
+            if length > 0 && content.digest(algorithm).is_none() {
+                let name = algorithm.word();
+                return Err(Error::fault(
+                    "digests",
+                    format!(
+                        "this store's writes go out with the {name} of their bodies: it must be given with the write"
+                    ),
+                ));
+            }
+        }
+        Ok(content)
+    }
+
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Its digest: the one that was given, or made of the bytes where they are here.
+    pub fn digest(&self, algorithm: Algorithm) -> Option<Cow<'a, [u8]>> {
+        match self.digests.iter().find(|digest| digest.algorithm == algorithm) {
+            Some(given) => Some(Cow::Borrowed(&given.value)),
+            None if self.length == 0 => Some(Cow::Owned(algorithm.of(&[]))),
+            None => Some(Cow::Owned(algorithm.of(self.bytes?))),
+        }
+    }
+}
+
+fn check(digests: &[Digest]) -> Result<(), Failure> {
+    for (n, digest) in digests.iter().enumerate() {
+        let name = digest.algorithm.word();
+        if digest.value.len() != digest.algorithm.length() {
+            let why = format!("a digest of {name} has {} bytes, not {}", digest.algorithm.length(), digest.value.len());
+            return Err(Error::fault("digests", why));
+        }
+        if digests[..n].iter().any(|before| before.algorithm == digest.algorithm) {
+            return Err(Error::fault("digests", format!("the {name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+
+    fn settings(more: &[(&str, &str)]) -> Settings {
+        let mut pairs = vec![("bucket", "demo"), ("endpoint", "http://localhost")];
+        pairs.extend([("access-key", "AKID"), ("secret-key", "secret")]);
+        pairs.extend(more);
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        settings::parse(&pairs).unwrap()
+    }
+
+    #[test]
+    fn what_is_given_is_not_made_again() {
+        let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
+        let content = Content::here(b"body", &given).unwrap();
+        assert_eq!(content.digest(Algorithm::Sha256).unwrap(), &[7; 32][..]);
+        assert_eq!(content.digest(Algorithm::Md5).unwrap(), Algorithm::Md5.of(b"body"));
+    }
+
+    #[test]
+    fn a_body_elsewhere_comes_with_what_the_store_wants() {
+        let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
+        let (signed, checked) = (settings(&[]), settings(&[("checksum", "crc32c")]));
+        assert!(Content::elsewhere(4, &[], &signed).unwrap_err().message.contains("sha256"));
+        assert!(Content::elsewhere(4, &given, &checked).unwrap_err().message.contains("crc32c"));
+        let content = Content::elsewhere(4, &given, &signed).unwrap();
+        assert_eq!(content.length(), 4);
+        assert!(content.digest(Algorithm::Md5).is_none());
+        // Everything is known of an empty one.
+        let empty = Content::elsewhere(0, &[], &checked).unwrap();
+        assert_eq!(empty.digest(Algorithm::Crc32c).unwrap(), &[0; 4][..]);
+        assert!(Content::elsewhere(4, &[], &settings(&[("payload-signing", "unsigned")])).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused() {
+        let digest = |length| Digest { algorithm: Algorithm::Md5, value: vec![0; length] };
+        assert!(Content::here(b"", &[digest(15)]).is_err());
+        assert!(Content::here(b"", &[digest(16)]).is_ok());
+        assert!(Content::here(b"", &[digest(16), digest(16)]).is_err());
+    }
+}

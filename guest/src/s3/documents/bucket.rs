@@ -1,0 +1,59 @@
+//! Pages of buckets.
+
+use crate::contract::model::{Bucket, BucketPage};
+use crate::s3::bounds;
+use crate::s3::continuation::Page;
+use crate::s3::response::MalformedResponse;
+use crate::s3::xml::Element;
+
+use super::listing::{at, missing};
+
+/// The most buckets in a page: S3's own limit of `max-buckets`. A service that does not page sends all of them.
+const MAX_BUCKETS: usize = 10_000;
+
+/// Reads a `ListAllMyBucketsResult`. `asked` is the continuation that the page was asked for with.
+pub fn buckets(page: &Element<'_>, asked: Option<&str>) -> Result<BucketPage, MalformedResponse> {
+    let mut buckets = Vec::new();
+    for bucket in page.child("Buckets").iter().flat_map(|list| list.children("Bucket")) {
+        bounds::count("Bucket", buckets.len() + 1, MAX_BUCKETS)?;
+        let name = bucket.text("Name").ok_or_else(|| missing("Name"))?;
+        let region = bucket.text("BucketRegion");
+        buckets.push(Bucket {
+            name: bounds::text("Name", name, bounds::MAX_ETAG)?.to_owned(),
+            created: at(&bucket, "CreationDate"),
+            region: region.map(|region| bounds::text("BucketRegion", region, 64).map(str::to_owned)).transpose()?,
+        });
+    }
+    let token = page.text("ContinuationToken");
+    let token = token.map(|token| bounds::text("ContinuationToken", token, bounds::MAX_TOKEN)).transpose()?;
+    let next = token.map(|token| Page::Token(token).write());
+    if next.is_some() && next.as_deref() == asked {
+        return Err(MalformedResponse("it goes on where it began".into()));
+    }
+    Ok(BucketPage { buckets, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::xml;
+
+    #[test]
+    fn buckets_are_read() {
+        let text = "<ListAllMyBucketsResult><Owner><ID>1</ID></Owner><Buckets><Bucket><Name>a</Name>\
+                    <CreationDate>2009-10-12T17:50:30.000Z</CreationDate><BucketRegion>eu-west-1</BucketRegion></Bucket>\
+                    <Bucket><Name>b</Name></Bucket></Buckets><ContinuationToken>t</ContinuationToken></ListAllMyBucketsResult>";
+        let document = xml::document(text.as_bytes(), "ListAllMyBucketsResult").unwrap();
+        let page = buckets(&document.root(), None).unwrap();
+        let first = Bucket { name: "a".into(), created: Some(1_255_369_830.into()), region: Some("eu-west-1".into()) };
+        let second = Bucket { name: "b".into(), ..Bucket::default() };
+        assert_eq!(page, BucketPage { buckets: vec![first, second], next: Some("tt".into()) });
+        assert!(buckets(&document.root(), Some("tt")).is_err());
+    }
+
+    #[test]
+    fn a_bucket_without_a_name_is_malformed() {
+        let text = "<L><Buckets><Bucket><CreationDate/></Bucket></Buckets></L>";
+        assert!(buckets(&xml::document(text.as_bytes(), "L").unwrap().root(), None).is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! What became of each of several deletions.
+
+use crate::contract::error::{MAX_WORDS, ServiceResponse, tidy};
+use crate::s3::bounds;
+use crate::s3::key::MAX_KEY;
+use crate::s3::requests::{DeleteEntry, MAX_DELETES};
+use crate::s3::response::MalformedResponse;
+use crate::s3::xml::Element;
+
+/// What a `DeleteResult` says of one blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is gone, or was not there.
+    Deleted,
+    /// It is not, for this reason.
+    Refused(ServiceResponse),
+    /// It does not say.
+    Unsaid,
+}
+
+/// Reads a `DeleteResult`: the fate of each of these, in their order.
+pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Vec<Fate>, MalformedResponse> {
+    let told: Vec<Element<'_>> = result.inside().filter(|told| matches!(told.name(), "Deleted" | "Error")).collect();
+    bounds::count("Deleted and Error", told.len(), MAX_DELETES)?;
+    for one in &told {
+        bounds::text("Key", one.exact("Key").unwrap_or_default(), MAX_KEY)?;
+    }
+    let mut at = 0;
+    let mut fates = Vec::with_capacity(blobs.len());
+    for blob in blobs {
+        // Most services answer in the order that they were asked in: the search goes on where the last one ended.
+        let found = (0..told.len()).map(|n| (at + n) % told.len()).find(|&n| is_of(&told[n], blob));
+        fates.push(match found {
+            None => Fate::Unsaid,
+            Some(n) => {
+                at = n + 1;
+                fate(&told[n])
+            }
+        });
+    }
+    Ok(fates)
+}
+
+fn is_of(told: &Element<'_>, blob: &DeleteEntry<'_>) -> bool {
+    let version = told.text("VersionId").filter(|version| *version != "null");
+    told.exact("Key") == Some(blob.key) && (version.is_none() || blob.version.is_none() || version == blob.version)
+}
+
+fn fate(told: &Element<'_>) -> Fate {
+    if told.name() == "Deleted" {
+        return Fate::Deleted;
+    }
+    let text = |name, longest| told.text(name).map(|text| tidy(text, longest));
+    match text("Code", 256).as_deref() {
+        Some("NoSuchKey" | "NoSuchVersion") => Fate::Deleted,
+        _ => Fate::Refused(ServiceResponse {
+            status: 200,
+            code: text("Code", 256),
+            message: text("Message", MAX_WORDS),
+            request_id: None,
+            region: None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::xml;
+
+    fn entries<'a>(key: &'a str, version: Option<&'a str>) -> DeleteEntry<'a> {
+        DeleteEntry { key, version }
+    }
+
+    #[test]
+    fn each_has_its_fate_whatever_the_order() {
+        let text = "<DeleteResult xmlns=\"x\"><Error><Key>c</Key><Code>AccessDenied</Code><Message>no</Message></Error>\
+            <Deleted><Key>a&amp;</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId>\
+            </Deleted><Deleted><Key>v</Key><VersionId>1</VersionId></Deleted>\
+            <Error><Key>v</Key><VersionId>2</VersionId><Code>InternalError</Code></Error>\
+            <Error><Key>gone</Key><Code>NoSuchKey</Code></Error></DeleteResult>";
+        let result = xml::document(text.as_bytes(), "DeleteResult").unwrap();
+        let blobs = [
+            entries("a&", None),
+            entries("v", Some("2")),
+            entries("v", Some("1")),
+            entries("c", None),
+            entries("gone", None),
+            entries("a&", None),
+            entries("unheard of", None),
+        ];
+        let fates = delete_many(&result.root(), &blobs).unwrap();
+        let codes: Vec<_> = fates
+            .iter()
+            .map(|fate| match fate {
+                Fate::Deleted => "deleted",
+                Fate::Refused(answer) => answer.code.as_deref().unwrap(),
+                Fate::Unsaid => "unsaid",
+            })
+            .collect();
+        assert_eq!(codes, ["deleted", "InternalError", "deleted", "AccessDenied", "deleted", "deleted", "unsaid"]);
+    }
+
+    #[test]
+    fn an_empty_result_says_nothing() {
+        let result = xml::document(b"<DeleteResult/>", "DeleteResult").unwrap();
+        assert_eq!(delete_many(&result.root(), &[entries("k", None)]).unwrap(), [Fate::Unsaid]);
+    }
+
+    #[test]
+    fn a_result_with_a_key_too_long_or_too_many_keys_is_malformed() {
+        let read = |count: usize, key: usize| {
+            let one = format!("<Deleted><Key>{}</Key></Deleted>", "k".repeat(key));
+            let text = format!("<DeleteResult>{}</DeleteResult>", one.repeat(count));
+            delete_many(&xml::document(text.as_bytes(), "DeleteResult").unwrap().root(), &[entries("k", None)])
+        };
+        assert!(read(1000, 1).is_ok() && read(1, 1024).is_ok());
+        assert!(read(1001, 1).is_err());
+        let MalformedResponse(why) = read(1, 1025).unwrap_err();
+        assert!(why.contains("1025 bytes") && why.len() < 200, "{why}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What an operator wrote as the endpoint.
+
+use crate::contract::error::{Failure, tidy};
+use crate::rt::text::find;
+
+use super::{fault, ip};
+
+/// What an endpoint says.
+pub(super) struct Url {
+    pub(super) https: bool,
+    pub(super) host: String,
+    /// None is the scheme's own.
+    pub(super) port: Option<u16>,
+    /// Empty, or a slash and what follows, without a slash at the end.
+    pub(super) prefix: String,
+}
+
+pub(super) fn parse(text: &str) -> Result<Url, Failure> {
+    let (https, rest) = match find(text, "://").map(|end| (&text[..end], &text[end + 3..])) {
+        None => (true, text),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some(_) => return Err(fault("the endpoint must be a host, host:port, or an http:// or https:// URL")),
+    };
+    if rest.contains(['?', '#']) {
+        return Err(fault("the endpoint must not have a query or a fragment (? or #)"));
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(fault(
+            "the endpoint must not have a user or a password in it: give them as access-key and secret-key",
+        ));
+    }
+    let (host, port) = split_port(authority)?;
+    let port = match port {
+        None => None,
+        Some(digits) => match digits.parse::<u16>() {
+            Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Some(port),
+            _ => return Err(fault(format!("the endpoint's port \"{}\" is not from 1 to 65535", tidy(digits, 32)))),
+        },
+    };
+    let port = port.filter(|&port| port != if https { 443 } else { 80 });
+    Ok(Url { https, host: check_host(host)?, port, prefix: check_prefix(path)? })
+}
+
+/// Takes the port off, minding that an IPv6 address has colons of its own.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), Failure> {
+    if authority.starts_with('[') {
+        return match authority.split_once(']') {
+            Some((_, "")) => Ok((authority, None)),
+            Some((host, port)) if port.starts_with(':') => Ok((&authority[..host.len() + 1], Some(&port[1..]))),
+            _ => Err(fault("the endpoint's IPv6 address is written [address] or [address]:port")),
+        };
+    }
+    match authority.split_once(':') {
+        None => Ok((authority, None)),
+        Some((_, port)) if port.contains(':') => {
+            Err(fault("the endpoint has too many colons; an IPv6 address is written [address] or [address]:port"))
+        }
+        Some((host, port)) => Ok((host, Some(port))),
+    }
+}
+
+/// The host in lower case, if it can be one.
+fn check_host(host: &str) -> Result<String, Failure> {
+    let shown = tidy(host, 80);
+    if host.is_empty() {
+        return Err(fault("the endpoint has no host in it"));
+    }
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return match ip::ipv6(address) {
+            Some(address) => Ok(format!("[{address}]")),
+            None => Err(fault(format!("the endpoint's host \"{shown}\" is no IPv6 address"))),
+        };
+    }
+    if !host.is_ascii() {
+        return Err(fault(format!("the endpoint's host \"{shown}\" must be in its ASCII spelling (xn--…)")));
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(fault(format!("the endpoint's host \"{shown}\" is no host name")));
+    }
+    let numeric = host.split('.').fold("", |_, label| label).bytes().all(|b| b.is_ascii_digit());
+    if numeric && !ip::is_ipv4(host) {
+        return Err(fault(format!("the endpoint's host \"{shown}\" is no IPv4 address")));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// The path before all others, without slashes at its end. It takes nothing that would need encoding, and nothing that a
+/// proxy would tidy away.
+fn check_prefix(path: &str) -> Result<String, Failure> {
+    let path = path.trim_end_matches('/');
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+    if path.is_empty() || path.split('/').skip(1).all(segment) {
+        return Ok(path.to_owned());
+    }
+    Err(fault("the endpoint's path takes letters, digits and -._~ between single slashes, and no . or .. alone"))
+}

@@ -1,0 +1,114 @@
+//! Names of headers and elements that requests and answers have in common.
+
+use std::borrow::Cow;
+
+use crate::rt::composed::Composed;
+use crate::rt::text::find_byte;
+
+/// Names, and their values.
+pub type Headers = Vec<(Cow<'static, str>, String)>;
+
+/// How the plugin names itself.
+pub const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION"));
+
+/// What the names of user metadata begin with in HTTP.
+pub const METADATA_PREFIX: &str = "x-amz-meta-";
+
+/// The metadata that holds the id of a write (the attribute `write-id`).
+pub const WRITE_ID: &str = "sandbucket-write-id";
+
+/// What an answer may say of a blob besides what the contract has fields for: the attribute's name, and its header.
+pub const RESPONSE_ATTRIBUTES: [(&str, &str); 26] = [
+    ("cache-control", "cache-control"),
+    ("content-disposition", "content-disposition"),
+    ("content-encoding", "content-encoding"),
+    ("content-language", "content-language"),
+    ("expires", "expires"),
+    ("storage-class", "x-amz-storage-class"),
+    ("archive-status", "x-amz-archive-status"),
+    ("restore", "x-amz-restore"),
+    ("expiration", "x-amz-expiration"),
+    ("replication-status", "x-amz-replication-status"),
+    ("tag-count", "x-amz-tagging-count"),
+    ("parts-count", "x-amz-mp-parts-count"),
+    ("missing-metadata", "x-amz-missing-meta"),
+    ("object-lock-mode", "x-amz-object-lock-mode"),
+    ("object-lock-retain-until", "x-amz-object-lock-retain-until-date"),
+    ("object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
+    ("website-redirect-location", "x-amz-website-redirect-location"),
+    ("server-side-encryption", "x-amz-server-side-encryption"),
+    ("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id"),
+    ("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled"),
+    ("checksum-type", "x-amz-checksum-type"),
+    ("checksum-crc32", "x-amz-checksum-crc32"),
+    ("checksum-crc32c", "x-amz-checksum-crc32c"),
+    ("checksum-crc64nvme", "x-amz-checksum-crc64nvme"),
+    ("checksum-sha1", "x-amz-checksum-sha1"),
+    ("checksum-sha256", "x-amz-checksum-sha256"),
+];
+
+/// The attributes that are checksums, and the XML elements of the same.
+pub const CHECKSUMS: [(&str, &str); 5] = [
+    ("checksum-crc32", "ChecksumCRC32"),
+    ("checksum-crc32c", "ChecksumCRC32C"),
+    ("checksum-crc64nvme", "ChecksumCRC64NVME"),
+    ("checksum-sha1", "ChecksumSHA1"),
+    ("checksum-sha256", "ChecksumSHA256"),
+];
+
+/// Whether a header can carry this: visible ASCII and spaces, as many as that at most.
+pub fn is_visible(value: &str, longest: usize) -> bool {
+    (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
+
+/// A header's value as text: bytes that are not UTF-8 are replaced.
+pub fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// Header fields, one to a line: `host`, which is not among the fields, and then these.
+pub fn lines(host: &str, headers: &Headers) -> String {
+    let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    let mut lines = Composed::with_room(length + host.len() + 6);
+    lines.push(&["host:", host, "\n"]);
+    for (name, value) in headers {
+        lines.push(&[name, ":", value, "\n"]);
+    }
+    lines.into_string()
+}
+
+/// The names and values of such a header. Where a colon is missing, what is made of it has a name that no header has.
+pub fn of_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let mut headers = Vec::with_capacity(16);
+    while let (name, Some(rest)) = cut(lines, b':') {
+        let (value, rest) = cut(rest, b'\n');
+        headers.push((name.into(), value.into()));
+        lines = rest.unwrap_or_default();
+    }
+    headers
+}
+
+/// What is before the first of these characters of ASCII, and what is after it.
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match find_byte(text.as_bytes(), at) {
+        Some(place) => (&text[..place], Some(&text[place + 1..])),
+        None => (text, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_goes_into_lines_and_comes_out_of_them() {
+        let pair = |name: &'static str, value: &'static str| (name.into(), value.into());
+        let headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
+        let lines = lines("h:1", &headers);
+        assert_eq!(lines, "host:h:1\netag:\"e\"\na:\nx-b: c:d\n");
+        assert_eq!(of_lines(&lines), [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
+        assert_eq!(of_lines(""), []);
+        assert_eq!(of_lines("no field\na:b"), [pair("no field\na", "b")]);
+        assert_eq!(of_lines("a:b\nno field"), [pair("a", "b")]);
+    }
+}

@@ -1,0 +1,78 @@
+//! The headers of a call's attributes, and of those that the store gives to all its calls: a call's own outweighs the
+//! store's.
+
+use crate::contract::error::{Error, Failure, Kind};
+use crate::contract::model::CallOptions;
+use crate::rt::text::join;
+use crate::s3::attributes::{TABLE, Takes, push};
+use crate::settings::{Settings, insecure_customer_key};
+
+use super::Request;
+
+/// Attributes that are left out on purpose, and why.
+const LEFT_OUT: [(&str, &str); 1] = [(
+    "website-redirect-location",
+    "it belongs to web sites that are served out of a bucket, where it sends readers elsewhere: a blob store hands out \
+     the blob that was stored",
+)];
+
+/// Adds the headers of the call's attributes and of the store's own, where the operation takes them.
+///
+/// # Errors
+/// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice
+/// or malformed, or for a key over plain http. A key is never in the words.
+pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, takes: Takes) -> Result<(), Failure> {
+    for (n, (name, value)) in call.attributes.iter().enumerate() {
+        let Some(attribute) = TABLE.iter().find(|known| known.name == name && takes.has(known.takes)) else {
+            return Err(not_taken(name, takes));
+        };
+        if call.attributes[..n].iter().any(|(before, _)| before == name) {
+            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
+        }
+        if attribute.is_key() && !settings.sends_customer_keys() {
+            return Err(insecure_customer_key(attribute.name, &format!("the attribute {}", attribute.name)));
+        }
+        push(&mut request.headers, attribute, value)?;
+    }
+    // A blob is encrypted one way: what the call says of it leaves no room for the store's.
+    let own = |names: &[&str]| call.attributes.iter().any(|(name, _)| names.contains(&name.as_str()));
+    let encrypted = own(&["server-side-encryption", "sse-kms-key-id", "sse-customer-key"]);
+    for (name, value) in &settings.defaults.0 {
+        let Some(attribute) = TABLE.iter().find(|known| known.name == *name && takes.has(known.takes)) else {
+            continue;
+        };
+        let decided = encrypted && (attribute.takes == Takes::ENCRYPTION || attribute.takes == Takes::CUSTOMER_KEY);
+        if !decided && !own(&[*name]) {
+            push(&mut request.headers, attribute, value.expose())?;
+        }
+        // What is copied is in the same store, and so encrypted with the same key.
+        let source = TABLE.iter().find(|known| known.name == "source-sse-customer-key" && takes.has(known.takes));
+        if *name == "sse-customer-key"
+            && let Some(source) = source.filter(|source| !own(&[source.name]))
+        {
+            push(&mut request.headers, source, value.expose())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the request says what its body's checksum is.
+pub fn has_checksum(request: &Request) -> bool {
+    request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
+}
+
+fn not_taken(name: &str, takes: Takes) -> Failure {
+    let name = crate::contract::error::tidy(name, 64);
+    let why = if let Some((_, why)) = LEFT_OUT.iter().find(|(left_out, _)| *left_out == name) {
+        format!("{name} is not supported: {why}")
+    } else {
+        let known: Vec<&str> = TABLE.iter().filter(|known| takes.has(known.takes)).map(|known| known.name).collect();
+        format!("there is no attribute \"{name}\" here: this operation takes {}", join(&known, ", "))
+    };
+    let mut fault = Error::fault(&name, why);
+    fault.kind = Kind::Unsupported;
+    fault
+}
+
+#[cfg(test)]
+mod tests;

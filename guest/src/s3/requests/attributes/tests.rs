@@ -1,0 +1,142 @@
+use super::*;
+use crate::s3::requests::{Method, base};
+use crate::settings;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const ALL: Takes = Takes::PROPERTIES
+    .and(Takes::ENCRYPTION)
+    .and(Takes::CUSTOMER_KEY)
+    .and(Takes::SOURCE)
+    .and(Takes::CHECKSUM)
+    .and(Takes::BYPASS);
+
+fn store(more: &[(&str, &str)]) -> Settings {
+    let mut pairs = [&[("bucket", "demo")], more].concat();
+    if !more.iter().any(|(name, _)| *name == "endpoint") {
+        pairs.push(("endpoint", "http://localhost:9000"));
+    }
+    settings::parse(&pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>())
+        .unwrap()
+}
+
+/// The store of these tests is on plain http.
+const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
+
+/// The headers of these attributes, a line each.
+fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
+    let mut request = base(Method::Put, settings, "k");
+    let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, takes)?;
+    Ok(request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect())
+}
+
+#[test]
+fn each_becomes_its_header() {
+    for (name, value, header) in [
+        ("cache-control", "no-store", "cache-control: no-store"),
+        ("storage-class", " STANDARD_IA ", "x-amz-storage-class: STANDARD_IA"),
+        ("tags", "a=b&c=d", "x-amz-tagging: a=b&c=d"),
+        ("acl", "public-read", "x-amz-acl: public-read"),
+        ("object-lock-legal-hold", "ON", "x-amz-object-lock-legal-hold: ON"),
+        ("server-side-encryption", "aws:kms", "x-amz-server-side-encryption: aws:kms"),
+        ("sse-bucket-key", "false", "x-amz-server-side-encryption-bucket-key-enabled: false"),
+        ("request-payer", "True", "x-amz-request-payer: requester"),
+        ("request-payer", "requester", "x-amz-request-payer: requester"),
+        ("expected-bucket-owner", "123456789012", "x-amz-expected-bucket-owner: 123456789012"),
+        ("checksum-crc64nvme", "rosUhgp5mIg=", "x-amz-checksum-crc64nvme: rosUhgp5mIg="),
+        ("bypass-governance-retention", "true", "x-amz-bypass-governance-retention: true"),
+    ] {
+        assert_eq!(applied(&store(&[]), ALL, &[(name, value)]).unwrap(), [header]);
+    }
+    assert!(applied(&store(&[]), ALL, &[("request-payer", "false")]).unwrap().is_empty());
+}
+
+#[test]
+fn each_is_documented() {
+    let page = include_str!("../../../../../docs/attributes.md");
+    let told = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
+    for name in TABLE.iter().map(|known| known.name).chain(told) {
+        assert!(page.contains(&format!("`{name}`")), "docs/attributes.md says nothing of {name}");
+    }
+}
+
+/// The digest is that of `md5sum`, of the bytes 0 to 31.
+#[test]
+fn a_key_becomes_three_headers() {
+    let trusted = store(&[INSECURE]);
+    let headers = applied(&trusted, ALL, &[("sse-customer-key", KEY)]).unwrap();
+    let name = "x-amz-server-side-encryption-customer-";
+    let digest = "tP/LI3N87DFaSk0aoqYgzg==";
+    assert_eq!(headers[0], format!("{name}algorithm: AES256"));
+    assert_eq!(headers[1], format!("{name}key: {KEY}"));
+    assert_eq!(headers[2], format!("{name}key-md5: {digest}"));
+
+    let source = applied(&trusted, ALL, &[("source-sse-customer-key", KEY)]).unwrap();
+    assert_eq!(source[2].split(": ").last(), headers[2].split(": ").last());
+    assert!(source.iter().all(|line| line.starts_with("x-amz-copy-source-server-side-encryption-customer-")));
+}
+
+#[test]
+fn malformed_ones_are_refused_and_keys_not_repeated() {
+    for (name, value) in [
+        ("cache-control", "a\r\nb: c"),
+        ("tags", ""),
+        ("sse-bucket-key", "yes"),
+        ("sse-customer-key", "c2hvcnQ="),
+        ("sse-customer-key", "hunter2 is no base64"),
+        ("checksum-crc32", "rosUhgp5mIg="),
+        ("request-payer", "me"),
+    ] {
+        let refused = applied(&store(&[INSECURE]), ALL, &[(name, value)]).unwrap_err();
+        assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
+        assert!(!refused.message.contains("hunter2"));
+    }
+    let twice = applied(&store(&[]), ALL, &[("acl", "private"), ("acl", "private")]).unwrap_err();
+    assert!(twice.message.contains("twice"));
+}
+
+#[test]
+fn what_an_operation_does_not_take_is_unsupported() {
+    let refused = |takes, name| applied(&store(&[]), takes, &[(name, "x")]).unwrap_err();
+    let fault = refused(Takes::PROPERTIES, "sse-kms-key-id");
+    assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
+    assert!(fault.message.contains("storage-class") && fault.message.contains("request-payer"));
+    let left_out = refused(ALL, "website-redirect-location").message;
+    assert!(left_out.contains("web sites"), "{left_out}");
+}
+
+#[test]
+fn a_stores_own_hold_where_the_call_has_none() {
+    let class = ("storage-class", "GLACIER");
+    let ours = store(&[class, ("server-side-encryption", "AES256"), ("request-payer", "true"), INSECURE]);
+    let writes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+    let (class, payer) = ("x-amz-storage-class: GLACIER", "x-amz-request-payer: requester");
+    let aes = "x-amz-server-side-encryption: AES256";
+    assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
+    assert_eq!(applied(&ours, Takes::NOTHING, &[]).unwrap(), [payer]);
+    assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
+    let keyed = store(&[("sse-customer-key", KEY), INSECURE]);
+    assert_eq!(applied(&keyed, Takes::CUSTOMER_KEY, &[]).unwrap().len(), 3);
+    let copied = applied(&keyed, Takes::CUSTOMER_KEY.and(Takes::SOURCE), &[]).unwrap();
+    assert_eq!(copied.iter().filter(|line| line.ends_with(&format!("-key: {KEY}"))).count(), 2, "{copied:?}");
+    let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
+    assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
+}
+
+#[test]
+fn customer_keys_over_plain_http_are_refused_by_every_operation() {
+    for takes in [ALL, Takes::CUSTOMER_KEY, Takes::CUSTOMER_KEY.and(Takes::SOURCE)] {
+        for name in ["sse-customer-key", "source-sse-customer-key"] {
+            if name.starts_with("source") && !takes.has(Takes::SOURCE) {
+                continue;
+            }
+            let refused = applied(&store(&[]), takes, &[(name, KEY)]).unwrap_err();
+            assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
+            assert!(refused.message.contains("allow-insecure-sse-customer-key"), "{refused}");
+            assert!(refused.message.contains(&format!("the attribute {name}")), "{refused}");
+            assert!(!refused.message.contains(KEY), "{refused}");
+            let https = store(&[("endpoint", "https://s3.example.com")]);
+            assert_eq!(applied(&https, takes, &[(name, KEY)]).unwrap().len(), 3);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Looking at, reading, writing and deleting one blob.
+
+use crate::contract::error::{Error, Failure};
+use crate::contract::model::{ByteRange, DeleteOptions, GetOptions, HeadOptions, PutOptions};
+use crate::s3::content::Content;
+use crate::settings::{Checksum, Settings};
+
+use super::attributes;
+use super::checksum;
+use super::{Method, READ, Request, base, conditions, metadata, version, visible, write_condition};
+use crate::s3::attributes::Takes;
+
+/// What all that writes a blob takes.
+pub(crate) const WRITES: Takes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+
+/// Asks for what is known of a blob. `key` is the whole key, prefix included, already checked.
+pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Head, settings, key);
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    version(&mut request, options.version.as_deref())?;
+    conditions(&mut request, &options.conditions, READ)?;
+    // There is no body to verify here, and where KMS encrypts, asking takes a permission more.
+    if settings.checksum != Checksum::Auto {
+        checksum::ask(&mut request, settings);
+    }
+    Ok(request)
+}
+
+/// Asks for a blob or a part of it.
+pub fn get(settings: &Settings, key: &str, options: &GetOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Get, settings, key);
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    if let Some(range) = range(options.range)? {
+        request.header("range", range);
+    }
+    version(&mut request, options.version.as_deref())?;
+    conditions(&mut request, &options.conditions, READ)?;
+    checksum::ask(&mut request, settings);
+    Ok(request)
+}
+
+/// Writes a blob.
+pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Put, settings, key);
+    if let Some(media_type) = &options.content_type {
+        request.header("content-type", visible("content-type", media_type)?);
+    }
+    write_condition(&mut request, settings, &options.condition)?;
+    metadata(&mut request.headers, &options.metadata)?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::CHECKSUM))?;
+    checksum::add(&mut request, settings, content);
+    Ok(request)
+}
+
+/// Deletes a blob.
+pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Delete, settings, key);
+    attributes::apply(&mut request, &options.call, settings, Takes::BYPASS)?;
+    version(&mut request, options.version.as_deref())?;
+    Ok(request)
+}
+
+/// The `range` header of this range, or none where all is asked for.
+fn range(range: ByteRange) -> Result<Option<String>, Failure> {
+    match range {
+        ByteRange::Whole => Ok(None),
+        ByteRange::From(start) => Ok(Some(format!("bytes={start}-"))),
+        ByteRange::Within(span) if span.start >= span.end => Err(Error::fault(
+            "range",
+            format!("the range {}..{} holds no byte: its end must be above its start", span.start, span.end),
+        )),
+        ByteRange::Within(span) => Ok(Some(format!("bytes={}-{}", span.start, span.end - 1))),
+        ByteRange::Last(0) => Err(Error::fault("range", "the last 0 bytes are none: ask for 1 or more")),
+        ByteRange::Last(count) => Ok(Some(format!("bytes=-{count}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

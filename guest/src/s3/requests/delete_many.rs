@@ -1,0 +1,75 @@
+//! Deleting several blobs with one request: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
+
+use crate::contract::error::Failure;
+use crate::contract::model::CallOptions;
+use crate::s3::checksum::{Algorithm, base64};
+use crate::s3::xml;
+use crate::settings::Settings;
+
+use super::attributes;
+use super::{Method, Request, base, check_version};
+use crate::s3::attributes::Takes;
+
+/// The most blobs that S3 deletes with one request.
+pub const MAX_DELETES: usize = 1000;
+
+/// A blob by its whole key, prefix included, and its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteEntry<'a> {
+    /// The whole key.
+    pub key: &'a str,
+    /// The version to delete for good.
+    pub version: Option<&'a str>,
+}
+
+/// Asks to delete these, each with an outcome of its own: the request and its body.
+pub fn delete_many(
+    settings: &Settings,
+    blobs: &[DeleteEntry<'_>],
+    call: &CallOptions,
+) -> Result<(Request, String), Failure> {
+    let mut body = String::with_capacity(64 + blobs.len() * 64);
+    body.push_str("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for blob in blobs {
+        body.push_str("<Object>");
+        xml::push_element(&mut body, "Key", blob.key);
+        if let Some(version) = blob.version {
+            check_version(version)?;
+            xml::push_element(&mut body, "VersionId", version);
+        }
+        body.push_str("</Object>");
+    }
+    body.push_str("</Delete>");
+    let mut request = base(Method::Post, settings, "");
+    request.parameter("delete", "");
+    attributes::apply(&mut request, call, settings, Takes::BYPASS)?;
+    document(&mut request, &body);
+    Ok((request, body))
+}
+
+/// Adds what goes with a body that is a document. S3 wants a checksum with some of them, and of all checksums every
+/// service knows MD5.
+pub(crate) fn document(request: &mut Request, body: &str) {
+    request.header("content-type", "application/xml");
+    request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.of(body.as_bytes())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+
+    #[test]
+    fn keys_and_versions_are_in_the_body() {
+        let pairs = [("bucket", "demo"), ("endpoint", "http://localhost")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let settings = settings::parse(&pairs).unwrap();
+        let blobs = [DeleteEntry { key: "a<&>b", version: None }, DeleteEntry { key: "é", version: Some("v1") }];
+        let (request, body) = delete_many(&settings, &blobs, &CallOptions::default()).unwrap();
+        assert_eq!(request.path_and_query(), "/demo?delete=");
+        let objects =
+            "<Object><Key>a&lt;&amp;&gt;b</Key></Object><Object><Key>é</Key><VersionId>v1</VersionId></Object>";
+        assert!(body.ends_with(&format!("\">{objects}</Delete>")), "{body}");
+        let sum = base64(&Algorithm::Md5.of(body.as_bytes()));
+        assert!(request.headers.contains(&("content-md5".into(), sum)));
+    }
+}

@@ -1,0 +1,82 @@
+//! User metadata: what S3 takes of it, and text that is not ASCII, which goes as RFC 2047's encoded words, as
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html> says that S3 itself spells it.
+
+use crate::contract::error::{Error, Failure, tidy};
+use crate::contract::model::Pair;
+use crate::s3::encoded_words::encode;
+use crate::s3::headers::METADATA_PREFIX;
+
+use super::is_token;
+use crate::s3::headers::Headers;
+
+/// How many bytes of names and values S3 takes as user metadata.
+pub const MAX_METADATA: usize = 2048;
+
+/// Adds the headers of a blob's user metadata.
+pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Failure> {
+    let mut total = 0;
+    for (name, value) in pairs {
+        let wrong = |why: &str| Err(Error::fault("metadata", format!("metadata \"{}\" {why}", tidy(name, 64))));
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return wrong("cannot be: a name takes letters, digits and !#$%&'*+-.^_`|~");
+        }
+        if value.trim().len() != value.len() || value.chars().any(char::is_control) {
+            return wrong("has a value with control characters, or white space at an end");
+        }
+        let value = encode(value);
+        total += name.len() + value.len();
+        let header = format!("{METADATA_PREFIX}{}", name.to_ascii_lowercase());
+        if headers.iter().any(|(there, _)| *there == header) {
+            return wrong("is given twice; case does not count");
+        }
+        headers.push((header.into(), value));
+    }
+    if total > MAX_METADATA {
+        let why =
+            format!("the metadata are {total} bytes of names and values as they are sent; S3 takes {MAX_METADATA}");
+        return Err(Error::fault("metadata", why));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::encoded_words::decode;
+
+    fn sent(name: &str, value: &str) -> Result<String, Failure> {
+        let mut headers = Headers::new();
+        metadata(&mut headers, &[(name.into(), value.into())])?;
+        assert_eq!(headers[0].0, format!("x-amz-meta-{}", name.to_ascii_lowercase()));
+        Ok(headers.remove(0).1)
+    }
+
+    #[test]
+    fn what_is_ascii_goes_as_it_is() {
+        assert_eq!(sent("Name", "a  plain = ? value").unwrap(), "a  plain = ? value");
+        assert_eq!(sent("empty", "").unwrap(), "");
+    }
+
+    #[test]
+    fn what_is_not_goes_in_encoded_words() {
+        assert_eq!(sent("n", "Grüße").unwrap(), "=?UTF-8?B?R3LDvMOfZQ==?=");
+        let long = "ä".repeat(100);
+        let words = sent("n", &long).unwrap();
+        assert!(words.split(' ').all(|word| word.len() <= 75 && word.starts_with("=?UTF-8?B?")), "{words}");
+        assert_eq!(decode(&words), long);
+        assert_eq!(decode(&sent("n", "=?UTF-8?Q?not_a_word?=").unwrap()), "=?UTF-8?Q?not_a_word?=");
+    }
+
+    #[test]
+    fn what_s3_cannot_take_is_refused() {
+        for (name, value) in
+            [("", "v"), ("a b", "v"), ("ü", "v"), ("n", " v"), ("n", "v\u{a0}"), ("n", "a\nb"), ("n", "a\u{85}b")]
+        {
+            assert_eq!(sent(name, value).unwrap_err().subject.as_deref(), Some("metadata"), "{name:?}: {value:?}");
+        }
+        assert!(sent("n", &"v".repeat(2047)).is_ok());
+        assert!(sent("n", &"v".repeat(2048)).unwrap_err().message.contains("2049 bytes"));
+        let twice = [("Name".to_owned(), "1".to_owned()), ("name".to_owned(), "2".to_owned())];
+        assert!(metadata(&mut Headers::new(), &twice).unwrap_err().message.contains("twice"));
+    }
+}

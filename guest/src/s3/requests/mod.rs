@@ -1,0 +1,241 @@
+//! What to ask: the HTTP requests of the operations, not yet signed.
+//!
+//! What a caller gives is checked here, so that a bad argument is an error before anything is sent.
+
+pub mod attributes;
+mod blob;
+mod bucket;
+mod checksum;
+mod copy;
+pub(crate) mod delete_many;
+mod listing;
+mod metadata;
+mod multipart;
+mod presign;
+mod tags;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::contract::error::{Error, Failure};
+use crate::contract::model::{ReadConditions, WriteCondition};
+use crate::s3::encode;
+use crate::s3::headers::{Headers, is_visible};
+use crate::s3::time;
+use crate::settings::Settings;
+
+pub use blob::{delete, get, head, put};
+pub use bucket::{create_bucket, delete_bucket, head_bucket, in_bucket, list_buckets};
+pub use copy::{Source, copy};
+pub use delete_many::{DeleteEntry, MAX_DELETES, delete_many};
+pub use listing::{list, list_versions};
+pub use metadata::MAX_METADATA;
+pub(crate) use metadata::metadata;
+pub use multipart::{
+    abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, part_checksums, upload_part,
+};
+pub use presign::{MAX_EXPIRES, presign};
+pub use tags::{set_tags, tags};
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `DELETE`
+    Delete,
+}
+
+impl Method {
+    /// As it is sent and signed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// A request, but for its body, which is only ever borrowed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Whether it goes over TLS.
+    pub https: bool,
+    /// Host, and port where it is not the scheme's own: what the `host` header will be.
+    pub authority: String,
+    /// The path, percent-encoded as it is sent. Begins with a slash.
+    pub path: String,
+    /// The query's names and values, not encoded, in the order in which they are sent.
+    pub query: Headers,
+    /// Header names in lower case, each once, with their values. `host`, `content-length` and `user-agent` are not among
+    /// them: the transport sets those.
+    pub headers: Headers,
+}
+
+impl Request {
+    /// Adds a header. The name is in lower case.
+    pub fn header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.headers.push((name.into(), value.into()));
+    }
+
+    /// Adds a parameter to the query.
+    pub fn parameter(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.query.push((name.into(), value.into()));
+    }
+
+    /// The same, where the path is needed no longer.
+    pub fn into_path_and_query(self) -> String {
+        if self.query.is_empty() { self.path } else { self.path_and_query().into_owned() }
+    }
+
+    /// The request target as it goes out.
+    pub fn path_and_query(&self) -> Cow<'_, str> {
+        if self.query.is_empty() {
+            return Cow::Borrowed(&self.path);
+        }
+        let mut target = String::with_capacity(self.path.len() + 64);
+        target.push_str(&self.path);
+        for (n, (name, value)) in self.query.iter().enumerate() {
+            target.push(if n == 0 { '?' } else { '&' });
+            for piece in [&encode::query(name), "=", &encode::query(value)] {
+                target.push_str(piece);
+            }
+        }
+        Cow::Owned(target)
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Without values: keys and tokens are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &Headers| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let Request { method, https, authority, path, query, headers } = self;
+        f.debug_struct("Request")
+            .field("method", method)
+            .field("https", https)
+            .field("authority", authority)
+            .field("path", path)
+            .field("query", &names(query))
+            .field("headers", &names(headers))
+            .finish()
+    }
+}
+
+/// A request for a blob, of which `key` is the whole key; for the bucket itself where it is empty.
+pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
+    let endpoint = &settings.endpoint;
+    Request {
+        method,
+        https: endpoint.https,
+        authority: endpoint.authority.clone(),
+        path: endpoint.object_path(key),
+        query: Vec::new(),
+        headers: Vec::with_capacity(12),
+    }
+}
+
+pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<(), Failure> {
+    if let Some(id) = version {
+        check_version(id)?;
+        request.parameter("versionId", id);
+    }
+    Ok(())
+}
+
+fn check_version(id: &str) -> Result<(), Failure> {
+    if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
+        return Err(Error::fault(
+            "version",
+            "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
+        ));
+    }
+    Ok(())
+}
+
+/// What must hold of the blob that is read.
+const READ: [&str; 4] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+
+/// What must hold of the blob that is copied.
+pub(crate) const SOURCE: [&str; 4] = [
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-unmodified-since",
+];
+
+/// Adds the conditions of a read, or of a copy, under these header names.
+pub(crate) fn conditions(
+    request: &mut Request,
+    given: &ReadConditions,
+    names: [&'static str; 4],
+) -> Result<(), Failure> {
+    let [matched, unmatched, modified, unmodified] = names;
+    if let Some(etag) = &given.if_match {
+        request.header(matched, strong(visible(matched, etag)?));
+    }
+    if let Some(etag) = &given.if_none_match {
+        request.header(unmatched, visible(unmatched, etag)?);
+    }
+    for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
+        if let Some(at) = at {
+            request.header(name, date(name, at.seconds)?);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the condition of a write.
+pub(crate) fn write_condition(
+    request: &mut Request,
+    settings: &Settings,
+    condition: &WriteCondition,
+) -> Result<(), Failure> {
+    match condition {
+        WriteCondition::Always => {}
+        WriteCondition::IfAbsent => request.header("if-none-match", "*"),
+        WriteCondition::IfMatch(etag) => {
+            let etag = strong(visible("if-match", etag)?);
+            let etag = if settings.bare_if_match { etag.trim_matches('"').to_owned() } else { etag };
+            request.header("if-match", etag);
+        }
+    }
+    Ok(())
+}
+
+/// These entity tags, none of them weak: a weak one never matches in `if-match` (RFC 9110, section 13.1.1). The tags of S3 are
+/// strong; where one comes as weak, a proxy in between has made it so.
+fn strong(etags: String) -> String {
+    if etags.contains("W/\"") { etags.replace("W/\"", "\"") } else { etags }
+}
+
+fn date(name: &'static str, at: u64) -> Result<String, Failure> {
+    if at > time::LAST {
+        return Err(Error::fault(name, format!("{name}: {at} seconds since 1970 is later than the year 9999")));
+    }
+    Ok(time::http_date(at))
+}
+
+/// The value, if it can be a header's: visible ASCII, and spaces inside it.
+pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Failure> {
+    let value = value.trim_matches(' ');
+    if !is_visible(value, 1024) {
+        return Err(Error::fault(name, format!("{name} must be 1 to 1,024 characters of visible ASCII and spaces")));
+    }
+    Ok(value.to_owned())
+}
+
+/// Whether the byte may be in a header name (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

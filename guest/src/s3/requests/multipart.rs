@@ -1,0 +1,207 @@
+//! Blobs written in parts: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
+
+use crate::contract::error::{Error, Failure};
+use crate::contract::model::{
+    AbortOptions, CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions,
+    PutOptions, WriteCondition,
+};
+use crate::s3::content::Content;
+use crate::s3::continuation::{Page, Versions};
+use crate::s3::headers::CHECKSUMS;
+use crate::s3::xml;
+use crate::settings::Settings;
+
+use super::attributes;
+use super::blob::WRITES;
+use super::checksum;
+use super::copy::{Source, source};
+use super::listing::{page_size, prefix};
+use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_condition};
+use crate::s3::attributes::Takes;
+
+/// The highest number that a part may have.
+pub const MAX_PART: u32 = 10_000;
+
+/// Begins an upload.
+pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Post, settings, key);
+    request.parameter("uploads", "");
+    if options.condition != WriteCondition::Always {
+        return Err(Error::fault("condition", "an upload begins without a condition: completing it takes one"));
+    }
+    if let Some(media_type) = &options.content_type {
+        request.header("content-type", visible("content-type", media_type)?);
+    }
+    metadata(&mut request.headers, &options.metadata)?;
+    attributes::apply(&mut request, &options.call, settings, WRITES)?;
+    if let Some(name) = settings.checksum().and_then(|algorithm| algorithm.name()) {
+        request.header("x-amz-checksum-algorithm", name);
+    }
+    Ok(request)
+}
+
+/// Uploads a part.
+pub fn upload_part(
+    settings: &Settings,
+    key: &str,
+    upload: &str,
+    number: u32,
+    content: &Content<'_>,
+    options: &PartOptions,
+) -> Result<Request, Failure> {
+    let mut request = base(Method::Put, settings, key);
+    part_number(&mut request, number)?;
+    upload_id(&mut request, upload)?;
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::CHECKSUM))?;
+    checksum::add(&mut request, settings, content);
+    Ok(request)
+}
+
+/// The checksums that a part of this length is sent with: attributes of the part, for its completion.
+pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -> Vec<Pair> {
+    let mut request = base(Method::Put, settings, "");
+    let taken = Takes::CUSTOMER_KEY.and(Takes::CHECKSUM);
+    // Both were checked before the part was sent.
+    let Ok(content) = Content::elsewhere(length, &options.digests, settings) else { return Vec::new() };
+    if attributes::apply(&mut request, &options.call, settings, taken).is_err() {
+        return Vec::new();
+    }
+    checksum::add(&mut request, settings, &content);
+    let mut sent = Vec::new();
+    for (name, _) in CHECKSUMS {
+        for (header, sum) in &request.headers {
+            if header.strip_prefix("x-amz-") == Some(name) {
+                sent.push((name.to_owned(), sum.clone()));
+            }
+        }
+    }
+    sent
+}
+
+/// Makes a part of what is there.
+pub fn copy_part(
+    settings: &Settings,
+    key: &str,
+    upload: &str,
+    number: u32,
+    from: Source<'_>,
+    options: &CopyPartOptions,
+) -> Result<Request, Failure> {
+    let mut request = base(Method::Put, settings, key);
+    part_number(&mut request, number)?;
+    upload_id(&mut request, upload)?;
+    source(&mut request, settings, from)?;
+    if let Some(range) = options.range {
+        if range.start >= range.end {
+            let why =
+                format!("the range {}..{} holds no byte: its end must be above its start", range.start, range.end);
+            return Err(Error::fault("range", why));
+        }
+        request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
+    }
+    conditions(&mut request, &options.source_conditions, SOURCE)?;
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::SOURCE))?;
+    Ok(request)
+}
+
+/// Asks for a page of an upload's parts.
+pub fn list_parts(
+    settings: &Settings,
+    key: &str,
+    upload: &str,
+    options: &ListPartsOptions,
+) -> Result<Request, Failure> {
+    let mut request = base(Method::Get, settings, key);
+    upload_id(&mut request, upload)?;
+    page_size(&mut request, "max-parts", options.page_size)?;
+    if let Some(Page::Token(marker) | Page::After(marker)) =
+        options.continuation.as_deref().map(Page::read).transpose()?
+    {
+        request.parameter("part-number-marker", marker);
+    }
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    Ok(request)
+}
+
+/// Makes the blob of its parts: the request and its body.
+pub fn complete_upload(
+    settings: &Settings,
+    key: &str,
+    upload: &str,
+    parts: &[Part],
+    options: &CompleteOptions,
+) -> Result<(Request, String), Failure> {
+    if parts.is_empty() {
+        return Err(Error::fault("parts", "an upload is completed with 1 part at least; upload an empty one"));
+    }
+    let mut body = String::with_capacity(128 + parts.len() * 96);
+    body.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    let mut last = 0;
+    for part in parts {
+        if part.number <= last || part.number > MAX_PART {
+            let why = format!("part {} after part {last}: numbers are from 1 to {MAX_PART} and grow", part.number);
+            return Err(Error::fault("parts", why));
+        }
+        last = part.number;
+        body.push_str("<Part>");
+        xml::push_element(&mut body, "PartNumber", &part.number.to_string());
+        xml::push_element(&mut body, "ETag", &visible("etag", &part.etag)?);
+        for (name, element) in CHECKSUMS {
+            if let Some((_, sum)) = part.attributes.iter().find(|(given, _)| given == name) {
+                xml::push_element(&mut body, element, &visible(name, sum)?);
+            }
+        }
+        body.push_str("</Part>");
+    }
+    body.push_str("</CompleteMultipartUpload>");
+    let mut request = base(Method::Post, settings, key);
+    upload_id(&mut request, upload)?;
+    request.header("content-type", "application/xml");
+    write_condition(&mut request, settings, &options.condition)?;
+    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    Ok((request, body))
+}
+
+/// Drops an upload.
+pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &AbortOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Delete, settings, key);
+    upload_id(&mut request, upload)?;
+    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    Ok(request)
+}
+
+/// Asks for a page of the uploads under way.
+pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Failure> {
+    let mut request = base(Method::Get, settings, "");
+    request.parameter("uploads", "");
+    request.parameter("encoding-type", "url");
+    page_size(&mut request, "max-uploads", options.page_size)?;
+    prefix(&mut request, settings, &options.prefix)?;
+    if let Some(Versions { key, version }) = options.continuation.as_deref().map(Versions::read).transpose()? {
+        request.parameter("key-marker", key);
+        if !version.is_empty() {
+            request.parameter("upload-id-marker", version);
+        }
+    }
+    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    Ok(request)
+}
+
+fn part_number(request: &mut Request, number: u32) -> Result<(), Failure> {
+    if !(1..=MAX_PART).contains(&number) {
+        return Err(Error::fault("number", format!("a part's number is from 1 to {MAX_PART}, not {number}")));
+    }
+    request.parameter("partNumber", number.to_string());
+    Ok(())
+}
+
+fn upload_id(request: &mut Request, id: &str) -> Result<(), Failure> {
+    if id.is_empty() || id.len() > 2048 || id.chars().any(char::is_control) {
+        return Err(Error::fault("upload", "an upload's id is 1 to 2,048 bytes of text without control characters"));
+    }
+    request.parameter("uploadId", id);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! A service's refusal: what its status and its error body mean.
+//!
+//! The body may be S3's XML, or whatever a proxy in between thought right: HTML, JSON, half of something, nothing. All
+//! of it is read as far as it goes, and none of it is trusted.
+
+use std::borrow::Cow;
+
+use crate::contract::error::{Kind, MAX_WORDS, ServiceResponse, tidy};
+use crate::s3::requests::Method;
+use crate::s3::response::Head;
+use crate::s3::xml::{self, Element};
+
+/// How much of an error body is read, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// The longest code, request id or region that is taken for one, in bytes.
+const MAX_NAME: usize = 256;
+
+/// What the service answered, from the answer's head and the beginning of its body.
+///
+/// `our_region` is the one that requests are signed for: only another one is told in [`ServiceResponse::region`].
+pub fn answer(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
+    let found = parse(body);
+    let named = |text: Option<String>, header: &str| {
+        text.or_else(|| head.get(header).map(str::to_owned)).map(|text| tidy(&text, MAX_NAME))
+    };
+    // A HEAD has no body to say it in.
+    let header = |names: [&str; 2]| names.iter().find_map(|name| head.get(name)).map(str::to_owned);
+    let code = found.code.or_else(|| header(["x-amz-error-code", "x-minio-error-code"]));
+    let message = found.message.or_else(|| header(["x-amz-error-message", "x-minio-error-desc"]));
+    let region = head.get("x-amz-bucket-region").map(str::to_owned).or(found.region);
+    ServiceResponse {
+        status: head.status,
+        code: code.map(|code| tidy(&code, MAX_NAME)).filter(|code| !code.is_empty()),
+        message: message.map(|words| tidy(&words, MAX_WORDS)).filter(|words| !words.is_empty()),
+        request_id: named(found.request_id, "x-amz-request-id").filter(|id| !id.is_empty()),
+        region: region.map(|r| tidy(&r, MAX_NAME)).filter(|r| is_region(r) && r != our_region),
+    }
+}
+
+/// Whether an answer that claims success holds an error all the same, as some services and proxies have it.
+pub fn is_error_document(body: &[u8]) -> bool {
+    parse(body).code.is_some()
+}
+
+#[derive(Default)]
+struct Found {
+    code: Option<String>,
+    message: Option<String>,
+    request_id: Option<String>,
+    region: Option<String>,
+}
+
+/// Reads `<Error><Code>…`, by itself or within an outer element, as far as it is XML at all.
+fn parse(body: &[u8]) -> Found {
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
+    let (document, _) = xml::read(&text);
+    document.as_ref().and_then(|document| error_in(document.root())).map(Found::from).unwrap_or_default()
+}
+
+/// The outermost `<Error>`.
+fn error_in(element: Element<'_>) -> Option<Element<'_>> {
+    if element.name() == "Error" { Some(element) } else { element.inside().find_map(error_in) }
+}
+
+impl From<Element<'_>> for Found {
+    fn from(error: Element<'_>) -> Self {
+        let text = |name| error.exact(name).map(|text| text.trim().to_owned());
+        Found { code: text("Code"), message: text("Message"), request_id: text("RequestId"), region: text("Region") }
+    }
+}
+
+/// Whether this can be a region's name: it is put into advice to people.
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// Which case of the contract's error a refusal is, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The case.
+    pub kind: Kind,
+    /// The setting or argument at fault.
+    pub subject: Option<&'static str>,
+    /// One sentence for people; empty where there is nothing to say.
+    pub advice: Cow<'static, str>,
+}
+
+/// A verdict that a table holds.
+type Entry = (Kind, Option<&'static str>, &'static str);
+
+const fn of(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
+    (kind, Some(subject), advice)
+}
+
+const UNMET: Entry = (Kind::PreconditionFailed, None, "the precondition does not hold for what is there");
+const OUT_OF_RANGE: Entry = (Kind::InvalidRange, None, "no byte of the blob is in the range");
+const THROTTLED: Entry = (Kind::Throttled, None, "it asks for fewer requests");
+const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
+const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
+
+/// Nothing is wrong with keys that were not sent.
+const DENIED_ANONYMOUS: Entry = of(
+    Kind::AccessDenied,
+    "access-key",
+    "the request was anonymous, and it does not allow this without credentials: none were found, set access-key and \
+     secret-key",
+);
+
+/// What S3's codes mean.
+const CODES: [(&[&str], Entry); 24] = [
+    (&["NoSuchKey"], (Kind::NotFound, None, "there is no such key")),
+    (&["NoSuchVersion"], (Kind::NotFound, None, "there is no such version of the key")),
+    (
+        &["NoSuchUpload"],
+        (Kind::NotFound, None, "there is no such upload: it was completed or aborted, or it has expired"),
+    ),
+    (
+        &["NoSuchBucket"],
+        of(
+            Kind::NotFound,
+            "bucket",
+            "there is no such bucket: make it, or check bucket, endpoint and addressing-style",
+        ),
+    ),
+    (&["InvalidBucketName"], of(Kind::InvalidSettings, "bucket", "it does not take this bucket name")),
+    (&["InvalidAccessKeyId"], of(Kind::AccessDenied, "access-key", "it does not know this access-key")),
+    (
+        &["SignatureDoesNotMatch"],
+        of(
+            Kind::AccessDenied,
+            "secret-key",
+            "the secret-key does not belong to the access-key, or a proxy in between changed the request",
+        ),
+    ),
+    (
+        &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"],
+        of(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones"),
+    ),
+    (
+        &["InvalidToken"],
+        of(Kind::AccessDenied, "security-token", "the security-token is not the one of this access-key, or is missing"),
+    ),
+    (
+        &["RequestTimeTooSkewed", "RequestExpired"],
+        (Kind::AccessDenied, None, "this machine's clock and the service's are too far apart: set the clock"),
+    ),
+    (&["AccessDenied", "AllAccessDisabled", "AccountProblem", "NotSignedUp"], DENIED),
+    (
+        &["InvalidObjectState"],
+        (
+            Kind::Service,
+            None,
+            "the blob is archived (its storage class is GLACIER, DEEP_ARCHIVE or an archive tier): restore it with \
+             RestoreObject, and read it once that is done",
+        ),
+    ),
+    (
+        &["BucketAlreadyExists", "BucketAlreadyOwnedByYou"],
+        (Kind::Conflict, None, "there is a bucket of this name already"),
+    ),
+    (
+        &["BucketNotEmpty"],
+        (Kind::Conflict, None, "the bucket is not empty: delete its blobs, versions and uploads first"),
+    ),
+    (&["PreconditionFailed"], UNMET),
+    (&["InvalidRange"], OUT_OF_RANGE),
+    (
+        &["ConditionalRequestConflict", "OperationAborted"],
+        (Kind::Conflict, None, "another write of this key is under way"),
+    ),
+    (
+        &[
+            "SlowDown",
+            "TooManyRequests",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "BandwidthLimitExceeded",
+            "SlowDownRead",
+            "SlowDownWrite",
+        ],
+        THROTTLED,
+    ),
+    (&["RequestTimeout", "RequestTimeoutException"], (Kind::Timeout, None, "the body did not reach it in time")),
+    (&["EntityTooLarge", "MaxMessageLengthExceeded"], LARGE),
+    (
+        &["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidDigest"],
+        (Kind::Integrity, None, "the body did not reach it as it was sent"),
+    ),
+    (&["NotImplemented"], (Kind::Unsupported, None, "it does not know this operation or one of its conditions")),
+    (
+        &["PermanentRedirect", "TemporaryRedirect", "Redirect"],
+        of(
+            Kind::InvalidSettings,
+            "endpoint",
+            "the bucket is served elsewhere, and redirects are not followed: set region or endpoint to where it is",
+        ),
+    ),
+    (
+        &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException"],
+        of(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's"),
+    ),
+];
+
+/// What a refusal means. `head` is the answer that `answer` was read from.
+pub fn verdict(method: Method, head: &Head, answer: &ServiceResponse, anonymous: bool) -> Verdict {
+    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (answer.status, &answer.region) {
+        let advice = format!("the bucket is in the region {region}: set region = \"{region}\"");
+        return Verdict { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
+    }
+    let code = answer.code.as_deref().unwrap_or_default();
+    let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
+        Some(&(_, DENIED)) if anonymous => DENIED_ANONYMOUS,
+        Some(&(_, entry)) => entry,
+        None if (300..=399).contains(&answer.status) && answer.status != 304 => {
+            let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
+            let advice = format!(
+                "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
+            );
+            return Verdict { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
+        }
+        None => by_status(method, head, answer.status, anonymous),
+    };
+    Verdict { kind, subject, advice: advice.into() }
+}
+
+fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry {
+    match status {
+        304 => (Kind::NotModified, None, "the blob is still the one that the condition names"),
+        400 if method == Method::Head => (
+            Kind::Service,
+            None,
+            "a HEAD is refused without words: an expired security token or a wrong region does this",
+        ),
+        401 | 403 if anonymous => DENIED_ANONYMOUS,
+        401 | 403 => DENIED,
+        404 => (Kind::NotFound, None, "there is no such key, or no such bucket"),
+        405 if head.get("x-amz-delete-marker") == Some("true") => {
+            (Kind::NotFound, None, "this version is a delete marker")
+        }
+        405 | 501 => (Kind::Unsupported, None, "it does not know this operation, or the endpoint is not S3's"),
+        407 => (Kind::Network, None, "a proxy in between wants credentials"),
+        408 => (Kind::Timeout, None, ""),
+        409 => (Kind::Conflict, None, ""),
+        411 => (Kind::Unsupported, None, "it wants the length in another way, or a proxy in between took it out"),
+        412 => UNMET,
+        413 => LARGE,
+        416 => OUT_OF_RANGE,
+        429 => THROTTLED,
+        200..=299 => (Kind::Integrity, None, "it is no answer to this request"),
+        _ => (Kind::Service, None, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests;

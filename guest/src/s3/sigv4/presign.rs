@@ -1,0 +1,57 @@
+//! Signatures in the query: a request that anybody may send until it expires.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
+
+use crate::rt::composed::{Composed, hex};
+use crate::rt::text::join;
+use crate::s3::headers::Headers;
+use crate::s3::requests::Request;
+use crate::s3::time::AmzTime;
+use crate::settings::Credentials;
+
+use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, sort};
+
+impl Signer {
+    /// Signs a request, by adding to its query what a signature needs. All its headers are signed, and the `host` that its
+    /// authority will be; its body is not. It is good for `expires` seconds from `now` on.
+    pub fn presign(&mut self, request: &mut Request, credentials: &Credentials, expires: u64, now: AmzTime) {
+        let mut headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        headers.push(("host", &request.authority));
+        let parts = Parts {
+            method: request.method.as_str(),
+            path: &request.path,
+            query: &[],
+            headers,
+            payload: UNSIGNED_PAYLOAD,
+        };
+        self.sign_query(parts, &mut request.query, credentials, expires, &now.text());
+    }
+
+    /// Adds to this query, which stands for that of `parts`, what a signature of it needs. `date` is as
+    /// [`AmzTime::text`] tells it.
+    pub fn sign_query(
+        &mut self,
+        mut parts: Parts<'_>,
+        query: &mut Headers,
+        credentials: &Credentials,
+        expires: u64,
+        date: &str,
+    ) {
+        let scope = &self.day_key(&credentials.secret_key, &date[..8]).scope;
+        let credential = join(&[&credentials.access_key, scope], "/");
+        sort(&mut parts.headers, |one, other| one.0 < other.0);
+        let mut names = Composed::default();
+        parts.push_header_names(&mut names);
+        let mut add = |name: &'static str, value: String| query.push((name.into(), value));
+        add("X-Amz-Algorithm", ALGORITHM.to_owned());
+        add("X-Amz-Credential", credential);
+        add("X-Amz-Date", date.to_owned());
+        add("X-Amz-Expires", expires.to_string());
+        if let Some(token) = &credentials.security_token {
+            add("X-Amz-Security-Token", token.expose().to_owned());
+        }
+        add("X-Amz-SignedHeaders", names.into_string());
+        let signature = self.signature(&mut Parts { query, ..parts }, credentials, date);
+        query.push(("X-Amz-Signature".into(), hex(&signature)));
+    }
+}

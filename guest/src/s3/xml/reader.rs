@@ -1,0 +1,194 @@
+//! Reads XML piece by piece: what is in a document, in its order.
+//!
+//! Less than all of XML is understood, and more than S3 sends: no document type, and so no entities but the five that
+//! need none. What is not understood is never taken for something else.
+
+use crate::rt::text::find;
+
+/// A piece of a document.
+pub(super) enum Event<'a> {
+    /// An element begins; whether it ends there too.
+    Start(&'a str, bool),
+    /// An element ends.
+    End(&'a str),
+    /// Text, and what is to be done with it.
+    Text(&'a str, Marks),
+    /// The document ends.
+    Over,
+}
+
+/// What in a text stands for something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marks {
+    None,
+    /// Line ends, as in all text, but no references.
+    Lines,
+    /// References too.
+    References,
+}
+
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Reader { text, at: 0 }
+    }
+
+    /// What comes next, but for comments and instructions; none where that is no XML, or breaks off.
+    pub(super) fn next(&mut self) -> Option<Event<'a>> {
+        loop {
+            let bytes = self.text.as_bytes();
+            let Some(&first) = bytes.get(self.at) else { return Some(Event::Over) };
+            if first != b'<' {
+                return self.characters();
+            }
+            match bytes.get(self.at + 1)? {
+                b'/' => return self.end(),
+                b'?' => {
+                    // One question mark cannot begin and end it.
+                    if self.up_to(self.at + 1, "?>")?.is_empty() {
+                        return None;
+                    }
+                }
+                b'!' if self.is_at("<!--") => drop(self.up_to(self.at + 4, "-->")?),
+                b'!' if self.is_at("<![CDATA[") => {
+                    return Some(Event::Text(self.up_to(self.at + 9, "]]>")?, Marks::Lines));
+                }
+                // Document types could define what text means, and S3 sends none.
+                b'!' => return None,
+                _ => return self.start(),
+            }
+        }
+    }
+
+    fn is_at(&self, what: &str) -> bool {
+        self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(what.as_bytes()))
+    }
+
+    /// What is from there to this end, after which the reader then is.
+    fn up_to(&mut self, from: usize, end: &str) -> Option<&'a str> {
+        let rest = self.text.get(from..)?;
+        let length = find(rest, end)?;
+        self.at = from + length + end.len();
+        rest.get(..length)
+    }
+
+    /// Text up to the next tag.
+    fn characters(&mut self) -> Option<Event<'a>> {
+        let rest = self.text.get(self.at..)?;
+        let mut marks = Marks::None;
+        let mut length = 0;
+        for byte in rest.bytes() {
+            match byte {
+                b'<' => break,
+                b'&' | b'\r' => marks = Marks::References,
+                _ => {}
+            }
+            length += 1;
+        }
+        self.at += length;
+        Some(Event::Text(rest.get(..length)?, marks))
+    }
+
+    fn start(&mut self) -> Option<Event<'a>> {
+        let name = self.name(1)?;
+        let bytes = self.text.as_bytes();
+        loop {
+            let byte = *bytes.get(self.at)?;
+            self.at += 1;
+            match byte {
+                b'>' => return Some(Event::Start(name, false)),
+                b'/' if bytes.get(self.at) == Some(&b'>') => {
+                    self.at += 1;
+                    return Some(Event::Start(name, true));
+                }
+                b'/' | b'<' => return None,
+                // An attribute's value, which may hold all that ends a tag.
+                b'"' | b'\'' => {
+                    while *bytes.get(self.at)? != byte {
+                        self.at += 1;
+                    }
+                    self.at += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<Event<'a>> {
+        let name = self.name(2)?;
+        loop {
+            let byte = *self.text.as_bytes().get(self.at)?;
+            self.at += 1;
+            match byte {
+                b'>' => return Some(Event::End(name)),
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// The name after so many bytes, without its namespace. The reader is then after it.
+    fn name(&mut self, skipped: usize) -> Option<&'a str> {
+        let start = self.at + skipped;
+        let (mut local, mut at) = (start, start);
+        loop {
+            match *self.text.as_bytes().get(at)? {
+                b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>' => break,
+                b'<' | b'&' | b'=' | b'"' | b'\'' => return None,
+                b':' if local == start => local = at + 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        self.at = at;
+        self.text.get(local..at).filter(|name| !name.is_empty())
+    }
+}
+
+/// Adds this text, with what its marks stand for: characters for references, and line feeds for all line ends (XML 1.0,
+/// section 2.11). None where there is a reference to nothing that is known; what is before it is then added.
+pub(super) fn push_resolved(out: &mut String, text: &str, marks: Marks) -> Option<()> {
+    let mut rest = text;
+    let is_mark = |byte| byte == b'\r' || byte == b'&' && marks == Marks::References;
+    while let Some(at) = rest.bytes().position(is_mark) {
+        let (before, after) = rest.split_at_checked(at)?;
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('\r') {
+            out.push('\n');
+            rest = after.strip_prefix('\n').unwrap_or(after);
+        } else {
+            let end = after.bytes().position(|byte| byte == b';')?;
+            out.push(referred(after.get(1..end)?)?);
+            rest = after.get(end + 1..)?;
+        }
+    }
+    out.push_str(rest);
+    Some(())
+}
+
+/// The character that a reference of this name is to. Those that XML 1.0 has not are taken too: services write them for
+/// keys that it cannot hold.
+fn referred(name: &str) -> Option<char> {
+    let number = match name {
+        "lt" => return Some('<'),
+        "gt" => return Some('>'),
+        "amp" => return Some('&'),
+        "quot" => return Some('"'),
+        "apos" => return Some('\''),
+        _ => name.strip_prefix('#')?,
+    };
+    let (digits, radix) = match number.strip_prefix('x') {
+        Some(digits) => (digits, 16),
+        None => (number, 10),
+    };
+    let mut code: u32 = 0;
+    for digit in digits.chars() {
+        code = code.checked_mul(radix)?.checked_add(digit.to_digit(radix)?)?;
+    }
+    // Nothing can be meant by a zero, or by no digits at all.
+    char::from_u32(code).filter(|c| *c != '\0')
+}
