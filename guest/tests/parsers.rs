@@ -4,12 +4,14 @@
 
 use proptest::prelude::*;
 use sandbucket_s3::contract::model::{ByteRange, Span};
+use sandbucket_s3::ops::retry;
 use sandbucket_s3::s3::continuation::{Page, Versions};
 use sandbucket_s3::s3::documents::{delete_many, listing, multipart, tags};
 use sandbucket_s3::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use sandbucket_s3::s3::requests::{DeleteEntry, Method};
 use sandbucket_s3::s3::response::{self, Head};
-use sandbucket_s3::{duration, retry, service_error, settings, time, xml};
+use sandbucket_s3::s3::{service_error, time, xml};
+use sandbucket_s3::settings::{self, duration};
 
 /// One answer of each operation, as Amazon S3 writes it but shorter.
 const DOCUMENTS: [&str; 10] = [
