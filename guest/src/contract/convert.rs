@@ -9,8 +9,8 @@ use crate::contract::error::Error;
 use crate::io::wasi::transport_error;
 use crate::ops;
 use crate::ops::state::nanos;
-use crate::s3::headers::{self, USER_AGENT, of_lines};
-use crate::s3::requests::{Method, Request};
+use crate::s3::headers::of_lines;
+use crate::s3::requests::Request;
 use crate::s3::response::{Head, UNKNOWN_SIZE};
 
 use super::model::{
@@ -214,11 +214,7 @@ fn exchange_of(exchange: ops::Exchange) -> sans_io::Exchange {
 
 /// The request with all of its header fields.
 fn complete(mut request: Request, length: u64) -> sans_io::Request {
-    request.header("user-agent", USER_AGENT);
-    if matches!(request.method, Method::Put | Method::Post) {
-        request.header("content-length", length.to_string());
-    }
-    let headers = headers::lines(&request.authority, &request.headers);
+    let headers = request.field_lines(length);
     let (method, https, authority) = (request.method, request.https, std::mem::take(&mut request.authority));
     sans_io::Request { method, https, authority, path_with_query: request.into_path_and_query(), headers }
 }

@@ -69,7 +69,8 @@ pub fn text(value: &[u8]) -> String {
 /// Header fields, one to a line: `host`, which is not among the fields, and then these.
 pub fn lines(host: &str, headers: &Headers) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-    let mut lines = Composed::with_room(length + host.len() + 6);
+    // With room for two more, which the request adds.
+    let mut lines = Composed::with_room(length + host.len() + 96);
     lines.push(&["host:", host, "\n"]);
     for (name, value) in headers {
         lines.push(&[name, ":", value, "\n"]);

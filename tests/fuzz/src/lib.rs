@@ -13,9 +13,9 @@ mod host;
 mod text;
 
 pub use guest::documents::guest_documents;
-pub use guest::exchanges::guest_exchanges;
 pub use guest::operations::guest_operations;
 pub use guest::responses::guest_responses;
+pub use guest::sans_io::guest_sans_io;
 pub use guest::sigv4::guest_sigv4;
 pub use guest::values::guest_values;
 #[cfg(feature = "host")]
@@ -31,7 +31,7 @@ pub type Target = fn(&[u8]);
 #[cfg(feature = "host")]
 pub const TARGETS: [(&str, Target); 12] = [
     ("guest_documents", guest_documents),
-    ("guest_exchanges", guest_exchanges),
+    ("guest_sans_io", guest_sans_io),
     ("guest_operations", guest_operations),
     ("guest_responses", guest_responses),
     ("guest_sigv4", guest_sigv4),

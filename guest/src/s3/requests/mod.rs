@@ -20,7 +20,7 @@ use std::fmt;
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{ReadConditions, WriteCondition};
 use crate::s3::encode;
-use crate::s3::headers::{Headers, is_visible};
+use crate::s3::headers::{self, Headers, USER_AGENT, is_visible};
 use crate::s3::time;
 use crate::settings::Settings;
 
@@ -87,6 +87,21 @@ impl Request {
     /// Adds a header. The name is in lower case.
     pub fn header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         self.headers.push((name.into(), value.into()));
+    }
+
+    /// All header fields of the request as it is sent with a body of this length, one to a line: those that the signature covers,
+    /// `host`, `user-agent` and `content-length`.
+    pub fn field_lines(&self, body_length: u64) -> String {
+        let mut lines = headers::lines(&self.authority, &self.headers);
+        for piece in ["user-agent:", USER_AGENT, "\n"] {
+            lines.push_str(piece);
+        }
+        if matches!(self.method, Method::Put | Method::Post) {
+            for piece in ["content-length:", &body_length.to_string(), "\n"] {
+                lines.push_str(piece);
+            }
+        }
+        lines
     }
 
     /// Adds a parameter to the query.

@@ -1,9 +1,10 @@
 //! XML documents of every kind, read as every kind.
 
+use sandbucket_s3::ops::retry;
 use sandbucket_s3::s3::documents::{delete_many, listing, multipart, tags};
 use sandbucket_s3::s3::requests::{DeleteEntry, Method};
 use sandbucket_s3::s3::response::Head;
-use sandbucket_s3::{retry, service_error, xml};
+use sandbucket_s3::s3::{service_error, xml};
 
 /// The outermost elements of the documents that S3 answers with.
 const ROOTS: [&str; 12] = [

@@ -1,9 +1,10 @@
 //! Targets in the plugin, built natively.
 
 pub mod documents;
-pub mod exchanges;
+mod operation;
 pub mod operations;
 pub mod responses;
+pub mod sans_io;
 mod service;
 pub mod sigv4;
 pub mod values;

@@ -10,11 +10,11 @@ use sandbucket_s3::contract::error::Kind;
 use sandbucket_s3::contract::model::{
     ByteRange, CallOptions, Datetime, Digest, GetOptions, Pair, PutOptions, ReadConditions, Span, WriteCondition,
 };
-use sandbucket_s3::io::{Body, Clock, Exchange, Transport, TransportError, Waits};
-use sandbucket_s3::ops::Store;
+use sandbucket_s3::io::{Body, Clock, Exchange, Transport, Waits};
+use sandbucket_s3::ops::{Store, TransportError};
 use sandbucket_s3::s3::requests::Request;
 use sandbucket_s3::s3::response::Head;
-use sandbucket_s3::{attributes, checksum};
+use sandbucket_s3::s3::{attributes, checksum};
 
 /// Requests that one operation may take: more than `max-retries` and all that an operation looks up beside allow.
 const MAX_REQUESTS: usize = 2048;
@@ -127,7 +127,7 @@ fn header(u: &mut Unstructured<'_>) -> Result<(String, String)> {
 }
 
 fn document(u: &mut Unstructured<'_>) -> Result<String> {
-    const DOCUMENTS: [&str; 10] = [
+    const DOCUMENTS: [&str; 11] = [
         "<Error><Code>$</Code><Message>words</Message><Region>eu-central-1</Region></Error>",
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>$</NextContinuationToken><Contents>\
          <Key>$</Key><Size>1</Size><ETag>\"e\"</ETag></Contents><CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>\
@@ -145,6 +145,8 @@ fn document(u: &mut Unstructured<'_>) -> Result<String> {
          <UploadId>u</UploadId></Upload></ListMultipartUploadsResult>",
         "<CompleteMultipartUploadResult><ETag>\"$\"</ETag></CompleteMultipartUploadResult>",
         "<CopyObjectResult><ETag>\"$\"</ETag></CopyObjectResult>",
+        "<ListAllMyBucketsResult><Buckets><Bucket><Name>$</Name></Bucket></Buckets><ContinuationToken>$</ContinuationToken>\
+         </ListAllMyBucketsResult>",
     ];
     const WORDS: [&str; 10] = [
         "k",
@@ -209,7 +211,7 @@ impl Exchange for Pending {
         Ok(())
     }
 
-    fn answer(self, _: u64, _: Waits) -> std::result::Result<(Head<'static>, Chunks), TransportError> {
+    fn response(self, _: u64, _: Waits) -> std::result::Result<(Head<'static>, Chunks), TransportError> {
         self.0
     }
 }
@@ -240,11 +242,11 @@ impl Body for Chunks {
         Ok(Some(chunk))
     }
 
-    fn surplus(&mut self) -> bool {
+    fn has_excess(&mut self) -> bool {
         !self.chunks.is_empty()
     }
 
-    fn hurry(&mut self, deadline: u64) {
+    fn set_deadline(&mut self, deadline: u64) {
         self.deadline = self.deadline.min(deadline);
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! The input has a `name=value` on each line, of which each value is read as every kind, and all together as settings.
 
+use sandbucket_s3::contract::error;
+use sandbucket_s3::ops::retry;
 use sandbucket_s3::s3::checksum;
 use sandbucket_s3::s3::continuation::{Page, Versions};
 use sandbucket_s3::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use sandbucket_s3::{duration, encoded_words, error, headers, retry, settings, time};
+use sandbucket_s3::s3::{encoded_words, headers, time};
+use sandbucket_s3::settings::{self, duration};
 
 use crate::text;
 
