@@ -39,6 +39,6 @@ case("comments and processing instructions", "<?xml version='1.0'?><!-- c --><Li
 case("keys in ISO-8859-1 declared", b"<?xml version='1.0' encoding='ISO-8859-1'?><ListBucketResult><Contents><Key>\xe9</Key><Size>1</Size></Contents></ListBucketResult>", None)
 case("an HTML page with 200", "<html><body>login</body></html>", None)
 case("nothing with 200", "", None)
-# A missing size may be refused: nothing true can be said of it.
+# A missing size may be an error: no correct value exists.
 bad = [x for x in bad if x not in ("empty CommonPrefixes element", "no Size")]
 verdict(not bad, f"{bad}")

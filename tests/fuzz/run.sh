@@ -1,12 +1,12 @@
 #!/bin/sh
-# Runs the fuzz targets one after another and prints a table of what came of them: `make fuzz`. Fails if there is a finding.
+# Runs the fuzz targets one after another and prints a table of the results (`make fuzz`). Fails if there is a finding.
 #
-#   FUZZ_SECONDS   for each target; 300 unless set, an hour for all twelve
-#   FUZZ_TARGETS   names, for these targets alone
-#   FUZZ_TOOLCHAIN a nightly compiler of rustup's; `nightly` unless set
+#   FUZZ_SECONDS   seconds per target; default 300, which is an hour for all twelve
+#   FUZZ_TARGETS   names of targets; default all
+#   FUZZ_TOOLCHAIN a nightly toolchain of rustup; default `nightly`
 #
-# What libFuzzer finds of new inputs is kept in target/fuzz/corpus for the next run, and findings are in target/fuzz/artifacts. A
-# finding goes into tests/fuzz/corpus, where `make test` replays it, together with its fix.
+# target/fuzz/corpus keeps libFuzzer's new inputs for the next run, target/fuzz/artifacts the findings. Commit a finding to
+# tests/fuzz/corpus together with its fix: `make test` replays it.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -24,14 +24,14 @@ if ! rustc "+$toolchain" --version >/dev/null 2>&1; then
 	exit 1
 fi
 
-# No target runs the plugin as WebAssembly, so that none has to be built. The code is safe Rust: sanitizers would find nothing in
-# it that panics do not, at half the speed.
+# No target runs the plugin as WebAssembly, so none is built. The code is safe Rust: sanitizers would find nothing that panics do
+# not, at half the speed.
 export SANDBUCKET_PLUGIN=/dev/null
 fuzz() {
 	cargo "+$toolchain" fuzz "$@"
 }
 options="--fuzz-dir tests/fuzz/fuzz --target-dir target/fuzz --sanitizer none"
-# The host brings wasmtime, which takes many minutes to build.
+# The host's targets build wasmtime, which takes many minutes.
 case $targets in
 *host_*) ;;
 *) options="$options --no-default-features" ;;

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Starts Ceph on loopback, or stops it: a monitor, a manager, one OSD in memory and a RADOS Gateway, of Debian's packages.
+# Starts or stops Ceph on loopback, from Debian's packages: a monitor, a manager, one OSD in memory and a RADOS Gateway.
 # usage: ceph.sh start|stop
 #
-# S3 is then at http://127.0.0.1:7480, for the keys minioadmin/minioadmin. The first start takes about two minutes.
+# Serves S3 at http://127.0.0.1:7480 for the keys minioadmin/minioadmin. The first start takes about two minutes.
 set -eu
 
 root=${SANDBUCKET_CEPH:-${TMPDIR:-/tmp}/sandbucket-ceph}
@@ -12,7 +12,7 @@ export CEPH_CONF="$root/ceph.conf"
 say() { echo "ceph: $*" >&2; }
 answers() { python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)' "$url" 2>/dev/null; }
 
-# Waits for a command to succeed, for so many seconds.
+# Waits up to $1 seconds for a command to succeed.
 until_it() {
     left=$1; shift
     until "$@"; do
@@ -66,7 +66,7 @@ mon data = $root/mon
 mgr data = $root/mgr
 osd data = $root/osd
 rgw data = $root/rgw
-# One disk, in memory, that keeps everything once.
+# One disk in memory, without replicas.
 osd objectstore = memstore
 memstore device bytes = 4294967296
 osd class load list = *
@@ -87,7 +87,7 @@ rgw dns name = localhost
 host = localhost
 END
 
-# A key for each of them that may do everything.
+# A key with all capabilities for each daemon.
 ceph-authtool --create-keyring "$keys" --gen-key -n mon. --cap mon 'allow *' >/dev/null
 for name in client.admin client.rgw mgr.x osd.0; do
     ceph-authtool "$keys" --gen-key -n "$name" --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *' >/dev/null

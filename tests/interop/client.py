@@ -1,15 +1,16 @@
-"""boto3, the AWS command line and urllib on a leash: takes one command a line from standard input, as JSON, and answers
-each with one line.
+"""Runs boto3, the AWS CLI and urllib for the tests: reads one JSON command per line from standard input, and prints one JSON
+result per line.
 
-The first line says where the server is: endpoint, region, access_key, secret_key, and maybe a session_token and a bucket, which
-is then made, and removed with all that is in it when standard input ends. Each line after it has an `op` and what belongs to it;
-bodies are in hexadecimal. An answer has `error`, with the service's code, where the call failed.
+The first line describes the server: endpoint, region, access_key, secret_key, and optionally a session_token and a bucket, which
+is created, and deleted with its content when standard input ends. Each further line has an `op` and its arguments; bodies are
+in hexadecimal. A failed command has the service's code in `error`.
 
-create-bucket, keep-versions, put, get, keys   boto3's; a put may name a `checksum` algorithm, a get tells the checksums that came
-upload                          boto3's, in parts of `part_size` bytes
-presign                         the URL that boto3 makes of `method`, such as get_object, valid for `expires` seconds
-fetch                           urllib's answer to a `method` on a `url`, with these `headers`
-aws                             what `aws` with these `arguments` and this `body` as its input prints
+create-bucket, keep-versions    with boto3; keep-versions enables versioning
+put, get, keys                  with boto3; a put may have a `checksum` algorithm, a get returns the service's checksums
+upload                          a multipart upload with boto3, in parts of `part_size` bytes
+presign                         the URL that boto3 presigns for `method`, such as get_object, valid for `expires` seconds
+fetch                           urllib's response to `method` on `url`, with `headers`
+aws                             the output of `aws` with `arguments`, and `body` as its standard input
 """
 
 import email.header
@@ -28,14 +29,14 @@ CHECKSUMS = ["ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumSH
 
 
 def optional(command):
-    """The arguments that a put and an upload may have."""
+    """The optional arguments of a put or an upload."""
     given = {"ContentType": command.get("content_type"), "Metadata": command.get("metadata")}
     given["ChecksumAlgorithm"] = command.get("checksum")
     return {name: value for name, value in given.items() if value is not None}
 
 
 def decoded(value):
-    """What RFC 2047 says that a value means."""
+    """Decodes the encoded words (RFC 2047) of a value."""
     return str(email.header.make_header(email.header.decode_header(value)))
 
 
@@ -58,7 +59,7 @@ def fetch(command):
     body = bytes.fromhex(command["body"]) if "body" in command else None
     headers = command.get("headers", {})
     if body is not None and "content-type" not in headers:
-        # urllib would say that it is a form, and moto would take it apart as one.
+        # urllib's default is a form's media type, and moto would parse the body as one.
         headers["content-type"] = "application/octet-stream"
     request = urllib.request.Request(command["url"], data=body, headers=headers, method=command["method"])
     try:
@@ -69,7 +70,7 @@ def fetch(command):
 
 
 def aws(start, command):
-    # As Amazon's program would be used by somebody with nothing else in their environment.
+    # A clean environment: no profile or setting of the user's may apply.
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.path.join(os.path.dirname(sys.executable), "nobody"),
@@ -139,7 +140,7 @@ def make_bucket(s3, bucket, region):
 
 
 def remove_bucket(s3, bucket):
-    """As far as it goes: a service need not have versions or uploads."""
+    """Best effort: a service need not support versions or uploads."""
 
     def tolerant(act):
         try:
@@ -184,7 +185,7 @@ def main():
             answer = run(start, s3, json.loads(line))
         except ClientError as error:
             answer = {"error": error.response["Error"]["Code"]}
-        except Exception as error:  # The test shows it; a traceback on standard error would be lost.
+        except Exception as error:  # Reported as the result: the test discards standard error.
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
     if start.get("bucket"):

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that Garage is here, and builds it where it is not: once a machine, outside the checkout, in about ten minutes.
-# `SANDBUCKET_GARAGE` names another build of it.
+# Builds Garage if it is missing: once per machine, outside the checkout, in about ten minutes.
+# `SANDBUCKET_GARAGE` names another binary.
 set -eu
 
 version=$(cat "$(dirname "$0")/garage-version")
@@ -12,8 +12,8 @@ if [ -n "${SANDBUCKET_GARAGE:-}" ]; then
 fi
 [ -x "$root/bin/garage" ] && exit 0
 echo "garage: building version $version into $root" >&2
-# Built beside what it is to be, so that no half-made one is taken for it. From a folder of its own: a toolchain or a
-# configuration of the checkout's is none of Garage's business.
+# cargo install moves the binary into place once it is complete, so that an interrupted build leaves none. In a directory of its
+# own, because the checkout's toolchain file and Cargo configuration must not apply to Garage.
 mkdir -p "$root"
 cd "$root"
 exec cargo install garage --version "$version" --locked --no-default-features --features bundled-libs,sqlite --root "$root"

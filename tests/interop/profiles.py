@@ -1,4 +1,4 @@
-"""Prints what botocore reads of each case in profiles.json: a JSON list in the form of the cases' `expected`."""
+"""Prints how botocore resolves each case of profiles.json: a JSON list in the format of the cases' `expected`."""
 
 import json
 import os

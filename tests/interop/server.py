@@ -1,7 +1,7 @@
-"""A moto server on a free loopback port, with authentication on.
+"""A moto server on a free loopback port, with authentication enabled.
 
-Its argument is the name of a bucket to make. Prints one line of JSON with its endpoint and a pair of keys that may do anything, and serves until standard input is
-closed, so that it never outlives the test that started it.
+Creates the bucket that its argument names. Prints one line of JSON with its endpoint and a key pair with all permissions, and
+serves until standard input is closed, so that it never outlives the test that started it.
 """
 
 import json
@@ -9,8 +9,8 @@ import logging
 import os
 import sys
 
-# Requests that moto takes before it begins to check who sends them: exactly those that make the user below. It is read
-# when moto is loaded.
+# Number of requests that moto accepts before it enforces authentication: exactly those that create the user below. moto reads
+# it at import.
 SETTING_UP = 3
 os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = str(SETTING_UP)
 
@@ -21,7 +21,7 @@ ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action":
 
 
 def main():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # Not a line for every request.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # No log line per request.
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
