@@ -13,10 +13,6 @@ pub const BASE: Duration = Duration::from_millis(100);
 /// The longest pause.
 pub const CAP: Duration = Duration::from_secs(20);
 
-/// Retries where the setting `max-retries` does not say: their pauses are 12.75 s together at least, and 25.5 s at most, so that
-/// a service may be gone for 10 s.
-pub const DEFAULT_RETRIES: u32 = 8;
-
 /// How far apart the clocks must be for a refusal without words to be put down to it. S3 takes up to 15 minutes; some
 /// services are stricter.
 pub const SKEW: u64 = 240;

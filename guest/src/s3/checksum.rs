@@ -6,20 +6,7 @@ use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, CRC_64_NVME, Crc};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-/// A checksum of S3's: the contract's `digest-algorithm`, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Algorithm {
-    /// SHA-256.
-    Sha256,
-    /// MD5, in `content-md5`: for services that know no other. S3 does not keep it.
-    Md5,
-    /// CRC-32, as zip and gzip have it.
-    Crc32,
-    /// CRC-32C (Castagnoli).
-    Crc32c,
-    /// The 64-bit one of NVM Express: S3's own choice.
-    Crc64Nvme,
-}
+pub use crate::contract::model::Algorithm;
 
 /// Those that S3 keeps with a blob, the quickest to verify first.
 pub const KEPT: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];

@@ -9,7 +9,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, tidy};
-use crate::ops::retry::DEFAULT_RETRIES;
 use crate::rt::text::join;
 use crate::s3::attributes;
 use crate::s3::checksum::Algorithm;
@@ -121,6 +120,10 @@ const DEFAULTS: [&str; 8] = [
     "request-payer",
     "expected-bucket-owner",
 ];
+
+/// Retries if the setting `max-retries` is absent: together they pause for 12.75 s at least and 25.5 s at most, so that a service may be
+/// unavailable for 10 s.
+pub const DEFAULT_RETRIES: u32 = 8;
 
 /// What a set of settings means.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,6 @@ pub use operation::{Operation, Output};
 
 use serde::{Deserialize, Serialize};
 
-use crate::s3::checksum::Algorithm;
-
 /// A name with a value.
 pub type Pair = (String, String);
 
@@ -142,7 +140,22 @@ pub struct GetOptions {
     pub call: CallOptions,
 }
 
-/// A sum of a body's bytes.
+/// A digest or checksum algorithm, in the contract's order. [`crate::s3::checksum`] computes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// MD5, in `content-md5`: for services that know no other. S3 does not keep it.
+    Md5,
+    /// CRC-32, as zip and gzip have it.
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// The 64-bit one of NVM Express: S3's own choice.
+    Crc64Nvme,
+}
+
+/// A digest of a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// How it was made.

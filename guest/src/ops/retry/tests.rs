@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::DEFAULT_RETRIES;
 
 const NOW: u64 = 1_700_000_000;
 

@@ -1,0 +1,145 @@
+//! The layers of the code, held by its `use` lines: a module names only modules of its own layer and of those below it.
+//!
+//! Each table has a module, or a folder of them, and what it may name of its crate; see docs/ARCHITECTURE.md.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module, by its path in the crate, and the modules that it may name besides itself.
+type Layer = (&'static str, &'static [&'static str]);
+
+/// The plugin: exports → I/O → operations → S3 and settings → contract and runtime.
+const GUEST: &[Layer] = &[
+    ("rt", &[]),
+    ("contract", &[]),
+    ("contract::error", &[]),
+    ("contract::model", &["contract::error"]),
+    ("s3", &["contract::error", "contract::model", "rt", "settings"]),
+    ("settings", &["contract::error", "rt", "s3"]),
+    ("ops", &["contract::error", "contract::model", "rt", "s3", "settings"]),
+    ("io", &["contract::error", "contract::model", "ops", "s3"]),
+    ("io::wasi", &["contract::bindings", "contract::error", "io", "ops", "s3"]),
+    ("contract::bindings", &["contract::error", "contract::model", "s3"]),
+    ("contract::convert", &["contract::bindings", "contract::error", "contract::model", "io::wasi", "ops", "s3"]),
+    (
+        "contract::exports",
+        &[
+            "contract::bindings", "contract::convert", "contract::error", "contract::model", "io", "io::wasi", "ops", "s3",
+            "settings",
+        ],
+    ),
+];
+
+#[test]
+fn guest_layers_point_one_way() {
+    check("guest/src", GUEST);
+}
+
+/// Every mention of a module is allowed, every module is in the table, and every entry is needed.
+fn check(folder: &str, layers: &[Layer]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let (mut faults, mut used) = (Vec::new(), BTreeSet::new());
+    for file in sources(&root) {
+        let module = module_of(&root, &file);
+        if module.is_empty() {
+            continue;
+        }
+        let Some((layer, allowed)) = layer_of(layers, &module) else {
+            faults.push(format!("{module} is in no layer"));
+            continue;
+        };
+        let text = fs::read_to_string(&file).expect("a source file");
+        for named in mentions(&module, code(&text)) {
+            // What is not a module is an item at the crate's root, which belongs to no layer.
+            let Some((target, _)) = layer_of(layers, &named) else { continue };
+            if target == layer || allowed.contains(&target) {
+                used.insert((layer, target));
+            } else if let Some(wider) = allowed.iter().find(|allowed| is_in(target, allowed)) {
+                used.insert((layer, *wider));
+            } else {
+                faults.push(format!("{module}, of {layer}, names {named}, of {target}"));
+            }
+        }
+    }
+    for (layer, allowed) in layers {
+        for target in allowed.iter().filter(|target| !used.contains(&(*layer, **target))) {
+            faults.push(format!("{layer} no longer names {target}: take it out of the table"));
+        }
+    }
+    assert!(faults.is_empty(), "{}:\n{}", root.display(), faults.join("\n"));
+}
+
+/// The Rust files of a folder, but for tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if entry.is_dir() && name != "tests" && name != "bin" {
+            files.extend(sources(&entry));
+        } else if name.ends_with(".rs") && !matches!(name, "tests.rs" | "lib.rs" | "oracle.rs") {
+            files.push(entry);
+        }
+    }
+    files
+}
+
+/// The path of a file's module in its crate.
+fn module_of(root: &Path, file: &Path) -> String {
+    let path = file.strip_prefix(root).expect("a file of the crate").with_extension("");
+    let parts: Vec<_> = path.iter().filter_map(|part| part.to_str()).filter(|part| *part != "mod").collect();
+    parts.join("::")
+}
+
+fn is_in(module: &str, layer: &str) -> bool {
+    module.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// The innermost layer that a module is in.
+fn layer_of(layers: &[Layer], module: &str) -> Option<Layer> {
+    layers.iter().filter(|(layer, _)| is_in(module, layer)).max_by_key(|(layer, _)| layer.len()).copied()
+}
+
+/// The code before a file's tests.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
+}
+
+/// The paths that the text of a module names with `crate::` or `super::`, comments left out.
+fn mentions(module: &str, text: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for line in text.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')));
+        for word in words {
+            let mut path: Vec<&str> = word.split("::").filter(|part| !part.is_empty()).collect();
+            let mut base: Vec<&str> = Vec::new();
+            match path.first() {
+                Some(&"crate") => drop(path.remove(0)),
+                Some(&"super") => {
+                    base = module.split("::").collect();
+                    while path.first() == Some(&"super") {
+                        base.pop();
+                        path.remove(0);
+                    }
+                }
+                _ => continue,
+            }
+            let is_path = !path.is_empty();
+            base.extend(path);
+            // `pub(super)` names nothing.
+            if is_path {
+                named.push(base.join("::"));
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn mentions_are_found_outside_comments() {
+    let text = "use crate::a::{B, C};\n// crate::x\nlet y = super::super::d::e(); //! crate::z\n";
+    assert_eq!(mentions("m::n::o", text), ["a", "m::d::e"]);
+    assert_eq!(layer_of(GUEST, "io::wasi::error").map(|(layer, _)| layer), Some("io::wasi"));
+    assert_eq!(layer_of(GUEST, "iowa").map(|(layer, _)| layer), None);
+}
