@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -436,7 +435,10 @@ async fn read(mut incoming: Incoming, limit: u64, timeout: Duration) -> (Vec<u8>
     }
 }
 
-/// Sends a request, and sets `sent` when its whole body is written.
+/// Size of the pieces in which a body is written, in bytes.
+const PIECE: usize = 16 << 10;
+
+/// Sends a request, and sets `sent` when the last piece of its body is written.
 async fn respond(
     exchange: &Exchange,
     body: Bytes,
@@ -459,12 +461,15 @@ async fn respond(
         let _ = sent.set(Instant::now());
         Either::Left(Full::default())
     } else {
-        let pieces: Vec<Bytes> = body.chunks(16 << 10).map(|piece| body.slice_ref(piece)).collect();
-        let pieces = stream::iter(pieces).map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
-        Either::Right(StreamBody::new(pieces.chain(stream::poll_fn(move |_| {
-            let _ = sent.set(Instant::now());
-            Poll::Ready(None)
-        }))))
+        let mut left = body.len().div_ceil(PIECE);
+        let pieces: Vec<Bytes> = body.chunks(PIECE).map(|piece| body.slice_ref(piece)).collect();
+        Either::Right(StreamBody::new(stream::iter(pieces).map(move |piece| {
+            left -= 1;
+            if left == 0 {
+                let _ = sent.set(Instant::now());
+            }
+            Ok::<_, Infallible>(Frame::data(piece))
+        })))
     };
     let stream = TcpStream::connect(authority.as_str()).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
