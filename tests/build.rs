@@ -1,4 +1,4 @@
-//! Builds `tests/rogue`, the plugin that misbehaves, as a component: with the interface `exchanges`, and without.
+//! Builds `tests/rogue`, the plugin that misbehaves, as a component: with the interface `sans-io`, and without.
 
 use std::env;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn main() {
     let root = Path::new(&here).join("..");
     for (variable, features, name) in [
         ("SANDBUCKET_ROGUE", "simple", "sandbucket-rogue-simple"),
-        ("SANDBUCKET_ROGUE_EXCHANGES", "", "sandbucket-rogue"),
+        ("SANDBUCKET_ROGUE_SANS_IO", "", "sandbucket-rogue"),
     ] {
         match component::build(&root, "sandbucket-rogue", "tests/rogue", features, name) {
             Ok(path) => println!("cargo::rustc-env={variable}={}", path.display()),

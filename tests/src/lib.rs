@@ -19,10 +19,10 @@ use tokio::runtime::Runtime;
 
 pub use services::{Kind, Service};
 
-/// The component of `tests/rogue`.
+/// The component of `tests/rogue`, of the world `simple-plugin`.
 pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");
-/// The same with the interface `exchanges`: it gives its requests to the host.
-pub const ROGUE_EXCHANGES: &str = env!("SANDBUCKET_ROGUE_EXCHANGES");
+/// The same of the world `plugin`, with the interface `sans-io`.
+pub const ROGUE_SANS_IO: &str = env!("SANDBUCKET_ROGUE_SANS_IO");
 /// Where compiled components are kept between runs.
 pub const CACHE: &str = concat!(env!("OUT_DIR"), "/cache");
 /// Longer than any test should take, many times over: what hangs ends in a failure, and no slow machine fails.

@@ -1,9 +1,10 @@
-//! What can be wrong with a plugin.
+//! Misdeeds of any call, whether over `store` or `sans-io`: computing, memory, resources of the host, requests over wasi:http,
+//! and results that violate the contract.
 
 use std::hint::black_box;
 
 use crate::exports::sandbucket::blob::listing::{Entry, ListPage};
-use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Span};
+use crate::exports::sandbucket::blob::types::{Blob, BlobInfo, Error, ErrorKind, Presigned, Span};
 use crate::wasi::clocks::monotonic_clock;
 use crate::wasi::clocks::wall_clock::Datetime;
 use crate::wasi::http::outgoing_handler;
@@ -13,16 +14,16 @@ use crate::{error, info};
 /// What this plugin does wrong.
 #[derive(Clone)]
 pub struct Mode {
-    /// The misdeed; empty is none. `open-` before it does it while the store is opened, not in its calls.
+    /// The misdeed; empty is none. With the prefix `open-` it happens while the store is opened, not in its calls.
     pub name: String,
-    /// Whom `call` calls; for `spin`, how many milliseconds to compute.
+    /// The authority that requests go to; for `spin`, the milliseconds to compute.
     pub target: String,
 }
 
 impl Mode {
-    /// Does what is to be done before every call's own work. It may not come back.
-    pub fn act(&self) -> Result<(), Error> {
-        match self.name.as_str() {
+    /// Runs a misdeed that is independent of the operation. It may not return. An unknown name does nothing.
+    pub fn act(&self, misdeed: &str) -> Result<(), Error> {
+        match misdeed {
             "loop" => endless(),
             "spin" => spin(self.target.parse().unwrap_or(0)),
             "allocate" => hoard_memory(),
@@ -34,26 +35,27 @@ impl Mode {
             "handles" => hoard_handles(),
             "headers" => grow_headers(),
             "asks" => loop {
-                let _ = answer(&self.target);
+                let _ = response(&self.target);
             },
             "bodies" => hoard_bodies(),
             "fields" => hoard_fields(),
             "huge-error" => return Err(error(ErrorKind::Service, forged().repeat(1 << 18))),
+            "forged-error" => return Err(error(ErrorKind::Service, forged().repeat(100))),
             "kept-resources" => std::mem::forget(Fields::new()),
             "call" => return call(&self.target),
             "crowd" => return crowd(&self.target),
             "calls" => call_without_listening(&self.target),
             _ => {}
         }
-        if let Some(request) = self.name.strip_prefix("wasi-") {
+        if let Some(request) = misdeed.strip_prefix("wasi-") {
             return odd_request(request, &self.target);
         }
         Ok(())
     }
 
-    /// Properties of a blob that cannot be, where this mode is about them.
+    /// Impossible properties of a blob, if this mode is about them.
     pub fn odd_info(&self) -> Option<BlobInfo> {
-        let ten = info(&[0; 10]);
+        let ten = info(10);
         let long = || "x".repeat(1 << 16);
         let pairs = |count| vec![(String::new(), String::new()); count];
         Some(match self.name.as_str() {
@@ -65,11 +67,11 @@ impl Mode {
             "many-metadata" => BlobInfo { metadata: pairs(10_000), ..ten },
             "most-metadata" => BlobInfo { metadata: pairs(100_000), ..ten },
             "many-attributes" => BlobInfo { attributes: pairs(10_000), ..ten },
-            _ => return None,
+            _ => BlobInfo { size: self.claimed_size()?, ..ten },
         })
     }
 
-    /// A page of a listing that cannot be, where this mode is about one.
+    /// An impossible page of a listing, if this mode is about one.
     pub fn odd_page(&self) -> Option<ListPage> {
         let entry = |key: String| Entry {
             key,
@@ -90,7 +92,7 @@ impl Mode {
             // Each key is the same megabyte of memory.
             "aliased-keys" => {
                 let key = "k".repeat(1 << 20).leak();
-                // SAFETY: none: they are freed several times, unless the host stops at the first few of them.
+                // SAFETY: unsound on purpose: the memory is freed several times, unless the host stops at the first few keys.
                 let alias = || unsafe { String::from_raw_parts(key.as_mut_ptr(), key.len(), key.len()) };
                 let keys: Vec<String> = std::iter::repeat_with(alias).take(4000).collect();
                 page(keys.into_iter().map(entry).collect())
@@ -99,34 +101,42 @@ impl Mode {
         })
     }
 
-    /// A blob that cannot be, where this mode is about one.
-    pub fn absurd(&self) -> Option<Blob> {
-        let ten = info(&[0; 10]);
+    /// An impossible blob, if this mode is about one.
+    pub fn odd_blob(&self) -> Option<Blob> {
+        let ten = || info(10);
         let span = |start, end| Span { start, end };
         Some(match self.name.as_str() {
-            "backward-range" => Blob { info: ten, range: span(7, 3), body: Vec::new() },
-            "short-body" => Blob { info: ten, range: span(0, 10), body: vec![0; 9] },
-            "long-body" => Blob { info: ten, range: span(0, 10), body: vec![0; 11] },
-            "past-the-end" => Blob { info: ten, range: span(5, 15), body: vec![0; 10] },
-            "another-range" => Blob { info: ten, range: span(5, 6), body: vec![0] },
-            "endless-size" => Blob { info: BlobInfo { size: u64::MAX, ..ten }, range: span(0, 10), body: vec![0; 10] },
+            "backward-range" => Blob { info: ten(), range: span(7, 3), body: Vec::new() },
+            "short-body" => Blob { info: ten(), range: span(0, 10), body: vec![0; 9] },
+            "long-body" => Blob { info: ten(), range: span(0, 10), body: vec![0; 11] },
+            "past-the-end" => Blob { info: ten(), range: span(5, 15), body: vec![0; 10] },
+            "another-range" => Blob { info: ten(), range: span(5, 6), body: vec![0] },
+            "maximal-size" => {
+                Blob { info: BlobInfo { size: Some(u64::MAX), ..ten() }, range: span(0, 10), body: vec![0; 10] }
+            }
             _ => return None,
         })
     }
 
-    /// How long a blob claims to be, where this mode is about one that no memory holds.
-    pub fn vast(&self) -> Option<u64> {
+    /// The size that the blob claims to have, if this mode is about one that no memory holds.
+    pub fn claimed_size(&self) -> Option<Option<u64>> {
         match self.name.as_str() {
-            "endless-blob" => Some(u64::MAX),
-            "vast-blob" => Some(1 << 60),
+            "unknown-size" => Some(None),
+            "vast-size" => Some(Some(1 << 60)),
             _ => None,
         }
     }
+
+    /// The presigned URL `U`, if this mode is `presigned-U`.
+    pub fn presigned(&self) -> Option<Presigned> {
+        let url = self.name.strip_prefix("presigned-")?;
+        Some(Presigned { url: url.to_owned(), headers: Vec::new() })
+    }
 }
 
-/// This plugin keeps its blobs itself, and has no service to send requests to.
-pub fn lacking() -> Error {
-    error(ErrorKind::Unsupported, "this plugin has no requests to send".to_owned())
+/// This plugin implements only what the tests call.
+pub fn unsupported() -> Error {
+    error(ErrorKind::Unsupported, "the rogue plugin does not implement this".to_owned())
 }
 
 fn endless() {
@@ -136,13 +146,13 @@ fn endless() {
     }
 }
 
-/// Computes so many million steps. Counted, not timed: on a busy machine time passes in which nothing is computed.
+/// Computes so many million iterations. Counted, not timed: on a busy machine time passes without computing.
 #[cfg(not(feature = "simple"))]
 pub fn compute(millions: u64) {
     black_box((0..millions * 1_000_000).fold(0, |sum, n| black_box(sum ^ n)));
 }
 
-/// Computes for so many milliseconds by the clock.
+/// Computes until so many milliseconds have passed.
 fn spin(milliseconds: u64) {
     let end = monotonic_clock::now().saturating_add(milliseconds.saturating_mul(1_000_000));
     while monotonic_clock::now() < end {
@@ -157,7 +167,7 @@ fn hoard_memory() {
     }
 }
 
-#[allow(unconditional_recursion)] // That is the point.
+#[allow(unconditional_recursion, reason = "the misdeed")]
 fn recurse(n: u64) -> u64 {
     black_box(recurse(black_box(n + 1))) + n
 }
@@ -165,18 +175,18 @@ fn recurse(n: u64) -> u64 {
 /// Reads far outside of its memory.
 fn overrun() {
     let place = black_box(0xffff_fff0_u32) as *const u8;
-    // SAFETY: none. The sandbox must turn this into a trap.
+    // SAFETY: unsound on purpose: the sandbox must turn this into a trap.
     black_box(unsafe { place.read_volatile() });
 }
 
-/// Makes the host keep things without end.
+/// Makes the host hold an unbounded number of resources.
 fn hoard_handles() {
     loop {
         std::mem::forget(Fields::new());
     }
 }
 
-/// Makes the host keep one ever larger thing. A host that refuses at some size is taken at its word only for a while.
+/// Makes the host hold one resource that grows, and goes on when the host refuses.
 fn grow_headers() {
     let fields = Fields::new();
     loop {
@@ -185,40 +195,41 @@ fn grow_headers() {
 }
 
 fn call(target: &str) -> Result<(), Error> {
-    let answer = answer(target)?;
-    Err(error(ErrorKind::Service, format!("{target} answered {}", answer.status())))
+    let response = response(target)?;
+    Err(error(ErrorKind::Service, format!("{target} responded {}", response.status())))
 }
 
-pub fn answer(target: &str) -> Result<IncomingResponse, Error> {
-    let answer = outgoing_handler::handle(request(target), None).map_err(|code| refused(target, &code))?;
-    answer.subscribe().block();
-    match answer.get() {
-        Some(Ok(Ok(answer))) => Ok(answer),
-        Some(Ok(Err(code))) => Err(refused(target, &code)),
-        _ => Err(error(ErrorKind::Integrity, "no answer where there must be one".to_owned())),
+/// Sends a request over wasi:http and waits for its response.
+pub fn response(target: &str) -> Result<IncomingResponse, Error> {
+    let future = outgoing_handler::handle(request(target), None).map_err(|code| not_sent(target, &code))?;
+    future.subscribe().block();
+    match future.get() {
+        Some(Ok(Ok(response))) => Ok(response),
+        Some(Ok(Err(code))) => Err(not_sent(target, &code)),
+        _ => Err(error(ErrorKind::Integrity, "the future is ready but has no response".to_owned())),
     }
 }
 
-fn refused(target: &str, code: &dyn std::fmt::Debug) -> Error {
+fn not_sent(target: &str, code: &dyn std::fmt::Debug) -> Error {
     error(ErrorKind::Network, format!("calling {target}: {code:?}"))
 }
 
-/// Opens as many connections as it gets, and listens to none.
+/// Sends requests without end, and reads no response.
 fn call_without_listening(target: &str) {
     loop {
         std::mem::forget(outgoing_handler::handle(request(target), None));
     }
 }
 
-/// Makes many requests at once, keeps every answer unread, and tells how many there were.
+/// Sends many requests at once, keeps every response unread, and reports how many there were.
 fn crowd(target: &str) -> Result<(), Error> {
-    let asked: Vec<_> = (0..100).filter_map(|_| outgoing_handler::handle(request(target), None).ok()).collect();
-    let answers = asked.iter().filter_map(|asked| {
-        asked.subscribe().block();
-        asked.get()?.ok()?.ok()
+    let futures: Vec<_> = (0..100).filter_map(|_| outgoing_handler::handle(request(target), None).ok()).collect();
+    let responses = futures.iter().filter_map(|future| {
+        future.subscribe().block();
+        future.get()?.ok()?.ok()
     });
-    let answers: Vec<_> = answers.collect();
-    Err(error(ErrorKind::Service, format!("{} answers", answers.len())))
+    let responses: Vec<_> = responses.collect();
+    Err(error(ErrorKind::Service, format!("{} responses", responses.len())))
 }
 
 fn request(target: &str) -> OutgoingRequest {
@@ -229,12 +240,12 @@ fn request(target: &str) -> OutgoingRequest {
     request
 }
 
-/// A line of a log that this plugin would like to be taken for the host's, and what reorders the text behind it.
+/// Text that forges a line of the host's log, with characters that reorder the text after it.
 pub fn forged() -> String {
     "\n2026-01-01T00:00:00Z ERROR root: \u{1b}[31mall is lost\u{1b}[0m\r\u{9b}\u{202e}\u{2028}".to_owned()
 }
 
-/// Writes request bodies that are never sent, as many and as much of each as the host takes.
+/// Writes request bodies that are never sent, as many and as much of each as the host accepts.
 fn hoard_bodies() {
     let piece = vec![b'x'; 64 << 10];
     loop {
@@ -265,11 +276,11 @@ fn hoard_fields() {
     }
 }
 
-/// Sends a request over wasi:http that is not one of a blob store's, by its name here.
+/// Sends a request over wasi:http that no blob store needs.
 fn odd_request(name: &str, target: &str) -> Result<(), Error> {
     let fields = Fields::new();
     let field = |name: &str, value: &str| fields.append(name, value.as_bytes());
-    let refused_field = |told: types::HeaderError| error(ErrorKind::Network, format!("the field: {told:?}"));
+    let refused_field = |code: types::HeaderError| error(ErrorKind::Network, format!("the field: {code:?}"));
     let mut method = types::Method::Get;
     let mut body = None;
     match name {
@@ -294,25 +305,25 @@ fn odd_request(name: &str, target: &str) -> Result<(), Error> {
         },
     }
     let request = OutgoingRequest::new(fields);
-    let unfit = |()| error(ErrorKind::Network, "the host refused it".to_owned());
-    request.set_method(&method).map_err(unfit)?;
-    request.set_scheme(Some(&Scheme::Http)).map_err(unfit)?;
-    request.set_authority(Some(target)).map_err(unfit)?;
+    let refused = |()| error(ErrorKind::Network, "the host refused it".to_owned());
+    request.set_method(&method).map_err(refused)?;
+    request.set_scheme(Some(&Scheme::Http)).map_err(refused)?;
+    request.set_authority(Some(target)).map_err(refused)?;
     let sink = match body {
-        Some(_) => Some(request.body().map_err(unfit)?),
+        Some(_) => Some(request.body().map_err(refused)?),
         None => None,
     };
-    let answer = outgoing_handler::handle(request, None).map_err(|code| refused(target, &code))?;
+    let future = outgoing_handler::handle(request, None).map_err(|code| not_sent(target, &code))?;
     if let (Some(sink), Some(bytes)) = (sink, body) {
         if let Ok(stream) = sink.write() {
             let _ = stream.blocking_write_and_flush(bytes.as_bytes());
         }
         let _ = OutgoingBody::finish(sink, None);
     }
-    answer.subscribe().block();
-    match answer.get() {
-        Some(Ok(Ok(answer))) => Err(error(ErrorKind::Service, format!("answered {}", answer.status()))),
-        Some(Ok(Err(code))) => Err(refused(target, &code)),
-        _ => Err(error(ErrorKind::Integrity, "no answer where there must be one".to_owned())),
+    future.subscribe().block();
+    match future.get() {
+        Some(Ok(Ok(response))) => Err(error(ErrorKind::Service, format!("responded {}", response.status()))),
+        Some(Ok(Err(code))) => Err(not_sent(target, &code)),
+        _ => Err(error(ErrorKind::Integrity, "the future is ready but has no response".to_owned())),
     }
 }
