@@ -29,7 +29,7 @@ async fn ten_thousand_abandoned_uploads_on_a_silent_service_are_bounded() {
     let store = engine.store(settings("bucket-a")).await.unwrap();
     let neighbour = engine.store(settings("bucket-b")).await.unwrap();
     let calls = &store.calls;
-    let call = wit::CallOptions { time_limit: None, max_retries: None, attributes: Vec::new() };
+    let call = CallOptions::default();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let mut most = 0;

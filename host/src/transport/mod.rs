@@ -31,14 +31,14 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use addresses::private_networks;
 pub(crate) use alarm::Alarm;
-pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
+pub(crate) use body::{BodyFault, Fault, ResponseBody, Source, Streamed};
 pub(crate) use client::Clients;
 pub(crate) use connect::Network;
 pub use egress::Egress;
-pub(crate) use exchange::{Answered, Prepared};
+pub(crate) use exchange::{Prepared, Received};
 pub use proxy::Proxy;
 use request_rules::check_own;
-pub(crate) use request_rules::{Purpose, has_body};
+pub(crate) use request_rules::has_body;
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
@@ -178,13 +178,8 @@ impl Hooks {
     pub(crate) fn begin_call(&mut self, bounds: &Bounds, progress: Option<Progress>) {
         self.progress = progress;
         self.words.take();
-        (self.sent, self.blobs, self.methods) = (bounds.requests, bounds.operations.max(1), bounds.methods);
+        (self.sent, self.blobs, self.methods) = (0, bounds.operations.max(1), bounds.methods);
         self.body_memory_left = self.body_memory;
-    }
-
-    /// Requests that the call has sent so far.
-    pub(crate) fn requests(&self) -> usize {
-        self.sent
     }
 
     /// Fails with what is wrong with a request of the plugin's own, but for its body.
