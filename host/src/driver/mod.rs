@@ -341,6 +341,11 @@ impl<'a> Running<'a> {
             }
         }
         self.sent += 1;
+        if self.left().is_zero() {
+            let detail = Some("there was no time left to send the request".to_owned());
+            let event = Event::Failed(TransportFailure { error: TransportError::HttpResponseTimeout, detail });
+            return Ok((Resumption { state, elapsed: nanos(self.elapsed()), event }, None));
+        }
         let progress = progress.as_ref().filter(|_| is_callers).cloned();
         let sending = gate.send(prepared, source, self.left(), progress);
         let (received, uncounted) = sending.response().await;

@@ -113,7 +113,7 @@ pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, St
     }
     check_method(methods, &method)?;
     if !has_body(&method) && length > 0 {
-        return Err(format!("the plugin built a {method} request for a body of {length} bytes"));
+        return Err(format!("the plugin built a request with the method {method} and a body of {length} bytes"));
     }
     // They may carry a session token or a customer key: wiped when the last of them is dropped. This allocates no more than
     // `Bytes::from` does, which has to share the string as well.
@@ -139,15 +139,17 @@ pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, St
     if host.is_none_or(|host| host.as_bytes() != authority.as_bytes()) {
         return Err("the plugin built a request whose host is not its authority".to_owned());
     }
-    match only(&fields, &CONTENT_LENGTH)?.map(|told| told.to_str().ok().and_then(|told| told.parse::<u64>().ok())) {
-        Some(told) if told == Some(length) => {}
+    match only(&fields, &CONTENT_LENGTH)? {
+        Some(told) if *told == HeaderValue::from(length) => {}
         None if length == 0 => {
             if has_body(&method) {
                 fields.insert(CONTENT_LENGTH, length.into());
             }
         }
         _ => {
-            return Err(format!("the plugin built a request whose content-length is not its body's, which is {length}"));
+            return Err(format!(
+                "the plugin built a request whose content-length is not its body's, which is {length}"
+            ));
         }
     }
     let authority = Bytes::from(authority);

@@ -5,7 +5,8 @@
 //! The lists are of what blob stores take; a field beyond them is an error that names it.
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, HeaderName, Method, Request};
+use http_body::Body;
 
 use crate::text::sanitize;
 
@@ -65,11 +66,11 @@ pub(super) fn check_method(allowed: &[Method], method: &Method) -> Result<(), St
     Err(format!("the plugin built a request with the method {method}, and only {names} is allowed here"))
 }
 
-/// Fails with what is wrong with a request of the plugin's own, but for its body. That may have a `content-length`, which
-/// wasi:http holds the body to.
-pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: &HeaderMap) -> Result<(), String> {
+/// Fails with what is wrong with a request that a plugin sends over wasi:http, which holds its body to the `content-length`.
+pub(super) fn check_own<B: Body>(methods: &[Method], request: &Request<B>) -> Result<(), String> {
+    let (method, fields) = (request.method(), request.headers());
     check_method(methods, method)?;
-    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if path > MAX_PATH {
         return Err(format!("the plugin built a request with a path of {path} bytes, and {MAX_PATH} are allowed"));
     }
@@ -86,7 +87,14 @@ pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: 
     if bytes > MAX_HEADER {
         return Err(format!("the plugin built a request with {bytes} bytes of header, and {MAX_HEADER} are allowed"));
     }
-    Ok(())
+    // A body is for methods that have one, and says how long it is.
+    match fields.get(CONTENT_LENGTH) {
+        None if request.body().is_end_stream() => Ok(()),
+        Some(length) if length == "0" => Ok(()),
+        _ if !has_body(method) => Err(format!("the plugin sent a body with a {method} request")),
+        Some(_) => Ok(()),
+        None => Err("the plugin sent a body without its content-length".to_owned()),
+    }
 }
 
 /// Whether this request may be sent twice although the first may have been applied: the second then finds what the first left,
@@ -109,7 +117,7 @@ fn is_condition_of_write(name: &HeaderName) -> bool {
 }
 
 /// Whether a request of this method has a body.
-pub(crate) fn has_body(method: &Method) -> bool {
+pub(super) fn has_body(method: &Method) -> bool {
     matches!(*method, Method::PUT | Method::POST)
 }
 
