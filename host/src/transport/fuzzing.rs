@@ -41,13 +41,13 @@ impl From<Prepared> for PreparedRequest {
     }
 }
 
-/// The head of the request that goes out for one that a plugin made, with a body of this length, of an operation with these
-/// methods.
-pub fn request_head(request: PreparedRequest, methods: &'static [Method], length: u64) -> Result<Request<()>, String> {
+/// The head of the request that goes out for one that a plugin made, with a body of this length, of an operation that may use any
+/// of the contract's methods.
+pub fn request_head(request: PreparedRequest, length: u64) -> Result<Request<()>, String> {
+    const METHODS: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
     let PreparedRequest { method, https, authority, path_with_query, headers, timeout } = request;
-    let fresh_connection = false;
-    let prepared = Prepared { methods, method, https, authority, path_with_query, headers, timeout, fresh_connection };
-    head_of(prepared, length)
+    let (methods, fresh_connection) = (METHODS, false);
+    head_of(Prepared { methods, method, https, authority, path_with_query, headers, timeout, fresh_connection }, length)
 }
 
 /// A response's header fields as a plugin gets them.
