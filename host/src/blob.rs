@@ -232,6 +232,18 @@ pub struct Setting {
     pub help: String,
 }
 
+/// An attribute of calls that the plugin documents: see [`Get::attribute`](crate::Get::attribute) and the like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Whether the value must never be shown.
+    pub secret: bool,
+    /// One line for people: the operations that accept it, and the syntax of its value.
+    pub help: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,279 +1,354 @@
-//! The contract's operations on one store, each in an instance of its pool.
+//! The operations of a store, typed: each makes the contract's operation of its arguments, and takes the output that belongs to it.
 
 use std::ops::Range;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 
-use crate::bindings::exchanges::{Asked, HeadOperation, Operation, ReadOperation};
-use crate::bindings::{self, Output, listing, multipart, wit};
-use crate::blob::{BlobInfo, Presigned, Written};
+use crate::bindings::sans_io::{self, Operation};
+use crate::bindings::{self, Output, multipart, wit};
+use crate::blob::{BlobInfo, ByteRange, Presigned, PresignedMethod, Written};
+use crate::body::{Chunks, Pieces};
+use crate::bucket::BucketPage;
+use crate::digest;
+use crate::driver::{Driver, Payload};
 use crate::error::{Error, Failure, Result};
-use crate::exchanging::Payload;
 use crate::limits::Limits;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
-use crate::pool::{Pool, PoolStatus, WithNewCredentials};
-use crate::sandbox::Bounds;
-use crate::text::is_unsafe_for_display;
-use crate::transport::{Answer, Progress};
+use crate::options::{
+    self, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, GetOptions, HeadOptions, ListOptions,
+    PageOptions, PresignOptions, PutOptions, VersionOptions, nanos, only_call,
+};
+use crate::pool::{Pool, PoolStatus};
+use crate::transport::{Fault, Progress, ResponseBody, Streamed};
 
-/// How much of a key is shown in messages, in characters.
-const SHOWN_KEY: usize = 200;
-
-/// A character as messages show it.
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    let odd = is_unsafe_for_display(c) || c == '"';
-    odd.then(|| c.escape_default()).into_iter().flatten().chain((!odd).then_some(c))
-}
-
-/// A call under way.
+/// A call in flight.
 pub type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// A store's operations, as the contract has them.
+/// A store's operations.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    pool: Arc<Pool>,
-    /// The digests that the plugin wants of bodies.
-    wanted_digests: Arc<[wit::DigestAlgorithm]>,
+    driver: Driver,
 }
 
-impl Calls {
-    /// Opens the store in a first instance, which tells whether the settings are right.
-    pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
-        let mut call = wit::CallOptions { time_limit: None, max_retries: None, attributes: Vec::new() };
-        let mut first = pool.lease("opening the store", &mut call).await?;
-        let limits = pool.limits();
-        let cpu_used = first.cpu_used();
-        let (sandbox, store) = first.instance()?.parts();
-        let bounds = Bounds { cpu_used, ..Bounds::default() };
-        let begun = sandbox.begin("opening the store", limits, bounds, None);
-        let ended = begun.run(pin!(sandbox.plugin.call_wanted_digests(&mut sandbox.store, store))).await;
-        let ended = sandbox.end(&begun, limits, ended.map(|wanted| wanted.map(Ok)));
-        let wanted_digests = first.end(ended)?.into();
-        Ok(Calls { pool, wanted_digests })
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// What the host finds wrong with a call, told as the plugin would: on which key, in which bucket, at which endpoint.
-    pub(crate) fn failure(&self, subject: &str, operation: &str, key: &str, what: &str) -> Box<Failure> {
-        let mut shown: String = key.chars().take(SHOWN_KEY).flat_map(escaped).collect();
-        if key.chars().nth(SHOWN_KEY).is_some() {
-            shown.push('…');
-        }
-        Failure::ours(subject, format!("{operation} \"{shown}\"{}: {what}", self.pool.place()))
-    }
-
-    /// The digests of their bodies that writes need.
-    pub(crate) fn wanted_digests(&self) -> &[wit::DigestAlgorithm] {
-        &self.wanted_digests
-    }
-
-    pub(crate) fn status(&self) -> PoolStatus {
-        self.pool.status()
-    }
-
-    pub(crate) fn limits(&self) -> &Limits {
-        self.pool.limits()
-    }
-}
-
-/// Makes the contract's operations: each in an instance of the pool, within the call's bounds.
-macro_rules! operations {
-    ($($name:ident, $raw:ident, $words:literal, ($($argument:ident: $type:ty),*), [$($field:tt)*] $(of $blobs:expr)?,
-        $options:ty => $given:ty, by $methods:expr;)*) => {
-        impl Calls {
-            $(
-                #[tracing::instrument(level = "debug", skip_all, fields($($field)*), err(level = "debug"))]
-                pub(crate) async fn $name(
-                    &self,
-                    $($argument: $type,)*
-                    options: &mut $options,
-                    progress: Option<Progress>,
-                ) -> Result<$given> {
-                    let mut generation = self.pool.generation();
-                    loop {
-                        let mut lease = self.pool.lease($words, &mut options.call).await?;
-                        self.pool.retries().bound(&mut options.call);
-                        let cpu_used = lease.cpu_used();
-                        let (sandbox, store) = lease.instance()?.parts();
-                        let time = options.call.time_limit.map(std::time::Duration::from_nanos);
-                        let operations = 1 $(+ $blobs)?;
-                        let bounds = Bounds { time, cpu_used, requests: 0, operations, methods: $methods };
-                        let begun = sandbox.begin($words, self.limits(), bounds, progress.clone());
-                        let ended = begun
-                            .run(pin!(sandbox.plugin.$raw(&mut sandbox.store, store, $($argument,)* options)))
-                            .await;
-                        let ended = sandbox.end(&begun, self.limits(), ended);
-                        let result = lease.end(ended);
-                        self.pool.retries().settle(&result);
-                        match result {
-                            Err(error) if self.pool.is_outdated(generation, &error) => {
-                                generation = self.pool.generation()
-                            }
-                            ended => return ended,
-                        }
-                    }
-                }
-            )*
+/// The output of this operation, or an error if it is another's.
+macro_rules! expect {
+    ($output:expr, $variant:ident) => {
+        match $output {
+            Output::$variant(output) => Ok(output),
+            _ => Err(another_output()),
         }
     };
 }
 
-/// Methods of the requests that operations make over wasi:http. After a write whose response was lost, the plugin looks what
-/// became of it.
-const LOOK: &[Method] = &[Method::GET, Method::HEAD];
-const WRITE: &[Method] = &[Method::PUT, Method::GET, Method::HEAD];
-const REMOVE: &[Method] = &[Method::DELETE, Method::POST];
-const TAG: &[Method] = &[Method::PUT, Method::DELETE];
-const POST: &[Method] = &[Method::POST, Method::GET, Method::HEAD];
-
-operations! {
-    head_inline, call_head, "head", (key: &str), [key], wit::HeadOptions => BlobInfo, by LOOK;
-    get_inline, call_get, "get", (key: &str), [key], wit::ReadOptions => (BlobInfo, wit::Span, Vec<u8>), by LOOK;
-    put_inline, call_put, "put", (key: &str, body: &[u8]), [key, size = body.len()],
-        wit::WriteOptions => Written, by WRITE;
-    delete, call_delete, "delete", (key: &str), [key], wit::DeleteOptions => Option<bool>, by REMOVE;
-    delete_batch, call_delete_many, "delete several blobs", (blobs: &[wit::BlobName]), [count = blobs.len()] of blobs.len(),
-        wit::DeleteManyOptions => Vec<Result<(), wit::Error>>, by REMOVE;
-    list, call_list, "list", (), [], listing::ListOptions => ListPage, by LOOK;
-    list_versions, call_list_versions, "list versions", (), [],
-        listing::ListOptions => VersionPage, by LOOK;
-    copy, call_copy, "copy", (source: &wit::BlobName, to: &str), [from = source.key, to],
-        wit::CopyOptions => Written, by WRITE;
-    presign, call_presign, "presign", (method: wit::PresignedMethod, key: &str), [key],
-        wit::PresignOptions => Presigned, by &[];
-    tags, call_tags, "get tags", (key: &str), [key],
-        wit::TagOptions => Vec<(String, String)>, by LOOK;
-    set_tags, call_set_tags, "set tags", (key: &str, tags: &[(String, String)]), [key],
-        wit::TagOptions => (), by TAG;
-    create_upload, call_create_upload, "begin an upload", (key: &str), [key],
-        wit::WriteOptions => String, by POST;
-    part_inline, call_upload_part, "upload a part", (key: &str, upload: &str, number: u32, body: &[u8]),
-        [key, number, size = body.len()], multipart::PartOptions => Part, by WRITE;
-    copy_part, call_copy_part, "copy a part", (key: &str, upload: &str, number: u32, source: &wit::BlobName),
-        [key, number], multipart::CopyPartOptions => Part, by WRITE;
-    list_parts, call_list_parts, "list parts", (key: &str, upload: &str), [key],
-        multipart::ListPartsOptions => PartPage, by LOOK;
-    complete_upload, call_complete_upload, "complete an upload",
-        (key: &str, upload: &str, parts: &[multipart::Part]), [key, parts = parts.len()],
-        multipart::CompleteOptions => Written, by POST;
-    abort_upload, call_abort_upload, "abort an upload", (key: &str, upload: &str), [key],
-        multipart::UploadOptions => (), by REMOVE;
-    list_uploads, call_list_uploads, "list uploads", (), [],
-        multipart::ListUploadsOptions => UploadPage, by LOOK;
+fn another_output() -> Error {
+    Error::plugin("it returned the output of another operation")
 }
 
 impl Calls {
-    /// Does something again that the service refused, as often as the store's credentials changed meanwhile.
-    pub(crate) fn with_new_credentials<C: Fn() -> F, F>(&self, call: C) -> WithNewCredentials<'_, C, F> {
-        let (generation, future) = (self.pool.generation(), call());
-        WithNewCredentials { pool: &self.pool, generation, call, future }
+    pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
+        Ok(Calls { driver: Driver::open(pool).await? })
     }
 
-    /// What is known of a blob.
-    pub(crate) async fn head(&self, key: &str, options: &mut wit::HeadOptions) -> Result<BlobInfo> {
-        if !self.pool.prepares_requests() {
-            return self.head_inline(key, options, None).await;
-        }
-        let plain = no_conditions_in(&options.conditions) && options.version.is_none();
-        let plain = plain && options.call.attributes.is_empty();
-        let limit = options.call.time_limit;
-        let exchange = || {
-            let given = if plain { None } else { Some(options.clone()) };
-            let operation = Operation::Head(HeadOperation { key: key.to_owned(), options: given });
-            self.exchange("head", (operation, Asked::Head), limit, Payload::None, None)
-        };
-        match self.with_new_credentials(exchange).await {
-            Err(error) => Err(error),
-            Ok((Output::Opened(opened), _)) => Ok(opened.info),
-            Ok(_) => Err(Error::plugin("the plugin took a look for something else")),
-        }
+    pub(crate) fn pool(&self) -> &Pool {
+        self.driver.pool()
+    }
+
+    /// An error that the host finds, in the form of the plugin's: with the key, the bucket and the endpoint.
+    pub(crate) fn failure(&self, subject: &str, operation: &str, key: &str, what: &str) -> Box<Failure> {
+        self.pool().failure(subject, operation, key, what)
+    }
+
+    /// The digests that writes send of their bodies.
+    pub(crate) fn wanted_digests(&self) -> &[wit::DigestAlgorithm] {
+        self.driver.wanted_digests()
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        self.pool().status()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        self.pool().limits()
+    }
+
+    /// The common options in the contract's form.
+    fn call(&self, call: &CallOptions) -> Option<wit::CallOptions> {
+        call.record(self.driver.plugin_time_limit(call.time_limit))
+    }
+
+    /// Runs an operation without a body.
+    async fn run(&self, operation: Operation, call: &CallOptions) -> Result<Output> {
+        Ok(self.driver.run(operation, call.time_limit, Payload::None, None).await?.0)
+    }
+
+    pub(crate) async fn head(&self, key: &str, options: &HeadOptions) -> Result<BlobInfo> {
+        let head = sans_io::Head { key: key.to_owned(), options: options.record(self.call(&options.call)) };
+        expect!(self.run(Operation::Head(head), &options.call).await?, Head)
     }
 
     /// Begins to read.
-    pub(crate) async fn open_read(&self, key: &str, options: &wit::ReadOptions) -> Result<Opened> {
-        // What it needs is kept for as long as the call goes on: no more than these references.
-        let opened = self.with_new_credentials(|| {
-            let (asked, call) = (options.range, &options.call);
-            let plain = no_conditions_in(&options.conditions) && options.version.is_none();
-            let plain = plain && matches!(asked, wit::ByteRange::Whole) && call.attributes.is_empty();
-            let given = if plain { None } else { Some(options.clone()) };
-            let operation = Operation::Read(ReadOperation { key: key.to_owned(), options: given });
-            self.exchange("get", (operation, Asked::Read(asked)), call.time_limit, Payload::Reading, None)
-        });
-        match opened.await? {
-            (Output::Opened(opened), Some(body)) => Opened::checked(opened, body, options.range),
-            _ => Err(Error::plugin("the plugin took a read for something else")),
+    pub(crate) async fn get(&self, key: &str, options: &GetOptions) -> Result<Opened> {
+        let get = sans_io::Get { key: key.to_owned(), options: options.record(self.call(&options.call)) };
+        let limit = options.call.time_limit;
+        match self.driver.run(Operation::Get(get), limit, Payload::None, None).await? {
+            (Output::Get(head), Some(body)) => {
+                let (range, body_range) = checked_ranges(&head, &options.range)?;
+                let bindings::BlobHead { info, digest, .. } = head;
+                Ok(Opened { info, range, body_range, digest, body: OpenedBody::Response(body) })
+            }
+            (Output::Blob(blob), _) => {
+                let (info, range, body) = checked(blob, &options.range)?;
+                Ok(Opened { info, body_range: range.clone(), range, digest: None, body: OpenedBody::Memory(body) })
+            }
+            _ => Err(another_output()),
         }
     }
 
-    /// `delete-many`, with as many outcomes as there are blobs.
-    pub(crate) async fn delete_many(
+    /// Writes a blob from memory.
+    pub(crate) async fn put(
         &self,
-        blobs: &[wit::BlobName],
-        options: &mut wit::DeleteManyOptions,
-    ) -> Result<Vec<Result<()>>> {
-        let outcomes = self.delete_batch(blobs, options, None).await?;
-        if outcomes.len() != blobs.len() {
+        key: &str,
+        body: &Chunks,
+        options: &PutOptions,
+        progress: Option<Progress>,
+    ) -> Result<Written> {
+        let digests = self.digests(body).await;
+        self.write(key, body.length(), digests, options, Payload::Here(body), progress).await
+    }
+
+    /// Writes a blob from a stream of this length, whose bytes come once: the store must want no digests of them.
+    pub(crate) async fn put_stream(
+        &self,
+        key: &str,
+        (length, pieces): (u64, Pieces),
+        options: &PutOptions,
+        progress: Option<Progress>,
+    ) -> Result<Written> {
+        let fault = Fault::default();
+        let payload = Payload::Once(Some(Streamed::new(length, pieces, fault.clone())), fault);
+        self.write(key, length, Vec::new(), options, payload, progress).await
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        length: u64,
+        digests: Vec<wit::Digest>,
+        options: &PutOptions,
+        payload: Payload<'_>,
+        progress: Option<Progress>,
+    ) -> Result<Written> {
+        let options_record = options.record(digests, self.call(&options.call));
+        let put = Operation::Put(sans_io::Put { key: key.to_owned(), length, options: options_record });
+        expect!(self.driver.run(put, options.call.time_limit, payload, progress).await?.0, Put)
+    }
+
+    /// The digests of a body that the plugin sends. One without `sans-io` has the body, and computes them.
+    async fn digests(&self, body: &Chunks) -> Vec<wit::Digest> {
+        let pool = self.pool();
+        if !pool.is_sans_io() {
+            return Vec::new();
+        }
+        digest::of(body, self.wanted_digests(), pool.engine().sums(), pool.in_flight() == 0).await
+    }
+
+    pub(crate) async fn delete(&self, key: &str, options: &VersionOptions) -> Result<Option<bool>> {
+        let delete = sans_io::Delete { key: key.to_owned(), options: options.delete(self.call(&options.call)) };
+        expect!(self.run(Operation::Delete(delete), &options.call).await?, Delete)
+    }
+
+    /// Deletes up to 1,000 blobs, with an outcome for each.
+    pub(crate) async fn delete_many(&self, blobs: Vec<wit::BlobRef>, call: &CallOptions) -> Result<Vec<Result<()>>> {
+        let count = blobs.len();
+        let options = only_call(self.call(call), |call| wit::DeleteManyOptions { call });
+        let delete = Operation::DeleteMany(sans_io::DeleteMany { blobs, options });
+        let outcomes = expect!(self.run(delete, call).await?, DeleteMany)?;
+        if outcomes.len() != count {
             let message = format!(
-                "delete several blobs: the plugin told of {} outcomes where {} blobs were to be deleted",
-                outcomes.len(),
-                blobs.len()
+                "delete several blobs: the plugin returned {} outcomes for {count} blobs that were to be deleted",
+                outcomes.len()
             );
             return Err(Error::Integrity(Failure::ours("blobs", message)));
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(Error::from)).collect())
+        Ok(outcomes)
+    }
+
+    pub(crate) async fn list(&self, options: &ListOptions) -> Result<ListPage> {
+        let list = Operation::List(options.record(self.call(&options.call)));
+        expect!(self.run(list, &options.call).await?, List)
+    }
+
+    pub(crate) async fn list_versions(&self, options: &ListOptions) -> Result<VersionPage> {
+        let list = Operation::ListVersions(options.record(self.call(&options.call)));
+        expect!(self.run(list, &options.call).await?, ListVersions)
+    }
+
+    pub(crate) async fn copy(&self, source: &CopySource, to: &str, options: &CopyOptions) -> Result<Written> {
+        let record = options.record(self.call(&options.call));
+        let copy = sans_io::CopyBlob { source: source.into(), to: to.to_owned(), options: record };
+        expect!(self.run(Operation::Copy(copy), &options.call).await?, Copy)
+    }
+
+    pub(crate) async fn presign(
+        &self,
+        method: PresignedMethod,
+        key: &str,
+        expires_in: Duration,
+        options: &PresignOptions,
+    ) -> Result<Presigned> {
+        let (expires_in, record) = (nanos(expires_in), options.record(self.call(&options.call)));
+        let presign = sans_io::Presign { method: method.into(), key: key.to_owned(), expires_in, options: record };
+        expect!(self.run(Operation::Presign(presign), &options.call).await?, Presign)
+    }
+
+    pub(crate) async fn tags(&self, key: &str, options: &VersionOptions) -> Result<Vec<(String, String)>> {
+        let tags = sans_io::GetTags { key: key.to_owned(), options: options.tags(self.call(&options.call)) };
+        expect!(self.run(Operation::GetTags(tags), &options.call).await?, GetTags)
+    }
+
+    pub(crate) async fn set_tags(
+        &self,
+        key: &str,
+        tags: Vec<(String, String)>,
+        options: &VersionOptions,
+    ) -> Result<()> {
+        let record = options.tags(self.call(&options.call));
+        let set = sans_io::SetTags { key: key.to_owned(), tags, options: record };
+        expect!(self.run(Operation::SetTags(set), &options.call).await?, SetTags)
+    }
+
+    pub(crate) async fn create_upload(&self, key: &str, options: &PutOptions) -> Result<String> {
+        let record = options.record(Vec::new(), self.call(&options.call));
+        let create = sans_io::CreateUpload { key: key.to_owned(), options: record };
+        expect!(self.run(Operation::CreateUpload(create), &options.call).await?, CreateUpload)
+    }
+
+    pub(crate) async fn upload_part(
+        &self,
+        key: &str,
+        (upload, number): (&str, u32),
+        body: &Chunks,
+        call: &CallOptions,
+        progress: Option<Progress>,
+    ) -> Result<Part> {
+        let options = options::part(self.digests(body).await, self.call(call));
+        let (key, upload, length) = (key.to_owned(), upload.to_owned(), body.length());
+        let part = Operation::UploadPart(sans_io::UploadPart { key, upload, number, length, options });
+        expect!(self.driver.run(part, call.time_limit, Payload::Here(body), progress).await?.0, UploadPart)
+    }
+
+    pub(crate) async fn copy_part(
+        &self,
+        key: &str,
+        (upload, number): (&str, u32),
+        source: &CopySource,
+        options: &CopyPartOptions,
+    ) -> Result<Part> {
+        let record = options.record(self.call(&options.call));
+        let (key, upload, source) = (key.to_owned(), upload.to_owned(), source.into());
+        let part = sans_io::CopyPart { key, upload, number, source, options: record };
+        expect!(self.run(Operation::CopyPart(part), &options.call).await?, CopyPart)
+    }
+
+    pub(crate) async fn list_parts(&self, key: &str, upload: &str, options: &PageOptions) -> Result<PartPage> {
+        let record = options.parts(self.call(&options.call));
+        let list = sans_io::ListParts { key: key.to_owned(), upload: upload.to_owned(), options: record };
+        expect!(self.run(Operation::ListParts(list), &options.call).await?, ListParts)
+    }
+
+    pub(crate) async fn complete_upload(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: Vec<Part>,
+        options: &CompleteOptions,
+    ) -> Result<Written> {
+        let parts = parts.into_iter().map(Into::into).collect();
+        let record = options.record(self.call(&options.call));
+        let complete =
+            sans_io::CompleteUpload { key: key.to_owned(), upload: upload.to_owned(), parts, options: record };
+        expect!(self.run(Operation::CompleteUpload(complete), &options.call).await?, CompleteUpload)
+    }
+
+    pub(crate) async fn abort_upload(&self, key: &str, upload: &str, call: &CallOptions) -> Result<()> {
+        let options = only_call(self.call(call), |call| multipart::AbortOptions { call });
+        let abort = sans_io::AbortUpload { key: key.to_owned(), upload: upload.to_owned(), options };
+        expect!(self.run(Operation::AbortUpload(abort), call).await?, AbortUpload)
+    }
+
+    pub(crate) async fn list_uploads(&self, options: &PageOptions) -> Result<UploadPage> {
+        let list = Operation::ListUploads(options.uploads(self.call(&options.call)));
+        expect!(self.run(list, &options.call).await?, ListUploads)
+    }
+
+    pub(crate) async fn create_bucket(&self, name: &str, call: &CallOptions) -> Result<()> {
+        expect!(self.run(Operation::CreateBucket(self.bucket(name, call)), call).await?, CreateBucket)
+    }
+
+    pub(crate) async fn delete_bucket(&self, name: &str, call: &CallOptions) -> Result<()> {
+        expect!(self.run(Operation::DeleteBucket(self.bucket(name, call)), call).await?, DeleteBucket)
+    }
+
+    pub(crate) async fn bucket_exists(&self, name: &str, call: &CallOptions) -> Result<bool> {
+        expect!(self.run(Operation::BucketExists(self.bucket(name, call)), call).await?, BucketExists)
+    }
+
+    fn bucket(&self, name: &str, call: &CallOptions) -> sans_io::BucketOperation {
+        let options = only_call(self.call(call), |call| bindings::buckets::BucketOptions { call });
+        sans_io::BucketOperation { name: name.to_owned(), options }
+    }
+
+    pub(crate) async fn list_buckets(&self, options: &PageOptions) -> Result<BucketPage> {
+        let list = Operation::ListBuckets(options.buckets(self.call(&options.call)));
+        expect!(self.run(list, &options.call).await?, ListBuckets)
     }
 }
 
-/// A blob being read, as the plugin tells of it, found to make sense.
+/// A blob being read, whose ranges hold.
 pub(crate) struct Opened {
     pub(crate) info: BlobInfo,
-    /// Which bytes were asked for.
+    /// The requested range.
     pub(crate) range: Range<u64>,
-    /// Which bytes the body has: those, and maybe more.
-    pub(crate) given: Range<u64>,
-    /// A digest of those.
+    /// The range that the body contains: that, or more.
+    pub(crate) body_range: Range<u64>,
+    /// A digest of the body.
     pub(crate) digest: Option<wit::Digest>,
-    pub(crate) body: Answer,
+    pub(crate) body: OpenedBody,
 }
 
-impl Opened {
-    /// A plugin is not trusted to give the bytes that were asked for.
-    fn checked(opened: bindings::Opened, body: Answer, asked: wit::ByteRange) -> Result<Opened> {
-        let (range, given) = checked_ranges(&opened, asked)?;
-        let bindings::Opened { info, digest, .. } = opened;
-        Ok(Opened { info, range, given, digest, body })
-    }
+/// The body of a blob being read.
+pub(crate) enum OpenedBody {
+    Response(ResponseBody),
+    /// Of a plugin without `sans-io`.
+    Memory(Bytes),
 }
 
-/// The bytes that were asked for, and those that the body has, if the one is within the other and both are of the blob.
-pub(crate) fn checked_ranges(opened: &bindings::Opened, asked: wit::ByteRange) -> Result<(Range<u64>, Range<u64>)> {
+/// The requested range, and that of the body, if the one is within the other and both are of the blob. A plugin is not trusted to
+/// give the bytes that were requested.
+pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -> Result<(Range<u64>, Range<u64>)> {
     let wrong = |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
-    let (range, given) = (opened.range.start..opened.range.end, opened.given.start..opened.given.end);
-    let size = opened.info.size;
+    let (range, given) = (head.range.start..head.range.end, head.body_range.start..head.body_range.end);
+    let size = head.info.size;
     if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
         return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
     }
-    let wanted = wanted(asked, size);
+    let wanted = wanted(requested, size);
     if wanted != range {
         return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
     }
     Ok((range, given))
 }
 
-/// A blob that the plugin gave in one piece: a plugin is not trusted to count, nor to give the bytes that were asked for.
+/// A blob that the plugin gave in memory. A plugin is not trusted to count, nor to give the bytes that were requested.
 pub(crate) fn checked(
     (info, wit::Span { start, end }, body): (BlobInfo, wit::Span, Vec<u8>),
-    asked: wit::ByteRange,
+    requested: &ByteRange,
 ) -> Result<(BlobInfo, Range<u64>, Bytes)> {
-    let wanted = wanted(asked, info.size);
+    let wanted = wanted(requested, info.size);
     if wanted != (start..end) || end > info.size || end.checked_sub(start) != Some(body.len() as u64) {
         let message = format!(
             "get: the plugin gave {} bytes, said to be the range {start} to {end} of {}, where {wanted:?} was asked for",
@@ -286,21 +361,11 @@ pub(crate) fn checked(
 }
 
 /// The bytes that this range is of a blob of this size.
-pub(crate) fn wanted(range: wit::ByteRange, size: u64) -> Range<u64> {
+pub(crate) fn wanted(range: &ByteRange, size: u64) -> Range<u64> {
     match range {
-        wit::ByteRange::Whole => 0..size,
-        wit::ByteRange::From(start) => start..size,
-        wit::ByteRange::Within(span) => span.start..span.end.min(size),
-        wit::ByteRange::Last(count) => size.saturating_sub(count)..size,
+        ByteRange::Whole => 0..size,
+        ByteRange::From(start) => *start..size,
+        ByteRange::Within(range) => range.start..range.end.min(size),
+        ByteRange::Last(count) => size.saturating_sub(*count)..size,
     }
-}
-
-fn no_conditions_in(conditions: &wit::ReadConditions) -> bool {
-    let wit::ReadConditions { if_match, if_none_match, if_modified_since, if_unmodified_since } = conditions;
-    if_match.is_none() && if_none_match.is_none() && if_modified_since.is_none() && if_unmodified_since.is_none()
-}
-
-/// A read that is made in any case.
-pub(crate) fn no_conditions() -> wit::ReadConditions {
-    wit::ReadConditions { if_match: None, if_none_match: None, if_modified_since: None, if_unmodified_since: None }
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::bindings::{multipart, wit};
 use crate::calls::Calls;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::multipart::Part;
+use crate::options::{CallOptions, PageOptions};
 use crate::rate_limit::RateLimit;
-use crate::requests::{keyless, shared};
+use crate::requests::{inherited, without_customer_key};
 
 /// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
 const ABORTS: usize = 3;
@@ -104,7 +104,7 @@ pub(crate) fn give_up(
     calls: &Calls,
     key: &str,
     upload: String,
-    call: &wit::CallOptions,
+    call: &CallOptions,
     mut running: JoinSet<Result<Part>>,
 ) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -160,20 +160,18 @@ impl Drop for Counted {
 }
 
 /// Aborts an upload, and sees that no part of it is left. What it cannot do, it logs: the error that counts is another.
-pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &wit::CallOptions) {
+pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
     for attempt in 0..ABORTS {
         // A part that was cut off may still be taken.
         deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;
-        let mut options = multipart::UploadOptions { call: keyless(calls, call) };
-        if let Err(error) = calls.abort_upload(key, upload, &mut options, None).await {
+        if let Err(error) = calls.abort_upload(key, upload, &without_customer_key(call)).await {
             if let Some(count) = calls.pool().cleanup().skip() {
                 tracing::warn!(count, key, upload, %error, "an upload could not be aborted: its parts may stay");
             }
             return;
         }
-        let call = shared(calls, call);
-        let mut options = multipart::ListPartsOptions { continuation: None, page_size: Some(1), call };
-        match calls.list_parts(key, upload, &mut options, None).await {
+        let options = PageOptions { page_size: Some(1), call: inherited(call), ..PageOptions::default() };
+        match calls.list_parts(key, upload, &options).await {
             Ok(page) if !page.parts.is_empty() => {}
             _ => return,
         }

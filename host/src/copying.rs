@@ -1,14 +1,19 @@
 //! Copies that take more than one call.
 
+use std::ops::Range;
+
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
-use crate::bindings::{multipart, wit};
 use crate::blob::{BlobInfo, Written};
-use crate::calls::{Calls, no_conditions};
+use crate::calls::Calls;
 use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
-use crate::requests::{Copy, keyless, shared, unsaid};
+use crate::options::{
+    CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, HeadOptions, Properties, PutOptions,
+    ReadConditions, VersionOptions, WriteCondition,
+};
+use crate::requests::{Copy, inherited, without_customer_key};
 use crate::uploading::MAX_PARTS;
 
 /// The size of a part where nobody says.
@@ -31,9 +36,9 @@ type Attributes = Vec<(String, String)>;
 /// A blob that is to be copied within the store, and how.
 pub(crate) struct Order<'a> {
     pub(crate) calls: &'a Calls,
-    pub(crate) source: wit::BlobName,
+    pub(crate) source: CopySource,
     pub(crate) to: &'a str,
-    pub(crate) options: wit::CopyOptions,
+    pub(crate) options: CopyOptions,
     pub(crate) part_size: Option<u64>,
     /// How long the source is, where the caller knows.
     pub(crate) length: Option<u64>,
@@ -41,12 +46,16 @@ pub(crate) struct Order<'a> {
 
 /// Copies a blob: a small one with one request, a large one by parts. One request can take the service minutes, in which nothing
 /// shows whether it is at work, and S3 takes up to 5 GiB with it.
-pub(crate) async fn copy(mut order: Order<'_>) -> Result<Written> {
+pub(crate) async fn copy(order: Order<'_>) -> Result<Written> {
     if order.part_size.is_none() && order.length.is_some_and(|length| length <= MAX_SINGLE_COPY) {
-        return match at_once(&mut order).await {
-            Err(Error::TooLarge(_)) => by_parts(order, None).await,
+        return match at_once(&order).await {
+            Err(Error::TooLarge(_)) if order.source.bucket.is_none() => by_parts(order, None).await,
             done => done,
         };
+    }
+    // The store's requests do not reach a blob in another bucket.
+    if order.source.bucket.is_some() {
+        return at_once(&order).await;
     }
     let info = match order.look().await {
         Ok(info) => info,
@@ -54,25 +63,25 @@ pub(crate) async fn copy(mut order: Order<'_>) -> Result<Written> {
             return Err(error);
         }
         // A caller may be allowed to copy what it may not look at.
-        Err(_) => return at_once(&mut order).await,
+        Err(_) => return at_once(&order).await,
     };
     let is_large = info.known_size().is_some_and(|size| size > order.part_size.unwrap_or(MAX_SINGLE_COPY));
     if is_large && info.etag.is_some() {
         let fits = info.size <= MAX_COPY;
         // Some services have no copies of parts.
         return match by_parts(order.clone(), Some(info)).await {
-            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => at_once(&mut order).await,
+            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => at_once(&order).await,
             done => done,
         };
     }
-    match at_once(&mut order).await {
+    match at_once(&order).await {
         Err(Error::TooLarge(_)) => by_parts(order, Some(info)).await,
         done => done,
     }
 }
 
-async fn at_once(order: &mut Order<'_>) -> Result<Written> {
-    order.calls.copy(&order.source, order.to, &mut order.options, None).await
+async fn at_once(order: &Order<'_>) -> Result<Written> {
+    order.calls.copy(&order.source, order.to, &order.options).await
 }
 
 impl Order<'_> {
@@ -89,7 +98,7 @@ impl Order<'_> {
 
     /// What is known of the source, if its conditions hold.
     async fn look(&self) -> Result<BlobInfo> {
-        let mut call = shared(self.calls, &self.options.call);
+        let mut call = inherited(&self.options.call);
         call.attributes.retain(|(name, _)| name != "sse-customer-key");
         // What the source was encrypted with goes as the key with what only reads it.
         for (name, value) in self.source_attributes().0 {
@@ -98,8 +107,8 @@ impl Order<'_> {
             call.attributes.push((name, value));
         }
         let conditions = self.options.source_conditions.clone();
-        let mut head = wit::HeadOptions { conditions, version: self.source.version.clone(), call };
-        self.calls.head(&self.source.key, &mut head).await.map_err(|error| match error {
+        let head = HeadOptions { conditions, version: self.source.blob.version.clone(), call };
+        self.calls.head(&self.source.blob.key, &head).await.map_err(|error| match error {
             // Of a copy, a condition that does not hold is always this.
             Error::NotModified(failure) => Error::PreconditionFailed(failure),
             error => error,
@@ -115,46 +124,44 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
     };
     let (source_attributes, attributes) = order.source_attributes();
     let Order { calls, source, to, options, part_size, .. } = order;
-    let wit::CopyOptions { condition, properties, mut call, .. } = options;
+    let CopyOptions { condition, properties, mut call, .. } = options;
     call.attributes = attributes;
     let Some(etag) = info.etag.clone() else {
         let message =
-            format!("copy \"{}\": without an entity tag its parts could be of different contents", source.key);
+            format!("copy \"{}\": without an entity tag its parts could be of different contents", source.blob.key);
         return Err(Error::Unsupported(Failure::ours("source", message)));
     };
     if info.known_size().is_none() {
         let message = format!(
             "copy \"{}\": the service does not say its size, without which it cannot be cut into parts",
-            source.key
+            source.blob.key
         );
         return Err(Error::Unsupported(Failure::ours("source", message)));
     }
-    let mut write = match properties {
-        Some(wit::Properties { content_type, metadata }) => {
-            wit::WriteOptions { content_type, metadata, ..unsaid(call.clone()) }
+    let write = match properties {
+        Some(Properties { content_type, metadata }) => {
+            PutOptions { content_type, metadata, condition: WriteCondition::Always, call: call.clone() }
         }
         None => kept(calls, &source, &info, call.clone()).await?,
     };
     let part_size = part_size.unwrap_or(USUAL_PART).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
-    let upload = calls.create_upload(to, &mut write, None).await?;
+    let upload = calls.create_upload(to, &write).await?;
     let mut begun = Begun { calls, to, call: &call, upload: Some(upload.clone()), completing: false };
-    let conditions = wit::ReadConditions { if_match: Some(etag), ..no_conditions() };
+    let conditions = ReadConditions { if_match: Some(etag), ..ReadConditions::default() };
     let pieces = (1..).zip(spans(info.size, part_size));
     let copies = pieces.map(|(number, range)| {
-        let mut call = shared(calls, &call);
+        let mut call = inherited(&call);
         call.attributes.extend(source_attributes.iter().cloned());
-        let mut options =
-            multipart::CopyPartOptions { range: Some(range), source_conditions: conditions.clone(), call };
+        let options = CopyPartOptions { range: Some(range), source_conditions: conditions.clone(), call };
         let (source, upload) = (&source, &upload);
-        async move { calls.copy_part(to, upload, number, source, &mut options, None).await }
+        async move { calls.copy_part(to, (upload, number), source, &options).await }
     });
     let parts = futures::stream::iter(copies).buffered(AT_ONCE).try_collect::<Vec<_>>().await;
     let done = match parts {
         Ok(parts) => {
-            let parts: Vec<_> = parts.into_iter().map(Into::into).collect();
-            let mut options = multipart::CompleteOptions { condition, call: shared(calls, &call) };
+            let options = CompleteOptions { condition, call: inherited(&call) };
             begun.completing = true;
-            calls.complete_upload(to, &upload, &parts, &mut options, None).await
+            calls.complete_upload(to, &upload, parts, &options).await
         }
         Err(error) => Err(error),
     };
@@ -174,7 +181,7 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
 struct Begun<'a> {
     calls: &'a Calls,
     to: &'a str,
-    call: &'a wit::CallOptions,
+    call: &'a CallOptions,
     /// Its id, until it is over.
     upload: Option<String>,
     /// Whether the service was asked to make the blob of the parts: from then on it may be at work on them.
@@ -193,32 +200,25 @@ impl Drop for Begun<'_> {
 }
 
 /// Copies, and deletes what was copied.
-pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: wit::CopyOptions) -> Result<Written> {
+pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: CopyOptions) -> Result<Written> {
     if from == to {
         // Deleting what was copied would delete the copy.
-        let call = shared(calls, &options.call);
-        let mut head = wit::HeadOptions { conditions: no_conditions(), version: None, call };
-        let info = calls.head(from, &mut head).await?;
-        if matches!(options.condition, wit::WriteCondition::IfAbsent) {
+        let head = HeadOptions { call: inherited(&options.call), ..HeadOptions::default() };
+        let info = calls.head(from, &head).await?;
+        if matches!(options.condition, WriteCondition::IfAbsent) {
             let message = format!("rename \"{from}\": it is to be renamed to itself, and only if that is not there");
             return Err(Error::PreconditionFailed(Failure::ours("to", message)));
         }
         return Ok(Written { etag: info.etag, version: info.version });
     }
-    let call = keyless(calls, &options.call);
+    let delete = VersionOptions { version: None, call: without_customer_key(&options.call) };
     let written = Copy::new(calls.clone(), from.into(), to).with(options).await?;
-    let mut delete = wit::DeleteOptions { version: None, call };
-    calls.delete(from, &mut delete, None).await?;
+    calls.delete(from, &delete).await?;
     Ok(written)
 }
 
 /// What a write must say so that the copy has what the source has.
-async fn kept(
-    calls: &Calls,
-    source: &wit::BlobName,
-    info: &BlobInfo,
-    mut call: wit::CallOptions,
-) -> Result<wit::WriteOptions> {
+async fn kept(calls: &Calls, source: &CopySource, info: &BlobInfo, mut call: CallOptions) -> Result<PutOptions> {
     for (name, value) in info.attributes.iter().filter(|(name, _)| KEPT.contains(&name.as_str())) {
         if call.attributes.iter().all(|(given, _)| given != name) {
             call.attributes.push((name.clone(), value.clone()));
@@ -231,7 +231,7 @@ async fn kept(
         }
     }
     let (content_type, metadata) = (info.content_type.clone(), info.metadata.clone());
-    Ok(wit::WriteOptions { content_type, metadata, ..unsaid(call) })
+    Ok(PutOptions { content_type, metadata, condition: WriteCondition::Always, call })
 }
 
 /// Tags as the attribute has them. Of the two ways to write a space, Ceph knows `%20` only.
@@ -242,19 +242,19 @@ pub(crate) fn encoded_tags<N: AsRef<str>, V: AsRef<str>>(tags: impl IntoIterator
 /// The source's tags. Not every service counts them in its answer to a HEAD, or has any.
 async fn tags(
     calls: &Calls,
-    source: &wit::BlobName,
+    source: &CopySource,
     info: &BlobInfo,
-    call: &wit::CallOptions,
+    call: &CallOptions,
 ) -> Result<Vec<(String, String)>> {
     let counted = info.attributes.iter().any(|(name, count)| name == "tag-count" && count != "0");
-    let mut options = wit::TagOptions { version: source.version.clone(), call: keyless(calls, call) };
-    match calls.tags(&source.key, &mut options, None).await {
+    let options = VersionOptions { version: source.blob.version.clone(), call: without_customer_key(call) };
+    match calls.tags(&source.blob.key, &options).await {
         Err(Error::Unsupported(_) | Error::AccessDenied(_)) if !counted => Ok(Vec::new()),
         tags => tags,
     }
 }
 
 /// These many bytes, in stretches of this size.
-fn spans(size: u64, part: u64) -> impl Iterator<Item = wit::Span> {
-    (0..size.div_ceil(part)).map(move |n| wit::Span { start: n * part, end: (n * part).saturating_add(part).min(size) })
+fn spans(size: u64, part: u64) -> impl Iterator<Item = Range<u64>> {
+    (0..size.div_ceil(part)).map(move |n| n * part..(n * part).saturating_add(part).min(size))
 }

@@ -15,12 +15,12 @@ use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::bindings::{datetime, wit};
 use crate::blob::{BlobInfo, ByteRange};
 use crate::calls::{Call, Calls};
 use crate::error::{Error, Failure, Result};
+use crate::options::GetOptions;
 use crate::reading::Blob;
-use crate::requests::{awaited, every_call, every_read, read_options};
+use crate::requests::{awaited, every_call, every_read};
 use crate::transport::Progress;
 
 /// The size of a part where nobody says.
@@ -48,7 +48,7 @@ const WRITE: usize = 1 << 20;
 pub struct Download {
     calls: Calls,
     key: String,
-    options: wit::ReadOptions,
+    options: GetOptions,
     part_size: u64,
     at_once: usize,
     progress: Option<Progress>,
@@ -56,13 +56,13 @@ pub struct Download {
 
 impl Download {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let options = read_options(&calls);
+        let options = GetOptions::default();
         Download { calls, key, options, part_size: USUAL_PART, at_once: USUAL_AT_ONCE, progress: None }
     }
 
     /// Only this part of it.
     pub fn range(mut self, range: impl Into<ByteRange>) -> Self {
-        self.options.range = range.into().into();
+        self.options.range = range.into();
         self
     }
 
@@ -141,20 +141,20 @@ impl Download {
             return Err(Error::InvalidArgument(Failure::ours(subject, message)));
         }
         let came = Arc::new(Came { told: progress, bytes: AtomicU64::new(0) });
-        let asked = options.range;
-        let (start, end) = match asked {
-            wit::ByteRange::Whole => (0, u64::MAX),
-            wit::ByteRange::From(start) => (start, u64::MAX),
-            wit::ByteRange::Within(span) => (span.start, span.end),
-            wit::ByteRange::Last(_) => (0, 0),
+        let asked = options.range.clone();
+        let (start, end) = match &asked {
+            ByteRange::Whole => (0, u64::MAX),
+            ByteRange::From(start) => (*start, u64::MAX),
+            ByteRange::Within(range) => (range.start, range.end),
+            ByteRange::Last(_) => (0, 0),
         };
         if end > start {
-            options.range = wit::ByteRange::Within(wit::Span { start, end: end.min(start.saturating_add(part_size)) });
+            options.range = ByteRange::Within(start..end.min(start.saturating_add(part_size)));
         }
-        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), asked).await {
+        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), asked.clone()).await {
             // An empty blob has no first byte.
-            Err(Error::InvalidRange(_)) if matches!(asked, wit::ByteRange::Whole) => {
-                options.range = asked;
+            Err(Error::InvalidRange(_)) if matches!(asked, ByteRange::Whole) => {
+                options.range = asked.clone();
                 Blob::open(calls.clone(), key.clone(), options.clone()).await?
             }
             first => first?,
@@ -188,7 +188,7 @@ awaited!(Download => Downloading, call);
 struct Ahead {
     calls: Calls,
     key: String,
-    options: wit::ReadOptions,
+    options: GetOptions,
     /// Size and entity tag, by which all parts are of the same content.
     same: (u64, Option<String>),
     next: u64,
@@ -204,8 +204,7 @@ impl Ahead {
     }
 
     async fn open(&self, part: Range<u64>) -> Result<Blob> {
-        let span = wit::Span { start: part.start, end: part.end };
-        let options = wit::ReadOptions { range: wit::ByteRange::Within(span), ..self.options.clone() };
+        let options = GetOptions { range: ByteRange::Within(part), ..self.options.clone() };
         let blob = Blob::open(self.calls.clone(), self.key.clone(), options).await?;
         // Not every service heeds a condition.
         if (blob.info().size, &blob.info().etag) != (self.same.0, &self.same.1) {

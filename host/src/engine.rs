@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use crate::blob::Setting;
+use crate::blob::{Attribute, Setting};
 use crate::config::input::{self, MAX_PLUGIN};
 use crate::error::{Error, Failure, Result};
 use crate::instance_queue::Grant;
@@ -270,6 +270,18 @@ impl Engine {
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         let mut bare = self.instance().await?;
         bare.sandbox.settings(&self.runtime.limits).await
+    }
+
+    /// The attributes that the plugin accepts in calls, in the order in which to show them.
+    pub async fn attributes(&self) -> Result<Vec<Attribute>> {
+        let mut bare = self.instance().await?;
+        bare.sandbox.attributes(&self.runtime.limits).await
+    }
+
+    /// Whether the plugin exports the interface `sans-io`: the host sends its requests, and no instance is held while one is in
+    /// flight. One without it sends its requests over wasi:http.
+    pub fn is_sans_io(&self) -> bool {
+        self.runtime.plugin.pre.is_sans_io()
     }
 
     /// An instance with no store in it, which can reach nothing: what is left to do with it is to measure it.

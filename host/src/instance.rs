@@ -9,7 +9,7 @@ use wasmtime::component::ResourceAny;
 use crate::compute::ComputeShare;
 use crate::error::Result;
 use crate::runtime::Runtime;
-use crate::sandbox::{Bounds, Ended, Sandbox};
+use crate::sandbox::{Bounds, CallOutcome, Sandbox};
 use crate::transport::Gate;
 
 /// An instance.
@@ -32,11 +32,11 @@ impl Instance {
     ) -> Result<Instance> {
         let mut sandbox = Sandbox::new(engine, gate, compute, limit).await?;
         let bounds = Bounds { time: Some(limit), cpu_used: sandbox.cpu_used(), ..Bounds::default() };
-        let begun = sandbox.begin("opening the store", &engine.limits, bounds, None);
-        let ended = begun.run(pin!(sandbox.plugin.call_open(&mut sandbox.store, settings))).await;
-        match sandbox.end(&begun, &engine.limits, ended) {
-            Ended::Well(opened) => Ok(Instance { sandbox, handle: opened?, idle_since: Instant::now() }),
-            Ended::Badly(error) => Err(error),
+        let call = sandbox.begin("opening the store", &engine.limits, bounds, None);
+        let ended = call.run(pin!(sandbox.plugin.open(&mut sandbox.store, settings))).await;
+        match sandbox.end(&call, &engine.limits, ended) {
+            CallOutcome::Completed(opened) => Ok(Instance { sandbox, handle: opened?, idle_since: Instant::now() }),
+            CallOutcome::Poisoned(error) => Err(error),
         }
     }
 

@@ -41,6 +41,7 @@ mod address_space;
 mod bindings;
 mod blob;
 mod body;
+mod bucket;
 mod calls;
 mod clearing;
 mod compile_cache;
@@ -51,14 +52,15 @@ mod credentials;
 mod deadline;
 mod digest;
 mod downloading;
+mod driver;
 mod engine;
 mod error;
-mod exchanging;
 mod instance;
 mod instance_queue;
 mod limits;
 mod listing;
 mod multipart;
+mod options;
 mod outgoing;
 mod part_sizes;
 mod plugin;
@@ -66,17 +68,14 @@ mod pool;
 mod rate_limit;
 mod reading;
 mod requests;
-mod retry_quota;
 mod runtime;
 mod sandbox;
 mod settings;
 mod state;
 mod store;
 mod store_options;
-mod together;
 mod transport;
 mod uploading;
-mod writing;
 
 #[doc(hidden)]
 pub mod text;
@@ -90,9 +89,11 @@ pub mod fuzzing;
 pub mod object_store;
 
 pub use blob::{
-    BlobInfo, BlobName, ByteRange, Deleted, Offset, Presigned, PresignedMethod, Setting, SettingKind, Written,
+    Attribute, BlobInfo, BlobName, ByteRange, Deleted, Offset, Presigned, PresignedMethod, Setting, SettingKind,
+    Written,
 };
 pub use body::{Body, Chunks};
+pub use bucket::{Bucket, BucketPage};
 pub use calls::Call;
 pub use clearing::cleared_away;
 pub use config::Config;
@@ -110,8 +111,9 @@ pub use multipart::{Part, PartPage, PendingUpload, UploadPage};
 pub use pool::PoolStatus;
 pub use reading::Blob;
 pub use requests::{
-    AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
-    ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
+    AbortUpload, BucketExists, CompleteUpload, Copy, CopyPart, CreateBucket, CreateUpload, Delete, DeleteBucket,
+    DeleteMany, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads, ListVersions, Presign, Put, Rename,
+    SetTags, UploadPart,
 };
 pub use settings::SettingValue;
 pub use store::Store;

@@ -56,9 +56,10 @@ impl Plugin {
         };
         let imports = imports(engine, &component)?;
         let linker = linker(engine).map_err(|error| Error::plugin(format!("{error:#}")))?;
-        let pre = linker.instantiate_pre(&component).and_then(HostPre::new).map_err(|error| {
-            Error::plugin(format!("this component is no sandbucket:blob/blob-store@0.1.0: {error:#}"))
-        })?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .and_then(HostPre::new)
+            .map_err(|error| Error::plugin(format!("this component is no sandbucket:blob/store@0.2.0: {error:#}")))?;
         Ok(Plugin { pre, imports })
     }
 }

@@ -2,8 +2,6 @@
 
 mod renewing;
 
-pub(crate) use renewing::WithNewCredentials;
-
 use std::collections::VecDeque;
 use std::sync::atomic::{
     AtomicU64, AtomicUsize,
@@ -14,30 +12,33 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::bindings::exchanges::{Received, Turn};
-use crate::bindings::wit::CallOptions;
-use crate::bindings::{Output, Step};
 use crate::clearing::Cleanup;
 use crate::compute::ComputeShare;
 use crate::credentials::Renewal;
 use crate::deadline::timeout;
-use crate::error::{Error, Result};
-use crate::exchanging::Charged;
+use crate::error::{Error, Failure, Result};
 use crate::instance::Instance;
 use crate::instance_queue::Grant;
 use crate::limits::Limits;
 use crate::rate_limit::RateLimit;
-use crate::retry_quota::RetryQuota;
 use crate::runtime::{Handed, Idle, InstancePermit, InstanceShare, Runtime};
-use crate::sandbox::Ended;
+use crate::sandbox::CallOutcome;
 use crate::settings::Settings;
-use crate::text::sanitize;
-use crate::together::Round;
+use crate::text::{is_unsafe_for_display, sanitize};
 use crate::transport::Gate;
 
 /// Warnings that a store's broken instances are worth at once, and how long it takes until there is another.
 const WARNINGS: u32 = 10;
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
+/// How much of a key is shown in messages, in characters.
+const SHOWN_KEY: usize = 200;
+
+/// A character as messages show it.
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let odd = is_unsafe_for_display(c) || c == '"';
+    odd.then(|| c.escape_default()).into_iter().flatten().chain((!odd).then_some(c))
+}
 
 /// What a pool holds and has held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,9 +96,6 @@ pub(crate) struct Pool {
     compute: Arc<ComputeShare>,
     calls: Semaphore,
     cleanup: Cleanup,
-    retries: RetryQuota,
-    steps: Round<Turn, Charged<Result<Step>>>,
-    takes: Round<Received, Charged<Result<Option<Output>>>>,
     busy: AtomicUsize,
     created: AtomicU64,
     discarded: AtomicU64,
@@ -122,7 +120,6 @@ impl Pool {
         let gate = if adaptive { gate.with_adaptive_rate() } else { gate };
         let place = [bucket, endpoint].into_iter().flatten().collect();
         let cleanup = Cleanup::new(engine.limits.instances_per_store);
-        let retries = RetryQuota::new(engine.limits.instances_per_store);
         let (instances, compute) = (engine.instance_share(), engine.compute_share());
         let current = Mutex::new(Arc::new(Current { settings, generation: 0 }));
         let pool = Arc::new_cyclic(|this| Pool {
@@ -139,9 +136,6 @@ impl Pool {
             compute,
             calls,
             cleanup,
-            retries,
-            steps: Round::default(),
-            takes: Round::default(),
             busy: AtomicUsize::new(0),
             created: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
@@ -158,8 +152,13 @@ impl Pool {
         &self.limits
     }
 
-    pub(crate) fn place(&self) -> &str {
-        &self.place
+    /// An error that the host finds, in the form of the plugin's: with the key, the bucket and the endpoint.
+    pub(crate) fn failure(&self, subject: &str, operation: &str, key: &str, what: &str) -> Box<Failure> {
+        let mut shown: String = key.chars().take(SHOWN_KEY).flat_map(escaped).collect();
+        if key.chars().nth(SHOWN_KEY).is_some() {
+            shown.push('…');
+        }
+        Failure::ours(subject, format!("{operation} \"{shown}\"{}: {what}", self.place))
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -171,28 +170,13 @@ impl Pool {
         &self.cleanup
     }
 
-    /// The retries that the store's calls may make.
-    pub(crate) fn retries(&self) -> &RetryQuota {
-        &self.retries
-    }
-
-    /// Where steps are asked for.
-    pub(crate) fn steps(&self) -> &Round<Turn, Charged<Result<Step>>> {
-        &self.steps
-    }
-
-    /// Where it is asked what answers come to.
-    pub(crate) fn takes(&self) -> &Round<Received, Charged<Result<Option<Output>>>> {
-        &self.takes
-    }
-
     pub(crate) fn engine(&self) -> &Runtime {
         &self.engine
     }
 
-    /// Whether the plugin prepares requests that the host sends. It shows in the component's exports.
-    pub(crate) fn prepares_requests(&self) -> bool {
-        self.engine.plugin.pre.prepares_requests()
+    /// Whether the plugin exports the interface `sans-io`: the host sends its requests.
+    pub(crate) fn is_sans_io(&self) -> bool {
+        self.engine.plugin.pre.is_sans_io()
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
@@ -210,55 +194,58 @@ impl Pool {
         }
     }
 
-    /// An instance for one call, as soon as there is one. The time it took to come by is taken off the call's limit.
-    pub(crate) async fn lease(&self, operation: &'static str, call: &mut CallOptions) -> Result<Lease<'_>> {
-        let limit = self.limit(call.time_limit);
+    /// A permit and an instance for a whole call that may take so long, and what waiting for them left of that.
+    pub(crate) async fn lease(&self, operation: &'static str, limit: Duration) -> Result<(Lease<'_>, Duration)> {
         if self.is_renewal_due() {
             Box::pin(self.renew(operation, limit)).await?;
         }
         // Mostly there is one at hand, and it is not worth looking at the clock.
-        if let Ok(turn) = self.calls.try_acquire()
+        if let Ok(permit) = self.calls.try_acquire()
             && let Some(kept) = self.pop_idle()
         {
-            return Ok(self.leased(kept, Some(turn), limit));
+            return Ok((self.leased(kept, Some(permit), limit), limit));
         }
         // Behind a pointer, so that the future of every call need not have room for it.
         Box::pin(async move {
             let end = Instant::now() + limit;
-            let turn = self.turn(operation, limit).await?;
+            let permit = self.permit(operation, limit).await?;
             let kept = self.another(operation, limit, end).await?;
             let left = end.saturating_duration_since(Instant::now());
-            call.time_limit = Some(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
-            Ok(self.leased(kept, Some(turn), limit))
+            Ok((self.leased(kept, Some(permit), limit), left))
         })
         .await
     }
 
-    /// How long a call may take that was given so many nanoseconds.
-    pub(crate) fn limit(&self, given: Option<u64>) -> Duration {
-        given.map_or(self.limits.call_time, Duration::from_nanos).min(self.limits.longest_call())
+    /// How long a call may take whose caller gave it this time.
+    pub(crate) fn limit(&self, given: Option<Duration>) -> Duration {
+        given.unwrap_or(self.limits.call_time).min(self.limits.longest_call())
     }
 
-    /// The right to be one of the store's calls under way.
-    pub(crate) async fn turn(&self, operation: &'static str, limit: Duration) -> Result<SemaphorePermit<'_>> {
-        if let Ok(turn) = self.calls.try_acquire() {
-            return Ok(turn);
+    /// Acquires a concurrency permit.
+    pub(crate) async fn permit(&self, operation: &'static str, limit: Duration) -> Result<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.calls.try_acquire() {
+            return Ok(permit);
         }
         let limits = &self.engine.limits;
         let (name, limit_of_calls) = ("instances-per-store", limits.instances_per_store);
         let busy = |_| Error::Busy { operation, name, limit: limit_of_calls, waited: limit };
-        let turn = timeout(limit, self.calls.acquire()).await.map_err(busy)?;
-        turn.map_err(|_| Error::plugin("the store is closed"))
+        let permit = timeout(limit, self.calls.acquire()).await.map_err(busy)?;
+        permit.map_err(|_| Error::plugin("the store is closed"))
     }
 
-    /// How many calls have their turn.
-    pub(crate) fn calls_under_way(&self) -> usize {
+    /// The number of calls that hold a permit.
+    pub(crate) fn in_flight(&self) -> usize {
         let most = self.engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS);
         most.saturating_sub(self.calls.available_permits())
     }
 
-    /// An instance for a moment, for a call that has its turn, may take so long in all, and ends at this instant.
-    pub(crate) async fn moment(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Lease<'_>> {
+    /// An instance for one step of a call that holds a permit, may take so long in all, and ends at this instant.
+    pub(crate) async fn lease_until(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        end: Instant,
+    ) -> Result<Lease<'_>> {
         if self.is_renewal_due() {
             Box::pin(self.renew(operation, limit)).await?;
         }
@@ -320,9 +307,9 @@ impl Pool {
         error
     }
 
-    fn leased<'a>(&'a self, kept: Kept, turn: Option<SemaphorePermit<'a>>, limit: Duration) -> Lease<'a> {
+    fn leased<'a>(&'a self, kept: Kept, permit: Option<SemaphorePermit<'a>>, limit: Duration) -> Lease<'a> {
         self.busy.fetch_add(1, Relaxed);
-        Lease { pool: self, kept: Some(kept), limit, _turn: turn }
+        Lease { pool: self, kept: Some(kept), limit, _permit: permit }
     }
 
     /// Lets another call have an idle instance, of this store or another, where one is to.
@@ -407,7 +394,7 @@ pub(crate) struct Lease<'a> {
     kept: Option<Kept>,
     /// The whole call's time.
     limit: Duration,
-    _turn: Option<SemaphorePermit<'a>>,
+    _permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Lease<'_> {
@@ -417,13 +404,13 @@ impl Lease<'_> {
     }
 
     /// Ends the lease as its call ended.
-    pub(crate) fn end<T>(mut self, ended: Ended<T>) -> Result<T> {
+    pub(crate) fn end<T>(mut self, ended: CallOutcome<T>) -> Result<T> {
         match ended {
-            Ended::Well(result) => {
+            CallOutcome::Completed(result) => {
                 self.give_back();
                 result
             }
-            Ended::Badly(error) => Err(self.pool.discarded_by(of_whole_call(error, self.limit))),
+            CallOutcome::Poisoned(error) => Err(self.pool.discarded_by(of_whole_call(error, self.limit))),
         }
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use crate::bindings::wit;
-use crate::blob::BlobInfo;
-use crate::calls::{Call, Calls, Opened, checked, no_conditions, wanted};
+use crate::blob::{BlobInfo, ByteRange};
+use crate::calls::{Call, Calls, Opened, OpenedBody, wanted};
 use crate::deadline::{self, Timer};
 use crate::digest::Summing;
 use crate::error::{Error, Result};
-use crate::transport::Answer;
+use crate::options::{GetOptions, HeadOptions, ReadConditions};
+use crate::transport::ResponseBody;
 
 /// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -58,19 +58,28 @@ type End = Option<Box<(Duration, Pin<Box<Timer>>)>>;
 /// Where the pieces come from.
 enum Body {
     /// The answer's body, and what of the blob it is still to give.
-    Open(Answer, Range<u64>),
+    Open(ResponseBody, Range<u64>),
     /// A body with the rest, on its way.
     Resuming(Call<Opened>),
-    /// All of it, from a plugin that has no requests to give.
-    Whole(Bytes),
+    /// All of it, from a plugin without `sans-io`.
+    Memory(Bytes),
     Over,
+}
+
+impl Body {
+    fn of(body: OpenedBody, range: Range<u64>) -> Body {
+        match body {
+            OpenedBody::Response(body) => Body::Open(body, range),
+            OpenedBody::Memory(bytes) => Body::Memory(bytes),
+        }
+    }
 }
 
 #[derive(Clone)]
 struct Source {
     calls: Calls,
     key: String,
-    options: wit::ReadOptions,
+    options: GetOptions,
 }
 
 /// A checksum to be verified.
@@ -82,44 +91,27 @@ struct Check {
 impl Blob {
     /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
     /// header's coming, as a body may take as long as it goes on.
-    pub(crate) async fn open(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
-        let wanted = options.range;
+    pub(crate) async fn open(calls: Calls, key: String, options: GetOptions) -> Result<Blob> {
+        let wanted = options.range.clone();
         Blob::open_part(calls, key, options, wanted).await
     }
 
     /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is
     /// wanted, so that it need not be asked for again.
-    pub(crate) async fn open_part(
-        calls: Calls,
-        key: String,
-        options: wit::ReadOptions,
-        wanted: wit::ByteRange,
-    ) -> Result<Blob> {
+    pub(crate) async fn open_part(calls: Calls, key: String, options: GetOptions, wanted: ByteRange) -> Result<Blob> {
         let end = end(&calls, &options);
-        if is_empty(options.range) {
+        if is_empty(&options.range) {
             return Box::pin(Blob::open_empty(calls, key, options)).await;
         }
-        if !calls.pool().prepares_requests() {
-            // Behind a pointer, as it is seldom.
-            return Box::pin(Blob::whole(calls, key, options, end)).await;
-        }
-        let opened = calls.open_read(&key, &options).await?;
+        let opened = calls.get(&key, &options).await?;
         let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
         if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
     }
 
-    /// Reads all at once, from a plugin that has no requests to give.
-    async fn whole(calls: Calls, key: String, mut options: wit::ReadOptions, end: End) -> Result<Blob> {
-        let whole = calls.get_inline(&key, &mut options, None).await?;
-        let (info, range, body) = checked(whole, options.range)?;
-        let (position, body) = (range.start, Body::Whole(body));
-        Ok(Blob::new(info, range, position, body, Source { calls, key, options }, end))
-    }
-
-    fn begun(mut source: Source, end: End, opened: Opened, wanted: wit::ByteRange) -> Result<Blob> {
-        let Opened { info, mut range, given, digest, body } = opened;
+    fn begun(mut source: Source, end: End, opened: Opened, wanted: ByteRange) -> Result<Blob> {
+        let Opened { info, mut range, body_range: given, digest, body } = opened;
         if given != range {
-            let all = self::wanted(wanted, info.size);
+            let all = self::wanted(&wanted, info.size);
             if all.start == range.start && given.end >= all.end && all.end > range.end {
                 range.end = all.end;
                 source.options.range = wanted;
@@ -128,7 +120,7 @@ impl Blob {
         // The service's sum is of what it gives; where some of that is left out, it is of no use.
         let digest = digest.filter(|_| given == range);
         let position = range.start;
-        let body = if range.is_empty() { Body::Over } else { Body::Open(body, given) };
+        let body = if range.is_empty() { Body::Over } else { Body::of(body, given) };
         let mut blob = Blob::new(info, range, position, body, source, end);
         blob.check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
         if blob.range.is_empty() {
@@ -143,11 +135,11 @@ impl Blob {
     }
 
     /// Reads nothing of a blob that has to be there, under the same conditions. HTTP has no range without a byte in it.
-    async fn open_empty(calls: Calls, key: String, options: wit::ReadOptions) -> Result<Blob> {
+    async fn open_empty(calls: Calls, key: String, options: GetOptions) -> Result<Blob> {
         let (conditions, version, call) = (options.conditions.clone(), options.version.clone(), options.call.clone());
-        let info = calls.head(&key, &mut wit::HeadOptions { conditions, version, call }).await?;
-        let start = match options.range {
-            wit::ByteRange::Within(span) => span.start.min(info.size),
+        let info = calls.head(&key, &HeadOptions { conditions, version, call }).await?;
+        let start = match &options.range {
+            ByteRange::Within(range) => range.start.min(info.size),
             _ => info.size,
         };
         Ok(Blob::new(info, start..start, start, Body::Over, Source { calls, key, options }, None))
@@ -249,7 +241,7 @@ impl Blob {
     /// The end of a body of which it was not known how long it is.
     fn ended_at(&mut self, size: u64) -> Result<()> {
         self.body = Body::Over;
-        if size <= self.range.start && !matches!(self.source.options.range, wit::ByteRange::Whole) {
+        if size <= self.range.start && !matches!(self.source.options.range, ByteRange::Whole) {
             let Source { calls, key, .. } = &self.source;
             let what = format!("no byte of its {size} bytes is in the range");
             return Err(Error::InvalidRange(calls.failure("range", "get", key, &what)));
@@ -296,11 +288,11 @@ impl Blob {
         self.resumed += 1;
         self.attempts += 1;
         options.range = match self.range.end {
-            BlobInfo::UNKNOWN_SIZE => wit::ByteRange::From(self.position),
-            end => wit::ByteRange::Within(wit::Span { start: self.position, end }),
+            BlobInfo::UNKNOWN_SIZE => ByteRange::From(self.position),
+            end => ByteRange::Within(self.position..end),
         };
         // A tag may be weak; only a strong one can be asked for. What comes is looked at in any case.
-        options.conditions = wit::ReadConditions { if_match: self.info.strong_etag().cloned(), ..no_conditions() };
+        options.conditions = ReadConditions { if_match: self.info.strong_etag().cloned(), ..ReadConditions::default() };
         // A weak tag may stay the same where bytes change.
         let weak = self.info.strong_etag().is_none();
         let expected = (self.info.known_size(), Some(etag), self.info.last_modified.filter(|_| weak));
@@ -309,7 +301,7 @@ impl Blob {
             if !pause.is_zero() {
                 deadline::sleep(pause).await;
             }
-            let opened = calls.open_read(&key, &options).await?;
+            let opened = calls.get(&key, &options).await?;
             // Not every service heeds a condition.
             let Opened { info, .. } = &opened;
             let size = info.known_size().filter(|_| expected.0.is_some()).or(expected.0);
@@ -359,14 +351,14 @@ impl Blob {
         loop {
             match &mut self.body {
                 Body::Over => return Poll::Ready(None),
-                Body::Whole(body) => {
+                Body::Memory(body) => {
                     let body = std::mem::take(body);
                     (self.position, self.body) = (self.range.end, Body::Over);
                     return Poll::Ready(Some(Ok(body)).filter(|_| !self.range.is_empty()));
                 }
                 Body::Resuming(asked) => {
                     let opened = ready!(asked.as_mut().poll(cx))?;
-                    if opened.given.start < opened.range.start {
+                    if opened.body_range.start < opened.range.start {
                         self.reread += 1;
                     }
                     // The rest may tell what the beginning did not.
@@ -374,7 +366,7 @@ impl Blob {
                         self.info.size = size;
                         self.range.end = self.range.end.min(size);
                     }
-                    self.body = Body::Open(opened.body, opened.given);
+                    self.body = Body::of(opened.body, opened.body_range);
                 }
                 Body::Open(..) => {
                     let Some(piece) = ready!(self.poll_piece(cx))? else { continue };
@@ -391,17 +383,17 @@ impl Blob {
 }
 
 /// The end of a read by its options, where they set one.
-fn end(calls: &Calls, options: &wit::ReadOptions) -> End {
-    let limit = options.call.time_limit.map(Duration::from_nanos).filter(|&limit| limit != calls.limits().call_time);
+fn end(calls: &Calls, options: &GetOptions) -> End {
+    let limit = options.call.time_limit.filter(|&limit| limit != calls.limits().call_time);
     limit.map(|limit| Box::new((limit, Box::pin(deadline::sleep(limit)))))
 }
 
 /// Whether a range has no byte in it, whatever the blob is.
-fn is_empty(range: wit::ByteRange) -> bool {
+fn is_empty(range: &ByteRange) -> bool {
     match range {
-        wit::ByteRange::Within(span) => span.start == span.end,
-        wit::ByteRange::Last(count) => count == 0,
-        wit::ByteRange::Whole | wit::ByteRange::From(_) => false,
+        ByteRange::Within(range) => range.start == range.end,
+        ByteRange::Last(count) => *count == 0,
+        ByteRange::Whole | ByteRange::From(_) => false,
     }
 }
 

@@ -11,7 +11,7 @@ use wasmtime::{Trap, UpdateDeadline};
 
 use crate::address_space::is_out_of_memory;
 use crate::bindings::{Host, RESULT, Validate, wit};
-use crate::blob::Setting;
+use crate::blob::{Attribute, Setting};
 use crate::compute::{ComputeCall, ComputeShare};
 use crate::deadline::timeout;
 use crate::error::{Error, Result};
@@ -19,7 +19,6 @@ use crate::limits::Limits;
 use crate::runtime::Runtime;
 use crate::state::{Meter, State};
 use crate::text::sanitize;
-use crate::together::MAX_BATCH;
 use crate::transport::{Gate, Hooks, Progress};
 
 /// How much longer than its own time limit a call may take before it is stopped from outside.
@@ -29,21 +28,32 @@ const GRACE: Duration = Duration::from_secs(5);
 const MAX_CAUSE: usize = 512;
 const MAX_BACKTRACE: usize = 4 << 10;
 
-/// How a call ended: with an answer, of whichever kind, from a plugin that is well; or with one that is not.
-pub(crate) enum Ended<T> {
-    Well(Result<T>),
-    Badly(Error),
+/// Operations of one guest call: their inputs and results are in the plugin's memory together.
+pub(crate) const MAX_BATCH: usize = 32;
+
+/// How a guest call ended. A poisoned instance is not used again.
+pub(crate) enum CallOutcome<T> {
+    Completed(Result<T>),
+    Poisoned(Error),
 }
 
-/// What a call, or the part of a call that is made in this instance, may use.
+impl<T> CallOutcome<T> {
+    /// With another result.
+    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U) -> CallOutcome<U> {
+        match self {
+            CallOutcome::Completed(result) => CallOutcome::Completed(result.map(map)),
+            CallOutcome::Poisoned(error) => CallOutcome::Poisoned(error),
+        }
+    }
+}
+
+/// The resources that a guest call may use.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     /// Time that is left; none is all that `call-time` allows.
     pub(crate) time: Option<Duration>,
     /// CPU time that the call has used before, in this instance or another.
     pub(crate) cpu_used: Duration,
-    /// Requests that the call has sent before over wasi:http.
-    pub(crate) requests: usize,
     /// Operations that the call is about, or blobs of a bulk operation: each may take as many requests as an operation on one,
     /// and as long to compute.
     pub(crate) operations: usize,
@@ -54,12 +64,12 @@ pub(crate) struct Bounds {
 impl Default for Bounds {
     /// Of a call that sends no request.
     fn default() -> Self {
-        Bounds { time: None, cpu_used: Duration::ZERO, requests: 0, operations: 1, methods: &[] }
+        Bounds { time: None, cpu_used: Duration::ZERO, operations: 1, methods: &[] }
     }
 }
 
-/// A call whose bounds are set.
-pub(crate) struct Begun {
+/// A guest call whose bounds are set.
+pub(crate) struct CallGuard {
     operation: &'static str,
     meter: Arc<Meter>,
     compute: Arc<InstanceCompute>,
@@ -70,10 +80,7 @@ pub(crate) struct Begun {
 /// The store's share, once more for each instance: so that its count of references is no other processor's to write.
 struct InstanceCompute(Arc<ComputeShare>);
 
-/// How a call ended, as wasmtime has it; none where it was stopped.
-pub(crate) type Raw<T> = Option<wasmtime::Result<T>>;
-
-impl Begun {
+impl CallGuard {
     /// CPU time that the call has used so far, parts of it in other instances included.
     pub(crate) fn cpu_used(&self) -> Duration {
         self.meter.spent()
@@ -128,13 +135,13 @@ impl Sandbox {
         store.set_epoch_deadline(1);
         let operation = "making an instance";
         let compute = Arc::new(InstanceCompute(compute.clone()));
-        let begun =
-            Begun { operation, meter: store.data().meter.clone(), compute: compute.clone(), operations: 1, limit };
-        let made = begun.run(pin!(engine.plugin.pre.instantiate_async(&mut store))).await;
+        let call =
+            CallGuard { operation, meter: store.data().meter.clone(), compute: compute.clone(), operations: 1, limit };
+        let made = call.run(pin!(engine.plugin.pre.instantiate_async(&mut store))).await;
         match made {
             None => Err(Error::Overdue { operation, limit }),
             Some(Ok(plugin)) => Ok(Sandbox { store, plugin, compute }),
-            Some(Err(error)) => Err(trouble(operation, &store, limits, &error)),
+            Some(Err(error)) => Err(classify_trap(operation, &store, limits, &error)),
         }
     }
 
@@ -145,7 +152,7 @@ impl Sandbox {
         limits: &Limits,
         bounds: Bounds,
         progress: Option<Progress>,
-    ) -> Begun {
+    ) -> CallGuard {
         let state = self.store.data_mut();
         state.hooks.begin_call(&bounds, progress);
         (state.limiter.refused, state.limiter.not_given) = (false, None);
@@ -154,25 +161,27 @@ impl Sandbox {
         self.store.set_epoch_deadline(1);
         let limit = bounds.time.unwrap_or(limits.call_time).min(limits.longest_call());
         let operations = bounds.operations.min(MAX_BATCH);
-        Begun { operation, meter, compute: self.compute.clone(), operations, limit }
+        CallGuard { operation, meter, compute: self.compute.clone(), operations, limit }
     }
 
-    /// Understands how a call ended.
+    /// Classifies how a call ended; none where it was stopped.
     pub(crate) fn end<T: Validate>(
         &mut self,
-        begun: &Begun,
+        call: &CallGuard,
         limits: &Limits,
-        ended: Raw<std::result::Result<T, wit::Error>>,
-    ) -> Ended<T::Valid> {
+        ended: Option<wasmtime::Result<std::result::Result<T, wit::Error>>>,
+    ) -> CallOutcome<T::Valid> {
         match ended {
-            None => Ended::Badly(Error::Overdue { operation: begun.operation, limit: begun.limit }),
-            Some(Ok(Ok(value))) => Ended::Well(value.validate().map_err(|error| of_operation(begun.operation, error))),
+            None => CallOutcome::Poisoned(Error::Overdue { operation: call.operation, limit: call.limit }),
+            Some(Ok(Ok(value))) => {
+                CallOutcome::Completed(value.validate().map_err(|error| of_operation(call.operation, error)))
+            }
             Some(Ok(Err(error))) => {
                 let mut error = error.into();
                 self.explain(&mut error);
-                Ended::Well(Err(error))
+                CallOutcome::Completed(Err(error))
             }
-            Some(Err(error)) => Ended::Badly(trouble(begun.operation, &self.store, limits, &error)),
+            Some(Err(error)) => CallOutcome::Poisoned(classify_trap(call.operation, &self.store, limits, &error)),
         }
     }
 
@@ -188,14 +197,24 @@ impl Sandbox {
         }
     }
 
-    /// What the plugin knows.
+    /// The settings that the plugin accepts.
     pub(crate) async fn settings(&mut self, limits: &Limits) -> Result<Vec<Setting>> {
-        let begun = self.begin("asking for the settings", limits, Bounds::default(), None);
-        let ended = begun.run(pin!(self.plugin.call_settings(&mut self.store))).await;
+        let call = self.begin("asking for the settings", limits, Bounds::default(), None);
+        let ended = call.run(pin!(self.plugin.settings(&mut self.store))).await;
         let ended = ended.map(|told| told.map(Ok));
-        match self.end(&begun, limits, ended) {
-            Ended::Well(told) => told,
-            Ended::Badly(error) => Err(error),
+        match self.end(&call, limits, ended) {
+            CallOutcome::Completed(told) => told,
+            CallOutcome::Poisoned(error) => Err(error),
+        }
+    }
+
+    /// The attributes that the plugin accepts.
+    pub(crate) async fn attributes(&mut self, limits: &Limits) -> Result<Vec<Attribute>> {
+        let call = self.begin("asking for the attributes", limits, Bounds::default(), None);
+        let ended = call.run(pin!(self.plugin.attributes(&mut self.store))).await;
+        match self.end(&call, limits, ended.map(|attributes| attributes.map(Ok))) {
+            CallOutcome::Completed(attributes) => attributes,
+            CallOutcome::Poisoned(error) => Err(error),
         }
     }
 
@@ -209,11 +228,6 @@ impl Sandbox {
         self.store.data().meter.spent()
     }
 
-    /// Requests that the call has sent over wasi:http, parts of it in other instances included.
-    pub(crate) fn requests(&self) -> usize {
-        self.store.data().hooks.requests()
-    }
-
     /// Whether the plugin keeps resources of the host's: between calls it has no use for any.
     pub(crate) fn holds_resources(&self) -> bool {
         !self.store.data().table.is_empty()
@@ -221,7 +235,12 @@ impl Sandbox {
 }
 
 /// Why an instance broke.
-fn trouble(operation: &'static str, store: &wasmtime::Store<State>, limits: &Limits, error: &wasmtime::Error) -> Error {
+fn classify_trap(
+    operation: &'static str,
+    store: &wasmtime::Store<State>,
+    limits: &Limits,
+    error: &wasmtime::Error,
+) -> Error {
     let state = store.data();
     if state.out_of_time {
         return Error::OutOfTime { operation, limit: limits.cpu_time };
@@ -286,7 +305,7 @@ mod tests {
         let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits));
         let lines = Arc::new(std::sync::Mutex::new(String::new()));
         let shown = tracing::subscriber::with_default(Lines(lines.clone()), || {
-            format!("{0} {0:?}", trouble("get", &store, &limits, &error))
+            format!("{0} {0:?}", classify_trap("get", &store, &limits, &error))
         });
         let logged = lines.lock().unwrap().clone();
         assert!(logged.contains("crashed") && logged.contains("forged"), "nothing was logged: {logged}");

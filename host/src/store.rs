@@ -12,8 +12,9 @@ use crate::limits::Limits;
 use crate::multipart::Part;
 use crate::pool::{Pool, PoolStatus};
 use crate::requests::{
-    AbortUpload, CompleteUpload, Copy, CopyPart, CreateUpload, Delete, DeleteMany, Get, GetTags, Head, List, ListParts,
-    ListUploads, ListVersions, Presign, Put, Rename, SetTags, UploadPart,
+    AbortUpload, BucketExists, CompleteUpload, Copy, CopyPart, CreateBucket, CreateUpload, Delete, DeleteBucket,
+    DeleteMany, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads, ListVersions, Presign, Put, Rename,
+    SetTags, UploadPart,
 };
 use crate::uploading::Upload;
 
@@ -112,7 +113,8 @@ impl Store {
         ListVersions::new(self.calls.clone(), prefix.into())
     }
 
-    /// Copies a blob within the store, at the service: its content does not come here.
+    /// Copies a blob at the service, within the store or [from another bucket](Copy::from_bucket): its content does not come
+    /// here.
     pub fn copy(&self, source: impl Into<BlobName>, to: impl Into<String>) -> Copy {
         Copy::new(self.calls.clone(), source.into(), to.into())
     }
@@ -183,7 +185,7 @@ impl Store {
         UploadPart::new(self.calls.clone(), key.into(), upload.into(), number, body.into())
     }
 
-    /// Makes a part of a blob that is in the store.
+    /// Makes a part of a blob that is in the store or in [another bucket](CopyPart::from_bucket).
     pub fn copy_part(
         &self,
         key: impl Into<String>,
@@ -217,6 +219,54 @@ impl Store {
     /// Lists the uploads, to keys that begin with this text, that were neither completed nor aborted.
     pub fn list_uploads(&self, prefix: impl Into<String>) -> ListUploads {
         ListUploads::new(self.calls.clone(), prefix.into())
+    }
+
+    /// Creates a bucket, in the store's region.
+    ///
+    /// Operations on buckets go to the store's endpoint with its credentials; the name need not be that of the store's bucket.
+    ///
+    /// ```no_run
+    /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
+    /// use futures::TryStreamExt;
+    ///
+    /// if !store.bucket_exists("photos").await? {
+    ///     store.create_bucket("photos").await?;
+    /// }
+    /// let mut buckets = store.list_buckets("").buckets();
+    /// while let Some(bucket) = buckets.try_next().await? {
+    ///     println!("{}", bucket.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict) if it exists. Some services and regions report success if it belongs to the
+    /// caller.
+    pub fn create_bucket(&self, name: impl Into<String>) -> CreateBucket {
+        CreateBucket::new(self.calls.clone(), name.into())
+    }
+
+    /// Deletes an empty bucket.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist, [`Error::Conflict`](crate::Error::Conflict) if it is not
+    /// empty.
+    pub fn delete_bucket(&self, name: impl Into<String>) -> DeleteBucket {
+        DeleteBucket::new(self.calls.clone(), name.into())
+    }
+
+    /// Returns whether a bucket exists and may be accessed.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`](crate::Error::AccessDenied) if it belongs to somebody else.
+    pub fn bucket_exists(&self, name: impl Into<String>) -> BucketExists {
+        BucketExists::new(self.calls.clone(), name.into())
+    }
+
+    /// Lists the buckets of the credentials' owner whose names begin with this text; with an empty one, all.
+    pub fn list_buckets(&self, prefix: impl Into<String>) -> ListBuckets {
+        ListBuckets::new(self.calls.clone(), prefix.into())
     }
 
     /// What the store's sandboxes are doing.

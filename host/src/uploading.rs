@@ -8,16 +8,16 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use tokio::task::JoinSet;
 
-use crate::bindings::{multipart, wit};
 use crate::blob::Written;
 use crate::body::Chunks;
 use crate::calls::Calls;
 use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
+use crate::options::{CompleteOptions, PutOptions, WriteCondition};
 pub(crate) use crate::part_sizes::MAX_PARTS;
 use crate::part_sizes::{DEFAULT_PART_SIZE, PartSizes};
-use crate::requests::{every_call, every_write, part_options, shared, write_condition, write_options};
+use crate::requests::{every_call, every_write, inherited, write_condition};
 use crate::transport::Progress;
 
 /// How many parts are under way at once where nobody says.
@@ -46,7 +46,7 @@ const CRUMB: usize = 64 << 10;
 pub struct Upload {
     calls: Calls,
     key: String,
-    options: wit::WriteOptions,
+    options: PutOptions,
     part_size: usize,
     length_hint: Option<u64>,
     at_once: usize,
@@ -55,13 +55,13 @@ pub struct Upload {
 
 impl Upload {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let options = write_options(&calls);
+        let options = PutOptions::default();
         let part_size = DEFAULT_PART_SIZE.min(calls.limits().max_put);
         Upload { calls, key, options, part_size, length_hint: None, at_once: USUAL_AT_ONCE, progress: None }
     }
 
     /// One of which all this is said already.
-    pub(crate) fn of(calls: Calls, key: String, options: wit::WriteOptions, progress: Option<Progress>) -> Self {
+    pub(crate) fn of(calls: Calls, key: String, options: PutOptions, progress: Option<Progress>) -> Self {
         Upload { options, progress, ..Upload::new(calls, key) }
     }
 
@@ -182,7 +182,7 @@ impl Upload {
 pub struct Writer {
     calls: Calls,
     key: String,
-    options: wit::WriteOptions,
+    options: PutOptions,
     sizes: PartSizes,
     at_once: usize,
     progress: Option<Arc<Sum>>,
@@ -301,9 +301,8 @@ impl Writer {
             Some(upload) => upload.clone(),
             None => {
                 // The condition is for the end.
-                let condition = wit::WriteCondition::Always;
-                let mut options = wit::WriteOptions { condition, ..self.options.clone() };
-                let upload = self.calls.create_upload(&self.key, &mut options, None).await?;
+                let options = PutOptions { condition: WriteCondition::Always, ..self.options.clone() };
+                let upload = self.calls.create_upload(&self.key, &options).await?;
                 self.upload.insert(upload).clone()
             }
         };
@@ -312,10 +311,9 @@ impl Writer {
         }
         self.begun += 1;
         let (calls, key, number) = (self.calls.clone(), self.key.clone(), self.begun);
-        let mut options = part_options(shared(&self.calls, &self.options.call));
+        let call = inherited(&self.options.call);
         let progress = self.progress.as_ref().map(Sum::part);
-        self.running
-            .spawn(async move { calls.upload_part(&key, (&upload, number), &body, &mut options, progress).await });
+        self.running.spawn(async move { calls.upload_part(&key, (&upload, number), &body, &call, progress).await });
         Ok(())
     }
 
@@ -338,7 +336,7 @@ impl Writer {
         let rest = self.filled();
         if self.upload.is_none() {
             let progress = self.progress.as_ref().map(Sum::part);
-            return self.calls.put(&self.key, &rest, &mut self.options, progress).await;
+            return self.calls.put(&self.key, &rest, &self.options, progress).await;
         }
         if rest.length() > 0 {
             self.send(rest).await?;
@@ -347,12 +345,12 @@ impl Writer {
             self.gather().await?;
         }
         self.parts.sort_by_key(|part| part.number);
-        let parts: Vec<multipart::Part> = std::mem::take(&mut self.parts).into_iter().map(Into::into).collect();
-        let call = shared(&self.calls, &self.options.call);
-        let mut options = multipart::CompleteOptions { condition: self.options.condition.clone(), call };
+        let parts = std::mem::take(&mut self.parts);
+        let call = inherited(&self.options.call);
+        let options = CompleteOptions { condition: self.options.condition.clone(), call };
         let upload = self.upload.as_deref().unwrap_or_default();
         self.completing = true;
-        self.calls.complete_upload(&self.key, upload, &parts, &mut options, None).await
+        self.calls.complete_upload(&self.key, upload, parts, &options).await
     }
 
     /// Drops what there is of it at the service.

@@ -15,6 +15,7 @@ mod proxies;
 mod refusals;
 mod retries;
 mod silence;
+mod slow;
 mod stale;
 mod uploads;
 

@@ -13,30 +13,30 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, ResourceAny, TypedFunc};
 use wasmtime::error::Context;
 
-use super::exchanges::{Next, Received, Refusal, Settled, Turn};
+use super::buckets::{BucketOptions, BucketPage, ListBucketsOptions};
 use super::listing::{ListOptions, ListPage, VersionPage};
 use super::multipart::{
-    CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage, UploadOptions,
+    AbortOptions, CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Part, PartOptions, PartPage,
     UploadPage,
 };
+use super::sans_io::{Next, Operation, Resumption};
 use super::wit::{
-    Blob, BlobInfo, BlobName, CopyOptions, DeleteManyOptions, DeleteOptions, DigestAlgorithm, Error, HeadOptions,
-    PresignOptions, Presigned, PresignedMethod, ReadOptions, Setting, TagOptions, WriteOptions, Written,
+    Attribute, Blob, BlobInfo, BlobRef, CopyOptions, CopySource, DeleteManyOptions, DeleteOptions, DigestAlgorithm,
+    Error, GetOptions, HeadOptions, PresignOptions, Presigned, PresignedMethod, PutOptions, Setting, TagOptions,
+    Written,
 };
 use crate::state::State;
 
-/// Host memory, in bytes, that one result may take: one blob's properties, one error, one body's chunk written over wasi:http.
+/// Host memory, in bytes, that one result may take: one blob's properties, one error, one piece of a body written over wasi:http.
 pub(crate) const RESULT: usize = 1 << 20;
 /// A page of a listing: 1,000 keys of 1 KiB, each with a tag, a version and attributes, are about 3 MiB.
-const PAGE: usize = 8 << 20;
-/// The outcome of one blob of a bulk delete: an error with the service's words.
+pub(crate) const PAGE: usize = 8 << 20;
+/// The outcome of one blob of a bulk delete: an error with the service's message.
 const OUTCOME: usize = 8 << 10;
-/// A step of one operation of a batch: a request's header, or a blob's properties.
-const STEP: usize = 256 << 10;
 
-const BLOB_STORE: &str = "sandbucket:blob/blob-store@0.1.0";
-/// A component need not have it: see [`HostPre::prepares_requests`].
-const EXCHANGES: &str = "sandbucket:blob/exchanges@0.1.0";
+const STORE: &str = "sandbucket:blob/store@0.2.0";
+/// A component need not have it: see [`HostPre::is_sans_io`].
+const SANS_IO: &str = "sandbucket:blob/sans-io@0.2.0";
 
 /// A component that has the contract's functions, linked to the host's.
 pub(crate) struct HostPre {
@@ -51,9 +51,9 @@ impl HostPre {
         Ok(HostPre { pre, places })
     }
 
-    /// Whether the component gives its requests to the host, which sends them: it exports the functions of `exchanges`.
-    pub(crate) fn prepares_requests(&self) -> bool {
-        self.places.call_step.is_some()
+    /// Whether the component exports the interface `sans-io`: the host sends the requests.
+    pub(crate) fn is_sans_io(&self) -> bool {
+        self.places.begin.is_some()
     }
 
     pub(crate) async fn instantiate_async(&self, store: &mut Store<State>) -> wasmtime::Result<Host> {
@@ -73,8 +73,7 @@ macro_rules! functions {
             $call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty, at most $most:expr;
         )*}
         all or none of {$(
-            $other:ident $other_wit:literal ($($other_argument:ident: $other_type:ty),*) -> $other_result:ty,
-                at most $other_most:expr;
+            $other:ident $other_wit:literal ($($other_argument:ident: $other_type:ty),*) -> $other_result:ty;
         )*}
     ) => {
         /// Where the component has the functions.
@@ -86,15 +85,15 @@ macro_rules! functions {
         impl Places {
             fn new(pre: &InstancePre<State>) -> wasmtime::Result<Places> {
                 let component = pre.component();
-                let interface = component.get_export_index(None, BLOB_STORE);
-                let interface = interface.with_context(|| format!("it has no {BLOB_STORE}"))?;
+                let interface = component.get_export_index(None, STORE);
+                let interface = interface.with_context(|| format!("it has no {STORE}"))?;
                 let types = pre.instance_type();
                 $(
                     let Some($call) = place!(component, types, interface, $wit, ($($type,)*), $result) else {
                         wasmtime::bail!(concat!("it has no ", $wit));
                     };
                 )*
-                let interface = component.get_export_index(None, EXCHANGES);
+                let interface = component.get_export_index(None, SANS_IO);
                 $(
                     let $other = match interface {
                         Some(interface) => {
@@ -105,15 +104,15 @@ macro_rules! functions {
                 )*
                 let others = [$($other.is_some(),)*];
                 if others.contains(&true) && others.contains(&false) {
-                    wasmtime::bail!("it has some of the functions of {EXCHANGES} but not all");
+                    wasmtime::bail!("it has some of the functions of {SANS_IO} but not all");
                 }
                 Ok(Places { $($call,)* $($other,)* })
             }
         }
 
         impl Host {
-            $(call!($call $wit ($($argument: $type),*) -> $result, at most $most, |places| Some(&places.$call));)*
-            $(call!($other $other_wit ($($other_argument: $other_type),*) -> $other_result, at most $other_most,
+            $(call!($call $wit ($($argument: $type),*) -> $result, at most ($most), |places| Some(&places.$call));)*
+            $(call!($other $other_wit ($($other_argument: $other_type),*) -> $other_result, bound by result_bytes,
                 |places| places.$other.as_ref());)*
         }
     };
@@ -133,14 +132,22 @@ macro_rules! place {
     };
 }
 
-/// Calls a function at its place.
+/// Calls a function at its place. `bound by` names a further parameter, which has the bound of the result.
 macro_rules! call {
-    ($call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty, at most $most:expr, $place:expr) => {
+    ($call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty, bound by $bound:ident, $place:expr) => {
+        call!(@ $call $wit ($($argument: $type),*) -> $result, ($bound: usize), $bound, $place);
+    };
+    ($call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty, at most ($most:expr), $place:expr) => {
+        call!(@ $call $wit ($($argument: $type),*) -> $result, (), $most, $place);
+    };
+    (@ $call:ident $wit:literal ($($argument:ident: $type:ty),*) -> $result:ty, ($($bound:ident: $bound_type:ty)?),
+        $most:expr, $place:expr) => {
         #[allow(clippy::too_many_arguments, reason = "as many as the contract has")]
         pub(crate) async fn $call(
             &self,
             store: &mut Store<State>,
             $($argument: $type,)*
+            $($bound: $bound_type,)?
         ) -> wasmtime::Result<$result> {
             let memory = store.data().limiter.memory();
             store.set_hostcall_fuel(usize::min($most, memory.max(RESULT)));
@@ -158,70 +165,89 @@ macro_rules! call {
 
 functions! {
     all of {
-        call_settings "settings" () -> Vec<Setting>,
+        settings "settings" () -> Vec<Setting>,
             at most RESULT;
-        call_open "[static]store.open" (settings: &[(String, String)]) -> Result<ResourceAny, Error>,
+        attributes "attributes" () -> Vec<Attribute>,
             at most RESULT;
-        call_head "[method]store.head" (this: ResourceAny, key: &str, options: &HeadOptions) -> Result<BlobInfo, Error>,
+        open "[static]store.open" (settings: &[(String, String)]) -> Result<ResourceAny, Error>,
             at most RESULT;
-        call_get "[method]store.get" (this: ResourceAny, key: &str, options: &ReadOptions) -> Result<Blob, Error>,
+        wanted_digests "[method]store.wanted-digests" (this: ResourceAny) -> Vec<DigestAlgorithm>,
+            at most RESULT;
+        head "[method]store.head" (this: ResourceAny, key: &str, options: Option<&HeadOptions>)
+            -> Result<BlobInfo, Error>,
+            at most RESULT;
+        get "[method]store.get" (this: ResourceAny, key: &str, options: Option<&GetOptions>) -> Result<Blob, Error>,
             at most usize::MAX;
-        call_put "[method]store.put" (this: ResourceAny, key: &str, body: &[u8], options: &WriteOptions)
+        put "[method]store.put" (this: ResourceAny, key: &str, body: &[u8], options: Option<&PutOptions>)
             -> Result<Written, Error>,
             at most RESULT;
-        call_wanted_digests "[method]store.wanted-digests" (this: ResourceAny) -> Vec<DigestAlgorithm>,
+        delete "[method]store.delete" (this: ResourceAny, key: &str, options: Option<&DeleteOptions>)
+            -> Result<Option<bool>, Error>,
             at most RESULT;
-        call_delete "[method]store.delete" (this: ResourceAny, key: &str, options: &DeleteOptions) -> Result<Option<bool>, Error>,
-            at most RESULT;
-        call_delete_many "[method]store.delete-many"
-            (this: ResourceAny, blobs: &[BlobName], options: &DeleteManyOptions) -> Result<Vec<Result<(), Error>>, Error>,
+        delete_many "[method]store.delete-many"
+            (this: ResourceAny, blobs: &[BlobRef], options: Option<&DeleteManyOptions>)
+            -> Result<Vec<Result<(), Error>>, Error>,
             at most RESULT + blobs.len() * OUTCOME;
-        call_list "[method]store.list" (this: ResourceAny, options: &ListOptions) -> Result<ListPage, Error>,
+        list "[method]store.list" (this: ResourceAny, options: Option<&ListOptions>) -> Result<ListPage, Error>,
             at most PAGE;
-        call_list_versions "[method]store.list-versions" (this: ResourceAny, options: &ListOptions)
+        list_versions "[method]store.list-versions" (this: ResourceAny, options: Option<&ListOptions>)
             -> Result<VersionPage, Error>,
             at most PAGE;
-        call_copy "[method]store.copy" (this: ResourceAny, source: &BlobName, to: &str, options: &CopyOptions)
+        copy "[method]store.copy" (this: ResourceAny, source: &CopySource, to: &str, options: Option<&CopyOptions>)
             -> Result<Written, Error>,
             at most RESULT;
-        call_presign "[method]store.presign"
-            (this: ResourceAny, method: PresignedMethod, key: &str, options: &PresignOptions) -> Result<Presigned, Error>,
+        presign "[method]store.presign"
+            (this: ResourceAny, method: PresignedMethod, key: &str, expires_in: u64, options: Option<&PresignOptions>)
+            -> Result<Presigned, Error>,
             at most RESULT;
-        call_tags "[method]store.tags" (this: ResourceAny, key: &str, options: &TagOptions)
+        get_tags "[method]store.get-tags" (this: ResourceAny, key: &str, options: Option<&TagOptions>)
             -> Result<Vec<(String, String)>, Error>,
             at most RESULT;
-        call_set_tags "[method]store.set-tags"
-            (this: ResourceAny, key: &str, tags: &[(String, String)], options: &TagOptions) -> Result<(), Error>,
+        set_tags "[method]store.set-tags"
+            (this: ResourceAny, key: &str, tags: &[(String, String)], options: Option<&TagOptions>)
+            -> Result<(), Error>,
             at most RESULT;
-        call_create_upload "[method]store.create-upload" (this: ResourceAny, key: &str, options: &WriteOptions)
+        create_upload "[method]store.create-upload" (this: ResourceAny, key: &str, options: Option<&PutOptions>)
             -> Result<String, Error>,
             at most RESULT;
-        call_upload_part "[method]store.upload-part"
-            (this: ResourceAny, key: &str, upload: &str, number: u32, body: &[u8], options: &PartOptions)
+        upload_part "[method]store.upload-part"
+            (this: ResourceAny, key: &str, upload: &str, number: u32, body: &[u8], options: Option<&PartOptions>)
             -> Result<Part, Error>,
             at most RESULT;
-        call_copy_part "[method]store.copy-part"
-            (this: ResourceAny, key: &str, upload: &str, number: u32, source: &BlobName, options: &CopyPartOptions)
+        copy_part "[method]store.copy-part"
+            (this: ResourceAny, key: &str, upload: &str, number: u32, source: &CopySource,
+                options: Option<&CopyPartOptions>)
             -> Result<Part, Error>,
             at most RESULT;
-        call_list_parts "[method]store.list-parts"
-            (this: ResourceAny, key: &str, upload: &str, options: &ListPartsOptions) -> Result<PartPage, Error>,
+        list_parts "[method]store.list-parts"
+            (this: ResourceAny, key: &str, upload: &str, options: Option<&ListPartsOptions>)
+            -> Result<PartPage, Error>,
             at most PAGE;
-        call_complete_upload "[method]store.complete-upload"
-            (this: ResourceAny, key: &str, upload: &str, parts: &[Part], options: &CompleteOptions)
+        complete_upload "[method]store.complete-upload"
+            (this: ResourceAny, key: &str, upload: &str, parts: &[Part], options: Option<&CompleteOptions>)
             -> Result<Written, Error>,
             at most RESULT;
-        call_abort_upload "[method]store.abort-upload"
-            (this: ResourceAny, key: &str, upload: &str, options: &UploadOptions) -> Result<(), Error>,
+        abort_upload "[method]store.abort-upload"
+            (this: ResourceAny, key: &str, upload: &str, options: Option<&AbortOptions>) -> Result<(), Error>,
             at most RESULT;
-        call_list_uploads "[method]store.list-uploads" (this: ResourceAny, options: &ListUploadsOptions)
+        list_uploads "[method]store.list-uploads" (this: ResourceAny, options: Option<&ListUploadsOptions>)
             -> Result<UploadPage, Error>,
+            at most PAGE;
+        create_bucket "[method]store.create-bucket" (this: ResourceAny, name: &str, options: Option<&BucketOptions>)
+            -> Result<(), Error>,
+            at most RESULT;
+        delete_bucket "[method]store.delete-bucket" (this: ResourceAny, name: &str, options: Option<&BucketOptions>)
+            -> Result<(), Error>,
+            at most RESULT;
+        bucket_exists "[method]store.bucket-exists" (this: ResourceAny, name: &str, options: Option<&BucketOptions>)
+            -> Result<bool, Error>,
+            at most RESULT;
+        list_buckets "[method]store.list-buckets" (this: ResourceAny, options: Option<&ListBucketsOptions>)
+            -> Result<BucketPage, Error>,
             at most PAGE;
     }
     all or none of {
-        call_step "step" (this: ResourceAny, turns: &[Turn]) -> Vec<Result<Next, Refusal>>,
-            at most RESULT + turns.len() * STEP;
-        call_take "take" (this: ResourceAny, answers: &[Received]) -> Vec<Option<Settled>>,
-            at most RESULT + answers.len() * STEP;
+        begin "begin" (this: ResourceAny, operations: &[Arc<Operation>]) -> Vec<Next>;
+        resume "resume" (this: ResourceAny, resumptions: &[Resumption]) -> Vec<Next>;
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::ResourceAny;
 
-use super::{Datetime, exchanges, listing, multipart, wit};
-use crate::blob::{BlobInfo, Presigned, Setting, SettingKind, Written};
+use super::{Datetime, buckets, listing, multipart, sans_io, wit};
+use crate::blob::{Attribute, BlobInfo, Presigned, Setting, SettingKind, Written};
+use crate::bucket::{Bucket, BucketPage};
 use crate::error::{Error, Failure, Result, ServiceAnswer};
 use crate::listing::{Entry, ListPage, VersionEntry, VersionPage};
 use crate::multipart::{Part, PartPage, PendingUpload, UploadPage};
@@ -142,12 +143,21 @@ impl Validate for Vec<(String, String)> {
     }
 }
 
-/// The outcomes of a bulk delete: errors are made safe where they become this crate's.
-impl Validate for Vec<std::result::Result<(), wit::Error>> {
-    type Valid = Self;
+/// Whether a bucket exists.
+impl Validate for bool {
+    type Valid = bool;
 
-    fn validate(self) -> Result<Self> {
+    fn validate(self) -> Result<bool> {
         Ok(self)
+    }
+}
+
+/// The outcomes of a bulk delete.
+impl Validate for Vec<std::result::Result<(), wit::Error>> {
+    type Valid = Vec<Result<()>>;
+
+    fn validate(self) -> Result<Self::Valid> {
+        Ok(self.into_iter().map(|outcome| outcome.map_err(Error::from)).collect())
     }
 }
 
@@ -161,7 +171,7 @@ impl Validate for wit::BlobInfo {
         pairs("pieces of metadata", &self.metadata)?;
         attributes(&self.attributes)?;
         Ok(BlobInfo {
-            size: self.size,
+            size: self.size.unwrap_or(BlobInfo::UNKNOWN_SIZE),
             etag: self.etag,
             last_modified: self.last_modified.and_then(system_time),
             content_type: self.content_type,
@@ -304,6 +314,45 @@ impl Validate for multipart::UploadPage {
     }
 }
 
+impl Validate for buckets::BucketPage {
+    type Valid = BucketPage;
+
+    fn validate(self) -> Result<BucketPage> {
+        counted("buckets in a page", self.buckets.len(), MAX_PAGE)?;
+        token(self.next.as_deref())?;
+        let buckets = self.buckets.into_iter().map(|bucket| {
+            plain("a bucket's name", &bucket.name, MAX_TAG)?;
+            tag("a region", bucket.region.as_deref())?;
+            Ok(Bucket { name: bucket.name, created: bucket.created.and_then(system_time), region: bucket.region })
+        });
+        Ok(BucketPage { buckets: buckets.collect::<Result<_>>()?, next: self.next })
+    }
+}
+
+/// Fails if the text is not in kebab-case.
+fn kebab_case(what: &str, name: &str) -> Result<()> {
+    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || name.len() > MAX_WORD || !name.bytes().all(is_part) {
+        let name = sanitized(name.to_owned(), 64);
+        return Err(Error::plugin(format!("it names {what} \"{name}\", which is not in kebab-case")));
+    }
+    Ok(())
+}
+
+impl Validate for Vec<wit::Attribute> {
+    type Valid = Vec<Attribute>;
+
+    fn validate(self) -> Result<Vec<Attribute>> {
+        counted("attributes", self.len(), MAX_SETTINGS)?;
+        let attributes = self.into_iter().map(|attribute| {
+            kebab_case("an attribute", &attribute.name)?;
+            let help = sanitized(attribute.help, MAX_MESSAGE);
+            Ok(Attribute { name: attribute.name, secret: attribute.secret, help })
+        });
+        attributes.collect()
+    }
+}
+
 impl Validate for Vec<wit::Setting> {
     type Valid = Vec<Setting>;
 
@@ -319,11 +368,7 @@ impl Validate for wit::Setting {
     fn validate(self) -> Result<Setting> {
         counted("aliases of a setting", self.aliases.len(), 16)?;
         for name in self.aliases.iter().chain([&self.name]) {
-            let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            if name.is_empty() || name.len() > MAX_WORD || !name.bytes().all(is_name) {
-                let name = sanitized(name.clone(), 64);
-                return Err(Error::plugin(format!("it names a setting \"{name}\", which is not in kebab-case")));
-            }
+            kebab_case("a setting", name)?;
         }
         Ok(Setting {
             name: self.name,
@@ -370,7 +415,7 @@ impl From<wit::Error> for Error {
             retryable: error.retryable,
             attempts: error.attempts,
             subject: word(error.subject),
-            answer: error.answer.map(|answer| ServiceAnswer {
+            answer: error.response.map(|answer| ServiceAnswer {
                 status: answer.status,
                 code: word(answer.code),
                 message: answer.message.map(|text| sanitized(text, MAX_MESSAGE)),
@@ -405,65 +450,103 @@ fn is_archived(answer: &ServiceAnswer) -> bool {
     answer.code.as_deref() == Some("InvalidObjectState")
 }
 
-/// An output of an operation whose requests the host sends.
+/// The output of an operation.
 pub(crate) enum Output {
-    Opened(Opened),
-    Written(Written),
-    Part(Part),
+    Head(BlobInfo),
+    /// The body is that of the last response.
+    Get(BlobHead),
+    /// A range of a blob in memory, of a plugin that sends its requests itself.
+    Blob((BlobInfo, wit::Span, Vec<u8>)),
+    Put(Written),
+    Delete(Option<bool>),
+    DeleteMany(Vec<Result<()>>),
+    List(ListPage),
+    ListVersions(VersionPage),
+    Copy(Written),
+    Presign(Presigned),
+    GetTags(Vec<(String, String)>),
+    SetTags(()),
+    CreateUpload(String),
+    UploadPart(Part),
+    CopyPart(Part),
+    ListParts(PartPage),
+    CompleteUpload(Written),
+    AbortUpload(()),
+    ListUploads(UploadPage),
+    CreateBucket(()),
+    DeleteBucket(()),
+    BucketExists(bool),
+    ListBuckets(BucketPage),
 }
 
-/// A blob being read, but for its bytes.
-pub(crate) struct Opened {
+/// The properties of a blob whose body is being read.
+pub(crate) struct BlobHead {
     pub(crate) info: BlobInfo,
     pub(crate) range: wit::Span,
-    pub(crate) given: wit::Span,
+    pub(crate) body_range: wit::Span,
     pub(crate) digest: Option<wit::Digest>,
 }
 
-impl Validate for exchanges::Settled {
+impl Validate for wit::BlobHead {
+    type Valid = BlobHead;
+
+    fn validate(self) -> Result<BlobHead> {
+        let wit::BlobHead { info, range, body_range, digest } = self;
+        Ok(BlobHead { info: info.validate()?, range, body_range, digest })
+    }
+}
+
+impl Validate for sans_io::Output {
     type Valid = Output;
 
     fn validate(self) -> Result<Output> {
         Ok(match self {
-            exchanges::Settled::Opened(opened) => Output::Opened(Opened {
-                info: opened.info.validate()?,
-                range: opened.range,
-                given: opened.given,
-                digest: opened.digest,
-            }),
-            exchanges::Settled::Written(written) => Output::Written(written.validate()?),
-            exchanges::Settled::Part(part) => Output::Part(part.validate()?),
+            sans_io::Output::Head(info) => Output::Head(info.validate()?),
+            sans_io::Output::Get(head) => Output::Get(head.validate()?),
+            sans_io::Output::Put(written) => Output::Put(written.validate()?),
+            sans_io::Output::Delete(existed) => Output::Delete(existed),
+            sans_io::Output::DeleteMany(outcomes) => Output::DeleteMany(outcomes.validate()?),
+            sans_io::Output::List(page) => Output::List(page.validate()?),
+            sans_io::Output::ListVersions(page) => Output::ListVersions(page.validate()?),
+            sans_io::Output::Copy(written) => Output::Copy(written.validate()?),
+            sans_io::Output::Presign(presigned) => Output::Presign(presigned.validate()?),
+            sans_io::Output::GetTags(tags) => Output::GetTags(tags.validate()?),
+            sans_io::Output::SetTags => Output::SetTags(()),
+            sans_io::Output::CreateUpload(id) => Output::CreateUpload(id.validate()?),
+            sans_io::Output::UploadPart(part) => Output::UploadPart(part.validate()?),
+            sans_io::Output::CopyPart(part) => Output::CopyPart(part.validate()?),
+            sans_io::Output::ListParts(page) => Output::ListParts(page.validate()?),
+            sans_io::Output::CompleteUpload(written) => Output::CompleteUpload(written.validate()?),
+            sans_io::Output::AbortUpload => Output::AbortUpload(()),
+            sans_io::Output::ListUploads(page) => Output::ListUploads(page.validate()?),
+            sans_io::Output::CreateBucket => Output::CreateBucket(()),
+            sans_io::Output::DeleteBucket => Output::DeleteBucket(()),
+            sans_io::Output::BucketExists(exists) => Output::BucketExists(exists),
+            sans_io::Output::ListBuckets(page) => Output::ListBuckets(page.validate()?),
         })
     }
 }
 
-/// What an operation whose requests the host sends does next. The request is held against its rules where it is made.
-pub(crate) enum Step {
-    Send(exchanges::Outgoing),
+/// The next step of an operation. The driver checks a request before it sends it.
+pub(crate) enum Next {
+    Send(Box<sans_io::Exchange>),
     Done(Output),
-    /// Why there is no success, and the next attempt, where there is to be one.
-    Failed(Error, Option<exchanges::Retry>),
+    Failed(Error),
 }
 
-/// Of a batch, what does not hold ends the operation that it is of, and no other.
-impl Validate for Vec<std::result::Result<exchanges::Next, exchanges::Refusal>> {
-    type Valid = Vec<Result<Step>>;
+/// Of a batch, a value that is refused fails the operation that it belongs to, and no other.
+impl Validate for Vec<sans_io::Next> {
+    type Valid = Vec<Result<Next>>;
 
     fn validate(self) -> Result<Self::Valid> {
-        let step = |next| match next {
-            Ok(exchanges::Next::Send(outgoing)) => Ok(Step::Send(outgoing)),
-            Ok(exchanges::Next::Done(settled)) => Ok(Step::Done(settled.validate()?)),
-            Err(exchanges::Refusal { error, again }) => Ok(Step::Failed(error.into(), again)),
+        let next = |next| {
+            Ok(match next {
+                sans_io::Next::Send(exchange) => Next::Send(Box::new(exchange)),
+                sans_io::Next::Done(output) => Next::Done(output.validate()?),
+                sans_io::Next::Failed(error) => Next::Failed(error.into()),
+            })
         };
-        Ok(self.into_iter().map(step).collect())
-    }
-}
-
-impl Validate for Vec<Option<exchanges::Settled>> {
-    type Valid = Vec<Result<Option<Output>>>;
-
-    fn validate(self) -> Result<Self::Valid> {
-        Ok(self.into_iter().map(|settled| settled.map(Validate::validate).transpose()).collect())
+        Ok(self.into_iter().map(next).collect())
     }
 }
 
@@ -482,7 +565,7 @@ mod tests {
 
     fn info() -> wit::BlobInfo {
         wit::BlobInfo {
-            size: 1,
+            size: Some(1),
             etag: None,
             last_modified: None,
             content_type: None,
@@ -542,7 +625,7 @@ mod tests {
             retryable: false,
             attempts: u32::MAX,
             subject: Some(text()),
-            answer: Some(wit::ServiceAnswer {
+            response: Some(wit::ServiceResponse {
                 status: u16::MAX,
                 code: Some(text()),
                 message: Some(text()),

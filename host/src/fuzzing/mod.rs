@@ -11,15 +11,14 @@ use std::ops::Range;
 use bytes::Bytes;
 pub use object_store::ObjectMeta;
 
-use crate::bindings::{self, wit};
+use crate::bindings::{BlobHead, wit};
 use crate::blob::{BlobInfo, ByteRange};
 use crate::config::Config;
 use crate::error::Result;
 use crate::listing::Entry;
 use crate::object_store::convert;
 pub use crate::transport::fuzzing::{
-    HttpOutcome, HttpResponse, HttpScript, PreparedRequest, RequestPurpose, exchange_over_http, header_lines,
-    request_head,
+    HttpOutcome, HttpResponse, HttpScript, PreparedRequest, exchange_over_http, header_lines, request_head,
 };
 pub use plugin_results::{PluginStep, PluginValue, plugin_result};
 
@@ -69,15 +68,15 @@ pub fn checked_ranges(
 ) -> Result<(Range<u64>, Range<u64>)> {
     let info = BlobInfo { size, ..BlobInfo::default() };
     let span = |range: Range<u64>| wit::Span { start: range.start, end: range.end };
-    let opened = bindings::Opened { info, range: span(range), given: span(given), digest: None };
-    crate::calls::checked_ranges(&opened, asked.into())
+    let head = BlobHead { info, range: span(range), body_range: span(given), digest: None };
+    crate::calls::checked_ranges(&head, &asked)
 }
 
 /// The range of a blob that a plugin gave in one piece, if it holds.
 pub fn checked_inline(size: u64, range: Range<u64>, body: Vec<u8>, asked: ByteRange) -> Result<(Range<u64>, Bytes)> {
     let info = BlobInfo { size, ..BlobInfo::default() };
     let span = wit::Span { start: range.start, end: range.end };
-    crate::calls::checked((info, span, body), asked.into()).map(|(_, range, body)| (range, body))
+    crate::calls::checked((info, span, body), &asked).map(|(_, range, body)| (range, body))
 }
 
 /// What of a piece that begins at byte `start` of a blob is among these bytes of it.

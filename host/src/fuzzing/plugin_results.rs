@@ -3,12 +3,12 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::PreparedRequest;
-use crate::bindings::{self, Output, Step, Validate, exchanges, listing, multipart, wit};
-use crate::blob::{BlobInfo, Presigned, Setting, Written};
+use crate::bindings::{Next, Output, Validate, buckets, listing, multipart, sans_io, wit};
+use crate::blob::{Attribute, BlobInfo, Presigned, Setting, Written};
+use crate::bucket::BucketPage;
 use crate::error::Error;
 use crate::listing::{ListPage, VersionPage};
 use crate::multipart::{Part, PartPage, UploadPage};
-use crate::transport::Purpose;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
 /// A value that a plugin returned and the host took.
@@ -23,12 +23,16 @@ pub enum PluginValue {
     Part(Part),
     Parts(PartPage),
     Uploads(UploadPage),
+    Buckets(BucketPage),
     Settings(Vec<Setting>),
+    Attributes(Vec<Attribute>),
     Tags(Vec<(String, String)>),
     UploadId(String),
     /// A kind of digest for each that is wanted.
     Digests(usize),
     Outcomes(Vec<std::result::Result<(), Error>>),
+    /// Of an operation without a value.
+    Nothing,
     /// Of each operation in a batch.
     Steps(Vec<std::result::Result<PluginStep, Error>>),
 }
@@ -38,13 +42,13 @@ pub enum PluginValue {
 pub enum PluginStep {
     Send(PreparedRequest),
     Done(Box<PluginValue>),
-    Failed(Error, bool),
+    Failed(Error),
 }
 
 /// Any value that a plugin can return, as the host takes it; or the error it makes of it.
 pub fn plugin_result(u: &mut Unstructured<'_>) -> Result<std::result::Result<PluginValue, Error>> {
     use PluginValue as Value;
-    Ok(match u.int_in_range(0..=16)? {
+    Ok(match u.int_in_range(0..=18)? {
         0 => info(u)?.validate().map(Value::Info),
         1 => wit::Blob { info: info(u)?, range: span(u)?, body: Vec::arbitrary(u)? }
             .validate()
@@ -67,34 +71,49 @@ pub fn plugin_result(u: &mut Unstructured<'_>) -> Result<std::result::Result<Plu
         13 => {
             let outcome = |u: &mut Unstructured<'_>| Ok(if bool::arbitrary(u)? { Ok(()) } else { Err(error(u)?) });
             let outcomes = list(u, outcome)?.validate();
-            outcomes.map(|all| Value::Outcomes(all.into_iter().map(|one| one.map_err(Error::from)).collect()))
+            outcomes.map(Value::Outcomes)
         }
         14 => list(u, step)?.validate().map(|steps| Value::Steps(steps.into_iter().map(taken).collect())),
-        15 => {
-            let settled = |u: &mut Unstructured<'_>| maybe(u, settled);
-            let outputs = list(u, settled)?.validate();
-            outputs.map(|outputs| {
-                let done = |output| PluginStep::Done(Box::new(of_output(output)));
-                Value::Steps(outputs.into_iter().filter_map(|output| output.map(|o| o.map(done)).transpose()).collect())
-            })
+        15 => output(u)?.validate().map(of_output),
+        16 => buckets::BucketPage { buckets: list(u, bucket)?, next: maybe(u, text)? }.validate().map(Value::Buckets),
+        17 => {
+            let attribute = |u: &mut Unstructured<'_>| {
+                Ok(wit::Attribute { name: text(u)?, secret: bool::arbitrary(u)?, help: text(u)? })
+            };
+            list(u, attribute)?.validate().map(Value::Attributes)
         }
         _ => Err(error(u)?.into()),
     })
 }
 
-fn taken(step: std::result::Result<Step, Error>) -> std::result::Result<PluginStep, Error> {
+fn taken(step: std::result::Result<Next, Error>) -> std::result::Result<PluginStep, Error> {
     step.map(|step| match step {
-        Step::Send(outgoing) => PluginStep::Send(crate::exchanging::prepared(outgoing, Purpose::Write).into()),
-        Step::Done(output) => PluginStep::Done(Box::new(of_output(output))),
-        Step::Failed(error, again) => PluginStep::Failed(error, again.is_some()),
+        Next::Send(exchange) => PluginStep::Send(crate::driver::prepared(exchange.request, &[]).into()),
+        Next::Done(output) => PluginStep::Done(Box::new(of_output(output))),
+        Next::Failed(error) => PluginStep::Failed(error),
     })
 }
 
 fn of_output(output: Output) -> PluginValue {
     match output {
-        Output::Opened(bindings::Opened { info, .. }) => PluginValue::Info(info),
-        Output::Written(written) => PluginValue::Written(written),
-        Output::Part(part) => PluginValue::Part(part),
+        Output::Head(info) => PluginValue::Info(info),
+        Output::Get(head) => PluginValue::Info(head.info),
+        Output::Blob((info, _, body)) => PluginValue::Blob(info, body),
+        Output::Put(written) | Output::Copy(written) | Output::CompleteUpload(written) => PluginValue::Written(written),
+        Output::DeleteMany(outcomes) => PluginValue::Outcomes(outcomes),
+        Output::List(page) => PluginValue::List(page),
+        Output::ListVersions(page) => PluginValue::Versions(page),
+        Output::Presign(presigned) => PluginValue::Presigned(presigned),
+        Output::GetTags(tags) => PluginValue::Tags(tags),
+        Output::CreateUpload(id) => PluginValue::UploadId(id),
+        Output::UploadPart(part) | Output::CopyPart(part) => PluginValue::Part(part),
+        Output::ListParts(page) => PluginValue::Parts(page),
+        Output::ListUploads(page) => PluginValue::Uploads(page),
+        Output::ListBuckets(page) => PluginValue::Buckets(page),
+        Output::Delete(_) | Output::BucketExists(_) => PluginValue::Nothing,
+        Output::SetTags(()) | Output::AbortUpload(()) | Output::CreateBucket(()) | Output::DeleteBucket(()) => {
+            PluginValue::Nothing
+        }
     }
 }
 
@@ -140,7 +159,7 @@ fn span(u: &mut Unstructured<'_>) -> Result<wit::Span> {
 
 fn info(u: &mut Unstructured<'_>) -> Result<wit::BlobInfo> {
     Ok(wit::BlobInfo {
-        size: u64::arbitrary(u)?,
+        size: maybe(u, |u| u64::arbitrary(u))?,
         etag: maybe(u, text)?,
         last_modified: time(u)?,
         content_type: maybe(u, text)?,
@@ -226,7 +245,7 @@ fn error(u: &mut Unstructured<'_>) -> Result<wit::Error> {
         Service,
     ];
     let answer = |u: &mut Unstructured<'_>| {
-        Ok(wit::ServiceAnswer {
+        Ok(wit::ServiceResponse {
             status: u16::arbitrary(u)?,
             code: maybe(u, text)?,
             message: maybe(u, text)?,
@@ -240,43 +259,58 @@ fn error(u: &mut Unstructured<'_>) -> Result<wit::Error> {
         retryable: bool::arbitrary(u)?,
         attempts: u32::arbitrary(u)?,
         subject: maybe(u, text)?,
-        answer: maybe(u, answer)?,
+        response: maybe(u, answer)?,
     })
 }
 
-fn settled(u: &mut Unstructured<'_>) -> Result<exchanges::Settled> {
+fn bucket(u: &mut Unstructured<'_>) -> Result<buckets::Bucket> {
+    Ok(buckets::Bucket { name: text(u)?, created: time(u)?, region: maybe(u, text)? })
+}
+
+fn output(u: &mut Unstructured<'_>) -> Result<sans_io::Output> {
+    use sans_io::Output;
     let digest = |u: &mut Unstructured<'_>| Ok(wit::Digest { algorithm: algorithm(u)?, value: Vec::arbitrary(u)? });
-    Ok(match u.int_in_range(0..=2)? {
-        0 => exchanges::Settled::Opened(exchanges::OpenedHead {
+    Ok(match u.int_in_range(0..=6)? {
+        0 => Output::Get(wit::BlobHead {
             info: info(u)?,
             range: span(u)?,
-            given: span(u)?,
+            body_range: span(u)?,
             digest: maybe(u, digest)?,
         }),
-        1 => exchanges::Settled::Written(written(u)?),
-        _ => exchanges::Settled::Part(part(u)?),
+        1 => Output::Put(written(u)?),
+        2 => Output::UploadPart(part(u)?),
+        3 => Output::Head(info(u)?),
+        4 => Output::List(listing::ListPage {
+            entries: list(u, entry)?,
+            prefixes: list(u, text)?,
+            next: maybe(u, text)?,
+        }),
+        5 => Output::CreateUpload(text(u)?),
+        _ => Output::SetTags,
     })
 }
 
-fn step(u: &mut Unstructured<'_>) -> Result<std::result::Result<exchanges::Next, exchanges::Refusal>> {
-    use exchanges::Method::{Delete, Get, Head, Post, Put};
-    let retry = |u: &mut Unstructured<'_>| {
-        let (limit, elapsed, attempts, retries, skew) = Arbitrary::arbitrary(u)?;
-        let (maybe_done, skewed) = Arbitrary::arbitrary(u)?;
-        let tries = exchanges::Tries { limit, elapsed, attempts, retries, maybe_done, skewed, skew };
-        Ok(exchanges::Retry { pause: u64::arbitrary(u)?, tries })
-    };
+fn step(u: &mut Unstructured<'_>) -> Result<sans_io::Next> {
+    use sans_io::Method::{Delete, Get, Head, Post, Put};
+    use sans_io::{RequestBody, ResponseBody};
     Ok(match u.int_in_range(0..=2)? {
-        0 => Ok(exchanges::Next::Send(exchanges::Outgoing {
-            method: *u.choose(&[Get, Head, Post, Put, Delete])?,
-            https: bool::arbitrary(u)?,
-            authority: text(u)?,
-            path_with_query: text(u)?,
-            headers: text(u)?,
-            patience: u64::arbitrary(u)?,
-            plain: bool::arbitrary(u)?,
-        })),
-        1 => Ok(exchanges::Next::Done(settled(u)?)),
-        _ => Err(exchanges::Refusal { error: error(u)?, again: maybe(u, retry)? }),
+        0 => sans_io::Next::Send(sans_io::Exchange {
+            state: Vec::arbitrary(u)?,
+            delay: u64::arbitrary(u)?,
+            timeout: u64::arbitrary(u)?,
+            request: sans_io::Request {
+                method: *u.choose(&[Get, Head, Post, Put, Delete])?,
+                https: bool::arbitrary(u)?,
+                authority: text(u)?,
+                path_with_query: text(u)?,
+                headers: text(u)?,
+            },
+            body: if bool::arbitrary(u)? { RequestBody::Caller } else { RequestBody::None },
+            response_body: if bool::arbitrary(u)? { ResponseBody::Caller } else { ResponseBody::Buffer(1) },
+            fresh_connection: bool::arbitrary(u)?,
+            retries: maybe(u, error)?,
+        }),
+        1 => sans_io::Next::Done(output(u)?),
+        _ => sans_io::Next::Failed(error(u)?),
     })
 }

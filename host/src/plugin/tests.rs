@@ -68,5 +68,5 @@ fn what_is_no_plugin_is_refused_in_words() {
     let error = |bytes: &[u8]| Plugin::load(&engine(), bytes, None).err().unwrap().to_string();
     assert!(error(b"not wasm").contains("no WebAssembly component"));
     // A component with nothing in it, in binary: it loads, but exports no store.
-    assert!(error(b"\0asm\x0d\0\x01\0").contains("sandbucket:blob/blob-store"));
+    assert!(error(b"\0asm\x0d\0\x01\0").contains("sandbucket:blob/store"));
 }

@@ -2,14 +2,10 @@
 //!
 //! Instances are opened with the settings of a generation. Those of a former one finish their call and are not used again.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-
-use pin_project_lite::pin_project;
 
 use super::{Current, Kept, Pool};
 use crate::credentials::{self, Credentials};
@@ -19,35 +15,6 @@ use crate::error::{Error, Failure, Result};
 use crate::instance::Instance;
 use crate::instance_queue::Grant;
 use crate::runtime::Handed;
-
-pin_project! {
-    /// A call that is made again if the service refused it for credentials that were replaced meanwhile. An async function would
-    /// need more room in the future of each call.
-    pub(crate) struct WithNewCredentials<'a, C, F> {
-        pub(crate) pool: &'a Pool,
-        pub(crate) generation: u64,
-        pub(crate) call: C,
-        #[pin]
-        pub(crate) future: F,
-    }
-}
-
-impl<T, C: Fn() -> F, F: Future<Output = Result<T>>> Future for WithNewCredentials<'_, C, F> {
-    type Output = Result<T>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let mut this = self.project();
-        loop {
-            match ready!(this.future.as_mut().poll(cx)) {
-                Err(error) if this.pool.is_outdated(*this.generation, &error) => {
-                    *this.generation = this.pool.generation();
-                    this.future.set((this.call)());
-                }
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-}
 
 impl Pool {
     /// Has calls that begin from now on use these credentials.

@@ -3,12 +3,12 @@
 use std::future::IntoFuture;
 use std::time::{Duration, SystemTime};
 
-use super::{awaited, call_options, every_call, every_source, write_condition};
-use crate::bindings::{datetime, wit};
+use super::{awaited, every_call, every_source, write_condition};
 use crate::blob::{BlobName, Written};
-use crate::calls::{Call, Calls, no_conditions};
+use crate::calls::{Call, Calls};
 use crate::copying;
 use crate::error::Result;
+use crate::options::{CopyOptions, CopySource, Properties};
 
 /// [`Store::copy`](crate::Store::copy) in the making. Await it.
 ///
@@ -16,28 +16,41 @@ use crate::error::Result;
 /// for one request. To know the size takes a HEAD of the source, which [`length_hint`](Copy::length_hint) spares. When a copy in
 /// parts fails, or is dropped, its upload is aborted.
 ///
+/// A copy [from another bucket](Copy::from_bucket) is always made with one request, as the store's own requests do not reach the
+/// source: S3 copies up to 5 GiB so. A larger one is [`Error::TooLarge`](crate::Error::TooLarge):
+/// [`CopyPart::from_bucket`](crate::CopyPart::from_bucket) copies it part by part.
+///
 /// # Errors
 /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where the service did not respond within the setting `completion-timeout`: it may have made the
 /// copy, or may still be at work on it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Copy {
     calls: Calls,
-    source: BlobName,
+    source: CopySource,
     to: String,
-    options: wit::CopyOptions,
+    options: CopyOptions,
     part_size: Option<u64>,
     length: Option<u64>,
 }
 
 impl Copy {
     pub(crate) fn new(calls: Calls, source: BlobName, to: String) -> Self {
-        let options = wit::CopyOptions {
-            source_conditions: no_conditions(),
-            condition: wit::WriteCondition::Always,
-            properties: None,
-            call: call_options(&calls),
-        };
+        let (source, options) = (source.into(), CopyOptions::default());
         Copy { calls, source, to, options, part_size: None, length: None }
+    }
+
+    /// Copies from another bucket of the same service, which the store's credentials must be allowed to read. The setting
+    /// `key-prefix` does not apply to keys in it. Default: the store's own bucket.
+    ///
+    /// ```no_run
+    /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
+    /// store.copy("cat.jpg", "archive/cat.jpg").from_bucket("photos").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.source.bucket = Some(bucket.into());
+        self
     }
 
     /// Stores the copy with none of the source's properties, but with those said here: its media type, metadata, and
@@ -59,8 +72,8 @@ impl Copy {
         self
     }
 
-    fn properties(&mut self) -> &mut wit::Properties {
-        self.options.properties.get_or_insert_with(|| wit::Properties { content_type: None, metadata: Vec::new() })
+    fn properties(&mut self) -> &mut Properties {
+        self.options.properties.get_or_insert_default()
     }
 
     /// How many bytes a part has: 5 MiB to 5 GiB. What is longer than a part is then copied in parts. Default: 128 MiB, or more
@@ -77,7 +90,7 @@ impl Copy {
     }
 
     /// With all that another call was told.
-    pub(crate) fn with(self, options: wit::CopyOptions) -> Self {
+    pub(crate) fn with(self, options: CopyOptions) -> Self {
         Copy { options, ..self }
     }
 
@@ -87,7 +100,7 @@ impl Copy {
 
     async fn call(self) -> Result<Written> {
         let Copy { calls, source, to, options, part_size, length } = self;
-        let order = copying::Order { calls: &calls, source: source.into(), to: &to, options, part_size, length };
+        let order = copying::Order { calls: &calls, source, to: &to, options, part_size, length };
         copying::copy(order).await
     }
 }
@@ -103,7 +116,7 @@ pub struct Rename {
     calls: Calls,
     from: String,
     to: String,
-    options: wit::CopyOptions,
+    options: CopyOptions,
 }
 
 impl Rename {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::{awaited, call_options, every_call};
+use super::{awaited, every_call};
 use crate::bindings::wit;
 use crate::blob::{BlobName, Deleted};
 use crate::calls::{Call, Calls};
 use crate::error::Result;
+use crate::options::{CallOptions, VersionOptions};
 
 /// How many blobs are deleted in one call of the plugin: what the contract and S3 take.
 const BATCH: usize = 1000;
@@ -22,13 +23,12 @@ const AT_ONCE: usize = 4;
 pub struct Delete {
     calls: Calls,
     key: String,
-    options: wit::DeleteOptions,
+    options: VersionOptions,
 }
 
 impl Delete {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let call = call_options(&calls);
-        Delete { calls, key, options: wit::DeleteOptions { version: None, call } }
+        Delete { calls, key, options: VersionOptions::default() }
     }
 
     /// This version, for good.
@@ -39,8 +39,8 @@ impl Delete {
 
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<Deleted> {
-        let existed = self.calls.delete(&self.key, &mut self.options, None).await?;
+    pub(super) async fn call(self) -> Result<Deleted> {
+        let existed = self.calls.delete(&self.key, &self.options).await?;
         Ok(Deleted { existed })
     }
 }
@@ -54,13 +54,17 @@ awaited!(Delete => Deleted, call);
 pub struct DeleteMany {
     calls: Calls,
     blobs: Vec<BlobName>,
-    options: wit::DeleteManyOptions,
+    options: DeleteManyOptions,
+}
+
+#[derive(Default)]
+struct DeleteManyOptions {
+    call: CallOptions,
 }
 
 impl DeleteMany {
     pub(crate) fn new(calls: Calls, blobs: Vec<BlobName>) -> Self {
-        let call = call_options(&calls);
-        DeleteMany { calls, blobs, options: wit::DeleteManyOptions { call } }
+        DeleteMany { calls, blobs, options: DeleteManyOptions::default() }
     }
 
     every_call!();
@@ -68,17 +72,17 @@ impl DeleteMany {
     pub(super) async fn call(self) -> Result<Vec<Result<()>>> {
         let DeleteMany { calls, blobs, options } = self;
         let total = blobs.len();
-        let mut blobs = blobs.into_iter().map(wit::BlobName::from);
+        let mut blobs = blobs.into_iter().map(wit::BlobRef::from);
         let batches = std::iter::from_fn(move || {
             let batch: Vec<_> = blobs.by_ref().take(BATCH).collect();
             (!batch.is_empty()).then_some(batch)
         });
         let asked = batches.map(|batch| {
-            let (calls, mut options) = (calls.clone(), options.clone());
+            let (calls, call, count) = (calls.clone(), options.call.clone(), batch.len());
             async move {
-                match calls.delete_many(&batch, &mut options).await {
+                match calls.delete_many(batch, &call).await {
                     Ok(outcomes) => outcomes,
-                    Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+                    Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
                 }
             }
         });

@@ -5,24 +5,17 @@ use std::time::Duration;
 
 use futures::{Stream, TryStreamExt};
 
-use super::{awaited, call_options, every_call, pages};
-use crate::bindings::listing;
+use super::{awaited, every_call, pages};
 use crate::calls::{Call, Calls};
 use crate::error::Result;
 use crate::listing::{Entry, ListPage, VersionEntry, VersionPage};
+use crate::options::ListOptions;
 
 /// The setters and streams that both listings share.
 macro_rules! every_list {
     ($page:ty, $entry:ty, $call:ident) => {
         pub(crate) fn new(calls: Calls, prefix: String) -> Self {
-            let options = listing::ListOptions {
-                prefix,
-                delimiter: None,
-                start_after: None,
-                page_size: None,
-                continuation: None,
-                call: call_options(&calls),
-            };
+            let options = ListOptions { prefix, ..ListOptions::default() };
             Self { calls, options }
         }
 
@@ -58,9 +51,9 @@ macro_rules! every_list {
             pages(options, move |options| {
                 let calls = calls.clone();
                 async move {
-                    let page: $page = calls.$call(&mut options.clone(), None).await?;
+                    let page: $page = calls.$call(&options).await?;
                     let next = page.next.clone();
-                    let next = next.map(|next| listing::ListOptions { continuation: Some(next), ..options });
+                    let next = next.map(|next| ListOptions { continuation: Some(next), ..options });
                     Ok((page, next))
                 }
             })
@@ -72,8 +65,8 @@ macro_rules! every_list {
             self.pages().map_ok(entries).try_flatten()
         }
 
-        async fn call(mut self) -> Result<$page> {
-            self.calls.$call(&mut self.options, None).await
+        async fn call(self) -> Result<$page> {
+            self.calls.$call(&self.options).await
         }
     };
 }
@@ -83,7 +76,7 @@ macro_rules! every_list {
 #[must_use = "a call does nothing until it is awaited"]
 pub struct List {
     calls: Calls,
-    options: listing::ListOptions,
+    options: ListOptions,
 }
 
 impl List {
@@ -97,7 +90,7 @@ awaited!(List => ListPage, call);
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListVersions {
     calls: Calls,
-    options: listing::ListOptions,
+    options: ListOptions,
 }
 
 impl ListVersions {

@@ -1,5 +1,6 @@
 //! Calls in the making: what may be said of each before it is awaited.
 
+mod bucket;
 mod copy;
 mod delete;
 mod list;
@@ -9,6 +10,7 @@ mod read;
 mod tags;
 mod write;
 
+pub use bucket::{BucketExists, CreateBucket, DeleteBucket, ListBuckets};
 pub use copy::{Copy, Rename};
 pub use delete::{Delete, DeleteMany};
 pub use list::{List, ListVersions};
@@ -23,9 +25,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use futures::Stream;
 
-use crate::bindings::{self, wit};
-use crate::calls::Calls;
 use crate::error::{Error, Failure, Result};
+use crate::options::{CallOptions, ListOptions, PageOptions};
 
 /// The setters that calls share.
 macro_rules! every_call {
@@ -35,7 +36,7 @@ macro_rules! every_call {
         /// [`Limits::call_time`](crate::Limits::call_time); at most
         /// [`Limits::max_call_time`](crate::Limits::max_call_time).
         pub fn time_limit(mut self, limit: Duration) -> Self {
-            self.options.call.time_limit = Some(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+            self.options.call.time_limit = Some(limit);
             self
         }
 
@@ -65,14 +66,14 @@ macro_rules! every_read {
 
         /// Only if it was written after this, to the second, else [`Error::NotModified`](crate::Error::NotModified).
         pub fn if_modified_since(mut self, time: SystemTime) -> Self {
-            self.options.conditions.if_modified_since = Some(datetime(time));
+            self.options.conditions.if_modified_since = Some(time);
             self
         }
 
         /// Only if it was not written after this, to the second, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_unmodified_since(mut self, time: SystemTime) -> Self {
-            self.options.conditions.if_unmodified_since = Some(datetime(time));
+            self.options.conditions.if_unmodified_since = Some(time);
             self
         }
 
@@ -117,14 +118,14 @@ macro_rules! write_condition {
     ($($field:ident).+) => {
         /// Only if no blob of this key is there, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_absent(mut self) -> Self {
-            self.$($field).+ = wit::WriteCondition::IfAbsent;
+            self.$($field).+ = crate::options::WriteCondition::IfAbsent;
             self
         }
 
         /// Only if the blob that is there has this entity tag, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_match(mut self, etag: impl Into<String>) -> Self {
-            self.$($field).+ = wit::WriteCondition::IfMatch(etag.into());
+            self.$($field).+ = crate::options::WriteCondition::IfMatch(etag.into());
             self
         }
     };
@@ -150,14 +151,14 @@ macro_rules! every_source {
         /// Only if the source was written after this, to the second, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn source_if_modified_since(mut self, time: SystemTime) -> Self {
-            self.options.source_conditions.if_modified_since = Some(datetime(time));
+            self.options.source_conditions.if_modified_since = Some(time);
             self
         }
 
         /// Only if the source was not written after this, to the second, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn source_if_unmodified_since(mut self, time: SystemTime) -> Self {
-            self.options.source_conditions.if_unmodified_since = Some(datetime(time));
+            self.options.source_conditions.if_unmodified_since = Some(time);
             self
         }
     };
@@ -177,16 +178,7 @@ macro_rules! awaited {
     };
 }
 
-pub(crate) use multipart::part_options;
-pub(crate) use read::read_options;
-pub(crate) use write::{unsaid, write_options};
 pub(crate) use {awaited, every_call, every_read, every_source, every_write, write_condition};
-
-/// What a call is told where its caller says nothing.
-pub(crate) fn call_options(calls: &Calls) -> wit::CallOptions {
-    let limit = u64::try_from(calls.limits().call_time.as_nanos()).unwrap_or(u64::MAX);
-    wit::CallOptions { time_limit: Some(limit), max_retries: None, attributes: Vec::new() }
-}
 
 /// Options of a listing, which go on after a page.
 pub(crate) trait Continued {
@@ -204,11 +196,7 @@ macro_rules! continued {
     };
 }
 
-continued!(
-    bindings::listing::ListOptions,
-    bindings::multipart::ListPartsOptions,
-    bindings::multipart::ListUploadsOptions
-);
+continued!(ListOptions, PageOptions);
 
 /// Page after page, each asked for when it is wanted: `ask` gives one, and what to ask for the next with. A service whose
 /// continuations go in a circle would be listed for ever: the second time that one comes, the listing ends in an error. Eight
@@ -249,18 +237,17 @@ fn circular(pages: usize) -> Error {
     Error::Integrity(Failure::ours("continuation", message))
 }
 
-/// What of a call's options goes for the further calls that it takes: its time, and the attributes that say how the
-/// service is to be asked, but not those that say what is stored.
-pub(crate) fn shared(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
+/// The options that the further calls of a call inherit: its time limit, and the attributes that say how the service is to be
+/// asked, but not those that say what is stored.
+pub(crate) fn inherited(call: &CallOptions) -> CallOptions {
     let every = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
     let attributes = call.attributes.iter().filter(|(name, _)| every(name)).cloned().collect();
-    let time_limit = call.time_limit.or(call_options(calls).time_limit);
-    wit::CallOptions { time_limit, max_retries: call.max_retries, attributes }
+    CallOptions { time_limit: call.time_limit, attributes }
 }
 
 /// The same, for calls that touch no content: they take no key.
-pub(crate) fn keyless(calls: &Calls, call: &wit::CallOptions) -> wit::CallOptions {
-    let mut call = shared(calls, call);
+pub(crate) fn without_customer_key(call: &CallOptions) -> CallOptions {
+    let mut call = inherited(call);
     call.attributes.retain(|(name, _)| name != "sse-customer-key");
     call
 }

@@ -7,35 +7,39 @@ use std::time::{Duration, SystemTime};
 
 use futures::{Stream, TryStreamExt};
 
-use super::write::write_options;
-use super::{awaited, call_options, every_call, every_source, every_write, pages, write_condition};
-use crate::bindings::{datetime, multipart, wit};
+use super::{awaited, every_call, every_source, every_write, pages, write_condition};
 use crate::blob::{BlobName, Written};
 use crate::body::Chunks;
-use crate::calls::{Call, Calls, no_conditions};
+use crate::calls::{Call, Calls};
 use crate::error::Result;
 use crate::multipart::{Part, PartPage, PendingUpload, UploadPage};
+use crate::options::{CallOptions, CompleteOptions, CopyPartOptions, CopySource, PageOptions, PutOptions};
 use crate::transport::Progress;
+
+/// Options of an operation that has none of its own.
+#[derive(Default)]
+struct OnlyCall {
+    call: CallOptions,
+}
 
 /// [`Store::create_upload`](crate::Store::create_upload) in the making. Await it for the upload's id.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CreateUpload {
     calls: Calls,
     key: String,
-    options: wit::WriteOptions,
+    options: PutOptions,
 }
 
 impl CreateUpload {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let options = write_options(&calls);
-        CreateUpload { calls, key, options }
+        CreateUpload { calls, key, options: PutOptions::default() }
     }
 
     every_write!();
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<String> {
-        self.calls.create_upload(&self.key, &mut self.options, None).await
+    pub(super) async fn call(self) -> Result<String> {
+        self.calls.create_upload(&self.key, &self.options).await
     }
 }
 
@@ -49,14 +53,13 @@ pub struct UploadPart {
     upload: String,
     number: u32,
     body: Chunks,
-    options: multipart::PartOptions,
+    options: OnlyCall,
     progress: Option<Progress>,
 }
 
 impl UploadPart {
     pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, body: Chunks) -> Self {
-        let options = part_options(call_options(&calls));
-        UploadPart { calls, key, upload, number, body, options, progress: None }
+        UploadPart { calls, key, upload, number, body, options: OnlyCall::default(), progress: None }
     }
 
     /// Is told how many bytes of the part have gone out, as they go; from 0 again with each further try.
@@ -67,18 +70,13 @@ impl UploadPart {
 
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<Part> {
+    pub(super) async fn call(self) -> Result<Part> {
         let part = (self.upload.as_str(), self.number);
-        self.calls.upload_part(&self.key, part, &self.body, &mut self.options, self.progress).await
+        self.calls.upload_part(&self.key, part, &self.body, &self.options.call, self.progress).await
     }
 }
 
 awaited!(UploadPart => Part, call);
-
-/// A part of which nothing is said.
-pub(crate) fn part_options(call: wit::CallOptions) -> multipart::PartOptions {
-    multipart::PartOptions { digests: Vec::new(), call }
-}
 
 /// [`Store::copy_part`](crate::Store::copy_part) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
@@ -87,29 +85,34 @@ pub struct CopyPart {
     key: String,
     upload: String,
     number: u32,
-    source: BlobName,
-    options: multipart::CopyPartOptions,
+    source: CopySource,
+    options: CopyPartOptions,
 }
 
 impl CopyPart {
     pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, source: BlobName) -> Self {
-        let call = call_options(&calls);
-        let options = multipart::CopyPartOptions { range: None, source_conditions: no_conditions(), call };
+        let (source, options) = (source.into(), CopyPartOptions::default());
         CopyPart { calls, key, upload, number, source, options }
+    }
+
+    /// Copies from another bucket of the same service, which the store's credentials must be allowed to read. The setting
+    /// `key-prefix` does not apply to keys in it. Default: the store's own bucket.
+    pub fn from_bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.source.bucket = Some(bucket.into());
+        self
     }
 
     /// Only these bytes of the source. S3 takes a stretch only of blobs above 5 MiB.
     pub fn range(mut self, range: Range<u64>) -> Self {
-        self.options.range = Some(wit::Span { start: range.start, end: range.end });
+        self.options.range = Some(range);
         self
     }
 
     every_source!();
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<Part> {
-        let source = self.source.into();
-        self.calls.copy_part(&self.key, &self.upload, self.number, &source, &mut self.options, None).await
+    pub(super) async fn call(self) -> Result<Part> {
+        self.calls.copy_part(&self.key, (&self.upload, self.number), &self.source, &self.options).await
     }
 }
 
@@ -122,14 +125,12 @@ pub struct ListParts {
     calls: Calls,
     key: String,
     upload: String,
-    options: multipart::ListPartsOptions,
+    options: PageOptions,
 }
 
 impl ListParts {
     pub(crate) fn new(calls: Calls, key: String, upload: String) -> Self {
-        let call = call_options(&calls);
-        let options = multipart::ListPartsOptions { continuation: None, page_size: None, call };
-        ListParts { calls, key, upload, options }
+        ListParts { calls, key, upload, options: PageOptions::default() }
     }
 
     /// The most parts in one page: 1 to 1,000, which is the default.
@@ -152,16 +153,16 @@ impl ListParts {
         let pages = pages(options, move |options| {
             let (calls, key, upload) = (calls.clone(), key.clone(), upload.clone());
             async move {
-                let page = calls.list_parts(&key, &upload, &mut options.clone(), None).await?;
-                let next = page.next.map(|next| multipart::ListPartsOptions { continuation: Some(next), ..options });
+                let page = calls.list_parts(&key, &upload, &options).await?;
+                let next = page.next.map(|next| PageOptions { continuation: Some(next), ..options });
                 Ok((page.parts, next))
             }
         });
         pages.map_ok(|parts| futures::stream::iter(parts.into_iter().map(Ok))).try_flatten()
     }
 
-    pub(super) async fn call(mut self) -> Result<PartPage> {
-        self.calls.list_parts(&self.key, &self.upload, &mut self.options, None).await
+    pub(super) async fn call(self) -> Result<PartPage> {
+        self.calls.list_parts(&self.key, &self.upload, &self.options).await
     }
 }
 
@@ -174,22 +175,19 @@ pub struct CompleteUpload {
     key: String,
     upload: String,
     parts: Vec<Part>,
-    options: multipart::CompleteOptions,
+    options: CompleteOptions,
 }
 
 impl CompleteUpload {
     pub(crate) fn new(calls: Calls, key: String, upload: String, parts: Vec<Part>) -> Self {
-        let call = call_options(&calls);
-        let options = multipart::CompleteOptions { condition: wit::WriteCondition::Always, call };
-        CompleteUpload { calls, key, upload, parts, options }
+        CompleteUpload { calls, key, upload, parts, options: CompleteOptions::default() }
     }
 
     write_condition!(options.condition);
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<Written> {
-        let parts: Vec<multipart::Part> = self.parts.into_iter().map(Into::into).collect();
-        self.calls.complete_upload(&self.key, &self.upload, &parts, &mut self.options, None).await
+    pub(super) async fn call(self) -> Result<Written> {
+        self.calls.complete_upload(&self.key, &self.upload, self.parts, &self.options).await
     }
 }
 
@@ -201,19 +199,18 @@ pub struct AbortUpload {
     calls: Calls,
     key: String,
     upload: String,
-    options: multipart::UploadOptions,
+    options: OnlyCall,
 }
 
 impl AbortUpload {
     pub(crate) fn new(calls: Calls, key: String, upload: String) -> Self {
-        let options = multipart::UploadOptions { call: call_options(&calls) };
-        AbortUpload { calls, key, upload, options }
+        AbortUpload { calls, key, upload, options: OnlyCall::default() }
     }
 
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<()> {
-        self.calls.abort_upload(&self.key, &self.upload, &mut self.options, None).await
+    pub(super) async fn call(self) -> Result<()> {
+        self.calls.abort_upload(&self.key, &self.upload, &self.options.call).await
     }
 }
 
@@ -224,13 +221,12 @@ awaited!(AbortUpload => (), call);
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListUploads {
     calls: Calls,
-    options: multipart::ListUploadsOptions,
+    options: PageOptions,
 }
 
 impl ListUploads {
     pub(crate) fn new(calls: Calls, prefix: String) -> Self {
-        let call = call_options(&calls);
-        let options = multipart::ListUploadsOptions { prefix, continuation: None, page_size: None, call };
+        let options = PageOptions { prefix, ..PageOptions::default() };
         ListUploads { calls, options }
     }
 
@@ -254,16 +250,16 @@ impl ListUploads {
         let pages = pages(options, move |options| {
             let calls = calls.clone();
             async move {
-                let page = calls.list_uploads(&mut options.clone(), None).await?;
-                let next = page.next.map(|next| multipart::ListUploadsOptions { continuation: Some(next), ..options });
+                let page = calls.list_uploads(&options).await?;
+                let next = page.next.map(|next| PageOptions { continuation: Some(next), ..options });
                 Ok((page.uploads, next))
             }
         });
         pages.map_ok(|uploads| futures::stream::iter(uploads.into_iter().map(Ok))).try_flatten()
     }
 
-    pub(super) async fn call(mut self) -> Result<UploadPage> {
-        self.calls.list_uploads(&mut self.options, None).await
+    pub(super) async fn call(self) -> Result<UploadPage> {
+        self.calls.list_uploads(&self.options).await
     }
 }
 

@@ -3,14 +3,14 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use super::{awaited, call_options, every_call};
-use crate::bindings::wit;
+use super::{awaited, every_call};
 use crate::blob::{Presigned, PresignedMethod};
 use crate::calls::{Call, Calls};
 use crate::error::{Error, Result};
+use crate::options::PresignOptions;
 
-/// How long a URL is good for where nobody says.
-const USUAL: Duration = Duration::from_secs(15 * 60);
+/// How long a URL is good for by default.
+const DEFAULT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
 /// [`Store::presign`](crate::Store::presign) in the making. Await it; nothing is sent.
 #[must_use = "a call does nothing until it is awaited"]
@@ -18,19 +18,18 @@ pub struct Presign {
     calls: Calls,
     method: PresignedMethod,
     key: String,
-    options: wit::PresignOptions,
+    expires_in: Duration,
+    options: PresignOptions,
 }
 
 impl Presign {
     pub(crate) fn new(calls: Calls, method: PresignedMethod, key: String) -> Self {
-        let call = call_options(&calls);
-        let options = wit::PresignOptions { expires: 0, headers: Vec::new(), version: None, call };
-        Presign { calls, method, key, options }.expires(USUAL)
+        Presign { calls, method, key, expires_in: DEFAULT_EXPIRY, options: PresignOptions::default() }
     }
 
     /// How long the URL is to be good for: 1 second to 7 days. Default: 15 minutes.
     pub fn expires(mut self, time: Duration) -> Self {
-        self.options.expires = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.expires_in = time;
         self
     }
 
@@ -48,8 +47,8 @@ impl Presign {
 
     every_call!();
 
-    async fn call(mut self) -> Result<Presigned> {
-        let presigned = self.calls.presign(self.method.into(), &self.key, &mut self.options, None).await?;
+    async fn call(self) -> Result<Presigned> {
+        let presigned = self.calls.presign(self.method, &self.key, self.expires_in, &self.options).await?;
         // A plugin must not send those who are handed the URL anywhere but to the store's endpoint.
         let place = self.calls.pool().gate().check_url(&presigned.url);
         place.map_err(|words| {

@@ -3,11 +3,11 @@
 use std::future::IntoFuture;
 use std::time::{Duration, SystemTime};
 
-use super::{awaited, call_options, every_call, every_read};
-use crate::bindings::{datetime, wit};
+use super::{awaited, every_call, every_read};
 use crate::blob::{BlobInfo, ByteRange};
-use crate::calls::{Call, Calls, no_conditions};
+use crate::calls::{Call, Calls};
 use crate::error::Result;
+use crate::options::{GetOptions, HeadOptions};
 use crate::reading::Blob;
 
 /// [`Store::head`](crate::Store::head) in the making. Await it.
@@ -15,48 +15,40 @@ use crate::reading::Blob;
 pub struct Head {
     calls: Calls,
     key: String,
-    options: wit::HeadOptions,
+    options: HeadOptions,
 }
 
 impl Head {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let call = call_options(&calls);
-        Head { calls, key, options: wit::HeadOptions { conditions: no_conditions(), version: None, call } }
+        Head { calls, key, options: HeadOptions::default() }
     }
 
     every_read!();
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<BlobInfo> {
-        self.calls.head(&self.key, &mut self.options).await
+    pub(super) async fn call(self) -> Result<BlobInfo> {
+        self.calls.head(&self.key, &self.options).await
     }
 }
 
 awaited!(Head => BlobInfo, call);
-
-/// A read of all of a blob, of which nothing else is said.
-pub(crate) fn read_options(calls: &Calls) -> wit::ReadOptions {
-    let (range, conditions) = (wit::ByteRange::Whole, no_conditions());
-    wit::ReadOptions { range, conditions, version: None, max_bytes: None, call: call_options(calls) }
-}
 
 /// [`Store::get`](crate::Store::get) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Get {
     calls: Calls,
     key: String,
-    options: wit::ReadOptions,
+    options: GetOptions,
 }
 
 impl Get {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let options = read_options(&calls);
-        Get { calls, key, options }
+        Get { calls, key, options: GetOptions::default() }
     }
 
     /// Only this part of it: `0..100`, `100..`, [`ByteRange::Last(100)`](ByteRange::Last) and so on.
     pub fn range(mut self, range: impl Into<ByteRange>) -> Self {
-        self.options.range = range.into().into();
+        self.options.range = range.into();
         self
     }
 

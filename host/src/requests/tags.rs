@@ -3,23 +3,22 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use super::{awaited, call_options, every_call};
-use crate::bindings::wit;
+use super::{awaited, every_call};
 use crate::calls::{Call, Calls};
 use crate::error::Result;
+use crate::options::VersionOptions;
 
 /// [`Store::tags`](crate::Store::tags) in the making. Await it for names and values.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetTags {
     calls: Calls,
     key: String,
-    options: wit::TagOptions,
+    options: VersionOptions,
 }
 
 impl GetTags {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
-        let call = call_options(&calls);
-        GetTags { calls, key, options: wit::TagOptions { version: None, call } }
+        GetTags { calls, key, options: VersionOptions::default() }
     }
 
     /// Of this version, not the current one.
@@ -30,8 +29,8 @@ impl GetTags {
 
     every_call!();
 
-    async fn call(mut self) -> Result<Vec<(String, String)>> {
-        self.calls.tags(&self.key, &mut self.options, None).await
+    async fn call(self) -> Result<Vec<(String, String)>> {
+        self.calls.tags(&self.key, &self.options).await
     }
 }
 
@@ -43,13 +42,12 @@ pub struct SetTags {
     calls: Calls,
     key: String,
     tags: Vec<(String, String)>,
-    options: wit::TagOptions,
+    options: VersionOptions,
 }
 
 impl SetTags {
     pub(crate) fn new(calls: Calls, key: String, tags: Vec<(String, String)>) -> Self {
-        let call = call_options(&calls);
-        SetTags { calls, key, tags, options: wit::TagOptions { version: None, call } }
+        SetTags { calls, key, tags, options: VersionOptions::default() }
     }
 
     /// Of this version, not the current one.
@@ -60,8 +58,8 @@ impl SetTags {
 
     every_call!();
 
-    async fn call(mut self) -> Result<()> {
-        self.calls.set_tags(&self.key, &self.tags, &mut self.options, None).await
+    async fn call(self) -> Result<()> {
+        self.calls.set_tags(&self.key, self.tags, &self.options).await
     }
 }
 

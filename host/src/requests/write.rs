@@ -7,26 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use super::{awaited, call_options, every_call, every_write, write_condition};
-use crate::bindings::wit;
+use super::{awaited, every_call, every_write, write_condition};
 use crate::blob::Written;
 use crate::body::{Body, Cause, Kind, Pieces};
 use crate::calls::{Call, Calls};
 use crate::error::{Error, Failure, Result};
 use crate::limits::named;
+use crate::options::{PutOptions, WriteCondition};
 use crate::transport::Progress;
 use crate::uploading::Upload;
-
-/// A write of which nothing is said.
-pub(crate) fn write_options(calls: &Calls) -> wit::WriteOptions {
-    unsaid(call_options(calls))
-}
-
-/// The same, but for what is said of its call.
-pub(crate) fn unsaid(call: wit::CallOptions) -> wit::WriteOptions {
-    let condition = wit::WriteCondition::Always;
-    wit::WriteOptions { content_type: None, metadata: Vec::new(), condition, digests: Vec::new(), call }
-}
 
 /// [`Store::put`](crate::Store::put) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
@@ -34,14 +23,13 @@ pub struct Put {
     calls: Calls,
     key: String,
     body: Body,
-    options: wit::WriteOptions,
+    options: PutOptions,
     progress: Option<Progress>,
 }
 
 impl Put {
     pub(crate) fn new(calls: Calls, key: String, body: Body) -> Self {
-        let options = write_options(&calls);
-        Put { calls, key, body, options, progress: None }
+        Put { calls, key, body, options: PutOptions::default(), progress: None }
     }
 
     every_write!();
@@ -55,7 +43,7 @@ impl Put {
 
     every_call!();
 
-    pub(super) async fn call(mut self) -> Result<Written> {
+    pub(super) async fn call(self) -> Result<Written> {
         let most = self.calls.limits().max_put;
         let length = self.body.length();
         if length > most as u64 {
@@ -67,19 +55,19 @@ impl Put {
             return Err(Error::TooLarge(Failure::ours("body", message)));
         }
         match self.body.0 {
-            Kind::Here(body) => self.calls.put(&self.key, &body, &mut self.options, self.progress).await,
+            Kind::Here(body) => self.calls.put(&self.key, &body, &self.options, self.progress).await,
             Kind::Stream(length, pieces) => {
                 // The digests of the bytes must be known before the first is sent; a write on a condition can be sent again where
                 // its response is lost; and where no byte is announced, it would not show that there are some.
                 let first = length == 0
-                    || !self.calls.pool().prepares_requests()
+                    || !self.calls.pool().is_sans_io()
                     || !self.calls.wanted_digests().is_empty()
-                    || !matches!(self.options.condition, wit::WriteCondition::Always);
+                    || !matches!(self.options.condition, WriteCondition::Always);
                 if first {
                     let upload = Upload::of(self.calls, self.key, self.options, self.progress);
                     return Box::pin(upload.length_hint(length).stream(exactly(length, pieces))).await;
                 }
-                let put = self.calls.put_stream(&self.key, (length, pieces), &mut self.options, self.progress);
+                let put = self.calls.put_stream(&self.key, (length, pieces), &self.options, self.progress);
                 Box::pin(put).await
             }
         }

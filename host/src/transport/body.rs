@@ -420,7 +420,7 @@ impl Body for Outgoing {
 }
 
 /// An answer's body.
-pub(crate) struct Answer {
+pub(crate) struct ResponseBody {
     body: Arriving,
     patience: Patience,
     /// Since when nothing has come, where it is waited for.
@@ -430,9 +430,9 @@ pub(crate) struct Answer {
     next: Option<Option<Result<Bytes, Trouble>>>,
 }
 
-impl Answer {
-    pub(super) fn new(body: Arriving, patience: Patience, alarm: Alarm) -> Answer {
-        Answer { body, patience, since: None, alarm, next: None }
+impl ResponseBody {
+    pub(super) fn new(body: Arriving, patience: Patience, alarm: Alarm) -> ResponseBody {
+        ResponseBody { body, patience, since: None, alarm, next: None }
     }
 
     /// The next bytes, or why there are none; none at the end.
@@ -478,6 +478,16 @@ impl Answer {
                 None => Poll::Ready(None),
             };
         }
+    }
+
+    /// Whether all of it was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next.as_ref().map_or_else(|| self.body.is_end_stream(), |next| next.is_none())
+    }
+
+    /// How many bytes are to come, where that is known.
+    pub(crate) fn length_hint(&self) -> Option<u64> {
+        self.body.size_hint().exact()
     }
 
     /// Whether there are bytes at hand that were not read, even if this task has spent its budget.
@@ -528,7 +538,7 @@ fn spend(units: usize, cx: &mut Context<'_>) {
 
 /// An answer's body as a plugin reads it.
 pub(super) struct Answering {
-    answer: Answer,
+    answer: ResponseBody,
     /// What the host has to say of it.
     words: Words,
     /// Its place among the instance's requests, until it is over.
@@ -536,7 +546,7 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    pub(super) fn new(answer: Answer, words: Words, place: OwnedSemaphorePermit) -> Answering {
+    pub(super) fn new(answer: ResponseBody, words: Words, place: OwnedSemaphorePermit) -> Answering {
         Answering { answer, words, place: Some(place) }
     }
 }

@@ -11,7 +11,7 @@ use hyper::client::conn::http1::Builder;
 use super::Gate;
 use super::addresses::Addresses;
 use super::alarm::{Alarm, Alarms};
-use super::body::{Answer, Outgoing, Timeouts, Watch};
+use super::body::{Outgoing, ResponseBody, Timeouts, Watch};
 use super::connect::{Connector, Network};
 use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
 use super::egress::Egress;
@@ -174,7 +174,7 @@ impl Client {
         addresses: Addresses,
         timeouts: Timeouts,
         watch: &Watch,
-    ) -> Result<Response<Answer>, Trouble> {
+    ) -> Result<Response<ResponseBody>, Trouble> {
         let connections = match addresses {
             Addresses::Public => &self.public,
             Addresses::Listed => &self.listed,
@@ -191,7 +191,7 @@ impl Client {
             Either::Left((Err(error), _)) => return Err(self.through_proxy(Trouble::of_client(error))),
             Either::Right((trouble, _)) => return Err(self.through_proxy(trouble)),
         };
-        Ok(response.map(|body| Answer::new(body, timeouts.between_bytes, alarm)))
+        Ok(response.map(|body| ResponseBody::new(body, timeouts.between_bytes, alarm)))
     }
 
     /// The answer, unless it is a proxy's that wants a password. Other errors of a proxy that forwards requests look like a

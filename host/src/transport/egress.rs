@@ -59,7 +59,8 @@ impl Egress {
     }
 
     /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region` and what
-    /// else is wanted of it, each also with the name `bucket` before it; for the ARN of an access point, its host alone.
+    /// else is wanted of it, each also with the name `bucket` before it; for the ARN of an access point, its host alone. With
+    /// `accelerate` it is also the region's host, which takes operations on buckets.
     ///
     /// This is the one thing that the host itself reads from a plugin's settings: a plugin cannot be asked what it
     /// should be kept from. Where they make no sense it is nothing; the plugin will say what is wrong with them.
@@ -79,6 +80,14 @@ impl Egress {
         if let Some(bucket) = bucket.filter(|_| !is_address(&authority.host)) {
             let host = format!("{}.{}", bucket.to_ascii_lowercase(), authority.host);
             allowed.push(Authority { host, ..authority });
+        }
+        // Operations on buckets go to the region's own host, which transfer acceleration does not know.
+        if of("endpoint").is_none()
+            && is_on(&of, "accelerate")
+            && let Some((regional, _)) = regional(&of).as_deref().and_then(parse)
+            && !bucket_is_arn(&of)
+        {
+            allowed.push(regional);
         }
         Ok(Egress { allowed: allowed.into(), addresses: Addresses::Listed, is_local })
     }
@@ -163,11 +172,24 @@ type Of<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
 /// AWS's host for these settings, without a bucket.
 fn aws(of: &Of) -> Option<String> {
-    let region = of("region").unwrap_or("us-east-1");
     if is_on(of, "accelerate") {
-        return Some(format!("s3-accelerate{}.{}", dual_stack(of), domain(region)?));
+        return Some(format!("s3-accelerate{}.{}", dual_stack(of), domain(region(of))?));
     }
+    regional(of)
+}
+
+/// AWS's host for the region, without a bucket.
+fn regional(of: &Of) -> Option<String> {
+    let region = region(of);
     Some(format!("s3{}{}.{region}.{}", fips(of), dual_stack(of), domain(region)?))
+}
+
+fn region<'a>(of: &Of<'a>) -> &'a str {
+    of("region").unwrap_or("us-east-1")
+}
+
+fn bucket_is_arn(of: &Of) -> bool {
+    of("bucket").is_some_and(|bucket| bucket.starts_with("arn:"))
 }
 
 /// The host of an access point: `arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME`.
@@ -360,6 +382,15 @@ mod tests {
         let arn = ("bucket", "arn:aws:s3:us-west-2:123456789012:accesspoint/p");
         reaches(&[arn], "p-123456789012.s3-accesspoint.us-west-2.amazonaws.com");
         reaches(&[arn, on("fips")], "p-123456789012.s3-accesspoint-fips.us-west-2.amazonaws.com");
+    }
+
+    #[test]
+    fn operations_on_buckets_reach_the_regions_host() {
+        for further in [&[][..], &[("accelerate", "true")], &[("bucket", "b"), ("accelerate", "true")]] {
+            let egress = Egress::from_settings(&settings(&[&[("region", "eu-west-1")], further].concat())).unwrap();
+            assert!(allows(&egress, "https://s3.eu-west-1.amazonaws.com/other?location"), "{egress}");
+            assert!(!allows(&egress, "https://other.s3.eu-west-1.amazonaws.com/"), "{egress}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Requests that the plugin prepared, and the host sends itself.
+//! Requests of a sans-I/O plugin: checked, sent by the host, and their responses in the contract's form.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +12,35 @@ use wasmtime_wasi_http::{Error, RequestOptions};
 use zeroize::Zeroizing;
 
 use super::addresses::Addresses;
-use super::body::{Answer, Outgoing, Source, Timeouts, Watch};
+use super::body::{Outgoing, ResponseBody, Source, Timeouts, Watch};
 use super::client::Client;
-use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, Purpose, has_body};
+use super::connections::NewConnection;
+use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, check_field, check_method, has_body};
 use super::trouble::Trouble;
 use super::{Gate, Progress};
 
-/// A request as the plugin prepared it.
+/// A request as the plugin made it.
 pub(crate) struct Prepared {
-    pub(crate) purpose: Purpose,
+    /// Methods that the operation may use.
+    pub(crate) methods: &'static [Method],
     pub(crate) method: Method,
     pub(crate) https: bool,
     pub(crate) authority: String,
     pub(crate) path_with_query: String,
     /// A field to a line.
     pub(crate) headers: String,
-    pub(crate) patience: Duration,
+    /// Maximum time without progress.
+    pub(crate) timeout: Duration,
+    /// Whether it must not use an idle connection.
+    pub(crate) fresh_connection: bool,
 }
 
-/// What came of it.
-pub(crate) struct Answered {
+/// A response whose body is still to be read.
+pub(crate) struct Received {
     pub(crate) status: u16,
     /// A field to a line.
     pub(crate) headers: String,
-    pub(crate) body: Answer,
+    pub(crate) body: ResponseBody,
 }
 
 /// A request on its way.
@@ -56,44 +61,48 @@ impl Gate {
         progress: Option<Progress>,
     ) -> Sending<'_> {
         let way = &*self.0;
-        let patience = Some(prepared.patience);
+        let (timeout, fresh_connection) = (Some(prepared.timeout), prepared.fresh_connection);
         let timeouts = way.timeouts.within(Some(RequestOptions {
-            connect_timeout: patience,
-            first_byte_timeout: patience,
-            between_bytes_timeout: patience,
+            connect_timeout: timeout,
+            first_byte_timeout: timeout,
+            between_bytes_timeout: timeout,
         }));
         let watch = Watch::new(body.is_over(), Some(left));
         let request = head_of(prepared, body.length()).map_err(Trouble::denied).and_then(|head| {
             let (client, addresses) = way.client(head.uri())?;
-            Ok((Box::new(head.map(|()| Outgoing::new(body, watch.clone(), progress))), client, addresses))
+            let mut request = Box::new(head.map(|()| Outgoing::new(body, watch.clone(), progress)));
+            if fresh_connection {
+                request.extensions_mut().insert(NewConnection);
+            }
+            Ok((request, client, addresses))
         });
         Sending { timeouts, watch, request }
     }
 }
 
 impl Sending<'_> {
-    /// Waits for the answer's beginning, and says how much of the time went by in sending the body.
-    pub(crate) async fn answer(self) -> (Result<Answered, Trouble>, Duration) {
+    /// Waits for the response's header. The duration is the time spent sending the body.
+    pub(crate) async fn response(self) -> (Result<Received, Trouble>, Duration) {
         let Sending { timeouts, watch, request } = self;
-        let answered = match request {
+        let received = match request {
             Ok((request, client, addresses)) => client.send(request, addresses, timeouts, &watch).await,
             Err(trouble) => Err(trouble),
         };
-        let answered = answered.and_then(|response| {
+        let received = received.and_then(|response| {
             let (head, body) = response.into_parts();
             if head.status.is_success() && !watch.is_sent() {
                 let words = "it answered before it had the whole body".to_owned();
                 return Err(Trouble { error: Error::ConnectionTerminated, words });
             }
-            Ok(Answered { status: head.status.as_u16(), headers: lines(&head.headers), body })
+            Ok(Received { status: head.status.as_u16(), headers: lines(&head.headers), body })
         });
-        (answered, watch.sending())
+        (received, watch.sending())
     }
 }
 
 /// The request but for its body, or what is wrong with it.
 pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
-    let Prepared { purpose, method, https, authority, path_with_query, headers, .. } = prepared;
+    let Prepared { methods, method, https, authority, path_with_query, headers, .. } = prepared;
     let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
     for (part, length, most) in
         [("a header", headers.len(), MAX_HEADER), ("a path and query", path_with_query.len(), MAX_PATH)]
@@ -102,9 +111,9 @@ pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, St
             return Err(format!("the plugin built a request with {part} of {length} bytes, and {most} are allowed"));
         }
     }
-    purpose.check_method(&method)?;
+    check_method(methods, &method)?;
     if !has_body(&method) && length > 0 {
-        return Err(format!("the plugin built a {method} request for a body of {length} bytes"));
+        return Err(format!("the plugin built a request with the method {method} and a body of {length} bytes"));
     }
     // They may carry a session token or a customer key: wiped when the last of them is dropped. This allocates no more than
     // `Bytes::from` does, which has to share the string as well.
@@ -117,18 +126,33 @@ pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, St
         start = end + 1;
         let colon = memchr(b':', line).ok_or_else(|| unfit("a header"))?;
         let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| unfit("a header"))?;
-        purpose.check_field(&name)?;
+        if name != HOST && name != CONTENT_LENGTH {
+            check_field(&method, &name)?;
+        }
         if fields.len() >= MAX_FIELDS {
             return Err(format!("the plugin built a request with more than {MAX_FIELDS} header fields"));
         }
         let value = HeaderValue::from_maybe_shared(headers.slice_ref(&line[colon + 1..]));
         fields.append(name, value.map_err(|_| unfit("a header"))?);
     }
-    let authority = Bytes::from(authority);
-    fields.insert(HOST, HeaderValue::from_maybe_shared(authority.clone()).map_err(|_| unfit("a host"))?);
-    if has_body(&method) {
-        fields.insert(CONTENT_LENGTH, length.into());
+    let host = only(&fields, &HOST)?;
+    if host.is_none_or(|host| host.as_bytes() != authority.as_bytes()) {
+        return Err("the plugin built a request whose host is not its authority".to_owned());
     }
+    match only(&fields, &CONTENT_LENGTH)? {
+        Some(told) if *told == HeaderValue::from(length) => {}
+        None if length == 0 => {
+            if has_body(&method) {
+                fields.insert(CONTENT_LENGTH, length.into());
+            }
+        }
+        _ => {
+            return Err(format!(
+                "the plugin built a request whose content-length is not its body's, which is {length}"
+            ));
+        }
+    }
+    let authority = Bytes::from(authority);
     let mut parts = Parts::default();
     parts.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Some(http::uri::Authority::from_maybe_shared(authority).map_err(|_| unfit("a host"))?);
@@ -138,6 +162,16 @@ pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, St
     *head.uri_mut() = Uri::from_parts(parts).map_err(|_| unfit("a URL"))?;
     *head.headers_mut() = fields;
     Ok(head)
+}
+
+/// The only value of a field; none if it is absent.
+fn only<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, String> {
+    let mut values = fields.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(format!("the plugin built a request with more than one {name}")),
+    }
 }
 
 /// The header, a field to a line. What is not UTF-8 is replaced.
@@ -156,20 +190,23 @@ pub(super) fn lines(headers: &HeaderMap) -> String {
 mod tests {
     use super::*;
 
+    const COMPLETE: &str = "host:s3.test:9000\ncontent-length:5\n";
+
     fn prepared(headers: &str) -> Prepared {
         Prepared {
-            purpose: Purpose::Write,
+            methods: &[Method::PUT],
             method: Method::PUT,
             https: false,
             authority: "s3.test:9000".to_owned(),
             path_with_query: "/b/a%20b?x=1".to_owned(),
-            headers: headers.to_owned(),
-            patience: Duration::ZERO,
+            headers: format!("{COMPLETE}{headers}"),
+            timeout: Duration::ZERO,
+            fresh_connection: false,
         }
     }
 
     #[test]
-    fn a_request_is_what_was_prepared_and_the_hosts_own() {
+    fn request_is_sent_as_the_plugin_made_it() {
         let head = head_of(prepared("x-amz-a:1\nx-amz-a: 2\ndate:now\n"), 5).unwrap();
         assert_eq!(head.uri(), "http://s3.test:9000/b/a%20b?x=1");
         assert_eq!(head.headers()[HOST], "s3.test:9000");
@@ -179,16 +216,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_or_the_hosts_to_set_is_refused() {
+    fn malformed_headers_and_those_that_frame_a_message_are_refused() {
         for headers in
             ["x", ":v\n", "a b:c\n", "a:\u{1}\n", "Host:other\n", "content-length:4\n", "Transfer-Encoding:chunked\n"]
         {
             assert!(head_of(prepared(headers), 5).is_err(), "{headers:?}");
         }
         for (authority, path) in [("", "/"), ("a b", "/"), ("s3.test", "no slash"), ("s3.test", "/\u{7}")] {
-            let odd = Prepared { authority: authority.to_owned(), path_with_query: path.to_owned(), ..prepared("") };
+            let headers = format!("host:{authority}\n");
+            let odd =
+                Prepared { authority: authority.to_owned(), path_with_query: path.to_owned(), headers, ..prepared("") };
             assert!(head_of(odd, 0).is_err(), "{authority:?} {path:?}");
         }
+    }
+
+    #[test]
+    fn host_and_content_length_are_those_of_the_request() {
+        let of = |headers: &str| Prepared { headers: headers.to_owned(), ..prepared("") };
+        for headers in [
+            "content-length:5\n",
+            "host:s3.test\ncontent-length:5\n",
+            "host:s3.test:9000\nhost:s3.test:9000\ncontent-length:5\n",
+            "host:s3.test:9000\n",
+            "host:s3.test:9000\ncontent-length:6\n",
+            "host:s3.test:9000\ncontent-length:5\ncontent-length:5\n",
+            "host:s3.test:9000\ncontent-length:5 \r\n",
+        ] {
+            assert!(head_of(of(headers), 5).is_err(), "{headers:?}");
+        }
+        // A PUT without a body has a length all the same (RFC 9110, section 8.6).
+        assert_eq!(head_of(of("host:s3.test:9000\n"), 0).unwrap().headers()[CONTENT_LENGTH], "0");
     }
 
     #[test]
@@ -200,8 +257,8 @@ mod tests {
         for headers in [many, same, tiny, long] {
             assert!(head_of(prepared(&headers), 5).is_err(), "{}", &headers[..16]);
         }
-        let most: String = (0..MAX_FIELDS).map(|n| format!("x-amz-{n}:\n")).collect();
-        assert_eq!(head_of(prepared(&most), 5).unwrap().headers().len(), MAX_FIELDS + 2);
+        let most: String = (0..MAX_FIELDS - 2).map(|n| format!("x-amz-{n}:\n")).collect();
+        assert_eq!(head_of(prepared(&most), 5).unwrap().headers().len(), MAX_FIELDS);
         let path = Prepared { path_with_query: format!("/{}", "x".repeat(MAX_PATH)), ..prepared("") };
         assert!(head_of(path, 5).is_err());
     }
@@ -211,7 +268,12 @@ mod tests {
         for method in [Method::GET, Method::POST, Method::CONNECT, Method::TRACE, Method::OPTIONS] {
             assert!(head_of(Prepared { method, ..prepared("") }, 0).is_err());
         }
-        let read = || Prepared { purpose: Purpose::Read, method: Method::GET, ..prepared("range:bytes=0-1\n") };
+        let read = || Prepared {
+            methods: &[Method::GET],
+            method: Method::GET,
+            headers: "host:s3.test:9000\nrange:bytes=0-1\n".to_owned(),
+            ..prepared("")
+        };
         assert!(!head_of(read(), 0).unwrap().headers().contains_key(CONTENT_LENGTH));
         assert!(head_of(read(), 1).is_err());
     }

@@ -21,15 +21,7 @@ use super::Egress;
 use super::addresses::Addresses;
 use super::connections::{Connect, Connections, IdlePool, Outbound, Progressing, READ_PER_POLL};
 use super::exchange::{Prepared, head_of, lines};
-use super::request_rules::{Purpose, is_repeatable};
-
-/// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestPurpose {
-    Head,
-    Read,
-    Write,
-}
+use super::request_rules::is_repeatable;
 
 /// A request as a plugin prepared it.
 #[derive(Clone, Debug)]
@@ -39,25 +31,23 @@ pub struct PreparedRequest {
     pub authority: String,
     pub path_with_query: String,
     pub headers: String,
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl From<Prepared> for PreparedRequest {
     fn from(prepared: Prepared) -> Self {
-        let Prepared { method, https, authority, path_with_query, headers, patience, .. } = prepared;
-        PreparedRequest { method, https, authority, path_with_query, headers, patience }
+        let Prepared { method, https, authority, path_with_query, headers, timeout, .. } = prepared;
+        PreparedRequest { method, https, authority, path_with_query, headers, timeout }
     }
 }
 
-/// The head of the request that goes out for one that a plugin prepared, with a body of this length.
-pub fn request_head(request: PreparedRequest, purpose: RequestPurpose, length: u64) -> Result<Request<()>, String> {
-    let purpose = match purpose {
-        RequestPurpose::Head => Purpose::Head,
-        RequestPurpose::Read => Purpose::Read,
-        RequestPurpose::Write => Purpose::Write,
-    };
-    let PreparedRequest { method, https, authority, path_with_query, headers, patience } = request;
-    head_of(Prepared { purpose, method, https, authority, path_with_query, headers, patience }, length)
+/// The head of the request that goes out for one that a plugin made, with a body of this length, of an operation that may use any
+/// of the contract's methods.
+pub fn request_head(request: PreparedRequest, length: u64) -> Result<Request<()>, String> {
+    const METHODS: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    let PreparedRequest { method, https, authority, path_with_query, headers, timeout } = request;
+    let (methods, fresh_connection) = (METHODS, false);
+    head_of(Prepared { methods, method, https, authority, path_with_query, headers, timeout, fresh_connection }, length)
 }
 
 /// A response's header fields as a plugin gets them.

@@ -31,18 +31,18 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use addresses::private_networks;
 pub(crate) use alarm::Alarm;
-pub(crate) use body::{Answer, BodyFault, Fault, Source, Streamed};
+pub(crate) use body::{BodyFault, Fault, ResponseBody, Source, Streamed};
 pub(crate) use client::Clients;
 pub(crate) use connect::Network;
 pub use egress::Egress;
-pub(crate) use exchange::{Answered, Prepared};
+pub(crate) use exchange::{Prepared, Received};
 pub use proxy::Proxy;
 use request_rules::check_own;
-pub(crate) use request_rules::{Purpose, has_body};
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
 use crate::adaptive_rate::AdaptiveRate;
+use crate::deadline;
 use crate::limits::Limits;
 use crate::sandbox::Bounds;
 use addresses::Addresses;
@@ -164,11 +164,6 @@ impl Hooks {
         }
     }
 
-    /// The store's request rate, where it adapts.
-    pub(crate) fn rate(&self) -> Option<Arc<AdaptiveRate>> {
-        self.gate.rate().cloned()
-    }
-
     /// Bounds the bytes of request bodies that are held until the connection takes them, for all requests of a call together.
     pub(crate) fn set_body_memory(&mut self, bytes: usize) {
         (self.body_memory, self.body_memory_left) = (bytes, bytes);
@@ -178,23 +173,8 @@ impl Hooks {
     pub(crate) fn begin_call(&mut self, bounds: &Bounds, progress: Option<Progress>) {
         self.progress = progress;
         self.words.take();
-        (self.sent, self.blobs, self.methods) = (bounds.requests, bounds.operations.max(1), bounds.methods);
+        (self.sent, self.blobs, self.methods) = (0, bounds.operations.max(1), bounds.methods);
         self.body_memory_left = self.body_memory;
-    }
-
-    /// Requests that the call has sent so far.
-    pub(crate) fn requests(&self) -> usize {
-        self.sent
-    }
-
-    /// Fails with what is wrong with a request of the plugin's own, but for its body.
-    pub(crate) fn check(&self, request: &Request<WasiBody>) -> Result<(), String> {
-        check_own(self.methods, request.method(), request.uri(), request.headers())
-    }
-
-    /// Keeps what is wrong with a request that is not sent.
-    pub(crate) fn refuse(&mut self, words: String) {
-        self.words.say(words);
     }
 
     /// Why the last request failed, in the host's words: it knows addresses and certificates that the plugin does not.
@@ -212,24 +192,28 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let Gate(way, _) = self.gate.clone();
+        let Gate(way, rate) = self.gate.clone();
         let is_long = options.is_some_and(|options| options.first_byte_timeout.is_some_and(|time| time > LONG));
         let timeouts = way.timeouts.within(options);
         let progress = self.progress.clone();
         // What was said of the one before is of no interest any more.
         self.words.take();
         let words = self.words.clone();
+        let checked = check_own(self.methods, &request).map_err(Trouble::denied);
         let place = self.places.clone().try_acquire_owned();
         self.sent += 1;
         let most = MAX_REQUESTS_PER_BLOB.saturating_mul(self.blobs);
         let too_many = self.sent > most;
         let pauses = self.sent > FREE_REQUESTS_PER_BLOB.saturating_mul(self.blobs);
         Box::new(async move {
-            let sent = match (way.client(request.uri()), place) {
+            let sent = match (checked.and_then(|()| way.client(request.uri())), place) {
                 _ if too_many => Err(Trouble::denied(format!("the plugin sent {most} requests in this call already"))),
                 (Ok((client, addresses)), Ok(place)) => {
                     if pauses {
-                        crate::deadline::sleep(REQUEST_BACKOFF).await;
+                        deadline::sleep(REQUEST_BACKOFF).await;
+                    }
+                    if let Some(rate) = &rate {
+                        deadline::sleep(rate.delay()).await;
                     }
                     let mut source = request.map(Source::Plugin);
                     if is_long {
@@ -246,6 +230,9 @@ impl WasiHttpHooks for Hooks {
             };
             match sent {
                 Ok((response, place)) => {
+                    if let Some(rate) = &rate {
+                        rate.responded(response.status().as_u16());
+                    }
                     let body = |answer| Answering::new(answer, words, place).boxed_unsync();
                     Ok((response.map(body), Box::new(async { Ok(()) }) as Box<_>))
                 }
@@ -257,6 +244,11 @@ impl WasiHttpHooks for Hooks {
                 }
             }
         })
+    }
+
+    /// The client sets it.
+    fn set_host_header(&mut self) -> bool {
+        false
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {

@@ -5,7 +5,8 @@
 //! The lists are of what blob stores take; a field beyond them is an error that names it.
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, Method, Uri};
+use http::{HeaderMap, HeaderName, Method, Request};
+use http_body::Body;
 
 use crate::text::sanitize;
 
@@ -18,19 +19,6 @@ pub(super) const MAX_PATH: usize = 32 << 10;
 
 /// Bytes of a method or a field's name that an error shows.
 const MAX_SHOWN: usize = 64;
-
-/// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// To look at a blob.
-    Head,
-    /// To read a blob.
-    Read,
-    /// To write a blob or a part of one.
-    Write,
-    /// Any operation: a request of the plugin's own, over wasi:http.
-    Own,
-}
 
 /// Fields of any request.
 const COMMON: [&str; 4] = ["accept", "authorization", "date", "user-agent"];
@@ -49,38 +37,26 @@ const CONTENT: [&str; 7] = [
     "expires",
 ];
 
-impl Purpose {
-    /// Fails with what is wrong with a request of this method.
-    pub(super) fn check_method(self, method: &Method) -> Result<(), String> {
-        let allowed: &[Method] = match self {
-            Purpose::Head => &[Method::HEAD],
-            Purpose::Read => &[Method::GET],
-            Purpose::Write => &[Method::PUT],
-            Purpose::Own => &[Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE],
+/// Fails with what is wrong with a request of this method that has this field.
+pub(super) fn check_field(method: &Method, name: &HeaderName) -> Result<(), String> {
+    let name = name.as_str();
+    let allowed = COMMON.contains(&name)
+        || EXTENSIONS.iter().any(|prefix| name.starts_with(prefix))
+        || CONDITIONS.contains(&name)
+        || match *method {
+            Method::GET => name == "range",
+            Method::PUT | Method::POST => CONTENT.contains(&name),
+            _ => false,
         };
-        check_method(allowed, method)
+    if allowed {
+        return Ok(());
     }
-
-    /// Fails with what is wrong with a request that has this field.
-    pub(super) fn check_field(self, name: &HeaderName) -> Result<(), String> {
-        let name = name.as_str();
-        let allowed = COMMON.contains(&name)
-            || EXTENSIONS.iter().any(|prefix| name.starts_with(prefix))
-            || match self {
-                Purpose::Head => CONDITIONS.contains(&name),
-                Purpose::Read => name == "range" || CONDITIONS.contains(&name),
-                Purpose::Write => CONTENT.contains(&name) || CONDITIONS.contains(&name),
-                Purpose::Own => name == "range" || CONTENT.contains(&name) || CONDITIONS.contains(&name),
-            };
-        if allowed {
-            return Ok(());
-        }
-        let name = sanitize(name, MAX_SHOWN);
-        Err(format!("the plugin built a request with the header {name}, which is not allowed here"))
-    }
+    let name = sanitize(name, MAX_SHOWN);
+    Err(format!("the plugin built a request with the header {name}, which is not allowed here"))
 }
 
-fn check_method(allowed: &[Method], method: &Method) -> Result<(), String> {
+/// Fails if the method is none of these.
+pub(super) fn check_method(allowed: &[Method], method: &Method) -> Result<(), String> {
     if allowed.contains(method) {
         return Ok(());
     }
@@ -90,11 +66,11 @@ fn check_method(allowed: &[Method], method: &Method) -> Result<(), String> {
     Err(format!("the plugin built a request with the method {method}, and only {names} is allowed here"))
 }
 
-/// Fails with what is wrong with a request of the plugin's own, but for its body. That may have a `content-length`, which
-/// wasi:http holds the body to.
-pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: &HeaderMap) -> Result<(), String> {
+/// Fails with what is wrong with a request that a plugin sends over wasi:http, which holds its body to the `content-length`.
+pub(super) fn check_own<B: Body>(methods: &[Method], request: &Request<B>) -> Result<(), String> {
+    let (method, fields) = (request.method(), request.headers());
     check_method(methods, method)?;
-    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if path > MAX_PATH {
         return Err(format!("the plugin built a request with a path of {path} bytes, and {MAX_PATH} are allowed"));
     }
@@ -104,14 +80,21 @@ pub(super) fn check_own(methods: &[Method], method: &Method, uri: &Uri, fields: 
     let mut bytes = 0;
     for (name, value) in fields {
         if name != CONTENT_LENGTH {
-            Purpose::Own.check_field(name)?;
+            check_field(method, name)?;
         }
         bytes += name.as_str().len() + value.len();
     }
     if bytes > MAX_HEADER {
         return Err(format!("the plugin built a request with {bytes} bytes of header, and {MAX_HEADER} are allowed"));
     }
-    Ok(())
+    // A body is for methods that have one, and says how long it is.
+    match fields.get(CONTENT_LENGTH) {
+        None if request.body().is_end_stream() => Ok(()),
+        Some(length) if length == "0" => Ok(()),
+        _ if !has_body(method) => Err(format!("the plugin sent a body with a {method} request")),
+        Some(_) => Ok(()),
+        None => Err("the plugin sent a body without its content-length".to_owned()),
+    }
 }
 
 /// Whether this request may be sent twice although the first may have been applied: the second then finds what the first left,
@@ -134,7 +117,7 @@ fn is_condition_of_write(name: &HeaderName) -> bool {
 }
 
 /// Whether a request of this method has a body.
-pub(crate) fn has_body(method: &Method) -> bool {
+pub(super) fn has_body(method: &Method) -> bool {
     matches!(*method, Method::PUT | Method::POST)
 }
 
@@ -142,10 +125,10 @@ pub(crate) fn has_body(method: &Method) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 4] = [Purpose::Head, Purpose::Read, Purpose::Write, Purpose::Own];
+    const ALL: [Method; 5] = [Method::HEAD, Method::GET, Method::PUT, Method::POST, Method::DELETE];
 
     #[test]
-    fn fields_that_frame_or_route_a_message_are_refused_for_every_purpose() {
+    fn fields_that_frame_or_route_a_message_are_refused_for_every_method() {
         for name in [
             "connection",
             "content-length",
@@ -169,28 +152,30 @@ mod tests {
             "accept-encoding",
         ] {
             let name = HeaderName::from_static(name);
-            assert!(ALL.iter().all(|purpose| purpose.check_field(&name).is_err()), "{name}");
+            assert!(ALL.iter().all(|method| check_field(method, &name).is_err()), "{name}");
         }
     }
 
     #[test]
-    fn each_purpose_has_its_method_and_its_fields() {
-        let methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "TRACE", "OPTIONS", "PATCH", "PROPFIND"];
-        let allowed = |purpose: Purpose| {
-            methods.iter().filter(move |name| purpose.check_method(&name.parse().unwrap()).is_ok()).copied()
-        };
-        assert!(allowed(Purpose::Head).eq(["HEAD"]));
-        assert!(allowed(Purpose::Read).eq(["GET"]));
-        assert!(allowed(Purpose::Write).eq(["PUT"]));
-        assert!(allowed(Purpose::Own).eq(["GET", "HEAD", "PUT", "POST", "DELETE"]));
+    fn each_method_has_its_fields() {
         let allowed = |name: &'static str| {
             let name = HeaderName::from_static(name);
-            ALL.map(|purpose| purpose.check_field(&name).is_ok())
+            ALL.map(|method| check_field(&method, &name).is_ok())
         };
-        assert_eq!(allowed("x-amz-date"), [true; 4]);
-        assert_eq!(allowed("if-match"), [true; 4]);
-        assert_eq!(allowed("range"), [false, true, false, true]);
-        assert_eq!(allowed("content-type"), [false, false, true, true]);
-        assert_eq!(allowed("x-other"), [false; 4]);
+        assert_eq!(allowed("x-amz-date"), [true; 5]);
+        assert_eq!(allowed("if-match"), [true; 5]);
+        assert_eq!(allowed("range"), [false, true, false, false, false]);
+        assert_eq!(allowed("content-type"), [false, false, true, true, false]);
+        assert_eq!(allowed("x-other"), [false; 5]);
+    }
+
+    #[test]
+    fn methods_are_those_of_the_operation() {
+        let methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "TRACE", "OPTIONS", "PATCH", "PROPFIND"];
+        let allowed = |of: &'static [Method]| {
+            methods.iter().filter(move |name| check_method(of, &name.parse().unwrap()).is_ok()).copied()
+        };
+        assert!(allowed(&[Method::GET, Method::HEAD]).eq(["GET", "HEAD"]));
+        assert!(allowed(&[]).eq([] as [&str; 0]));
     }
 }

@@ -179,7 +179,7 @@ impl Entry {
 }
 
 /// An answer, and for how long it may be used.
-struct Answer {
+struct ResponseBody {
     addresses: Vec<IpAddr>,
     ttl: Duration,
 }
@@ -353,7 +353,7 @@ impl Shared {
     }
 
     /// Looks a name up as soon as there is a place for it.
-    async fn in_lane(&self, key: &Key, is_slow: bool) -> Result<Answer, LookupError> {
+    async fn in_lane(&self, key: &Key, is_slow: bool) -> Result<ResponseBody, LookupError> {
         let domain = {
             let mut domains = lock(&self.domains);
             let places = domains.entry(domain(&key.host).to_owned());
@@ -384,11 +384,11 @@ impl Shared {
     }
 
     /// Asks whoever may know: the hosts file, the name servers, the system's own resolver.
-    async fn ask(&self, key: &Key) -> Result<Answer, LookupError> {
+    async fn ask(&self, key: &Key) -> Result<ResponseBody, LookupError> {
         let sources = self.sources()?;
         let name = Name::from_utf8(&key.host).map_err(|_| LookupError::NoSuchName)?;
         if let Some(addresses) = in_hosts(&sources.hosts, &name) {
-            return Ok(Answer { addresses, ttl: LOCAL_TTL });
+            return Ok(ResponseBody { addresses, ttl: LOCAL_TTL });
         }
         let mut found = Err(LookupError::NoSuchName);
         for name in sources.candidates(name) {
@@ -409,7 +409,7 @@ impl Shared {
     }
 
     /// Asks for the addresses of both families.
-    async fn ask_name_servers(&self, resolver: &TokioResolver, name: Name) -> Result<Answer, LookupError> {
+    async fn ask_name_servers(&self, resolver: &TokioResolver, name: Name) -> Result<ResponseBody, LookupError> {
         let of = |kind| {
             let asking = resolver.lookup(name.clone(), kind);
             async move {
@@ -417,7 +417,7 @@ impl Shared {
                 let addresses: Vec<IpAddr> =
                     found.answers().iter().filter_map(|record| record.data.ip_addr()).take(MAX_ADDRESSES).collect();
                 let ttl = found.valid_until().saturating_duration_since(Instant::now());
-                if addresses.is_empty() { Err(LookupError::NoAddress) } else { Ok(Answer { addresses, ttl }) }
+                if addresses.is_empty() { Err(LookupError::NoAddress) } else { Ok(ResponseBody { addresses, ttl }) }
             }
         };
         let (six, four) = (pin!(of(RecordType::AAAA)), pin!(of(RecordType::A)));
@@ -430,14 +430,14 @@ impl Shared {
         match (first, second) {
             (Ok(one), Ok(other)) => {
                 let addresses = some_of_each_family(one.addresses.into_iter().chain(other.addresses));
-                Ok(Answer { addresses, ttl: one.ttl.min(other.ttl) })
+                Ok(ResponseBody { addresses, ttl: one.ttl.min(other.ttl) })
             }
             (Ok(answer), Err(_)) | (Err(_), Ok(answer)) => Ok(answer),
             (Err(one), Err(other)) => Err(one.or(other)),
         }
     }
 
-    async fn ask_system(&self, host: &str) -> Result<Answer, LookupError> {
+    async fn ask_system(&self, host: &str) -> Result<ResponseBody, LookupError> {
         let place = self.system.clone().acquire_owned().await.map_err(|_| LookupError::Busy)?;
         let host = host.to_owned();
         let asking = tokio::task::spawn_blocking(move || {
@@ -446,19 +446,19 @@ impl Shared {
             (host, 0).to_socket_addrs().map(|found| some_of_each_family(found.map(|address| address.ip())))
         });
         match asking.await {
-            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(Answer { addresses, ttl: LOCAL_TTL }),
+            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(ResponseBody { addresses, ttl: LOCAL_TTL }),
             _ => Err(LookupError::NoSuchName),
         }
     }
 
     /// Keeps what was found, and gives what is to be used.
-    fn record(&self, key: Key, found: Result<Answer, LookupError>) -> Outcome {
+    fn record(&self, key: Key, found: Result<ResponseBody, LookupError>) -> Outcome {
         let now = Instant::now();
         let mut names = lock(&self.names);
         let entry = names.entry(key).or_insert_with(|| Entry::new(now));
         entry.pending = None;
         match found {
-            Ok(Answer { addresses, ttl }) => {
+            Ok(ResponseBody { addresses, ttl }) => {
                 let addresses: Arc<[IpAddr]> = addresses.into();
                 entry.answer = Some(addresses.clone());
                 (entry.answered, entry.failure, entry.until) = (now, None, now + ttl.clamp(TTL.0, TTL.1));

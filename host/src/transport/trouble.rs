@@ -11,7 +11,6 @@ use super::connections::{Excess, SendError};
 use super::resolver::LookupError;
 use super::tls;
 use super::tunnel::TunnelError;
-use crate::bindings::exchanges::Failure;
 use crate::text::sanitized;
 
 /// Bytes of the host's own words on a request: they may quote a certificate or what a plugin asked for.
@@ -154,27 +153,6 @@ impl Trouble {
     /// With its words fit for an error and a log.
     pub(crate) fn sanitized(self) -> Trouble {
         Trouble { words: sanitized(self.words, MAX_WORDS), ..self }
-    }
-
-    /// As the contract has it.
-    pub(crate) fn failure(&self) -> Failure {
-        match &self.error {
-            Error::DnsError { .. } => Failure::DnsError,
-            Error::DestinationUnavailable => Failure::DestinationUnavailable,
-            Error::DestinationIpProhibited => Failure::DestinationIpProhibited,
-            Error::ConnectionRefused => Failure::ConnectionRefused,
-            Error::ConnectionTimeout => Failure::ConnectionTimeout,
-            Error::ConnectionReadTimeout => Failure::ConnectionReadTimeout,
-            Error::ConnectionWriteTimeout => Failure::ConnectionWriteTimeout,
-            Error::TlsProtocolError => Failure::TlsProtocolError,
-            Error::TlsCertificateError => Failure::TlsCertificateError,
-            Error::HttpRequestDenied => Failure::HttpRequestDenied,
-            Error::HttpResponseIncomplete => Failure::HttpResponseIncomplete,
-            Error::HttpResponseHeaderSectionSize(_) => Failure::HttpResponseHeaderSectionSize,
-            Error::HttpResponseTimeout => Failure::HttpResponseTimeout,
-            Error::HttpProtocolError => Failure::HttpProtocolError,
-            _ => Failure::ConnectionTerminated,
-        }
     }
 
     /// Whether what was waited for did not come.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use arbitrary::Unstructured;
 use sandbucket::fuzzing::{
-    PluginStep, PluginValue, RequestPurpose, entry_to_object_store, error_to_object_store, plugin_result, request_head,
+    PluginStep, PluginValue, entry_to_object_store, error_to_object_store, plugin_result, request_head,
     to_object_store,
 };
 use sandbucket::text::is_unsafe_for_display;
@@ -70,6 +70,23 @@ fn valid(value: &PluginValue) {
                 time(upload.initiated);
             }
         }
+        PluginValue::Buckets(page) => {
+            listed(page.buckets.len(), &[], &page.next);
+            for bucket in &page.buckets {
+                header(&bucket.name, MAX_TAG);
+                tags([&bucket.region, &None]);
+                time(bucket.created);
+            }
+        }
+        PluginValue::Attributes(attributes) => {
+            assert!(attributes.len() <= MAX_WORD);
+            for attribute in attributes {
+                assert!(!attribute.name.is_empty());
+                line(&attribute.name, MAX_WORD);
+                line(&attribute.help, MAX_MESSAGE);
+            }
+        }
+        PluginValue::Nothing => {}
         PluginValue::Settings(settings) => {
             assert!(settings.len() <= MAX_WORD);
             for setting in settings {
@@ -94,15 +111,13 @@ fn valid(value: &PluginValue) {
 fn step(step: &Result<PluginStep, Error>) {
     match step {
         Ok(PluginStep::Send(prepared)) => {
-            for purpose in [RequestPurpose::Head, RequestPurpose::Read, RequestPurpose::Write] {
-                match request_head(prepared.clone(), purpose, 0) {
-                    Ok(head) => holds(&head, prepared, purpose, 0),
-                    Err(refused) => line(&refused, MAX_MESSAGE),
-                }
+            match request_head(prepared.clone(), 0) {
+                Ok(head) => holds(&head, prepared, 0),
+                Err(refused) => line(&refused, MAX_MESSAGE),
             }
         }
         Ok(PluginStep::Done(value)) => valid(value),
-        Ok(PluginStep::Failed(error, _)) | Err(error) => shown(error.clone()),
+        Ok(PluginStep::Failed(error)) | Err(error) => shown(error.clone()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Requests as a plugin builds them: what the host lets out holds every rule, and is read by others as it was meant.
 //!
-//! The input's first line has a purpose, a method, `http` or `https`, an authority, a path and query, and a body's length; then the
-//! header, a field to a line.
+//! The input's first line has a method, `http` or `https`, an authority, a path and query, and a body's length; then the header, a
+//! field to a line.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use sandbucket::fuzzing::{PreparedRequest, RequestPurpose, header_lines, request_head};
+use sandbucket::fuzzing::{PreparedRequest, header_lines, request_head};
 use sandbucket_s3::s3::headers::of_lines;
 
 use crate::text;
@@ -17,11 +17,6 @@ pub fn host_requests(data: &[u8]) {
     let (first, headers) = text.split_once('\n').unwrap_or((&text, ""));
     let mut words = first.split(' ');
     let mut next = || words.next().unwrap_or_default();
-    let purpose = match next() {
-        "head" => RequestPurpose::Head,
-        "read" => RequestPurpose::Read,
-        _ => RequestPurpose::Write,
-    };
     let Ok(method) = Method::from_bytes(next().as_bytes()) else { return };
     let prepared = PreparedRequest {
         method,
@@ -29,36 +24,33 @@ pub fn host_requests(data: &[u8]) {
         authority: next().to_owned(),
         path_with_query: next().to_owned(),
         headers: headers.to_owned(),
-        patience: Duration::ZERO,
+        timeout: Duration::ZERO,
     };
     let length = next().parse().unwrap_or(0);
     lines_are_read_as_written(headers);
-    match request_head(prepared.clone(), purpose, length) {
-        Ok(head) => holds(&head, &prepared, purpose, length),
+    match request_head(prepared.clone(), length) {
+        Ok(head) => holds(&head, &prepared, length),
         Err(refused) => assert!(!refused.chars().any(char::is_control), "{refused:?}"),
     }
 }
 
 /// Holds a request that goes out against the rules, and against what a server reads of it.
-pub fn holds(head: &Request<()>, prepared: &PreparedRequest, purpose: RequestPurpose, length: u64) {
-    let method = match purpose {
-        RequestPurpose::Head => Method::HEAD,
-        RequestPurpose::Read => Method::GET,
-        RequestPurpose::Write => Method::PUT,
-    };
-    assert_eq!(head.method(), method);
+pub fn holds(head: &Request<()>, prepared: &PreparedRequest, length: u64) {
+    let method = head.method();
+    assert_eq!(*method, prepared.method);
+    assert!(["GET", "HEAD", "POST", "PUT", "DELETE"].contains(&method.as_str()));
     assert_eq!(head.uri().scheme_str(), Some(if prepared.https { "https" } else { "http" }));
     assert_eq!(head.uri().authority().map(|authority| authority.as_str()), Some(&*prepared.authority));
-    assert!(head.headers().len() <= 1024 + 2 && prepared.headers.len() <= 64 << 10);
+    assert!(head.headers().len() <= 1024 + 1 && prepared.headers.len() <= 64 << 10);
     assert_eq!(one(head.headers(), "host"), Some(&*prepared.authority));
     let announced = one(head.headers(), "content-length").map(|value| value.parse::<u64>().expect("a length"));
-    assert_eq!(announced, (method == Method::PUT).then_some(length));
+    let has_body = *method == Method::PUT || *method == Method::POST;
+    assert_eq!(announced.unwrap_or(0), length);
+    assert!(announced.is_some() || !has_body);
     for name in ["connection", "expect", "te", "trailer", "transfer-encoding", "upgrade", "keep-alive", "via"] {
         assert!(!head.headers().contains_key(name), "{name}");
     }
-    if purpose != RequestPurpose::Write {
-        assert_eq!(length, 0);
-    }
+    assert!(has_body || length == 0);
 
     // As a server reads it.
     let target = head.uri().path_and_query().expect("a path").as_str();

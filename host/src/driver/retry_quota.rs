@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn calls_of_the_plugin_itself_take_from_the_same_quota() {
         let quota = RetryQuota::new(1);
-        let mut call = wit::CallOptions { time_limit: None, max_retries: Some(3), attributes: Vec::new() };
+        let mut call = wit::CallOptions { time_limit: None, max_retries: Some(3), attributes: None };
         quota.bound(&mut call);
         assert_eq!(call.max_retries, Some(3));
         quota.settle::<()>(&Err(failed(99)));
