@@ -61,8 +61,7 @@ pub struct Endpoint {
     pub authority: String,
     /// What comes before `/key` in a path, encoded: empty, `/bucket`, `/prefix` or `/prefix/bucket`.
     pub base_path: String,
-    /// Where the service itself is, for requests that name a bucket in the path. None of an access point, and with S3 Transfer
-    /// Acceleration.
+    /// Where the service itself is, for requests that name a bucket in the path. None of an access point.
     pub service: Option<Service>,
     /// Whether it is one of AWS's.
     pub aws: bool,
@@ -134,8 +133,13 @@ impl Endpoint {
         };
         let port = port.map_or(String::new(), |port| format!(":{port}"));
         let display = format!("{}://{host}{port}{prefix}", if https { "https" } else { "http" });
-        let service = Service { authority: format!("{host}{port}"), path: prefix.clone() };
-        let service = (!hosts.accelerate).then_some(service);
+        // S3 Transfer Acceleration has hosts for objects only.
+        let plain = if hosts.accelerate {
+            aws::host(region, AwsHosts { accelerate: false, ..hosts })?
+        } else {
+            format!("{host}{port}")
+        };
+        let service = Some(Service { authority: plain, path: prefix.clone() });
         let authority = if in_host { format!("{bucket}.{host}{port}") } else { format!("{host}{port}") };
         let base_path = if in_host { prefix } else { format!("{prefix}/{bucket}") };
         Ok(Endpoint { https, authority, base_path, service, aws, region: None, display })

@@ -104,8 +104,7 @@ fn of_service(method: Method, settings: &Settings, bucket: &str) -> Result<Reque
     let Some(service) = &endpoint.service else {
         let mut fault = Error::fault(
             "bucket",
-            "this operation names buckets in the path, which neither an access point nor S3 Transfer Acceleration allows: use a \
-             store without them",
+            "this operation names buckets in the path, which an access point does not allow: use a store of a bucket's name",
         );
         fault.kind = Kind::Unsupported;
         return Err(fault);
@@ -169,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn access_points_and_acceleration_have_no_bucket_operations() {
+    fn access_points_have_no_bucket_operations_and_acceleration_leaves_them_to_the_region() {
         let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
         let pairs = [("bucket".to_owned(), arn.to_owned())];
         let fault = head_bucket(&settings::parse(&pairs).unwrap(), "demo", &BucketOptions::default()).unwrap_err();
         assert_eq!(fault.kind, Kind::Unsupported);
-        let fault = head_bucket(&store(&[("accelerate", "true")]), "demo", &BucketOptions::default()).unwrap_err();
-        assert_eq!(fault.kind, Kind::Unsupported);
+        let request = head_bucket(&store(&[("accelerate", "true")]), "other", &BucketOptions::default()).unwrap();
+        assert_eq!((request.authority.as_str(), request.path.as_str()), ("s3.us-east-1.amazonaws.com", "/other"));
     }
 }

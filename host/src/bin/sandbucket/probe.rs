@@ -27,7 +27,9 @@ impl Target {
         let setting = |name| setting(settings, name);
         let bucket = setting("bucket")?;
         let reachable: Vec<String> = Egress::from_settings(settings).ok()?.authorities().collect();
-        let (service, own) = (reachable.first()?, reachable.last()?);
+        // The bucket's own host is the second, if there is one.
+        let service = reachable.first()?;
+        let own = reachable.get(1).unwrap_or(service);
         // The bucket is in the host's name where that is wanted, and on AWS, where it can be.
         let is_aws = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| service.ends_with(domain));
         let by_bucket = match setting("addressing-style").unwrap_or("auto").to_ascii_lowercase().as_str() {
