@@ -417,7 +417,7 @@ fn oversized_state_ends_the_operation() {
     run(async {
         let bystanders = Bystanders::at_work().await;
         let own = agreeable().await;
-        for mode in ["huge-state", "growing-state", "huge-retries"] {
+        for mode in ["huge-state", "growing-state"] {
             let store = at(&own, mode).await;
             for operation in ["head", "get", "put", "list"] {
                 let error = call(&store, operation).await.expect_err(operation);
@@ -425,6 +425,13 @@ fn oversized_state_ends_the_operation() {
                 assert_harmless(&error);
             }
             assert_eq!((store.pool().busy, store.pool().discarded), (0, 4), "{mode}: {:?}", store.pool());
+        }
+        // The error of a retry that is not sent: truncated, if there is memory for it.
+        let store = at(&own, "huge-retries").await;
+        for operation in ["head", "get", "put", "list"] {
+            let error = call(&store, operation).await.expect_err(operation);
+            assert!(is_stopped(&error) || matches!(error, Error::Network(_)), "{operation}: {error:?}");
+            assert_harmless(&error);
         }
         bystanders.are_unharmed().await;
     });
@@ -691,13 +698,15 @@ fn failed_batch_is_not_repeated() {
 }
 
 #[test]
-fn wasi_http_requests_are_limited_per_operation() {
+fn steps_send_no_requests_over_wasi_http() {
     run(async {
         let own = Faulty::start([]).await;
         let store = at(&own, "sends-in-steps").await;
         refused!(store.get("k").time_limit(Duration::from_secs(1)).await, Network);
-        let sent = own.seen().len();
-        assert!((15..60).contains(&sent), "{sent} requests in a second");
+        // The driver's requests are all that is sent: those of the steps are for another path.
+        let seen = own.seen();
+        assert!((1..60).contains(&seen.len()), "{} requests in a second", seen.len());
+        assert!(seen.iter().all(|seen| seen.target == "/k"), "{seen:?}");
     });
 }
 
