@@ -28,7 +28,7 @@ const OPERATIONS: [(&str, &[&str]); 22] = [
     ("set-tags", &["PUT", "DELETE"]),
     ("create-upload", &["POST"]),
     ("upload-part", &["PUT"]),
-    ("copy-part", &["PUT"]),
+    ("copy-part", &["PUT", "HEAD", "GET"]),
     ("list-parts", &["GET"]),
     ("complete-upload", &["POST", "HEAD", "GET"]),
     ("abort-upload", &["DELETE"]),
