@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::IntoFuture;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use sandbucket::{Limits, Store};
 use sandbucket_tests::faulty::{Act, Faulty};
@@ -68,6 +69,8 @@ fn host_memory_of_a_call_is_bounded_whatever_the_plugin_does() {
     run(async {
         let mut limits = Limits::default();
         limits.memory = MEMORY;
+        // Some of them retry for ever.
+        limits.call_time = Duration::from_secs(1);
         for (plugin, modes) in [(ROGUE, &SIMPLE[..]), (ROGUE_SANS_IO, &SANS_IO[..])] {
             let engine = builder().limits(limits.clone()).plugin_file(Path::new(plugin)).build().expect("an engine");
             for mode in modes {
