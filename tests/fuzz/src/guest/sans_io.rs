@@ -1,12 +1,15 @@
-//! Every operation by `begin` and `resume`: the requests must pass the host's rules, and any response must end the operation or lead
-//! to another request; also if the driver alters the state.
+//! Every operation by `begin` and `resume`, in two instances: the requests must be the operation's and pass the host's rules, and any
+//! event must end the operation or lead to another request; also if the driver alters the state.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::ops::{Event, Exchange, Next, Response, State};
+use sandbucket_s3::contract::error::Kind;
+use sandbucket_s3::contract::model::{Operation, Output};
+use sandbucket_s3::ops::{Event, Exchange, Next, RequestBody, Response, ResponseBody, State, Store, TransportError};
+use sandbucket_s3::s3::requests::Method;
 
 use super::operation::operation;
-use super::operations::fits;
-use super::service::{response, store};
+use super::operations::{checked, fits};
+use super::service::{response, settings};
 
 /// More than retries, reconciliation and single deletes of one operation take.
 const MAX_STEPS: usize = 2048;
@@ -18,49 +21,109 @@ pub fn guest_sans_io(data: &[u8]) {
 }
 
 fn steps(u: &mut Unstructured<'_>) -> Result<()> {
-    let Some(mut store) = store(u)? else { return Ok(()) };
+    let settings = settings(u)?;
+    let Ok(store) = Store::open(&settings, u64::arbitrary(u)?) else { return Ok(()) };
+    let mut stores = [store, Store::open(&settings, 1).expect("the same settings")];
     let operation = operation(u)?;
     let mut wall = *u.choose(&[1_700_000_000, 0, u64::MAX])?;
-    let (mut next, mut altered, mut elapsed) = (store.begin(wall, operation.clone()), false, 0_u64);
+    let (mut next, mut altered, mut elapsed) = (stores[0].begin(wall, operation.clone()), false, 0_u64);
+    // The state with which a body of the caller's breaks off.
+    let mut reading = None;
     for _ in 0..MAX_STEPS {
-        let exchange = match next {
-            Next::Send(exchange) => *exchange,
+        let (state, received, truncated) = match next {
+            Next::Send(exchange) => {
+                if let Some(failure) = &exchange.retries {
+                    checked(failure);
+                }
+                if !altered {
+                    belongs(&exchange, &operation);
+                }
+                passes(&exchange);
+                if u.is_empty() {
+                    return Ok(());
+                }
+                let mut bytes = exchange.state.encode();
+                if u.ratio(1, 16)? {
+                    let place = u.choose_index(bytes.len())?;
+                    bytes[place] = u8::arbitrary(u)?;
+                    altered = true;
+                }
+                let Ok(state) = State::decode(&bytes) else {
+                    assert!(altered, "a state is not read back");
+                    return Ok(());
+                };
+                let received = response(u)?.map(|(head, chunks)| (head, chunks.concat()));
+                let is_success = matches!(&received, Ok((head, _)) if (200..300).contains(&head.status));
+                let is_callers = exchange.response_body == ResponseBody::Caller;
+                reading = (is_success && is_callers).then(|| state.clone());
+                (state, received, u.ratio(1, 16)?)
+            }
             Next::Done(output) => {
                 if !altered {
                     fits(&output, &operation);
                 }
-                return Ok(());
+                let is_read = matches!(output, Output::Get(_));
+                assert!(altered || !is_read || reading.is_some(), "a body without a successful response");
+                match reading.take() {
+                    Some(state) if is_read && !u.is_empty() && bool::arbitrary(u)? => (state, Err(broken()), false),
+                    _ => return Ok(()),
+                }
             }
             Next::Failed(failure) => {
-                assert!(!failure.message.is_empty());
+                checked(&failure);
                 return Ok(());
             }
-        };
-        passes(&exchange);
-        if u.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = exchange.state.encode();
-        if u.ratio(1, 16)? {
-            let place = u.choose_index(bytes.len())?;
-            bytes[place] = u8::arbitrary(u)?;
-            altered = true;
-        }
-        let Ok(state) = State::decode(&bytes) else {
-            assert!(altered, "a state is not read back");
-            return Ok(());
         };
         wall = wall.saturating_add(u64::from(u8::arbitrary(u)?));
         elapsed = if u.ratio(1, 16)? { u64::arbitrary(u)? } else { elapsed.saturating_add(1_000_000_000) };
-        let received = response(u)?.map(|(head, chunks)| (head, chunks.concat()));
-        let truncated = u.ratio(1, 16)?;
         let event = match &received {
             Ok((head, body)) => Event::Response(Response { head: head.clone(), body, truncated }),
             Err(error) => Event::Failed(error.clone()),
         };
-        next = store.resume(wall, state, elapsed, event);
+        next = stores[usize::from(bool::arbitrary(u)?)].resume(wall, state, elapsed, event);
     }
     panic!("{operation:?} goes on without end");
+}
+
+/// A body that breaks off while the caller reads it.
+fn broken() -> TransportError {
+    TransportError { kind: Kind::Integrity, message: "the body broke off".to_owned(), not_sent: false, retryable: true }
+}
+
+/// A request is one of the operation's, as `wit/README.md` lists them.
+fn belongs(exchange: &Exchange, operation: &Operation) {
+    match (&exchange.body, operation) {
+        (RequestBody::Caller(sent), Operation::Put { length, .. } | Operation::UploadPart { length, .. }) => {
+            assert_eq!(sent, length);
+        }
+        (RequestBody::Caller(_), operation) => panic!("{operation:?} has no body of the caller's"),
+        (RequestBody::None | RequestBody::Bytes(_), _) => {}
+    }
+    let is_get = matches!(operation, Operation::Get { .. });
+    assert!(is_get || exchange.response_body != ResponseBody::Caller, "{operation:?} has no body to read");
+    let methods: &[Method] = match operation {
+        Operation::Head { .. } | Operation::BucketExists { .. } => &[Method::Head],
+        Operation::Get { .. }
+        | Operation::List { .. }
+        | Operation::ListVersions { .. }
+        | Operation::GetTags { .. }
+        | Operation::ListParts { .. }
+        | Operation::ListUploads { .. }
+        | Operation::ListBuckets { .. } => &[Method::Get],
+        Operation::Put { .. }
+        | Operation::Copy { .. }
+        | Operation::CopyPart { .. }
+        | Operation::CreateBucket { .. } => &[Method::Put, Method::Head, Method::Get],
+        Operation::UploadPart { .. } => &[Method::Put],
+        Operation::SetTags { .. } => &[Method::Put, Method::Delete],
+        Operation::Delete { .. } | Operation::AbortUpload { .. } => &[Method::Delete],
+        Operation::DeleteMany { .. } => &[Method::Post, Method::Delete],
+        Operation::CreateUpload { .. } => &[Method::Post],
+        Operation::CompleteUpload { .. } => &[Method::Post, Method::Head, Method::Get],
+        Operation::DeleteBucket { .. } => &[Method::Delete, Method::Head],
+        Operation::Presign { .. } => &[],
+    };
+    assert!(methods.contains(&exchange.request.method), "{operation:?}: {:?}", exchange.request.method);
 }
 
 #[cfg(not(feature = "host"))]

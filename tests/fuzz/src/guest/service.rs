@@ -251,8 +251,11 @@ impl Body for Chunks {
     }
 }
 
-/// A store with any settings that there are for one at this service.
-pub fn store(u: &mut Unstructured<'_>) -> Result<Option<Store>> {
+/// The secret key, which no input contains.
+pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG";
+
+/// Any settings of a store at this service.
+pub fn settings(u: &mut Unstructured<'_>) -> Result<Vec<Pair>> {
     let mut settings = vec![("bucket", "demo"), ("region", "eu-west-1")];
     let mut maybe = |name, value| -> Result<()> {
         if bool::arbitrary(u)? {
@@ -269,11 +272,16 @@ pub fn store(u: &mut Unstructured<'_>) -> Result<Option<Store>> {
     maybe("sse-customer-key", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;
     maybe("storage-class", "STANDARD_IA")?;
     if settings.iter().any(|(name, _)| *name == "access-key") {
-        settings.push(("secret-key", "secret"));
+        settings.push(("secret-key", SECRET_KEY));
     }
     settings.push(("checksum", *u.choose(&["none", "crc64nvme", "crc32", "sha256", "md5"])?));
     settings.push(("max-retries", *u.choose(&["0", "3", "100"])?));
-    let settings: Vec<Pair> = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Ok(settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// A store with any settings, if they are consistent.
+pub fn store(u: &mut Unstructured<'_>) -> Result<Option<Store>> {
+    let settings = settings(u)?;
     Ok(Store::open(&settings, u64::arbitrary(u)?).ok())
 }
 
