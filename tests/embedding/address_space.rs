@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use sandbucket::{Engine, Error, Limits, Result};
-use sandbucket_tests::{PATIENCE, builder, dev_server, run, settings};
+use sandbucket_tests::{PATIENCE, ROGUE, builder, dev_server, run, settings};
 
 use crate::child::is_child;
 
@@ -13,7 +13,7 @@ fn engine(limits: Limits) -> Result<Engine> {
     builder().limits(limits).build()
 }
 
-/// 2,000 calls at once in 40 stores. Puts take an instance for moments, deletes for the whole request.
+/// 2,000 calls at once in 40 stores, each of which takes an instance for moments.
 async fn two_thousand_calls(engine: &Engine) {
     let server = dev_server().await;
     let mut stores = Vec::new();
@@ -76,14 +76,16 @@ fn no_room_for_one_instance_under_ulimit_is_an_error_that_names_what_to_set() {
 fn waiting_in_vain_for_an_instance_names_the_address_space() {
     run(async {
         let limits = Limits::default().with_address_space(100 << 20).with_instance_wait(Duration::from_millis(300));
-        let engine = engine(limits).expect("an engine");
+        // Only a plugin that sends its requests itself holds an instance while one is in flight.
+        let plugin = std::fs::read(ROGUE).expect("the rogue plugin");
+        let engine = builder().plugin(plugin).limits(limits).build().expect("an engine");
         let silent = sandbucket_tests::faulty::Faulty::start([sandbucket_tests::faulty::Act::silent()]).await;
-        let slow = engine.store(settings(&silent.endpoint(), &[])).await.expect("the store opens");
+        let slow = engine.store([("endpoint", &*silent.endpoint())]).await.expect("the store opens");
         let stalled = tokio::spawn(slow.delete("k").into_future());
         while slow.pool().busy == 0 {
             tokio::task::yield_now().await;
         }
-        let error = engine.store(settings(&silent.endpoint(), &[])).await.expect_err("there is one instance");
+        let error = engine.store([("endpoint", &*silent.endpoint())]).await.expect_err("there is one instance");
         assert!(matches!(error, Error::Busy { name: "address-space", limit: 1, .. }), "{error:?}");
         assert!(error.is_retryable() && error.to_string().contains("ulimit -v"), "{error}");
         stalled.abort();
