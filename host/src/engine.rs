@@ -284,6 +284,19 @@ impl Engine {
         self.runtime.plugin.pre.is_sans_io()
     }
 
+    /// Waits until the engine's stores have no cleanup in the background: the best-effort abort of multipart uploads whose
+    /// [`Upload`](crate::Upload), [`Writer`](crate::Writer) or [`Copy`](crate::Copy) was dropped before it was done. For a program
+    /// that is about to end its runtime. A cleanup takes up to a minute.
+    ///
+    /// ```no_run
+    /// # async fn example(engine: sandbucket::Engine) {
+    /// let _ = tokio::time::timeout(std::time::Duration::from_secs(5), engine.drain()).await;
+    /// # }
+    /// ```
+    pub async fn drain(&self) {
+        self.runtime.cleanups().drain().await;
+    }
+
     /// An instance with no store in it, which can reach nothing: what is left to do with it is to measure it.
     #[doc(hidden)]
     pub async fn instance(&self) -> Result<BareInstance> {

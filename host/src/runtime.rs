@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::address_space::{Plan, first_that_fits};
+use crate::clearing::Cleanups;
 use crate::compute::{Compute, ComputeShare};
 use crate::deadline::timeout_at;
 use crate::digest;
@@ -71,6 +72,7 @@ pub(crate) struct Runtime {
     compute: Arc<Compute>,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
     sums: digest::Shared,
+    cleanups: Cleanups,
     clients: Clients,
 }
 
@@ -90,6 +92,7 @@ impl Runtime {
             limits,
             pools: Mutex::default(),
             sums: digest::Shared::default(),
+            cleanups: Cleanups::default(),
         });
         tick(Arc::downgrade(&runtime))?;
         Ok(runtime)
@@ -177,6 +180,11 @@ impl Runtime {
     /// Where digests are made together.
     pub(crate) fn sums(&self) -> &digest::Shared {
         &self.sums
+    }
+
+    /// The cleanups in the background.
+    pub(crate) fn cleanups(&self) -> &Cleanups {
+        &self.cleanups
     }
 
     /// Makes a pool known, whose idle instances can be given up.
