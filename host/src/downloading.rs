@@ -24,10 +24,10 @@ use crate::requests::{awaited, every_call, every_read};
 use crate::transport::Progress;
 
 /// The size of a part where nobody says.
-const USUAL_PART: u64 = 8 << 20;
+const DEFAULT_PART_SIZE: u64 = 8 << 20;
 
 /// How many parts are under way at once where nobody says.
-const USUAL_AT_ONCE: usize = 4;
+const DEFAULT_CONCURRENCY: usize = 4;
 
 /// Pieces below this, in bytes, are gathered where they are kept: each that is kept as it is costs a buffer of 8 KiB or more.
 const SMALL: usize = 4 << 10;
@@ -57,7 +57,7 @@ pub struct Download {
 impl Download {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = GetOptions::default();
-        Download { calls, key, options, part_size: USUAL_PART, at_once: USUAL_AT_ONCE, progress: None }
+        Download { calls, key, options, part_size: DEFAULT_PART_SIZE, at_once: DEFAULT_CONCURRENCY, progress: None }
     }
 
     /// Only this part of it.

@@ -43,7 +43,7 @@ mod blob;
 mod body;
 mod bucket;
 mod calls;
-mod clearing;
+mod cleanup;
 mod compile_cache;
 mod compute;
 mod config;

@@ -38,7 +38,7 @@ use crate::options::nanos;
 use crate::pool::{Lease, Pool};
 use crate::sandbox::{Bounds, CallGuard, CallOutcome};
 use crate::transport::{
-    Alarm, BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Trouble,
+    BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble,
 };
 
 /// Bytes of the body of a response that is no success, and how long it may take to arrive: its status is already known.
@@ -479,8 +479,8 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
-        Some((self.driver.pool().gate().alarm(), (self.end + TIMEOUT_GRACE).into()))
+    fn deadline(&self) -> Option<(Timer, tokio::time::Instant)> {
+        Some((self.driver.pool().gate().timer(), (self.end + TIMEOUT_GRACE).into()))
     }
 
     fn overdue(&self) -> Error {
@@ -515,7 +515,7 @@ macro_rules! batch_call {
             type Input = $input;
             type Output = Charged<Result<Next>>;
 
-            fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
+            fn deadline(&self) -> Option<(Timer, tokio::time::Instant)> {
                 self.0.deadline()
             }
 

@@ -16,7 +16,7 @@ use crate::options::{CallOptions, VersionOptions};
 const BATCH: usize = 1000;
 
 /// How many such calls are under way at once.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENCY: usize = 4;
 
 /// [`Store::delete`](crate::Store::delete) in the making. Await it.
 #[must_use = "a call does nothing until it is awaited"]
@@ -87,7 +87,7 @@ impl DeleteMany {
             }
         });
         let mut outcomes = Vec::with_capacity(total);
-        let mut answers = futures::stream::iter(asked).buffered(AT_ONCE);
+        let mut answers = futures::stream::iter(asked).buffered(MAX_CONCURRENCY);
         while let Some(answer) = answers.next().await {
             outcomes.extend(answer);
         }

@@ -1,15 +1,13 @@
-//! Outgoing HTTP: what plugins' requests go through. Nothing else in this crate knows hyper.
+//! RequestBody HTTP: what plugins' requests go through. Nothing else in this crate knows hyper.
 //!
 //! A request of a plugin comes to [`Hooks`], is held against the store's [`Egress`], and goes out over the [`Client`],
 //! whose connections all stores with the same TLS options share.
 
 mod addresses;
-mod alarm;
 mod body;
 mod client;
 mod connect;
 mod connections;
-mod departing;
 mod egress;
 mod exchange;
 #[cfg(feature = "fuzzing")]
@@ -17,7 +15,9 @@ pub(crate) mod fuzzing;
 mod proxy;
 mod request_rules;
 mod resolver;
+mod timers;
 mod tls;
+mod tracked_buf;
 mod trouble;
 mod tunnel;
 
@@ -30,7 +30,6 @@ use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use addresses::private_networks;
-pub(crate) use alarm::Alarm;
 pub(crate) use body::{BodyFault, Fault, ResponseBody, Source, Streamed};
 pub(crate) use client::Clients;
 pub(crate) use connect::Network;
@@ -38,6 +37,7 @@ pub use egress::Egress;
 pub(crate) use exchange::{Prepared, Received};
 pub use proxy::Proxy;
 use request_rules::check_own;
+pub(crate) use timers::Timer;
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
@@ -46,7 +46,7 @@ use crate::deadline;
 use crate::limits::Limits;
 use crate::sandbox::Bounds;
 use addresses::Addresses;
-use body::{Answering, Outgoing, Timeouts, Watch};
+use body::{RequestBody, RequestProgress, Timeouts, WasiResponseBody};
 use client::Client;
 use connections::NewConnection;
 use trouble::Words;
@@ -78,9 +78,9 @@ pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// The way out of one store. Cloning it is cheap.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Way>, Option<Arc<AdaptiveRate>>);
+pub(crate) struct HttpGate(Arc<GateState>, Option<Arc<AdaptiveRate>>);
 
-struct Way {
+struct GateState {
     /// The client that goes through no proxy.
     direct: Client,
     /// One for each authority that the policy allows, in its order.
@@ -89,14 +89,14 @@ struct Way {
     timeouts: Timeouts,
 }
 
-impl Gate {
-    fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> Gate {
-        Gate(Arc::new(Way { direct, clients, egress, timeouts: Timeouts::of(limits) }), None)
+impl HttpGate {
+    fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> HttpGate {
+        HttpGate(Arc::new(GateState { direct, clients, egress, timeouts: Timeouts::of(limits) }), None)
     }
 
     /// The same, with a request rate that adapts to a service that throttles.
-    pub(crate) fn with_adaptive_rate(self) -> Gate {
-        Gate(self.0, Some(Arc::new(AdaptiveRate::new())))
+    pub(crate) fn with_adaptive_rate(self) -> HttpGate {
+        HttpGate(self.0, Some(Arc::new(AdaptiveRate::new())))
     }
 
     /// The request rate, where it adapts.
@@ -105,8 +105,8 @@ impl Gate {
     }
 
     /// A deadline of a call.
-    pub(crate) fn alarm(&self) -> Alarm {
-        self.0.direct.alarm()
+    pub(crate) fn timer(&self) -> Timer {
+        self.0.direct.timer()
     }
 
     /// Where it leads to first.
@@ -115,7 +115,7 @@ impl Gate {
     }
 }
 
-impl Way {
+impl GateState {
     /// Which client sends a request to this URL, and to which addresses; or why none does.
     fn client(&self, uri: &http::Uri) -> Result<(&Client, Addresses), Trouble> {
         let (place, addresses) = self.egress.check(uri)?;
@@ -123,7 +123,7 @@ impl Way {
     }
 }
 
-impl Gate {
+impl HttpGate {
     /// Fails with the reason if the URL does not lead to where the store may send requests.
     pub(crate) fn check_url(&self, url: &str) -> Result<(), String> {
         let url = url.parse().map_err(|_| "it is no URL".to_owned())?;
@@ -133,7 +133,7 @@ impl Gate {
 
 /// What an instance's requests come to.
 pub(crate) struct Hooks {
-    gate: Gate,
+    gate: HttpGate,
     progress: Option<Progress>,
     /// What the host has to say on the request that failed last, in this call.
     words: Words,
@@ -149,7 +149,7 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    pub(crate) fn new(gate: Gate) -> Hooks {
+    pub(crate) fn new(gate: HttpGate) -> Hooks {
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
         Hooks {
             gate,
@@ -192,7 +192,7 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let Gate(way, rate) = self.gate.clone();
+        let HttpGate(way, rate) = self.gate.clone();
         let is_long = options.is_some_and(|options| options.first_byte_timeout.is_some_and(|time| time > LONG));
         let timeouts = way.timeouts.within(options);
         let progress = self.progress.clone();
@@ -219,8 +219,8 @@ impl WasiHttpHooks for Hooks {
                     if is_long {
                         source.extensions_mut().insert(NewConnection);
                     }
-                    let watch = Watch::new(source.body().is_over(), None);
-                    let request = Box::new(source.map(|source| Outgoing::new(source, watch.clone(), progress)));
+                    let watch = RequestProgress::new(source.body().is_over(), None);
+                    let request = Box::new(source.map(|source| RequestBody::new(source, watch.clone(), progress)));
                     client.send(request, addresses, timeouts, &watch).await.map(|response| (response, place))
                 }
                 (Ok(_), Err(_)) => {
@@ -233,7 +233,7 @@ impl WasiHttpHooks for Hooks {
                     if let Some(rate) = &rate {
                         rate.responded(response.status().as_u16());
                     }
-                    let body = |answer| Answering::new(answer, words, place).boxed_unsync();
+                    let body = |answer| WasiResponseBody::new(answer, words, place).boxed_unsync();
                     Ok((response.map(body), Box::new(async { Ok(()) }) as Box<_>))
                 }
                 Err(trouble) => {

@@ -118,7 +118,7 @@ impl Cleanups {
 /// Clears an upload away in the background, as long as the runtime goes on: for what is dropped on the way. What is still
 /// running for it ends first. Where the store has too many to clear away already, or it takes too long, it is left to the
 /// service.
-pub(crate) fn give_up(
+pub(crate) fn abort_in_background(
     calls: &Calls,
     key: &str,
     upload: String,
@@ -150,7 +150,7 @@ pub(crate) fn give_up(
             running.shutdown().await;
             // It is never closed.
             let _running = calls.pool().cleanup().running.acquire().await;
-            clear_away(&calls, &key, &upload, &call).await;
+            abort_best_effort(&calls, &key, &upload, &call).await;
         });
         if cleared.await.is_err()
             && let Some(count) = calls.pool().cleanup().skip()
@@ -171,7 +171,7 @@ impl Drop for Counted {
 }
 
 /// Aborts an upload, and sees that no part of it is left. What it cannot do, it logs: the error that counts is another.
-pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
+pub(crate) async fn abort_best_effort(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
     for attempt in 0..ABORTS {
         // A part that was cut off may still be taken.
         deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;

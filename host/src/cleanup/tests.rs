@@ -37,7 +37,7 @@ async fn ten_thousand_abandoned_uploads_on_a_silent_service_are_bounded() {
         // A part that never ends runs for each.
         let mut running = JoinSet::new();
         running.spawn(std::future::pending());
-        give_up(calls, "k", format!("upload-{upload}"), &call, running);
+        abort_in_background(calls, "k", format!("upload-{upload}"), &call, running);
         if upload % 100 == 0 {
             tokio::task::yield_now().await;
             most = most.max(calls.pool().engine().cleanups().count());
