@@ -35,7 +35,7 @@ const SMALL: usize = 4 << 10;
 /// How many bytes are gathered for one write to a file.
 const WRITE: usize = 1 << 20;
 
-/// [`Store::download`](crate::Store::download) in the making. Await it for a stream, or end it with
+/// Request builder of [`Store::download`](crate::Store::download). Await it for a stream, or end it with
 /// [`file`](Download::file).
 ///
 /// What fits one part takes one request. All else is asked for in parts of one size, several at a time, all of the same
@@ -78,9 +78,9 @@ impl Download {
         self
     }
 
-    /// Is told how many bytes have come, as they come.
-    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(told));
+    /// Sets a callback invoked with the number of bytes received so far.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 

@@ -1,4 +1,4 @@
-//! The instances of one store: made when needed, used by one call at a time, given up when broken, grown or idle.
+//! The pool of one store's instances: created when needed, used by one guest call at a time, evicted when poisoned, grown or idle.
 
 mod renewing;
 

@@ -1,4 +1,4 @@
-//! The plugin running: wasmtime's store around it, and the bounds of each call into it.
+//! An instance of the plugin, and the bounds of each guest call.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -234,7 +234,7 @@ impl Sandbox {
     }
 }
 
-/// Why an instance broke.
+/// Classifies the error of a guest call.
 fn classify_trap(
     operation: &'static str,
     store: &wasmtime::Store<State>,

@@ -26,7 +26,7 @@ const DEFAULT_CONCURRENCY: usize = 4;
 /// Pieces below this are gathered, at the price of a copy: each that is kept as it is costs some bytes and a frame.
 const COALESCE_BELOW: usize = 64 << 10;
 
-/// [`Store::upload`](crate::Store::upload) in the making: end with [`stream`](Upload::stream),
+/// Request builder of [`Store::upload`](crate::Store::upload): end with [`stream`](Upload::stream),
 /// [`reader`](Upload::reader) or [`begin`](Upload::begin).
 ///
 /// What fits one part is written in one call. All else goes in parts, several at a time, and is there whole or not at all: when it
@@ -88,9 +88,9 @@ impl Upload {
         self
     }
 
-    /// Is told how many bytes have gone out, as they go. Less than before where a part is tried again.
-    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(told));
+    /// Sets a callback invoked with the number of bytes sent so far. It decreases when a part is retried.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 

@@ -18,7 +18,7 @@ const BATCH: usize = 1000;
 /// How many such calls are under way at once.
 const MAX_CONCURRENCY: usize = 4;
 
-/// [`Store::delete`](crate::Store::delete) in the making. Await it.
+/// Request builder of [`Store::delete`](crate::Store::delete). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Delete {
     calls: Calls,
@@ -47,7 +47,7 @@ impl Delete {
 
 awaited!(Delete => Deleted, call);
 
-/// [`Store::delete_many`](crate::Store::delete_many) in the making. Await it for an outcome of each blob, in their order.
+/// Request builder of [`Store::delete_many`](crate::Store::delete_many). Await it for an outcome of each blob, in their order.
 ///
 /// A failure of a whole batch of them is the outcome of each in it.
 #[must_use = "a call does nothing until it is awaited"]

@@ -1,4 +1,4 @@
-//! Bodies on their way, watched: one that stands still for too long ends in an error.
+//! Bodies of requests and responses, and their timeouts: one that stalls ends in an error.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -49,7 +49,7 @@ pub(crate) struct Timeouts {
     pub(super) between_bytes: NamedTimeout,
 }
 
-/// How long to wait, and whose word that is. It shows as both.
+/// A timeout, and the limit of the host that sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NamedTimeout {
     pub(super) time: Duration,
@@ -95,7 +95,7 @@ impl fmt::Display for NamedTimeout {
     }
 }
 
-/// How far a request has got. Times are in nanoseconds since it began.
+/// The progress of a request. Times are in nanoseconds since it began.
 pub(super) struct RequestProgress {
     began: Instant,
     /// When there was a connection; 0 until then.
@@ -201,7 +201,7 @@ impl Progressing for RequestProgress {
     }
 }
 
-/// What does not go on.
+/// The phase in which a request stalled.
 enum StallPhase {
     Connecting,
     /// After a connection on which the request may have been sent.
@@ -419,7 +419,7 @@ impl Body for RequestBody {
     }
 }
 
-/// An answer's body.
+/// The body of a response.
 pub(crate) struct ResponseBody {
     body: IncomingBody,
     timeout: NamedTimeout,
@@ -536,7 +536,7 @@ fn spend(units: usize, cx: &mut Context<'_>) {
     }
 }
 
-/// An answer's body as a plugin reads it.
+/// The body of a response as a plugin reads it over wasi:http.
 pub(super) struct WasiResponseBody {
     answer: ResponseBody,
     /// What the host has to say of it.

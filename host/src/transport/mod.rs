@@ -1,7 +1,8 @@
-//! RequestBody HTTP: what plugins' requests go through. Nothing else in this crate knows hyper.
+//! Outgoing HTTP. Nothing else in this crate knows hyper.
 //!
-//! A request of a plugin comes to [`Hooks`], is held against the store's [`Egress`], and goes out over the [`Client`],
-//! whose connections all stores with the same TLS options share.
+//! The driver sends the requests of sans-I/O plugins through the store's [`HttpGate`], and [`Hooks`] those of other plugins. Each is
+//! checked against the store's [`Egress`] policy, and goes out over the [`Client`], whose connections all stores with the same
+//! TLS options share.
 
 mod addresses;
 mod body;
@@ -73,10 +74,10 @@ const LEAST_BODY_CHUNK: usize = 4 << 10;
 /// cost as long. Completed uploads and copies are such requests.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A caller's interest in how many bytes of a body have gone out.
+/// A callback invoked with the number of bytes of a body sent so far.
 pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// The way out of one store. Cloning it is cheap.
+/// Sends the requests of one store, within its egress policy. Cloning it is cheap.
 #[derive(Clone)]
 pub(crate) struct HttpGate(Arc<GateState>, Option<Arc<AdaptiveRate>>);
 
@@ -104,12 +105,12 @@ impl HttpGate {
         self.1.as_ref()
     }
 
-    /// A deadline of a call.
+    /// A timer that is not set yet.
     pub(crate) fn timer(&self) -> Timer {
         self.0.direct.timer()
     }
 
-    /// Where it leads to first.
+    /// The first authority that it allows.
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.0.egress.authorities().next()
     }
@@ -131,11 +132,11 @@ impl HttpGate {
     }
 }
 
-/// What an instance's requests come to.
+/// Sends the requests of an instance over wasi:http.
 pub(crate) struct Hooks {
     gate: HttpGate,
     progress: Option<Progress>,
-    /// What the host has to say on the request that failed last, in this call.
+    /// The error detail of the request that failed last, in this call.
     words: Words,
     /// Places for requests under way.
     places: Arc<Semaphore>,
