@@ -266,6 +266,11 @@ impl Engine {
         &self.runtime.plugin.imports
     }
 
+    /// What the plugin exports: names such as `sandbucket:blob/store@0.2.0`, sorted.
+    pub fn exports(&self) -> &[String] {
+        &self.runtime.plugin.exports
+    }
+
     /// The settings that the plugin knows, in the order in which to show them.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         let mut bare = self.instance().await?;

@@ -413,7 +413,8 @@ impl<'a> Running<'a> {
         let response = |(body, truncated)| Event::Response(Response { status, headers, body, truncated });
         let is_success = (200..300).contains(&status);
         if body.is_over() {
-            return (response((Vec::new(), false)), Some(body));
+            let callers = is_success && matches!(wanted, WantedBody::Caller);
+            return (response((Vec::new(), false)), callers.then_some(body));
         }
         match wanted {
             WantedBody::Caller if is_success => (response((Vec::new(), true)), Some(body)),
