@@ -15,7 +15,7 @@ use crate::options::{CallOptions, VersionOptions};
 /// How many blobs are deleted in one call of the plugin: what the contract and S3 take.
 const BATCH: usize = 1000;
 
-/// How many such calls are under way at once.
+/// Such calls in flight at once.
 const MAX_CONCURRENCY: usize = 4;
 
 /// Request builder of [`Store::delete`](crate::Store::delete). Await it.
