@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, Error, Limits, Store};
-use sandbucket_tests::faulty::{Act, Faulty};
 use sandbucket_tests::{ACCESS_KEY, BUCKET, PATIENCE, ROGUE, SECRET_KEY, builder, dev_server, refused, run, settings};
 use tokio::task::JoinHandle;
 
@@ -54,12 +53,10 @@ fn more_stores_than_instances_take_turns() {
 #[test]
 fn no_instance_in_time_is_an_error_that_says_so() {
     run(async {
-        let server = dev_server().await;
-        let engine = engine(|limits| limits.instances = 1);
-        let silent = Faulty::start([Act::silent()]).await;
-        let slow = engine.store(settings(&silent.endpoint(), &[])).await.unwrap();
-        let other = open(&engine, &server, &[]).await;
-        // A call whose request the plugin sends itself.
+        let engine = rogue_engine(|limits| limits.instances = 1);
+        // A plugin without sans-io holds its instance for as long as a call takes.
+        let slow = rogue(&engine, "sleep", "").await;
+        let other = rogue(&engine, "", "").await;
         let holding = tokio::spawn(slow.delete("k").into_future());
         while slow.pool().busy == 0 {
             tokio::task::yield_now().await;
@@ -124,32 +121,6 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
     });
 }
 
-/// A service that accepts connections and never responds. It ends when this is dropped.
-struct SilentService {
-    endpoint: String,
-    task: JoinHandle<()>,
-}
-
-impl SilentService {
-    async fn start() -> SilentService {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let task = tokio::spawn(async move {
-            let mut connections = Vec::new();
-            while let Ok((connection, _)) = listener.accept().await {
-                connections.push(connection);
-            }
-        });
-        SilentService { endpoint, task }
-    }
-}
-
-impl Drop for SilentService {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// Tasks that end when this is dropped.
 struct Tasks(Vec<JoinHandle<()>>);
 
@@ -159,7 +130,7 @@ impl Drop for Tasks {
     }
 }
 
-/// Starts `calls` lists in each store, of which none is ever answered, and waits until no more of them get an instance.
+/// Starts `calls` lists in each store, of which each holds its instance and never ends, and waits until no more of them get an instance.
 async fn stall(stores: &[Store], calls: usize) -> Tasks {
     let lists = stores.iter().flat_map(|store| (0..calls).map(move |_| store.clone()));
     let tasks = Tasks(lists.map(|store| tokio::spawn(async move { drop(store.list("").await) })).collect());
@@ -181,24 +152,19 @@ async fn soon<T>(call: impl IntoFuture<Output = T>) -> Result<T, tokio::time::er
 #[test]
 fn stalled_calls_of_sixteen_stores_leave_instances_to_neighbours_and_new_stores() {
     run(async {
-        let server = dev_server().await;
-        let silent = SilentService::start().await;
-        let engine = engine(|limits| {
-            // Nobody is to be saved by a timeout.
-            limits.first_byte_timeout = Duration::from_secs(600);
-        });
-        let neighbour = open(&engine, &server, &[]).await;
+        let engine = rogue_engine(|_| {});
+        let neighbour = rogue(&engine, "", "").await;
         neighbour.put("k", "x").await.unwrap();
         assert_eq!(neighbour.pool().idle, 1);
         let mut stores = Vec::new();
         for _ in 0..16 {
-            stores.push(engine.store(settings(&silent.endpoint, &[])).await.unwrap());
+            stores.push(rogue(&engine, "sleep", "").await);
         }
         let _stalled = stall(&stores, 64).await;
         let created = neighbour.pool().created;
         soon(neighbour.delete("k")).await.expect("the neighbour goes on").unwrap();
         assert_eq!(neighbour.pool().created, created, "the neighbour's idle instance was given up");
-        let new = soon(open(&engine, &server, &[])).await.expect("a new store opens");
+        let new = soon(rogue(&engine, "", "")).await.expect("a new store opens");
         soon(new.delete("k")).await.expect("the new store works").unwrap();
         assert!(!soon(engine.settings()).await.expect("the settings are given").unwrap().is_empty());
         // More than a store's guaranteed instance is there for a neighbour, too.
@@ -210,16 +176,16 @@ fn stalled_calls_of_sixteen_stores_leave_instances_to_neighbours_and_new_stores(
 #[test]
 fn waiting_ends_in_an_error_that_names_the_limit() {
     run(async {
-        let silent = SilentService::start().await;
-        let engine = engine(|limits| {
+        let engine = rogue_engine(|limits| {
             limits.instances = 1;
             limits.instances_per_store = 1;
             limits.instance_wait = Duration::from_millis(200);
         });
-        let noisy = engine.store(settings(&silent.endpoint, &[])).await.unwrap();
+        let noisy = rogue(&engine, "sleep", "").await;
         let stalled = stall(std::slice::from_ref(&noisy), 1).await;
         // All of the engine's instances are taken: by another store, for a call's whole time and not for longer than this.
-        let error = soon(engine.store(settings(&silent.endpoint, &[]))).await.expect("it waits briefly").unwrap_err();
+        let another = || engine.store([("mode", ""), ("target", ""), ("endpoint", "http://127.0.0.1:9")]);
+        let error = soon(another()).await.expect("it waits briefly").unwrap_err();
         assert!(matches!(error, Error::Busy { name: "instances", limit: 1, .. }), "{error:?}");
         assert!(error.is_retryable() && error.to_string().contains("`instances`"), "{error}");
         // The store's own calls are in the way: it may wait as long as the call may take.
@@ -227,22 +193,20 @@ fn waiting_ends_in_an_error_that_names_the_limit() {
         assert!(matches!(error, Error::Busy { name: "instances-per-store", limit: 1, .. }), "{error:?}");
         assert!(error.is_retryable() && error.to_string().contains("`instances-per-store`"), "{error}");
         drop(stalled);
-        soon(engine.store(settings(&silent.endpoint, &[]))).await.expect("it goes on").unwrap();
+        soon(another()).await.expect("it goes on").unwrap();
     });
 }
 
 #[test]
 fn calls_aborted_while_they_wait_or_run_lose_no_instance() {
     run(async {
-        let server = dev_server().await;
-        let silent = SilentService::start().await;
-        let engine = engine(|limits| {
+        let engine = rogue_engine(|limits| {
             limits.instances = 5;
             limits.instances_per_store = 4;
         });
         let mut stores = Vec::new();
         for _ in 0..8 {
-            stores.push(engine.store(settings(&silent.endpoint, &[])).await.unwrap());
+            stores.push(rogue(&engine, "sleep", "").await);
         }
         for round in 0..20 {
             let calls: Vec<_> = (0..64).map(|n| tokio::spawn(stores[n % 8].delete("k").into_future())).collect();
@@ -254,7 +218,7 @@ fn calls_aborted_while_they_wait_or_run_lose_no_instance() {
             }
         }
         // All five are there again, and one store may have all but the reserve.
-        let store = open(&engine, &server, &[]).await;
+        let store = rogue(&engine, "", "").await;
         for _ in 0..10 {
             let deletes = (0..16).map(|n| store.delete(format!("k{n}")).into_future());
             soon(try_join_all(deletes)).await.expect("instances are left").unwrap();

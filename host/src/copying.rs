@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::blob::{BlobInfo, Written};
 use crate::calls::Calls;
-use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
+use crate::cleanup::{abort_best_effort, abort_in_background, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
 use crate::options::{
     CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, HeadOptions, Properties, PutOptions,
@@ -17,10 +17,10 @@ use crate::requests::{Copy, inherited, without_customer_key};
 use crate::uploading::MAX_PARTS;
 
 /// The size of a part where nobody says.
-const USUAL_PART: u64 = 128 << 20;
+const DEFAULT_PART_SIZE: u64 = 128 << 20;
 
 /// How many parts are copied at once: the service does the work.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENCY: usize = 8;
 
 /// What a copy keeps of its source, as a service's own copy does. Tags have a call of their own.
 const KEPT: [&str; 5] = ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
@@ -144,7 +144,7 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
         }
         None => kept(calls, &source, &info, call.clone()).await?,
     };
-    let part_size = part_size.unwrap_or(USUAL_PART).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
+    let part_size = part_size.unwrap_or(DEFAULT_PART_SIZE).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
     let upload = calls.create_upload(to, &write).await?;
     let mut begun = Begun { calls, to, call: &call, upload: Some(upload.clone()), completing: false };
     let conditions = ReadConditions { if_match: Some(etag), ..ReadConditions::default() };
@@ -156,7 +156,7 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
         let (source, upload) = (&source, &upload);
         async move { calls.copy_part(to, (upload, number), source, &options).await }
     });
-    let parts = futures::stream::iter(copies).buffered(AT_ONCE).try_collect::<Vec<_>>().await;
+    let parts = futures::stream::iter(copies).buffered(MAX_CONCURRENCY).try_collect::<Vec<_>>().await;
     let done = match parts {
         Ok(parts) => {
             let options = CompleteOptions { condition, call: inherited(&call) };
@@ -168,7 +168,7 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
     match &done {
         Err(error) if !begun.completing || is_not_completed(error) => {
             begun.completing = false;
-            clear_away(calls, to, &upload, &call).await;
+            abort_best_effort(calls, to, &upload, &call).await;
             begun.upload = None;
         }
         Err(_) => {}
@@ -194,7 +194,7 @@ impl Drop for Begun<'_> {
             if self.completing {
                 return warn_of_unknown_outcome(self.calls, self.to, &upload);
             }
-            give_up(self.calls, self.to, upload, self.call, JoinSet::new());
+            abort_in_background(self.calls, self.to, upload, self.call, JoinSet::new());
         }
     }
 }

@@ -24,10 +24,10 @@ use crate::requests::{awaited, every_call, every_read};
 use crate::transport::Progress;
 
 /// The size of a part where nobody says.
-const USUAL_PART: u64 = 8 << 20;
+const DEFAULT_PART_SIZE: u64 = 8 << 20;
 
 /// How many parts are under way at once where nobody says.
-const USUAL_AT_ONCE: usize = 4;
+const DEFAULT_CONCURRENCY: usize = 4;
 
 /// Pieces below this, in bytes, are gathered where they are kept: each that is kept as it is costs a buffer of 8 KiB or more.
 const SMALL: usize = 4 << 10;
@@ -35,7 +35,7 @@ const SMALL: usize = 4 << 10;
 /// How many bytes are gathered for one write to a file.
 const WRITE: usize = 1 << 20;
 
-/// [`Store::download`](crate::Store::download) in the making. Await it for a stream, or end it with
+/// Request builder of [`Store::download`](crate::Store::download). Await it for a stream, or end it with
 /// [`file`](Download::file).
 ///
 /// What fits one part takes one request. All else is asked for in parts of one size, several at a time, all of the same
@@ -57,7 +57,7 @@ pub struct Download {
 impl Download {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = GetOptions::default();
-        Download { calls, key, options, part_size: USUAL_PART, at_once: USUAL_AT_ONCE, progress: None }
+        Download { calls, key, options, part_size: DEFAULT_PART_SIZE, at_once: DEFAULT_CONCURRENCY, progress: None }
     }
 
     /// Only this part of it.
@@ -78,9 +78,9 @@ impl Download {
         self
     }
 
-    /// Is told how many bytes have come, as they come.
-    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(told));
+    /// Sets a callback invoked with the number of bytes received so far.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 

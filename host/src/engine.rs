@@ -266,6 +266,11 @@ impl Engine {
         &self.runtime.plugin.imports
     }
 
+    /// What the plugin exports: names such as `sandbucket:blob/store@0.2.0`, sorted.
+    pub fn exports(&self) -> &[String] {
+        &self.runtime.plugin.exports
+    }
+
     /// The settings that the plugin knows, in the order in which to show them.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         let mut bare = self.instance().await?;
@@ -282,6 +287,19 @@ impl Engine {
     /// flight. One without it sends its requests over wasi:http.
     pub fn is_sans_io(&self) -> bool {
         self.runtime.plugin.pre.is_sans_io()
+    }
+
+    /// Waits until the engine's stores have no cleanup in the background: the best-effort abort of multipart uploads whose
+    /// [`Upload`](crate::Upload), [`Writer`](crate::Writer) or [`Copy`](crate::Copy) was dropped before it was done. For a program
+    /// that is about to end its runtime. A cleanup takes up to a minute.
+    ///
+    /// ```no_run
+    /// # async fn example(engine: sandbucket::Engine) {
+    /// let _ = tokio::time::timeout(std::time::Duration::from_secs(5), engine.drain()).await;
+    /// # }
+    /// ```
+    pub async fn drain(&self) {
+        self.runtime.cleanups().drain().await;
     }
 
     /// An instance with no store in it, which can reach nothing: what is left to do with it is to measure it.

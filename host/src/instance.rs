@@ -10,7 +10,7 @@ use crate::compute::ComputeShare;
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::sandbox::{Bounds, CallOutcome, Sandbox};
-use crate::transport::Gate;
+use crate::transport::HttpGate;
 
 /// An instance.
 pub(crate) struct Instance {
@@ -25,7 +25,7 @@ impl Instance {
     /// Makes an instance and opens a store in it, each in no more than this time.
     pub(crate) async fn open(
         engine: &Runtime,
-        gate: Gate,
+        gate: HttpGate,
         compute: &Arc<ComputeShare>,
         settings: &[(String, String)],
         limit: Duration,

@@ -43,7 +43,7 @@ mod blob;
 mod body;
 mod bucket;
 mod calls;
-mod clearing;
+mod cleanup;
 mod compile_cache;
 mod compute;
 mod config;
@@ -95,7 +95,6 @@ pub use blob::{
 pub use body::{Body, Chunks};
 pub use bucket::{Bucket, BucketPage};
 pub use calls::Call;
-pub use clearing::cleared_away;
 pub use config::Config;
 pub use credentials::{Credentials, CredentialsProvider};
 pub use downloading::{Download, Downloading};

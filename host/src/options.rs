@@ -159,8 +159,8 @@ fn pairs(pairs: &Pairs) -> Option<Pairs> {
 
 /// The record with these fields, or none if every field is.
 macro_rules! record {
-    ($($record:ident)::+ { $($field:ident: $value:expr),* $(,)? }) => {{
-        $(let $field = $value;)*
+    ($($record:ident)::+ { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
+        $($(let $field = $value;)?)*
         let is_empty = $(is_none(&$field))&&*;
         (!is_empty).then_some($($record)::+ { $($field),* })
     }};
@@ -202,7 +202,7 @@ impl WriteCondition {
 
 impl HeadOptions {
     pub(crate) fn record(&self, call: Call) -> Option<wit::HeadOptions> {
-        record!(wit::HeadOptions { conditions: self.conditions.record(), version: self.version.clone(), call: call })
+        record!(wit::HeadOptions { conditions: self.conditions.record(), version: self.version.clone(), call })
     }
 }
 
@@ -215,11 +215,11 @@ impl GetOptions {
             ByteRange::Last(count) => Some(wit::ByteRange::Last(*count)),
         };
         record!(wit::GetOptions {
-            range: range,
+            range,
             conditions: self.conditions.record(),
             version: self.version.clone(),
             max_bytes: None::<u64>,
-            call: call,
+            call,
         })
     }
 }
@@ -231,7 +231,7 @@ impl PutOptions {
             metadata: pairs(&self.metadata),
             condition: self.condition.record(),
             digests: (!digests.is_empty()).then_some(digests),
-            call: call,
+            call,
         })
     }
 }
@@ -245,15 +245,15 @@ impl CopyOptions {
         record!(wit::CopyOptions {
             source_conditions: self.source_conditions.record(),
             condition: self.condition.record(),
-            properties: properties,
-            call: call,
+            properties,
+            call,
         })
     }
 }
 
 impl PresignOptions {
     pub(crate) fn record(&self, call: Call) -> Option<wit::PresignOptions> {
-        record!(wit::PresignOptions { headers: pairs(&self.headers), version: self.version.clone(), call: call })
+        record!(wit::PresignOptions { headers: pairs(&self.headers), version: self.version.clone(), call })
     }
 }
 
@@ -265,7 +265,7 @@ impl ListOptions {
             start_after: self.start_after.clone(),
             page_size: self.page_size,
             continuation: self.continuation.clone(),
-            call: call,
+            call,
         })
     }
 }
@@ -275,7 +275,7 @@ impl CopyPartOptions {
         record!(multipart::CopyPartOptions {
             range: self.range.as_ref().map(span),
             source_conditions: self.source_conditions.record(),
-            call: call,
+            call,
         })
     }
 }
@@ -285,7 +285,7 @@ impl PageOptions {
         record!(multipart::ListPartsOptions {
             continuation: self.continuation.clone(),
             page_size: self.page_size,
-            call: call,
+            call,
         })
     }
 
@@ -294,7 +294,7 @@ impl PageOptions {
             prefix: text(&self.prefix),
             continuation: self.continuation.clone(),
             page_size: self.page_size,
-            call: call,
+            call,
         })
     }
 
@@ -303,24 +303,24 @@ impl PageOptions {
             prefix: text(&self.prefix),
             continuation: self.continuation.clone(),
             page_size: self.page_size,
-            call: call,
+            call,
         })
     }
 }
 
 impl CompleteOptions {
     pub(crate) fn record(&self, call: Call) -> Option<multipart::CompleteOptions> {
-        record!(multipart::CompleteOptions { condition: self.condition.record(), call: call })
+        record!(multipart::CompleteOptions { condition: self.condition.record(), call })
     }
 }
 
 impl VersionOptions {
     pub(crate) fn delete(&self, call: Call) -> Option<wit::DeleteOptions> {
-        record!(wit::DeleteOptions { version: self.version.clone(), call: call })
+        record!(wit::DeleteOptions { version: self.version.clone(), call })
     }
 
     pub(crate) fn tags(&self, call: Call) -> Option<wit::TagOptions> {
-        record!(wit::TagOptions { version: self.version.clone(), call: call })
+        record!(wit::TagOptions { version: self.version.clone(), call })
     }
 }
 
@@ -330,7 +330,7 @@ pub(crate) fn only_call<T>(call: Call, record: impl FnOnce(Call) -> T) -> Option
 }
 
 pub(crate) fn part(digests: Vec<wit::Digest>, call: Call) -> Option<multipart::PartOptions> {
-    record!(multipart::PartOptions { digests: (!digests.is_empty()).then_some(digests), call: call })
+    record!(multipart::PartOptions { digests: (!digests.is_empty()).then_some(digests), call })
 }
 
 impl From<&CopySource> for wit::CopySource {

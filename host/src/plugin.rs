@@ -32,6 +32,8 @@ pub(crate) struct Plugin {
     pub(crate) pre: HostPre,
     /// What it imports, as `wasi:http/types@0.2.0`, sorted.
     pub(crate) imports: Vec<String>,
+    /// What it exports, sorted.
+    pub(crate) exports: Vec<String>,
 }
 
 impl Plugin {
@@ -55,12 +57,15 @@ impl Plugin {
             },
         };
         let imports = imports(engine, &component)?;
+        let mut exports: Vec<String> =
+            component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        exports.sort();
         let linker = linker(engine).map_err(|error| Error::plugin(format!("{error:#}")))?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(HostPre::new)
             .map_err(|error| Error::plugin(format!("this component is no sandbucket:blob/store@0.2.0: {error:#}")))?;
-        Ok(Plugin { pre, imports })
+        Ok(Plugin { pre, imports, exports })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The instances of one store: made when needed, used by one call at a time, given up when broken, grown or idle.
+//! The pool of one store's instances: created when needed, used by one guest call at a time, evicted when poisoned, grown or idle.
 
 mod renewing;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::clearing::Cleanup;
+use crate::cleanup::Cleanup;
 use crate::compute::ComputeShare;
 use crate::credentials::Renewal;
 use crate::deadline::timeout;
@@ -21,11 +21,11 @@ use crate::instance::Instance;
 use crate::instance_queue::Grant;
 use crate::limits::Limits;
 use crate::rate_limit::RateLimit;
-use crate::runtime::{Handed, Idle, InstancePermit, InstanceShare, Runtime};
+use crate::runtime::{EvictIdle, Handed, InstancePermit, InstanceShare, Runtime};
 use crate::sandbox::CallOutcome;
 use crate::settings::Settings;
 use crate::text::{is_unsafe_for_display, sanitize};
-use crate::transport::Gate;
+use crate::transport::HttpGate;
 
 /// Warnings that a store's broken instances are worth at once, and how long it takes until there is another.
 const WARNINGS: u32 = 10;
@@ -60,7 +60,7 @@ pub struct PoolStatus {
 }
 
 /// An instance, and its share in the engine's number of them.
-struct Kept {
+struct PooledInstance {
     /// Boxed: it is handed to and fro with each call.
     instance: Box<Instance>,
     _permit: InstancePermit,
@@ -79,7 +79,7 @@ struct Current {
 
 pub(crate) struct Pool {
     engine: Arc<Runtime>,
-    gate: Gate,
+    gate: HttpGate,
     /// The engine's, but for what the store has of its own.
     limits: Limits,
     current: Mutex<Arc<Current>>,
@@ -91,7 +91,7 @@ pub(crate) struct Pool {
     /// As messages tell where something was tried.
     place: String,
     /// The one used last is at the back, and used next: its memory is warm, and the others can grow old.
-    idle: Mutex<VecDeque<Kept>>,
+    idle: Mutex<VecDeque<PooledInstance>>,
     instances: InstanceShare,
     compute: Arc<ComputeShare>,
     calls: Semaphore,
@@ -106,7 +106,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(
         engine: Arc<Runtime>,
-        gate: Gate,
+        gate: HttpGate,
         limits: Limits,
         settings: Settings,
         renewal: Option<Renewal>,
@@ -161,7 +161,7 @@ impl Pool {
         Failure::ours(subject, format!("{operation} \"{shown}\"{}: {what}", self.place))
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
+    pub(crate) fn gate(&self) -> &HttpGate {
         &self.gate
     }
 
@@ -256,7 +256,7 @@ impl Pool {
     }
 
     /// An instance that is idle by now, or is made.
-    async fn another(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<Kept> {
+    async fn another(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<PooledInstance> {
         if let Some(kept) = self.pop_idle() {
             return Ok(kept);
         }
@@ -266,7 +266,7 @@ impl Pool {
                 Grant::Permit(permit) => permit,
                 Grant::Instance(handed) => {
                     let gone = |_| Error::plugin("the instance handed over is of another pool");
-                    let kept: Kept = handed.downcast().map(|kept| *kept).map_err(gone)?;
+                    let kept: PooledInstance = handed.downcast().map(|kept| *kept).map_err(gone)?;
                     if self.is_current(&kept) {
                         return Ok(kept);
                     }
@@ -279,7 +279,7 @@ impl Pool {
             match Instance::open(&self.engine, self.gate.clone(), &self.compute, &current.settings, left).await {
                 Ok(instance) => {
                     self.created.fetch_add(1, Relaxed);
-                    return Ok(Kept {
+                    return Ok(PooledInstance {
                         instance: Box::new(instance),
                         _permit: permit,
                         is_new: true,
@@ -307,7 +307,7 @@ impl Pool {
         error
     }
 
-    fn leased<'a>(&'a self, kept: Kept, permit: Option<SemaphorePermit<'a>>, limit: Duration) -> Lease<'a> {
+    fn leased<'a>(&'a self, kept: PooledInstance, permit: Option<SemaphorePermit<'a>>, limit: Duration) -> Lease<'a> {
         self.busy.fetch_add(1, Relaxed);
         Lease { pool: self, kept: Some(kept), limit, _permit: permit }
     }
@@ -329,7 +329,7 @@ impl Pool {
     }
 
     /// The idle instance used last. Those with former settings are given up.
-    fn pop_idle(&self) -> Option<Kept> {
+    fn pop_idle(&self) -> Option<PooledInstance> {
         loop {
             let kept = self.idle().pop_back()?;
             if self.is_current(&kept) {
@@ -339,7 +339,7 @@ impl Pool {
         }
     }
 
-    fn is_current(&self, kept: &Kept) -> bool {
+    fn is_current(&self, kept: &PooledInstance) -> bool {
         kept.generation == self.generation.load(Acquire)
     }
 
@@ -347,7 +347,7 @@ impl Pool {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<PooledInstance>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -360,8 +360,8 @@ fn of_whole_call(error: Error, limit: Duration) -> Error {
     }
 }
 
-impl Idle for Pool {
-    fn give_up_one(&self) -> bool {
+impl EvictIdle for Pool {
+    fn evict_one(&self) -> bool {
         let kept = self.idle().pop_front();
         kept.is_some()
     }
@@ -374,7 +374,7 @@ impl Idle for Pool {
         self.instances.holds_several()
     }
 
-    fn trim(&self, before: Instant) {
+    fn evict_idle_since(&self, before: Instant) {
         let mut old = Vec::new();
         {
             let mut idle = self.idle();
@@ -391,7 +391,7 @@ impl Idle for Pool {
 /// unknown.
 pub(crate) struct Lease<'a> {
     pool: &'a Pool,
-    kept: Option<Kept>,
+    kept: Option<PooledInstance>,
     /// The whole call's time.
     limit: Duration,
     _permit: Option<SemaphorePermit<'a>>,

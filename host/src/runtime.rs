@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::address_space::{Plan, first_that_fits};
+use crate::cleanup::Cleanups;
 use crate::compute::{Compute, ComputeShare};
 use crate::deadline::timeout_at;
 use crate::digest;
@@ -16,7 +17,7 @@ use crate::instance_queue::{self, Evictable, Grant, InstanceQueue};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
-use crate::transport::{Clients, Egress, Gate, Network, Proxy, TlsOptions};
+use crate::transport::{Clients, Egress, HttpGate, Network, Proxy, TlsOptions};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -39,9 +40,9 @@ const WARM_TABLE: usize = 8 * 1024;
 const WARM_STACK: usize = 32 * 1024;
 
 /// Somebody with idle instances.
-pub(crate) trait Idle: Send + Sync {
+pub(crate) trait EvictIdle: Send + Sync {
     /// Gives up an instance that has nothing to do, the one idle for longest. False where there is none.
-    fn give_up_one(&self) -> bool;
+    fn evict_one(&self) -> bool;
 
     /// Since when the one idle for longest has been idle.
     fn idle_since(&self) -> Option<Instant>;
@@ -50,7 +51,7 @@ pub(crate) trait Idle: Send + Sync {
     fn holds_several(&self) -> bool;
 
     /// Gives up those that have had nothing to do since before this.
-    fn trim(&self, before: Instant);
+    fn evict_idle_since(&self, before: Instant);
 }
 
 /// An idle instance, handed to another call of its pool.
@@ -69,8 +70,9 @@ pub(crate) struct Runtime {
     pub(crate) limits: Limits,
     instances: Arc<InstanceQueue<Handed>>,
     compute: Arc<Compute>,
-    pools: Mutex<Vec<Weak<dyn Idle>>>,
+    pools: Mutex<Vec<Weak<dyn EvictIdle>>>,
     sums: digest::Shared,
+    cleanups: Cleanups,
     clients: Clients,
 }
 
@@ -90,6 +92,7 @@ impl Runtime {
             limits,
             pools: Mutex::default(),
             sums: digest::Shared::default(),
+            cleanups: Cleanups::default(),
         });
         tick(Arc::downgrade(&runtime))?;
         Ok(runtime)
@@ -171,7 +174,7 @@ impl Runtime {
         idle.sort_by_key(|&(last, since, _)| (last, since));
         // Looking at all stores takes 0.1 ms for 1,000 of them: not for each instance anew.
         let count = (self.limits.instances / 128).max(1);
-        idle.iter().take(count).fold(false, |evicted, (.., pool)| pool.give_up_one() || evicted)
+        idle.iter().take(count).fold(false, |evicted, (.., pool)| pool.evict_one() || evicted)
     }
 
     /// Where digests are made together.
@@ -179,8 +182,13 @@ impl Runtime {
         &self.sums
     }
 
+    /// The cleanups in the background.
+    pub(crate) fn cleanups(&self) -> &Cleanups {
+        &self.cleanups
+    }
+
     /// Makes a pool known, whose idle instances can be given up.
-    pub(crate) fn register(&self, pool: Weak<dyn Idle>) {
+    pub(crate) fn register(&self, pool: Weak<dyn EvictIdle>) {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if pools.len() == pools.capacity() {
             pools.retain(|pool| pool.strong_count() > 0);
@@ -195,7 +203,7 @@ impl Runtime {
         egress: Egress,
         proxy: Option<&Proxy>,
         limits: &Limits,
-    ) -> Result<Gate> {
+    ) -> Result<HttpGate> {
         // Stores share connections, and so what the engine's limits say of these.
         self.clients.gate(tls, egress, proxy, (&self.limits, limits))
     }
@@ -203,14 +211,14 @@ impl Runtime {
     /// Gives up instances and connections that have had nothing to do for too long.
     fn sweep(&self) {
         if let Some(before) = Instant::now().checked_sub(IDLE) {
-            self.pools().iter().for_each(|pool| pool.trim(before));
+            self.pools().iter().for_each(|pool| pool.evict_idle_since(before));
         }
         self.clients.sweep();
         // There may be memory again.
         self.instances.raise_limit();
     }
 
-    fn pools(&self) -> Vec<Arc<dyn Idle>> {
+    fn pools(&self) -> Vec<Arc<dyn EvictIdle>> {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.iter().filter_map(Weak::upgrade).collect()
     }

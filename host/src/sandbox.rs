@@ -1,4 +1,4 @@
-//! The plugin running: wasmtime's store around it, and the bounds of each call into it.
+//! An instance of the plugin, and the bounds of each guest call.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -19,10 +19,10 @@ use crate::limits::Limits;
 use crate::runtime::Runtime;
 use crate::state::{Meter, State};
 use crate::text::sanitize;
-use crate::transport::{Gate, Hooks, Progress};
+use crate::transport::{Hooks, HttpGate, Progress};
 
 /// How much longer than its own time limit a call may take before it is stopped from outside.
-const GRACE: Duration = Duration::from_secs(5);
+const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes of a crash's cause and backtrace that are kept.
 const MAX_CAUSE: usize = 512;
@@ -99,7 +99,7 @@ impl CallGuard {
         if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(poll(cx))).await {
             return Some(output);
         }
-        timeout(self.limit.saturating_add(GRACE), poll_fn(poll)).await.ok()
+        timeout(self.limit.saturating_add(TIMEOUT_GRACE), poll_fn(poll)).await.ok()
     }
 }
 
@@ -114,7 +114,7 @@ impl Sandbox {
     /// Makes one. What the plugin does to begin with is bounded as a call is.
     pub(crate) async fn new(
         engine: &Runtime,
-        gate: Gate,
+        gate: HttpGate,
         compute: &Arc<ComputeShare>,
         limit: Duration,
     ) -> Result<Sandbox> {
@@ -234,7 +234,7 @@ impl Sandbox {
     }
 }
 
-/// Why an instance broke.
+/// Classifies the error of a guest call.
 fn classify_trap(
     operation: &'static str,
     store: &wasmtime::Store<State>,

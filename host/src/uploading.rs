@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::blob::Written;
 use crate::body::Chunks;
 use crate::calls::Calls;
-use crate::clearing::{clear_away, give_up, is_not_completed, warn_of_unknown_outcome};
+use crate::cleanup::{abort_best_effort, abort_in_background, is_not_completed, warn_of_unknown_outcome};
 use crate::error::{Error, Failure, Result};
 use crate::multipart::Part;
 use crate::options::{CompleteOptions, PutOptions, WriteCondition};
@@ -21,12 +21,12 @@ use crate::requests::{every_call, every_write, inherited, write_condition};
 use crate::transport::Progress;
 
 /// How many parts are under way at once where nobody says.
-const USUAL_AT_ONCE: usize = 4;
+const DEFAULT_CONCURRENCY: usize = 4;
 
 /// Pieces below this are gathered, at the price of a copy: each that is kept as it is costs some bytes and a frame.
-const CRUMB: usize = 64 << 10;
+const COALESCE_BELOW: usize = 64 << 10;
 
-/// [`Store::upload`](crate::Store::upload) in the making: end with [`stream`](Upload::stream),
+/// Request builder of [`Store::upload`](crate::Store::upload): end with [`stream`](Upload::stream),
 /// [`reader`](Upload::reader) or [`begin`](Upload::begin).
 ///
 /// What fits one part is written in one call. All else goes in parts, several at a time, and is there whole or not at all: when it
@@ -57,7 +57,7 @@ impl Upload {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = PutOptions::default();
         let part_size = DEFAULT_PART_SIZE.min(calls.limits().max_put);
-        Upload { calls, key, options, part_size, length_hint: None, at_once: USUAL_AT_ONCE, progress: None }
+        Upload { calls, key, options, part_size, length_hint: None, at_once: DEFAULT_CONCURRENCY, progress: None }
     }
 
     /// One of which all this is said already.
@@ -88,9 +88,9 @@ impl Upload {
         self
     }
 
-    /// Is told how many bytes have gone out, as they go. Less than before where a part is tried again.
-    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(told));
+    /// Sets a callback invoked with the number of bytes sent so far. It decreases when a part is retried.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 
@@ -164,7 +164,7 @@ impl Upload {
             at_once,
             progress: progress.map(|told| Arc::new(Sum { told, total: AtomicU64::new(0) })),
             filling: Chunks::default(),
-            crumbs: BytesMut::new(),
+            small: BytesMut::new(),
             upload: None,
             begun: 0,
             running: JoinSet::new(),
@@ -189,7 +189,7 @@ pub struct Writer {
     /// The part that is not full yet, or just full: whether it is the last will show.
     filling: Chunks,
     /// The end of it, where that came in pieces too small to be kept as they are.
-    crumbs: BytesMut,
+    small: BytesMut,
     /// The upload's id, once there is one.
     upload: Option<String>,
     /// How many parts have been begun.
@@ -254,18 +254,18 @@ impl Writer {
 
     async fn take(&mut self, mut piece: Bytes) -> Result<()> {
         loop {
-            let filled = self.filling.length() + self.crumbs.len() as u64;
+            let filled = self.filling.length() + self.small.len() as u64;
             let room = usize::try_from(self.sizes.size(self.begun + 1) - filled).unwrap_or(usize::MAX);
             let full = piece.len() > room;
             let part = if full { piece.split_to(room) } else { std::mem::take(&mut piece) };
-            if part.len() < CRUMB {
-                self.crumbs.extend_from_slice(&part);
+            if part.len() < COALESCE_BELOW {
+                self.small.extend_from_slice(&part);
             } else {
-                self.gather_crumbs();
+                self.coalesce();
                 self.filling.push(part);
             }
-            if self.crumbs.len() >= CRUMB {
-                self.gather_crumbs();
+            if self.small.len() >= COALESCE_BELOW {
+                self.coalesce();
             }
             if !full {
                 return Ok(());
@@ -275,15 +275,15 @@ impl Writer {
         }
     }
 
-    fn gather_crumbs(&mut self) {
-        if !self.crumbs.is_empty() {
-            self.filling.push(self.crumbs.split().freeze());
+    fn coalesce(&mut self) {
+        if !self.small.is_empty() {
+            self.filling.push(self.small.split().freeze());
         }
     }
 
     /// What the part was filled with.
     fn filled(&mut self) -> Chunks {
-        self.gather_crumbs();
+        self.coalesce();
         std::mem::take(&mut self.filling)
     }
 
@@ -358,7 +358,7 @@ impl Writer {
         self.broken = true;
         self.running.shutdown().await;
         if let Some(upload) = self.upload.clone() {
-            clear_away(&self.calls, &self.key, &upload, &self.options.call).await;
+            abort_best_effort(&self.calls, &self.key, &upload, &self.options.call).await;
             // Only now: where this is dropped on the way, it is begun anew.
             self.upload = None;
         }
@@ -371,7 +371,7 @@ impl Drop for Writer {
             if self.completing {
                 return warn_of_unknown_outcome(&self.calls, &self.key, &upload);
             }
-            give_up(&self.calls, &self.key, upload, &self.options.call, std::mem::take(&mut self.running));
+            abort_in_background(&self.calls, &self.key, upload, &self.options.call, std::mem::take(&mut self.running));
         }
     }
 }

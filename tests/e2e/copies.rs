@@ -138,7 +138,7 @@ fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
         }
         copy.abort();
         assert!(copy.await.unwrap_err().is_cancelled());
-        sandbucket::cleared_away().await;
+        sandbucket_tests::engine().drain().await;
         assert_eq!(left().await, 0);
         refused!(store.head("to").await, NotFound);
     });

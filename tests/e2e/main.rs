@@ -1,6 +1,7 @@
 //! The whole path, from the host's API through the sandboxed plugin to an S3 server that checks signatures.
 
 mod blobs;
+mod buckets;
 mod conditions;
 mod copies;
 mod downloads;

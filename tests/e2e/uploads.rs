@@ -166,7 +166,7 @@ fn a_stream_that_fails_leaves_nothing_behind() {
         let mut writer = store.upload("k").part_size(5 * MIB).begin().unwrap();
         writer.write(body(11 * MIB)).await.unwrap();
         drop(writer);
-        sandbucket::cleared_away().await;
+        sandbucket_tests::engine().drain().await;
         assert_eq!(left_behind(&store).await, 0);
         refused!(store.head("k").await, NotFound);
     });

@@ -1,6 +1,7 @@
 //! Little address space: there are fewer instances, and calls wait for them.
 
 use std::future::IntoFuture;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,7 +14,7 @@ fn engine(limits: Limits) -> Result<Engine> {
     builder().limits(limits).build()
 }
 
-/// 2,000 calls at once in 40 stores, each of which takes an instance for moments.
+/// 2,000 calls at once in 40 stores, of which each takes an instance for its steps.
 async fn two_thousand_calls(engine: &Engine) {
     let server = dev_server().await;
     let mut stores = Vec::new();
@@ -76,16 +77,15 @@ fn no_room_for_one_instance_under_ulimit_is_an_error_that_names_what_to_set() {
 fn waiting_in_vain_for_an_instance_names_the_address_space() {
     run(async {
         let limits = Limits::default().with_address_space(100 << 20).with_instance_wait(Duration::from_millis(300));
-        // Only a plugin that sends its requests itself holds an instance while one is in flight.
-        let plugin = std::fs::read(ROGUE).expect("the rogue plugin");
-        let engine = builder().plugin(plugin).limits(limits).build().expect("an engine");
-        let silent = sandbucket_tests::faulty::Faulty::start([sandbucket_tests::faulty::Act::silent()]).await;
-        let slow = engine.store([("endpoint", &*silent.endpoint())]).await.expect("the store opens");
+        // A plugin without sans-io holds its instance for as long as a call takes.
+        let engine = builder().limits(limits).plugin_file(Path::new(ROGUE)).build().expect("an engine");
+        let open = || engine.store([("mode", "sleep"), ("endpoint", "http://127.0.0.1:9")]);
+        let slow = open().await.expect("the store opens");
         let stalled = tokio::spawn(slow.delete("k").into_future());
         while slow.pool().busy == 0 {
             tokio::task::yield_now().await;
         }
-        let error = engine.store([("endpoint", &*silent.endpoint())]).await.expect_err("there is one instance");
+        let error = open().await.expect_err("there is one instance");
         assert!(matches!(error, Error::Busy { name: "address-space", limit: 1, .. }), "{error:?}");
         assert!(error.is_retryable() && error.to_string().contains("ulimit -v"), "{error}");
         stalled.abort();

@@ -48,7 +48,7 @@ fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
         assert!((AT_ONCE * PART..=(AT_ONCE + 1) * PART + PIECE).contains(&read), "{read} bytes were read");
         upload.abort();
         assert!(upload.await.unwrap_err().is_cancelled());
-        sandbucket::cleared_away().await;
+        sandbucket_tests::engine().drain().await;
         let last = server.seen().into_iter().find(|seen| seen.method == "DELETE").expect("the upload is aborted");
         assert_eq!(last.target, format!("{PATH}?uploadId=the-id"));
     });
@@ -132,7 +132,7 @@ fn upload_whose_completion_may_be_going_on_is_not_aborted() {
         let upload = bench.store.upload("k").part_size(PART).concurrency(1);
         let failure = refused!(upload.stream(pieces(2 * PART / PIECE)).await, OutcomeUnknown);
         assert!(failure.message.contains("read the key"), "{failure:?}");
-        sandbucket::cleared_away().await;
+        sandbucket_tests::engine().drain().await;
         let methods: Vec<_> = bench.server.seen().iter().map(|seen| seen.method.clone()).collect();
         assert_eq!(methods, ["POST", "PUT", "PUT", "POST", "GET"], "completed once, and never aborted");
         bench.ends_well().await;
@@ -145,7 +145,7 @@ fn upload_whose_completion_may_be_going_on_is_not_aborted() {
         }
         upload.abort();
         assert!(upload.await.unwrap_err().is_cancelled());
-        sandbucket::cleared_away().await;
+        sandbucket_tests::engine().drain().await;
         assert!(bench.server.seen().iter().all(|seen| seen.method != "DELETE"), "{:?}", bench.server.seen());
     });
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::sandbox::MAX_BATCH;
-use crate::transport::Alarm;
+use crate::transport::Timer;
 
 /// A guest call that takes several inputs at once.
 pub(crate) trait BatchCall {
@@ -19,7 +19,7 @@ pub(crate) trait BatchCall {
     type Output: Send;
 
     /// When to stop waiting for a batch that another task leads; none is never.
-    fn deadline(&self) -> Option<(Alarm, Instant)>;
+    fn deadline(&self) -> Option<(Timer, Instant)>;
 
     /// The error when it took longer.
     fn overdue(&self) -> Error;
@@ -105,7 +105,7 @@ impl<I: Send, O: Send> Batcher<I, O> {
                 let mut deadline = plugin.deadline();
                 let done = poll_fn(|cx| match (slot.poll(cx), &mut deadline) {
                     (Poll::Ready(done), _) => Poll::Ready(Ok(done)),
-                    (Poll::Pending, Some((alarm, end))) => alarm.poll(cx, *end).map(|()| Err(plugin.overdue())),
+                    (Poll::Pending, Some((timer, end))) => timer.poll(cx, *end).map(|()| Err(plugin.overdue())),
                     (Poll::Pending, None) => Poll::Pending,
                 });
                 if let Some((input, output)) = done.await? {

@@ -38,7 +38,7 @@ use crate::options::nanos;
 use crate::pool::{Lease, Pool};
 use crate::sandbox::{Bounds, CallGuard, CallOutcome};
 use crate::transport::{
-    Alarm, BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Trouble,
+    BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble,
 };
 
 /// Bytes of the body of a response that is no success, and how long it may take to arrive: its status is already known.
@@ -413,7 +413,8 @@ impl<'a> Running<'a> {
         let response = |(body, truncated)| Event::Response(Response { status, headers, body, truncated });
         let is_success = (200..300).contains(&status);
         if body.is_over() {
-            return (response((Vec::new(), false)), Some(body));
+            let callers = is_success && matches!(wanted, WantedBody::Caller);
+            return (response((Vec::new(), false)), callers.then_some(body));
         }
         match wanted {
             WantedBody::Caller if is_success => (response((Vec::new(), true)), Some(body)),
@@ -479,8 +480,8 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
-        Some((self.driver.pool().gate().alarm(), (self.end + TIMEOUT_GRACE).into()))
+    fn deadline(&self) -> Option<(Timer, tokio::time::Instant)> {
+        Some((self.driver.pool().gate().timer(), (self.end + TIMEOUT_GRACE).into()))
     }
 
     fn overdue(&self) -> Error {
@@ -515,7 +516,7 @@ macro_rules! batch_call {
             type Input = $input;
             type Output = Charged<Result<Next>>;
 
-            fn deadline(&self) -> Option<(Alarm, tokio::time::Instant)> {
+            fn deadline(&self) -> Option<(Timer, tokio::time::Instant)> {
                 self.0.deadline()
             }
 

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
-use super::{Current, Kept, Pool};
+use super::{Current, Pool, PooledInstance};
 use crate::credentials::{self, Credentials};
 use crate::deadline::timeout_at;
 use crate::engine::check_settings;
@@ -57,7 +57,7 @@ impl Pool {
         drop(former);
         if let Some((instance, permit)) = opened {
             self.created.fetch_add(1, Relaxed);
-            let kept = Kept { instance: Box::new(instance), _permit: permit, is_new: true, generation };
+            let kept = PooledInstance { instance: Box::new(instance), _permit: permit, is_new: true, generation };
             self.idle().push_back(kept);
             if self.engine.short_of_instances() {
                 self.offer_idle();

@@ -10,7 +10,7 @@ use crate::copying;
 use crate::error::Result;
 use crate::options::{CopyOptions, CopySource, Properties};
 
-/// [`Store::copy`](crate::Store::copy) in the making. Await it.
+/// Request builder of [`Store::copy`](crate::Store::copy). Await it.
 ///
 /// A blob of up to 256 MiB is copied with one request, a larger one in parts, several at a time: the service may take minutes
 /// for one request. To know the size takes a HEAD of the source, which [`length_hint`](Copy::length_hint) spares. When a copy in
@@ -107,7 +107,7 @@ impl Copy {
 
 awaited!(Copy => Written, call);
 
-/// [`Store::rename`](crate::Store::rename) in the making. Await it.
+/// Request builder of [`Store::rename`](crate::Store::rename). Await it.
 ///
 /// Services have no such operation: it is a copy, and then the deletion of what was copied. Between the two both are
 /// there, and where the deletion fails, so does this, and both stay.

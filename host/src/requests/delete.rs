@@ -15,10 +15,10 @@ use crate::options::{CallOptions, VersionOptions};
 /// How many blobs are deleted in one call of the plugin: what the contract and S3 take.
 const BATCH: usize = 1000;
 
-/// How many such calls are under way at once.
-const AT_ONCE: usize = 4;
+/// Such calls in flight at once.
+const MAX_CONCURRENCY: usize = 4;
 
-/// [`Store::delete`](crate::Store::delete) in the making. Await it.
+/// Request builder of [`Store::delete`](crate::Store::delete). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Delete {
     calls: Calls,
@@ -47,7 +47,7 @@ impl Delete {
 
 awaited!(Delete => Deleted, call);
 
-/// [`Store::delete_many`](crate::Store::delete_many) in the making. Await it for an outcome of each blob, in their order.
+/// Request builder of [`Store::delete_many`](crate::Store::delete_many). Await it for an outcome of each blob, in their order.
 ///
 /// A failure of a whole batch of them is the outcome of each in it.
 #[must_use = "a call does nothing until it is awaited"]
@@ -87,7 +87,7 @@ impl DeleteMany {
             }
         });
         let mut outcomes = Vec::with_capacity(total);
-        let mut answers = futures::stream::iter(asked).buffered(AT_ONCE);
+        let mut answers = futures::stream::iter(asked).buffered(MAX_CONCURRENCY);
         while let Some(answer) = answers.next().await {
             outcomes.extend(answer);
         }

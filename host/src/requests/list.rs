@@ -71,7 +71,7 @@ macro_rules! every_list {
     };
 }
 
-/// [`Store::list`](crate::Store::list) in the making. Await it for one page; [`entries`](List::entries) and
+/// Request builder of [`Store::list`](crate::Store::list). Await it for one page; [`entries`](List::entries) and
 /// [`pages`](List::pages) give all there is.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct List {
@@ -85,7 +85,7 @@ impl List {
 
 awaited!(List => ListPage, call);
 
-/// [`Store::list_versions`](crate::Store::list_versions) in the making. Await it for one page;
+/// Request builder of [`Store::list_versions`](crate::Store::list_versions). Await it for one page;
 /// [`entries`](ListVersions::entries) and [`pages`](ListVersions::pages) give all there is.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListVersions {

@@ -1,4 +1,4 @@
-//! Calls in the making: what may be said of each before it is awaited.
+//! Request builders returned by `Store`'s methods.
 
 mod bucket;
 mod copy;
@@ -28,10 +28,10 @@ use futures::Stream;
 use crate::error::{Error, Failure, Result};
 use crate::options::{CallOptions, ListOptions, PageOptions};
 
-/// The setters that calls share.
+/// Setters of all builders.
 macro_rules! every_call {
     () => {
-        /// Bounds the whole call: tries, pauses and waiting together. Default:
+        /// Time limit of the whole call: attempts, backoff and waiting, but not the time spent sending a body. Default:
         /// [`StoreOptions::call_time`](crate::StoreOptions::call_time), else
         /// [`Limits::call_time`](crate::Limits::call_time); at most
         /// [`Limits::max_call_time`](crate::Limits::max_call_time).
@@ -40,7 +40,7 @@ macro_rules! every_call {
             self
         }
 
-        /// An option by the name that the plugin gives it (S3's: `docs/attributes.md`). One that it does not know is
+        /// Sets an attribute by the name that the plugin documents (S3's: `docs/attributes.md`). An unknown name is
         /// [`Error::Unsupported`](crate::Error::Unsupported).
         pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.options.call.attributes.push((name.into(), value.into()));
@@ -49,7 +49,7 @@ macro_rules! every_call {
     };
 }
 
-/// The setters that reads share.
+/// Setters of all reads.
 macro_rules! every_read {
     () => {
         /// Only if the entity tag is this one, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
@@ -85,16 +85,16 @@ macro_rules! every_read {
     };
 }
 
-/// The setters that writes share.
+/// Setters of all writes.
 macro_rules! every_write {
     () => {
-        /// The media type to store with it.
+        /// Sets the media type to store with it.
         pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
             self.options.content_type = Some(media_type.into());
             self
         }
 
-        /// One more piece of the user's own metadata. S3 takes 2 KiB of names and values, as they are sent.
+        /// Adds user metadata. S3 accepts 2 KiB of names and values, as they are sent.
         pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.options.metadata.push((name.into(), value.into()));
             self
@@ -113,7 +113,7 @@ macro_rules! every_write {
     };
 }
 
-/// The setters for the precondition of a write, which is in this field.
+/// Setters of the condition of a write, which is in this field.
 macro_rules! write_condition {
     ($($field:ident).+) => {
         /// Only if no blob of this key is there, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
@@ -131,7 +131,7 @@ macro_rules! write_condition {
     };
 }
 
-/// The setters for what must hold of the blob that is copied.
+/// Setters of the conditions on the source of a copy.
 macro_rules! every_source {
     () => {
         /// Only if the source's entity tag is this one, else
@@ -164,7 +164,7 @@ macro_rules! every_source {
     };
 }
 
-/// Makes a call of these options, awaited as it is or boxed.
+/// Makes a builder a future.
 macro_rules! awaited {
     ($builder:ident => $output:ty, $call:ident) => {
         impl IntoFuture for $builder {

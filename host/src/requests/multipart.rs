@@ -22,7 +22,7 @@ struct OnlyCall {
     call: CallOptions,
 }
 
-/// [`Store::create_upload`](crate::Store::create_upload) in the making. Await it for the upload's id.
+/// Request builder of [`Store::create_upload`](crate::Store::create_upload). Await it for the upload's id.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CreateUpload {
     calls: Calls,
@@ -45,7 +45,7 @@ impl CreateUpload {
 
 awaited!(CreateUpload => String, call);
 
-/// [`Store::upload_part`](crate::Store::upload_part) in the making. Await it.
+/// Request builder of [`Store::upload_part`](crate::Store::upload_part). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct UploadPart {
     calls: Calls,
@@ -62,9 +62,9 @@ impl UploadPart {
         UploadPart { calls, key, upload, number, body, options: OnlyCall::default(), progress: None }
     }
 
-    /// Is told how many bytes of the part have gone out, as they go; from 0 again with each further try.
-    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(told));
+    /// Sets a callback invoked with the number of bytes of the part sent so far; from 0 again with each retry.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 
@@ -78,7 +78,7 @@ impl UploadPart {
 
 awaited!(UploadPart => Part, call);
 
-/// [`Store::copy_part`](crate::Store::copy_part) in the making. Await it.
+/// Request builder of [`Store::copy_part`](crate::Store::copy_part). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CopyPart {
     calls: Calls,
@@ -118,7 +118,7 @@ impl CopyPart {
 
 awaited!(CopyPart => Part, call);
 
-/// [`Store::list_parts`](crate::Store::list_parts) in the making. Await it for one page; [`parts`](ListParts::parts)
+/// Request builder of [`Store::list_parts`](crate::Store::list_parts). Await it for one page; [`parts`](ListParts::parts)
 /// gives all there are.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListParts {
@@ -168,7 +168,7 @@ impl ListParts {
 
 awaited!(ListParts => PartPage, call);
 
-/// [`Store::complete_upload`](crate::Store::complete_upload) in the making. Await it.
+/// Request builder of [`Store::complete_upload`](crate::Store::complete_upload). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct CompleteUpload {
     calls: Calls,
@@ -193,7 +193,7 @@ impl CompleteUpload {
 
 awaited!(CompleteUpload => Written, call);
 
-/// [`Store::abort_upload`](crate::Store::abort_upload) in the making. Await it.
+/// Request builder of [`Store::abort_upload`](crate::Store::abort_upload). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct AbortUpload {
     calls: Calls,
@@ -216,7 +216,7 @@ impl AbortUpload {
 
 awaited!(AbortUpload => (), call);
 
-/// [`Store::list_uploads`](crate::Store::list_uploads) in the making. Await it for one page;
+/// Request builder of [`Store::list_uploads`](crate::Store::list_uploads). Await it for one page;
 /// [`uploads`](ListUploads::uploads) gives all there are.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListUploads {

@@ -12,7 +12,7 @@ use crate::options::PresignOptions;
 /// How long a URL is good for by default.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
-/// [`Store::presign`](crate::Store::presign) in the making. Await it; nothing is sent.
+/// Request builder of [`Store::presign`](crate::Store::presign). Await it; nothing is sent.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Presign {
     calls: Calls,

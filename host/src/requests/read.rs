@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::options::{GetOptions, HeadOptions};
 use crate::reading::Blob;
 
-/// [`Store::head`](crate::Store::head) in the making. Await it.
+/// Request builder of [`Store::head`](crate::Store::head). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Head {
     calls: Calls,
@@ -33,7 +33,7 @@ impl Head {
 
 awaited!(Head => BlobInfo, call);
 
-/// [`Store::get`](crate::Store::get) in the making. Await it.
+/// Request builder of [`Store::get`](crate::Store::get). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Get {
     calls: Calls,

@@ -8,7 +8,7 @@ use crate::calls::{Call, Calls};
 use crate::error::Result;
 use crate::options::VersionOptions;
 
-/// [`Store::tags`](crate::Store::tags) in the making. Await it for names and values.
+/// Request builder of [`Store::tags`](crate::Store::tags). Await it for names and values.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct GetTags {
     calls: Calls,
@@ -36,7 +36,7 @@ impl GetTags {
 
 awaited!(GetTags => Vec<(String, String)>, call);
 
-/// [`Store::set_tags`](crate::Store::set_tags) in the making. Await it.
+/// Request builder of [`Store::set_tags`](crate::Store::set_tags). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct SetTags {
     calls: Calls,

@@ -17,7 +17,7 @@ use crate::options::{PutOptions, WriteCondition};
 use crate::transport::Progress;
 use crate::uploading::Upload;
 
-/// [`Store::put`](crate::Store::put) in the making. Await it.
+/// Request builder of [`Store::put`](crate::Store::put). Await it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Put {
     calls: Calls,
@@ -35,9 +35,9 @@ impl Put {
     every_write!();
     write_condition!(options.condition);
 
-    /// Is told how many bytes of the body have gone out, as they go; from 0 again with each further try.
-    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(told));
+    /// Sets a callback invoked with the number of bytes of the body sent so far; from 0 again with each retry.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 

@@ -1,4 +1,4 @@
-//! Bodies on their way, watched: one that stands still for too long ends in an error.
+//! Bodies of requests and responses, and their timeouts: one that stalls ends in an error.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,11 +18,11 @@ use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Progress;
-use super::alarm::Alarm;
-use super::client::Arriving;
+use super::client::IncomingBody;
 use super::connections::{Outbound, Progressing};
-use super::departing::Departing;
 use super::request_rules::is_repeatable;
+use super::timers::Timer;
+use super::tracked_buf::TrackedBuf;
 use super::trouble::{Trouble, Words};
 use crate::body::{Cause, Chunks, Pieces};
 use crate::limits::Limits;
@@ -42,16 +42,16 @@ const BYTES_PER_UNIT: usize = 16 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
     /// Until there is a connection.
-    pub(super) connect: Patience,
+    pub(super) connect: NamedTimeout,
     /// From the request's end to the answer's beginning.
-    pub(super) first_byte: Patience,
+    pub(super) first_byte: NamedTimeout,
     /// Between two pieces of a body, in either direction.
-    pub(super) between_bytes: Patience,
+    pub(super) between_bytes: NamedTimeout,
 }
 
-/// How long to wait, and whose word that is. It shows as both.
+/// A timeout, and the limit of the host that sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Patience {
+pub(super) struct NamedTimeout {
     pub(super) time: Duration,
     /// The limit of the host's that says so; none where the plugin asked for it.
     limit: Option<&'static str>,
@@ -59,7 +59,7 @@ pub(super) struct Patience {
 
 impl Timeouts {
     pub(super) fn of(limits: &Limits) -> Timeouts {
-        let ours = |time, name| Patience { time, limit: Some(name) };
+        let ours = |time, name| NamedTimeout { time, limit: Some(name) };
         Timeouts {
             connect: ours(limits.connect_timeout, "connect-timeout"),
             first_byte: ours(limits.first_byte_timeout, "first-byte-timeout"),
@@ -69,8 +69,8 @@ impl Timeouts {
 
     /// What the plugin asks for, if that is no more.
     pub(super) fn within(self, options: Option<RequestOptions>) -> Timeouts {
-        let least = |ours: Patience, asked: Option<Duration>| match asked {
-            Some(time) if time <= ours.time => Patience { time, limit: None },
+        let least = |ours: NamedTimeout, asked: Option<Duration>| match asked {
+            Some(time) if time <= ours.time => NamedTimeout { time, limit: None },
             _ => ours,
         };
         let options = options.unwrap_or_default();
@@ -82,7 +82,7 @@ impl Timeouts {
     }
 }
 
-impl fmt::Display for Patience {
+impl fmt::Display for NamedTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.time)?;
         match self.limit {
@@ -95,8 +95,8 @@ impl fmt::Display for Patience {
     }
 }
 
-/// How far a request has got. Times are in nanoseconds since it began.
-pub(super) struct Watch {
+/// The progress of a request. Times are in nanoseconds since it began.
+pub(super) struct RequestProgress {
     began: Instant,
     /// When there was a connection; 0 until then.
     connected: AtomicU64,
@@ -114,11 +114,11 @@ pub(super) struct Watch {
     left: Option<Duration>,
 }
 
-impl Watch {
+impl RequestProgress {
     /// A request begins, of whose body, if it is empty, nothing is to be sent.
-    pub(super) fn new(empty: bool, left: Option<Duration>) -> Arc<Watch> {
+    pub(super) fn new(empty: bool, left: Option<Duration>) -> Arc<RequestProgress> {
         let zero = || AtomicU64::new(0);
-        Arc::new(Watch {
+        Arc::new(RequestProgress {
             began: Instant::now(),
             connected: zero(),
             last: zero(),
@@ -157,34 +157,34 @@ impl Watch {
     }
 
     /// When to give up if nothing moves until then, and why.
-    fn end(&self, timeouts: &Timeouts) -> (Duration, Stall) {
+    fn end(&self, timeouts: &Timeouts) -> (Duration, StallPhase) {
         let time = |at: &AtomicU64| Duration::from_nanos(at.load(Relaxed));
         let (end, stall) = if self.connected.load(Relaxed) == 0 {
             let started = time(&self.started);
-            let stall = if started.is_zero() { Stall::Connecting } else { Stall::Reconnecting };
+            let stall = if started.is_zero() { StallPhase::Connecting } else { StallPhase::Reconnecting };
             (started.saturating_add(timeouts.connect.time), stall)
         } else if !self.is_sent() {
-            return (time(&self.last).saturating_add(timeouts.between_bytes.time), Stall::Sending);
+            return (time(&self.last).saturating_add(timeouts.between_bytes.time), StallPhase::Sending);
         } else {
-            (time(&self.last).saturating_add(timeouts.first_byte.time), Stall::Answering)
+            (time(&self.last).saturating_add(timeouts.first_byte.time), StallPhase::Responding)
         };
         match self.left.map(|left| left.saturating_add(self.sending())) {
-            Some(over) if over < end => (over, Stall::OutOfTime),
+            Some(over) if over < end => (over, StallPhase::OutOfTime),
             _ => (end, stall),
         }
     }
 
     /// Returns when nothing has moved for too long.
-    pub(super) async fn stalled(&self, timeouts: Timeouts, alarm: &mut Alarm) -> Trouble {
+    pub(super) async fn stalled(&self, timeouts: Timeouts, timer: &mut Timer) -> Trouble {
         poll_fn(|cx| {
             let (end, stall) = self.end(&timeouts);
-            alarm.poll(cx, self.began + end).map(|()| stall.trouble(&timeouts))
+            timer.poll(cx, self.began + end).map(|()| stall.trouble(&timeouts))
         })
         .await
     }
 }
 
-impl Progressing for Watch {
+impl Progressing for RequestProgress {
     fn connected(&self) {
         let now = self.now();
         self.connected.store(now, Relaxed);
@@ -201,33 +201,33 @@ impl Progressing for Watch {
     }
 }
 
-/// What does not go on.
-enum Stall {
+/// The phase in which a request stalled.
+enum StallPhase {
     Connecting,
     /// After a connection on which the request may have been sent.
     Reconnecting,
     Sending,
-    Answering,
+    Responding,
     OutOfTime,
 }
 
-impl Stall {
+impl StallPhase {
     fn trouble(self, timeouts: &Timeouts) -> Trouble {
         let (error, words) = match self {
-            Stall::Connecting => (Error::ConnectionTimeout, format!("no connection within {}", timeouts.connect)),
-            Stall::Reconnecting => (
+            StallPhase::Connecting => (Error::ConnectionTimeout, format!("no connection within {}", timeouts.connect)),
+            StallPhase::Reconnecting => (
                 Error::ConnectionTerminated,
                 format!("the connection broke, and there was no other within {}", timeouts.connect),
             ),
-            Stall::Sending => {
-                let patience = timeouts.between_bytes;
-                (Error::ConnectionWriteTimeout, format!("none of the request's body was taken for {patience}"))
+            StallPhase::Sending => {
+                let timeout = timeouts.between_bytes;
+                (Error::ConnectionWriteTimeout, format!("none of the request's body was taken for {timeout}"))
             }
-            Stall::Answering => {
-                let patience = timeouts.first_byte;
-                (Error::HttpResponseTimeout, format!("the request was not answered within {patience}"))
+            StallPhase::Responding => {
+                let timeout = timeouts.first_byte;
+                (Error::HttpResponseTimeout, format!("the request was not answered within {timeout}"))
             }
-            Stall::OutOfTime => {
+            StallPhase::OutOfTime => {
                 (Error::HttpResponseTimeout, "there was no time left to wait for the answer".to_owned())
             }
         };
@@ -359,34 +359,34 @@ impl Streamed {
 }
 
 /// A request's body on its way.
-pub(super) struct Outgoing {
+pub(super) struct RequestBody {
     source: Source,
-    watch: Arc<Watch>,
+    watch: Arc<RequestProgress>,
     progress: Option<Progress>,
     /// How many of its bytes the connection was handed.
     handed: u64,
 }
 
-impl Outgoing {
-    pub(super) fn new(source: Source, watch: Arc<Watch>, progress: Option<Progress>) -> Outgoing {
-        Outgoing { source, watch, progress, handed: 0 }
+impl RequestBody {
+    pub(super) fn new(source: Source, watch: Arc<RequestProgress>, progress: Option<Progress>) -> RequestBody {
+        RequestBody { source, watch, progress, handed: 0 }
     }
 
     /// Bytes for the connection.
-    fn departing(&mut self, chunks: Chunks) -> Departing {
+    fn departing(&mut self, chunks: Chunks) -> TrackedBuf {
         let (last, gone) = (self.source.is_over(), self.handed);
         self.handed += chunks.length();
-        Departing::new(chunks, last, self.watch.clone(), self.progress.clone(), gone)
+        TrackedBuf::new(chunks, last, self.watch.clone(), self.progress.clone(), gone)
     }
 }
 
-impl Outbound for Outgoing {
-    fn repeated(request: &Request<Outgoing>) -> Option<Box<Request<Outgoing>>> {
+impl Outbound for RequestBody {
+    fn repeated(request: &Request<RequestBody>) -> Option<Box<Request<RequestBody>>> {
         if !is_repeatable(request.method(), request.headers()) {
             return None;
         }
-        let Outgoing { source, watch, progress, .. } = request.body();
-        let mut again = Request::new(Outgoing::new(source.repeated()?, watch.clone(), progress.clone()));
+        let RequestBody { source, watch, progress, .. } = request.body();
+        let mut again = Request::new(RequestBody::new(source.repeated()?, watch.clone(), progress.clone()));
         *again.method_mut() = request.method().clone();
         *again.uri_mut() = request.uri().clone();
         *again.headers_mut() = request.headers().clone();
@@ -394,11 +394,11 @@ impl Outbound for Outgoing {
     }
 }
 
-impl Body for Outgoing {
-    type Data = Departing;
+impl Body for RequestBody {
+    type Data = TrackedBuf;
     type Error = Cause;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Departing>, Cause>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<TrackedBuf>, Cause>>> {
         let frame = ready!(self.source.poll_frame(cx));
         // Bytes tell by themselves when they have gone.
         if !matches!(&frame, Some(Ok(frame)) if frame.data_ref().is_some_and(|chunks| chunks.length() > 0)) {
@@ -419,20 +419,20 @@ impl Body for Outgoing {
     }
 }
 
-/// An answer's body.
+/// The body of a response.
 pub(crate) struct ResponseBody {
-    body: Arriving,
-    patience: Patience,
+    body: IncomingBody,
+    timeout: NamedTimeout,
     /// Since when nothing has come, where it is waited for.
     since: Option<Instant>,
-    alarm: Alarm,
+    timer: Timer,
     /// What came after the tiny pieces that were gathered last.
     next: Option<Option<Result<Bytes, Trouble>>>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(body: Arriving, patience: Patience, alarm: Alarm) -> ResponseBody {
-        ResponseBody { body, patience, since: None, alarm, next: None }
+    pub(super) fn new(body: IncomingBody, timeout: NamedTimeout, timer: Timer) -> ResponseBody {
+        ResponseBody { body, timeout, since: None, timer, next: None }
     }
 
     /// The next bytes, or why there are none; none at the end.
@@ -515,11 +515,11 @@ impl ResponseBody {
             self.since = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(|error| Trouble::of_body(&error))));
         }
-        let patience = self.patience;
-        let end = *self.since.get_or_insert_with(Instant::now) + patience.time;
-        ready!(self.alarm.poll(cx, end));
+        let timeout = self.timeout;
+        let end = *self.since.get_or_insert_with(Instant::now) + timeout.time;
+        ready!(self.timer.poll(cx, end));
         self.body.failed();
-        let words = format!("no more of the answer came for {patience}");
+        let words = format!("no more of the answer came for {timeout}");
         Poll::Ready(Some(Err(Trouble { error: Error::ConnectionReadTimeout, words })))
     }
 }
@@ -536,8 +536,8 @@ fn spend(units: usize, cx: &mut Context<'_>) {
     }
 }
 
-/// An answer's body as a plugin reads it.
-pub(super) struct Answering {
+/// The body of a response as a plugin reads it over wasi:http.
+pub(super) struct WasiResponseBody {
     answer: ResponseBody,
     /// What the host has to say of it.
     words: Words,
@@ -545,13 +545,13 @@ pub(super) struct Answering {
     place: Option<OwnedSemaphorePermit>,
 }
 
-impl Answering {
-    pub(super) fn new(answer: ResponseBody, words: Words, place: OwnedSemaphorePermit) -> Answering {
-        Answering { answer, words, place: Some(place) }
+impl WasiResponseBody {
+    pub(super) fn new(answer: ResponseBody, words: Words, place: OwnedSemaphorePermit) -> WasiResponseBody {
+        WasiResponseBody { answer, words, place: Some(place) }
     }
 }
 
-impl Body for Answering {
+impl Body for WasiResponseBody {
     type Data = Bytes;
     type Error = Error;
 

@@ -8,14 +8,14 @@ use futures::future::{Either, select};
 use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::Builder;
 
-use super::Gate;
+use super::HttpGate;
 use super::addresses::Addresses;
-use super::alarm::{Alarm, Alarms};
-use super::body::{Outgoing, ResponseBody, Timeouts, Watch};
+use super::body::{RequestBody, RequestProgress, ResponseBody, Timeouts};
 use super::connect::{Connector, Network};
 use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
 use super::egress::Egress;
 use super::proxy::{Proxy, ProxyServer};
+use super::timers::{Timer, TimerCache};
 use super::tls::TlsOptions;
 use super::trouble::Trouble;
 use super::tunnel::PROXY_ADVICE;
@@ -32,20 +32,20 @@ const MAX_HEADERS: usize = 256;
 const READ: usize = 132 << 10;
 
 /// The body of an answer, as it comes over its connection.
-pub(super) type Arriving = connections::Arriving<Connector, Outgoing>;
+pub(super) type IncomingBody = connections::IncomingBody<Connector, RequestBody>;
 
 /// The clients of an engine, one for each way of TLS and each proxy, which share a bound on how many connections are kept idle.
 pub(crate) struct Clients {
-    clients: Mutex<HashMap<Way, Client>>,
-    idle: Arc<IdlePool<Connector, Outgoing>>,
+    clients: Mutex<HashMap<ClientKey, Client>>,
+    idle: Arc<IdlePool<Connector, RequestBody>>,
     network: Network,
 }
 
-type Way = (TlsOptions, Option<Arc<ProxyServer>>);
+type ClientKey = (TlsOptions, Option<Arc<ProxyServer>>);
 
 /// Whether a client is kept: a store has it, or it goes through no proxy. Proxies come and go with the stores of tenants, and so
 /// do the passwords in them.
-fn is_needed((_, proxy): &Way, client: &mut Client) -> bool {
+fn is_needed((_, proxy): &ClientKey, client: &mut Client) -> bool {
     proxy.is_none() || Arc::strong_count(&client.in_use) > 1
 }
 
@@ -66,14 +66,14 @@ impl Clients {
         egress: Egress,
         proxy: Option<&Proxy>,
         (limits, own): (&Limits, &Limits),
-    ) -> Result<Gate> {
+    ) -> Result<HttpGate> {
         let direct = self.get(tls, limits)?;
         let clients = egress.urls().map(|url| match self.network.proxy(proxy, &url)? {
             None => Ok(direct.clone()),
             Some(server) => Ok(self.through(tls, &direct, server, limits)),
         });
         let clients = clients.collect::<Result<_>>()?;
-        Ok(Gate::new(direct, clients, egress, own))
+        Ok(HttpGate::new(direct, clients, egress, own))
     }
 
     /// The client for this way of TLS that goes through no proxy.
@@ -106,7 +106,7 @@ impl Clients {
         self.clients().retain(is_needed);
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<Way, Client>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<ClientKey, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,10 +117,10 @@ impl Clients {
 /// narrower one.
 #[derive(Clone)]
 pub(crate) struct Client {
-    public: Connections<Connector, Outgoing>,
-    listed: Connections<Connector, Outgoing>,
-    private: Connections<Connector, Outgoing>,
-    alarms: Alarms,
+    public: Connections<Connector, RequestBody>,
+    listed: Connections<Connector, RequestBody>,
+    private: Connections<Connector, RequestBody>,
+    timers: TimerCache,
     /// The most bytes of an answer's header.
     header_bytes: usize,
     tls: Arc<rustls::ClientConfig>,
@@ -135,16 +135,16 @@ impl Client {
         proxy: Option<Arc<ProxyServer>>,
         network: &Network,
         limits: &Limits,
-        idle: &Arc<IdlePool<Connector, Outgoing>>,
+        idle: &Arc<IdlePool<Connector, RequestBody>>,
     ) -> Client {
         let mut http1 = Builder::new();
         http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
-        let alarms = Alarms::default();
+        let timers = TimerCache::default();
         // What may come before a response's head: one as large as it may be, and what else the same poll reads.
         let excess = limits.header_bytes.saturating_add(READ_PER_POLL);
         let client = |addresses| {
-            let (tls, network, alarms) = (tls.clone(), network.clone(), alarms.clone());
-            let connector = Connector::new(tls, addresses, network, alarms, proxy.clone(), limits);
+            let (tls, network, timers) = (tls.clone(), network.clone(), timers.clone());
+            let connector = Connector::new(tls, addresses, network, timers, proxy.clone(), limits);
             Connections::new(connector, http1.clone(), excess, idle.clone())
         };
         let (public, private) = (client(Addresses::Public), client(Addresses::Private));
@@ -154,7 +154,7 @@ impl Client {
             public,
             listed,
             private,
-            alarms,
+            timers,
             header_bytes: limits.header_bytes,
             tls,
             proxy,
@@ -163,17 +163,17 @@ impl Client {
     }
 
     /// A timer that is not set yet.
-    pub(super) fn alarm(&self) -> Alarm {
-        self.alarms.alarm()
+    pub(super) fn timer(&self) -> Timer {
+        self.timers.timer()
     }
 
     /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
     pub(super) async fn send(
         &self,
-        request: Box<Request<Outgoing>>,
+        request: Box<Request<RequestBody>>,
         addresses: Addresses,
         timeouts: Timeouts,
-        watch: &Watch,
+        watch: &RequestProgress,
     ) -> Result<Response<ResponseBody>, Trouble> {
         let connections = match addresses {
             Addresses::Public => &self.public,
@@ -182,8 +182,8 @@ impl Client {
         };
         // Behind a pointer: it would have its room in the future of each call, which is made and moved.
         let answered = Box::pin(connections.send(request, watch));
-        let mut alarm = self.alarms.alarm();
-        let response = match select(answered, pin!(watch.stalled(timeouts, &mut alarm))).await {
+        let mut timer = self.timers.timer();
+        let response = match select(answered, pin!(watch.stalled(timeouts, &mut timer))).await {
             Either::Left((Ok(response), _)) => self.forwarded(self.bounded(response)?)?,
             Either::Left((Err(SendError::Http(error)), _)) if error.is_parse_too_large() => {
                 return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
@@ -191,12 +191,12 @@ impl Client {
             Either::Left((Err(error), _)) => return Err(self.through_proxy(Trouble::of_client(error))),
             Either::Right((trouble, _)) => return Err(self.through_proxy(trouble)),
         };
-        Ok(response.map(|body| ResponseBody::new(body, timeouts.between_bytes, alarm)))
+        Ok(response.map(|body| ResponseBody::new(body, timeouts.between_bytes, timer)))
     }
 
     /// The answer, unless it is a proxy's that wants a password. Other errors of a proxy that forwards requests look like a
     /// service's.
-    fn forwarded(&self, response: Response<Arriving>) -> Result<Response<Arriving>, Trouble> {
+    fn forwarded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, Trouble> {
         match &self.proxy {
             Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 Err(Trouble::denied(format!("the proxy {proxy} wants a user and a password: {PROXY_ADVICE}")))
@@ -216,7 +216,7 @@ impl Client {
     }
 
     /// The answer, if its header is no larger than it may be.
-    fn bounded(&self, response: Response<Arriving>) -> Result<Response<Arriving>, Trouble> {
+    fn bounded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, Trouble> {
         let bytes: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if bytes <= self.header_bytes {
             return Ok(response);

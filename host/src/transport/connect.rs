@@ -19,10 +19,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::addresses::{Addresses, Refusal, private_networks};
-use super::alarm::{Alarm, Alarms};
 use super::connections::{Connect, Forward};
 use super::proxy::{Proxy, ProxyEnvironment, ProxyServer};
 use super::resolver::{LookupError, Resolver};
+use super::timers::{Timer, TimerCache};
 use super::trouble::ConnectError;
 use crate::config::environment::Environment;
 use crate::deadline::timeout;
@@ -71,8 +71,8 @@ pub(super) struct Connector {
     /// For a connection to come about.
     limit: Duration,
     /// For a write to go on.
-    patience: Duration,
-    alarms: Alarms,
+    timeout: Duration,
+    timers: TimerCache,
     proxy: Option<Arc<ProxyServer>>,
     /// Whether the proxy refuses tunnels to plain HTTP endpoints.
     pub(super) refuses_tunnels: AtomicBool,
@@ -83,13 +83,13 @@ impl Connector {
         tls: Arc<rustls::ClientConfig>,
         addresses: Addresses,
         network: Network,
-        alarms: Alarms,
+        timers: TimerCache,
         proxy: Option<Arc<ProxyServer>>,
         limits: &Limits,
     ) -> Connector {
-        let (limit, patience) = (limits.connect_timeout, limits.between_bytes_timeout);
+        let (limit, timeout) = (limits.connect_timeout, limits.between_bytes_timeout);
         let (tls, refuses_tunnels) = (TlsConnector::from(tls), AtomicBool::new(false));
-        Connector { tls, addresses, network, limit, patience, alarms, proxy, refuses_tunnels }
+        Connector { tls, addresses, network, limit, timeout, timers, proxy, refuses_tunnels }
     }
 
     pub(super) fn tls_connector(&self) -> &TlsConnector {
@@ -119,8 +119,8 @@ impl Connector {
         let limit = self.limit;
         let stream = |kind| Stream {
             kind,
-            patience: self.patience,
-            alarms: self.alarms.clone(),
+            timeout: self.timeout,
+            timers: self.timers.clone(),
             stuck: None,
             is_forwarded: false,
         };
@@ -215,11 +215,11 @@ impl Connect for Connector {
 /// they are awaited. Writing has: nobody may be waiting any more for a request whose answer came early.
 pub(super) struct Stream {
     kind: Kind,
-    patience: Duration,
-    alarms: Alarms,
+    timeout: Duration,
+    timers: TimerCache,
     /// While nothing can be written: what rings when it has been so for too long, and when that is. It is for others again
     /// when the write goes on.
-    stuck: Option<(Alarm, Instant)>,
+    stuck: Option<(Timer, Instant)>,
     /// Whether it leads to a proxy that forwards requests.
     is_forwarded: bool,
 }
@@ -258,8 +258,8 @@ impl Stream {
             self.stuck = None;
             return written;
         }
-        let (alarm, end) = self.stuck.get_or_insert_with(|| (self.alarms.alarm(), Instant::now() + self.patience));
-        ready!(alarm.poll(cx, *end));
+        let (timer, end) = self.stuck.get_or_insert_with(|| (self.timers.timer(), Instant::now() + self.timeout));
+        ready!(timer.poll(cx, *end));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -12,12 +12,12 @@ use wasmtime_wasi_http::{Error, RequestOptions};
 use zeroize::Zeroizing;
 
 use super::addresses::Addresses;
-use super::body::{Outgoing, ResponseBody, Source, Timeouts, Watch};
+use super::body::{RequestBody, RequestProgress, ResponseBody, Source, Timeouts};
 use super::client::Client;
 use super::connections::NewConnection;
 use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, check_field, check_method, has_body};
 use super::trouble::Trouble;
-use super::{Gate, Progress};
+use super::{HttpGate, Progress};
 
 /// A request as the plugin made it.
 pub(crate) struct Prepared {
@@ -46,12 +46,12 @@ pub(crate) struct Received {
 /// A request on its way.
 pub(crate) struct Sending<'a> {
     timeouts: Timeouts,
-    watch: Arc<Watch>,
+    watch: Arc<RequestProgress>,
     /// Until it is sent; or why it is not.
-    request: Result<(Box<Request<Outgoing>>, &'a Client, Addresses), Trouble>,
+    request: Result<(Box<Request<RequestBody>>, &'a Client, Addresses), Trouble>,
 }
 
-impl Gate {
+impl HttpGate {
     /// Sends a request with this body. `left` is the time that may pass, but for that in which the body is sent.
     pub(crate) fn send(
         &self,
@@ -67,10 +67,10 @@ impl Gate {
             first_byte_timeout: timeout,
             between_bytes_timeout: timeout,
         }));
-        let watch = Watch::new(body.is_over(), Some(left));
+        let watch = RequestProgress::new(body.is_over(), Some(left));
         let request = head_of(prepared, body.length()).map_err(Trouble::denied).and_then(|head| {
             let (client, addresses) = way.client(head.uri())?;
-            let mut request = Box::new(head.map(|()| Outgoing::new(body, watch.clone(), progress)));
+            let mut request = Box::new(head.map(|()| RequestBody::new(body, watch.clone(), progress)));
             if fresh_connection {
                 request.extensions_mut().insert(NewConnection);
             }

@@ -1,15 +1,14 @@
-//! Outgoing HTTP: what plugins' requests go through. Nothing else in this crate knows hyper.
+//! Outgoing HTTP. Nothing else in this crate knows hyper.
 //!
-//! A request of a plugin comes to [`Hooks`], is held against the store's [`Egress`], and goes out over the [`Client`],
-//! whose connections all stores with the same TLS options share.
+//! The driver sends the requests of sans-I/O plugins through the store's [`HttpGate`], and [`Hooks`] those of other plugins. Each is
+//! checked against the store's [`Egress`] policy, and goes out over the [`Client`], whose connections all stores with the same
+//! TLS options share.
 
 mod addresses;
-mod alarm;
 mod body;
 mod client;
 mod connect;
 mod connections;
-mod departing;
 mod egress;
 mod exchange;
 #[cfg(feature = "fuzzing")]
@@ -17,7 +16,9 @@ pub(crate) mod fuzzing;
 mod proxy;
 mod request_rules;
 mod resolver;
+mod timers;
 mod tls;
+mod tracked_buf;
 mod trouble;
 mod tunnel;
 
@@ -30,7 +31,6 @@ use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(crate) use addresses::private_networks;
-pub(crate) use alarm::Alarm;
 pub(crate) use body::{BodyFault, Fault, ResponseBody, Source, Streamed};
 pub(crate) use client::Clients;
 pub(crate) use connect::Network;
@@ -38,6 +38,7 @@ pub use egress::Egress;
 pub(crate) use exchange::{Prepared, Received};
 pub use proxy::Proxy;
 use request_rules::check_own;
+pub(crate) use timers::Timer;
 pub use tls::TlsOptions;
 pub(crate) use trouble::Trouble;
 
@@ -46,7 +47,7 @@ use crate::deadline;
 use crate::limits::Limits;
 use crate::sandbox::Bounds;
 use addresses::Addresses;
-use body::{Answering, Outgoing, Timeouts, Watch};
+use body::{RequestBody, RequestProgress, Timeouts, WasiResponseBody};
 use client::Client;
 use connections::NewConnection;
 use trouble::Words;
@@ -73,14 +74,14 @@ const LEAST_BODY_CHUNK: usize = 4 << 10;
 /// cost as long. Completed uploads and copies are such requests.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A caller's interest in how many bytes of a body have gone out.
+/// A callback invoked with the number of bytes of a body sent so far.
 pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// The way out of one store. Cloning it is cheap.
+/// Sends the requests of one store, within its egress policy. Cloning it is cheap.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Way>, Option<Arc<AdaptiveRate>>);
+pub(crate) struct HttpGate(Arc<GateState>, Option<Arc<AdaptiveRate>>);
 
-struct Way {
+struct GateState {
     /// The client that goes through no proxy.
     direct: Client,
     /// One for each authority that the policy allows, in its order.
@@ -89,14 +90,14 @@ struct Way {
     timeouts: Timeouts,
 }
 
-impl Gate {
-    fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> Gate {
-        Gate(Arc::new(Way { direct, clients, egress, timeouts: Timeouts::of(limits) }), None)
+impl HttpGate {
+    fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> HttpGate {
+        HttpGate(Arc::new(GateState { direct, clients, egress, timeouts: Timeouts::of(limits) }), None)
     }
 
     /// The same, with a request rate that adapts to a service that throttles.
-    pub(crate) fn with_adaptive_rate(self) -> Gate {
-        Gate(self.0, Some(Arc::new(AdaptiveRate::new())))
+    pub(crate) fn with_adaptive_rate(self) -> HttpGate {
+        HttpGate(self.0, Some(Arc::new(AdaptiveRate::new())))
     }
 
     /// The request rate, where it adapts.
@@ -104,18 +105,18 @@ impl Gate {
         self.1.as_ref()
     }
 
-    /// A deadline of a call.
-    pub(crate) fn alarm(&self) -> Alarm {
-        self.0.direct.alarm()
+    /// A timer that is not set yet.
+    pub(crate) fn timer(&self) -> Timer {
+        self.0.direct.timer()
     }
 
-    /// Where it leads to first.
+    /// The first authority that it allows.
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.0.egress.authorities().next()
     }
 }
 
-impl Way {
+impl GateState {
     /// Which client sends a request to this URL, and to which addresses; or why none does.
     fn client(&self, uri: &http::Uri) -> Result<(&Client, Addresses), Trouble> {
         let (place, addresses) = self.egress.check(uri)?;
@@ -123,7 +124,7 @@ impl Way {
     }
 }
 
-impl Gate {
+impl HttpGate {
     /// Fails with the reason if the URL does not lead to where the store may send requests.
     pub(crate) fn check_url(&self, url: &str) -> Result<(), String> {
         let url = url.parse().map_err(|_| "it is no URL".to_owned())?;
@@ -131,11 +132,11 @@ impl Gate {
     }
 }
 
-/// What an instance's requests come to.
+/// Sends the requests of an instance over wasi:http.
 pub(crate) struct Hooks {
-    gate: Gate,
+    gate: HttpGate,
     progress: Option<Progress>,
-    /// What the host has to say on the request that failed last, in this call.
+    /// The error detail of the request that failed last, in this call.
     words: Words,
     /// Places for requests under way.
     places: Arc<Semaphore>,
@@ -149,7 +150,7 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    pub(crate) fn new(gate: Gate) -> Hooks {
+    pub(crate) fn new(gate: HttpGate) -> Hooks {
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
         Hooks {
             gate,
@@ -192,7 +193,7 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let Gate(way, rate) = self.gate.clone();
+        let HttpGate(way, rate) = self.gate.clone();
         let is_long = options.is_some_and(|options| options.first_byte_timeout.is_some_and(|time| time > LONG));
         let timeouts = way.timeouts.within(options);
         let progress = self.progress.clone();
@@ -219,8 +220,8 @@ impl WasiHttpHooks for Hooks {
                     if is_long {
                         source.extensions_mut().insert(NewConnection);
                     }
-                    let watch = Watch::new(source.body().is_over(), None);
-                    let request = Box::new(source.map(|source| Outgoing::new(source, watch.clone(), progress)));
+                    let watch = RequestProgress::new(source.body().is_over(), None);
+                    let request = Box::new(source.map(|source| RequestBody::new(source, watch.clone(), progress)));
                     client.send(request, addresses, timeouts, &watch).await.map(|response| (response, place))
                 }
                 (Ok(_), Err(_)) => {
@@ -233,7 +234,7 @@ impl WasiHttpHooks for Hooks {
                     if let Some(rate) = &rate {
                         rate.responded(response.status().as_u16());
                     }
-                    let body = |answer| Answering::new(answer, words, place).boxed_unsync();
+                    let body = |answer| WasiResponseBody::new(answer, words, place).boxed_unsync();
                     Ok((response.map(body), Box::new(async { Ok(()) }) as Box<_>))
                 }
                 Err(trouble) => {

@@ -167,7 +167,7 @@ impl Trouble {
 
     pub(super) fn of_client(error: SendError<ConnectError>) -> Trouble {
         match error {
-            SendError::Nowhere => Trouble::denied("the request names no host".to_owned()),
+            SendError::MissingAuthority => Trouble::denied("the request names no host".to_owned()),
             SendError::Connect(error) => Trouble { error: error.as_wasi(), words: error.to_string() },
             SendError::Http(error) => match cause::<Excess>(&error) {
                 Some(Excess { limit }) => Trouble {

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use sandbucket::{Config, Engine, Error, Limits, Store};
 use tracing_subscriber::EnvFilter;
@@ -53,8 +54,23 @@ pub async fn engine(config: Option<&Config>) -> Result<Engine, Failure> {
         None => Engine::builder().limits(Limits::default()),
     };
     match tokio::task::spawn_blocking(move || builder.build()).await {
-        Ok(engine) => Ok(engine?),
+        Ok(engine) => {
+            let engine = engine?;
+            ENGINES.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
+            Ok(engine)
+        }
         Err(error) => Err(Failure::new(Exit::Failure, format!("the plugin could not be loaded: {error}"))),
+    }
+}
+
+/// The engines of this run.
+static ENGINES: Mutex<Vec<Engine>> = Mutex::new(Vec::new());
+
+/// Waits for their cleanups.
+pub async fn drain() {
+    let engines = std::mem::take(&mut *ENGINES.lock().unwrap_or_else(PoisonError::into_inner));
+    for engine in engines {
+        engine.drain().await;
     }
 }
 

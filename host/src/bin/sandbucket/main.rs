@@ -64,8 +64,8 @@ fn main() -> ExitCode {
                 signals::listen();
                 descriptors::bound(descriptors::USUAL);
                 let outcome = run(cli.command, &context).await;
-                // What was given up half-way is cleared away at the service, if that answers soon.
-                let _ = tokio::time::timeout(TIDYING, sandbucket::cleared_away()).await;
+                // Abandoned uploads are aborted, if the service responds soon.
+                let _ = tokio::time::timeout(TIDYING, context::drain()).await;
                 outcome
             });
             // A read of standard input that nobody waits for any more must not hold up the end.

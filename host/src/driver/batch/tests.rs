@@ -20,7 +20,7 @@ impl BatchCall for &Doubler {
     type Input = u32;
     type Output = u32;
 
-    fn deadline(&self) -> Option<(Alarm, Instant)> {
+    fn deadline(&self) -> Option<(Timer, Instant)> {
         None
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::line::{Held, Target};
+use super::connection::{BoxedConnection, Target};
 use super::{Connect, Outbound};
 
 /// Tells the clients of an engine apart.
@@ -35,7 +35,7 @@ struct Queues<C: Connect, B: Outbound> {
 
 /// A connection in two queues: in that of all, and in its authority's.
 struct Queued<C: Connect, B: Outbound> {
-    line: Held<C, B>,
+    line: BoxedConnection<C, B>,
     links: [Link; 2],
 }
 
@@ -99,7 +99,7 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
     }
 
     /// The idle connection used last: it is the least likely to be closed.
-    pub(super) fn take(&self, target: &Target) -> Option<Held<C, B>> {
+    pub(super) fn take(&self, target: &Target) -> Option<BoxedConnection<C, B>> {
         let now = Instant::now();
         let mut queues = self.queues();
         let over = queues.expire(now, self.timeout);
@@ -110,7 +110,7 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
     }
 
     /// Keeps a connection that can be used again.
-    pub(super) fn put(&self, mut line: Held<C, B>) {
+    pub(super) fn put(&self, mut line: BoxedConnection<C, B>) {
         if self.per_authority == 0 || self.in_all == 0 {
             return;
         }
@@ -165,7 +165,7 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
 /// What is taken out here is for the caller to drop when the lock is gone: that closes it.
 impl<C: Connect, B: Outbound> Queues<C, B> {
     /// How many its authority has with it, and the oldest of them.
-    fn push(&mut self, line: Held<C, B>) -> (usize, Option<usize>) {
+    fn push(&mut self, line: BoxedConnection<C, B>) -> (usize, Option<usize>) {
         let target = line.target.clone();
         let key = self.connections.insert(Queued { line, links: Default::default() });
         self.all.push(IN_ALL, key, &mut self.connections);
@@ -174,7 +174,7 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
         (queue.length, queue.oldest)
     }
 
-    fn take(&mut self, target: &Target) -> Option<Held<C, B>> {
+    fn take(&mut self, target: &Target) -> Option<BoxedConnection<C, B>> {
         // One look-up for both finding and removing.
         let Entry::Occupied(mut queue) = self.by_authority.entry(target.clone()) else { return None };
         let key = queue.get().newest?;
@@ -186,7 +186,7 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
         Some(self.connections.remove(key).line)
     }
 
-    fn remove(&mut self, key: usize) -> Held<C, B> {
+    fn remove(&mut self, key: usize) -> BoxedConnection<C, B> {
         self.all.unlink(IN_ALL, key, &mut self.connections);
         let target = &self.connections[key].line.target;
         if let Some(queue) = self.by_authority.get_mut(target) {
@@ -199,7 +199,7 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
         self.connections.remove(key).line
     }
 
-    fn expire(&mut self, now: Instant, timeout: Duration) -> Vec<Held<C, B>> {
+    fn expire(&mut self, now: Instant, timeout: Duration) -> Vec<BoxedConnection<C, B>> {
         let mut over = Vec::new();
         while let Some(key) = self.all.oldest
             && self.connections[key].line.since + timeout < now

@@ -9,8 +9,8 @@
 //! reached the server. Whatever the request, the
 //! failure discards all idle connections to that authority, so that the next request takes a new one.
 
+mod connection;
 mod idle;
-mod line;
 #[cfg(test)]
 mod tests;
 
@@ -28,11 +28,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::Builder;
 use hyper::rt::{Read, Write};
 
+use connection::{BoxedConnection, Connection, Target};
 use idle::ClientId;
-use line::{Held, Line, Target};
 
+pub(super) use connection::{Excess, READ_PER_POLL};
 pub(super) use idle::IdlePool;
-pub(super) use line::{Excess, READ_PER_POLL};
 
 /// Makes connections.
 pub(super) trait Connect: Send + Sync + 'static {
@@ -89,7 +89,7 @@ const SUSPECT: Duration = Duration::from_millis(250);
 /// the caller. If the connection was idle before, it may be dead as well as slow, and so may the idle ones be: the next request
 /// takes none of them.
 struct InUse<'a, C: Connect, B: Outbound> {
-    line: Option<Held<C, B>>,
+    line: Option<BoxedConnection<C, B>>,
     idle: &'a IdlePool<C, B>,
 }
 
@@ -108,7 +108,7 @@ impl<C: Connect, B: Outbound> Drop for InUse<'_, C, B> {
 #[derive(Debug)]
 pub(super) enum SendError<E> {
     /// The request's URI has no authority.
-    Nowhere,
+    MissingAuthority,
     /// No connection came about.
     Connect(E),
     /// The connection failed, or what came over it is no answer.
@@ -149,8 +149,8 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         &self,
         mut request: Box<Request<B>>,
         progress: &impl Progressing,
-    ) -> Result<Response<Arriving<C, B>>, SendError<C::Error>> {
-        let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::Nowhere)?;
+    ) -> Result<Response<IncomingBody<C, B>>, SendError<C::Error>> {
+        let target = Target::take(request.uri_mut(), self.0.id).ok_or(SendError::MissingAuthority)?;
         let (mut failed, fresh) = (None, request.extensions().get::<NewConnection>().is_some());
         loop {
             let idle = if failed.is_none() && !fresh { self.0.idle.take(&target) } else { None };
@@ -167,9 +167,9 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                 },
             };
             let mut in_use = InUse { line: Some(line), idle: &self.0.idle };
-            let Some(line) = &mut in_use.line else { return Err(SendError::Nowhere) };
+            let Some(line) = &mut in_use.line else { return Err(SendError::MissingAuthority) };
             let answered = line.ask(request, || progress.connected()).await;
-            let Some(line) = in_use.line.take() else { return Err(SendError::Nowhere) };
+            let Some(line) = in_use.line.take() else { return Err(SendError::MissingAuthority) };
             let mut error = match answered {
                 Ok(response) => return Ok(self.arriving(line, response)),
                 Err(error) => error,
@@ -196,30 +196,31 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
         }
     }
 
-    async fn open(&self, target: &Target) -> Result<Held<C, B>, SendError<C::Error>> {
-        let uri = target.uri().ok_or(SendError::Nowhere)?;
+    async fn open(&self, target: &Target) -> Result<BoxedConnection<C, B>, SendError<C::Error>> {
+        let uri = target.uri().ok_or(SendError::MissingAuthority)?;
         let io = self.0.connect.connect(uri).await.map_err(SendError::Connect)?;
         let forward = self.0.connect.forward(&io);
-        let opened = Line::open(io, target, &self.0.http1, self.0.excess).await.ok_or(SendError::Nowhere)?;
+        let opened =
+            Connection::open(io, target, &self.0.http1, self.0.excess).await.ok_or(SendError::MissingAuthority)?;
         let mut line = opened.map_err(SendError::Http)?;
         line.forward = forward;
         Ok(line)
     }
 
     /// Puts together an answer. What is small has come whole with its head: the connection is others' already.
-    fn arriving(&self, line: Held<C, B>, response: Response<Incoming>) -> Response<Arriving<C, B>> {
+    fn arriving(&self, line: BoxedConnection<C, B>, response: Response<Incoming>) -> Response<IncomingBody<C, B>> {
         line.progressed();
         response.map(|body| {
             if line.is_free() || body.is_end_stream() {
                 self.put(line);
-                return Arriving { body, line: None };
+                return IncomingBody { body, line: None };
             }
-            Arriving { body, line: Some((line, self.clone())) }
+            IncomingBody { body, line: Some((line, self.clone())) }
         })
     }
 
     /// Takes back a connection whose answer is over. If it can not be used again, it is closed.
-    fn put(&self, mut line: Held<C, B>) {
+    fn put(&self, mut line: BoxedConnection<C, B>) {
         if !line.is_free() {
             // It may be short of one step only; otherwise the request is still being sent, or the server closes.
             line.step();
@@ -231,13 +232,13 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
 }
 
 /// An answer's body, which drives the connection that it comes over. Dropped before its end, it closes that.
-pub(super) struct Arriving<C: Connect, B: Outbound> {
+pub(super) struct IncomingBody<C: Connect, B: Outbound> {
     body: Incoming,
     /// None when all has come that will.
-    line: Option<(Held<C, B>, Connections<C, B>)>,
+    line: Option<(BoxedConnection<C, B>, Connections<C, B>)>,
 }
 
-impl<C: Connect, B: Outbound> Arriving<C, B> {
+impl<C: Connect, B: Outbound> IncomingBody<C, B> {
     /// Closes the connection, which broke off or stands still, and discards the idle ones with it.
     pub(super) fn failed(&mut self) {
         if let Some((line, connections)) = self.line.take()
@@ -248,13 +249,13 @@ impl<C: Connect, B: Outbound> Arriving<C, B> {
     }
 }
 
-impl<C: Connect, B: Outbound> Body for Arriving<C, B> {
+impl<C: Connect, B: Outbound> Body for IncomingBody<C, B> {
     type Data = Bytes;
     type Error = hyper::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let Arriving { body, line } = &mut *this;
+        let IncomingBody { body, line } = &mut *this;
         let Some((driven, _)) = line else { return Pin::new(body).poll_frame(cx) };
         let mut frame = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
         if frame.is_pending() {

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{Arriving, Connect, Connections, Excess, IdlePool, Outbound, Progressing, READ_PER_POLL, SendError};
+use super::{Connect, Connections, Excess, IdlePool, IncomingBody, Outbound, Progressing, READ_PER_POLL, SendError};
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -70,12 +70,12 @@ async fn send<C: Connect>(
     client: &Connections<C, Out>,
     request: Request<Out>,
     on_connected: impl Fn(),
-) -> Result<Response<Arriving<C, Out>>, SendError<C::Error>> {
+) -> Result<Response<IncomingBody<C, Out>>, SendError<C::Error>> {
     client.send(Box::new(request), &OnConnected(on_connected)).await
 }
 
 type Client = Connections<Tcp, Out>;
-type Answer = Response<Arriving<Tcp, Out>>;
+type Answer = Response<IncomingBody<Tcp, Out>>;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -863,7 +863,7 @@ async fn what_there_is_no_connection_for_is_told() {
     assert!(matches!(answer, Err(SendError::Connect(error)) if error.kind() == io::ErrorKind::ConnectionRefused));
     assert!(!connected.load(SeqCst));
     let nowhere = Request::get("/a").body(empty()).unwrap();
-    assert!(matches!(soon(send(&client, nowhere, || ())).await, Err(SendError::Nowhere)));
+    assert!(matches!(soon(send(&client, nowhere, || ())).await, Err(SendError::MissingAuthority)));
 }
 
 #[tokio::test]
@@ -1061,7 +1061,7 @@ async fn sending_is_for_any_thread() {
     }
     let client = client(SocketAddr::from(([127, 0, 0, 1], 1)));
     drop(is_send(send(&client, get("/a"), || ())));
-    is_send::<Option<Arriving<Tcp, Out>>>(None);
+    is_send::<Option<IncomingBody<Tcp, Out>>>(None);
     is_send::<Option<Pin<Box<dyn Body<Data = Bytes, Error = hyper::Error> + Send>>>>(None);
 }
 

@@ -15,7 +15,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::client::conn::http1::{self, Builder, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -86,14 +86,14 @@ impl Target {
 }
 
 /// A connection in one's hands.
-pub(super) type Held<C, B> = Box<Line<C, B>>;
+pub(super) type BoxedConnection<C, B> = Box<Connection<C, B>>;
 
 /// A connection, idle or in use.
-pub(super) struct Line<C: Connect, B: Outbound> {
+pub(super) struct Connection<C: Connect, B: Outbound> {
     sender: SendRequest<B>,
     /// None once it has come to its end.
-    connection: Option<Connection<TokioIo<Wire<C::Stream>>, B>>,
-    relay: Arc<Relay>,
+    connection: Option<http1::Connection<TokioIo<WriteTracking<C::Stream>>, B>>,
+    relay: Arc<WakerProxy>,
     /// Wakes by way of the relay.
     waker: Waker,
     pub(super) target: Target,
@@ -106,7 +106,7 @@ pub(super) struct Line<C: Connect, B: Outbound> {
     pub(super) forward: Option<Forward>,
 }
 
-impl<C: Connect, B: Outbound> Line<C, B> {
+impl<C: Connect, B: Outbound> Connection<C, B> {
     /// Greets whoever is at the other end of the stream.
     ///
     /// No more than `excess` bytes may come without a response's head or a piece of its body among them.
@@ -115,19 +115,19 @@ impl<C: Connect, B: Outbound> Line<C, B> {
         target: &Target,
         http1: &Builder,
         excess: usize,
-    ) -> Option<hyper::Result<Held<C, B>>> {
+    ) -> Option<hyper::Result<BoxedConnection<C, B>>> {
         let host = target.host()?;
-        let relay = Arc::new(Relay {
+        let relay = Arc::new(WakerProxy {
             unsent: AtomicBool::new(false),
             received: AtomicUsize::new(0),
             until: AtomicUsize::new(0),
             state: Mutex::new(State::Quiet),
         });
-        let wire = Wire { io: TokioIo::new(io), relay: relay.clone(), excess };
+        let wire = WriteTracking { io: TokioIo::new(io), relay: relay.clone(), excess };
         Some(http1.handshake(TokioIo::new(wire)).await.map(|(sender, connection)| {
             let (target, waker) = (target.clone(), Waker::from(relay.clone()));
             let since = Instant::now();
-            Box::new(Line {
+            Box::new(Connection {
                 sender,
                 connection: Some(connection),
                 relay,
@@ -228,7 +228,7 @@ impl<C: Connect, B: Outbound> Line<C, B> {
 
 /// What a connection wakes. It stays the same for as long as there is the connection, whichever task waits for it, and
 /// an idle one holds on to no task.
-pub(super) struct Relay {
+pub(super) struct WakerProxy {
     /// Whether something is left to be written that the other side does not take.
     unsent: AtomicBool,
     /// How many bytes came since the last of them that were of use. Only whoever has the connection changes this and the
@@ -245,7 +245,7 @@ enum State {
     Waiting(Waker),
 }
 
-impl Relay {
+impl WakerProxy {
     /// From here on, what wakes counts.
     fn quiet(&self) {
         self.change(State::Quiet);
@@ -266,7 +266,7 @@ impl Relay {
     }
 }
 
-impl Wake for Relay {
+impl Wake for WakerProxy {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -298,13 +298,13 @@ impl std::error::Error for Excess {}
 ///
 /// Bytes are bounded, and not the informational responses counted: it covers all that can come without end, and hyper's
 /// `on_informational` costs each request allocations.
-pub(super) struct Wire<S> {
+pub(super) struct WriteTracking<S> {
     io: TokioIo<S>,
-    relay: Arc<Relay>,
+    relay: Arc<WakerProxy>,
     excess: usize,
 }
 
-impl<S> Wire<S> {
+impl<S> WriteTracking<S> {
     /// hyper writes until all is written or this is pending, and flushes then.
     fn wrote<T>(&self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.relay.unsent.store(wrote.is_pending(), Relaxed);
@@ -312,7 +312,7 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: Read + Unpin> AsyncRead for Wire<S> {
+impl<S: Read + Unpin> AsyncRead for WriteTracking<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let received = self.relay.received.load(Relaxed);
         if received >= self.relay.until.load(Relaxed) {
@@ -330,7 +330,7 @@ impl<S: Read + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: Write + Unpin> AsyncWrite for Wire<S> {
+impl<S: Write + Unpin> AsyncWrite for WriteTracking<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.wrote(wrote)

@@ -3,7 +3,7 @@
 //! What a store has to clean up in the background is bounded in number and in time, whatever the service does: see
 //! [`Cleanup`]. The rest is left to the service's lifecycle rule for incomplete uploads.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -87,20 +87,38 @@ pub(crate) fn warn_of_unknown_outcome(calls: &Calls, key: &str, upload: &str) {
     }
 }
 
-/// How many uploads are being cleared away in the background, of all stores of this process.
-static GIVEN_UP: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+/// The cleanups in the background of all stores of an engine.
+pub(crate) struct Cleanups(watch::Sender<usize>);
 
-/// Waits until all uploads that were given up so far have been cleared away: those whose [`Upload`](crate::Upload), [`Writer`](crate::Writer) or
-/// [`Copy`](crate::Copy) was dropped before it was done. For a program that is about to end its runtime.
-pub async fn cleared_away() {
-    // The sender is there for ever.
-    let _ = GIVEN_UP.subscribe().wait_for(|count| *count == 0).await;
+impl Default for Cleanups {
+    fn default() -> Self {
+        Cleanups(watch::Sender::new(0))
+    }
+}
+
+impl Cleanups {
+    /// Counts one, until it is dropped.
+    fn begin(&self) -> Counted {
+        self.0.send_modify(|count| *count += 1);
+        Counted(self.0.clone())
+    }
+
+    /// Waits until there is none.
+    pub(crate) async fn drain(&self) {
+        // The sender outlives this.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    #[cfg(test)]
+    fn count(&self) -> usize {
+        *self.0.borrow()
+    }
 }
 
 /// Clears an upload away in the background, as long as the runtime goes on: for what is dropped on the way. What is still
 /// running for it ends first. Where the store has too many to clear away already, or it takes too long, it is left to the
 /// service.
-pub(crate) fn give_up(
+pub(crate) fn abort_in_background(
     calls: &Calls,
     key: &str,
     upload: String,
@@ -125,14 +143,14 @@ pub(crate) fn give_up(
         return;
     };
     let (calls, key, call) = (calls.clone(), key.to_owned(), call.clone());
-    let counted = Counted::new();
+    let counted = calls.pool().engine().cleanups().begin();
     runtime.spawn(async move {
         let time = DEADLINE.min(calls.limits().call_time);
         let cleared = deadline::timeout(time, async {
             running.shutdown().await;
             // It is never closed.
             let _running = calls.pool().cleanup().running.acquire().await;
-            clear_away(&calls, &key, &upload, &call).await;
+            abort_best_effort(&calls, &key, &upload, &call).await;
         });
         if cleared.await.is_err()
             && let Some(count) = calls.pool().cleanup().skip()
@@ -143,24 +161,17 @@ pub(crate) fn give_up(
     });
 }
 
-/// One of [`GIVEN_UP`], also where its task ends early.
-struct Counted;
-
-impl Counted {
-    fn new() -> Counted {
-        GIVEN_UP.send_modify(|count| *count += 1);
-        Counted
-    }
-}
+/// A cleanup that is counted, also where its task ends early.
+struct Counted(watch::Sender<usize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        GIVEN_UP.send_modify(|count| *count -= 1);
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
 /// Aborts an upload, and sees that no part of it is left. What it cannot do, it logs: the error that counts is another.
-pub(crate) async fn clear_away(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
+pub(crate) async fn abort_best_effort(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
     for attempt in 0..ABORTS {
         // A part that was cut off may still be taken.
         deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;

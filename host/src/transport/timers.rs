@@ -18,9 +18,9 @@ const KEPT: usize = 64;
 
 /// The timers that are kept.
 #[derive(Clone, Default)]
-pub(super) struct Alarms(Arc<Mutex<Vec<Timer>>>);
+pub(super) struct TimerCache(Arc<Mutex<Vec<CachedTimer>>>);
 
-struct Timer {
+struct CachedTimer {
     /// Where it rings, and only there.
     runtime: runtime::Id,
     sleep: Pin<Box<Sleep>>,
@@ -28,33 +28,33 @@ struct Timer {
 }
 
 /// Something with a time limit.
-pub(crate) struct Alarm {
-    timer: Option<Timer>,
-    alarms: Alarms,
+pub(crate) struct Timer {
+    timer: Option<CachedTimer>,
+    timers: TimerCache,
 }
 
-impl Alarms {
-    /// An alarm that is not set yet.
-    pub(super) fn alarm(&self) -> Alarm {
-        Alarm { timer: None, alarms: self.clone() }
+impl TimerCache {
+    /// An timer that is not set yet.
+    pub(super) fn timer(&self) -> Timer {
+        Timer { timer: None, timers: self.clone() }
     }
 
-    fn timer(&self, end: Instant) -> Timer {
+    fn cached(&self, end: Instant) -> CachedTimer {
         let runtime = Handle::current().id();
         let kept = self.kept().pop().filter(|timer| timer.runtime == runtime);
-        kept.unwrap_or_else(|| Timer { runtime, sleep: Box::pin(sleep_until(end)), polls: Polls::default() })
+        kept.unwrap_or_else(|| CachedTimer { runtime, sleep: Box::pin(sleep_until(end)), polls: Polls::default() })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Timer>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<CachedTimer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Alarm {
+impl Timer {
     /// Ready when it is that late, even in a task that has spent its cooperative budget. It may be another time whenever
     /// this is called.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: Instant) -> Poll<()> {
-        let Timer { sleep, polls, .. } = self.timer.get_or_insert_with(|| self.alarms.timer(end));
+        let CachedTimer { sleep, polls, .. } = self.timer.get_or_insert_with(|| self.timers.cached(end));
         if sleep.deadline() > end {
             sleep.as_mut().reset(end);
         }
@@ -68,10 +68,10 @@ impl Alarm {
     }
 }
 
-impl Drop for Alarm {
+impl Drop for Timer {
     fn drop(&mut self) {
         if let Some(timer) = self.timer.take() {
-            let mut kept = self.alarms.kept();
+            let mut kept = self.timers.kept();
             if kept.len() < KEPT {
                 kept.push(timer);
             }
@@ -92,48 +92,48 @@ mod tests {
     }
 
     /// It rings, and not before its time.
-    async fn rings(alarm: &mut Alarm, end: Instant) {
-        poll_fn(|cx| alarm.poll(cx, end)).await;
+    async fn rings(timer: &mut Timer, end: Instant) {
+        poll_fn(|cx| timer.poll(cx, end)).await;
         assert!(Instant::now() >= end);
     }
 
-    fn is_silent(alarm: &mut Alarm, end: Instant) -> bool {
-        alarm.poll(&mut Context::from_waker(Waker::noop()), end).is_pending()
+    fn is_silent(timer: &mut Timer, end: Instant) -> bool {
+        timer.poll(&mut Context::from_waker(Waker::noop()), end).is_pending()
     }
 
     #[test]
     fn it_rings_in_time_whatever_it_was_set_to_before() {
         runtime().block_on(async {
-            let (alarms, began, unit) = (Alarms::default(), Instant::now(), Duration::from_millis(10));
+            let (timers, began, unit) = (TimerCache::default(), Instant::now(), Duration::from_millis(10));
             for (first, then) in [(5, 10), (100_000, 5), (5, 5)] {
-                let mut alarm = alarms.alarm();
-                assert!(is_silent(&mut alarm, Instant::now() + first * unit));
+                let mut timer = timers.timer();
+                assert!(is_silent(&mut timer, Instant::now() + first * unit));
                 // Another has what is kept of this one.
-                drop(alarm);
-                let mut alarm = alarms.alarm();
-                assert!(is_silent(&mut alarm, Instant::now() + 2 * first * unit));
-                rings(&mut alarm, Instant::now() + then * unit).await;
+                drop(timer);
+                let mut timer = timers.timer();
+                assert!(is_silent(&mut timer, Instant::now() + 2 * first * unit));
+                rings(&mut timer, Instant::now() + then * unit).await;
                 // That it rang is no matter for what comes after, and what is past rings at once.
-                assert!(is_silent(&mut alarm, Instant::now() + 100 * unit));
-                rings(&mut alarm, began).await;
+                assert!(is_silent(&mut timer, Instant::now() + 100 * unit));
+                rings(&mut timer, began).await;
             }
-            assert_eq!(alarms.kept().len(), 1);
+            assert_eq!(timers.kept().len(), 1);
         });
     }
 
     #[test]
     fn those_of_another_runtime_are_not_used_and_no_more_are_kept_than_may_be() {
-        let (alarms, end) = (Alarms::default(), Instant::now() + Duration::from_secs(100));
+        let (timers, end) = (TimerCache::default(), Instant::now() + Duration::from_secs(100));
         let first = runtime();
         first.block_on(async {
-            let mut many: Vec<Alarm> = (0..KEPT + 5).map(|_| alarms.alarm()).collect();
-            assert!(many.iter_mut().all(|alarm| is_silent(alarm, end)));
+            let mut many: Vec<Timer> = (0..KEPT + 5).map(|_| timers.timer()).collect();
+            assert!(many.iter_mut().all(|timer| is_silent(timer, end)));
         });
-        assert_eq!(alarms.kept().len(), KEPT);
+        assert_eq!(timers.kept().len(), KEPT);
         drop(first);
         runtime().block_on(async {
-            rings(&mut alarms.alarm(), Instant::now() + Duration::from_millis(10)).await;
+            rings(&mut timers.timer(), Instant::now() + Duration::from_millis(10)).await;
         });
-        assert_eq!(alarms.kept().len(), KEPT);
+        assert_eq!(timers.kept().len(), KEPT);
     }
 }

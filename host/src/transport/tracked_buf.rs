@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use super::Progress;
-use super::body::Watch;
+use super::body::RequestProgress;
 use crate::body::Chunks;
 
 /// Bytes that are handed to the connection, which takes them off as they go out.
@@ -15,29 +15,29 @@ use crate::body::Chunks;
 /// the next would begin a TLS record at its own first byte. Large buffers begin where a page does, and so do the
 /// records that they are copied into, but for their header: copying to just above where it comes from, within the page,
 /// costs some processors more than ten times as much.
-pub(super) struct Departing {
+pub(super) struct TrackedBuf {
     chunks: Chunks,
     /// Whether nothing comes after them.
     last: bool,
-    watch: Arc<Watch>,
+    watch: Arc<RequestProgress>,
     progress: Option<Progress>,
     /// How many bytes of the body went out before what is left here.
     gone: u64,
 }
 
-impl Departing {
+impl TrackedBuf {
     pub(super) fn new(
         chunks: Chunks,
         last: bool,
-        watch: Arc<Watch>,
+        watch: Arc<RequestProgress>,
         progress: Option<Progress>,
         gone: u64,
-    ) -> Departing {
-        Departing { chunks, last, watch, progress, gone }
+    ) -> TrackedBuf {
+        TrackedBuf { chunks, last, watch, progress, gone }
     }
 }
 
-impl Buf for Departing {
+impl Buf for TrackedBuf {
     fn remaining(&self) -> usize {
         self.chunks.length() as usize
     }
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn what_goes_out_is_told_and_the_last_of_it_is_the_end() {
-        let (watch, told) = (Watch::new(false, None), Arc::new(AtomicU64::new(0)));
+        let (watch, told) = (RequestProgress::new(false, None), Arc::new(AtomicU64::new(0)));
         let progress: Progress = {
             let told = told.clone();
             Arc::new(move |gone| told.store(gone, Relaxed))
         };
         let departing = |last, gone| {
             let chunks = ["ab", "c"].map(Bytes::from).into_iter().collect();
-            Departing::new(chunks, last, watch.clone(), Some(progress.clone()), gone)
+            TrackedBuf::new(chunks, last, watch.clone(), Some(progress.clone()), gone)
         };
         let mut first = departing(false, 0);
         let mut slices = [IoSlice::new(&[]); 3];
