@@ -4,12 +4,12 @@ use std::env;
 use std::path::Path;
 use std::process::exit;
 
-#[path = "../host/build/component.rs"]
+#[path = "../host/sandbucket/build/component.rs"]
 mod component;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../host/build");
+    println!("cargo::rerun-if-changed=../host/sandbucket/build");
     let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
     let root = Path::new(&here).join("..");
     for (variable, features, name) in [

@@ -18,7 +18,7 @@ fn main() {
         }
         None => {
             let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
-            let root = Path::new(&here).join("..");
+            let root = Path::new(&here).join("../..");
             component::build(&root, "sandbucket-s3", "guest", "", "sandbucket-s3")
         }
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 
-use sandbucket::dev_server::DevServer;
+use sandbucket_dev_server::DevServer;
 use serde_json::json;
 
 use crate::cli;

@@ -1,7 +1,7 @@
 //! The scripts of `tests/cases`, each a test of its own: what users of other S3 clients reported, replayed on the command.
 //!
 //! A script passes when it exits with 0 within [`DEADLINE`]; else its output is the failure. They mostly wait, so that more of them run
-//! at once than there are processors. `cargo test --test cases b15` runs those whose names contain `b15`.
+//! at once than there are processors. `cargo test --package sandbucket-cli --test cases b15` runs those whose names contain `b15`.
 
 #![cfg_attr(not(unix), allow(unused))]
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 /// The scripts by name, without their ending. They begin with a letter and two digits.
 fn scripts() -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases");
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut scripts: Vec<_> = entries
         .filter_map(|entry| {

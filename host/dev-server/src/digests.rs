@@ -21,7 +21,7 @@ pub(super) struct Expected {
 /// Takes what the sender says out of an operation's input.
 macro_rules! expected_of {
     ($input:expr) => {
-        $crate::dev_server::digests::Expected {
+        $crate::digests::Expected {
             md5: $input.content_md5.clone(),
             checksum: s3s::dto::Checksum {
                 checksum_crc32: $input.checksum_crc32.clone(),

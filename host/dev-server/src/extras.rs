@@ -46,10 +46,10 @@ pub(super) struct Extras {
 /// Takes what is kept here out of an operation's input.
 macro_rules! extras_of {
     ($input:expr) => {
-        $crate::dev_server::extras::Extras {
+        $crate::extras::Extras {
             etag: None,
-            tags: $crate::dev_server::extras::tags($input.tagging.take())?,
-            storage_class: $crate::dev_server::extras::class($input.storage_class.take())?,
+            tags: $crate::extras::tags($input.tagging.take())?,
+            storage_class: $crate::extras::class($input.storage_class.take())?,
             encryption: $input.server_side_encryption.take().map(|way| way.as_str().to_owned()),
             kms_key: $input.ssekms_key_id.take(),
             customer_key: $input.sse_customer_key_md5.take(),

@@ -13,7 +13,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
-//! use sandbucket::dev_server::DevServer;
+//! use sandbucket_dev_server::DevServer;
 //!
 //! let server = DevServer::builder()
 //!     .credentials("an-access-key", "a-secret-key")

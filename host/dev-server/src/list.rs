@@ -132,7 +132,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev_server::storage::Storage;
+    use crate::storage::Storage;
 
     fn names(output: &ListObjectsV2Output) -> Vec<String> {
         let blobs = output.contents.iter().flatten().filter_map(|o| o.key.clone());

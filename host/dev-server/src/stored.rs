@@ -45,14 +45,14 @@ pub(super) struct Properties {
 /// Takes a blob's properties out of an operation's input.
 macro_rules! properties_of {
     ($input:expr) => {
-        $crate::dev_server::stored::Properties {
+        $crate::stored::Properties {
             user_metadata: $input.metadata.take(),
             content_encoding: $input.content_encoding.take(),
             content_type: $input.content_type.take(),
             content_disposition: $input.content_disposition.take(),
             content_language: $input.content_language.take(),
             cache_control: $input.cache_control.take(),
-            expires: $crate::dev_server::stored::expires($input.expires.take()),
+            expires: $crate::stored::expires($input.expires.take()),
             website_redirect_location: $input.website_redirect_location.take(),
         }
     };

@@ -5,9 +5,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use object_store::{Attribute, AttributeValue, Attributes, Error, GetRange, ObjectMeta, PutResult, Result, TagSet};
-
-use crate::blob::{BlobInfo, ByteRange, Written};
-use crate::listing::Entry;
+use sandbucket::{BlobInfo, ByteRange, Entry, Written};
 
 /// How errors name this store.
 const STORE: &str = "Sandbucket";
@@ -22,8 +20,8 @@ const NAMES: [(&str, Attribute); 5] = [
 ];
 
 /// Our error as theirs, about this path.
-pub(crate) fn error(path: &str, error: crate::Error) -> Error {
-    use crate::Error as Ours;
+pub(crate) fn error(path: &str, error: sandbucket::Error) -> Error {
+    use sandbucket::Error as Ours;
     let path = path.to_owned();
     let status = error.failure().and_then(|failure| failure.answer.as_ref()).map(|answer| answer.status);
     match &error {
@@ -116,7 +114,7 @@ pub(super) struct Properties {
 
 impl Properties {
     /// Of their attributes and tags.
-    pub fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
+    pub(super) fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
         let mut properties = Properties::default();
         for (attribute, value) in attributes {
             let value = value.to_string();
@@ -175,7 +173,7 @@ pub(crate) fn attributes(info: &BlobInfo) -> Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Failure;
+    use sandbucket::Failure;
 
     #[test]
     fn properties_come_back_as_they_went() {
@@ -189,30 +187,30 @@ mod tests {
         tags.push("a b", "é");
         let properties = Properties::of(&given, &tags).unwrap();
         assert!(properties.attributes.contains(&("tags".to_owned(), "a%20b=%C3%A9".to_owned())));
-        let info = BlobInfo {
-            content_type: properties.content_type,
-            metadata: properties.metadata,
-            attributes: properties.attributes,
-            ..BlobInfo::default()
-        };
+        let mut info = BlobInfo::default();
+        info.content_type = properties.content_type;
+        info.metadata = properties.metadata;
+        info.attributes = properties.attributes;
         assert_eq!(attributes(&info), given);
     }
 
     #[test]
     fn errors_keep_their_kind_and_their_words() {
-        let failure = || Failure::ours("key", "what was tried, and where".to_owned());
+        let failure = || Box::new(Failure::new("what was tried, and where"));
         let theirs = |ours| error("a/b", ours);
-        assert!(matches!(theirs(crate::Error::NotFound(failure())), Error::NotFound { path, .. } if path == "a/b"));
-        assert!(matches!(theirs(crate::Error::PreconditionFailed(failure())), Error::Precondition { .. }));
-        assert!(matches!(theirs(crate::Error::NotModified(failure())), Error::NotModified { .. }));
-        assert!(matches!(theirs(crate::Error::AccessDenied(failure())), Error::PermissionDenied { .. }));
-        assert!(matches!(theirs(crate::Error::Unsupported(failure())), Error::NotSupported { .. }));
-        let network = theirs(crate::Error::Network(failure()));
+        assert!(
+            matches!(theirs(sandbucket::Error::NotFound(failure())), Error::NotFound { path, .. } if path == "a/b")
+        );
+        assert!(matches!(theirs(sandbucket::Error::PreconditionFailed(failure())), Error::Precondition { .. }));
+        assert!(matches!(theirs(sandbucket::Error::NotModified(failure())), Error::NotModified { .. }));
+        assert!(matches!(theirs(sandbucket::Error::AccessDenied(failure())), Error::PermissionDenied { .. }));
+        assert!(matches!(theirs(sandbucket::Error::Unsupported(failure())), Error::NotSupported { .. }));
+        let network = theirs(sandbucket::Error::Network(failure()));
         assert!(matches!(&network, Error::Generic { .. }));
         assert!(network.to_string().contains("what was tried, and where"), "{network}");
-        let first = already_exists(theirs(crate::Error::PreconditionFailed(failure())), &Path::from("to"));
+        let first = already_exists(theirs(sandbucket::Error::PreconditionFailed(failure())), &Path::from("to"));
         assert!(matches!(first, Error::AlreadyExists { path, .. } if path == "to"));
-        let unmatched = absent_is_unmatched(theirs(crate::Error::NotFound(failure())));
+        let unmatched = absent_is_unmatched(theirs(sandbucket::Error::NotFound(failure())));
         assert!(matches!(unmatched, Error::Precondition { .. }));
     }
 }

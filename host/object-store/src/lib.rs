@@ -1,5 +1,5 @@
-//! A [`Store`] as the `object_store` crate knows one: for DataFusion, `parquet`, Delta Lake, Lance and all else that takes
-//! an `Arc<dyn ObjectStore>`. Behind the feature `object-store`.
+//! A [`Store`] as a store of the `object_store` crate: for DataFusion, `parquet`, Delta Lake, Lance and everything else that
+//! takes an `Arc<dyn ObjectStore>`.
 //!
 //! All of [`ObjectStore`] is there, and the crate's [`MultipartStore`], [`PaginatedListStore`] and [`Signer`].
 //!
@@ -9,7 +9,7 @@
 //! use std::sync::Arc;
 //!
 //! use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-//! use sandbucket::object_store::SandbucketStore;
+//! use sandbucket_object_store::SandbucketStore;
 //!
 //! let store: Arc<dyn ObjectStore> = Arc::new(SandbucketStore::new(store));
 //! store.put(&Path::from("reports/2026.csv"), "a,b\n1,2\n".into()).await?;
@@ -23,7 +23,13 @@
 //! a list through here fails at the first one ([`object_store::Error::InvalidPath`]), as it does with the crate's own
 //! stores. Payloads above 64 MiB are written in parts.
 
-pub(crate) mod convert;
+#![warn(missing_docs, unreachable_pub)]
+#![forbid(unsafe_code)]
+
+mod convert;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod multipart;
 mod paginated;
 mod signer;
@@ -31,7 +37,7 @@ mod store;
 
 use std::fmt;
 
-use crate::store::Store;
+use sandbucket::Store;
 
 #[cfg(doc)]
 use object_store::{ObjectStore, list::PaginatedListStore, multipart::MultipartStore, signer::Signer};

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, MultipartUpload, PutMultipartOptions, PutPayload, PutResult, Result, UploadPart};
+use sandbucket::{Part, Store};
 
 use super::SandbucketStore;
 use super::convert::{Properties, error, generic, put_result, with_properties};
-use crate::multipart::Part;
-use crate::store::Store;
 
 /// What stands between a part's entity tag and its attributes in an id of theirs: it is in neither.
 const BETWEEN: char = '\n';
@@ -84,7 +83,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub fn new(store: Store, path: Path, id: String) -> Self {
+    pub(super) fn new(store: Store, path: Path, id: String) -> Self {
         Parts { store, path, id, begun: 0, done: Arc::default() }
     }
 

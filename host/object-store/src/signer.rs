@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use object_store::Result;
 use object_store::path::Path;
 use object_store::signer::{Method, SignedUrlOptions, Signer, Url};
+use sandbucket::PresignedMethod;
 
 use super::SandbucketStore;
 use super::convert::{error, generic, not_supported};
-use crate::blob::PresignedMethod;
 
 #[async_trait]
 impl Signer for SandbucketStore {

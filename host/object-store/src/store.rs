@@ -12,7 +12,7 @@ use object_store::{
     OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
     PutResult, RenameOptions, RenameTargetMode, Result, coalesce_ranges,
 };
-
+use sandbucket::{Chunks, Store};
 use tokio::sync::OnceCell;
 
 use super::SandbucketStore;
@@ -21,9 +21,6 @@ use super::convert::{
     with_properties,
 };
 use super::multipart::Parts;
-use crate::body::Chunks;
-use crate::reading::cut;
-use crate::store::Store;
 
 /// How many blobs are deleted with one call.
 const BATCH: usize = 1000;
@@ -221,8 +218,17 @@ impl Slices {
     /// The bytes of this range, or what there is of them. It lies within one slice.
     fn get(&self, range: Range<u64>) -> Bytes {
         let found = self.0.iter().rfind(|(start, _)| *start <= range.start);
-        found.map_or_else(Bytes::new, |(start, bytes)| cut(bytes.clone(), *start, range))
+        found.map_or_else(Bytes::new, |(start, bytes)| cut(bytes, *start, &range))
     }
+}
+
+/// The part of `piece`, which begins at byte `start` of a blob, that is in the range `wanted` of the blob.
+fn cut(piece: &Bytes, start: u64, wanted: &Range<u64>) -> Bytes {
+    let index = |position: u64| {
+        usize::try_from(position.saturating_sub(start)).map_or(piece.len(), |offset| offset.min(piece.len()))
+    };
+    let (from, to) = (index(wanted.start), index(wanted.end));
+    piece.slice(from..to.max(from))
 }
 
 /// What these ranges cover of a blob, from one response with all of it.
@@ -247,7 +253,7 @@ async fn slices_of_whole(store: &Store, key: &str, ranges: &[Range<u64>]) -> Res
         && let Some(piece) = blob.try_next().await.map_err(ours)?
     {
         for (range, (_, slice)) in covered.iter().zip(&mut slices) {
-            slice.extend_from_slice(&cut(piece.clone(), position, range.clone()));
+            slice.extend_from_slice(&cut(&piece, position, range));
         }
         position += piece.len() as u64;
     }

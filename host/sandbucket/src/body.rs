@@ -90,22 +90,6 @@ impl Chunks {
         }
     }
 
-    /// Drops so many bytes off the front, of which there must be as many.
-    pub(crate) fn skip(&mut self, mut count: usize) {
-        assert!(count as u64 <= self.length, "there is less to drop");
-        self.length -= count as u64;
-        while count >= self.first.len() && count > 0 {
-            count -= self.first.len();
-            self.first = self.rest.pop_front().unwrap_or_default();
-        }
-        self.first.advance(count);
-    }
-
-    /// The first piece; empty if there is none.
-    pub(crate) fn first(&self) -> &[u8] {
-        &self.first
-    }
-
     /// The pieces in their order.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> + Send {
         std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty())
@@ -119,6 +103,26 @@ impl Chunks {
         let mut all = Vec::with_capacity(self.length as usize);
         self.pieces().for_each(|piece| all.extend_from_slice(piece));
         all.into()
+    }
+}
+
+impl Buf for Chunks {
+    fn remaining(&self) -> usize {
+        usize::try_from(self.length).unwrap_or(usize::MAX)
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.first
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        assert!(count as u64 <= self.length, "there is less to drop");
+        self.length -= count as u64;
+        while count >= self.first.len() && count > 0 {
+            count -= self.first.len();
+            self.first = self.rest.pop_front().unwrap_or_default();
+        }
+        self.first.advance(count);
     }
 }
 
@@ -194,11 +198,11 @@ mod tests {
         assert_eq!(Chunks::default().pieces().count(), 0);
         let mut left = chunks;
         for (count, joined) in [(0, "abc"), (1, "bc"), (1, "c"), (1, ""), (0, "")] {
-            left.skip(count);
+            left.advance(count);
             assert_eq!((left.joined(), left.length()), (joined.into(), joined.len() as u64));
         }
         let mut left = Chunks::from(["ab", "c", "de"].map(Bytes::from).to_vec());
-        left.skip(4);
+        left.advance(4);
         assert_eq!(left.joined(), "e");
         assert_eq!(Body::from(vec![1, 2]).length(), 2);
     }
@@ -206,7 +210,7 @@ mod tests {
     #[test]
     fn owned_and_shared_bytes_are_not_copied() {
         let place = |body: &Body| match &body.0 {
-            Kind::Here(chunks) => chunks.first().as_ptr(),
+            Kind::Here(chunks) => chunks.chunk().as_ptr(),
             Kind::Stream(..) => std::ptr::null(),
         };
         // Of a vector with room to spare, too.

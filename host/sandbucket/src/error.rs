@@ -44,6 +44,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure with this message and nothing else, for code that stands in for a store in tests.
+    pub fn new(message: impl Into<String>) -> Self {
+        Failure { message: message.into(), retryable: false, attempts: 0, subject: None, answer: None }
+    }
+
     /// A failure that the host finds itself, before or after the plugin was asked.
     pub(crate) fn ours(subject: &str, message: String) -> Box<Self> {
         Box::new(Failure { message, retryable: false, attempts: 0, subject: Some(subject.to_owned()), answer: None })

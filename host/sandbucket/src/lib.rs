@@ -81,13 +81,9 @@ mod writing;
 #[doc(hidden)]
 pub mod text;
 
-#[cfg(feature = "dev-server")]
-pub mod dev_server;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(feature = "object-store")]
-pub mod object_store;
 
 pub use blob::{
     BlobInfo, BlobName, ByteRange, Deleted, Offset, Presigned, PresignedMethod, Setting, SettingKind, Written,
@@ -121,5 +117,5 @@ pub use uploading::{Upload, Writer};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 pub struct Readme;

@@ -175,9 +175,9 @@ impl Blob {
         self.range.clone()
     }
 
-    /// Whether the response, of which nothing was read yet, is of more than was asked for: the service ignores ranges.
-    #[cfg(feature = "object-store")]
-    pub(crate) fn ignores_range(&self) -> bool {
+    /// Whether the service ignores ranges: the response has more bytes than the requested range, and all of them are
+    /// transferred up to its end. Meaningful until the first byte is read.
+    pub fn ignores_range(&self) -> bool {
         matches!(&self.body, Body::Open(_, given) if *given != (self.position..self.range.end))
     }
 

@@ -1,117 +1,178 @@
-//! SHA-256 (FIPS 180-4) of several bodies at once.
+//! SHA-256 (FIPS 180-4) of several messages at once.
 //!
-//! Each step of a sum waits for the one before, which leaves most of the processor idle; those of another sum do not.
-//! With SHA instructions two are made side by side, and sixteen where there is AVX-512. Elsewhere, and for the last one
-//! when all others are done, there is the `sha2` crate.
+//! Each step of a SHA-256 waits for the one before, which leaves most of the CPU idle; steps of other messages do not wait.
+//! [`MultiSha256`] hashes two messages side by side with SHA instructions and sixteen with AVX-512, whichever is faster for
+//! the messages at hand. Elsewhere, and for a message that is alone, it uses the [`sha2`] crate.
+//! [`is_faster`] says whether this CPU gains anything.
+//!
+//! A message is any [`Buf`]: one slice or a rope of them, which are hashed without a copy. The hasher works in slices of
+//! about a third of a millisecond, so that a caller can add messages, drop them and yield in between.
+//!
+//! ```
+//! use sha256_multi::MultiSha256;
+//!
+//! let mut hasher = MultiSha256::new();
+//! for (id, message) in ["", "abc"].into_iter().enumerate() {
+//!     hasher.push(id, message.as_bytes());
+//! }
+//! let mut digests = [[0; 32]; 2];
+//! while !hasher.is_empty() {
+//!     hasher.advance(|_| true, |id, digest| digests[id] = digest);
+//! }
+//! assert_eq!(digests[1][..4], [0xba, 0x78, 0x16, 0xbf]);
+//! ```
+//!
+//! All `unsafe` is in the modules `sha_ni` and `avx512`: calls of functions with `#[target_feature]`, which take a token that
+//! only the detection of the features makes, and unaligned loads and stores.
 
+#![warn(missing_docs, unreachable_pub)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod lane;
 #[cfg(target_arch = "x86_64")]
-mod pair;
-#[cfg(target_arch = "x86_64")]
-mod sixteen;
+mod sha_ni;
 #[cfg(test)]
 mod tests;
 
-use crate::body::Chunks;
+use bytes::Buf;
+
 use lane::Lane;
 
-/// What a sum is taken of at a time, in bytes.
+/// Bytes that SHA-256 compresses at a time.
 const BLOCK: usize = 64;
 
 type Block = [u8; BLOCK];
 type State = [u32; 8];
 
-/// A sum.
-pub(crate) type Sum = [u8; 32];
+/// A SHA-256.
+pub type Digest = [u8; 32];
 
-/// How many blocks are taken in one go: a third of a millisecond's work.
-const AT_ONCE: usize = (512 << 10) / BLOCK;
+/// Blocks compressed in one call of [`MultiSha256::advance`]: about a third of a millisecond.
+const BLOCKS_PER_CALL: usize = (512 << 10) / BLOCK;
 
-/// Whether several take less than one after the other.
-pub(super) fn is_worth_it() -> bool {
-    let Means { sixteen, pair } = Means::here();
-    pair || sixteen.is_some()
+/// Whether this CPU hashes several messages in less time together than one after the other.
+pub fn is_faster() -> bool {
+    Backend::detect().is_parallel()
 }
 
-/// Sums in the making, each for somebody.
-pub(super) struct Sums<T> {
-    means: Means,
-    lanes: Vec<(T, Lane)>,
+/// A hasher of several messages, each with an identifier of the caller's.
+pub struct MultiSha256<T, B> {
+    backend: Backend,
+    lanes: Vec<(T, Lane<B>)>,
 }
 
-impl<T> Sums<T> {
-    pub(super) fn new() -> Self {
-        Sums { means: Means::here(), lanes: Vec::new() }
+impl<T, B: Buf> MultiSha256<T, B> {
+    /// Returns a hasher without messages, for the instructions that this CPU has.
+    pub fn new() -> Self {
+        MultiSha256 { backend: Backend::detect(), lanes: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, whose: T, body: Chunks) {
-        self.lanes.push((whose, Lane::new(body)));
+    /// Adds a message. It may be added while others are partly hashed.
+    pub fn push(&mut self, id: T, message: B) {
+        self.lanes.push((id, Lane::new(message)));
     }
 
-    /// How many are in the making.
-    pub(super) fn count(&self) -> usize {
+    /// The number of messages that are not finished.
+    pub fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// Goes on for a moment with those that are still wanted, and gives out what is made.
-    pub(super) fn go_on(&mut self, is_wanted: impl Fn(&T) -> bool, mut made: impl FnMut(T, Sum)) {
-        self.lanes.retain(|(whose, _)| is_wanted(whose));
-        let mut left = AT_ONCE;
-        while left > 0 && !self.lanes.is_empty() {
-            left = left.saturating_sub(self.means.step(&mut self.lanes));
-            for (whose, lane) in self.lanes.extract_if(.., |(_, lane)| lane.is_over()) {
-                made(whose, lane.sum());
+    /// Whether every message is finished.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Drops the messages for which `keep` returns false, hashes the others for about a third of a millisecond, and passes
+    /// each digest that is finished to `done`.
+    pub fn advance(&mut self, keep: impl Fn(&T) -> bool, mut done: impl FnMut(T, Digest)) {
+        self.lanes.retain(|(id, _)| keep(id));
+        let mut blocks_left = BLOCKS_PER_CALL;
+        while blocks_left > 0 && !self.lanes.is_empty() {
+            blocks_left = blocks_left.saturating_sub(self.backend.step(&mut self.lanes));
+            for (id, lane) in self.lanes.extract_if(.., |(_, lane)| lane.is_finished()) {
+                done(id, lane.digest());
             }
         }
     }
 }
 
-/// What the processor has for it.
-#[derive(Clone, Copy, Debug)]
-struct Means {
-    /// From how many on sixteen are done at a time: that takes as long for fewer.
-    sixteen: Option<usize>,
-    pair: bool,
+impl<T, B: Buf> Default for MultiSha256<T, B> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
-impl Means {
+impl<T, B> std::fmt::Debug for MultiSha256<T, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MultiSha256")
+            .field("backend", &self.backend)
+            .field("messages", &self.lanes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The instructions to hash with.
+#[derive(Clone, Copy, Debug)]
+struct Backend {
+    /// AVX-512, and the number of messages from which on it is used: sixteen lanes take the same time however few are in use.
     #[cfg(target_arch = "x86_64")]
-    fn here() -> Means {
-        let pair = pair::is_possible();
-        let from = if pair { 10 } else { 2 };
-        Means { sixteen: sixteen::is_possible().then_some(from), pair }
+    avx512: Option<(avx512::Avx512, usize)>,
+    #[cfg(target_arch = "x86_64")]
+    sha_ni: Option<sha_ni::ShaNi>,
+}
+
+impl Backend {
+    #[cfg(target_arch = "x86_64")]
+    fn detect() -> Self {
+        let sha_ni = sha_ni::ShaNi::detect();
+        let from = if sha_ni.is_some() { 10 } else { 2 };
+        Backend { avx512: avx512::Avx512::detect().map(|token| (token, from)), sha_ni }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn here() -> Means {
-        Means { sixteen: None, pair: false }
+    fn detect() -> Self {
+        Backend {}
     }
 
-    /// Takes as many sums as can be made together as far as all of them have blocks at hand: how many that were.
-    fn step<T>(self, lanes: &mut [(T, Lane)]) -> usize {
+    /// Whether it hashes more than one message at a time.
+    fn is_parallel(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.avx512.is_some() || self.sha_ni.is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Compresses the blocks that the first messages have in common, and returns how many those were.
+    fn step<T, B: Buf>(self, lanes: &mut [(T, Lane<B>)]) -> usize {
         #[cfg(target_arch = "x86_64")]
         {
-            if self.sixteen.is_some_and(|from| lanes.len() >= from) {
-                return together(lanes, sixteen::compress);
+            if let Some((avx512, from)) = self.avx512
+                && lanes.len() >= from
+            {
+                return compress_first(lanes, |states, blocks| avx512.compress(states, blocks));
             }
-            if self.pair && lanes.len() > 1 {
-                return together(lanes, pair::compress);
+            if let Some(sha_ni) = self.sha_ni
+                && lanes.len() > 1
+            {
+                return compress_first(lanes, |states, blocks| sha_ni.compress(states, blocks));
             }
         }
-        together(lanes, |[state], [blocks]| sha2::block_api::compress256(state, blocks))
+        compress_first(lanes, |[state], [blocks]| sha2::block_api::compress256(state, blocks))
     }
 }
 
-/// Takes the first sums a good way on. Where there are fewer than `N`, the last is made several times.
-fn together<T, const N: usize>(
-    lanes: &mut [(T, Lane)],
+/// Compresses blocks of the first `N` messages. Where there are fewer, the last one is compressed several times.
+fn compress_first<T, B: Buf, const N: usize>(
+    lanes: &mut [(T, Lane<B>)],
     compress: impl FnOnce(&mut [State; N], [&[Block]; N]),
 ) -> usize {
     let count = lanes.len().min(N);
     let lanes = &mut lanes[..count];
     lanes.iter_mut().for_each(|(_, lane)| lane.prepare());
-    let at_hand = lanes.iter().map(|(_, lane)| lane.blocks().len()).min().unwrap_or_default();
-    let blocks = at_hand.min(AT_ONCE / count);
+    let available = lanes.iter().map(|(_, lane)| lane.blocks().len()).min().unwrap_or_default();
+    let blocks = available.min(BLOCKS_PER_CALL / count);
     let nth = |n: usize| &lanes[n.min(count - 1)].1;
     let mut states = std::array::from_fn(|n| nth(n).state);
     compress(&mut states, std::array::from_fn(|n| &nth(n).blocks()[..blocks]));

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -5,70 +7,106 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-/// Means that this processor has, one by one and as they are used.
-fn all_means() -> Vec<Means> {
-    let Means { sixteen, pair } = Means::here();
-    let none = Means { sixteen: None, pair: false };
-    let sixteen = sixteen.map(|_| Means { sixteen: Some(1), ..none });
-    let pair = pair.then_some(Means { pair, ..none });
-    [Some(none), pair, sixteen, Some(Means::here())].into_iter().flatten().collect()
+/// A message in pieces.
+#[derive(Clone)]
+struct Pieces(VecDeque<Bytes>);
+
+impl From<Vec<Bytes>> for Pieces {
+    fn from(pieces: Vec<Bytes>) -> Self {
+        Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect())
+    }
 }
 
-/// The sums of these bodies, all of them added before the first step.
-fn made(means: Means, bodies: &[Vec<Bytes>]) -> Vec<Sum> {
-    let mut sums = Sums { means, ..Sums::new() };
-    bodies.iter().enumerate().for_each(|(n, body)| sums.add(n, body.clone().into()));
-    let mut all = vec![[0; 32]; bodies.len()];
-    while sums.count() > 0 {
-        sums.go_on(|_| true, |n, sum| all[n] = sum);
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |piece| piece)
+    }
+
+    fn advance(&mut self, count: usize) {
+        let first = self.0.front_mut().expect("a piece");
+        first.advance(count);
+        if first.is_empty() {
+            self.0.pop_front();
+        }
+    }
+}
+
+/// Each instruction set that this CPU has by itself, and all of them together.
+#[cfg(target_arch = "x86_64")]
+fn backends() -> Vec<Backend> {
+    let detected = Backend::detect();
+    let none = Backend { avx512: None, sha_ni: None };
+    let mut backends = vec![none, detected];
+    backends.extend(detected.avx512.map(|(token, _)| Backend { avx512: Some((token, 1)), ..none }));
+    backends.extend(detected.sha_ni.map(|token| Backend { sha_ni: Some(token), ..none }));
+    backends
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn backends() -> Vec<Backend> {
+    vec![Backend::detect()]
+}
+
+/// The digests of these messages, all of them added before the first call of `advance`.
+fn digests(backend: Backend, messages: &[Vec<Bytes>]) -> Vec<Digest> {
+    let mut hasher = MultiSha256 { backend, ..MultiSha256::new() };
+    messages.iter().enumerate().for_each(|(n, message)| hasher.push(n, Pieces::from(message.clone())));
+    let mut all = vec![[0; 32]; messages.len()];
+    while !hasher.is_empty() {
+        hasher.advance(|_| true, |n, digest| all[n] = digest);
     }
     all
 }
 
-fn expected(bodies: &[Vec<Bytes>]) -> Vec<Sum> {
-    bodies.iter().map(|body| Sha256::digest(body.concat()).into()).collect()
+fn expected(messages: &[Vec<Bytes>]) -> Vec<Digest> {
+    messages.iter().map(|message| Sha256::digest(message.concat()).into()).collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Any number of bodies, of any length, in any pieces.
     #[test]
-    fn as_the_library_has_them(bodies in vec(vec(vec(any::<u8>(), 0..300).prop_map(Bytes::from), 0..6), 0..40)) {
-        for means in all_means() {
-            prop_assert_eq!(made(means, &bodies), expected(&bodies), "{:?}", means);
+    fn any_messages_in_any_pieces_equal_sha2(
+        messages in vec(vec(vec(any::<u8>(), 0..300).prop_map(Bytes::from), 0..6), 0..40)
+    ) {
+        for backend in backends() {
+            prop_assert_eq!(digests(backend, &messages), expected(&messages), "{:?}", backend);
         }
     }
 }
 
-/// The last block is full, has room for the length or just has none.
+/// Lengths at which the padding fits into the last block, and at which it needs another.
 #[test]
-fn lengths_about_a_block() {
-    let bodies: Vec<Vec<Bytes>> = (0..200).map(|length| vec![vec![length as u8; length].into()]).collect();
-    for means in all_means() {
-        assert_eq!(made(means, &bodies), expected(&bodies), "{means:?}");
+fn lengths_around_a_block_equal_sha2() {
+    let messages: Vec<Vec<Bytes>> = (0..200).map(|length| vec![vec![length as u8; length].into()]).collect();
+    for backend in backends() {
+        assert_eq!(digests(backend, &messages), expected(&messages), "{backend:?}");
     }
 }
 
-/// What takes more than a moment is taken up where it was left, others come meanwhile, and some are given up.
+/// Messages longer than one call of `advance` are resumed, others are added meanwhile, and one is dropped.
 #[test]
-fn those_that_come_later_and_those_that_go() {
-    let most = AT_ONCE * BLOCK;
-    let bodies = [2 * most + 1, 5, most, 0, most / 2].map(|length| vec![Bytes::from(vec![length as u8; length])]);
-    for means in all_means() {
-        let mut sums = Sums { means, ..Sums::new() };
+fn messages_are_added_resumed_and_dropped_between_calls() {
+    let most = BLOCKS_PER_CALL * BLOCK;
+    let messages = [2 * most + 1, 5, most, 0, most / 2].map(|length| vec![Bytes::from(vec![length as u8; length])]);
+    for backend in backends() {
+        let mut hasher = MultiSha256 { backend, ..MultiSha256::new() };
         let mut all = [None; 5];
-        let (mut coming, mut goes) = (bodies.iter().enumerate(), 0);
-        while coming.len() > 0 || sums.count() > 0 {
-            if let Some((n, body)) = coming.next() {
-                sums.add(n, body.clone().into());
+        let (mut coming, mut calls) = (messages.iter().enumerate(), 0);
+        while coming.len() > 0 || !hasher.is_empty() {
+            if let Some((n, message)) = coming.next() {
+                hasher.push(n, Pieces::from(message.clone()));
             }
-            sums.go_on(|&n| n != 2, |n, sum| all[n] = Some(sum));
-            goes += 1;
+            hasher.advance(|&n| n != 2, |n, digest| all[n] = Some(digest));
+            calls += 1;
         }
-        assert!(goes >= 5);
-        let mut wanted: Vec<_> = expected(&bodies).into_iter().map(Some).collect();
+        assert!(calls >= 5);
+        let mut wanted: Vec<_> = expected(&messages).into_iter().map(Some).collect();
         wanted[2] = None;
-        assert_eq!(&all[..], wanted, "{means:?}");
+        assert_eq!(&all[..], wanted, "{backend:?}");
     }
 }

@@ -4,8 +4,8 @@ mod samples;
 
 use std::time::{Duration, Instant};
 
-use sandbucket::dev_server::DevServer;
 use sandbucket::{ByteRange, Engine, Error, Proxy, Store, StoreOptions};
+use sandbucket_dev_server::DevServer;
 use serde_json::json;
 
 use crate::calls::{read, timed};

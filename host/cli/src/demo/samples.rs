@@ -31,9 +31,9 @@ pub async fn gather(files: &[PathBuf], most: usize) -> Result<Vec<Sample>, Failu
         media_type: Some(media_type),
     };
     let mut samples = vec![
-        own("README.md", include_bytes!("../../../../../README.md"), "text/markdown"),
-        own("contract/types.wit", include_bytes!("../../../../../wit/types.wit"), "text/plain"),
-        own("Cargo.lock", include_bytes!("../../../../../Cargo.lock"), "application/toml"),
+        own("README.md", include_bytes!("../../samples/README.md"), "text/markdown"),
+        own("contract/types.wit", include_bytes!("../../samples/types.wit"), "text/plain"),
+        own("Cargo.lock", include_bytes!("../../samples/Cargo.lock"), "application/toml"),
         own(ODD_KEY, b"Any key that S3 takes goes out right and comes back.\n", "text/plain"),
         Sample { key: "empty".to_owned(), body: Bytes::new(), media_type: None },
         Sample { key: "bin/sandbucket".to_owned(), body: this_command()?, media_type: None },

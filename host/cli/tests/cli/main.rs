@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use sandbucket::dev_server::DevServer;
+use sandbucket_dev_server::DevServer;
 use serde_json::Value;
 
 /// A server, a folder with a configuration for it, and the command to run there.

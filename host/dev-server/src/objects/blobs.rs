@@ -7,11 +7,11 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 
 use super::{DEFAULT_TYPE, Objects, internal, metadata_fits, no_version};
-use crate::dev_server::conditions::{ReadConditions, plain_range};
-use crate::dev_server::digests::{self, Expected, expected_of};
-use crate::dev_server::extras::{Extras, check_tags, extras_of};
-use crate::dev_server::storage;
-use crate::dev_server::stored::{self, Properties, Sums, properties_of};
+use crate::conditions::{ReadConditions, plain_range};
+use crate::digests::{self, Expected, expected_of};
+use crate::extras::{Extras, check_tags, extras_of};
+use crate::storage;
+use crate::stored::{self, Properties, Sums, properties_of};
 
 /// A body that is to be stored.
 #[derive(Default)]

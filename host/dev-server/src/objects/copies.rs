@@ -7,9 +7,9 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use super::{DEFAULT_TYPE, Objects, internal, metadata_fits, no_version};
-use crate::dev_server::conditions::ReadConditions;
-use crate::dev_server::extras::{Extras, extras_of};
-use crate::dev_server::stored::{self, properties_of};
+use crate::conditions::ReadConditions;
+use crate::extras::{Extras, extras_of};
+use crate::stored::{self, properties_of};
 
 /// The conditions on what is copied, out of an operation's input.
 macro_rules! source_conditions_of {

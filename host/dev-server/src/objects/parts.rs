@@ -10,12 +10,12 @@ use s3s::{S3Response, S3Result, s3_error};
 use super::blobs::Incoming;
 use super::copies::{source_conditions_of, unmet};
 use super::{DEFAULT_TYPE, Objects, internal, metadata_fits};
-use crate::dev_server::conditions::ReadConditions;
-use crate::dev_server::digests::{Expected, expected_of};
-use crate::dev_server::extras::{Extras, extras_of};
-use crate::dev_server::storage;
-use crate::dev_server::stored::properties_of;
-use crate::dev_server::uploads::Folder;
+use crate::conditions::ReadConditions;
+use crate::digests::{Expected, expected_of};
+use crate::extras::{Extras, extras_of};
+use crate::storage;
+use crate::stored::properties_of;
+use crate::uploads::Folder;
 
 /// How much of a part's file is read at once.
 const CHUNK: usize = 256 * 1024;

@@ -10,7 +10,7 @@ mod validate;
 
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "wit",
         // The imports are linked by hand (see `plugin`), and what a plugin exports is called by hand (see `functions`):
         // of its world only the types are of use here.
         inline: "

@@ -1,7 +1,6 @@
 //! Digests of bodies, made with what the processor has for it: a sandbox takes many times as long.
 
 mod pool;
-mod sha256;
 mod shared;
 
 use bytes::Bytes;
@@ -65,7 +64,7 @@ pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &S
     // What costs least to ask comes first: most writes want no SHA-256, or have little to sum.
     if (TOGETHER..APART).contains(&body.length())
         && let Some(sha256) = left.iter().position(|&algorithm| algorithm == DigestAlgorithm::Sha256)
-        && sha256::is_worth_it()
+        && sha256_multi::is_faster()
         && !(alone && shared.is_idle())
         && let Some(sum) = shared.sum(body.clone()).await
     {

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sha256_multi::{Digest, MultiSha256};
 use tokio::sync::oneshot;
 
-use super::sha256::{Sum, Sums};
 use crate::body::Chunks;
 
 /// How many one task takes at a time: as many as can be made side by side.
@@ -16,7 +16,7 @@ pub(crate) struct Shared(Arc<Mutex<Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
-    bodies: Vec<(oneshot::Sender<Sum>, Chunks)>,
+    bodies: Vec<(oneshot::Sender<Digest>, Chunks)>,
     /// How many tasks are at work.
     tasks: usize,
 }
@@ -28,11 +28,11 @@ impl Shared {
     }
 
     /// The sum of a body; none where the runtime is ending.
-    pub(super) async fn sum(&self, body: Chunks) -> Option<Sum> {
+    pub(super) async fn sum(&self, body: Chunks) -> Option<Digest> {
         self.ask(body).await.ok()
     }
 
-    fn ask(&self, body: Chunks) -> oneshot::Receiver<Sum> {
+    fn ask(&self, body: Chunks) -> oneshot::Receiver<Digest> {
         let (sender, receiver) = oneshot::channel();
         // Who comes while a task is at work joins it; what is a task's fill may be another's.
         let needs_task = {
@@ -62,20 +62,20 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self) {
-        let mut sums = Sums::new();
-        while self.goes_on(&mut sums) {
+        let mut hasher = MultiSha256::new();
+        while self.goes_on(&mut hasher) {
             // Whoever wanted it may be gone.
-            sums.go_on(|sender| !sender.is_closed(), |sender, sum| _ = sender.send(sum));
+            hasher.advance(|sender| !sender.is_closed(), |sender, sum| _ = sender.send(sum));
             tokio::task::yield_now().await;
         }
     }
 
     /// Takes in who has come meanwhile. False where there is nothing more to do.
-    fn goes_on(&mut self, sums: &mut Sums<oneshot::Sender<Sum>>) -> bool {
+    fn goes_on(&mut self, hasher: &mut MultiSha256<oneshot::Sender<Digest>, Chunks>) -> bool {
         let mut waiting = self.shared.waiting();
-        let count = MOST.saturating_sub(sums.count()).min(waiting.bodies.len());
-        waiting.bodies.drain(..count).for_each(|(sender, body)| sums.add(sender, body));
-        if sums.count() == 0 {
+        let count = MOST.saturating_sub(hasher.len()).min(waiting.bodies.len());
+        waiting.bodies.drain(..count).for_each(|(sender, body)| hasher.push(sender, body));
+        if hasher.is_empty() {
             waiting.tasks -= 1;
             self.is_done = true;
         }
@@ -96,7 +96,7 @@ impl Drop for Worker {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest as _, Sha256};
+    use sha2::Sha256;
     use tokio::runtime::Builder;
 
     use super::*;
@@ -105,8 +105,8 @@ mod tests {
         vec![n as u8; 1000 * n].into()
     }
 
-    fn expected(n: usize) -> Option<Sum> {
-        Some(Sha256::digest(body(n).joined()).into())
+    fn expected(n: usize) -> Option<Digest> {
+        Some(<Sha256 as sha2::Digest>::digest(body(n).joined()).into())
     }
 
     /// From a task of one thread and of several, more than one worker takes at a time.

@@ -9,14 +9,11 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
-pub use object_store::ObjectMeta;
 
 use crate::bindings::{self, wit};
 use crate::blob::{BlobInfo, ByteRange};
 use crate::config::Config;
 use crate::error::Result;
-use crate::listing::Entry;
-use crate::object_store::convert;
 pub use crate::transport::fuzzing::{
     HttpOutcome, HttpResponse, HttpScript, PreparedRequest, RequestPurpose, exchange_over_http, header_lines,
     request_head,
@@ -41,23 +38,6 @@ pub fn egress_allows(egress: &crate::Egress, url: &http::Uri) -> std::result::Re
 /// Why a connection to this address is refused.
 pub fn refuses_address(allow_private: bool, address: IpAddr) -> Option<&'static str> {
     crate::transport::fuzzing::refuses_address(allow_private, address)
-}
-
-/// What the `object_store` adapter makes of a blob at this key: its metadata where the key is a path, and the number of its
-/// attributes.
-pub fn to_object_store(key: &str, info: &BlobInfo) -> (Option<ObjectMeta>, usize) {
-    let location = object_store::path::Path::parse(key).ok();
-    (location.map(|location| convert::meta(location, info)), convert::attributes(info).len())
-}
-
-/// What the `object_store` adapter makes of an entry of a listing.
-pub fn entry_to_object_store(entry: Entry) -> Option<ObjectMeta> {
-    convert::listed(entry).ok()
-}
-
-/// What the `object_store` adapter makes of an error.
-pub fn error_to_object_store(error: crate::Error) -> object_store::Error {
-    convert::error("k", error)
 }
 
 /// The ranges of a blob that a plugin says its body has, if they hold: what was asked for, and what the body gives.

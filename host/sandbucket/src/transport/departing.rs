@@ -52,7 +52,7 @@ impl Buf for Departing {
     }
 
     fn advance(&mut self, count: usize) {
-        self.chunks.skip(count);
+        self.chunks.advance(count);
         self.gone += count as u64;
         self.watch.moved(self.last && !self.has_remaining());
         if let Some(told) = &self.progress {

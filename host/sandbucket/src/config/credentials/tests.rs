@@ -123,7 +123,7 @@ fn error_about_profiles_is_short_and_has_no_control_characters() {
 fn files_and_variables_are_read_as_botocore_reads_them() {
     // What botocore makes of each is in the table, and held against it by `tests/interop_clients.rs`.
     let cases: Vec<serde_json::Value> =
-        serde_json::from_str(include_str!("../../../../tests/interop/profiles.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../../tests/interop/profiles.json")).unwrap();
     for case in cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
         let home = Home::new(text("credentials"), text("config"));
