@@ -1,4 +1,4 @@
-//! Builds a crate of this workspace as a WebAssembly component, from a build script.
+//! Builds a crate of this workspace as a WebAssembly component: for build scripts and for `make plugin`.
 //!
 //! The target is `wasm32-unknown-unknown`, which brings no imports of its own, and `wasm-component-ld` makes the module a
 //! component as it links. The standard library comes from rustup where it has the target, else it is built from Debian's
@@ -17,34 +17,23 @@ const STACK: usize = 256 << 10;
 /// How much memory it begins with, in bytes.
 const MEMORY: usize = 448 << 10;
 
-/// Builds the package, with these of its features, as a component of this name, and gives its path: `NAME.wasm` in `component` in
-/// the target folder.
-///
-/// `folder` is the package's own, seen from the workspace's root.
-pub fn build(root: &Path, package: &str, folder: &str, features: &str, name: &str) -> Result<PathBuf, String> {
-    let watched = ["Cargo.toml", "src"].map(|name| root.join(folder).join(name));
-    for path in watched.iter().chain(&[root.join("wit"), root.join("Cargo.lock"), root.join("Cargo.toml")]) {
-        println!("cargo::rerun-if-changed={}", path.display());
-    }
-
-    // OUT_DIR is target/PROFILE/build/PACKAGE-HASH/out: one folder for all profiles spares building it for each.
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: this is for build scripts")?);
-    let target = out.ancestors().nth(4).ok_or("OUT_DIR is not where cargo puts it")?.join("component");
-
+/// Builds the package with these of its features, and gives the component's path: `NAME.wasm` in the target folder. Beside it,
+/// `NAME.compiler` has the output of `rustc --version`: another compiler makes other bytes of the same sources.
+pub fn build(root: &Path, target: &Path, package: &str, features: &str, name: &str) -> Result<PathBuf, String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = PathBuf::from(print(&rustc, "sysroot")?);
     let linkers = sysroot.join("lib/rustlib").join(host(&rustc)?).join("bin");
-    let mut cargo = if has_target(&sysroot) {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.env("RUSTC", &rustc);
-        cargo
+    let (mut cargo, rustc) = if has_target(&sysroot) {
+        (Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())), rustc)
     } else if has_debian() {
         let mut cargo = Command::new("/usr/bin/cargo");
-        cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
-        cargo
+        cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
+        (cargo, "/usr/bin/rustc".into())
     } else {
         return Err(format!("nothing here builds for {TARGET}: run ./toolchain.sh, which installs what is missing"));
     };
+    cargo.env("RUSTC", &rustc);
+    let compiler = run(&rustc, &["--version"])?;
 
     // What is meant for the build around this one would spoil this one: clippy's wrapper, flags for the other target.
     for name in ["RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"]
@@ -70,7 +59,7 @@ pub fn build(root: &Path, package: &str, folder: &str, features: &str, name: &st
     }
     let made = cargo
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_DIR", target)
         .env("PATH", search_path(&linkers)?)
         .current_dir(root)
         .args(["build", "--locked", "--package", package, "--profile", "component", "--target", TARGET])
@@ -85,7 +74,9 @@ pub fn build(root: &Path, package: &str, folder: &str, features: &str, name: &st
     let named = target.join(format!("{name}.wasm"));
     let component = fs::read(&built).map_err(|error| format!("reading {}: {error}", built.display()))?;
     let component = without_names(&component).ok_or_else(|| format!("{} is no component", built.display()))?;
-    fs::write(&named, component).map_err(|error| format!("writing {}: {error}", named.display()))?;
+    for (file, content) in [(&named, &component[..]), (&named.with_extension("compiler"), compiler.as_bytes())] {
+        fs::write(file, content).map_err(|error| format!("writing {}: {error}", file.display()))?;
+    }
     Ok(named)
 }
 
