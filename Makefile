@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test example interop bench lint fuzz deny doc build toolchain clean
+.PHONY: help demo test example interop bench lint fuzz deny doc build plugin plugin-check package toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
@@ -8,10 +8,13 @@ CARGO ?= cargo
 CRATES := --workspace --exclude sandbucket-rogue --exclude sandbucket-parquet-example --exclude sandbucket-bench
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
-demo: toolchain ## Build, start an S3 server on loopback, and store and read real files through the sandbox
-	$(CARGO) run --release --package sandbucket -- demo
+# Of all that `make test` builds, the command and a small test: with the test, features are those that `make test` needs, so that it
+# compiles no crate again.
+demo: ## Build, start an S3 server on loopback, and store and read real files through the sandbox
+	$(CARGO) build $(CRATES) --bin sandbucket --test cases
+	@"$${CARGO_TARGET_DIR:-target}/debug/sandbucket" demo
 
 test: toolchain ## Run every test: units, end to end, faults, rogue plugins, boto3 and moto
 	$(CARGO) test $(CRATES)
@@ -59,8 +62,17 @@ deny: ## Check the licences, versions and sources of all dependencies against de
 doc: toolchain ## Build the API documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CRATES) --no-deps
 
-build: toolchain ## Build the `sandbucket` command, with the plugin in it
-	$(CARGO) build --release --package sandbucket
+build: ## Build the `sandbucket` command, with the plugin in it
+	$(CARGO) build --release --package sandbucket-cli
+
+plugin: toolchain ## Build the plugin from source, and replace the prebuilt one that the library contains
+	$(CARGO) run --quiet --package sandbucket-xtask -- plugin
+
+plugin-check: toolchain ## Check that the prebuilt plugin is what its sources make, byte for byte
+	$(CARGO) run --quiet --package sandbucket-xtask -- plugin --check
+
+package: ## Package the published crates, and build a server outside the workspace from the packages
+	@./tests/packaging/run.sh
 
 toolchain: ## Find or install what builds the plugin for WebAssembly
 	@./toolchain.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that this machine can build the plugin for wasm32-unknown-unknown, and installs what is missing.
 #
-# Two ways lead there; host/build/component.rs takes the same two, in the same order:
+# Two ways lead there; host/sandbucket/build/component.rs takes the same two, in the same order:
 #   1. rustup's precompiled standard library for the target, added with `rustup target add`;
 #   2. Debian's rustc-web, cargo-web and rust-web-src, which build the standard library from source, linked with the
 #      wasm-component-ld of the rustup toolchain. For machines that reach package registries but not rustup's server.

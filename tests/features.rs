@@ -40,7 +40,7 @@ fn each_security_statement_names_tests_that_exist() {
     assert!(held.len() > 40, "only {} tests are named", held.len());
 }
 
-/// The names of a list such as `` `tests/e2e/blobs.rs::a_test`, `host/src/a.rs::another` ``, each of which must be a test.
+/// The names of a list such as `` `tests/e2e/blobs.rs::a_test`, `host/sandbucket/src/a.rs::another` ``, each of which must be a test.
 fn named_tests(root: &Path, list: &str) -> Vec<String> {
     let names = list.split(", ").map(|test| {
         let name = test.trim_matches('`');

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sandbucket::dev_server::DevServer;
 use sandbucket::{Error, Part, Result, Store};
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, open, run};
 
 /// How many runs, and how many operations in each: thousands in all.

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
-use sandbucket::object_store::SandbucketStore;
 use sandbucket::{Engine, Error, Limits, PresignedMethod, Store};
+use sandbucket_object_store::SandbucketStore;
 use sandbucket_tests::faulty::{Act, Faulty};
 use sandbucket_tests::{CACHE, ROGUE, ROGUE_SANS_IO, builder, dev_server, open, refused, run};
 use tokio::task::JoinHandle;

@@ -15,8 +15,8 @@ use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use sandbucket::dev_server::DevServer;
 use sandbucket::{Config, Limits, PresignedMethod, Store, StoreOptions};
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::builder;
 use zeroize::{Zeroize, Zeroizing};
 

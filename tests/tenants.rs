@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, Error, Limits, Store};
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, PATIENCE, ROGUE, SECRET_KEY, builder, dev_server, refused, run, settings};
 use tokio::task::JoinHandle;
 

@@ -1,6 +1,6 @@
 //! Copies at the service, and names that change.
 
-use sandbucket::dev_server::DevServer;
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
 
 #[test]

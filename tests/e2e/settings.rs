@@ -1,7 +1,7 @@
 //! Opening a store: whom the service lets in, and settings that cannot be used.
 
-use sandbucket::dev_server::DevServer;
 use sandbucket::{Error, Failure};
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, engine, open, refused, run, settings};
 
 /// What opening a store with these further settings is refused with.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use sandbucket::dev_server::DevServer;
 use sandbucket::{Part, Store};
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
 
 const MIB: usize = 1024 * 1024;

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sandbucket::Credentials;
-use sandbucket::dev_server::DevServer;
+use sandbucket_dev_server::DevServer;
 use sandbucket_tests::BUCKET;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

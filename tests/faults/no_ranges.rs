@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use object_store::ObjectStore;
-use sandbucket::object_store::SandbucketStore;
+use sandbucket_object_store::SandbucketStore;
 
 use super::*;
 

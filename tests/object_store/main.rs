@@ -6,7 +6,7 @@
 mod ours;
 
 use object_store::integration;
-use sandbucket::object_store::SandbucketStore;
+use sandbucket_object_store::SandbucketStore;
 use sandbucket_tests::{Kind, Service, run};
 
 /// A store on the service that this run is about.

@@ -9,7 +9,7 @@ use object_store::{
     Attribute, AttributeValue, Attributes, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, TagSet,
     UpdateVersion, WriteMultipart, integration,
 };
-use sandbucket::object_store::SandbucketStore;
+use sandbucket_object_store::SandbucketStore;
 use sandbucket_tests::{Kind, plain, run};
 
 use super::start;

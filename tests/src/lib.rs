@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sandbucket::dev_server::DevServer;
 use sandbucket::{Engine, EngineBuilder, Proxy, Store};
+use sandbucket_dev_server::DevServer;
 use tokio::runtime::Runtime;
 
 pub use services::{Kind, Service};

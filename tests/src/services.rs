@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use anyhow::{Context, Result, bail};
 use sandbucket::Store;
-use sandbucket::dev_server::DevServer;
+use sandbucket_dev_server::DevServer;
 
 use crate::garage::{self, Garage};
 use crate::python::{self, Boto, External, Moto};

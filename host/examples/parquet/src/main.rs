@@ -21,9 +21,9 @@ use parquet::arrow::async_writer::AsyncArrowWriter;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::file::properties::WriterProperties;
 use reader::Reader;
-use sandbucket::dev_server::DevServer;
-use sandbucket::object_store::SandbucketStore;
 use sandbucket::{Config, Engine, Store, StoreOptions};
+use sandbucket_dev_server::DevServer;
+use sandbucket_object_store::SandbucketStore;
 
 /// How many readings are written, and in groups of how many.
 const READINGS: i32 = 200_000;

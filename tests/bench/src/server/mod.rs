@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use sandbucket::dev_server::DevServer;
+use sandbucket_dev_server::DevServer;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;

@@ -3,16 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use arbitrary::Unstructured;
-use sandbucket::fuzzing::{
-    PluginStep, PluginValue, entry_to_object_store, error_to_object_store, plugin_result, request_head,
-    to_object_store,
-};
+use sandbucket::fuzzing::{PluginStep, PluginValue, plugin_result, request_head};
 use sandbucket::text::is_unsafe_for_display;
 use sandbucket::{BlobInfo, Entry, Error};
+use sandbucket_object_store::fuzzing::{entry_to_object_store, error_to_object_store, to_object_store};
 
 use super::requests::holds;
 
-/// What each text and list is bounded by, as `host/src/bindings/validate.rs` has it.
+/// What each text and list is bounded by, as `host/sandbucket/src/bindings/validate.rs` has it.
 const MAX_MESSAGE: usize = 4 << 10;
 const MAX_WORD: usize = 256;
 const MAX_KEY: usize = 4 << 10;

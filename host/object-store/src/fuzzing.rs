@@ -1,0 +1,24 @@
+//! Entry points for fuzz targets (`tests/fuzz`) into private code. Not part of the API: no stability, and present only with
+//! the feature `fuzzing`.
+
+use object_store::path::Path;
+pub use object_store::{Error, ObjectMeta};
+use sandbucket::{BlobInfo, Entry};
+
+use crate::convert;
+
+/// What the adapter makes of a blob at this key: its metadata where the key is a path, and the number of its attributes.
+pub fn to_object_store(key: &str, info: &BlobInfo) -> (Option<ObjectMeta>, usize) {
+    let location = Path::parse(key).ok();
+    (location.map(|location| convert::meta(location, info)), convert::attributes(info).len())
+}
+
+/// What the adapter makes of an entry of a listing.
+pub fn entry_to_object_store(entry: Entry) -> Option<ObjectMeta> {
+    convert::listed(entry).ok()
+}
+
+/// What the adapter makes of an error.
+pub fn error_to_object_store(error: sandbucket::Error) -> Error {
+    convert::error("k", error)
+}

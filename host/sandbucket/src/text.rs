@@ -1,0 +1,129 @@
+//! Text from outside (a service, a plugin, a key) made fit to be shown on a terminal or in a log.
+//!
+//! Not part of the API: the command uses it, and so does what reads a plugin's results.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a terminal, or a program that shows text, may obey or hide this character instead of showing it: control
+/// characters (C0, DEL, C1), line and paragraph separators, and what Unicode calls format characters: bidirectional
+/// controls (U+061C, U+200E/F, U+202A-202E, U+2066-2069), zero-width ones (U+200B-200D, U+2060-2065, U+FEFF), the soft
+/// hyphen, interlinear annotations and tags (U+E0000-E007F).
+///
+/// Zero-width joiners belong to the spelling of some scripts and of composed emoji. They count all the same: two keys
+/// must not look alike, and an escape can be read by everybody.
+pub fn is_unsafe_for_display(c: char) -> bool {
+    // Mostly it is ASCII, which the first test settles.
+    c.is_control()
+        || (c > '\u{a0}'
+            && matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
+}
+
+/// The text on one line, with what is [unsafe](is_unsafe_for_display) as Rust escapes it: `\n`, `\u{202e}`.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    replaced(text, |out, c| out.extend(c.escape_default()))
+}
+
+/// JSON with what is [unsafe](is_unsafe_for_display) as `\u202e`: the same values, fit for a terminal. JSON has such
+/// characters inside strings alone, but for the line breaks between its lines, which stay.
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
+    replaced(json, |out, c| match c {
+        '\n' => out.push(c),
+        _ => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    })
+}
+
+fn replaced(text: &str, put: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    let Some(first) = text.find(is_unsafe_for_display) else { return Cow::Borrowed(text) };
+    let (safe, rest) = text.split_at(first);
+    let mut out = String::with_capacity(text.len() + 16);
+    out.push_str(safe);
+    for c in rest.chars() {
+        if is_unsafe_for_display(c) { put(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// The text on one line, with what is unsafe escaped, cut to about `max` bytes.
+pub(crate) fn sanitize(text: &str, max: usize) -> String {
+    let mut safe = String::with_capacity(text.len().min(max));
+    for c in text.chars() {
+        if safe.len() >= max {
+            safe.push('…');
+            break;
+        }
+        if is_unsafe_for_display(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// As [`sanitize`], without a copy where nothing is to be changed.
+pub(crate) fn sanitized(text: String, max: usize) -> String {
+    if text.len() <= max && !text.chars().any(is_unsafe_for_display) { text } else { sanitize(&text, max) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(sanitize("abcdef", 3), "abc…");
+        let long = sanitized("\n".repeat(1 << 20), 64);
+        assert!(long.len() < 80, "{}", long.len());
+        assert_eq!(sanitized("as it is".to_owned(), 64), "as it is");
+    }
+
+    #[test]
+    fn every_character_that_is_obeyed_or_hidden_is_escaped() {
+        let ranges = [
+            ('\u{0}', '\u{1f}'),
+            ('\u{7f}', '\u{9f}'),
+            ('\u{ad}', '\u{ad}'),
+            ('\u{61c}', '\u{61c}'),
+            ('\u{200b}', '\u{200f}'),
+            ('\u{2028}', '\u{202e}'),
+            ('\u{2060}', '\u{206f}'),
+            ('\u{feff}', '\u{feff}'),
+            ('\u{e0000}', '\u{e007f}'),
+        ];
+        for (first, last) in ranges {
+            for c in first..=last {
+                let text = format!("a{c}b");
+                let shown = escaped(&text);
+                assert!(shown.starts_with("a\\") && shown.ends_with('b'), "{shown}");
+                assert!(!shown.contains(is_unsafe_for_display), "{c:?}");
+            }
+        }
+        assert_eq!(escaped("a\u{202e}b\n\u{1b}[2J"), "a\\u{202e}b\\n\\u{1b}[2J");
+    }
+
+    #[test]
+    fn what_can_be_seen_stays_and_costs_nothing() {
+        for text in ["", "plain", "é ü ß", "日本語", "🪣", "\u{a0}", "שלום", "مرحبا", "❤\u{fe0f}", "\\u{202e}"]
+        {
+            assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_has_the_same_values_with_and_without_escapes() {
+        let text = "[\n  \"a\u{202e}\u{7f}\u{9b}\u{e0041}\"\n]";
+        let shown = escaped_json(text);
+        assert_eq!(shown, "[\n  \"a\\u202e\\u007f\\u009b\\udb40\\udc41\"\n]");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            serde_json::from_str::<serde_json::Value>(text).unwrap()
+        );
+    }
+}

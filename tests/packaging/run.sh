@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Packages the crates that are published, unpacks them in a folder outside the workspace, and builds there the command and a small
+# server of another author's, as `cargo add sandbucket` and `cargo install sandbucket-cli` do: with the prebuilt plugin, without a
+# WebAssembly target. Takes about five CPU-minutes the first time.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+target=${CARGO_TARGET_DIR:-$root/target}
+
+crates=(sha256-multi sandbucket sandbucket-dev-server sandbucket-object-store sandbucket-cli)
+packages=()
+for crate in "${crates[@]}"; do packages+=(--package "$crate"); done
+cargo package "${packages[@]}" --no-verify --allow-dirty --quiet
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+version=$(sed -n '/^\[workspace.package\]/,/^\[/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
+for crate in "${crates[@]}"; do
+    tar -xzf "$target/package/$crate-$version.crate" -C "$folder"
+    mv "$folder/$crate-$version" "$folder/$crate"
+    # A crate is complete: with its readme, its licences and no link out of itself.
+    for file in README.md LICENSE-MIT LICENSE-APACHE; do test -s "$folder/$crate/$file" || { echo "$crate has no $file"; exit 1; }; done
+    if [ -n "$(find "$folder/$crate" -type l)" ]; then echo "$crate has symbolic links"; exit 1; fi
+done
+cmp host/sandbucket/plugin/sandbucket-s3.wasm "$folder/sandbucket/plugin/sandbucket-s3.wasm"
+
+cp -r tests/packaging/server tests/packaging/Cargo.toml "$folder"
+# The versions that this repository is tested with.
+cp Cargo.lock "$folder"
+# The registry's part of what is built here is kept between runs.
+export CARGO_TARGET_DIR=$target/packaging
+# Nothing here builds for WebAssembly: an attempt fails.
+unset SANDBUCKET_PLUGIN
+rm -rf "$CARGO_TARGET_DIR/component"
+cd "$folder"
+cargo build --quiet --package server --package sandbucket-cli
+if [ -e "$CARGO_TARGET_DIR/component" ]; then echo "the plugin was built from source"; exit 1; fi
+"$CARGO_TARGET_DIR/debug/server"
+# The number of settings shows that the command's own plugin answers.
+test "$("$CARGO_TARGET_DIR/debug/sandbucket" settings --json | grep -c '"name"')" -gt 10
+echo "packaging: ${#crates[@]} crates of version $version"
