@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use arbitrary::Unstructured;
 use sandbucket::fuzzing::{
-    PluginStep, PluginValue, entry_to_object_store, error_to_object_store, plugin_result, request_head,
-    to_object_store,
+    PluginStep, PluginValue, entry_to_object_store, error_to_object_store, plugin_result, request_head, to_object_store,
 };
 use sandbucket::text::is_unsafe_for_display;
 use sandbucket::{BlobInfo, Entry, Error};
@@ -110,12 +109,10 @@ fn valid(value: &PluginValue) {
 
 fn step(step: &Result<PluginStep, Error>) {
     match step {
-        Ok(PluginStep::Send(prepared)) => {
-            match request_head(prepared.clone(), 0) {
-                Ok(head) => holds(&head, prepared, 0),
-                Err(refused) => line(&refused, MAX_MESSAGE),
-            }
-        }
+        Ok(PluginStep::Send(prepared)) => match request_head(prepared.clone(), 0) {
+            Ok(head) => holds(&head, prepared, 0),
+            Err(refused) => line(&refused, MAX_MESSAGE),
+        },
         Ok(PluginStep::Done(value)) => valid(value),
         Ok(PluginStep::Failed(error)) | Err(error) => shown(error.clone()),
     }
