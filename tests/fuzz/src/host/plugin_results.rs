@@ -108,12 +108,10 @@ fn valid(value: &PluginValue) {
 
 fn step(step: &Result<PluginStep, Error>) {
     match step {
-        Ok(PluginStep::Send(prepared)) => {
-            match request_head(prepared.clone(), 0) {
-                Ok(head) => holds(&head, prepared, 0),
-                Err(refused) => line(&refused, MAX_MESSAGE),
-            }
-        }
+        Ok(PluginStep::Send(prepared)) => match request_head(prepared.clone(), 0) {
+            Ok(head) => holds(&head, prepared, 0),
+            Err(refused) => line(&refused, MAX_MESSAGE),
+        },
         Ok(PluginStep::Done(value)) => valid(value),
         Ok(PluginStep::Failed(error)) | Err(error) => shown(error.clone()),
     }
