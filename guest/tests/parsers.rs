@@ -13,7 +13,7 @@ use sandbucket_s3::s3::response::{self, Head};
 use sandbucket_s3::s3::{service_error, time, xml};
 use sandbucket_s3::settings::{self, duration};
 
-/// One answer of each operation, as Amazon S3 writes it but shorter.
+/// One response of each operation, as Amazon S3 writes it but shorter.
 const DOCUMENTS: [&str; 10] = [
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
      <Name>demo</Name><Prefix>p%2F</Prefix><KeyCount>2</KeyCount><MaxKeys>2</MaxKeys><EncodingType>url</EncodingType>\
@@ -45,12 +45,12 @@ const DOCUMENTS: [&str; 10] = [
      <Resource>/demo/k</Resource><RequestId>4442587FB7D0A2F9</RequestId></Error>",
 ];
 
-/// Reads these bytes as every answer that there is. Whether any took them.
+/// Reads these bytes as every response that there is. Whether any took them.
 fn read_as_all(body: &[u8]) -> bool {
     let head = Head { status: 200, headers: vec![] };
-    let answer = service_error::answer(&head, body, "us-east-1");
-    service_error::verdict(Method::Get, &head, &answer, false);
-    retry::decide(&head, &answer, 0, true);
+    let response = service_error::parse(&head, body, "us-east-1");
+    service_error::classify(Method::Get, &head, &response, false);
+    retry::decide(&head, &response, 0, true);
     service_error::is_error_document(body);
     let mut read = false;
     for name in DOCUMENTS.map(root) {
@@ -190,9 +190,9 @@ proptest! {
             prop_assert!(span.start <= span.end && span.end <= info.size);
         }
         let _ = response::verify_checksum(&head, &body);
-        let answer = service_error::answer(&head, &body, "us-east-1");
-        service_error::verdict(Method::Head, &head, &answer, true);
-        retry::decide(&head, &answer, 1_700_000_000, true);
+        let response = service_error::parse(&head, &body, "us-east-1");
+        service_error::classify(Method::Head, &head, &response, true);
+        retry::decide(&head, &response, 1_700_000_000, true);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::contract::model::{
     WriteCondition,
 };
 use crate::rt::text::contains;
-use crate::s3::attributes::for_head;
+use crate::s3::attributes::head_call_options;
 use crate::s3::key;
 use crate::s3::requests::{self, Source};
 
@@ -59,7 +59,7 @@ impl Call<'_> {
             _ => return Err(self.failure(Kind::InvalidArgument, "there is no source")),
         };
         let key = self.source_key(source)?;
-        let mut call = for_head(given);
+        let mut call = head_call_options(given);
         // The source is encrypted with another key than the copy.
         call.attributes.retain(|(name, _)| name != "sse-customer-key");
         let own = given.attributes.iter().find(|(name, _)| name == "source-sse-customer-key");

@@ -19,18 +19,18 @@ const SLACK: u64 = 5;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It took effect.
-    Ours(Written),
+    Applied(Written),
     /// Its condition did not hold.
-    NotOurs,
+    ConditionFailed,
     /// It did not take effect, for the reason it failed with.
-    NotDone,
+    NotApplied,
     /// It is not known.
     Unknown,
 }
 
 /// Judges by the condition of the write, what its last attempt failed with, and what was `found` there: the blob and the second
 /// at which the write began, by the service's clock, or why it could not be looked at. `id` is the write's own.
-pub(super) fn of(
+pub(super) fn classify(
     condition: &WriteCondition,
     failure: &Failure,
     found: &Result<(BlobInfo, Option<u64>), Failure>,
@@ -43,28 +43,28 @@ pub(super) fn of(
         Ok(found) => found,
         // Nothing is there, and the last attempt did not show otherwise: the write is still to be done.
         Err(looked) if looked.kind == Kind::NotFound && over && *condition == WriteCondition::IfAbsent => {
-            return Outcome::NotDone;
+            return Outcome::NotApplied;
         }
         Err(_) => return Outcome::Unknown,
     };
     if let Some(id) = id
         && info.metadata.iter().any(|(name, value)| name == WRITE_ID && value == id)
     {
-        return Outcome::Ours(Written { etag: info.etag.clone(), version: info.version.clone() });
+        return Outcome::Applied(Written { etag: info.etag.clone(), version: info.version.clone() });
     }
     if let WriteCondition::IfMatch(etag) = condition
-        && info.etag.as_deref().is_some_and(|there| bare(there) == bare(etag))
+        && info.etag.as_deref().is_some_and(|there| opaque_tag(there) == opaque_tag(etag))
     {
-        return if over { Outcome::NotDone } else { Outcome::Unknown };
+        return if over { Outcome::NotApplied } else { Outcome::Unknown };
     }
-    if *condition != WriteCondition::Always && is_older(info, *began) { Outcome::NotOurs } else { Outcome::Unknown }
+    if *condition != WriteCondition::Always && is_older(info, *began) { Outcome::ConditionFailed } else { Outcome::Unknown }
 }
 
 /// Whether the blob was there before the write began. The date of one that was written in parts says nothing of that: on Amazon
 /// S3 it is when its upload was initiated, not when it was completed
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 fn is_older(info: &BlobInfo, began: Option<u64>) -> bool {
-    let composite = info.etag.as_deref().is_none_or(|etag| bare(etag).contains('-'));
+    let composite = info.etag.as_deref().is_none_or(|etag| opaque_tag(etag).contains('-'));
     match (info.last_modified, began) {
         (Some(written), Some(began)) => !composite && written.seconds.saturating_add(SLACK) < began,
         _ => false,
@@ -79,9 +79,9 @@ pub(super) fn write_id(call: &CallOptions) -> Option<&str> {
 
 /// Whether what is there is a blob of these parts. Its entity tag is then the MD5 of their MD5s, and their number. Where their tags
 /// are no MD5s, as with some encryption, its size and their number have to do.
-pub(super) fn is_of_parts(parts: &[Part], info: &BlobInfo) -> bool {
-    let Some(etag) = info.etag.as_deref().map(bare) else { return false };
-    let sums: Option<Vec<[u8; 16]>> = parts.iter().map(|part| md5_of(bare(&part.etag))).collect();
+pub(super) fn matches_parts(parts: &[Part], info: &BlobInfo) -> bool {
+    let Some(etag) = info.etag.as_deref().map(opaque_tag) else { return false };
+    let sums: Option<Vec<[u8; 16]>> = parts.iter().map(|part| md5_of(opaque_tag(&part.etag))).collect();
     let encrypted = info.attributes.iter().any(|(name, value)| {
         name == "server-side-encryption" && value.starts_with("aws:kms") || name.starts_with("sse-")
     });
@@ -111,7 +111,7 @@ fn md5_of(tag: &str) -> Option<[u8; 16]> {
 
 /// The tag without its quotes, which some callers and services leave out, and without what makes it a weak one, which only
 /// proxies add.
-pub(super) fn bare(etag: &str) -> &str {
+pub(super) fn opaque_tag(etag: &str) -> &str {
     let etag = etag.trim();
     etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }

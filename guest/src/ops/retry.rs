@@ -8,10 +8,10 @@ use crate::s3::response::{Head, decimal};
 use crate::s3::time;
 
 /// The longest first pause; it doubles with each further one.
-pub const BASE: Duration = Duration::from_millis(100);
+pub const BASE_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The longest pause.
-pub const CAP: Duration = Duration::from_secs(20);
+pub const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
 /// Retries where the setting `max-retries` does not say: their pauses are 12.75 s together at least, and 25.5 s at most, so that
 /// a service may be gone for 10 s.
@@ -19,7 +19,7 @@ pub const DEFAULT_RETRIES: u32 = 8;
 
 /// How far apart the clocks must be for a refusal without words to be put down to it. S3 takes up to 15 minutes; some
 /// services are stricter.
-pub const SKEW: u64 = 240;
+pub const MIN_SKEW: u64 = 240;
 
 /// The furthest that our clock is moved for a service reached over https, in seconds: 7 days, which is also the longest that
 /// a presigned URL is good for. A clock that is further off is broken, or the service's is.
@@ -49,36 +49,36 @@ pub fn correction(date: u64, wall: u64, https: bool) -> Result<i64, u64> {
 
 /// What to do after an answer that is not a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Decision {
     /// Send it again, after the pause that [`pause`] gives, but no earlier than this.
-    Again {
+    Retry {
         /// What `retry-after` said.
         after: Option<Duration>,
         /// Whether it is certain that this request took no effect.
         not_applied: bool,
     },
     /// Send it again at once, by the service's clock, which shows this second since 1970.
-    Skewed(u64),
+    CorrectClock(u64),
     /// It is final.
-    Stop,
+    Fail,
 }
 
 /// Decides on a refusal. `now` is our clock with what is known of its error already put right, in seconds since 1970;
 /// `signed` says whether the request told the time at all.
-pub fn decide(head: &Head, answer: &ServiceResponse, now: u64, signed: bool) -> Next {
-    let code = answer.code.as_deref();
+pub fn decide(head: &Head, response: &ServiceResponse, now: u64, signed: bool) -> Decision {
+    let code = response.code.as_deref();
     if signed
         && let Some(date) = head.date()
         && match code {
             Some("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture") => date != now,
             // A HEAD is refused without a body, and so without a code.
-            None => matches!(answer.status, 400 | 403) && date.abs_diff(now) > SKEW,
+            None => matches!(response.status, 400 | 403) && date.abs_diff(now) > MIN_SKEW,
             Some(_) => false,
         }
     {
-        return Next::Skewed(date);
+        return Decision::CorrectClock(date);
     }
-    let throttled = answer.status == 429
+    let throttled = response.status == 429
         || code.is_some_and(|code| {
             matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
                 || contains(code, "Throttl")
@@ -88,13 +88,13 @@ pub fn decide(head: &Head, answer: &ServiceResponse, now: u64, signed: bool) -> 
         code,
         Some("RequestTimeout" | "RequestTimeoutException" | "InternalError" | "IncompleteBody" | "ServiceUnavailable")
     );
-    let status = answer.status == 408 || (answer.status >= 500 && !matches!(answer.status, 501 | 505));
+    let status = response.status == 408 || (response.status >= 500 && !matches!(response.status, 501 | 505));
     if rejected || transient || status {
         let date = head.date().unwrap_or(now);
         let after = head.get("retry-after").and_then(|text| retry_after(text, date));
-        return Next::Again { after, not_applied: rejected };
+        return Decision::Retry { after, not_applied: rejected };
     }
-    Next::Stop
+    Decision::Fail
 }
 
 /// How long `retry-after` asks to wait: a number of seconds, or a date on the clock that shows `now`.
@@ -106,13 +106,13 @@ pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
 /// How long to pause before retry number `retry` (the first is 0): exponential backoff of which the upper half is jitter, so
 /// that clients that failed together do not come back together, and yet the sum of a call's pauses has a lower bound. Never
 /// less than what the service asked for.
-pub fn pause(retry: u32, after: Option<Duration>, rng: &mut Rng) -> Duration {
-    let most = BASE.saturating_mul(1u32.checked_shl(retry).unwrap_or(u32::MAX).max(1)).min(CAP);
+pub fn backoff(retry: u32, after: Option<Duration>, rng: &mut Rng) -> Duration {
+    let most = BASE_BACKOFF.saturating_mul(1u32.checked_shl(retry).unwrap_or(u32::MAX).max(1)).min(MAX_BACKOFF);
     let half = most / 2;
     let jitter = Duration::from_nanos(rng.below(half.as_nanos() as u64 + 1));
     match after {
         // Clients that got the same second are spread over the time after it.
-        Some(after) => after.saturating_add(jitter.min(BASE)),
+        Some(after) => after.saturating_add(jitter.min(BASE_BACKOFF)),
         None => half + jitter,
     }
 }

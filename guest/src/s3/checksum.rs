@@ -22,7 +22,7 @@ pub enum Algorithm {
 }
 
 /// Those that S3 keeps with a blob, the quickest to verify first.
-pub const KEPT: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
+pub const STORED: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
 
 impl Algorithm {
     /// The header that it goes in.
@@ -69,7 +69,7 @@ impl Algorithm {
     }
 
     /// The checksum of these bytes.
-    pub fn of(self, bytes: &[u8]) -> Vec<u8> {
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         // One row of table each: the plugin is to stay small, and large bodies are for the host to sum.
         static NVME: Crc<u64> = Crc::<u64>::new(&CRC_64_NVME);
         static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
@@ -104,7 +104,7 @@ mod tests {
     /// The check values of the CRC catalogue, of "123456789", and those of `sha256sum` and `md5sum`, in base64.
     #[test]
     fn known_sums() {
-        let sums = ALL.map(|algorithm| algorithm.of(b"123456789"));
+        let sums = ALL.map(|algorithm| algorithm.digest(b"123456789"));
         assert!(ALL.iter().zip(&sums).all(|(algorithm, sum)| sum.len() == algorithm.length()));
         let known: [&[u8]; 3] =
             [&0xae8b_1486_0a79_9888_u64.to_be_bytes(), &0xe306_9283_u32.to_be_bytes(), &0xcbf4_3926_u32.to_be_bytes()];

@@ -2,7 +2,7 @@
 
 use crate::contract::error::{Error, Failure};
 
-fn foreign() -> Failure {
+fn invalid() -> Failure {
     Error::fault("continuation", "this continuation is of no page of this store: begin again without it")
 }
 
@@ -32,7 +32,7 @@ impl<'a> Page<'a> {
         match text.split_at_checked(1) {
             Some(("t", token)) if !token.is_empty() => Ok(Page::Token(token)),
             Some(("k", key)) if !key.is_empty() => Ok(Page::After(key)),
-            _ => Err(foreign()),
+            _ => Err(invalid()),
         }
     }
 }
@@ -57,9 +57,9 @@ impl<'a> Versions<'a> {
     /// # Errors
     /// A fault of `continuation`.
     pub fn read(text: &'a str) -> Result<Self, Failure> {
-        let (length, rest) = text.split_once(':').ok_or_else(foreign)?;
-        let length = length.parse().map_err(|_| foreign())?;
-        let (version, key) = rest.split_at_checked(length).ok_or_else(foreign)?;
+        let (length, rest) = text.split_once(':').ok_or_else(invalid)?;
+        let length = length.parse().map_err(|_| invalid())?;
+        let (version, key) = rest.split_at_checked(length).ok_or_else(invalid)?;
         Ok(Versions { key, version })
     }
 }

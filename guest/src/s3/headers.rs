@@ -67,7 +67,7 @@ pub fn text(value: &[u8]) -> String {
 }
 
 /// Header fields, one to a line: `host`, which is not among the fields, and then these.
-pub fn lines(host: &str, headers: &Headers) -> String {
+pub fn to_lines(host: &str, headers: &Headers) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
     // With room for two more, which the request adds.
     let mut lines = Composed::with_room(length + host.len() + 96);
@@ -79,7 +79,7 @@ pub fn lines(host: &str, headers: &Headers) -> String {
 }
 
 /// The names and values of such a header. Where a colon is missing, what is made of it has a name that no header has.
-pub fn of_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+pub fn parse_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut headers = Vec::with_capacity(16);
     while let (name, Some(rest)) = cut(lines, b':') {
         let (value, rest) = cut(rest, b'\n');
@@ -105,11 +105,11 @@ mod tests {
     fn a_header_goes_into_lines_and_comes_out_of_them() {
         let pair = |name: &'static str, value: &'static str| (name.into(), value.into());
         let headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
-        let lines = lines("h:1", &headers);
+        let lines = to_lines("h:1", &headers);
         assert_eq!(lines, "host:h:1\netag:\"e\"\na:\nx-b: c:d\n");
-        assert_eq!(of_lines(&lines), [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
-        assert_eq!(of_lines(""), []);
-        assert_eq!(of_lines("no field\na:b"), [pair("no field\na", "b")]);
-        assert_eq!(of_lines("a:b\nno field"), [pair("a", "b")]);
+        assert_eq!(parse_lines(&lines), [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
+        assert_eq!(parse_lines(""), []);
+        assert_eq!(parse_lines("no field\na:b"), [pair("no field\na", "b")]);
+        assert_eq!(parse_lines("a:b\nno field"), [pair("a", "b")]);
     }
 }

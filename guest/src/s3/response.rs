@@ -1,6 +1,6 @@
 //! What an answer says: the head of a response, and the blob's properties in it.
 //!
-//! Every announcement is checked against what was asked: a header that is missing, given twice with two meanings or at
+//! Every announcement is checked against what was requested: a header that is missing, given twice with two meanings or at
 //! odds with another makes the answer [`MalformedResponse`], never a wrong blob.
 
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::contract::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
 use crate::rt::text::join;
 use crate::s3::bounds;
-use crate::s3::checksum::{Algorithm, KEPT, base64, from_base64};
+use crate::s3::checksum::{Algorithm, STORED, base64, from_base64};
 use crate::s3::encoded_words::decode;
 use crate::s3::headers::{METADATA_PREFIX, RESPONSE_ATTRIBUTES};
 use crate::s3::time;
@@ -110,10 +110,10 @@ pub fn blob_info(head: &Head) -> Result<BlobInfo, MalformedResponse> {
 
 /// What the answer to a GET says: of the blob, and which bytes its body holds.
 ///
-/// A 206 must be of exactly the bytes asked for. A 200 to a request for a range, which a service may give that knows no
+/// A 206 must be of exactly the bytes requested for. A 200 to a request for a range, which a service may give that knows no
 /// ranges, is of the whole blob: the caller cuts. Where such a body comes in chunks, which show by themselves where it ends,
 /// its size is [`UNKNOWN_SIZE`].
-pub fn blob_part(head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span), MalformedResponse> {
+pub fn blob_part(head: &Head, requested: ByteRange) -> Result<(BlobInfo, Span), MalformedResponse> {
     let length = head.content_length()?;
     if head.status != 206 {
         let size = match length {
@@ -121,7 +121,7 @@ pub fn blob_part(head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span), Malf
             None if !head.is_chunked() => {
                 return Err(MalformedResponse("it has no content-length, so an early end would not show".into()));
             }
-            None if matches!(asked, ByteRange::Last(_)) => {
+            None if matches!(requested, ByteRange::Last(_)) => {
                 let what = "it is the whole blob and has no content-length, so where its last bytes begin is not known";
                 return Err(MalformedResponse(what.into()));
             }
@@ -137,15 +137,15 @@ pub fn blob_part(head: &Head, asked: ByteRange) -> Result<(BlobInfo, Span), Malf
     if length.is_some_and(|length| length != span.end - span.start) {
         return Err(MalformedResponse(format!("its content-length is not the length of its content-range \"{text}\"")));
     }
-    match wanted(asked, size) {
+    match resolve_range(requested, size) {
         Some(wanted) if wanted == span => Ok((properties(head, size)?, span)),
-        _ => Err(MalformedResponse(format!("its content-range \"{text}\" is not the range that was asked for"))),
+        _ => Err(MalformedResponse(format!("its content-range \"{text}\" is not the range that was requested for"))),
     }
 }
 
 /// The bytes that this range is of a blob of this size; none where it has no byte of it. The whole of an empty blob is
 /// the empty span.
-pub fn wanted(range: ByteRange, size: u64) -> Option<Span> {
+pub fn resolve_range(range: ByteRange, size: u64) -> Option<Span> {
     let span = match range {
         ByteRange::Whole => return Some(Span { start: 0, end: size }),
         ByteRange::From(start) => Span { start, end: size },
@@ -162,7 +162,7 @@ pub fn wanted(range: ByteRange, size: u64) -> Option<Span> {
 /// That they differ.
 pub fn verify_checksum(head: &Head, body: &[u8]) -> Result<(), MalformedResponse> {
     match checksum(head) {
-        Some(Digest { algorithm, value }) if algorithm.of(body) != value => Err(MalformedResponse(format!(
+        Some(Digest { algorithm, value }) if algorithm.digest(body) != value => Err(MalformedResponse(format!(
             "its {} of \"{}\" is not that of the {} bytes that came",
             algorithm.header(),
             base64(&value),
@@ -189,7 +189,7 @@ fn checksum(head: &Head) -> Option<Digest> {
     // Older services give the checksum of a blob's parts without saying so. CRC-64/NVME is always of the whole.
     let full = head.get("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("FULL_OBJECT"));
     let of_parts = !full && head.get("etag").is_some_and(is_of_parts);
-    KEPT.into_iter().filter(|algorithm| !of_parts || *algorithm == Algorithm::Crc64Nvme).find_map(|algorithm| {
+    STORED.into_iter().filter(|algorithm| !of_parts || *algorithm == Algorithm::Crc64Nvme).find_map(|algorithm| {
         let sum = head.get(algorithm.header()).filter(|sum| !sum.contains('-'))?;
         let value = from_base64(sum).filter(|value| value.len() == algorithm.length())?;
         Some(Digest { algorithm, value })

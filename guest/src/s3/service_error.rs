@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::contract::error::{Kind, MAX_WORDS, ServiceResponse, tidy};
+use crate::contract::error::{Kind, MAX_MESSAGE, ServiceResponse, tidy};
 use crate::s3::requests::Method;
 use crate::s3::response::Head;
 use crate::s3::xml::{self, Element};
@@ -19,8 +19,8 @@ const MAX_NAME: usize = 256;
 /// What the service answered, from the answer's head and the beginning of its body.
 ///
 /// `our_region` is the one that requests are signed for: only another one is told in [`ServiceResponse::region`].
-pub fn answer(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
-    let found = parse(body);
+pub fn parse(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
+    let found = parse_document(body);
     let named = |text: Option<String>, header: &str| {
         text.or_else(|| head.get(header).map(str::to_owned)).map(|text| tidy(&text, MAX_NAME))
     };
@@ -32,7 +32,7 @@ pub fn answer(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
     ServiceResponse {
         status: head.status,
         code: code.map(|code| tidy(&code, MAX_NAME)).filter(|code| !code.is_empty()),
-        message: message.map(|words| tidy(&words, MAX_WORDS)).filter(|words| !words.is_empty()),
+        message: message.map(|words| tidy(&words, MAX_MESSAGE)).filter(|words| !words.is_empty()),
         request_id: named(found.request_id, "x-amz-request-id").filter(|id| !id.is_empty()),
         region: region.map(|r| tidy(&r, MAX_NAME)).filter(|r| is_region(r) && r != our_region),
     }
@@ -40,7 +40,7 @@ pub fn answer(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
 
 /// Whether an answer that claims success holds an error all the same, as some services and proxies have it.
 pub fn is_error_document(body: &[u8]) -> bool {
-    parse(body).code.is_some()
+    parse_document(body).code.is_some()
 }
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ struct Found {
 }
 
 /// Reads `<Error><Code>…`, by itself or within an outer element, as far as it is XML at all.
-fn parse(body: &[u8]) -> Found {
+fn parse_document(body: &[u8]) -> Found {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
     let (document, _) = xml::read(&text);
     document.as_ref().and_then(|document| error_in(document.root())).map(Found::from).unwrap_or_default()
@@ -60,12 +60,12 @@ fn parse(body: &[u8]) -> Found {
 
 /// The outermost `<Error>`.
 fn error_in(element: Element<'_>) -> Option<Element<'_>> {
-    if element.name() == "Error" { Some(element) } else { element.inside().find_map(error_in) }
+    if element.name() == "Error" { Some(element) } else { element.children().find_map(error_in) }
 }
 
 impl From<Element<'_>> for Found {
     fn from(error: Element<'_>) -> Self {
-        let text = |name| error.exact(name).map(|text| text.trim().to_owned());
+        let text = |name| error.raw_text(name).map(|text| text.trim().to_owned());
         Found { code: text("Code"), message: text("Message"), request_id: text("RequestId"), region: text("Region") }
     }
 }
@@ -77,7 +77,7 @@ fn is_region(text: &str) -> bool {
 
 /// Which case of the contract's error a refusal is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Classification {
     /// The case.
     pub kind: Kind,
     /// The setting or argument at fault.
@@ -89,7 +89,7 @@ pub struct Verdict {
 /// A verdict that a table holds.
 type Entry = (Kind, Option<&'static str>, &'static str);
 
-const fn of(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
+const fn with_subject(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
     (kind, Some(subject), advice)
 }
 
@@ -100,7 +100,7 @@ const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
 const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
 
 /// Nothing is wrong with keys that were not sent.
-const DENIED_ANONYMOUS: Entry = of(
+const DENIED_ANONYMOUS: Entry = with_subject(
     Kind::AccessDenied,
     "access-key",
     "the request was anonymous, and it does not allow this without credentials: none were found, set access-key and \
@@ -117,17 +117,17 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["NoSuchBucket"],
-        of(
+        with_subject(
             Kind::NotFound,
             "bucket",
             "there is no such bucket: make it, or check bucket, endpoint and addressing-style",
         ),
     ),
-    (&["InvalidBucketName"], of(Kind::InvalidSettings, "bucket", "it does not take this bucket name")),
-    (&["InvalidAccessKeyId"], of(Kind::AccessDenied, "access-key", "it does not know this access-key")),
+    (&["InvalidBucketName"], with_subject(Kind::InvalidSettings, "bucket", "it does not take this bucket name")),
+    (&["InvalidAccessKeyId"], with_subject(Kind::AccessDenied, "access-key", "it does not know this access-key")),
     (
         &["SignatureDoesNotMatch"],
-        of(
+        with_subject(
             Kind::AccessDenied,
             "secret-key",
             "the secret-key does not belong to the access-key, or a proxy in between changed the request",
@@ -135,11 +135,11 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"],
-        of(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones"),
+        with_subject(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones"),
     ),
     (
         &["InvalidToken"],
-        of(Kind::AccessDenied, "security-token", "the security-token is not the one of this access-key, or is missing"),
+        with_subject(Kind::AccessDenied, "security-token", "the security-token is not the one of this access-key, or is missing"),
     ),
     (
         &["RequestTimeTooSkewed", "RequestExpired"],
@@ -195,7 +195,7 @@ const CODES: [(&[&str], Entry); 24] = [
     (&["NotImplemented"], (Kind::Unsupported, None, "it does not know this operation or one of its conditions")),
     (
         &["PermanentRedirect", "TemporaryRedirect", "Redirect"],
-        of(
+        with_subject(
             Kind::InvalidSettings,
             "endpoint",
             "the bucket is served elsewhere, and redirects are not followed: set region or endpoint to where it is",
@@ -203,30 +203,30 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException"],
-        of(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's"),
+        with_subject(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's"),
     ),
 ];
 
 /// What a refusal means. `head` is the answer that `answer` was read from.
-pub fn verdict(method: Method, head: &Head, answer: &ServiceResponse, anonymous: bool) -> Verdict {
-    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (answer.status, &answer.region) {
+pub fn classify(method: Method, head: &Head, response: &ServiceResponse, anonymous: bool) -> Classification {
+    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (response.status, &response.region) {
         let advice = format!("the bucket is in the region {region}: set region = \"{region}\"");
-        return Verdict { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
+        return Classification { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
     }
-    let code = answer.code.as_deref().unwrap_or_default();
+    let code = response.code.as_deref().unwrap_or_default();
     let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
         Some(&(_, DENIED)) if anonymous => DENIED_ANONYMOUS,
         Some(&(_, entry)) => entry,
-        None if (300..=399).contains(&answer.status) && answer.status != 304 => {
+        None if (300..=399).contains(&response.status) && response.status != 304 => {
             let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
             let advice = format!(
                 "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
             );
-            return Verdict { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
+            return Classification { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
         }
-        None => by_status(method, head, answer.status, anonymous),
+        None => by_status(method, head, response.status, anonymous),
     };
-    Verdict { kind, subject, advice: advice.into() }
+    Classification { kind, subject, advice: advice.into() }
 }
 
 fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry {
@@ -252,7 +252,7 @@ fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry
         413 => LARGE,
         416 => OUT_OF_RANGE,
         429 => THROTTLED,
-        200..=299 => (Kind::Integrity, None, "it is no answer to this request"),
+        200..=299 => (Kind::Integrity, None, "it is no response to this request"),
         _ => (Kind::Service, None, ""),
     }
 }

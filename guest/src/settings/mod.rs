@@ -17,7 +17,7 @@ use crate::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use crate::s3::key::MAX_KEY;
 
 /// Settings that go with these but are for the host to use up.
-const FOR_THE_HOST: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];
+const HOST_SETTINGS: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];
 
 /// `timeout` where it is not set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -196,7 +196,7 @@ impl Settings {
 /// A fault of the setting that is unknown, given twice, missing, malformed or at odds with another. No secret is in its
 /// words.
 pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
-    let given = Given::sort_out(pairs)?;
+    let given = Given::collect(pairs)?;
     let bucket = given.text("bucket").ok_or_else(|| Error::fault("bucket", "the setting bucket is missing"))?;
     let region = given.text("region").unwrap_or("us-east-1");
     if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
@@ -258,11 +258,11 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
 struct Given<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Given<'a> {
-    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Failure> {
+    fn collect(pairs: &'a [(String, String)]) -> Result<Self, Failure> {
         let mut given: Vec<(&'static str, &'a str)> = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let known = TABLE.iter().find(|setting| setting.name == name || setting.aliases.contains(&name.as_str()));
-            if value.trim().is_empty() && (known.is_some() || FOR_THE_HOST.contains(&name.as_str())) {
+            if value.trim().is_empty() && (known.is_some() || HOST_SETTINGS.contains(&name.as_str())) {
                 continue;
             }
             let Some(known) = known else {
@@ -282,13 +282,13 @@ impl<'a> Given<'a> {
     }
 
     /// The value as it was given.
-    fn exact(&self, name: &str) -> Option<&'a str> {
+    fn raw_text(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|(there, _)| *there == name).map(|(_, value)| *value)
     }
 
     /// The value without white space around it.
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.exact(name).map(str::trim)
+        self.raw_text(name).map(str::trim)
     }
 
     /// Which of these words it is.
@@ -385,7 +385,7 @@ impl<'a> Given<'a> {
     }
 
     fn key_prefix(&self) -> Result<String, Failure> {
-        let prefix = self.exact("key-prefix").unwrap_or_default();
+        let prefix = self.raw_text("key-prefix").unwrap_or_default();
         if prefix.len() >= MAX_KEY {
             let why = format!("has {} bytes, which leaves none of S3's {MAX_KEY} for a key", prefix.len());
             return Err(malformed("key-prefix", &why));
@@ -407,7 +407,7 @@ fn unknown(name: &str) -> Failure {
                       access-key, secret-key and security-token instead"
                 .to_owned()
         }
-        _ if FOR_THE_HOST.contains(&name) => {
+        _ if HOST_SETTINGS.contains(&name) => {
             format!("the setting {shown} is for the host: the plugin does not take it")
         }
         _ => match nearest(&shown) {
@@ -426,7 +426,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
     let names = TABLE.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
     names
-        .chain(&FOR_THE_HOST)
+        .chain(&HOST_SETTINGS)
         .map(|known| (strsim::jaro_winkler(&name, known), *known))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))

@@ -30,7 +30,7 @@ fn the_table_is_in_order() {
         for name in std::iter::once(&setting.name).chain(setting.aliases) {
             assert!(names.insert(*name), "{name} is there twice");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
-            assert!(!FOR_THE_HOST.contains(name), "{name}");
+            assert!(!HOST_SETTINGS.contains(name), "{name}");
         }
         assert!(setting.help.ends_with('.') && !setting.help.contains('\n'), "{}", setting.name);
         assert_eq!(setting.required, setting.name == "bucket");
@@ -67,7 +67,7 @@ fn all_of_them() {
 #[test]
 fn blank_is_absent() {
     let mut blank: Vec<_> = TABLE.iter().map(|setting| (setting.name, " \t")).collect();
-    blank.extend(FOR_THE_HOST.map(|name| (name, "")));
+    blank.extend(HOST_SETTINGS.map(|name| (name, "")));
     blank.extend([("session-token", ""), ("bucket", "demo"), ("bucket", "")]);
     assert_eq!(with(&blank).unwrap(), with(&[("bucket", "demo")]).unwrap());
     for none in [&[][..], &[("bucket", "  ")]] {

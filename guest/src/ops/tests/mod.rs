@@ -36,5 +36,5 @@ fn within(seconds: u64) -> CallOptions {
 
 /// These digests of some bytes.
 fn digests(of: &[u8], algorithms: &[Algorithm]) -> Vec<Digest> {
-    algorithms.iter().map(|&algorithm| Digest { algorithm, value: algorithm.of(of) }).collect()
+    algorithms.iter().map(|&algorithm| Digest { algorithm, value: algorithm.digest(of) }).collect()
 }

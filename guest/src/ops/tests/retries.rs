@@ -4,7 +4,7 @@ use super::script::{Script, Step, answer, refusal, reset, unreachable};
 use super::{store, within};
 use crate::contract::error::Kind;
 use crate::contract::model::{CallOptions, GetOptions, HeadOptions};
-use crate::ops::retry::{BASE, CAP};
+use crate::ops::retry::{BASE_BACKOFF, MAX_BACKOFF};
 
 fn found() -> Step {
     answer(200, &[("etag", "\"e\"")], "x")
@@ -76,9 +76,9 @@ fn pauses_grow_to_a_cap_and_differ() {
     let _ = look(&mut script, &[("max-retries", "12")], within(100_000));
     assert_eq!(script.pauses.len(), 12);
     for (n, pause) in script.pauses.iter().enumerate() {
-        assert!(*pause <= (BASE * 2u32.pow(n as u32)).min(CAP), "{n}: {pause:?}");
+        assert!(*pause <= (BASE_BACKOFF * 2u32.pow(n as u32)).min(MAX_BACKOFF), "{n}: {pause:?}");
     }
-    assert!(script.pauses.iter().sum::<Duration>() > CAP, "{:?}", script.pauses);
+    assert!(script.pauses.iter().sum::<Duration>() > MAX_BACKOFF, "{:?}", script.pauses);
     let mut again = Script::new(vec![reset(); 2]);
     let mut other = crate::ops::Store::open(
         &[("bucket", "demo"), ("endpoint", "http://localhost:9000"), ("max-retries", "1")]
@@ -95,7 +95,7 @@ fn retry_after_is_honoured() {
     for value in ["7", "Tue, 14 Nov 2023 22:13:27 GMT"] {
         let mut script = Script::new([answer(503, &[("retry-after", value)], ""), found()]);
         assert_eq!(look(&mut script, &[], CallOptions::default()), Ok(()));
-        assert!(script.pauses[0] >= Duration::from_secs(7) && script.pauses[0] <= Duration::from_secs(7) + BASE);
+        assert!(script.pauses[0] >= Duration::from_secs(7) && script.pauses[0] <= Duration::from_secs(7) + BASE_BACKOFF);
     }
 }
 

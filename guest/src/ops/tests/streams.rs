@@ -164,7 +164,7 @@ fn methods_out_of_order_are_invalid_arguments() {
 
 #[test]
 fn open_get_returns_the_head_with_the_stream() {
-    let sum = Algorithm::Crc32c.of(b"hello");
+    let sum = Algorithm::Crc32c.digest(b"hello");
     let whole = || answer(200, &[("etag", HELLO), ("x-amz-checksum-crc32c", &base64(&sum))], "hello");
     let mut script = Script::new([reset(), whole()]);
     let (opened, body) = store(&[]).open_get(&mut script, "k", &GetOptions::default()).unwrap();

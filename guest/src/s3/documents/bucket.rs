@@ -11,10 +11,10 @@ use super::listing::{at, missing};
 /// The most buckets in a page: S3's own limit of `max-buckets`. A service that does not page sends all of them.
 const MAX_BUCKETS: usize = 10_000;
 
-/// Reads a `ListAllMyBucketsResult`. `asked` is the continuation that the page was asked for with.
-pub fn buckets(page: &Element<'_>, asked: Option<&str>) -> Result<BucketPage, MalformedResponse> {
+/// Reads a `ListAllMyBucketsResult`. `requested` is the continuation that the page was requested for with.
+pub fn buckets(page: &Element<'_>, requested: Option<&str>) -> Result<BucketPage, MalformedResponse> {
     let mut buckets = Vec::new();
-    for bucket in page.child("Buckets").iter().flat_map(|list| list.children("Bucket")) {
+    for bucket in page.child("Buckets").iter().flat_map(|list| list.children_named("Bucket")) {
         bounds::count("Bucket", buckets.len() + 1, MAX_BUCKETS)?;
         let name = bucket.text("Name").ok_or_else(|| missing("Name"))?;
         let region = bucket.text("BucketRegion");
@@ -27,7 +27,7 @@ pub fn buckets(page: &Element<'_>, asked: Option<&str>) -> Result<BucketPage, Ma
     let token = page.text("ContinuationToken");
     let token = token.map(|token| bounds::text("ContinuationToken", token, bounds::MAX_TOKEN)).transpose()?;
     let next = token.map(|token| Page::Token(token).write());
-    if next.is_some() && next.as_deref() == asked {
+    if next.is_some() && next.as_deref() == requested {
         return Err(MalformedResponse("it goes on where it began".into()));
     }
     Ok(BucketPage { buckets, next })

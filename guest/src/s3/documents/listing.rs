@@ -26,7 +26,7 @@ impl<'a> Keys<'a> {
         Keys { url: page.text("EncodingType").is_some_and(|encoding| encoding.eq_ignore_ascii_case("url")), prefix }
     }
 
-    /// The same for a page of uploads, whose keys Ceph encodes when it is asked to, without saying so. Its request ids are
+    /// The same for a page of uploads, whose keys Ceph encodes when it is requested to, without saying so. Its request ids are
     /// `tx` and hexadecimal numbers.
     pub(super) fn of_uploads(page: &Element<'_>, head: &Head, prefix: &'a str) -> Self {
         let id = head.get("x-amz-request-id").and_then(|id| id.strip_prefix("tx")?.split_once('-'));
@@ -78,7 +78,7 @@ impl<'a> Keys<'a> {
         match key.strip_prefix(self.prefix) {
             Some(own) => Ok(own.to_owned()),
             None => Err(MalformedResponse(format!(
-                "it names a key that was not asked for: \"{}\"",
+                "it names a key that was not requested for: \"{}\"",
                 crate::contract::error::tidy(&key, 80)
             ))),
         }
@@ -105,24 +105,24 @@ fn form_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Reads a `ListBucketResult`. `key_prefix` is the store's own, which keys come back without; `asked` is the continuation
-/// that the page was asked for with.
-pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result<ListPage, MalformedResponse> {
+/// Reads a `ListBucketResult`. `key_prefix` is the store's own, which keys come back without; `requested` is the continuation
+/// that the page was requested for with.
+pub fn list(page: &Element<'_>, key_prefix: &str, requested: Option<&str>) -> Result<ListPage, MalformedResponse> {
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
-    for blob in page.children("Contents") {
+    for blob in page.children_named("Contents") {
         bounds::count("Contents", entries.len() + 1, bounds::MAX_PAGE)?;
         entries.push(entry(&blob, &keys)?);
     }
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
     if page.is_true("IsTruncated") {
-        next = match page.exact("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
+        next = match page.raw_text("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
             Some(token) => Some(Page::Token(bounds::text("NextContinuationToken", token, bounds::MAX_TOKEN)?).write()),
             // A service that knows version 1 only, which goes on after a key.
             None => {
                 let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
-                let last = match page.exact("NextMarker").filter(|marker| !marker.is_empty()) {
+                let last = match page.raw_text("NextMarker").filter(|marker| !marker.is_empty()) {
                     Some(marker) => keys.marker("NextMarker", marker, last.map(String::as_str))?.into_owned(),
                     None => {
                         let last =
@@ -131,13 +131,13 @@ pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result
                     }
                 };
                 // It would list the same for ever.
-                if asked.and_then(after).is_some_and(|before| last.as_str() <= before) {
+                if requested.and_then(after).is_some_and(|before| last.as_str() <= before) {
                     return Err(MalformedResponse(CIRCLE.into()));
                 }
                 Some(Page::After(&last).write())
             }
         };
-        if next.as_deref() == asked {
+        if next.as_deref() == requested {
             return Err(MalformedResponse(CIRCLE.into()));
         }
     }
@@ -147,7 +147,7 @@ pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result
 /// What is wrong with a page after which the same one would come again.
 const CIRCLE: &str = "it goes on where it began";
 
-/// The key that a page was asked for after, where it was.
+/// The key that a page was requested for after, where it was.
 fn after(continuation: &str) -> Option<&str> {
     match Page::read(continuation) {
         Ok(Page::After(key)) => Some(key),
@@ -166,11 +166,11 @@ pub fn only_after(page: &mut ListPage, key: &str) {
 pub fn list_versions(
     page: &Element<'_>,
     key_prefix: &str,
-    asked: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<VersionPage, MalformedResponse> {
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
-    for element in page.inside() {
+    for element in page.children() {
         let deleted = match element.name() {
             "Version" => false,
             "DeleteMarker" => true,
@@ -179,7 +179,7 @@ pub fn list_versions(
         bounds::count("Version and DeleteMarker", entries.len() + 1, bounds::MAX_PAGE)?;
         let blob = if deleted {
             Entry {
-                key: keys.key("Key", element.exact("Key").ok_or_else(|| missing("Key"))?)?,
+                key: keys.key("Key", element.raw_text("Key").ok_or_else(|| missing("Key"))?)?,
                 last_modified: last_modified(&element),
                 ..Entry::default()
             }
@@ -194,12 +194,12 @@ pub fn list_versions(
     }
     let (mut next, prefixes) = (None, prefixes(page, &keys)?);
     if page.is_true("IsTruncated") {
-        let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let key = page.raw_text("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let version = page.text("NextVersionIdMarker").unwrap_or_default();
         let version = bounds::text("NextVersionIdMarker", version, bounds::MAX_VERSION)?;
         let last = entries.last().map(|entry| &entry.blob.key).max(prefixes.last()).map(String::as_str);
         let after = Versions { key: &keys.marker("NextKeyMarker", key, last)?, version }.write();
-        if Some(after.as_str()) == asked {
+        if Some(after.as_str()) == requested {
             return Err(MalformedResponse(CIRCLE.into()));
         }
         next = Some(after);
@@ -209,8 +209,8 @@ pub fn list_versions(
 
 fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, MalformedResponse> {
     let mut prefixes = Vec::new();
-    for common in page.children("CommonPrefixes") {
-        for prefix in common.children("Prefix") {
+    for common in page.children_named("CommonPrefixes") {
+        for prefix in common.children_named("Prefix") {
             bounds::count("CommonPrefixes", prefixes.len() + 1, bounds::MAX_PAGE)?;
             prefixes.push(keys.key("CommonPrefixes", prefix.content())?);
         }
@@ -223,7 +223,7 @@ fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, Malforme
 fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, MalformedResponse> {
     let (mut key, mut size, mut etag, mut last_modified) = (None, None, None, None);
     let mut told: [String; RESPONSE_ATTRIBUTES.len()] = Default::default();
-    for child in blob.inside() {
+    for child in blob.children() {
         let (name, text) = (child.name(), child.content());
         let first = match name {
             "Key" => &mut key,

@@ -49,10 +49,10 @@ pub fn checksums(element: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> 
     Ok(told)
 }
 
-/// Reads a `ListPartsResult`. `asked` is the continuation that the page was asked for with.
-pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, MalformedResponse> {
+/// Reads a `ListPartsResult`. `requested` is the continuation that the page was requested for with.
+pub fn parts(page: &Element<'_>, requested: Option<&str>) -> Result<PartPage, MalformedResponse> {
     let mut parts = Vec::new();
-    for part in page.children("Part") {
+    for part in page.children_named("Part") {
         bounds::count("Part", parts.len() + 1, bounds::MAX_PAGE)?;
         let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
         parts.push(Part {
@@ -69,7 +69,7 @@ pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, Malfor
         let marker = page.text("NextPartNumberMarker").map(str::to_owned).or(last);
         let marker = marker.ok_or_else(|| missing("NextPartNumberMarker"))?;
         next = Some(Page::Token(bounds::text("NextPartNumberMarker", &marker, bounds::MAX_TOKEN)?).write());
-        if next.as_deref() == asked {
+        if next.as_deref() == requested {
             return Err(MalformedResponse("it goes on where it began".into()));
         }
     }
@@ -81,26 +81,26 @@ pub fn uploads(
     page: &Element<'_>,
     head: &Head,
     key_prefix: &str,
-    asked: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<UploadPage, MalformedResponse> {
     let keys = Keys::of_uploads(page, head, key_prefix);
     let mut uploads = Vec::new();
-    for upload in page.children("Upload") {
+    for upload in page.children_named("Upload") {
         bounds::count("Upload", uploads.len() + 1, bounds::MAX_PAGE)?;
         uploads.push(Upload {
-            key: keys.key("Key", upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
+            key: keys.key("Key", upload.raw_text("Key").ok_or_else(|| missing("Key"))?)?,
             id: upload_id(&upload)?,
             initiated: at(&upload, "Initiated"),
         });
     }
     let mut next = None;
     if page.is_true("IsTruncated") {
-        let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let key = page.raw_text("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let id = page.text("NextUploadIdMarker").unwrap_or_default();
         let version = bounds::text("NextUploadIdMarker", id, bounds::MAX_UPLOAD_ID)?;
         let last = uploads.last().map(|upload| upload.key.as_str());
         let after = Versions { key: &keys.marker("NextKeyMarker", key, last)?, version }.write();
-        if Some(after.as_str()) == asked {
+        if Some(after.as_str()) == requested {
             return Err(MalformedResponse("it goes on where it began".into()));
         }
         next = Some(after);

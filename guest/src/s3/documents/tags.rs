@@ -10,10 +10,10 @@ use super::listing::missing;
 /// Reads a `Tagging`.
 pub fn tags(tagging: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> {
     let mut tags = Vec::new();
-    for set in tagging.children("TagSet") {
-        for tag in set.children("Tag") {
-            let name = tag.exact("Key").ok_or_else(|| missing("Key"))?;
-            let value = tag.exact("Value").unwrap_or_default();
+    for set in tagging.children_named("TagSet") {
+        for tag in set.children_named("Tag") {
+            let name = tag.raw_text("Key").ok_or_else(|| missing("Key"))?;
+            let value = tag.raw_text("Value").unwrap_or_default();
             bounds::count("Tag", tags.len() + 1, bounds::MAX_TAGS)?;
             bounds::text("Key", name, bounds::MAX_TAG_NAME)?;
             bounds::text("Value", value, bounds::MAX_TAG_VALUE)?;

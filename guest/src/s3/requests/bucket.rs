@@ -9,7 +9,7 @@
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{BucketOptions, ListBucketsOptions};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 use crate::s3::bounds::MAX_TOKEN;
 use crate::s3::bucket::{check_aws, check_custom, check_kind};
 use crate::s3::continuation::Page;
@@ -26,7 +26,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// Creates a bucket: the request and its body, which is empty if there is no region to name.
 pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<(Request, String), Failure> {
     let mut request = of_bucket(Method::Put, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     let mut body = String::new();
     // Other services have regions of their own, and mostly but one.
     if settings.endpoint.aws && settings.region != DEFAULT_REGION {
@@ -41,14 +41,14 @@ pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -
 /// Deletes a bucket.
 pub fn delete_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<Request, Failure> {
     let mut request = of_bucket(Method::Delete, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
 /// Looks for a bucket.
 pub fn head_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<Request, Failure> {
     let mut request = of_bucket(Method::Head, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
@@ -70,7 +70,7 @@ pub fn list_buckets(settings: &Settings, options: &ListBucketsOptions) -> Result
         }
         request.parameter("continuation-token", token);
     }
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 

@@ -17,7 +17,7 @@ pub fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
 }
 
 /// Asks for the checksum that was stored with a blob, where the store has them at all.
-pub fn ask(request: &mut Request, settings: &Settings) {
+pub fn request_stored(request: &mut Request, settings: &Settings) {
     if settings.checksum().is_some_and(|algorithm| algorithm.name().is_some()) {
         request.header("x-amz-checksum-mode", "ENABLED");
     }

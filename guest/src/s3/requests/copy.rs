@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use super::attributes;
 use super::blob::WRITES;
 use super::{Method, Request, SOURCE, base, check_version, conditions, metadata, visible, write_condition};
-use crate::s3::attributes::{Takes, kept_by_copies};
+use crate::s3::attributes::{Accepts, kept_by_copies};
 
 /// A blob to copy from, by its whole key, prefix included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
     if given.iter().any(|(name, _)| name == "tags") {
         request.header("x-amz-tagging-directive", "REPLACE");
     }
-    attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::SOURCE))?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.and(Accepts::SOURCE))?;
     Ok(request)
 }
 

@@ -8,7 +8,7 @@ use crate::settings::Settings;
 
 use super::attributes;
 use super::{Method, Request, base, check_version};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
 /// The most blobs that S3 deletes with one request.
 pub const MAX_DELETES: usize = 1000;
@@ -42,7 +42,7 @@ pub fn delete_many(
     body.push_str("</Delete>");
     let mut request = base(Method::Post, settings, "");
     request.parameter("delete", "");
-    attributes::apply(&mut request, call, settings, Takes::BYPASS)?;
+    attributes::apply(&mut request, call, settings, Accepts::BYPASS)?;
     document(&mut request, &body);
     Ok((request, body))
 }
@@ -51,7 +51,7 @@ pub fn delete_many(
 /// service knows MD5.
 pub(crate) fn document(request: &mut Request, body: &str) {
     request.header("content-type", "application/xml");
-    request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.of(body.as_bytes())));
+    request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.digest(body.as_bytes())));
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
         let objects =
             "<Object><Key>a&lt;&amp;&gt;b</Key></Object><Object><Key>é</Key><VersionId>v1</VersionId></Object>";
         assert!(body.ends_with(&format!("\">{objects}</Delete>")), "{body}");
-        let sum = base64(&Algorithm::Md5.of(body.as_bytes()));
+        let sum = base64(&Algorithm::Md5.digest(body.as_bytes()));
         assert!(request.headers.contains(&("content-md5".into(), sum)));
     }
 }

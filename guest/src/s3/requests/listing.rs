@@ -11,7 +11,7 @@ use crate::settings::Settings;
 
 use super::attributes;
 use super::{Method, Request, base};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
 /// The most entries in one page.
 const MAX_PAGE: u32 = 1000;
@@ -69,7 +69,7 @@ fn common(request: &mut Request, settings: &Settings, options: &ListOptions) -> 
         }
         request.parameter("delimiter", delimiter);
     }
-    attributes::apply(request, &options.call, settings, Takes::NOTHING)
+    attributes::apply(request, &options.call, settings, Accepts::NOTHING)
 }
 
 fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, Failure> {

@@ -92,7 +92,7 @@ impl Request {
     /// All header fields of the request as it is sent with a body of this length, one to a line: those that the signature covers,
     /// `host`, `user-agent` and `content-length`.
     pub fn field_lines(&self, body_length: u64) -> String {
-        let mut lines = headers::lines(&self.authority, &self.headers);
+        let mut lines = headers::to_lines(&self.authority, &self.headers);
         for piece in ["user-agent:", USER_AGENT, "\n"] {
             lines.push_str(piece);
         }

@@ -17,7 +17,7 @@ use super::checksum;
 use super::copy::{Source, source};
 use super::listing::{page_size, prefix};
 use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_condition};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
 /// The highest number that a part may have.
 pub const MAX_PART: u32 = 10_000;
@@ -27,7 +27,7 @@ pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Re
     let mut request = base(Method::Post, settings, key);
     request.parameter("uploads", "");
     if options.condition != WriteCondition::Always {
-        return Err(Error::fault("condition", "an upload begins without a condition: completing it takes one"));
+        return Err(Error::fault("condition", "an upload begins without a condition: completing it accepts one"));
     }
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
@@ -52,7 +52,7 @@ pub fn upload_part(
     let mut request = base(Method::Put, settings, key);
     part_number(&mut request, number)?;
     upload_id(&mut request, upload)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::CHECKSUM))?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM))?;
     checksum::add(&mut request, settings, content);
     Ok(request)
 }
@@ -60,9 +60,9 @@ pub fn upload_part(
 /// The checksums that a part of this length is sent with: attributes of the part, for its completion.
 pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -> Vec<Pair> {
     let mut request = base(Method::Put, settings, "");
-    let taken = Takes::CUSTOMER_KEY.and(Takes::CHECKSUM);
+    let taken = Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM);
     // Both were checked before the part was sent.
-    let Ok(content) = Content::elsewhere(length, &options.digests, settings) else { return Vec::new() };
+    let Ok(content) = Content::remote(length, &options.digests, settings) else { return Vec::new() };
     if attributes::apply(&mut request, &options.call, settings, taken).is_err() {
         return Vec::new();
     }
@@ -100,7 +100,7 @@ pub fn copy_part(
         request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
     }
     conditions(&mut request, &options.source_conditions, SOURCE)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::SOURCE))?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE))?;
     Ok(request)
 }
 
@@ -119,7 +119,7 @@ pub fn list_parts(
     {
         request.parameter("part-number-marker", marker);
     }
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     Ok(request)
 }
 
@@ -158,7 +158,7 @@ pub fn complete_upload(
     upload_id(&mut request, upload)?;
     request.header("content-type", "application/xml");
     write_condition(&mut request, settings, &options.condition)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     Ok((request, body))
 }
 
@@ -166,7 +166,7 @@ pub fn complete_upload(
 pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &AbortOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
     upload_id(&mut request, upload)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
@@ -183,7 +183,7 @@ pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result
             request.parameter("upload-id-marker", version);
         }
     }
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 

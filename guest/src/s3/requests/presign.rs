@@ -9,13 +9,13 @@ use crate::settings::{Settings, insecure_customer_key};
 use super::attributes;
 use super::blob::WRITES;
 use super::{Method, Request, base, is_token, version, visible};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// The longest time that S3 takes, in seconds: 7 days.
+/// The longest time that S3 accepts, in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 7 * 24 * 3600;
 
 /// What an answer to a read may be told to say instead of what is stored.
-const RESPONSES: [&str; 6] = [
+const RESPONSE_OVERRIDES: [&str; 6] = [
     "response-cache-control",
     "response-content-disposition",
     "response-content-encoding",
@@ -25,13 +25,13 @@ const RESPONSES: [&str; 6] = [
 ];
 
 /// Headers that go into the query instead, so that whoever has the URL need not send them.
-const IN_THE_QUERY: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-owner"];
+const QUERY_HEADERS: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-owner"];
 
 /// What the names of the headers end with that carry a key that the service encrypts with.
 const CUSTOMER_KEY: &str = "server-side-encryption-customer-key";
 
 /// Headers that the signature, or whoever sends the request, says itself.
-const NOT_TO_GIVE: [&str; 7] = [
+const RESERVED_HEADERS: [&str; 7] = [
     "authorization",
     "connection",
     "content-length",
@@ -53,25 +53,25 @@ pub fn presign(
         let why = format!("a presigned URL is good for 1 second to 7 days (604800 seconds), not {expires} seconds");
         return Err(Error::fault("expires", why));
     }
-    let (method, takes) = match method {
-        PresignedMethod::Get => (Method::Get, Takes::CUSTOMER_KEY),
-        PresignedMethod::Head => (Method::Head, Takes::CUSTOMER_KEY),
-        PresignedMethod::Put => (Method::Put, WRITES.and(Takes::CHECKSUM)),
-        PresignedMethod::Delete => (Method::Delete, Takes::BYPASS),
+    let (method, accepts) = match method {
+        PresignedMethod::Get => (Method::Get, Accepts::CUSTOMER_KEY),
+        PresignedMethod::Head => (Method::Head, Accepts::CUSTOMER_KEY),
+        PresignedMethod::Put => (Method::Put, WRITES.and(Accepts::CHECKSUM)),
+        PresignedMethod::Delete => (Method::Delete, Accepts::BYPASS),
     };
     let mut request = base(method, settings, key);
     version(&mut request, options.version.as_deref())?;
     let reads = matches!(method, Method::Get | Method::Head);
     let mut call = CallOptions::default();
     for (name, value) in &options.call.attributes {
-        match RESPONSES.iter().find(|response| reads && *response == name) {
+        match RESPONSE_OVERRIDES.iter().find(|response| reads && *response == name) {
             Some(&response) => request.parameter(response, visible(response, value)?),
             None => call.attributes.push((name.clone(), value.clone())),
         }
     }
-    attributes::apply(&mut request, &call, settings, takes)?;
+    attributes::apply(&mut request, &call, settings, accepts)?;
     for (name, value) in std::mem::take(&mut request.headers) {
-        let hoisted = IN_THE_QUERY.contains(&&*name);
+        let hoisted = QUERY_HEADERS.contains(&&*name);
         if hoisted { &mut request.query } else { &mut request.headers }.push((name, value));
     }
     for header in &options.headers {
@@ -93,7 +93,7 @@ fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
     if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
         return wrong("is no header name in lower case");
     }
-    if NOT_TO_GIVE.contains(&name.as_str()) {
+    if RESERVED_HEADERS.contains(&name.as_str()) {
         return wrong("cannot be given: it is set when the request is signed or sent");
     }
     if request.headers.iter().any(|(there, _)| there == name) {

@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use super::attributes;
 use super::delete_many::document;
 use super::{Method, Request, base, version};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
 /// The most tags that a blob has.
 const MAX_TAGS: usize = 10;
@@ -18,7 +18,7 @@ pub fn tags(settings: &Settings, key: &str, options: &TagOptions) -> Result<Requ
     tagging(Method::Get, settings, key, options)
 }
 
-/// Gives a blob these tags, or takes all from it where there are none: the request and its body.
+/// Gives a blob these tags, or accepts all from it where there are none: the request and its body.
 pub fn set_tags(
     settings: &Settings,
     key: &str,
@@ -46,7 +46,7 @@ fn tagging(method: Method, settings: &Settings, key: &str, options: &TagOptions)
     let mut request = base(method, settings, key);
     request.parameter("tagging", "");
     version(&mut request, options.version.as_deref())?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 

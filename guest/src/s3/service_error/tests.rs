@@ -4,11 +4,11 @@ fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
     Head { status, headers: headers.iter().map(|(n, v)| (n.to_string().into(), v.to_string().into())).collect() }
 }
 
-fn of(status: u16, body: &str) -> (ServiceResponse, Verdict) {
+fn of(status: u16, body: &str) -> (ServiceResponse, Classification) {
     let head = head(status, &[]);
-    let answer = answer(&head, body.as_bytes(), "us-east-1");
-    let verdict = verdict(Method::Get, &head, &answer, false);
-    (answer, verdict)
+    let response = parse(&head, body.as_bytes(), "us-east-1");
+    let class = classify(Method::Get, &head, &response, false);
+    (response, class)
 }
 
 const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code>\
@@ -17,21 +17,21 @@ const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><C
 
 #[test]
 fn an_s3_error_is_read() {
-    let (answer, verdict) = of(404, NO_SUCH_KEY);
-    assert_eq!(answer.code.as_deref(), Some("NoSuchKey"));
-    assert_eq!(answer.message.as_deref(), Some("The key \"a&b\" is missing"));
-    assert_eq!(answer.request_id.as_deref(), Some("R1"));
-    assert_eq!(verdict.kind, Kind::NotFound);
+    let (response, class) = of(404, NO_SUCH_KEY);
+    assert_eq!(response.code.as_deref(), Some("NoSuchKey"));
+    assert_eq!(response.message.as_deref(), Some("The key \"a&b\" is missing"));
+    assert_eq!(response.request_id.as_deref(), Some("R1"));
+    assert_eq!(class.kind, Kind::NotFound);
 }
 
 #[test]
 fn a_namespace_an_outer_element_and_cdata_do_not_matter() {
-    let (answer, _) = of(
+    let (response, _) = of(
         400,
         "\u{feff} <s:ErrorResponse xmlns:s=\"x\"><s:Error><s:Message><![CDATA[a < b]]></s:Message>\
          <s:Code>Odd</s:Code></s:Error><s:RequestId>no</s:RequestId></s:ErrorResponse>",
     );
-    assert_eq!((answer.code.as_deref(), answer.message.as_deref()), (Some("Odd"), Some("a < b")));
+    assert_eq!((response.code.as_deref(), response.message.as_deref()), (Some("Odd"), Some("a < b")));
 }
 
 #[test]
@@ -52,25 +52,25 @@ fn what_is_no_xml_is_no_panic_and_no_code() {
         &nested,
         bomb,
     ] {
-        let (answer, _) = of(500, body);
-        assert_eq!(answer.code, None, "{body:.40}");
+        let (response, _) = of(500, body);
+        assert_eq!(response.code, None, "{body:.40}");
     }
     let garbage: Vec<u8> = (0..=255).cycle().take(MAX_BODY * 2).collect();
-    assert_eq!(answer(&head(500, &[]), &garbage, "").code, None);
+    assert_eq!(parse(&head(500, &[]), &garbage, "").code, None);
 }
 
 #[test]
 fn a_broken_off_error_gives_what_came() {
-    let (answer, _) = of(404, "<Error><Code>NoSuchKey</Code><Message>The k");
-    assert_eq!((answer.code.as_deref(), answer.message), (Some("NoSuchKey"), None));
+    let (response, _) = of(404, "<Error><Code>NoSuchKey</Code><Message>The k");
+    assert_eq!((response.code.as_deref(), response.message), (Some("NoSuchKey"), None));
 }
 
 #[test]
 fn words_are_bounded_and_cleaned() {
     let long = format!("<Error><Code>X\u{1b}[2J</Code><Message>{}</Message></Error>", "é".repeat(5000));
-    let (answer, _) = of(400, &long);
-    assert_eq!(answer.code.as_deref(), Some("X [2J"));
-    assert_eq!(answer.message.unwrap().len(), MAX_WORDS);
+    let (response, _) = of(400, &long);
+    assert_eq!(response.code.as_deref(), Some("X [2J"));
+    assert_eq!(response.message.unwrap().len(), MAX_MESSAGE);
     // What lies beyond the bound is not read at all.
     let far = format!("<Error><Message>{}</Message><Code>Far</Code></Error>", "a".repeat(MAX_BODY));
     assert_eq!(of(400, &far).0.code, None);
@@ -86,15 +86,15 @@ fn the_wrong_region_is_told_with_the_right_one() {
         (400, &[], malformed),
     ] {
         let head = head(status, headers);
-        let answer = answer(&head, body.as_bytes(), "us-east-1");
-        let verdict = verdict(Method::Head, &head, &answer, false);
-        assert_eq!(answer.region.as_deref(), Some("eu-west-1"));
-        assert_eq!((verdict.kind, verdict.subject), (Kind::InvalidSettings, Some("region")));
-        assert!(verdict.advice.contains("region = \"eu-west-1\""), "{}", verdict.advice);
+        let response = parse(&head, body.as_bytes(), "us-east-1");
+        let class = classify(Method::Head, &head, &response, false);
+        assert_eq!(response.region.as_deref(), Some("eu-west-1"));
+        assert_eq!((class.kind, class.subject), (Kind::InvalidSettings, Some("region")));
+        assert!(class.advice.contains("region = \"eu-west-1\""), "{}", class.advice);
     }
-    // Our own region in an answer blames nothing, and what is no region's name is not repeated.
-    assert_eq!(answer(&head(400, &[("x-amz-bucket-region", "us-east-1")]), b"", "us-east-1").region, None);
-    assert_eq!(answer(&head(400, &[("x-amz-bucket-region", "a\" b")]), b"", "us-east-1").region, None);
+    // Our own region in an response blames nothing, and what is no region's name is not repeated.
+    assert_eq!(parse(&head(400, &[("x-amz-bucket-region", "us-east-1")]), b"", "us-east-1").region, None);
+    assert_eq!(parse(&head(400, &[("x-amz-bucket-region", "a\" b")]), b"", "us-east-1").region, None);
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn status_and_code_decide_the_case() {
         (400, "SomethingNew", Kind::Service, None),
         (500, "InternalError", Kind::Service, None),
     ] {
-        let verdict = of(status, &coded(code)).1;
-        assert_eq!((verdict.kind, verdict.subject), (kind, subject), "{code}");
+        let class = of(status, &coded(code)).1;
+        assert_eq!((class.kind, class.subject), (kind, subject), "{code}");
     }
     for (status, kind) in [
         (304, Kind::NotModified),
@@ -144,8 +144,8 @@ fn status_and_code_decide_the_case() {
 #[test]
 fn a_delete_marker_is_not_found() {
     let head = head(405, &[("x-amz-delete-marker", "true")]);
-    let answer = answer(&head, b"<Error><Code>MethodNotAllowed</Code></Error>", "");
-    assert_eq!(verdict(Method::Get, &head, &answer, false).kind, Kind::NotFound);
+    let response = parse(&head, b"<Error><Code>MethodNotAllowed</Code></Error>", "");
+    assert_eq!(classify(Method::Get, &head, &response, false).kind, Kind::NotFound);
 }
 
 #[test]
@@ -154,10 +154,10 @@ fn without_credentials_the_advice_is_to_give_some() {
     for body in
         ["", "<html>", "<Error><Code>AccessDenied</Code></Error>", "<Error><Code>AllAccessDisabled</Code></Error>"]
     {
-        let answer = answer(&head, body.as_bytes(), "");
-        let anonymous = verdict(Method::Get, &head, &answer, true);
+        let response = parse(&head, body.as_bytes(), "");
+        let anonymous = classify(Method::Get, &head, &response, true);
         assert_eq!(anonymous.subject, Some("access-key"));
         assert!(anonymous.advice.contains("anonymous") && !anonymous.advice.contains("check the keys"), "{body}");
-        assert!(verdict(Method::Get, &head, &answer, false).advice.contains("check the keys"), "{body}");
+        assert!(classify(Method::Get, &head, &response, false).advice.contains("check the keys"), "{body}");
     }
 }

@@ -69,13 +69,13 @@ type Signature = hmac::digest::Output<Sha256>;
 pub struct Signer {
     region: String,
     service: &'static str,
-    key: Option<DayKey>,
+    key: Option<SigningKey>,
     /// The canonical request, which may have a security token in it.
     canonical: Composed,
 }
 
 /// The signing key of one day.
-struct DayKey {
+struct SigningKey {
     /// The secret it was made from.
     secret: Secret,
     /// `date/region/service/aws4_request`.
@@ -85,7 +85,7 @@ struct DayKey {
     second: Option<(String, Hmac<Sha256>)>,
 }
 
-impl DayKey {
+impl SigningKey {
     /// What the hash of a request goes into that is signed at this time.
     fn at(&mut self, date: &str) -> Hmac<Sha256> {
         if let Some((second, mac)) = &self.second
@@ -144,7 +144,7 @@ impl Signer {
     /// the headers.
     pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
         let signature = self.signature(parts, credentials, date);
-        let key = self.day_key(&credentials.secret_key, &date[..8]);
+        let key = self.signing_key(&credentials.secret_key, &date[..8]);
         let mut value = Composed::with_room(256 + 16 * parts.headers.len());
         value.push(&[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
         parts.push_header_names(&mut value);
@@ -158,7 +158,7 @@ impl Signer {
         self.canonical.clear();
         parts.push_canonical(&mut self.canonical);
         let hash = Sha256::digest(self.canonical.as_bytes());
-        let mut mac = self.day_key(&credentials.secret_key, &date[..8]).at(date);
+        let mut mac = self.signing_key(&credentials.secret_key, &date[..8]).at(date);
         self.canonical.clear();
         self.canonical.push_hex(&hash);
         mac.update(self.canonical.as_bytes());
@@ -166,19 +166,19 @@ impl Signer {
     }
 
     /// The key of this day, made anew where the day or the secret is another than last time.
-    fn day_key(&mut self, secret: &Secret, day: &str) -> &mut DayKey {
+    fn signing_key(&mut self, secret: &Secret, day: &str) -> &mut SigningKey {
         if self.key.as_ref().is_some_and(|key| !key.scope.starts_with(day) || key.secret != *secret) {
             self.key = None;
         }
         self.key.get_or_insert_with(|| {
             let first = join(&["AWS4", secret.expose()], "");
-            let mut mac = keyed(first.as_bytes());
+            let mut mac = hmac(first.as_bytes());
             for step in [day, &self.region, self.service, "aws4_request"] {
                 mac.update(step.as_bytes());
-                mac = keyed(&mac.finalize().into_bytes());
+                mac = hmac(&mac.finalize().into_bytes());
             }
             let scope = join(&[day, &self.region, self.service, "aws4_request"], "/");
-            DayKey { secret: secret.clone(), scope, mac, second: None }
+            SigningKey { secret: secret.clone(), scope, mac, second: None }
         })
     }
 }
@@ -291,7 +291,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 

@@ -37,7 +37,7 @@ impl Signer {
         expires: u64,
         date: &str,
     ) {
-        let scope = &self.day_key(&credentials.secret_key, &date[..8]).scope;
+        let scope = &self.signing_key(&credentials.secret_key, &date[..8]).scope;
         let credential = join(&[&credentials.access_key, scope], "/");
         sort(&mut parts.headers, |one, other| one.0 < other.0);
         let mut names = Composed::default();

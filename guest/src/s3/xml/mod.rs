@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::s3::response::MalformedResponse;
 
-use reader::{Event, Marks, Reader, push_resolved};
+use reader::{Event, Escapes, Reader, push_resolved};
 
 /// How deep elements may be nested; S3's are five deep at most.
 const MAX_DEPTH: usize = 16;
@@ -53,28 +53,28 @@ impl<'d> Element<'d> {
     }
 
     /// The elements in it.
-    pub fn inside(&self) -> Inside<'d> {
-        Inside(self.0.get(1..).unwrap_or_default())
+    pub fn children(&self) -> Children<'d> {
+        Children(self.0.get(1..).unwrap_or_default())
     }
 
     /// The first child of this name.
     pub fn child(&self, name: &str) -> Option<Element<'d>> {
-        self.inside().find(|child| child.name() == name)
+        self.children().find(|child| child.name() == name)
     }
 
     /// The children of this name.
-    pub fn children(&self, name: &str) -> impl Iterator<Item = Element<'d>> {
-        self.inside().filter(move |child| child.name() == name)
+    pub fn children_named(&self, name: &str) -> impl Iterator<Item = Element<'d>> {
+        self.children().filter(move |child| child.name() == name)
     }
 
     /// The text of the first child of this name, as it is.
-    pub fn exact(&self, name: &str) -> Option<&'d str> {
+    pub fn raw_text(&self, name: &str) -> Option<&'d str> {
         self.child(name).map(|child| child.content())
     }
 
     /// The text of the first child of this name, without outer white space; none where it is empty.
     pub fn text(&self, name: &str) -> Option<&'d str> {
-        self.exact(name).map(str::trim).filter(|text| !text.is_empty())
+        self.raw_text(name).map(str::trim).filter(|text| !text.is_empty())
     }
 
     /// Whether the first child of this name says `true`.
@@ -84,9 +84,9 @@ impl<'d> Element<'d> {
 }
 
 /// The elements in another.
-pub struct Inside<'d>(&'d [Node<'d>]);
+pub struct Children<'d>(&'d [Node<'d>]);
 
-impl<'d> Iterator for Inside<'d> {
+impl<'d> Iterator for Children<'d> {
     type Item = Element<'d>;
 
     fn next(&mut self) -> Option<Element<'d>> {
@@ -138,20 +138,20 @@ fn fill<'a>(nodes: &mut Vec<Node<'a>>, open: &mut Vec<usize>, text: &'a str) -> 
                 node.size = all - at;
                 open.pop();
             }
-            Event::Text(piece, marks) => {
+            Event::Text(piece, escapes) => {
                 let text = match open.last().and_then(|&at| nodes.get_mut(at)) {
                     Some(node) => &mut node.text,
                     None => &mut outside,
                 };
-                if text.is_empty() && marks == Marks::None {
+                if text.is_empty() && escapes == Escapes::None {
                     *text = Cow::Borrowed(piece);
                 } else {
                     let text = text.to_mut();
                     text.reserve(piece.len());
-                    push_resolved(text, piece, marks)?;
+                    push_resolved(text, piece, escapes)?;
                 }
             }
-            Event::Over => return open.is_empty().then_some(()),
+            Event::Eof => return open.is_empty().then_some(()),
         }
     }
 }
@@ -198,7 +198,7 @@ fn is_listing(root: &Element<'_>, name: &str) -> bool {
         && LISTINGS
             .iter()
             .find(|(listing, _)| *listing == name)
-            .is_some_and(|(_, elements)| root.inside().any(|child| elements.contains(&child.name())))
+            .is_some_and(|(_, elements)| root.children().any(|child| elements.contains(&child.name())))
 }
 
 /// Adds an element with this text, which is one that [`can_hold`] takes.

@@ -17,7 +17,7 @@ struct Tree {
 
 impl From<Element<'_>> for Tree {
     fn from(element: Element<'_>) -> Self {
-        let children = element.inside().map(Tree::from).collect();
+        let children = element.children().map(Tree::from).collect();
         Tree { name: element.name().into(), text: element.content().into(), children }
     }
 }

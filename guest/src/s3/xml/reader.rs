@@ -12,14 +12,14 @@ pub(super) enum Event<'a> {
     /// An element ends.
     End(&'a str),
     /// Text, and what is to be done with it.
-    Text(&'a str, Marks),
+    Text(&'a str, Escapes),
     /// The document ends.
-    Over,
+    Eof,
 }
 
 /// What in a text stands for something else.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marks {
+pub(super) enum Escapes {
     None,
     /// Line ends, as in all text, but no references.
     Lines,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
     pub(super) fn next(&mut self) -> Option<Event<'a>> {
         loop {
             let bytes = self.text.as_bytes();
-            let Some(&first) = bytes.get(self.at) else { return Some(Event::Over) };
+            let Some(&first) = bytes.get(self.at) else { return Some(Event::Eof) };
             if first != b'<' {
                 return self.characters();
             }
@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
                 }
                 b'!' if self.is_at("<!--") => drop(self.up_to(self.at + 4, "-->")?),
                 b'!' if self.is_at("<![CDATA[") => {
-                    return Some(Event::Text(self.up_to(self.at + 9, "]]>")?, Marks::Lines));
+                    return Some(Event::Text(self.up_to(self.at + 9, "]]>")?, Escapes::Lines));
                 }
                 // Document types could define what text means, and S3 sends none.
                 b'!' => return None,
@@ -79,18 +79,18 @@ impl<'a> Reader<'a> {
     /// Text up to the next tag.
     fn characters(&mut self) -> Option<Event<'a>> {
         let rest = self.text.get(self.at..)?;
-        let mut marks = Marks::None;
+        let mut escapes = Escapes::None;
         let mut length = 0;
         for byte in rest.bytes() {
             match byte {
                 b'<' => break,
-                b'&' | b'\r' => marks = Marks::References,
+                b'&' | b'\r' => escapes = Escapes::References,
                 _ => {}
             }
             length += 1;
         }
         self.at += length;
-        Some(Event::Text(rest.get(..length)?, marks))
+        Some(Event::Text(rest.get(..length)?, escapes))
     }
 
     fn start(&mut self) -> Option<Event<'a>> {
@@ -149,11 +149,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Adds this text, with what its marks stand for: characters for references, and line feeds for all line ends (XML 1.0,
+/// Adds this text, with what its escapes stand for: characters for references, and line feeds for all line ends (XML 1.0,
 /// section 2.11). None where there is a reference to nothing that is known; what is before it is then added.
-pub(super) fn push_resolved(out: &mut String, text: &str, marks: Marks) -> Option<()> {
+pub(super) fn push_resolved(out: &mut String, text: &str, escapes: Escapes) -> Option<()> {
     let mut rest = text;
-    let is_mark = |byte| byte == b'\r' || byte == b'&' && marks == Marks::References;
+    let is_mark = |byte| byte == b'\r' || byte == b'&' && escapes == Escapes::References;
     while let Some(at) = rest.bytes().position(is_mark) {
         let (before, after) = rest.split_at_checked(at)?;
         out.push_str(before);

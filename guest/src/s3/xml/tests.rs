@@ -7,9 +7,9 @@ fn a_document_is_read_with_what_is_in_it() {
     let document = document(text.as_bytes(), "a").unwrap();
     let root = document.root();
     assert_eq!(root.content(), "t u");
-    assert_eq!(root.exact("b"), Some("1 <A💧&"));
-    assert_eq!(root.children("b").map(|b| b.content()).collect::<Vec<_>>(), ["1 <A💧&", "<raw>"]);
-    assert_eq!((root.exact("c"), root.text("c"), root.exact("d")), (Some(""), None, None));
+    assert_eq!(root.raw_text("b"), Some("1 <A💧&"));
+    assert_eq!(root.children_named("b").map(|b| b.content()).collect::<Vec<_>>(), ["1 <A💧&", "<raw>"]);
+    assert_eq!((root.raw_text("c"), root.text("c"), root.raw_text("d")), (Some(""), None, None));
 }
 
 /// As services write keys that XML 1.0 cannot hold.

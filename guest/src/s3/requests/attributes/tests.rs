@@ -3,12 +3,12 @@ use crate::s3::requests::{Method, base};
 use crate::settings;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const ALL: Takes = Takes::PROPERTIES
-    .and(Takes::ENCRYPTION)
-    .and(Takes::CUSTOMER_KEY)
-    .and(Takes::SOURCE)
-    .and(Takes::CHECKSUM)
-    .and(Takes::BYPASS);
+const ALL: Accepts = Accepts::PROPERTIES
+    .and(Accepts::ENCRYPTION)
+    .and(Accepts::CUSTOMER_KEY)
+    .and(Accepts::SOURCE)
+    .and(Accepts::CHECKSUM)
+    .and(Accepts::BYPASS);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let mut pairs = [&[("bucket", "demo")], more].concat();
@@ -23,10 +23,10 @@ fn store(more: &[(&str, &str)]) -> Settings {
 const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 
 /// The headers of these attributes, a line each.
-fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
+fn applied(settings: &Settings, accepts: Accepts, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
     let mut request = base(Method::Put, settings, "k");
     let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, takes)?;
+    apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, accepts)?;
     Ok(request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect())
 }
 
@@ -97,8 +97,8 @@ fn malformed_ones_are_refused_and_keys_not_repeated() {
 
 #[test]
 fn what_an_operation_does_not_take_is_unsupported() {
-    let refused = |takes, name| applied(&store(&[]), takes, &[(name, "x")]).unwrap_err();
-    let fault = refused(Takes::PROPERTIES, "sse-kms-key-id");
+    let refused = |accepts, name| applied(&store(&[]), accepts, &[(name, "x")]).unwrap_err();
+    let fault = refused(Accepts::PROPERTIES, "sse-kms-key-id");
     assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
     assert!(fault.message.contains("storage-class") && fault.message.contains("request-payer"));
     let left_out = refused(ALL, "website-redirect-location").message;
@@ -109,15 +109,15 @@ fn what_an_operation_does_not_take_is_unsupported() {
 fn a_stores_own_hold_where_the_call_has_none() {
     let class = ("storage-class", "GLACIER");
     let ours = store(&[class, ("server-side-encryption", "AES256"), ("request-payer", "true"), INSECURE]);
-    let writes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+    let writes = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
     let (class, payer) = ("x-amz-storage-class: GLACIER", "x-amz-request-payer: requester");
     let aes = "x-amz-server-side-encryption: AES256";
     assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
-    assert_eq!(applied(&ours, Takes::NOTHING, &[]).unwrap(), [payer]);
+    assert_eq!(applied(&ours, Accepts::NOTHING, &[]).unwrap(), [payer]);
     assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
     let keyed = store(&[("sse-customer-key", KEY), INSECURE]);
-    assert_eq!(applied(&keyed, Takes::CUSTOMER_KEY, &[]).unwrap().len(), 3);
-    let copied = applied(&keyed, Takes::CUSTOMER_KEY.and(Takes::SOURCE), &[]).unwrap();
+    assert_eq!(applied(&keyed, Accepts::CUSTOMER_KEY, &[]).unwrap().len(), 3);
+    let copied = applied(&keyed, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE), &[]).unwrap();
     assert_eq!(copied.iter().filter(|line| line.ends_with(&format!("-key: {KEY}"))).count(), 2, "{copied:?}");
     let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
     assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
@@ -125,18 +125,18 @@ fn a_stores_own_hold_where_the_call_has_none() {
 
 #[test]
 fn customer_keys_over_plain_http_are_refused_by_every_operation() {
-    for takes in [ALL, Takes::CUSTOMER_KEY, Takes::CUSTOMER_KEY.and(Takes::SOURCE)] {
+    for accepts in [ALL, Accepts::CUSTOMER_KEY, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE)] {
         for name in ["sse-customer-key", "source-sse-customer-key"] {
-            if name.starts_with("source") && !takes.has(Takes::SOURCE) {
+            if name.starts_with("source") && !accepts.has(Accepts::SOURCE) {
                 continue;
             }
-            let refused = applied(&store(&[]), takes, &[(name, KEY)]).unwrap_err();
+            let refused = applied(&store(&[]), accepts, &[(name, KEY)]).unwrap_err();
             assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
             assert!(refused.message.contains("allow-insecure-sse-customer-key"), "{refused}");
             assert!(refused.message.contains(&format!("the attribute {name}")), "{refused}");
             assert!(!refused.message.contains(KEY), "{refused}");
             let https = store(&[("endpoint", "https://s3.example.com")]);
-            assert_eq!(applied(&https, takes, &[(name, KEY)]).unwrap().len(), 3);
+            assert_eq!(applied(&https, accepts, &[(name, KEY)]).unwrap().len(), 3);
         }
     }
 }

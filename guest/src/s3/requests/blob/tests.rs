@@ -21,7 +21,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 }
 
 fn put_with(options: PutOptions) -> Result<Request, Failure> {
-    put(&plain(), "k", &Content::here(b"body", &[]).unwrap(), &options)
+    put(&plain(), "k", &Content::buffered(b"body", &[]).unwrap(), &options)
 }
 
 fn pair(name: &str, value: &str) -> Pair {
@@ -144,7 +144,7 @@ fn a_body_gets_the_checksum_that_is_set() {
         let request = put(
             settings,
             "k",
-            &Content::here(b"123456789", &[]).unwrap(),
+            &Content::buffered(b"123456789", &[]).unwrap(),
             &PutOptions { call, ..PutOptions::default() },
         )
         .unwrap();

@@ -46,7 +46,7 @@ fn an_upload_begins_with_what_the_blob_will_have() {
 fn a_part_has_a_number_and_a_checksum() {
     let settings = store(&[("checksum", "crc32c")]);
     let put = |number, id: &str| {
-        let content = Content::here(b"123456789", &[]).unwrap();
+        let content = Content::buffered(b"123456789", &[]).unwrap();
         upload_part(&settings, "k", id, number, &content, &PartOptions::default())
     };
     let request = put(3, "u/1").unwrap();
