@@ -146,7 +146,7 @@ fn range() -> impl Strategy<Value = ByteRange> {
 }
 
 #[test]
-fn each_document_is_read_whole_and_never_in_part() {
+fn documents_are_parsed_whole_and_rejected_if_truncated() {
     for document in DOCUMENTS {
         let name = root(document);
         assert!(xml::document(document.as_bytes(), name).is_ok(), "{name}");
@@ -164,22 +164,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn documents_that_were_changed(body in mutated()) {
+    fn corrupted_documents_never_panic(body in mutated()) {
         read_as_all(&body);
     }
 
     #[test]
-    fn any_bytes(body in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
         read_as_all(&body);
     }
 
     #[test]
-    fn anything_like_xml(text in "(<[a-zA-Z/?!\\[ ]{0,9}>?|&[#a-z0-9]{0,8};?|\\]\\]>|--|[ -~]|\\PC){0,40}") {
+    fn random_xml_never_panics(text in "(<[a-zA-Z/?!\\[ ]{0,9}>?|&[#a-z0-9]{0,8};?|\\]\\]>|--|[ -~]|\\PC){0,40}") {
         read_as_all(text.as_bytes());
     }
 
     #[test]
-    fn heads(head in head(), range in range(), body in prop::collection::vec(any::<u8>(), 0..20)) {
+    fn response_headers_never_panic(head in head(), range in range(), body in prop::collection::vec(any::<u8>(), 0..20)) {
         let _ = head.check_size();
         let _ = head.content_length();
         response::attributes(&head);
@@ -196,14 +196,14 @@ proptest! {
     }
 
     #[test]
-    fn times(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
+    fn dates_never_panic(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
         time::date(&text);
         retry::retry_after(&text, 1_700_000_000);
         let _ = duration::parse(&text);
     }
 
     #[test]
-    fn endpoints(
+    fn endpoints_never_panic(
         endpoint in "(https?://)?[a-zA-Z0-9.:/@\\[\\]_?#%-]{0,40}|\\PC{0,30}",
         region in "[a-z0-9-]{0,20}|\\PC{0,10}",
         bucket in "(arn:aws:s3:)?[a-z0-9:./-]{0,60}|\\PC{0,20}",
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn continuations_and_settings(text in "\\PC{0,60}", name in "[a-z-]{0,20}") {
+    fn continuations_and_settings_never_panic(text in "\\PC{0,60}", name in "[a-z-]{0,20}") {
         let _ = (Page::read(&text), Versions::read(&text));
         let _ = settings::parse(&[("bucket".into(), "demo".into()), (name, text)]);
     }

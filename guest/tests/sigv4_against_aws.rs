@@ -201,18 +201,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn the_same_parameters_as_awss_crate_adds(case in case(), expires in 1..=604_800_u64) {
+    fn presigning_adds_the_parameters_of_aws_sigv4(case in case(), expires in 1..=604_800_u64) {
         prop_assert_eq!(case.our_query(expires), case.their_query(expires));
     }
 
     #[test]
-    fn the_same_headers_as_awss_crate_adds(case in case()) {
+    fn signing_adds_the_headers_of_aws_sigv4(case in case()) {
         prop_assert_eq!(case.ours(&mut Signer::new(case.region.as_str())), case.theirs());
     }
 
     /// A signer that signs for many, one after another, keeps nothing of one for the next.
     #[test]
-    fn a_signer_in_use_signs_like_a_fresh_one(cases in prop::collection::vec(case(), 2..5)) {
+    fn reused_signer_signs_like_a_new_one(cases in prop::collection::vec(case(), 2..5)) {
         let region = cases[0].region.clone();
         let mut signer = Signer::new(region.as_str());
         for case in cases {

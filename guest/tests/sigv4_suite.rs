@@ -96,7 +96,7 @@ fn read(folder: &Path, file: &str) -> String {
 }
 
 #[test]
-fn the_suites_requests_are_signed_as_it_says() {
+fn requests_of_the_suite_are_signed_as_specified() {
     let mut applied = 0;
     let mut skipped = BTreeSet::new();
     for entry in fs::read_dir(suite()).unwrap() {

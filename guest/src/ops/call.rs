@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
 use crate::contract::model::Operation;
-use crate::rt::composed::hex;
+use crate::rt::hex::hex;
 use crate::s3::checksum::Algorithm;
 use crate::s3::content::Content;
 use crate::s3::requests::{Method, Request};

@@ -5,7 +5,6 @@ use crate::contract::model::{
     BlobInfo, CopyOptions, CopyPartOptions, CopySource, HeadOptions, Operation, Output, Part, ReadConditions,
     WriteCondition,
 };
-use crate::rt::text::contains;
 use crate::s3::attributes::head_call_options;
 use crate::s3::key;
 use crate::s3::requests::{self, Source};
@@ -143,7 +142,7 @@ fn too_large_or_unmet(mut failure: Failure) -> Failure {
     });
     match said {
         // S3 has no code of its own for it.
-        Some(("InvalidRequest", words)) if contains(words, "copy source is larger") => failure.kind = Kind::TooLarge,
+        Some(("InvalidRequest", words)) if words.contains("copy source is larger") => failure.kind = Kind::TooLarge,
         // Of a copy, a condition that does not hold is always this.
         Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
         _ => {}

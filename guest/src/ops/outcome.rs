@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{BlobInfo, CallOptions, Part, WriteCondition, Written};
-use crate::rt::composed::hex;
+use crate::rt::hex::hex;
 use crate::s3::attributes;
 use crate::s3::headers::WRITE_ID;
 

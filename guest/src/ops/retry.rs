@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::contract::error::ServiceResponse;
-use crate::rt::text::contains;
 use crate::s3::response::{Head, decimal};
 use crate::s3::time;
 
@@ -81,7 +80,7 @@ pub fn decide(head: &Head, response: &ServiceResponse, now: u64, signed: bool) -
     let throttled = response.status == 429
         || code.is_some_and(|code| {
             matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
-                || contains(code, "Throttl")
+                || code.contains("Throttl")
         });
     let rejected = throttled || matches!(code, Some("ConditionalRequestConflict" | "OperationAborted"));
     let transient = matches!(

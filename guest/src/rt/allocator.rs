@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_freed_block_is_the_next_of_its_size() {
+    fn freed_block_is_reused_for_its_size() {
         let allocator = BySize::new(System);
         let first = Used::new(&allocator, 17, 1, 1);
         let place = first.0;
@@ -152,7 +152,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_block_is_in_use_twice(
+        fn blocks_in_use_do_not_overlap(
             steps in proptest::collection::vec((0..4_u8, 1..600_usize, 0..6_u32, 0..100_usize), 0..200)
         ) {
             let allocator = BySize::new(System);

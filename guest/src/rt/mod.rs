@@ -4,10 +4,9 @@
 //! nowhere else but in the code that wit-bindgen generates.
 
 pub mod allocator;
-pub mod composed;
 #[cfg(target_arch = "wasm32")]
 mod heap;
-pub mod text;
+pub mod hex;
 
 #[cfg(target_arch = "wasm32")]
 use talc::{cell::TalcSyncCell, wasm::WasmBinning};

@@ -1,7 +1,6 @@
 //! What may be a bucket's name.
 
 use crate::contract::error::{Error, Failure};
-use crate::rt::text::contains;
 use crate::s3::endpoint::ip::is_ipv4;
 
 /// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
@@ -62,7 +61,7 @@ pub fn check_custom(name: &str) -> Result<(), Failure> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || contains(name, "..") {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.contains("..") {
         return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
     }
     Ok(())
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amazons_names() {
+    fn bucket_names_follow_the_rules_of_amazon_s3() {
         for good in ["abc", "a-b", "my.bucket.1", "1234", "a--b", "x-s3alias", &"n".repeat(63)] {
             check_aws(good).unwrap();
         }
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn other_services_names() {
+    fn bucket_names_follow_the_rules_of_other_services() {
         for good in ["abc", "My_Bucket", "a-.b", "ab-", "192.168.0.1", &"n".repeat(255)] {
             check_custom(good).unwrap();
         }
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn labels() {
+    fn dns_labels_are_recognized() {
         for good in ["a", "a-b", "1", &"n".repeat(63)] {
             assert!(is_dns_label(good), "{good}");
         }

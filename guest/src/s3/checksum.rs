@@ -103,7 +103,7 @@ mod tests {
 
     /// The check values of the CRC catalogue, of "123456789", and those of `sha256sum` and `md5sum`, in base64.
     #[test]
-    fn known_sums() {
+    fn digests_match_known_values() {
         let sums = ALL.map(|algorithm| algorithm.digest(b"123456789"));
         assert!(ALL.iter().zip(&sums).all(|(algorithm, sum)| sum.len() == algorithm.length()));
         let known: [&[u8]; 3] =

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_not_made_again() {
+    fn given_digest_is_not_computed_again() {
         let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
         let content = Content::buffered(b"body", &given).unwrap();
         assert_eq!(content.digest(Algorithm::Sha256).unwrap(), &[7; 32][..]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_elsewhere_comes_with_what_the_store_wants() {
+    fn remote_body_needs_the_digests_the_store_sends() {
         let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
         let (signed, checked) = (settings(&[]), settings(&[("checksum", "crc32c")]));
         assert!(Content::remote(4, &[], &signed).unwrap_err().message.contains("sha256"));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn digest_of_wrong_length_or_given_twice_is_rejected() {
         let digest = |length| Digest { algorithm: Algorithm::Md5, value: vec![0; length] };
         assert!(Content::buffered(b"", &[digest(15)]).is_err());
         assert!(Content::buffered(b"", &[digest(16)]).is_ok());

@@ -70,7 +70,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_was_written_is_read(key in "\\PC{1,20}", version in "\\PC{0,20}") {
+        fn continuation_round_trips(key in "\\PC{1,20}", version in "\\PC{0,20}") {
             for page in [Page::Token(&key), Page::After(&key)] {
                 let written = page.write();
                 proptest::prop_assert_eq!(Page::read(&written), Ok(page));
@@ -81,13 +81,13 @@ mod tests {
         }
 
         #[test]
-        fn nothing_breaks_it(text in "[tk0-9:é]{0,8}|\\PC{0,20}") {
+        fn random_text_never_panics(text in "[tk0-9:é]{0,8}|\\PC{0,20}") {
             let _ = (Page::read(&text), Versions::read(&text));
         }
     }
 
     #[test]
-    fn what_was_not_is_told() {
+    fn invalid_continuation_is_rejected() {
         for text in ["", "t", "x", "ü"] {
             assert_eq!(Page::read(text).unwrap_err().subject.as_deref(), Some("continuation"));
         }

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_keeps_the_unreserved_and_slashes() {
+    fn path_encoding_keeps_unreserved_characters_and_slashes() {
         let kept = "azAZ09-._~/";
         assert_eq!(key_path(kept), kept);
         assert_eq!(key_path("a b+c%2F&=?#:@!$'()*,;"), "a%20b%2Bc%252F%26%3D%3F%23%3A%40%21%24%27%28%29%2A%2C%3B");
@@ -51,20 +51,20 @@ mod tests {
     }
 
     #[test]
-    fn dot_segments_and_empty_ones_go_out_as_they_are() {
+    fn dot_segments_and_empty_segments_stay_unchanged() {
         for key in [".", "..", "a/../b", "./a", "//a//", "/"] {
             assert_eq!(key_path(key), key);
         }
     }
 
     #[test]
-    fn a_query_encodes_slashes_too() {
+    fn query_encoding_encodes_slashes() {
         assert_eq!(query("a/b c~d"), "a%2Fb%20c~d");
     }
 
     proptest::proptest! {
         #[test]
-        fn decoding_gives_the_text_back(text in ".*") {
+        fn encoded_text_decodes_to_the_original(text in ".*") {
             let decode = |encoded: &str| percent_encoding::percent_decode_str(encoded).decode_utf8().unwrap().into_owned();
             proptest::prop_assert_eq!(decode(&key_path(&text)), text.clone());
             proptest::prop_assert_eq!(decode(&query(&text)), text);

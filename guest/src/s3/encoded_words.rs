@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
 
-use crate::rt::text::{contains, find};
 
 /// How many bytes of text go into one encoded word: with what is around it, it may have 75 characters.
 const WORD: usize = 45;
 
 /// The text as a header can carry it. What looks like an encoded word is made one, so that it comes back as it was.
 pub fn encode(text: &str) -> String {
-    if text.is_ascii() && !contains(text, "=?") {
+    if text.is_ascii() && !text.contains("=?") {
         return text.to_owned();
     }
     let mut words = String::new();
@@ -31,7 +30,7 @@ pub fn decode(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut bytes = Vec::new();
     let mut rest = value;
-    while let Some(start) = find(rest, "=?") {
+    while let Some(start) = rest.find("=?") {
         let (before, word) = rest.split_at(start);
         let Some((length, content)) = read_word(word) else {
             flush(&mut bytes, &mut text);
@@ -63,7 +62,7 @@ fn flush(bytes: &mut Vec<u8>, text: &mut String) {
 fn read_word(text: &str) -> Option<(usize, Vec<u8>)> {
     let mut fields = text.strip_prefix("=?")?.splitn(3, '?');
     let (charset, encoding, rest) = (fields.next()?, fields.next()?, fields.next()?);
-    let content = &rest[..find(rest, "?=")?];
+    let content = &rest[..rest.find("?=")?];
     let length = 2 + charset.len() + 1 + encoding.len() + 1 + content.len() + 2;
     let bytes = match encoding {
         "B" | "b" => Base64::decode_vec(content).ok()?,
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_others_are_read() {
+    fn encoded_words_of_other_writers_are_decoded() {
         for (value, text) in [
             ("=?UTF-8?Q?Gr=C3=BC=C3=9Fe_an_alle?=", "Grüße an alle"),
             ("=?utf-8?b?R3LDvMOfZQ==?= =?utf-8?q?!?=", "Grüße!"),
@@ -124,7 +123,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn all_that_goes_comes_back(text in "\\PC{0,200}") {
+        fn encoded_words_round_trip(text in "\\PC{0,200}") {
             let text = text.trim();
             let words = encode(text);
             proptest::prop_assert!(words.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}", words);
@@ -132,7 +131,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_breaks_it(text in "[=?UTFutf8BbQq_ A-F0-9*-]{0,80}|\\PC{0,40}") {
+        fn random_text_never_panics(text in "[=?UTFutf8BbQq_ A-F0-9*-]{0,80}|\\PC{0,40}") {
             decode(&text);
         }
     }

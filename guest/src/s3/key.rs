@@ -36,13 +36,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_comes_first() {
+    fn key_follows_the_prefix_unchanged() {
         assert_eq!(check("a//../b\u{0}\n", "t/").unwrap(), "t/a//../b\u{0}\n");
         assert_eq!(check("..", "").unwrap(), "..");
     }
 
     #[test]
-    fn bytes_are_counted_not_characters() {
+    fn key_length_is_limited_in_bytes() {
         assert!(check(&"🪣".repeat(256), "").is_ok());
         assert!(check(&("🪣".repeat(256) + "n"), "").is_err());
         assert!(check(&"n".repeat(1014), "0123456789").is_ok());
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_does_not_stand_in_for_a_key() {
+    fn empty_key_with_a_prefix_is_rejected() {
         assert_eq!(check("", "prefix/").unwrap_err().subject.as_deref(), Some("key"));
     }
 }

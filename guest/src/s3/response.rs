@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use crate::contract::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
-use crate::rt::text::join;
 use crate::s3::bounds;
 use crate::s3::checksum::{Algorithm, STORED, base64, from_base64};
 use crate::s3::encoded_words::decode;
@@ -271,7 +270,7 @@ fn own_coding(value: &str) -> String {
             own.push(coding.trim());
         }
     }
-    join(&own, ", ")
+    own.join(", ")
 }
 
 /// The version; a bucket that keeps none may call it `null`.

@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_seconds() {
+    fn timestamps_are_formatted() {
         for (secs, text) in [
             (0, "19700101T000000Z"),
             (951_782_400, "20000229T000000Z"),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_are_read() {
+    fn timestamps_are_parsed() {
         for (text, second) in [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2009-10-12T17:50:30.000Z", Some(1_255_369_830)),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_in_every_form_that_services_write() {
+    fn dates_in_every_format_of_services_are_parsed() {
         for (text, second) in [
             // RFC 9110: IMF-fixdate, RFC 850, asctime.
             ("Tue, 05 Nov 2024 10:00:00 GMT", Some(1_730_800_800)),
@@ -383,7 +383,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn all_forms_of_rfc_9110_are_read(secs in 0..=3_155_759_999_u64) {
+        fn all_formats_of_rfc_9110_are_parsed(secs in 0..=3_155_759_999_u64) {
             let text = http_date(secs);
             let (day, month, year, time) = (&text[5..7], &text[8..11], &text[12..16], &text[17..25]);
             let asctime = format!("{} {month} {:>2} {time} {year}", &text[..3], day.trim_start_matches('0'));
@@ -394,31 +394,31 @@ mod tests {
         }
 
         #[test]
-        fn no_text_breaks_the_date_reader(text in "[0-9TZ:+., -]{0,40}|[0-9A-Za-z:+ -]{0,40}|\\PC{0,30}") {
+        fn date_parser_never_panics(text in "[0-9TZ:+., -]{0,40}|[0-9A-Za-z:+ -]{0,40}|\\PC{0,30}") {
             proptest::prop_assert!(date(&text).is_none_or(|second| second <= LAST));
         }
 
         #[test]
-        fn any_second_is_read_back(secs in 0..=LAST) {
+        fn timestamp_round_trips(secs in 0..=LAST) {
             let t = AmzTime::from_secs(secs).text();
             let dashed = format!("{}-{}-{}T{}:{}:{}Z", &t[..4], &t[4..6], &t[6..8], &t[9..11], &t[11..13], &t[13..15]);
             proptest::prop_assert_eq!(timestamp(&dashed), Some(secs));
         }
 
         #[test]
-        fn dates_that_are_none_are_not_taken(year in 1968..2410_u64, month in 0..14_u64, day in 0..33_u64) {
+        fn nonexistent_dates_are_rejected(year in 1968..2410_u64, month in 0..14_u64, day in 0..33_u64) {
             let possible = year >= 1970 && (1..=12).contains(&month) && civil(days(year, month, day)) == (year, month, day);
             let read = timestamp(&format!("{year}-{month:02}-{day:02}T00:00:00Z"));
             proptest::prop_assert_eq!(read, possible.then(|| days(year, month, day) * 86_400));
         }
 
         #[test]
-        fn nothing_breaks_it(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
+        fn timestamp_parser_never_panics(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
             timestamp(&text);
         }
 
         #[test]
-        fn the_same_second_as_httpdate_tells(secs in 0..=LAST) {
+        fn dates_are_formatted_as_by_httpdate(secs in 0..=LAST) {
             let http = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(secs));
             let text = AmzTime::from_secs(secs).text();
             // "Tue, 14 Nov 2023 22:13:20 GMT"
@@ -432,7 +432,7 @@ mod tests {
         }
 
         #[test]
-        fn the_same_dates_as_httpdate_takes(
+        fn imf_fixdates_are_parsed_as_by_httpdate(
             // A date, and one with something in it changed.
             secs in 0..=LAST,
             at in 0..29_usize,

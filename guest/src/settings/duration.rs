@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units() {
+    fn units_are_parsed() {
         for (text, millis) in [
             ("500ms", 500),
             ("30s", 30_000),
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn invalid_duration_is_rejected() {
         for text in ["", " ", "s", "-1s", "+1s", "1.5s", "soon", "1d", "1S", "1s2", "1 000", "٣s", "1µs", "1s\n2"] {
             assert!(parse(text).unwrap_err().contains("30s"), "{text:?}");
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, tidy};
 use crate::ops::retry::DEFAULT_RETRIES;
-use crate::rt::text::join;
 use crate::s3::attributes;
 use crate::s3::checksum::Algorithm;
 use crate::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
@@ -272,7 +271,7 @@ impl<'a> Given<'a> {
                 let also = if known.aliases.is_empty() {
                     String::new()
                 } else {
-                    format!(" ({} is the same setting)", join(known.aliases, ", "))
+                    format!(" ({} is the same setting)", known.aliases.join(", "))
                 };
                 return Err(Error::fault(known.name, format!("the setting {} is given twice{also}", known.name)));
             }
@@ -297,7 +296,7 @@ impl<'a> Given<'a> {
             return Ok(None);
         };
         match words.iter().position(|word| word.eq_ignore_ascii_case(value)) {
-            None => Err(malformed(name, &format!("must be {}, not \"{}\"", join(words, " or "), tidy(value, 64)))),
+            None => Err(malformed(name, &format!("must be {}, not \"{}\"", words.join(" or "), tidy(value, 64)))),
             which => Ok(which),
         }
     }
@@ -414,7 +413,7 @@ fn unknown(name: &str) -> Failure {
             Some(near) => format!("there is no setting \"{shown}\"; did you mean {near}?"),
             None => {
                 let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
-                format!("there is no setting \"{shown}\"; there are {}", join(&names, ", "))
+                format!("there is no setting \"{shown}\"; there are {}", names.join(", "))
             }
         },
     };

@@ -15,7 +15,7 @@ fn next(status: u16, code: &str) -> Decision {
 }
 
 #[test]
-fn what_passes_is_tried_again() {
+fn transient_error_is_retried() {
     for (status, code) in [
         (500, ""),
         (500, "InternalError"),
@@ -39,7 +39,7 @@ fn what_passes_is_tried_again() {
 }
 
 #[test]
-fn what_stays_is_final() {
+fn permanent_error_is_not_retried() {
     for (status, code) in [
         (400, ""),
         (400, "InvalidRequest"),
@@ -56,7 +56,7 @@ fn what_stays_is_final() {
 }
 
 #[test]
-fn retry_after_is_seconds_or_a_date() {
+fn retry_after_is_parsed_as_seconds_or_date() {
     assert_eq!(retry_after("0", NOW), Some(Duration::ZERO));
     assert_eq!(retry_after("120", NOW), Some(Duration::from_secs(120)));
     assert_eq!(retry_after("Tue, 14 Nov 2023 22:13:30 GMT", NOW), Some(Duration::from_secs(10)));
@@ -72,7 +72,7 @@ fn retry_after_is_seconds_or_a_date() {
 }
 
 #[test]
-fn a_skewed_clock_is_told_by_code_or_without_words_by_date() {
+fn clock_skew_is_detected_by_code_or_by_date_without_a_code() {
     let dated = head(403, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT")]);
     let there = NOW + 3600;
     assert_eq!(decide(&dated, &coded(403, "RequestTimeTooSkewed"), NOW, true), Decision::CorrectClock(there));
@@ -85,7 +85,7 @@ fn a_skewed_clock_is_told_by_code_or_without_words_by_date() {
 }
 
 #[test]
-fn pauses_are_jittered_grow_and_are_bounded() {
+fn backoff_has_jitter_grows_and_is_limited() {
     let mut rng = Rng::new(7);
     for retry in [0, 1, 3, 7, 8, 31, 32, u32::MAX] {
         let bound = BASE_BACKOFF.saturating_mul(2u32.saturating_pow(retry)).min(MAX_BACKOFF);
@@ -106,7 +106,7 @@ fn default_retries_outlast_an_outage_of_ten_seconds() {
 }
 
 #[test]
-fn a_pause_is_never_below_what_was_asked_for() {
+fn backoff_is_never_below_retry_after() {
     let mut rng = Rng::new(7);
     for retry in 0..20 {
         let pause = backoff(retry, Some(Duration::from_secs(3)), &mut rng);
@@ -116,7 +116,7 @@ fn a_pause_is_never_below_what_was_asked_for() {
 }
 
 #[test]
-fn a_clock_is_corrected_within_bounds_only() {
+fn clock_correction_is_limited() {
     const DAY: u64 = 24 * 3600;
     for (https, most) in [(true, 7 * DAY), (false, DAY)] {
         let seconds = i64::try_from(most).unwrap();

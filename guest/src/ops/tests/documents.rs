@@ -39,7 +39,7 @@ fn kinds(outcomes: &[Result<(), Failure>]) -> Vec<Option<Kind>> {
 }
 
 #[test]
-fn a_page_that_breaks_off_is_asked_for_again() {
+fn truncated_page_is_retried() {
     let whole = page("<Contents><Key>k</Key><Size>1</Size></Contents>");
     let half = "<ListBucketResult><Contents><Key>k</Key><Size>1";
     let torn = answer(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
@@ -56,7 +56,7 @@ fn a_page_that_breaks_off_is_asked_for_again() {
 }
 
 #[test]
-fn an_error_in_a_success_is_that_error() {
+fn error_document_in_a_success_is_that_error() {
     let late = |code: &str| document(&format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"));
     let mut script = Script::new([late("InternalError"), late("SlowDown"), page("")]);
     assert!(store(&[]).list(&mut script, &ListOptions::default()).is_ok());
@@ -66,14 +66,14 @@ fn an_error_in_a_success_is_that_error() {
 }
 
 #[test]
-fn a_page_without_end_is_bounded() {
+fn endless_page_is_limited() {
     let endless = vec![Ok(vec![b' '; 1 << 20]); 20];
     let mut script = Script::new([answer(200, &[("content-length", "99999999")], "").pieces(endless)]);
     assert_eq!(store(&[]).list(&mut script, &ListOptions::default()).unwrap_err().kind, Kind::TooLarge);
 }
 
 #[test]
-fn each_blob_has_its_outcome() {
+fn delete_many_returns_an_outcome_per_blob() {
     let named = deleted(&[gone("p/a"), kept("p/b", "AccessDenied")].concat());
     // The response does not name the last one: it is deleted by itself.
     let mut script = Script::new([named, answer(204, &[], "")]);
@@ -88,7 +88,7 @@ fn each_blob_has_its_outcome() {
 }
 
 #[test]
-fn those_that_may_pass_are_tried_again_alone() {
+fn only_transient_failures_of_delete_many_are_retried() {
     let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "SlowDown")].concat());
     let second = deleted(&[gone("b"), kept("c", "SlowDown")].concat());
     let mut script = Script::new([first, second.clone(), deleted(&kept("c", "SlowDown"))]);
@@ -100,7 +100,7 @@ fn those_that_may_pass_are_tried_again_alone() {
 }
 
 #[test]
-fn what_became_of_some_is_told_though_the_others_end_badly() {
+fn partial_outcomes_survive_a_failed_retry() {
     let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "AccessDenied")].concat());
     for (ending, kind) in
         [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
@@ -118,7 +118,7 @@ fn what_became_of_some_is_told_though_the_others_end_badly() {
 }
 
 #[test]
-fn keys_that_a_document_cannot_name_are_deleted_singly() {
+fn keys_invalid_in_xml_are_deleted_singly() {
     let mut script = Script::new([deleted(&gone("plain")), answer(204, &[], ""), refusal(404, "NoSuchKey")]);
     let outcomes = delete_with(&[], &mut script, &["a\u{1}", "plain", "a\rb"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, None, None]);
@@ -127,7 +127,7 @@ fn keys_that_a_document_cannot_name_are_deleted_singly() {
 }
 
 #[test]
-fn a_service_without_it_is_asked_singly_from_then_on() {
+fn service_without_bulk_delete_gets_single_deletes() {
     for lacking in [refusal(501, "NotImplemented"), refusal(405, "MethodNotAllowed"), answer(501, &[], "")] {
         let single = answer(204, &[], "");
         let mut script = Script::new([lacking, single.clone(), single.clone(), single.clone()]);
@@ -143,7 +143,7 @@ fn a_service_without_it_is_asked_singly_from_then_on() {
 }
 
 #[test]
-fn a_batch_is_refused_whole_or_not_at_all() {
+fn invalid_entry_rejects_the_whole_delete_many() {
     let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let cases: [(&[&str], &str); 2] = [(&["a", ""], "key"), (&many, "blobs")];
@@ -158,7 +158,7 @@ fn a_batch_is_refused_whole_or_not_at_all() {
 }
 
 #[test]
-fn tags_go_out_and_come_in() {
+fn tags_are_set_and_read() {
     let told = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
     let mut script = Script::new([document(told), answer(200, &[], ""), answer(204, &[], "")]);
     let mut store = store(&[]);
@@ -172,7 +172,7 @@ fn tags_go_out_and_come_in() {
 }
 
 #[test]
-fn bulk_delete_that_names_no_key_falls_back_to_single_deletes() {
+fn bulk_delete_result_without_keys_falls_back_to_single_deletes() {
     for answered in [document("<DeleteResult/>"), document(""), answer(204, &[], ""), document("  \n")] {
         let mut store = store(&[]);
         let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: None });
@@ -187,7 +187,7 @@ fn bulk_delete_that_names_no_key_falls_back_to_single_deletes() {
 }
 
 #[test]
-fn listing_is_known_by_its_content_whatever_its_root_is_called() {
+fn listing_with_another_root_name_is_recognized() {
     let contents = "<Contents><Key>k</Key><Size>1</Size></Contents>";
     for root in ["ListObjectResult", "ListBucketV2Result", "Result", "ListBucketResponse"] {
         for inside in [contents, "<IsTruncated>false</IsTruncated>"] {
@@ -210,7 +210,7 @@ fn listing_is_known_by_its_content_whatever_its_root_is_called() {
 }
 
 #[test]
-fn service_that_knows_only_marker_is_listed_to_its_end() {
+fn listing_pages_by_marker_on_services_of_version_1() {
     let mut store = store(&[("key-prefix", "p/"), ("max-retries", "0")]);
     let contents = |key: &str| format!("<Contents><Key>p/{key}</Key><Size>1</Size></Contents>");
     let cut = |inside: &str| page(&format!("<IsTruncated>true</IsTruncated>{inside}"));
@@ -235,7 +235,7 @@ fn service_that_knows_only_marker_is_listed_to_its_end() {
 }
 
 #[test]
-fn keys_before_start_after_are_left_out_where_the_service_ignores_it() {
+fn keys_before_start_after_are_dropped_if_the_service_ignores_it() {
     let contents = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
     let folder = |key: &str| format!("<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>");
     let all = ["a", "b", "b/x", "c"].map(contents).concat() + &["a/", "b/", "d/"].map(folder).concat();
@@ -246,7 +246,7 @@ fn keys_before_start_after_are_left_out_where_the_service_ignores_it() {
 }
 
 #[test]
-fn listed_dates_are_read_in_any_form_or_left_out() {
+fn listed_dates_of_any_format_are_parsed_or_omitted() {
     for (date, second) in [
         ("Tue, 13 Mar 2018 17:25:04 GMT", Some(1_520_961_904)),
         ("2018-03-13T17:25:04", Some(1_520_961_904)),

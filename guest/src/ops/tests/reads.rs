@@ -10,7 +10,7 @@ fn ranged(range: ByteRange) -> GetOptions {
 }
 
 #[test]
-fn a_blob_is_read_whole() {
+fn get_returns_the_whole_blob() {
     let mut script = Script::new([answer(200, &PROPERTIES, "hello").with("x-amz-meta-a", "b")]);
     let blob = store(&[("key-prefix", "p/")]).get(&mut script, "a b", &GetOptions::default()).unwrap();
     assert_eq!((blob.body.as_slice(), blob.range), (&b"hello"[..], Span { start: 0, end: 5 }));
@@ -23,7 +23,7 @@ fn a_blob_is_read_whole() {
 }
 
 #[test]
-fn without_a_key_nothing_is_signed() {
+fn anonymous_request_is_not_signed() {
     let pairs =
         [("bucket", "demo"), ("endpoint", "http://localhost:9000")].map(|(a, b)| (a.to_string(), b.to_string()));
     let mut store = crate::ops::Store::open(&pairs, 1).unwrap();
@@ -35,14 +35,14 @@ fn without_a_key_nothing_is_signed() {
 }
 
 #[test]
-fn a_body_comes_in_pieces_of_any_size() {
+fn body_in_chunks_of_any_size_is_assembled() {
     let pieces = ["a", "bcd", "e"].map(|piece| Ok(piece.as_bytes().to_vec())).to_vec();
     let mut script = Script::new([answer(200, &PROPERTIES, "abcde").pieces(pieces)]);
     assert_eq!(store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap().body, b"abcde");
 }
 
 #[test]
-fn a_short_a_long_and_a_broken_body_are_read_again() {
+fn short_long_or_broken_body_is_retried() {
     let whole = answer(200, &PROPERTIES, "hello");
     for bad in [
         whole.clone().pieces(vec![Ok(b"hel".to_vec())]),
@@ -61,7 +61,7 @@ fn a_short_a_long_and_a_broken_body_are_read_again() {
 }
 
 #[test]
-fn a_body_that_is_not_its_checksums_is_read_again() {
+fn body_with_wrong_checksum_is_retried() {
     let sum = crate::s3::checksum::base64(&crate::s3::checksum::Algorithm::Crc32c.digest(b"hello"));
     let with = |body: &str| answer(200, &PROPERTIES, body).with("x-amz-checksum-crc32c", &sum);
     let mut script = Script::new([with("hallo"), with("hello")]);
@@ -80,14 +80,14 @@ fn a_body_that_is_not_its_checksums_is_read_again() {
 }
 
 #[test]
-fn how_a_connection_ends_after_the_last_byte_is_no_matter() {
+fn connection_error_after_the_last_byte_is_ignored() {
     let pieces = vec![Ok(b"hello".to_vec()), Err(error(Kind::Network, false))];
     let mut script = Script::new([answer(200, &PROPERTIES, "hello").pieces(pieces)]);
     assert_eq!(store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap().body, b"hello");
 }
 
 #[test]
-fn a_part_is_read() {
+fn get_returns_the_requested_range() {
     let mut script = Script::new([answer(206, &PROPERTIES, "ell").with("content-range", "bytes 1-3/5")]);
     let range = Span { start: 1, end: 4 };
     let blob = store(&[]).get(&mut script, "k", &ranged(ByteRange::Within(range))).unwrap();
@@ -96,7 +96,7 @@ fn a_part_is_read() {
 }
 
 #[test]
-fn another_part_than_asked_for_is_never_returned() {
+fn response_with_another_range_is_malformed() {
     let wrong = answer(206, &PROPERTIES, "hel").with("content-range", "bytes 0-2/5");
     let mut script = Script::new([wrong.clone(), wrong]);
     let options = ranged(ByteRange::Within(Span { start: 1, end: 4 }));
@@ -105,7 +105,7 @@ fn another_part_than_asked_for_is_never_returned() {
 }
 
 #[test]
-fn a_service_that_knows_no_ranges_has_its_answer_cut() {
+fn response_of_a_service_without_ranges_is_cut_to_the_range() {
     for (range, body, start) in [
         (ByteRange::From(3), "lo", 3),
         (ByteRange::Last(2), "lo", 3),
@@ -124,7 +124,7 @@ fn a_service_that_knows_no_ranges_has_its_answer_cut() {
 }
 
 #[test]
-fn a_body_beyond_the_bound_or_the_memory_is_left_unread() {
+fn body_beyond_max_bytes_or_memory_is_not_read() {
     let options = GetOptions { max_bytes: Some(4), ..GetOptions::default() };
     let mut script = Script::new([answer(200, &PROPERTIES, "hello"), answer(200, &PROPERTIES, "four")]);
     let mut store = store(&[]);
@@ -137,7 +137,7 @@ fn a_body_beyond_the_bound_or_the_memory_is_left_unread() {
 }
 
 #[test]
-fn a_success_that_is_no_s3_answer_is_an_error() {
+fn success_that_is_no_s3_response_is_an_error() {
     let page = answer(200, &[("content-type", "text/html")], "<html>log in</html>");
     let mut script = Script::new([page.clone(), page.clone(), page]);
     let mut store = store(&[("max-retries", "0")]);
@@ -147,7 +147,7 @@ fn a_success_that_is_no_s3_answer_is_an_error() {
 }
 
 #[test]
-fn a_header_beyond_the_bound_is_an_error() {
+fn header_beyond_the_limit_is_an_error() {
     let large = answer(200, &PROPERTIES, "x").with("x-amz-meta-a", &"a".repeat(70_000));
     let mut script = Script::new([large]);
     let failure = store(&[("max-retries", "0")]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
@@ -155,7 +155,7 @@ fn a_header_beyond_the_bound_is_an_error() {
 }
 
 #[test]
-fn a_failure_says_what_where_why_and_no_secret() {
+fn error_message_has_operation_endpoint_and_cause_but_no_secret() {
     let step = refusal(403, "SignatureDoesNotMatch").with("x-amz-request-id", "R7");
     let mut script = Script::new([step]);
     let failure = store(&[]).get(&mut script, "a\u{7}b", &GetOptions::default()).unwrap_err();
@@ -177,7 +177,7 @@ fn a_failure_says_what_where_why_and_no_secret() {
 }
 
 #[test]
-fn an_enormous_or_endless_error_body_is_bounded() {
+fn error_body_is_read_up_to_a_limit() {
     let piece = Ok(vec![b'x'; 16 * 1024]);
     let endless = answer(404, &[], "").pieces(vec![piece; 1000]);
     let mut script = Script::new([endless]);
@@ -191,7 +191,7 @@ fn an_enormous_or_endless_error_body_is_bounded() {
 }
 
 #[test]
-fn a_bad_argument_is_refused_before_anything_is_sent() {
+fn invalid_argument_fails_before_any_request() {
     let mut script = Script::new([]);
     let mut store = store(&[]);
     let empty = ranged(ByteRange::Last(0));
@@ -209,7 +209,7 @@ fn a_bad_argument_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_delete_of_what_is_not_there_succeeds_but_not_in_a_missing_bucket() {
+fn delete_of_a_missing_blob_succeeds_and_of_a_missing_bucket_fails() {
     let mut store = store(&[]);
     let mut script = Script::new([
         answer(204, &[], ""),
@@ -228,7 +228,7 @@ fn a_delete_of_what_is_not_there_succeeds_but_not_in_a_missing_bucket() {
 }
 
 #[test]
-fn the_wrong_region_is_told_with_the_right_one() {
+fn wrong_region_error_names_the_right_one() {
     let mut store = store(&[]);
     let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
     let mut script = Script::new([
@@ -245,7 +245,7 @@ fn the_wrong_region_is_told_with_the_right_one() {
 }
 
 #[test]
-fn conditions_that_do_not_hold_are_told_apart() {
+fn failed_conditions_have_distinct_error_kinds() {
     let mut script =
         Script::new([answer(304, &[], ""), refusal(412, "PreconditionFailed"), refusal(416, "InvalidRange")]);
     let mut store = store(&[]);
@@ -256,7 +256,7 @@ fn conditions_that_do_not_hold_are_told_apart() {
 }
 
 #[test]
-fn body_without_a_length_is_read_to_the_end_of_its_chunks() {
+fn chunked_body_without_length_is_read_to_its_end() {
     let chunked = |pieces| answer(200, &[("content-length", ""), ("transfer-encoding", "chunked")], "").pieces(pieces);
     let remove_length = |mut step: super::script::Step| {
         step.edit_head(|head| head.headers.retain(|(name, _)| name != "content-length"));
@@ -285,7 +285,7 @@ fn body_without_a_length_is_read_to_the_end_of_its_chunks() {
 }
 
 #[test]
-fn refused_head_is_told_by_its_error_headers() {
+fn failed_head_is_classified_by_its_error_headers() {
     let refused = answer(400, &[("x-amz-error-code", "ExpiredToken"), ("x-amz-error-message", "expired.")], "");
     let failure = store(&[]).head(&mut Script::new([refused]), "k", &HeadOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.code()), (Kind::AccessDenied, Some("ExpiredToken")));
@@ -296,7 +296,7 @@ fn refused_head_is_told_by_its_error_headers() {
 }
 
 #[test]
-fn archived_blob_is_no_denied_access_and_says_what_to_do() {
+fn archived_blob_is_a_service_error_with_advice() {
     let mut script = Script::new([refusal(403, "InvalidObjectState")]);
     let failure = store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.code()), (Kind::Service, Some("InvalidObjectState")));

@@ -17,7 +17,7 @@ fn look(script: &mut Script, settings: &[(&str, &str)], call: CallOptions) -> Re
 }
 
 #[test]
-fn what_passes_is_tried_again() {
+fn transient_error_is_retried() {
     for bad in [
         reset(),
         unreachable(),
@@ -37,7 +37,7 @@ fn what_passes_is_tried_again() {
 }
 
 #[test]
-fn what_stays_is_asked_once() {
+fn permanent_error_is_not_retried() {
     for (bad, kind) in [
         (refusal(403, "AccessDenied"), Kind::AccessDenied),
         (refusal(404, "NoSuchKey"), Kind::NotFound),
@@ -51,7 +51,7 @@ fn what_stays_is_asked_once() {
 }
 
 #[test]
-fn tries_end_with_the_setting() {
+fn retries_end_at_the_setting() {
     for (retries, sent) in [("0", 1), ("1", 2), ("5", 6)] {
         let mut script = Script::new(vec![refusal(503, "SlowDown"); sent as usize]);
         let settings = [("max-retries", retries)];
@@ -71,7 +71,7 @@ fn call_can_allow_fewer_retries_than_the_setting_but_not_more() {
 }
 
 #[test]
-fn pauses_grow_to_a_cap_and_differ() {
+fn backoff_grows_to_a_maximum_and_has_jitter() {
     let mut script = Script::new(vec![reset(); 13]);
     let _ = look(&mut script, &[("max-retries", "12")], within(100_000));
     assert_eq!(script.pauses.len(), 12);
@@ -100,7 +100,7 @@ fn retry_after_is_honoured() {
 }
 
 #[test]
-fn no_pause_goes_past_the_deadline() {
+fn backoff_ends_at_the_deadline() {
     let mut script = Script::new([answer(503, &[("retry-after", "60")], "")]);
     assert_eq!(look(&mut script, &[], within(30)), Err((Kind::Service, 1, true)));
     assert!(script.pauses.is_empty() && script.elapsed().is_zero());
@@ -110,7 +110,7 @@ fn no_pause_goes_past_the_deadline() {
 }
 
 #[test]
-fn a_service_that_never_answers_ends_with_the_timeout_and_the_deadline() {
+fn silent_service_ends_at_the_timeout_and_the_deadline() {
     let mut script = Script::new([found().slow(1000), found()]);
     assert_eq!(look(&mut script, &[("timeout", "10s")], CallOptions::default()), Ok(()));
     assert!(script.elapsed() >= Duration::from_secs(10) && script.elapsed() <= Duration::from_secs(11));
@@ -120,13 +120,13 @@ fn a_service_that_never_answers_ends_with_the_timeout_and_the_deadline() {
 }
 
 #[test]
-fn no_time_at_all_is_a_timeout_without_a_request() {
+fn time_limit_of_zero_is_a_timeout_without_a_request() {
     let mut script = Script::new([]);
     assert_eq!(look(&mut script, &[], within(0)), Err((Kind::Timeout, 0, true)));
 }
 
 #[test]
-fn a_skewed_clock_is_corrected_kept_and_costs_no_pause() {
+fn clock_skew_is_corrected_remembered_and_retried_without_backoff() {
     let dated = |step: Step| step.with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     for off in [-7200, 7200] {
         let mut script = Script::new([dated(refusal(403, "RequestTimeTooSkewed")), found(), found()]);
@@ -142,7 +142,7 @@ fn a_skewed_clock_is_corrected_kept_and_costs_no_pause() {
 }
 
 #[test]
-fn a_head_that_is_refused_without_words_is_put_down_to_the_clock_if_that_is_off() {
+fn failed_head_without_a_code_is_clock_skew_if_the_date_differs() {
     let refused = || answer(403, &[("date", "Tue, 14 Nov 2023 22:13:20 GMT")], "");
     let mut script = Script::new([refused(), found()]);
     script.off = 3600;
@@ -152,7 +152,7 @@ fn a_head_that_is_refused_without_words_is_put_down_to_the_clock_if_that_is_off(
 }
 
 #[test]
-fn a_clock_is_corrected_once_a_call() {
+fn clock_is_corrected_once_per_call() {
     let skewed = |date: &str| refusal(403, "RequestTimeTooSkewed").with("date", date);
     let mut script = Script::new([skewed("Tue, 14 Nov 2023 23:13:20 GMT"), skewed("Tue, 14 Nov 2023 20:13:20 GMT")]);
     let failure = store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
@@ -162,7 +162,7 @@ fn a_clock_is_corrected_once_a_call() {
 }
 
 #[test]
-fn a_failure_after_several_tries_says_how_many() {
+fn error_after_retries_reports_the_attempts() {
     let mut script = Script::new([unreachable(), unreachable()]);
     let failure = store(&[("max-retries", "1")]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.attempts, failure.retryable), (Kind::Network, 2, true));
@@ -170,7 +170,7 @@ fn a_failure_after_several_tries_says_how_many() {
 }
 
 #[test]
-fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much() {
+fn clock_skew_beyond_the_limit_is_not_corrected_and_reported() {
     const DAY: i64 = 24 * 3600;
     let skewed = || refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     let https = ("endpoint", "https://localhost:9000");
@@ -201,7 +201,7 @@ fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much()
 }
 
 #[test]
-fn a_retry_after_beyond_a_quarter_of_an_hour_ends_the_call_at_once() {
+fn retry_after_above_15_minutes_fails_at_once() {
     let hour = Some(3_600_000_000_000);
     let call = CallOptions { time_limit: hour.map(|nanos| nanos * 100_000), ..CallOptions::default() };
     for (told, waits) in [

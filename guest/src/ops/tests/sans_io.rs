@@ -294,7 +294,7 @@ fn refused<'a>(step: &Step, body: &'a [u8]) -> Event<'a> {
 }
 
 #[test]
-fn clock_skew_is_known_to_the_instance_that_continues() {
+fn clock_skew_is_carried_in_the_state() {
     let skewed = refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
     let body = b"<Error><Code>RequestTimeTooSkewed</Code></Error>";
     let first = begun(&[], get(GetOptions::default()));
@@ -313,7 +313,7 @@ fn clock_skew_is_known_to_the_instance_that_continues() {
 }
 
 #[test]
-fn retry_is_signed_for_the_time_it_is_sent_at() {
+fn retry_is_signed_for_its_sending_time() {
     let first = begun(&[], get(GetOptions::default()));
     let busy = answer(503, &[("retry-after", "60")], "");
     let Next::Send(retry) = store(&[]).resume(super::script::START, first.state, 0, refused(&busy, b"")) else {
@@ -324,7 +324,7 @@ fn retry_is_signed_for_the_time_it_is_sent_at() {
 }
 
 #[test]
-fn elapsed_time_is_the_drivers() {
+fn elapsed_time_comes_from_the_driver() {
     let call = CallOptions { time_limit: Some(5_000_000_000), ..CallOptions::default() };
     let operation = get(GetOptions { call, ..GetOptions::default() });
     let busy = refusal(503, "SlowDown");
@@ -371,7 +371,7 @@ fn invalid_arguments_fail_before_any_request() {
 }
 
 #[test]
-fn same_state_is_resumed_again_after_a_truncated_body() {
+fn state_can_be_resumed_again_after_a_truncated_body() {
     let first = begun(&[], get(GetOptions::default()));
     let accepted = store(&[]).resume(super::script::START, first.state.clone(), 0, refused(&blob(), b""));
     assert!(matches!(accepted, Next::Done(Output::Get(_))), "{accepted:?}");
@@ -383,7 +383,7 @@ fn same_state_is_resumed_again_after_a_truncated_body() {
 }
 
 #[test]
-fn bytes_that_are_no_state_are_an_invalid_argument() {
+fn invalid_state_is_an_invalid_argument() {
     let state = begun(&[], get(GetOptions::default())).state.encode();
     assert!(State::decode(&state).is_ok());
     for bytes in [&[][..], &state[..state.len() - 1], &[0xff; 64]] {
@@ -394,7 +394,7 @@ fn bytes_that_are_no_state_are_an_invalid_argument() {
 proptest::proptest! {
     /// Whatever a driver hands back, nothing panics, and no clock is moved further than is believed.
     #[test]
-    fn altered_states_do_no_harm(
+    fn altered_state_causes_no_panic_and_no_excess_skew(
         place in 0_usize..400, value in 0_u8..=255, status in 100_u16..600, elapsed in proptest::num::u64::ANY,
     ) {
         let first = begun(&[], put(PutOptions { condition: WriteCondition::IfAbsent, ..PutOptions::default() }));
@@ -412,7 +412,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn quotes_around_a_tag_are_left_out_by_the_instance_that_continues() {
+fn dropped_quotes_of_if_match_are_carried_in_the_state() {
     let condition = WriteCondition::IfMatch(HELLO.into());
     let first = begun(&[], put(PutOptions { condition, ..PutOptions::default() }));
     let unmet = refusal(412, "PreconditionFailed");

@@ -96,7 +96,7 @@ fn failed_put_is_retried_as_often_as_allowed() {
 }
 
 #[test]
-fn unreachable_service_is_retried_before_the_body_is_asked_for() {
+fn unreachable_service_is_retried_before_the_body_is_requested() {
     let mut script = Script::new([unreachable(), done()]);
     write(&mut script, options()).unwrap();
     assert_eq!((script.sent.len(), script.pauses.len()), (2, 1));
@@ -111,7 +111,7 @@ fn clock_skew_is_corrected() {
 }
 
 #[test]
-fn response_explains_a_truncated_body() {
+fn response_to_a_truncated_body_is_returned() {
     let mut store = store(&[("max-retries", "0")]);
     let mut script = Script::new([refusal(403, "AccessDenied"), done()]);
     let mut writing = begin(&mut store, &mut script, options());
@@ -208,7 +208,7 @@ fn part_is_written_from_a_stream_and_retried() {
 }
 
 #[test]
-fn stream_is_asked_for_again_if_the_service_compares_tags_without_quotes() {
+fn stream_is_requested_again_if_the_service_rejects_quoted_tags() {
     let condition = WriteCondition::IfMatch(HELLO.into());
     let there = answer(200, &[("etag", HELLO), ("content-length", "5")], "");
     let mut script = Script::new([refusal(412, "PreconditionFailed"), there, done()]);

@@ -51,7 +51,7 @@ fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, F
 }
 
 #[test]
-fn an_upload_begins_and_takes_parts() {
+fn upload_is_created_filled_and_aborted() {
     let id = "<InitiateMultipartUploadResult><UploadId>u/1</UploadId></InitiateMultipartUploadResult>";
     let mut script = Script::new([document(id), answer(200, &[("etag", HELLO)], ""), answer(204, &[], "")]);
     let mut store = store(&[("checksum", "crc32c")]);
@@ -66,7 +66,7 @@ fn an_upload_begins_and_takes_parts() {
 }
 
 #[test]
-fn an_error_in_a_completions_success_is_tried_again() {
+fn error_document_in_a_successful_completion_is_retried() {
     let mut script = Script::new([late("InternalError"), completed().with("x-amz-version-id", "v")]);
     let written = complete(&mut script, WriteCondition::Always).unwrap();
     assert_eq!(written, Written { etag: Some("\"done-2\"".into()), version: Some("v".into()) });
@@ -88,7 +88,7 @@ fn open() -> Step {
 }
 
 #[test]
-fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
+fn completion_reconciles_lost_response_by_upload_and_parts() {
     let gone = || refusal(404, "NoSuchUpload");
     let old = |step: Step| {
         step.with("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT").with("date", "Tue, 14 Nov 2023 22:13:20 GMT")
@@ -125,7 +125,7 @@ fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
 }
 
 #[test]
-fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
+fn completion_has_its_own_timeout_and_is_not_retried_after_it() {
     let mut script = Script::new([completed().slow(250)]);
     complete(&mut script, WriteCondition::Always).unwrap();
     let mut script = Script::new([completed().slow(1000), open()]);
@@ -143,7 +143,7 @@ fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
 }
 
 #[test]
-fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
+fn copy_has_the_completion_timeout_and_an_unknown_outcome_after_it() {
     for condition in [WriteCondition::Always, WriteCondition::IfAbsent] {
         let look = || (condition != WriteCondition::Always).then(absent);
         let mut script = Script::new(look().into_iter().chain([copied(HELLO).slow(150)]));
@@ -165,7 +165,7 @@ fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
 }
 
 #[test]
-fn condition_of_a_completion_or_copy_is_checked_before() {
+fn condition_of_a_completion_or_copy_is_checked_by_a_head_before() {
     for (condition, looked, kind) in [
         (WriteCondition::IfAbsent, there(HELLO), Some(Kind::PreconditionFailed)),
         (WriteCondition::IfAbsent, absent(), None),
@@ -186,7 +186,7 @@ fn condition_of_a_completion_or_copy_is_checked_before() {
 }
 
 #[test]
-fn an_upload_that_is_not_there_is_told_as_that() {
+fn missing_upload_is_not_found() {
     let failure = complete(&mut Script::new([refusal(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
     assert_eq!((failure.kind, failure.attempts), (Kind::NotFound, 1));
     assert!(failure.message.contains("no such upload"), "{failure}");
@@ -210,7 +210,7 @@ fn copy(script: &mut Script, condition: WriteCondition) -> Result<Written, Failu
 }
 
 #[test]
-fn a_copy_stays_in_the_stores_prefix() {
+fn copy_applies_the_key_prefix_to_both_keys() {
     let mut script = Script::new([copied(HELLO)]);
     assert_eq!(copy(&mut script, WriteCondition::Always).unwrap().etag.as_deref(), Some(HELLO));
     assert_eq!(script.sent[0].request.path, "/demo/p/to");
@@ -220,7 +220,7 @@ fn a_copy_stays_in_the_stores_prefix() {
 }
 
 #[test]
-fn a_copys_errors_are_told_apart() {
+fn errors_of_a_copy_have_distinct_kinds() {
     let mut script = Script::new([late("InternalError"), copied(HELLO)]);
     assert!(copy(&mut script, WriteCondition::Always).is_ok());
     let large = "<Error><Code>InvalidRequest</Code><Message>The specified copy source is larger than the maximum \
@@ -237,7 +237,7 @@ fn a_copys_errors_are_told_apart() {
 }
 
 #[test]
-fn a_source_too_large_is_known_by_its_size_where_the_services_words_are_not() {
+fn source_too_large_is_detected_by_its_size_if_the_error_is_unspecific() {
     let sized = |size: &str| answer(200, &[("content-length", size), ("etag", HELLO)], "");
     for (looked, kind) in [
         (sized("5368709121"), Kind::TooLarge),
@@ -252,7 +252,7 @@ fn a_source_too_large_is_known_by_its_size_where_the_services_words_are_not() {
 }
 
 #[test]
-fn a_copy_is_verified_as_any_write_is() {
+fn copy_is_verified_after_write() {
     let mut store = store(&[("verify-after-write", "true")]);
     let mut copied_as = |tag: &str, looks: Vec<Step>| {
         let mut script = Script::new([vec![copied(tag)], looks].concat());
@@ -269,7 +269,7 @@ fn a_copy_is_verified_as_any_write_is() {
 }
 
 #[test]
-fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
+fn completion_with_unknown_part_sizes_is_verified_by_its_tag() {
     let mut parts = parts();
     let mut store = store(&[("verify-after-write", "true")]);
     for size in [5, 0] {
@@ -280,7 +280,7 @@ fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
 }
 
 #[test]
-fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
+fn conditional_copy_reconciles_lost_response_by_its_id_only() {
     let refused = refusal(412, "PreconditionFailed");
     let mut script = Script::new([absent(), reset(), refused.clone(), there(HELLO)]);
     assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
@@ -304,7 +304,7 @@ fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
 }
 
 #[test]
-fn a_part_is_copied_with_its_size() {
+fn copied_part_has_its_size() {
     let result = document("<CopyPartResult><ETag>\"e\"</ETag><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></CopyPartResult>");
     let mut options = CopyPartOptions { range: Some(Span { start: 5, end: 9 }), ..CopyPartOptions::default() };
     let mut script = Script::new([result.clone(), result, there("\"e\"")]);
@@ -318,7 +318,7 @@ fn a_part_is_copied_with_its_size() {
 }
 
 #[test]
-fn what_looks_at_a_write_brings_its_key_along() {
+fn head_of_a_write_sends_its_customer_key() {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let call = CallOptions { attributes: vec![("sse-customer-key".into(), key.into())], ..CallOptions::default() };
     let options = PutOptions { condition: WriteCondition::IfAbsent, call, ..PutOptions::default() };
@@ -328,7 +328,7 @@ fn what_looks_at_a_write_brings_its_key_along() {
 }
 
 #[test]
-fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
+fn presigned_url_uses_the_corrected_clock_and_needs_credentials() {
     let options = PresignOptions { expires: 60_000_000_000, ..PresignOptions::default() };
     let mut script = Script::new([]);
     let url = store(&[]).presign(&mut script, PresignedMethod::Get, "a b", &options).unwrap().url;
@@ -342,7 +342,7 @@ fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
 }
 
 #[test]
-fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
+fn completion_without_entity_tag_is_followed_by_a_head() {
     let tagless = || document("<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>");
     for (looked, etag) in [
         (there(&both()), Some(both())),
@@ -356,7 +356,7 @@ fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
 }
 
 #[test]
-fn parts_whose_tags_are_no_md5s_are_known_by_their_size_and_number() {
+fn parts_without_md5_tags_are_matched_by_size_and_number() {
     let mut odd = parts();
     odd[0].etag = "\"opaque\"".into();
     let there = |etag: &str, size: &str| answer(200, &[("content-length", size), ("etag", etag)], "");

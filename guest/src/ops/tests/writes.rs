@@ -41,7 +41,7 @@ fn put(script: &mut Script, options: &PutOptions) -> Result<Written, Failure> {
 }
 
 #[test]
-fn a_write_sends_its_body_signed_over_http_and_gives_etag_and_version() {
+fn put_signs_its_body_over_http_and_returns_etag_and_version() {
     let mut script = Script::new([done(HELLO).with("x-amz-version-id", "v2")]);
     let written = put(&mut script, &PutOptions::default()).unwrap();
     assert_eq!(written, Written { etag: Some(HELLO.into()), version: Some("v2".into()) });
@@ -51,7 +51,7 @@ fn a_write_sends_its_body_signed_over_http_and_gives_etag_and_version() {
 }
 
 #[test]
-fn payload_signing_follows_the_scheme_or_the_setting() {
+fn payload_signing_depends_on_scheme_and_setting() {
     for (endpoint, setting, unsigned) in [
         ("https://localhost:9000", "auto", true),
         ("https://localhost:9000", "signed", false),
@@ -74,7 +74,7 @@ fn payload_signing_follows_the_scheme_or_the_setting() {
 }
 
 #[test]
-fn a_plain_write_is_repeated_whole() {
+fn unconditional_put_is_retried_with_its_whole_body() {
     let mut script = Script::new([reset(), done(HELLO)]);
     put(&mut script, &PutOptions::default()).unwrap();
     assert_eq!(script.methods(), ["PUT", "PUT"]);
@@ -85,7 +85,7 @@ fn a_plain_write_is_repeated_whole() {
 }
 
 #[test]
-fn a_success_that_holds_an_error_or_no_etag_is_tried_again() {
+fn successful_put_with_an_error_document_or_no_etag_is_retried() {
     for odd in [refusal(200, "InternalError").with("etag", HELLO), answer(200, &[], "<html>proxy</html>")] {
         let mut script = Script::new([odd.clone(), done(HELLO)]);
         put(&mut script, &PutOptions::default()).unwrap();
@@ -95,7 +95,7 @@ fn a_success_that_holds_an_error_or_no_etag_is_tried_again() {
 }
 
 #[test]
-fn a_condition_that_does_not_hold_is_final() {
+fn failed_condition_is_not_retried() {
     for (options, looked) in [(if_absent(), None), (if_match("\"old\""), Some(there(HELLO, "00:00")))] {
         let mut script = Script::new([refusal(412, "PreconditionFailed")].into_iter().chain(looked));
         assert_eq!(put(&mut script, &options).unwrap_err().kind, Kind::PreconditionFailed);
@@ -133,7 +133,7 @@ fn conditional_write_with_an_id_reconciles_a_lost_response() {
 }
 
 #[test]
-fn blob_of_another_writer_with_the_same_bytes_is_never_reported_as_ours() {
+fn identical_blob_of_another_writer_is_not_taken_for_the_own_write() {
     for (options, there) in [
         (if_absent(), there(HELLO, "13:20")),
         (if_match("\"old\""), there(HELLO, "13:20")),
@@ -148,7 +148,7 @@ fn blob_of_another_writer_with_the_same_bytes_is_never_reported_as_ours() {
 }
 
 #[test]
-fn lost_response_is_a_failed_precondition_where_the_blob_is_older_than_the_write() {
+fn lost_response_is_a_failed_precondition_if_the_blob_is_older() {
     for etag in ["\"other\"", HELLO] {
         let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(etag, "12:00")]);
         let failure = put(&mut script, &if_absent()).unwrap_err();
@@ -160,7 +160,7 @@ fn lost_response_is_a_failed_precondition_where_the_blob_is_older_than_the_write
 }
 
 #[test]
-fn lost_response_that_nothing_explains_is_an_unknown_outcome() {
+fn unexplained_lost_response_is_an_unknown_outcome() {
     for looked in [
         there("\"other\"", "13:20"),
         answer(200, &[("content-length", "6"), ("etag", HELLO)], ""),
@@ -175,7 +175,7 @@ fn lost_response_that_nothing_explains_is_an_unknown_outcome() {
 }
 
 #[test]
-fn exhausted_retries_are_resolved_by_what_is_there() {
+fn exhausted_retries_are_reconciled_by_a_head() {
     let put_resets = |looked: Step, options: &PutOptions| {
         put(&mut Script::new([reset(), reset(), looked]), options).map_err(|failure| failure.kind)
     };
@@ -190,7 +190,7 @@ fn exhausted_retries_are_resolved_by_what_is_there() {
 }
 
 #[test]
-fn timed_out_conditional_write_may_still_be_applied() {
+fn timed_out_conditional_put_has_an_unknown_outcome() {
     let slow = || done(HELLO).slow(1000);
     for looked in [answer(404, &[], ""), there("\"old\"", "12:00")] {
         let options = if looked.status() == Some(404) { if_absent() } else { if_match("\"old\"") };
@@ -200,7 +200,7 @@ fn timed_out_conditional_write_may_still_be_applied() {
 }
 
 #[test]
-fn write_id_is_checked_and_goes_with_no_metadata_of_its_name() {
+fn write_id_is_validated_and_conflicts_with_its_metadata() {
     for id in ["", "a b", "\u{e9}", "=?UTF-8?Q?a?=", &"a".repeat(129)] {
         let mut options = if_absent();
         options.call.attributes.push(("write-id".into(), id.into()));
@@ -213,7 +213,7 @@ fn write_id_is_checked_and_goes_with_no_metadata_of_its_name() {
 }
 
 #[test]
-fn a_conditional_write_that_was_never_sent_or_turned_away_is_not_in_doubt() {
+fn unsent_or_throttled_conditional_put_is_not_reconciled() {
     for step in [unreachable(), refusal(503, "SlowDown"), answer(429, &[], "")] {
         let mut script = Script::new([step.clone(), refusal(412, "PreconditionFailed")]);
         assert_eq!(put(&mut script, &if_absent()).unwrap_err().kind, Kind::PreconditionFailed);
@@ -223,7 +223,7 @@ fn a_conditional_write_that_was_never_sent_or_turned_away_is_not_in_doubt() {
 }
 
 #[test]
-fn a_conflict_is_tried_again() {
+fn conflict_is_retried() {
     let mut script = Script::new([refusal(409, "ConditionalRequestConflict"), done(HELLO)]);
     put(&mut script, &if_absent()).unwrap();
     let conflict = refusal(409, "ConditionalRequestConflict");
@@ -233,7 +233,7 @@ fn a_conflict_is_tried_again() {
 }
 
 #[test]
-fn verify_after_write_looks_until_it_is_there() {
+fn verify_after_write_repeats_head_until_the_blob_exists() {
     let there = || answer(200, &[("content-length", "5"), ("etag", HELLO)], "");
     let stale = || answer(200, &[("content-length", "9"), ("etag", "\"old\"")], "");
     let mut store = store(&[("verify-after-write", "true")]);
@@ -252,7 +252,7 @@ fn verify_after_write_looks_until_it_is_there() {
 }
 
 #[test]
-fn a_write_ends_with_its_time() {
+fn put_ends_at_its_time_limit() {
     let mut script = Script::new([done(HELLO).slow(100)]);
     let options = PutOptions { call: within(3), ..PutOptions::default() };
     let failure = put(&mut script, &options).unwrap_err();
@@ -264,7 +264,7 @@ fn a_write_ends_with_its_time() {
 }
 
 #[test]
-fn write_without_etag_is_done_unless_its_response_has_a_body() {
+fn put_response_without_etag_succeeds_unless_it_has_a_body() {
     let written = put(&mut Script::new([answer(200, &[], "")]), &PutOptions::default()).unwrap();
     assert_eq!(written, Written::default());
     let page = || answer(200, &[], "<html>login</html>");
@@ -276,7 +276,7 @@ fn write_without_etag_is_done_unless_its_response_has_a_body() {
 }
 
 #[test]
-fn if_match_is_sent_without_quotes_once_the_service_refuses_them() {
+fn if_match_is_retried_without_quotes_if_the_service_rejects_them() {
     let unmet = || refusal(412, "PreconditionFailed");
     let mut store = store(&[]);
     let mut script = Script::new([unmet(), there(HELLO, "00:00"), done("\"new\""), done("\"newer\"")]);
@@ -295,7 +295,7 @@ fn if_match_is_sent_without_quotes_once_the_service_refuses_them() {
 }
 
 #[test]
-fn amazons_service_is_not_asked_whether_it_takes_quotes() {
+fn if_match_on_aws_always_has_quotes() {
     let aws = store(&[("endpoint", "")]).put(
         &mut Script::new([refusal(412, "PreconditionFailed")]),
         "k",
@@ -306,7 +306,7 @@ fn amazons_service_is_not_asked_whether_it_takes_quotes() {
 }
 
 #[test]
-fn if_match_that_does_not_hold_is_not_repeated_without_quotes() {
+fn failed_if_match_is_not_retried_without_quotes() {
     let unmet = || refusal(412, "PreconditionFailed");
     for found in [there("\"other\"", "00:00"), refusal(404, "NoSuchKey"), refusal(403, "AccessDenied")] {
         let failure = put(&mut Script::new([unmet(), found]), &if_match(HELLO)).unwrap_err();

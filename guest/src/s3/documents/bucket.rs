@@ -39,7 +39,7 @@ mod tests {
     use crate::s3::xml;
 
     #[test]
-    fn buckets_are_read() {
+    fn buckets_are_parsed() {
         let text = "<ListAllMyBucketsResult><Owner><ID>1</ID></Owner><Buckets><Bucket><Name>a</Name>\
                     <CreationDate>2009-10-12T17:50:30.000Z</CreationDate><BucketRegion>eu-west-1</BucketRegion></Bucket>\
                     <Bucket><Name>b</Name></Bucket></Buckets><ContinuationToken>t</ContinuationToken></ListAllMyBucketsResult>";
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_without_a_name_is_malformed() {
+    fn bucket_without_a_name_is_malformed() {
         let text = "<L><Buckets><Bucket><CreationDate/></Bucket></Buckets></L>";
         assert!(buckets(&xml::document(text.as_bytes(), "L").unwrap().root(), None).is_err());
     }

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_its_fate_whatever_the_order() {
+    fn delete_statuses_are_matched_in_any_order() {
         let text = "<DeleteResult xmlns=\"x\"><Error><Key>c</Key><Code>AccessDenied</Code><Message>no</Message></Error>\
             <Deleted><Key>a&amp;</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId>\
             </Deleted><Deleted><Key>v</Key><VersionId>1</VersionId></Deleted>\
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_result_says_nothing() {
+    fn blobs_missing_from_the_result_are_not_reported() {
         let result = xml::document(b"<DeleteResult/>", "DeleteResult").unwrap();
         assert_eq!(delete_many(&result.root(), &[entries("k", None)]).unwrap(), [DeleteStatus::NotReported]);
     }
 
     #[test]
-    fn a_result_with_a_key_too_long_or_too_many_keys_is_malformed() {
+    fn result_with_a_long_key_or_too_many_keys_is_malformed() {
         let read = |count: usize, key: usize| {
             let one = format!("<Deleted><Key>{}</Key></Deleted>", "k".repeat(key));
             let text = format!("<DeleteResult>{}</DeleteResult>", one.repeat(count));

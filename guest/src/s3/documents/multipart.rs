@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_read() {
+    fn parts_are_parsed() {
         let page = read(
             "ListPartsResult",
             "<IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker><Part>\
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_are_read_without_the_stores_prefix() {
+    fn uploads_are_parsed_without_the_key_prefix() {
         let page = read(
             "ListMultipartUploadsResult",
             "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>p/b</NextKeyMarker>\
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn ceph_encodes_the_keys_of_uploads_without_saying_so_and_leaves_the_marker() {
+    fn keys_of_uploads_from_ceph_are_decoded_and_its_marker_is_not() {
         let page = read(
             "ListMultipartUploadsResult",
             "<NextKeyMarker>a +\u{e9}%20</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker><IsTruncated>true</IsTruncated>\
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn missing_elements_are_malformed() {
         for inside in ["<PartNumber>1</PartNumber><Size>1</Size>", "<PartNumber>x</PartNumber>", "<ETag>e</ETag>"] {
             assert!(parts(&read("L", &format!("<Part>{inside}</Part>")).root(), None).is_err());
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_tags_keys_and_pages_of_uploads_are_bounded() {
+    fn lengths_and_counts_in_multipart_documents_are_limited() {
         let long = "x".repeat(2049);
         assert!(upload_id(&read("R", &format!("<UploadId>{long}</UploadId>")).root()).is_err());
         assert!(upload_id(&read("R", &format!("<UploadId>{}</UploadId>", &long[1..])).root()).is_ok());

@@ -29,7 +29,7 @@ mod tests {
     use crate::s3::xml;
 
     #[test]
-    fn tags_are_read_as_they_are() {
+    fn tags_are_parsed_untrimmed() {
         let read = |inside: &str| {
             let text = format!("<Tagging><TagSet>{inside}</TagSet></Tagging>");
             tags(&xml::document(text.as_bytes(), "Tagging").unwrap().root())
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_bounded_in_number_and_length() {
+    fn number_and_length_of_tags_are_limited() {
         let read = |count: usize, name: usize, value: usize| {
             let tag = format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", "k".repeat(name), "v".repeat(value));
             let text = format!("<Tagging><TagSet>{}</TagSet></Tagging>", tag.repeat(count));

@@ -2,7 +2,6 @@
 //! ARN.
 
 use crate::contract::error::{Error, Failure, tidy};
-use crate::rt::text::contains;
 use crate::s3::bucket;
 
 use super::{AddressingStyle, AwsHosts, Endpoint};
@@ -102,7 +101,7 @@ fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Failure> {
     if !bucket::is_dns_label(region) || !region.contains('-') || !region.ends_with(|c: char| c.is_ascii_digit()) {
         return wrong("is not spelled as AWS spells them, such as eu-central-1");
     }
-    if region.starts_with("eusc-") || contains(region, "-iso") {
+    if region.starts_with("eusc-") || region.contains("-iso") {
         return wrong("is in a partition of AWS whose hosts must be given as the endpoint");
     }
     if !region.starts_with("cn-") {

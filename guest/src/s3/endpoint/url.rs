@@ -1,7 +1,6 @@
 //! What an operator wrote as the endpoint.
 
 use crate::contract::error::{Failure, tidy};
-use crate::rt::text::find;
 
 use super::{fault, ip};
 
@@ -16,7 +15,7 @@ pub(super) struct Url {
 }
 
 pub(super) fn parse(text: &str) -> Result<Url, Failure> {
-    let (https, rest) = match find(text, "://").map(|end| (&text[..end], &text[end + 3..])) {
+    let (https, rest) = match text.find("://").map(|end| (&text[..end], &text[end + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),

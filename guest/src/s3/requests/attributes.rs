@@ -3,7 +3,6 @@
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::CallOptions;
-use crate::rt::text::join;
 use crate::s3::attributes::{TABLE, Accepts, push};
 use crate::settings::{Settings, insecure_customer_key};
 
@@ -67,7 +66,7 @@ fn not_accepted(name: &str, accepts: Accepts) -> Failure {
         format!("{name} is not supported: {why}")
     } else {
         let known: Vec<&str> = TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
-        format!("there is no attribute \"{name}\" here: this operation accepts {}", join(&known, ", "))
+        format!("there is no attribute \"{name}\" here: this operation accepts {}", known.join(", "))
     };
     let mut fault = Error::fault(&name, why);
     fault.kind = Kind::Unsupported;

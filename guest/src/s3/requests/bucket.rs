@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn create_names_the_region_on_aws_unless_it_is_the_default() {
+    fn create_bucket_sends_the_region_on_aws_unless_default() {
         let aws = store(&[("region", "eu-central-1")]);
         let (request, body) = create_bucket(&aws, "other-bucket", &BucketOptions::default()).unwrap();
         assert_eq!(
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn list_asks_the_service_for_a_page() {
+    fn list_buckets_sends_options_in_its_query() {
         let options = ListBucketsOptions {
             prefix: "a".into(),
             page_size: Some(2),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_buckets_are_refused() {
+    fn invalid_bucket_name_is_rejected() {
         for name in ["", "a", "../other", "a/b", "a?b", "a bucket"] {
             let fault = delete_bucket(&store(&[]), name, &BucketOptions::default()).unwrap_err();
             assert_eq!(fault.subject.as_deref(), Some("name"), "{name}");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn access_points_and_acceleration_have_no_bucket_operations() {
+    fn bucket_operations_on_access_point_or_accelerate_are_unsupported() {
         let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
         let pairs = [("bucket".to_owned(), arn.to_owned())];
         let fault = head_bucket(&settings::parse(&pairs).unwrap(), "demo", &BucketOptions::default()).unwrap_err();

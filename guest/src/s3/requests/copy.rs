@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_named_as_s3_wants_it() {
+    fn copy_source_is_encoded() {
         let named = |bucket: &str, endpoint: &str, version| {
             let mut request = base(Method::Put, &store(bucket, endpoint), "to");
             source(&mut request, &store(bucket, endpoint), Source { bucket: None, key: "a b+/../é", version }).unwrap();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_copy_has_is_kept_or_given_anew() {
+    fn copy_keeps_or_replaces_properties() {
         assert_eq!(lines(&CopyOptions::default()).unwrap(), ["x-amz-copy-source: demo/a%20b/%C3%A9%3F"]);
         let anew = CopyOptions {
             properties: Some(Properties {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_have_conditions() {
+    fn copy_sends_conditions_on_source_and_destination() {
         let options = CopyOptions {
             source_conditions: ReadConditions {
                 if_match: Some("\"a\"".into()),

@@ -60,7 +60,7 @@ mod tests {
     use crate::settings;
 
     #[test]
-    fn keys_and_versions_are_in_the_body() {
+    fn delete_many_sends_keys_and_versions() {
         let pairs = [("bucket", "demo"), ("endpoint", "http://localhost")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let settings = settings::parse(&pairs).unwrap();
         let blobs = [DeleteEntry { key: "a<&>b", version: None }, DeleteEntry { key: "é", version: Some("v1") }];

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_asked_for_is_in_the_query() {
+    fn list_sends_options_in_its_query() {
         let mut options = ListOptions {
             prefix: "a b/".into(),
             delimiter: Some("/".into()),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_go_on_after_a_version() {
+    fn list_versions_resumes_after_a_version() {
         let options = ListOptions { start_after: Some("k".into()), ..ListOptions::default() };
         let first = list_versions(&store(&[("key-prefix", "t/")]), &options).unwrap();
         assert_eq!(first.path_and_query(), "/demo?versions=&encoding-type=url&prefix=t%2F&key-marker=t%2Fk");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_would_not_take_is_refused() {
+    fn list_options_beyond_the_limits_of_s3_are_rejected() {
         let subject = |options: ListOptions| list(&store(&[]), &options).unwrap_err().subject.unwrap();
         for size in [0, 1001] {
             assert_eq!(subject(ListOptions { page_size: Some(size), ..Default::default() }), "page-size");

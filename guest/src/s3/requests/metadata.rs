@@ -52,13 +52,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ascii_goes_as_it_is() {
+    fn ascii_metadata_is_sent_unchanged() {
         assert_eq!(sent("Name", "a  plain = ? value").unwrap(), "a  plain = ? value");
         assert_eq!(sent("empty", "").unwrap(), "");
     }
 
     #[test]
-    fn what_is_not_goes_in_encoded_words() {
+    fn non_ascii_metadata_is_sent_in_encoded_words() {
         assert_eq!(sent("n", "Grüße").unwrap(), "=?UTF-8?B?R3LDvMOfZQ==?=");
         let long = "ä".repeat(100);
         let words = sent("n", &long).unwrap();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_cannot_take_is_refused() {
+    fn metadata_beyond_the_limits_of_s3_is_rejected() {
         for (name, value) in
             [("", "v"), ("a b", "v"), ("ü", "v"), ("n", " v"), ("n", "v\u{a0}"), ("n", "a\nb"), ("n", "a\u{85}b")]
         {

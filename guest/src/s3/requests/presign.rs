@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_may_be_answered_otherwise() {
+    fn presigned_get_has_response_overrides_in_its_query() {
         let given = [("response-content-type", "text/plain"), ("expected-bucket-owner", "1")];
         let asked = PresignOptions { version: Some("v".into()), ..options(&given, &[]) };
         let (request, seconds) = made(&[("request-payer", "true")], PresignedMethod::Get, &asked).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_sent_with_what_it_stores() {
+    fn presigned_put_lists_the_headers_to_send() {
         let given = options(&[("cache-control", "no-store")], &[("content-type", "text/plain")]);
         let (request, _) = made(&[("storage-class", "GLACIER")], PresignedMethod::Put, &given).unwrap();
         let headers: Vec<_> = request.headers.iter().map(|(name, _)| &**name).collect();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_key_is_not_presigned_over_plain_http() {
+    fn customer_key_is_not_presigned_over_plain_http() {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let allowed = [("allow-insecure-sse-customer-key", "true")];
         let attribute = options(&[("sse-customer-key", key)], &[]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_headers_have_bounds() {
+    fn validity_and_headers_of_presigned_requests_are_limited() {
         let at = |expires| {
             let options = PresignOptions { expires, ..PresignOptions::default() };
             made(&[], PresignedMethod::Get, &options).map(|(_, seconds)| seconds)

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_put_or_deleted() {
+    fn set_tags_puts_tags_and_deletes_if_empty() {
         let (request, body) = asked(&[("a&b", "<é>"), ("c", "")]).unwrap();
         assert_eq!((request.method, &*request.path_and_query()), (Method::Put, "/demo/k?tagging=&versionId=v"));
         let set = "<Tag><Key>a&amp;b</Key><Value>&lt;é&gt;</Value></Tag><Tag><Key>c</Key><Value></Value></Tag>";
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_does_not_take_is_refused() {
+    fn tags_beyond_the_limits_of_s3_are_rejected() {
         let names: Vec<String> = (0..11).map(|n| n.to_string()).collect();
         let eleven: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
         let (long_name, long_value) = ("n".repeat(129), "v".repeat(257));

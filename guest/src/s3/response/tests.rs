@@ -6,7 +6,7 @@ fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
 }
 
 #[test]
-fn a_blobs_properties_are_all_read() {
+fn properties_of_a_blob_are_all_parsed() {
     let head = head(
         200,
         &[
@@ -32,7 +32,7 @@ fn a_blobs_properties_are_all_read() {
 }
 
 #[test]
-fn what_else_an_answer_says_has_a_name() {
+fn known_response_headers_become_attributes() {
     let said = |name: &str, value: &str| attributes(&head(200, &[(name, value)]));
     for (name, header) in RESPONSE_ATTRIBUTES {
         assert_eq!(said(&header.to_ascii_uppercase(), "x"), [(name.to_owned(), "x".to_owned())]);
@@ -43,20 +43,20 @@ fn what_else_an_answer_says_has_a_name() {
 }
 
 #[test]
-fn metadata_in_encoded_words_are_read() {
+fn metadata_in_encoded_words_is_decoded() {
     let head =
         head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-meta-to", "=?UTF-8?Q?Gr=C3=BC=C3=9Fe?= all")]);
     assert_eq!(blob_info(&head).unwrap().metadata, [("to".to_owned(), "Grüße all".to_owned())]);
 }
 
 #[test]
-fn a_version_called_null_is_none() {
+fn version_null_is_no_version() {
     let head = head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-version-id", "null")]);
     assert_eq!(blob_info(&head).unwrap().version, None);
 }
 
 #[test]
-fn missing_or_contradictory_headers_are_garbled() {
+fn missing_or_contradictory_headers_are_malformed() {
     for (headers, why) in [
         (&[("content-length", "-1"), ("etag", "x")][..], "not a number"),
         (&[("content-length", "+1"), ("etag", "x")], "not a number"),
@@ -74,7 +74,7 @@ fn missing_or_contradictory_headers_are_garbled() {
 }
 
 #[test]
-fn a_part_is_exactly_what_was_asked_for() {
+fn content_range_must_equal_the_requested_range() {
     let part = |range: &str, length: &str, asked| {
         blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), asked)
             .map(|(info, span)| (info.size, span.start, span.end))
@@ -103,14 +103,14 @@ fn a_part_is_exactly_what_was_asked_for() {
 }
 
 #[test]
-fn a_whole_answer_to_a_range_is_told_as_whole() {
+fn status_200_to_a_range_request_is_the_whole_blob() {
     let (info, span) = blob_part(&head(200, &[("content-length", "10"), ("etag", "x")]), ByteRange::From(4)).unwrap();
     assert_eq!((info.size, span), (10, Span { start: 0, end: 10 }));
     assert!(blob_part(&head(200, &[("etag", "x")]), ByteRange::Whole).is_err());
 }
 
 #[test]
-fn wanted_bytes_are_cut_at_the_end() {
+fn range_is_truncated_at_the_end_of_the_blob() {
     let span = |start, end| Some(Span { start, end });
     assert_eq!(resolve_range(ByteRange::Whole, 0), span(0, 0));
     assert_eq!(resolve_range(ByteRange::From(0), 0), None);
@@ -121,14 +121,14 @@ fn wanted_bytes_are_cut_at_the_end() {
 }
 
 #[test]
-fn a_write_has_the_etag_and_version_of_its_response_if_any() {
+fn write_has_the_etag_and_version_of_its_response() {
     assert_eq!(written(&head(200, &[])).unwrap(), Written::default());
     let done = written(&head(200, &[("ETag", "\"e\""), ("x-amz-version-id", "7")])).unwrap();
     assert_eq!(done, Written { etag: Some("\"e\"".into()), version: Some("7".into()) });
 }
 
 #[test]
-fn headers_are_bounded() {
+fn response_header_size_is_limited() {
     let many = Head { status: 200, headers: vec![("a".into(), "b".into()); MAX_HEADERS + 1] };
     let large = Head { status: 200, headers: vec![("a".into(), "b".repeat(MAX_HEADER_BYTES).into())] };
     assert!(many.check_size().is_err() && large.check_size().is_err());
@@ -136,7 +136,7 @@ fn headers_are_bounded() {
 }
 
 #[test]
-fn what_is_told_of_the_whole_is_verified() {
+fn checksum_of_the_whole_body_is_verified() {
     assert_eq!(checksum(&head(200, &[("x-amz-checksum-crc32", "no base64")])), None);
     for algorithm in STORED {
         let sum = base64(&algorithm.digest(b"body"));
@@ -152,7 +152,7 @@ fn what_is_told_of_the_whole_is_verified() {
 }
 
 #[test]
-fn entity_tags_and_versions_are_bounded() {
+fn entity_tag_and_version_lengths_are_limited() {
     for (name, longest) in [("etag", 1024), ("x-amz-version-id", 1024)] {
         let told = |length: usize| {
             let text = "x".repeat(length);
@@ -169,7 +169,7 @@ fn entity_tags_and_versions_are_bounded() {
 }
 
 #[test]
-fn head_without_a_length_or_a_readable_date_gives_what_is_known() {
+fn head_response_without_length_or_valid_date_is_accepted() {
     let info = blob_info(&head(200, &[("etag", "x"), ("last-modified", "yesterday"), ("x-amz-meta-a", "1")])).unwrap();
     assert_eq!((info.size, info.etag.as_deref(), info.last_modified), (UNKNOWN_SIZE, Some("x"), None));
     assert_eq!(info.metadata, [("a".to_owned(), "1".to_owned())]);
@@ -181,7 +181,7 @@ fn head_without_a_length_or_a_readable_date_gives_what_is_known() {
 }
 
 #[test]
-fn chunked_response_has_an_unknown_size_and_any_other_needs_a_length() {
+fn chunked_response_has_unknown_size_and_others_need_a_length() {
     let read = |headers: &[(&str, &str)], asked| {
         let headers = [&[("etag", "x")], headers].concat();
         blob_part(&head(200, &headers), asked).map(|(info, span)| (info.size, span.start, span.end))

@@ -12,8 +12,8 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::rt::composed::{Composed, hex};
-use crate::rt::text::join;
+use crate::rt::hex::{hex, push_hex};
+use crate::s3::headers::push_all;
 use crate::s3::encode;
 use crate::s3::requests::Request;
 use crate::s3::time::AmzTime;
@@ -71,7 +71,7 @@ pub struct Signer {
     service: &'static str,
     key: Option<SigningKey>,
     /// The canonical request, which may have a security token in it.
-    canonical: Composed,
+    canonical: String,
 }
 
 /// The signing key of one day.
@@ -110,7 +110,7 @@ impl Signer {
 
     /// A signer for another service that signs as S3 does.
     pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
-        Signer { region: region.into(), service, key: None, canonical: Composed::default() }
+        Signer { region: region.into(), service, key: None, canonical: String::new() }
     }
 
     /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
@@ -145,12 +145,12 @@ impl Signer {
     pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
         let signature = self.signature(parts, credentials, date);
         let key = self.signing_key(&credentials.secret_key, &date[..8]);
-        let mut value = Composed::with_room(256 + 16 * parts.headers.len());
-        value.push(&[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
+        let mut value = String::with_capacity(256 + 16 * parts.headers.len());
+        push_all(&mut value, &[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
         parts.push_header_names(&mut value);
-        value.push(&[", Signature="]);
-        value.push_hex(&signature);
-        value.into_string()
+        push_all(&mut value, &[", Signature="]);
+        push_hex(&mut value, &signature);
+        value
     }
 
     /// The signature of these parts of a request.
@@ -160,7 +160,7 @@ impl Signer {
         let hash = Sha256::digest(self.canonical.as_bytes());
         let mut mac = self.signing_key(&credentials.secret_key, &date[..8]).at(date);
         self.canonical.clear();
-        self.canonical.push_hex(&hash);
+        push_hex(&mut self.canonical, &hash);
         mac.update(self.canonical.as_bytes());
         mac.finalize().into_bytes()
     }
@@ -171,13 +171,13 @@ impl Signer {
             self.key = None;
         }
         self.key.get_or_insert_with(|| {
-            let first = join(&["AWS4", secret.expose()], "");
+            let first = ["AWS4", secret.expose()].join("");
             let mut mac = hmac(first.as_bytes());
             for step in [day, &self.region, self.service, "aws4_request"] {
                 mac.update(step.as_bytes());
                 mac = hmac(&mac.finalize().into_bytes());
             }
-            let scope = join(&[day, &self.region, self.service, "aws4_request"], "/");
+            let scope = [day, &self.region, self.service, "aws4_request"].join("/");
             SigningKey { secret: secret.clone(), scope, mac, second: None }
         })
     }
@@ -207,36 +207,36 @@ pub struct Parts<'a> {
 
 impl Parts<'_> {
     /// Appends the canonical request, which is what the signature is about. Sorts the headers.
-    pub fn push_canonical(&mut self, out: &mut Composed) {
+    pub fn push_canonical(&mut self, out: &mut String) {
         sort(&mut self.headers, |one, other| one.0 < other.0);
-        out.push(&[self.method, "\n", self.path, "\n"]);
+        push_all(out, &[self.method, "\n", self.path, "\n"]);
         push_query(out, self.query);
         let mut last = None;
         for &(name, value) in &self.headers {
             if last == Some(name) {
-                out.push(&[","]);
+                push_all(out, &[","]);
             } else {
-                out.push(&["\n", name, ":"]);
+                push_all(out, &["\n", name, ":"]);
             }
             // What was made here has no white space, and need not be searched for it.
             if matches!(name, "host" | "x-amz-content-sha256" | "x-amz-date") {
-                out.push(&[value]);
+                push_all(out, &[value]);
             } else {
                 push_value(out, value);
             }
             last = Some(name);
         }
-        out.push(&["\n\n"]);
+        push_all(out, &["\n\n"]);
         self.push_header_names(out);
-        out.push(&["\n", self.payload]);
+        push_all(out, &["\n", self.payload]);
     }
 
     /// The names of the headers, which are sorted, each once.
-    fn push_header_names(&self, out: &mut Composed) {
+    fn push_header_names(&self, out: &mut String) {
         let mut last = None;
         for &(name, _) in &self.headers {
             if last != Some(name) {
-                out.push(&[if last.is_some() { ";" } else { "" }, name]);
+                push_all(out, &[if last.is_some() { ";" } else { "" }, name]);
                 last = Some(name);
             }
         }
@@ -256,14 +256,14 @@ fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
 }
 
 /// Sorted by encoded name, then encoded value: not as one text, where `=` would take part in the order.
-fn push_query(out: &mut Composed, query: &[(Cow<'static, str>, String)]) {
+fn push_query(out: &mut String, query: &[(Cow<'static, str>, String)]) {
     let mut pairs = Vec::with_capacity(query.len());
     for (name, value) in query {
         pairs.push((encode::query(name), encode::query(value)));
     }
     sort(&mut pairs, |one, other| one < other);
     for (n, (name, value)) in pairs.iter().enumerate() {
-        out.push(&[if n > 0 { "&" } else { "" }, name, "=", value]);
+        push_all(out, &[if n > 0 { "&" } else { "" }, name, "=", value]);
     }
 }
 
@@ -280,9 +280,9 @@ fn sort<T>(list: &mut [T], is_before: impl Fn(&T, &T) -> bool) {
 }
 
 /// A header's value, without white space around it and with one space for each stretch of it inside.
-fn push_value(out: &mut Composed, value: &str) {
+fn push_value(out: &mut String, value: &str) {
     for (n, word) in value.split_ascii_whitespace().enumerate() {
-        out.push(&[if n > 0 { " " } else { "" }, word]);
+        push_all(out, &[if n > 0 { " " } else { "" }, word]);
     }
 }
 

@@ -164,17 +164,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn documents_are_read_alike(text in text()) {
+    fn documents_are_parsed_as_by_quick_xml(text in text()) {
         alike(&text)?;
     }
 
     #[test]
-    fn documents_that_break_off_are_read_alike(text in text(), at in any::<prop::sample::Index>()) {
+    fn truncated_documents_are_parsed_as_by_quick_xml(text in text(), at in any::<prop::sample::Index>()) {
         alike(cut(&text, at))?;
     }
 
     #[test]
-    fn documents_that_were_changed_are_read_alike_or_not_at_all(
+    fn corrupted_documents_are_parsed_as_by_quick_xml_or_rejected(
         text in text(),
         at in any::<prop::sample::Index>(),
         by in "[<>/&;:\"'=!?\\[\\]a# \r-]{0,4}|</?a>|&a;|&#0;|&#xD800;|<!DOCTYPE a>|</?x:|\\PC",
@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_breaks_it(
+    fn random_text_never_panics(
         text in "(<[a-zA-Z/?!\\[: ]{0,9}>?|</?a>|&[#a-z0-9]{0,8};?|\\]\\]>|--|[ -~\r\n]|\\PC){0,40}",
         bytes in prop::collection::vec(any::<u8>(), 0..100),
     ) {
@@ -197,7 +197,7 @@ proptest! {
 }
 
 #[test]
-fn a_document_type_is_refused() {
+fn document_type_is_rejected() {
     for text in ["<!DOCTYPE a><a/>", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", "<a/><!doctype a>"] {
         assert!(!read(text).1, "{text}");
     }

@@ -3,8 +3,6 @@
 //! Less than all of XML is understood, and more than S3 sends: no document type, and so no entities but the five that
 //! need none. What is not understood is never taken for something else.
 
-use crate::rt::text::find;
-
 /// A piece of a document.
 pub(super) enum Event<'a> {
     /// An element begins; whether it ends there too.
@@ -71,7 +69,7 @@ impl<'a> Reader<'a> {
     /// What is from there to this end, after which the reader then is.
     fn up_to(&mut self, from: usize, end: &str) -> Option<&'a str> {
         let rest = self.text.get(from..)?;
-        let length = find(rest, end)?;
+        let length = rest.find(end)?;
         self.at = from + length + end.len();
         rest.get(..length)
     }

@@ -31,7 +31,7 @@ fn applied(settings: &Settings, accepts: Accepts, attributes: &[(&str, &str)]) -
 }
 
 #[test]
-fn each_becomes_its_header() {
+fn attribute_becomes_its_header() {
     for (name, value, header) in [
         ("cache-control", "no-store", "cache-control: no-store"),
         ("storage-class", " STANDARD_IA ", "x-amz-storage-class: STANDARD_IA"),
@@ -52,7 +52,7 @@ fn each_becomes_its_header() {
 }
 
 #[test]
-fn each_is_documented() {
+fn attributes_are_documented() {
     let page = include_str!("../../../../../docs/attributes.md");
     let told = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
     for name in TABLE.iter().map(|known| known.name).chain(told) {
@@ -62,7 +62,7 @@ fn each_is_documented() {
 
 /// The digest is that of `md5sum`, of the bytes 0 to 31.
 #[test]
-fn a_key_becomes_three_headers() {
+fn customer_key_becomes_three_headers() {
     let trusted = store(&[INSECURE]);
     let headers = applied(&trusted, ALL, &[("sse-customer-key", KEY)]).unwrap();
     let name = "x-amz-server-side-encryption-customer-";
@@ -77,7 +77,7 @@ fn a_key_becomes_three_headers() {
 }
 
 #[test]
-fn malformed_ones_are_refused_and_keys_not_repeated() {
+fn malformed_attribute_is_rejected_without_repeating_a_key() {
     for (name, value) in [
         ("cache-control", "a\r\nb: c"),
         ("tags", ""),
@@ -96,7 +96,7 @@ fn malformed_ones_are_refused_and_keys_not_repeated() {
 }
 
 #[test]
-fn what_an_operation_does_not_take_is_unsupported() {
+fn attribute_not_accepted_by_the_operation_is_unsupported() {
     let refused = |accepts, name| applied(&store(&[]), accepts, &[(name, "x")]).unwrap_err();
     let fault = refused(Accepts::PROPERTIES, "sse-kms-key-id");
     assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
@@ -106,7 +106,7 @@ fn what_an_operation_does_not_take_is_unsupported() {
 }
 
 #[test]
-fn a_stores_own_hold_where_the_call_has_none() {
+fn default_attributes_apply_unless_the_call_overrides_them() {
     let class = ("storage-class", "GLACIER");
     let ours = store(&[class, ("server-side-encryption", "AES256"), ("request-payer", "true"), INSECURE]);
     let writes = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
@@ -124,7 +124,7 @@ fn a_stores_own_hold_where_the_call_has_none() {
 }
 
 #[test]
-fn customer_keys_over_plain_http_are_refused_by_every_operation() {
+fn customer_key_over_plain_http_is_rejected_by_every_operation() {
     for accepts in [ALL, Accepts::CUSTOMER_KEY, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE)] {
         for name in ["sse-customer-key", "source-sse-customer-key"] {
             if name.starts_with("source") && !accepts.has(Accepts::SOURCE) {
