@@ -3,24 +3,23 @@
 //! Replaces the crates hex and data-encoding: 41 ns instead of 209 ns and 156 ns for the 32 bytes of a digest (in wasmtime 48 on
 //! x86-64), of which each signature needs two.
 
-/// Digits of the bytes.
+/// Returns the digits of the bytes.
 pub fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    push_hex(&mut digits, bytes);
-    digits
+    let mut text = String::with_capacity(2 * bytes.len());
+    for block in bytes.chunks(32) {
+        text.push_str(digits(block, &mut [0; 64]));
+    }
+    text
 }
 
-/// Appends the digits of the bytes.
-pub fn push_hex(out: &mut String, bytes: &[u8]) {
-    for block in bytes.chunks(32) {
-        let mut digits = [0; 64];
-        for (to, from) in digits.as_chunks_mut::<8>().0.iter_mut().zip(block.chunks(4)) {
-            let mut four = [0; 4];
-            four[..from.len()].copy_from_slice(from);
-            *to = digits_of(four);
-        }
-        out.push_str(str::from_utf8(&digits[..2 * block.len()]).unwrap_or_default());
+/// Writes the digits of at most 32 bytes.
+pub fn digits<'b>(bytes: &[u8], buffer: &'b mut [u8; 64]) -> &'b str {
+    for (to, from) in buffer.as_chunks_mut::<8>().0.iter_mut().zip(bytes.chunks(4)) {
+        let mut four = [0; 4];
+        four[..from.len()].copy_from_slice(from);
+        *to = digits_of(four);
     }
+    buffer.get(..2 * bytes.len()).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
 }
 
 /// Digits of four bytes, computed in one register instead of looked up one by one.

@@ -1,8 +1,7 @@
-//! Named attributes: what a caller may say of a blob, or of how it is to be handled, besides what the contract has fields
-//! for. The one table of them, and the headers they become.
+//! Attributes of calls (`call-options.attributes`): their table, and the headers they are sent as.
 //!
-//! Most are properties that S3 stores with a blob, after
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>. Some can also be set for a whole store.
+//! Most are properties that S3 stores with a blob:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>. Some are also settings of the store.
 
 use base64ct::{Base64, Encoding};
 use md5::{Digest, Md5};
@@ -11,62 +10,62 @@ use crate::contract::error::{Error, Failure};
 use crate::contract::model::{CallOptions, Pair};
 use crate::s3::headers::{Headers, is_visible};
 
-/// Which attributes an operation accepts, besides `request-payer` and `expected-bucket-owner`, which all do.
+/// The groups of attributes an operation accepts, besides `request-payer` and `expected-bucket-owner`, which all accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepts(u16);
 
 impl Accepts {
-    /// None but those that all take.
+    /// None but those that all operations accept.
     pub const NOTHING: Accepts = Accepts(0);
-    /// What is stored with a blob: content headers, storage class, tags, access, locks.
+    /// Properties stored with a blob: content headers, storage class, tags, ACL, locks.
     pub const PROPERTIES: Accepts = Accepts(1);
-    /// How the service is to encrypt it, by keys of its own.
+    /// Server-side encryption with keys of the service.
     pub const ENCRYPTION: Accepts = Accepts(2);
-    /// The key that the caller encrypts it with.
+    /// The customer key of the encryption.
     pub const CUSTOMER_KEY: Accepts = Accepts(4);
-    /// The key that what is copied was encrypted with, and who is to own it.
+    /// Customer key and expected owner of the source of a copy.
     pub const SOURCE: Accepts = Accepts(8);
-    /// The checksum of the body that is sent.
+    /// Checksum of the request's body.
     pub const CHECKSUM: Accepts = Accepts(16);
-    /// Leave to delete what a lock in governance mode keeps.
+    /// Permission to delete what a lock in governance mode protects.
     pub const BYPASS: Accepts = Accepts(32);
 
-    /// These and those.
+    /// Union of both.
     pub const fn and(self, other: Accepts) -> Accepts {
         Accepts(self.0 | other.0)
     }
 
-    /// Whether those are among these.
+    /// Whether all of `other` are included.
     pub const fn has(self, other: Accepts) -> bool {
         self.0 & other.0 == other.0
     }
 }
 
-/// What an attribute's value must look like, and how it is sent.
+/// Syntax of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Syntax {
     /// Visible ASCII.
     Text,
     /// `true` or `false`.
     Flag,
-    /// `true` or `false`, of which the first is sent as this word.
+    /// `true` or `false`. True is sent as this word, false is not sent.
     Word(&'static str),
-    /// Base64 of so many bytes.
+    /// So many bytes in base64.
     Digest(usize),
-    /// Base64 of a key of 32 bytes, which goes into three headers.
+    /// A key of 32 bytes in base64, sent in three headers.
     Key,
     /// See [`is_id`].
     Id,
 }
 
-/// An attribute that there is.
+/// A known attribute.
 #[derive(Debug)]
 pub struct Attribute {
-    /// In kebab-case.
+    /// Name in kebab-case.
     pub name: &'static str,
-    /// Its header, or what its headers begin with.
+    /// Its header, or the prefix of its headers.
     header: &'static str,
-    /// The operations that take it.
+    /// Group of operations that accept it.
     pub accepts: Accepts,
     syntax: Syntax,
 }
@@ -94,7 +93,7 @@ impl Attribute {
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
     }
 
-    /// Whether its value is a key that the service encrypts with.
+    /// Whether its value is an encryption key.
     pub fn is_key(&self) -> bool {
         self.syntax == Syntax::Key
     }
@@ -108,10 +107,10 @@ const fn with_syntax(name: &'static str, header: &'static str, accepts: Accepts,
     Attribute { name, header, accepts, syntax }
 }
 
-/// The attribute that names a write, so that a writer knows its own again.
+/// The attribute that identifies a write, by which a lost response is reconciled.
 pub const WRITE_ID: &str = "write-id";
 
-/// All there are.
+/// All attributes, in display order.
 pub const TABLE: [Attribute; 27] = [
     text("cache-control", "cache-control", Accepts::PROPERTIES),
     text("content-disposition", "content-disposition", Accepts::PROPERTIES),
@@ -142,7 +141,7 @@ pub const TABLE: [Attribute; 27] = [
     text("expected-bucket-owner", "x-amz-expected-bucket-owner", Accepts::NOTHING),
 ];
 
-/// Checks a value for an attribute of this name as a request would, for a setting: whether it sends anything.
+/// Validates a setting that is a default of this attribute. Returns whether a header is sent.
 ///
 /// # Errors
 /// A fault of the name.
@@ -154,7 +153,7 @@ pub fn check(name: &'static str, value: &str) -> Result<bool, Failure> {
     }
 }
 
-/// The first of these attributes that S3 accepts with a copy only where all properties are given anew.
+/// The first attribute that a copy accepts only if it replaces the source's properties.
 pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
     let headers = TABLE
         .iter()
@@ -162,7 +161,7 @@ pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
     headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
 }
 
-/// The options of a call that looks at what this one writes: who asks, who pays, and the key that it is encrypted with.
+/// The options of a HEAD of the blob that a call writes: requester, payer and customer key.
 pub fn head_call_options(call: &CallOptions) -> CallOptions {
     let mut look = CallOptions::default();
     for attribute in &call.attributes {
@@ -176,7 +175,7 @@ pub fn head_call_options(call: &CallOptions) -> CallOptions {
 /// Adds the headers of an attribute with this value.
 ///
 /// # Errors
-/// A fault of the attribute. A key is never in the words.
+/// A fault of the attribute. The message never contains a key.
 pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Failure> {
     let Attribute { name, header, syntax, .. } = *attribute;
     if syntax == Syntax::Id && headers.iter().any(|(there, _)| there == header) {
@@ -185,7 +184,7 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
     let mut add = |header: &'static str, value: &str| headers.push((header.into(), value.to_owned()));
     let value = value.trim_matches(' ');
     match syntax {
-        // Ten tags of 128 and 256 characters, each of which may need nine as `%XX%XX%XX`, are no shorter.
+        // Ten tags of 128 and 256 characters, each encoded in up to nine characters.
         Syntax::Text if !is_visible(value, if name == "tags" { 36 * 1024 } else { 2048 }) => {
             return Err(wrong(name, "must be 1 to 2,048 characters of visible ASCII and spaces"));
         }
@@ -222,7 +221,7 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
     Ok(())
 }
 
-/// Whether this can be a write's id: text that no service stores or gives back in another syntax.
+/// Whether the text is a valid write id: characters that every service stores and returns unchanged.
 fn is_id(value: &str) -> bool {
     (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
 }

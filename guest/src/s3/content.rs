@@ -1,4 +1,4 @@
-//! A body that is to be sent, as far as it is known here: its bytes, or its length and digests that the caller made.
+//! The body of a write: its bytes, or its length and the digests that the caller has computed.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::contract::model::Digest;
 use crate::s3::checksum::Algorithm;
 use crate::settings::Settings;
 
-/// What is known of a body.
+/// A body, in memory or remote.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
     bytes: Option<&'a [u8]>,
@@ -16,13 +16,16 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// A body that is here, and digests of it that need not be made again.
+    /// A body in memory. The given digests are not computed again.
     pub fn buffered(bytes: &'a [u8], digests: &'a [Digest]) -> Result<Self, Failure> {
         check(digests)?;
         Ok(Content { bytes: Some(bytes), length: bytes.len() as u64, digests })
     }
 
-    /// A body that goes another way, of which nothing is known but this. All digests that the store wants must be there.
+    /// A body that the driver sends past the plugin.
+    ///
+    /// # Errors
+    /// A fault of `digests` if one the store sends is missing.
     pub fn remote(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Failure> {
         check(digests)?;
         let content = Content { bytes: None, length, digests };
@@ -40,12 +43,12 @@ impl<'a> Content<'a> {
         Ok(content)
     }
 
-    /// Its length in bytes.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Its digest: the one that was given, or made of the bytes where they are here.
+    /// The given digest, or else the one computed of the bytes. None if the body is remote and the digest is not given.
     pub fn digest(&self, algorithm: Algorithm) -> Option<Cow<'a, [u8]>> {
         match self.digests.iter().find(|digest| digest.algorithm == algorithm) {
             Some(given) => Some(Cow::Borrowed(&given.value)),
@@ -99,7 +102,7 @@ mod tests {
         let content = Content::remote(4, &given, &signed).unwrap();
         assert_eq!(content.length(), 4);
         assert!(content.digest(Algorithm::Md5).is_none());
-        // Everything is known of an empty one.
+        // Digests of an empty body are computed.
         let empty = Content::remote(0, &[], &checked).unwrap();
         assert_eq!(empty.digest(Algorithm::Crc32c).unwrap(), &[0; 4][..]);
         assert!(Content::remote(4, &[], &settings(&[("payload-signing", "unsigned")])).is_ok());

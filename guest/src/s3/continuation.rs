@@ -1,4 +1,4 @@
-//! Where a page of a listing ended, as one opaque text for the caller to hand back.
+//! Continuations of listings: the position after a page, as an opaque text that the caller passes to the next call.
 
 use crate::contract::error::{Error, Failure};
 
@@ -6,17 +6,17 @@ fn invalid() -> Failure {
     Error::fault("continuation", "this continuation is of no page of this store: begin again without it")
 }
 
-/// Where a page of blobs or of parts ended.
+/// Position after a page of blobs, parts or buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page<'a> {
-    /// As the service says it.
+    /// The service's continuation token or marker.
     Token(&'a str),
-    /// After this key, from a service that says nothing.
+    /// After this key, for services without tokens.
     After(&'a str),
 }
 
 impl<'a> Page<'a> {
-    /// As the caller gets it.
+    /// Formats it for the caller.
     pub fn write(self) -> String {
         match self {
             Page::Token(token) => format!("t{token}"),
@@ -24,7 +24,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// As the caller gave it back.
+    /// Parses the caller's text.
     ///
     /// # Errors
     /// A fault of `continuation`.
@@ -37,22 +37,22 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Where a page of versions, or of uploads, ended.
+/// Position after a page of versions or of uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Versions<'a> {
-    /// The last key.
+    /// Last key.
     pub key: &'a str,
-    /// Its last version, or the id of its last upload; may be empty.
+    /// Its last version, or the id of its last upload. May be empty.
     pub version: &'a str,
 }
 
 impl<'a> Versions<'a> {
-    /// As the caller gets it: the length of the version comes first, as either may hold any character.
+    /// Formats it for the caller, with the version's length first: both texts may contain any character.
     pub fn write(self) -> String {
         format!("{}:{}{}", self.version.len(), self.version, self.key)
     }
 
-    /// As the caller gave it back.
+    /// Parses the caller's text.
     ///
     /// # Errors
     /// A fault of `continuation`.

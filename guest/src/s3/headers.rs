@@ -1,20 +1,22 @@
-//! Names of headers and elements that requests and answers have in common.
+//! Header fields: names shared by requests and responses, and their text form in the contract.
 
 use std::borrow::Cow;
 
-/// Names, and their values.
+use crate::rt::text_builder::TextBuilder;
+
+/// Header fields or query parameters: names and values.
 pub type Headers = Vec<(Cow<'static, str>, String)>;
 
-/// How the plugin names itself.
+/// Value of `user-agent`.
 pub const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION"));
 
-/// What the names of user metadata begin with in HTTP.
+/// Prefix of user metadata in header names.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
-/// The metadata that holds the id of a write (the attribute `write-id`).
+/// User metadata that stores the attribute `write-id`.
 pub const WRITE_ID: &str = "sandbucket-write-id";
 
-/// What an answer may say of a blob besides what the contract has fields for: the attribute's name, and its header.
+/// Attributes of a blob in a response: name and header.
 pub const RESPONSE_ATTRIBUTES: [(&str, &str); 26] = [
     ("cache-control", "cache-control"),
     ("content-disposition", "content-disposition"),
@@ -44,7 +46,7 @@ pub const RESPONSE_ATTRIBUTES: [(&str, &str); 26] = [
     ("checksum-sha256", "x-amz-checksum-sha256"),
 ];
 
-/// The attributes that are checksums, and the XML elements of the same.
+/// Attributes that are checksums: name and XML element.
 pub const CHECKSUMS: [(&str, &str); 5] = [
     ("checksum-crc32", "ChecksumCRC32"),
     ("checksum-crc32c", "ChecksumCRC32C"),
@@ -53,29 +55,29 @@ pub const CHECKSUMS: [(&str, &str); 5] = [
     ("checksum-sha256", "ChecksumSHA256"),
 ];
 
-/// Whether a header can carry this: visible ASCII and spaces, as many as that at most.
+/// Whether the value is 1 to `longest` characters of visible ASCII and spaces.
 pub fn is_visible(value: &str, longest: usize) -> bool {
     (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
-/// A header's value as text: bytes that are not UTF-8 are replaced.
+/// Converts a header's value to text. Bytes that are not UTF-8 are replaced.
 pub fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// Header fields, one to a line: `host`, which is not among the fields, and then these.
+/// Formats `host` and the fields as lines, as `request.headers` in `wit/sans-io.wit`.
 pub fn to_lines(host: &str, headers: &Headers) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-    // With room for two more, which the request adds.
-    let mut lines = String::with_capacity(length + host.len() + 96);
-    push_all(&mut lines, &["host:", host, "\n"]);
+    // Includes capacity for `user-agent` and `content-length`.
+    let mut lines = TextBuilder::with_capacity(length + host.len() + 96);
+    lines.push(&["host:", host, "\n"]);
     for (name, value) in headers {
-        push_all(&mut lines, &[name, ":", value, "\n"]);
+        lines.push(&[name, ":", value, "\n"]);
     }
-    lines
+    lines.into_string()
 }
 
-/// The names and values of such a header. Where a colon is missing, what is made of it has a name that no header has.
+/// Parses lines as in `response.headers` in `wit/sans-io.wit`. A line without a colon becomes part of the next field's name.
 pub fn parse_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut headers = Vec::with_capacity(16);
     while let Some((name, rest)) = lines.split_once(':') {
@@ -84,13 +86,6 @@ pub fn parse_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         lines = rest;
     }
     headers
-}
-
-/// Appends the pieces.
-pub(crate) fn push_all(out: &mut String, pieces: &[&str]) {
-    for piece in pieces {
-        out.push_str(piece);
-    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! What may be a key.
+//! Validation of keys.
 
 use crate::contract::error::{Error, Failure};
 
-/// The longest key, in bytes of UTF-8.
+/// Maximum length of a key in bytes of UTF-8, including the prefix.
 pub const MAX_KEY: usize = 1024;
 
-/// The whole key: `prefix`, then `key`.
+/// Returns the full key: `prefix`, then `key`.
 ///
-/// S3's own rule is all there is: 1 to 1,024 bytes of UTF-8 with the prefix. Any character goes, NUL and the other
-/// control characters included, as Amazon S3 takes them; a service that does not (MinIO refuses NUL) says so itself.
-/// `.`, `..` and empty segments mean nothing special: a key cannot climb out of its prefix.
+/// The only rule is that of S3: 1 to 1,024 bytes of UTF-8 including the prefix. Any character is valid, also NUL and other control
+/// characters, as on Amazon S3; a service that rejects some (MinIO rejects NUL) returns its own error. `.`, `..` and empty
+/// segments have no meaning: a key cannot leave its prefix.
 ///
 /// # Errors
-/// A fault of `key` where it is empty or too long.
+/// A fault of `key` if it is empty or too long.
 pub fn check(key: &str, prefix: &str) -> Result<String, Failure> {
     let length = prefix.len() + key.len();
     if key.is_empty() {

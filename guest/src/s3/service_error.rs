@@ -1,7 +1,7 @@
-//! A service's refusal: what its status and its error body mean.
+//! Error responses: their code, message and region, and the error kind and advice for them.
 //!
-//! The body may be S3's XML, or whatever a proxy in between thought right: HTML, JSON, half of something, nothing. All
-//! of it is read as far as it goes, and none of it is trusted.
+//! The body may be S3's XML, or HTML, JSON or a truncated document of a proxy. It is parsed as far as possible, and not trusted:
+//! every text is truncated and sanitized.
 
 use std::borrow::Cow;
 
@@ -10,21 +10,21 @@ use crate::s3::requests::Method;
 use crate::s3::response::Head;
 use crate::s3::xml::{self, Element};
 
-/// How much of an error body is read, in bytes.
+/// Maximum length of an error body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// The longest code, request id or region that is taken for one, in bytes.
+/// Maximum length of a code, request id or region, in bytes.
 const MAX_NAME: usize = 256;
 
-/// What the service answered, from the answer's head and the beginning of its body.
+/// Parses an error response from its head and the beginning of its body.
 ///
-/// `our_region` is the one that requests are signed for: only another one is told in [`ServiceResponse::region`].
+/// `our_region` is the region requests are signed for: [`ServiceResponse::region`] is set only if it differs.
 pub fn parse(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
     let found = parse_document(body);
     let named = |text: Option<String>, header: &str| {
         text.or_else(|| head.get(header).map(str::to_owned)).map(|text| tidy(&text, MAX_NAME))
     };
-    // A HEAD has no body to say it in.
+    // The response to a HEAD has no body.
     let header = |names: [&str; 2]| names.iter().find_map(|name| head.get(name)).map(str::to_owned);
     let code = found.code.or_else(|| header(["x-amz-error-code", "x-minio-error-code"]));
     let message = found.message.or_else(|| header(["x-amz-error-message", "x-minio-error-desc"]));
@@ -38,7 +38,7 @@ pub fn parse(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
     }
 }
 
-/// Whether an answer that claims success holds an error all the same, as some services and proxies have it.
+/// Whether the body of a successful response is an error document, as some services and proxies send.
 pub fn is_error_document(body: &[u8]) -> bool {
     parse_document(body).code.is_some()
 }
@@ -51,7 +51,7 @@ struct Found {
     region: Option<String>,
 }
 
-/// Reads `<Error><Code>…`, by itself or within an outer element, as far as it is XML at all.
+/// Parses `<Error><Code>…`, also inside another element, as far as the document is valid.
 fn parse_document(body: &[u8]) -> Found {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
     let (document, _) = xml::read(&text);
@@ -70,23 +70,23 @@ impl From<Element<'_>> for Found {
     }
 }
 
-/// Whether this can be a region's name: it is put into advice to people.
+/// Whether the text can be the name of a region, which advice repeats.
 fn is_region(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// Which case of the contract's error a refusal is, and what to do about it.
+/// The contract's error for an error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classification {
-    /// The case.
+    /// Error kind.
     pub kind: Kind,
-    /// The setting or argument at fault.
+    /// Setting or argument at fault.
     pub subject: Option<&'static str>,
-    /// One sentence for people; empty where there is nothing to say.
+    /// Cause or advice for people. May be empty.
     pub advice: Cow<'static, str>,
 }
 
-/// A verdict that a table holds.
+/// A [`Classification`] in a table.
 type Entry = (Kind, Option<&'static str>, &'static str);
 
 const fn with_subject(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
@@ -99,7 +99,7 @@ const THROTTLED: Entry = (Kind::Throttled, None, "it asks for fewer requests");
 const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
 const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
 
-/// Nothing is wrong with keys that were not sent.
+/// Without credentials, the advice is to set some.
 const DENIED_ANONYMOUS: Entry = with_subject(
     Kind::AccessDenied,
     "access-key",
@@ -107,7 +107,7 @@ const DENIED_ANONYMOUS: Entry = with_subject(
      secret-key",
 );
 
-/// What S3's codes mean.
+/// Classification of S3's error codes.
 const CODES: [(&[&str], Entry); 24] = [
     (&["NoSuchKey"], (Kind::NotFound, None, "there is no such key")),
     (&["NoSuchVersion"], (Kind::NotFound, None, "there is no such version of the key")),
@@ -207,7 +207,7 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
 ];
 
-/// What a refusal means. `head` is the answer that `answer` was read from.
+/// Classifies an error response. `response` was parsed from `head`.
 pub fn classify(method: Method, head: &Head, response: &ServiceResponse, anonymous: bool) -> Classification {
     if let (301 | 302 | 307 | 308 | 400, Some(region)) = (response.status, &response.region) {
         let advice = format!("the bucket is in the region {region}: set region = \"{region}\"");

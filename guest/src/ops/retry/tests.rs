@@ -64,7 +64,7 @@ fn retry_after_is_parsed_as_seconds_or_date() {
     assert_eq!(retry_after("99999999999999999999", NOW), None);
     assert_eq!(retry_after("soon", NOW), None);
     assert_eq!(retry_after("-1", NOW), None);
-    // A date is on the clock of the service that gave it.
+    // The date is relative to the service's clock.
     let answer =
         head(503, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT"), ("retry-after", "Tue, 14 Nov 2023 23:13:27 GMT")]);
     let after = Some(Duration::from_secs(7));
@@ -80,7 +80,7 @@ fn clock_skew_is_detected_by_code_or_by_date_without_a_code() {
     assert_eq!(decide(&dated, &coded(403, ""), there - MIN_SKEW, true), Decision::Fail);
     assert_eq!(decide(&dated, &coded(403, "AccessDenied"), NOW, true), Decision::Fail);
     assert_eq!(decide(&dated, &coded(403, ""), NOW, false), Decision::Fail);
-    // Without a date there is nothing to go by.
+    // Without a date the skew is unknown.
     assert_eq!(decide(&head(403, &[]), &coded(403, "RequestTimeTooSkewed"), NOW, true), Decision::Fail);
 }
 

@@ -12,8 +12,8 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::rt::hex::{hex, push_hex};
-use crate::s3::headers::push_all;
+use crate::rt::hex::{digits, hex};
+use crate::rt::text_builder::TextBuilder;
 use crate::s3::encode;
 use crate::s3::requests::Request;
 use crate::s3::time::AmzTime;
@@ -71,7 +71,7 @@ pub struct Signer {
     service: &'static str,
     key: Option<SigningKey>,
     /// The canonical request, which may have a security token in it.
-    canonical: String,
+    canonical: TextBuilder,
 }
 
 /// The signing key of one day.
@@ -110,7 +110,7 @@ impl Signer {
 
     /// A signer for another service that signs as S3 does.
     pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
-        Signer { region: region.into(), service, key: None, canonical: String::new() }
+        Signer { region: region.into(), service, key: None, canonical: TextBuilder::default() }
     }
 
     /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
@@ -145,12 +145,11 @@ impl Signer {
     pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
         let signature = self.signature(parts, credentials, date);
         let key = self.signing_key(&credentials.secret_key, &date[..8]);
-        let mut value = String::with_capacity(256 + 16 * parts.headers.len());
-        push_all(&mut value, &[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
+        let mut value = TextBuilder::with_capacity(256 + 16 * parts.headers.len());
+        value.push(&[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
         parts.push_header_names(&mut value);
-        push_all(&mut value, &[", Signature="]);
-        push_hex(&mut value, &signature);
-        value
+        value.push(&[", Signature=", digits(&signature, &mut [0; 64])]);
+        value.into_string()
     }
 
     /// The signature of these parts of a request.
@@ -159,9 +158,7 @@ impl Signer {
         parts.push_canonical(&mut self.canonical);
         let hash = Sha256::digest(self.canonical.as_bytes());
         let mut mac = self.signing_key(&credentials.secret_key, &date[..8]).at(date);
-        self.canonical.clear();
-        push_hex(&mut self.canonical, &hash);
-        mac.update(self.canonical.as_bytes());
+        mac.update(digits(&hash, &mut [0; 64]).as_bytes());
         mac.finalize().into_bytes()
     }
 
@@ -207,36 +204,36 @@ pub struct Parts<'a> {
 
 impl Parts<'_> {
     /// Appends the canonical request, which is what the signature is about. Sorts the headers.
-    pub fn push_canonical(&mut self, out: &mut String) {
+    pub fn push_canonical(&mut self, out: &mut TextBuilder) {
         sort(&mut self.headers, |one, other| one.0 < other.0);
-        push_all(out, &[self.method, "\n", self.path, "\n"]);
+        out.push(&[self.method, "\n", self.path, "\n"]);
         push_query(out, self.query);
         let mut last = None;
         for &(name, value) in &self.headers {
             if last == Some(name) {
-                push_all(out, &[","]);
+                out.push(&[","]);
             } else {
-                push_all(out, &["\n", name, ":"]);
+                out.push(&["\n", name, ":"]);
             }
             // What was made here has no white space, and need not be searched for it.
             if matches!(name, "host" | "x-amz-content-sha256" | "x-amz-date") {
-                push_all(out, &[value]);
+                out.push(&[value]);
             } else {
                 push_value(out, value);
             }
             last = Some(name);
         }
-        push_all(out, &["\n\n"]);
+        out.push(&["\n\n"]);
         self.push_header_names(out);
-        push_all(out, &["\n", self.payload]);
+        out.push(&["\n", self.payload]);
     }
 
     /// The names of the headers, which are sorted, each once.
-    fn push_header_names(&self, out: &mut String) {
+    fn push_header_names(&self, out: &mut TextBuilder) {
         let mut last = None;
         for &(name, _) in &self.headers {
             if last != Some(name) {
-                push_all(out, &[if last.is_some() { ";" } else { "" }, name]);
+                out.push(&[if last.is_some() { ";" } else { "" }, name]);
                 last = Some(name);
             }
         }
@@ -256,14 +253,14 @@ fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
 }
 
 /// Sorted by encoded name, then encoded value: not as one text, where `=` would take part in the order.
-fn push_query(out: &mut String, query: &[(Cow<'static, str>, String)]) {
+fn push_query(out: &mut TextBuilder, query: &[(Cow<'static, str>, String)]) {
     let mut pairs = Vec::with_capacity(query.len());
     for (name, value) in query {
         pairs.push((encode::query(name), encode::query(value)));
     }
     sort(&mut pairs, |one, other| one < other);
     for (n, (name, value)) in pairs.iter().enumerate() {
-        push_all(out, &[if n > 0 { "&" } else { "" }, name, "=", value]);
+        out.push(&[if n > 0 { "&" } else { "" }, name, "=", value]);
     }
 }
 
@@ -280,9 +277,9 @@ fn sort<T>(list: &mut [T], is_before: impl Fn(&T, &T) -> bool) {
 }
 
 /// A header's value, without white space around it and with one space for each stretch of it inside.
-fn push_value(out: &mut String, value: &str) {
+fn push_value(out: &mut TextBuilder, value: &str) {
     for (n, word) in value.split_ascii_whitespace().enumerate() {
-        push_all(out, &[if n > 0 { " " } else { "" }, word]);
+        out.push(&[if n > 0 { " " } else { "" }, word]);
     }
 }
 

@@ -3,6 +3,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use crate::rt::hex::hex;
+use crate::rt::text_builder::TextBuilder;
 use crate::s3::headers::Headers;
 use crate::s3::requests::Request;
 use crate::s3::time::AmzTime;
@@ -39,7 +40,7 @@ impl Signer {
         let scope = &self.signing_key(&credentials.secret_key, &date[..8]).scope;
         let credential = format!("{}/{scope}", credentials.access_key);
         sort(&mut parts.headers, |one, other| one.0 < other.0);
-        let mut names = String::new();
+        let mut names = TextBuilder::default();
         parts.push_header_names(&mut names);
         let mut add = |name: &'static str, value: String| query.push((name.into(), value));
         add("X-Amz-Algorithm", ALGORITHM.to_owned());
@@ -49,7 +50,7 @@ impl Signer {
         if let Some(token) = &credentials.security_token {
             add("X-Amz-Security-Token", token.expose().to_owned());
         }
-        add("X-Amz-SignedHeaders", names);
+        add("X-Amz-SignedHeaders", names.into_string());
         let signature = self.signature(&mut Parts { query, ..parts }, credentials, date);
         query.push(("X-Amz-Signature".into(), hex(&signature)));
     }
