@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use crate::contract::error::ServiceResponse;
 use crate::s3::response::{Head, decimal};
 use crate::s3::time;
@@ -108,35 +110,11 @@ pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
 pub fn backoff(retry: u32, after: Option<Duration>, rng: &mut Rng) -> Duration {
     let most = BASE_BACKOFF.saturating_mul(1u32.checked_shl(retry).unwrap_or(u32::MAX).max(1)).min(MAX_BACKOFF);
     let half = most / 2;
-    let jitter = Duration::from_nanos(rng.below(half.as_nanos() as u64 + 1));
+    let jitter = Duration::from_nanos(rng.u64(..=half.as_nanos() as u64));
     match after {
         // Jitter spreads clients that received the same `retry-after`.
         Some(after) => after.saturating_add(jitter.min(BASE_BACKOFF)),
         None => half + jitter,
-    }
-}
-
-/// A pseudorandom number generator (splitmix64) for jitter; not for secrets.
-#[derive(Clone, Debug)]
-pub struct Rng(u64);
-
-impl Rng {
-    /// Seeds it, with the clock of the instance.
-    pub fn new(seed: u64) -> Self {
-        Rng(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Returns a number below `bound`, which must be above 0.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 }
 

@@ -86,7 +86,7 @@ fn clock_skew_is_detected_by_code_or_by_date_without_a_code() {
 
 #[test]
 fn backoff_has_jitter_grows_and_is_limited() {
-    let mut rng = Rng::new(7);
+    let mut rng = Rng::with_seed(7);
     for retry in [0, 1, 3, 7, 8, 31, 32, u32::MAX] {
         let bound = BASE_BACKOFF.saturating_mul(2u32.saturating_pow(retry)).min(MAX_BACKOFF);
         let pauses: Vec<_> = (0..2000).map(|_| backoff(retry, None, &mut rng)).collect();
@@ -99,7 +99,7 @@ fn backoff_has_jitter_grows_and_is_limited() {
 #[test]
 fn default_retries_outlast_an_outage_of_ten_seconds() {
     for seed in 0..200 {
-        let mut rng = Rng::new(seed);
+        let mut rng = Rng::with_seed(seed);
         let sum: Duration = (0..DEFAULT_RETRIES).map(|retry| backoff(retry, None, &mut rng)).sum();
         assert!(sum > Duration::from_millis(12_700) && sum < Duration::from_millis(25_600), "{sum:?}");
     }
@@ -107,7 +107,7 @@ fn default_retries_outlast_an_outage_of_ten_seconds() {
 
 #[test]
 fn backoff_is_never_below_retry_after() {
-    let mut rng = Rng::new(7);
+    let mut rng = Rng::with_seed(7);
     for retry in 0..20 {
         let pause = backoff(retry, Some(Duration::from_secs(3)), &mut rng);
         assert!(pause >= Duration::from_secs(3) && pause <= Duration::from_secs(3) + BASE_BACKOFF);

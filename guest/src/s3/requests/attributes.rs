@@ -1,5 +1,4 @@
-//! The headers of a call's attributes, and of those that the store gives to all its calls: a call's own outweighs the
-//! store's.
+//! Headers of a call's attributes and of the store's defaults. The call's take precedence.
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::CallOptions;
@@ -8,18 +7,18 @@ use crate::settings::{Settings, insecure_customer_key};
 
 use super::Request;
 
-/// Attributes that are left out on purpose, and why.
+/// Attributes that are deliberately unsupported, and why.
 const EXCLUDED: [(&str, &str); 1] = [(
     "website-redirect-location",
     "it belongs to web sites that are served out of a bucket, where it sends readers elsewhere: a blob store hands out \
      the blob that was stored",
 )];
 
-/// Adds the headers of the call's attributes and of the store's own, where the operation accepts them.
+/// Adds the headers of the call's attributes, and of the store's defaults that the operation accepts.
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice
-/// or malformed, or for a key over plain http. A key is never in the words.
+/// or malformed, or for a key over plain http. The message never contains a key.
 pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, accepts: Accepts) -> Result<(), Failure> {
     for (n, (name, value)) in call.attributes.iter().enumerate() {
         let Some(attribute) = TABLE.iter().find(|known| known.name == name && accepts.has(known.accepts)) else {
@@ -33,7 +32,7 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, acc
         }
         push(&mut request.headers, attribute, value)?;
     }
-    // A blob is encrypted one way: what the call says of it leaves no room for the store's.
+    // A blob is encrypted one way: encryption attributes of the call exclude all defaults.
     let own = |names: &[&str]| call.attributes.iter().any(|(name, _)| names.contains(&name.as_str()));
     let encrypted = own(&["server-side-encryption", "sse-kms-key-id", "sse-customer-key"]);
     for (name, value) in &settings.defaults.0 {
@@ -44,7 +43,7 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, acc
         if !decided && !own(&[*name]) {
             push(&mut request.headers, attribute, value.expose())?;
         }
-        // What is copied is in the same store, and so encrypted with the same key.
+        // The source of a copy is encrypted with the same key.
         let source = TABLE.iter().find(|known| known.name == "source-sse-customer-key" && accepts.has(known.accepts));
         if *name == "sse-customer-key"
             && let Some(source) = source.filter(|source| !own(&[source.name]))
@@ -55,7 +54,7 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, acc
     Ok(())
 }
 
-/// Whether the request says what its body's checksum is.
+/// Whether the request has a checksum of its body.
 pub fn has_checksum(request: &Request) -> bool {
     request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
 }

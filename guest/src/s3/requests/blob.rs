@@ -1,4 +1,4 @@
-//! Looking at, reading, writing and deleting one blob.
+//! Requests to read, write and delete a blob.
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{ByteRange, DeleteOptions, GetOptions, HeadOptions, PutOptions};
@@ -10,23 +10,23 @@ use super::checksum;
 use super::{Method, READ, Request, base, conditions, metadata, version, visible, write_condition};
 use crate::s3::attributes::Accepts;
 
-/// What all that writes a blob accepts.
+/// Attributes accepted by all operations that write a blob.
 pub(crate) const WRITES: Accepts = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
 
-/// Asks for what is known of a blob. `key` is the whole key, prefix included, already checked.
+/// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
     attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     version(&mut request, options.version.as_deref())?;
     conditions(&mut request, &options.conditions, READ)?;
-    // There is no body to verify here, and where KMS encrypts, asking accepts a permission more.
+    // There is no body to verify, and with KMS the checksum needs one more permission.
     if settings.checksum != Checksum::Auto {
         checksum::request_stored(&mut request, settings);
     }
     Ok(request)
 }
 
-/// Asks for a blob or a part of it.
+/// Reads a blob or a range of it.
 pub fn get(settings: &Settings, key: &str, options: &GetOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
     attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
@@ -60,7 +60,7 @@ pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result
     Ok(request)
 }
 
-/// The `range` header of this range, or none where all is asked for.
+/// The value of `range`. None for the whole blob.
 fn range(range: ByteRange) -> Result<Option<String>, Failure> {
     match range {
         ByteRange::Whole => Ok(None),

@@ -1,11 +1,11 @@
-//! Buckets: create, delete, look for, list.
+//! Requests to create, delete, check and list buckets.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 //!
-//! All name the bucket in the path, so that they go to the endpoint's own host whatever the bucket.
+//! All have the bucket in the path, so that any bucket is reached by the endpoint's own host.
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{BucketOptions, ListBucketsOptions};
@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use super::listing::page_size;
 use super::{Method, Request, attributes};
 
-/// The region in which a bucket is created without naming it.
+/// Region of buckets that are created without a region.
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// Creates a bucket: the request and its body, which is empty if there is no region to name.
@@ -28,7 +28,7 @@ pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -
     let mut request = of_bucket(Method::Put, settings, name)?;
     attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     let mut body = String::new();
-    // Other services have regions of their own, and mostly but one.
+    // Other services have regions of their own, mostly one.
     if settings.endpoint.aws && settings.region != DEFAULT_REGION {
         body.push_str("<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
         xml::push_element(&mut body, "LocationConstraint", &settings.region);

@@ -1,4 +1,4 @@
-//! Deleting several blobs with one request: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
+//! Bulk delete: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
 
 use crate::contract::error::Failure;
 use crate::contract::model::CallOptions;
@@ -10,19 +10,19 @@ use super::attributes;
 use super::{Method, Request, base, check_version};
 use crate::s3::attributes::Accepts;
 
-/// The most blobs that S3 deletes with one request.
+/// Maximum number of blobs in a request.
 pub const MAX_DELETES: usize = 1000;
 
-/// A blob by its whole key, prefix included, and its version.
+/// A blob to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeleteEntry<'a> {
-    /// The whole key.
+    /// Full key, including the prefix.
     pub key: &'a str,
-    /// The version to delete for good.
+    /// Version to delete permanently.
     pub version: Option<&'a str>,
 }
 
-/// Asks to delete these, each with an outcome of its own: the request and its body.
+/// Deletes several blobs, each with its own status: the request and its body.
 pub fn delete_many(
     settings: &Settings,
     blobs: &[DeleteEntry<'_>],
@@ -47,8 +47,7 @@ pub fn delete_many(
     Ok((request, body))
 }
 
-/// Adds what goes with a body that is a document. S3 wants a checksum with some of them, and of all checksums every
-/// service knows MD5.
+/// Adds the headers of an XML body. S3 requires a checksum for some, and MD5 is the one that every service knows.
 pub(crate) fn document(request: &mut Request, body: &str) {
     request.header("content-type", "application/xml");
     request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.digest(body.as_bytes())));

@@ -1,5 +1,5 @@
-//! User metadata: what S3 takes of it, and text that is not ASCII, which goes as RFC 2047's encoded words, as
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html> says that S3 itself spells it.
+//! User metadata: validation and headers. Values that are not ASCII are sent as encoded words (RFC 2047), as S3 does:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
 use crate::contract::error::{Error, Failure, tidy};
 use crate::contract::model::Pair;
@@ -9,7 +9,7 @@ use crate::s3::headers::METADATA_PREFIX;
 use super::is_token;
 use crate::s3::headers::Headers;
 
-/// How many bytes of names and values S3 takes as user metadata.
+/// Maximum length of names and values of user metadata in bytes, as sent.
 pub const MAX_METADATA: usize = 2048;
 
 /// Adds the headers of a blob's user metadata.

@@ -1,4 +1,4 @@
-//! Blobs written in parts: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
+//! Requests of multipart uploads: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{
@@ -19,10 +19,10 @@ use super::listing::{page_size, prefix};
 use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_condition};
 use crate::s3::attributes::Accepts;
 
-/// The highest number that a part may have.
+/// Maximum part number.
 pub const MAX_PART: u32 = 10_000;
 
-/// Begins an upload.
+/// Creates an upload.
 pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Post, settings, key);
     request.parameter("uploads", "");
@@ -57,11 +57,11 @@ pub fn upload_part(
     Ok(request)
 }
 
-/// The checksums that a part of this length is sent with: attributes of the part, for its completion.
+/// The checksums sent with a part of this length: attributes of the part, for its completion.
 pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -> Vec<Pair> {
     let mut request = base(Method::Put, settings, "");
     let taken = Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM);
-    // Both were checked before the part was sent.
+    // Both were validated before the part was sent.
     let Ok(content) = Content::remote(length, &options.digests, settings) else { return Vec::new() };
     if attributes::apply(&mut request, &options.call, settings, taken).is_err() {
         return Vec::new();
@@ -78,7 +78,7 @@ pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -
     sent
 }
 
-/// Makes a part of what is there.
+/// Copies a part from a blob.
 pub fn copy_part(
     settings: &Settings,
     key: &str,
@@ -104,7 +104,7 @@ pub fn copy_part(
     Ok(request)
 }
 
-/// Asks for a page of an upload's parts.
+/// Lists a page of the parts of an upload.
 pub fn list_parts(
     settings: &Settings,
     key: &str,
@@ -123,7 +123,7 @@ pub fn list_parts(
     Ok(request)
 }
 
-/// Makes the blob of its parts: the request and its body.
+/// Completes an upload: the request and its body.
 pub fn complete_upload(
     settings: &Settings,
     key: &str,
@@ -162,7 +162,7 @@ pub fn complete_upload(
     Ok((request, body))
 }
 
-/// Drops an upload.
+/// Aborts an upload.
 pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &AbortOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
     upload_id(&mut request, upload)?;
@@ -170,7 +170,7 @@ pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &Abor
     Ok(request)
 }
 
-/// Asks for a page of the uploads under way.
+/// Lists a page of unfinished uploads.
 pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("uploads", "");

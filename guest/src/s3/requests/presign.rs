@@ -1,4 +1,4 @@
-//! Requests for others to send.
+//! Presigned requests.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>
 
@@ -11,10 +11,10 @@ use super::blob::WRITES;
 use super::{Method, Request, base, is_token, version, visible};
 use crate::s3::attributes::Accepts;
 
-/// The longest time that S3 accepts, in seconds: 7 days.
+/// Maximum validity in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 7 * 24 * 3600;
 
-/// What an answer to a read may be told to say instead of what is stored.
+/// Parameters of a read that override headers of its response.
 const RESPONSE_OVERRIDES: [&str; 6] = [
     "response-cache-control",
     "response-content-disposition",
@@ -24,13 +24,13 @@ const RESPONSE_OVERRIDES: [&str; 6] = [
     "response-expires",
 ];
 
-/// Headers that go into the query instead, so that whoever has the URL need not send them.
+/// Headers that are sent as query parameters, so that users of the URL need not send them.
 const QUERY_HEADERS: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-owner"];
 
-/// What the names of the headers end with that carry a key that the service encrypts with.
+/// Suffix of the headers that contain a customer key.
 const CUSTOMER_KEY: &str = "server-side-encryption-customer-key";
 
-/// Headers that the signature, or whoever sends the request, says itself.
+/// Headers that the signature or the HTTP client sets.
 const RESERVED_HEADERS: [&str; 7] = [
     "authorization",
     "connection",
@@ -41,7 +41,7 @@ const RESERVED_HEADERS: [&str; 7] = [
     "x-amz-security-token",
 ];
 
-/// Makes the request that is to be signed, and the seconds that it is to be good for. Its headers are to be sent with it.
+/// Returns the request to sign and its validity in seconds. Its headers must be sent with it.
 pub fn presign(
     settings: &Settings,
     key: &str,

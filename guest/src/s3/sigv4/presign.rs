@@ -1,4 +1,4 @@
-//! Signatures in the query: a request that anybody may send until it expires.
+//! Signatures in the query, for presigned requests.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
@@ -12,8 +12,8 @@ use crate::settings::Credentials;
 use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, sort};
 
 impl Signer {
-    /// Signs a request, by adding to its query what a signature needs. All its headers are signed, and the `host` that its
-    /// authority will be; its body is not. It is good for `expires` seconds from `now` on.
+    /// Signs a request by appending parameters to its query. Signs `host` and all headers, but not the body. Valid for `expires`
+    /// seconds from `now`.
     pub fn presign(&mut self, request: &mut Request, credentials: &Credentials, expires: u64, now: AmzTime) {
         let mut headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         headers.push(("host", &request.authority));
@@ -27,8 +27,7 @@ impl Signer {
         self.sign_query(parts, &mut request.query, credentials, expires, &now.text());
     }
 
-    /// Adds to this query, which stands for that of `parts`, what a signature of it needs. `date` is as
-    /// [`AmzTime::text`] tells it.
+    /// Appends the parameters of a signature to `query`, which replaces that of `parts`. `date` is [`AmzTime::text`].
     pub fn sign_query(
         &mut self,
         mut parts: Parts<'_>,

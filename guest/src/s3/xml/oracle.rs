@@ -1,5 +1,4 @@
-//! The reader beside one that stands on quick-xml: what both take for whole they read alike, and ours takes nothing for
-//! whole that is not.
+//! Compares the parser with quick-xml: both parse complete documents alike, and ours accepts nothing that quick-xml rejects.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -7,7 +6,7 @@ use quick_xml::events::Event;
 
 use super::*;
 
-/// An element, and in it its text and its children.
+/// An element with its text and children.
 #[derive(Debug, Default, PartialEq)]
 struct Tree {
     name: String,
@@ -22,7 +21,7 @@ impl From<Element<'_>> for Tree {
     }
 }
 
-/// What [`read`] does, by quick-xml.
+/// [`read`] implemented with quick-xml.
 fn known(text: &str) -> (Option<Tree>, bool) {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if !text.starts_with('<') {
@@ -98,7 +97,7 @@ fn close(open: &mut [Tree], root: &mut Option<Tree>, element: Tree) {
     }
 }
 
-/// Both read this alike, whole or not.
+/// Asserts that both parsers agree, also on incomplete documents.
 fn alike(text: &str) -> Result<(), TestCaseError> {
     let (document, whole) = read(text);
     let read = (document.as_ref().map(|document| Tree::from(document.root())), whole);
@@ -106,12 +105,12 @@ fn alike(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What ours takes for whole, the other does too, and reads it alike.
+/// Asserts that both parsers agree if ours accepts the document.
 fn no_laxer(text: &str) -> Result<(), TestCaseError> {
     if read(text).1 { alike(text) } else { Ok(()) }
 }
 
-/// Text as it may stand between tags, with what may stand between it.
+/// Content of an element: text, references, CDATA, comments and instructions.
 fn inner() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-z0-9éß💧 \"'>/=\\]-]{0,12}",
@@ -155,7 +154,7 @@ fn text() -> impl Strategy<Value = String> {
     (before, element(), "[\r\n ]?(<!-- > -->)?").prop_map(|(before, element, after)| before + &element + &after)
 }
 
-/// The text up to a place near this one that is between two characters.
+/// The text up to a character boundary near the index.
 fn cut(text: &str, at: prop::sample::Index) -> &str {
     &text[..text.floor_char_boundary(at.index(text.len() + 1))]
 }
