@@ -1,12 +1,12 @@
-//! Lengths of time as people write them in settings.
+//! Parser of durations in settings.
 
 use std::time::Duration;
 
-/// Reads `500ms`, `30s`, `5m` or `1h`: a whole number and a unit, with or without a space between. A bare number is
+/// Parses `500ms`, `30s`, `5m` or `1h`: a whole number and a unit, with or without a space between. A bare number is
 /// seconds.
 ///
 /// # Errors
-/// What is wrong, as a sentence without the setting's name.
+/// A message without the setting's name.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -8,10 +8,10 @@ use crate::s3::xml::Element;
 
 use super::listing::{at, missing};
 
-/// The most buckets in a page: S3's own limit of `max-buckets`. A service that does not page sends all of them.
+/// Maximum number of buckets in a page: the limit of `max-buckets`. A service that does not page sends all.
 const MAX_BUCKETS: usize = 10_000;
 
-/// Reads a `ListAllMyBucketsResult`. `requested` is the continuation that the page was requested for with.
+/// Parses a `ListAllMyBucketsResult`. `requested` is the continuation of the request.
 pub fn buckets(page: &Element<'_>, requested: Option<&str>) -> Result<BucketPage, MalformedResponse> {
     let mut buckets = Vec::new();
     for bucket in page.child("Buckets").iter().flat_map(|list| list.children_named("Bucket")) {

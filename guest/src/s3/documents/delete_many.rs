@@ -1,4 +1,4 @@
-//! What became of each of several deletions.
+//! Results of bulk deletes.
 
 use crate::contract::error::{MAX_MESSAGE, ServiceResponse, tidy};
 use crate::s3::bounds;
@@ -7,18 +7,18 @@ use crate::s3::requests::{DeleteEntry, MAX_DELETES};
 use crate::s3::response::MalformedResponse;
 use crate::s3::xml::Element;
 
-/// What a `DeleteResult` says of one blob.
+/// Status of a blob in a `DeleteResult`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeleteStatus {
-    /// It is gone, or was not there.
+    /// Deleted, or did not exist.
     Deleted,
-    /// It is not, for this reason.
+    /// Not deleted, with this error.
     Failed(ServiceResponse),
-    /// It does not say.
+    /// Not in the result.
     NotReported,
 }
 
-/// Reads a `DeleteResult`: the outcome of each of these, in their order.
+/// Parses a `DeleteResult`: the status of each blob, in their order.
 pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Vec<DeleteStatus>, MalformedResponse> {
     let reported: Vec<Element<'_>> = result.children().filter(|reported| matches!(reported.name(), "Deleted" | "Error")).collect();
     bounds::count("Deleted and Error", reported.len(), MAX_DELETES)?;
@@ -28,7 +28,7 @@ pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Ve
     let mut at = 0;
     let mut outcomes = Vec::with_capacity(blobs.len());
     for blob in blobs {
-        // Most services answer in the order that they were requested in: the search goes on where the last one ended.
+        // Most services keep the order of the request: search from the last match on.
         let found = (0..reported.len()).map(|n| (at + n) % reported.len()).find(|&n| is_of(&reported[n], blob));
         outcomes.push(match found {
             None => DeleteStatus::NotReported,

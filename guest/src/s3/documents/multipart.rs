@@ -1,4 +1,4 @@
-//! Uploads in parts, and copies, which answer alike.
+//! Multipart uploads, and copies, whose responses are similar.
 
 use crate::contract::model::{Pair, Part, PartPage, Upload, UploadPage, Written};
 use crate::s3::bounds;
@@ -9,47 +9,47 @@ use crate::s3::xml::Element;
 
 use super::listing::{Keys, at, last_modified, missing};
 
-/// The upload's id, out of an `InitiateMultipartUploadResult`.
+/// The upload id in an `InitiateMultipartUploadResult`.
 pub fn upload_id(begun: &Element<'_>) -> Result<String, MalformedResponse> {
     let id = begun.text("UploadId").ok_or_else(|| missing("UploadId"))?;
     bounds::text("UploadId", id, bounds::MAX_UPLOAD_ID).map(str::to_owned)
 }
 
-/// The entity tag, out of a `CompleteMultipartUploadResult` or `CopyObjectResult`. Some services leave it out.
+/// The entity tag in a `CompleteMultipartUploadResult` or `CopyObjectResult`. Some services omit it.
 pub fn etag(result: &Element<'_>) -> Result<Option<String>, MalformedResponse> {
     let Some(etag) = result.text("ETag") else { return Ok(None) };
     let etag = bounds::text("ETag", etag, bounds::MAX_ETAG)?;
-    // As a header has it: Ceph leaves the quotes out here.
+    // Ceph omits the quotes here.
     Ok(Some(if etag.contains('"') { etag.to_owned() } else { format!("\"{etag}\"") }))
 }
 
-/// The entity tag of a part, without which its upload cannot be completed.
+/// The entity tag of a part, which its completion requires.
 pub fn part_etag(part: &Element<'_>) -> Result<String, MalformedResponse> {
     etag(part)?.ok_or_else(|| missing("ETag"))
 }
 
-/// The blob that was written, out of a `CompleteMultipartUploadResult` or `CopyObjectResult`.
+/// The result of a write in a `CompleteMultipartUploadResult` or `CopyObjectResult`.
 pub fn written(result: &Element<'_>, head: &Head) -> Result<Written, MalformedResponse> {
     Ok(Written { etag: etag(result)?, version: response::version(head)? })
 }
 
-/// The part that was made, out of a `CopyPartResult`, which does not tell its size.
+/// The part in a `CopyPartResult`, which does not contain its size.
 pub fn copied_part(number: u32, copied: &Element<'_>) -> Result<Part, MalformedResponse> {
     Ok(Part { number, etag: part_etag(copied)?, attributes: checksums(copied)?, ..Part::default() })
 }
 
 /// The checksums in an element.
 pub fn checksums(element: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> {
-    let mut told = Vec::new();
+    let mut checksums = Vec::new();
     for (name, child) in CHECKSUMS {
         if let Some(sum) = element.text(child) {
-            told.push((name.to_owned(), bounds::text(child, sum, bounds::MAX_ATTRIBUTE)?.to_owned()));
+            checksums.push((name.to_owned(), bounds::text(child, sum, bounds::MAX_ATTRIBUTE)?.to_owned()));
         }
     }
-    Ok(told)
+    Ok(checksums)
 }
 
-/// Reads a `ListPartsResult`. `requested` is the continuation that the page was requested for with.
+/// Parses a `ListPartsResult`. `requested` is the continuation of the request.
 pub fn parts(page: &Element<'_>, requested: Option<&str>) -> Result<PartPage, MalformedResponse> {
     let mut parts = Vec::new();
     for part in page.children_named("Part") {
@@ -76,7 +76,7 @@ pub fn parts(page: &Element<'_>, requested: Option<&str>) -> Result<PartPage, Ma
     Ok(PartPage { parts, next })
 }
 
-/// Reads a `ListMultipartUploadsResult`. `key_prefix` is the store's own, which keys come back without.
+/// Parses a `ListMultipartUploadsResult`. `key_prefix` is removed from keys.
 pub fn uploads(
     page: &Element<'_>,
     head: &Head,
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(ours.uploads[0].key, "a +\u{e9}%20");
         let next = ours.next.unwrap();
         assert_eq!(Versions::read(&next).unwrap().key, "a +\u{e9}%20");
-        // Elsewhere it is what it says.
+        // Keys of other services without encoding type are not decoded.
         let other = uploads(&page.root(), &Head::default(), "", None).unwrap();
         assert_eq!(other.uploads[0].key, "a%20%2B%C3%A9%2520");
     }

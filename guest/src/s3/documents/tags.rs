@@ -1,4 +1,4 @@
-//! A blob's tags.
+//! Tags of a blob.
 
 use crate::contract::model::Pair;
 use crate::s3::bounds;
@@ -7,7 +7,7 @@ use crate::s3::xml::Element;
 
 use super::listing::missing;
 
-/// Reads a `Tagging`.
+/// Parses a `Tagging`.
 pub fn tags(tagging: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> {
     let mut tags = Vec::new();
     for set in tagging.children_named("TagSet") {
