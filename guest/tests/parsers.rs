@@ -1,6 +1,5 @@
-//! Everything that a service, or an operator, can send us is read by something here: none of it may panic, go on without
-//! end, or take what is broken for whole. (The fuzzers of nightly compilers are not at hand everywhere; these cases are
-//! random, shrink, and run with all other tests.)
+//! Random input for every parser of data from services and operators: no parser may panic, loop endlessly, or accept truncated
+//! documents. (Runs with the other tests, unlike the fuzzers, which need a nightly compiler.)
 
 use proptest::prelude::*;
 use sandbucket_s3::contract::model::{ByteRange, Span};
@@ -45,7 +44,7 @@ const DOCUMENTS: [&str; 10] = [
      <Resource>/demo/k</Resource><RequestId>4442587FB7D0A2F9</RequestId></Error>",
 ];
 
-/// Reads these bytes as every response that there is. Whether any took them.
+/// Parses the bytes as every document. Returns whether any parser accepted them.
 fn read_as_all(body: &[u8]) -> bool {
     let head = Head { status: 200, headers: vec![] };
     let response = service_error::parse(&head, body, "us-east-1");
@@ -69,14 +68,14 @@ fn read_as_all(body: &[u8]) -> bool {
     read
 }
 
-/// The name of a document's outermost element.
+/// Name of a document's root element.
 fn root(document: &'static str) -> &'static str {
     let start = document.rfind("?>").map_or(0, |end| end + 2);
     let name = document[start..].trim_start().trim_start_matches('<');
     &name[..name.find([' ', '>']).unwrap()]
 }
 
-/// A document with some bytes changed, left out, doubled or put in.
+/// A document with some bytes changed, removed, doubled or inserted.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let edit = (0..4_u8, any::<prop::sample::Index>(), 0..40_usize, prop::collection::vec(any::<u8>(), 0..12));
     (0..DOCUMENTS.len(), prop::collection::vec(edit, 1..8)).prop_map(|(which, edits)| {
@@ -98,7 +97,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Names and values that answers have, and such that they should not.
+/// Names and values of response headers, valid and invalid.
 fn head() -> impl Strategy<Value = Head<'static>> {
     let name = prop_oneof![
         prop::sample::select(vec![
@@ -185,7 +184,7 @@ proptest! {
         response::attributes(&head);
         let _ = response::written(&head);
         let _ = response::blob_info(&head);
-        // What is said to be a part is one: inside the blob, and never backwards.
+        // A range is inside the blob and not reversed.
         if let Ok((info, span)) = response::blob_part(&head, range) {
             prop_assert!(span.start <= span.end && span.end <= info.size);
         }
@@ -212,7 +211,7 @@ proptest! {
         let hosts = AwsHosts { dual_stack: hosts.0, fips: hosts.1, accelerate: hosts.2 };
         for style in [AddressingStyle::Auto, AddressingStyle::Path, AddressingStyle::Virtual] {
             let Ok(found) = Endpoint::resolve(Some(&endpoint), &region, &bucket, style, hosts) else { continue };
-            // What comes of it is an authority and a path that every HTTP library takes as they are.
+            // The result is an authority and a path that the crate http accepts unchanged.
             let uri: http::Uri = format!("http://{}{}", found.authority, found.object_path("k")).parse().unwrap();
             prop_assert_eq!(uri.authority().unwrap().as_str(), found.authority);
         }

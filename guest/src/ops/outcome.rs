@@ -57,7 +57,11 @@ pub(super) fn classify(
     {
         return if over { Outcome::NotApplied } else { Outcome::Unknown };
     }
-    if *condition != WriteCondition::Always && is_older(info, *began) { Outcome::ConditionFailed } else { Outcome::Unknown }
+    if *condition != WriteCondition::Always && is_older(info, *began) {
+        Outcome::ConditionFailed
+    } else {
+        Outcome::Unknown
+    }
 }
 
 /// Whether the blob existed before the write began. Unknown for a multipart blob: on Amazon S3 its date is that of the upload's

@@ -28,7 +28,8 @@ impl Call<'_> {
             Stage::Verify { written, .. } => written.version.clone(),
             _ => None,
         };
-        let options = HeadOptions { version, call: head_call_options(self.state.operation.call()), ..HeadOptions::default() };
+        let options =
+            HeadOptions { version, call: head_call_options(self.state.operation.call()), ..HeadOptions::default() };
         Ok(Outgoing::bare(self.checked(requests::head(&self.store.settings, &self.full_key()?, &options))?))
     }
 
@@ -37,8 +38,11 @@ impl Call<'_> {
         let Operation::CompleteUpload { upload, options, .. } = &self.state.operation else {
             return Err(self.failure(Kind::InvalidArgument, "there is no upload"));
         };
-        let options =
-            ListPartsOptions { page_size: Some(1), call: head_call_options(&options.call), ..ListPartsOptions::default() };
+        let options = ListPartsOptions {
+            page_size: Some(1),
+            call: head_call_options(&options.call),
+            ..ListPartsOptions::default()
+        };
         let request = requests::list_parts(&self.store.settings, &self.full_key()?, upload, &options);
         self.document_request(self.checked(request)?, String::new())
     }

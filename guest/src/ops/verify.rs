@@ -28,7 +28,8 @@ impl Call<'_> {
         let problem = match found {
             Ok((info, _))
                 if size.is_none_or(|size| info.size == size || info.size == UNKNOWN_SIZE)
-                    && (wanted.is_none() || info.etag.as_deref().is_none_or(|there| Some(opaque_tag(there)) == wanted)) =>
+                    && (wanted.is_none()
+                        || info.etag.as_deref().is_none_or(|there| Some(opaque_tag(there)) == wanted)) =>
             {
                 return Flow::Done(self.written_output(written));
             }

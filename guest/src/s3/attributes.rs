@@ -129,7 +129,12 @@ pub const TABLE: [Attribute; 27] = [
     text("sse-kms-context", "x-amz-server-side-encryption-context", Accepts::ENCRYPTION),
     with_syntax("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled", Accepts::ENCRYPTION, Syntax::Flag),
     with_syntax("sse-customer-key", "x-amz-server-side-encryption-customer-", Accepts::CUSTOMER_KEY, Syntax::Key),
-    with_syntax("source-sse-customer-key", "x-amz-copy-source-server-side-encryption-customer-", Accepts::SOURCE, Syntax::Key),
+    with_syntax(
+        "source-sse-customer-key",
+        "x-amz-copy-source-server-side-encryption-customer-",
+        Accepts::SOURCE,
+        Syntax::Key,
+    ),
     text("source-expected-bucket-owner", "x-amz-source-expected-bucket-owner", Accepts::SOURCE),
     with_syntax("checksum-crc32", "x-amz-checksum-crc32", Accepts::CHECKSUM, Syntax::Digest(4)),
     with_syntax("checksum-crc32c", "x-amz-checksum-crc32c", Accepts::CHECKSUM, Syntax::Digest(4)),

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
 
-
 /// Number of bytes in one encoded word, which has at most 75 characters including its delimiters.
 const WORD: usize = 45;
 

@@ -98,7 +98,10 @@ mod tests {
         let headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
         let lines = to_lines("h:1", &headers);
         assert_eq!(lines, "host:h:1\netag:\"e\"\na:\nx-b: c:d\n");
-        assert_eq!(parse_lines(&lines), [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
+        assert_eq!(
+            parse_lines(&lines),
+            [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]
+        );
         assert_eq!(parse_lines(""), []);
         assert_eq!(parse_lines("no field\na:b"), [pair("no field\na", "b")]);
         assert_eq!(parse_lines("a:b\nno field"), [pair("a", "b")]);

@@ -139,7 +139,11 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["InvalidToken"],
-        with_subject(Kind::AccessDenied, "security-token", "the security-token is not the one of this access-key, or is missing"),
+        with_subject(
+            Kind::AccessDenied,
+            "security-token",
+            "the security-token is not the one of this access-key, or is missing",
+        ),
     ),
     (
         &["RequestTimeTooSkewed", "RequestExpired"],

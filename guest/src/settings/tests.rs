@@ -5,7 +5,7 @@ fn with(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
     parse(&pairs)
 }
 
-/// The subject and message of what is wrong with these besides a bucket.
+/// Subject and message of the fault of these settings with a bucket.
 fn wrong(pairs: &[(&str, &str)]) -> (String, String) {
     let fault = with(&[&[("bucket", "demo")], pairs].concat()).expect_err(&format!("{pairs:?}"));
     (fault.subject.unwrap(), fault.message)
@@ -153,7 +153,7 @@ fn unknown_setting_is_named_with_a_suggestion() {
         ("session_token", "session-token"),
         ("end-point", "endpoint"),
         ("adressing-style", "addressing-style"),
-        // These are the host's, and set in the same place.
+        // Settings of the host in the same section.
         ("ca_file", "ca-file"),
         ("profle", "profile"),
         ("allow-invalid-cert", "allow-invalid-certs"),

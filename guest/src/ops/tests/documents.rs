@@ -1,12 +1,12 @@
-//! Answers that are documents: listings, bulk deletes and tags.
+//! Responses with documents: lists, bulk deletes and tags.
 
-use super::script::{Script, Step, answer, error, refusal};
+use super::script::{Script, Step, error, error_response, response};
 use super::store;
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{BlobRef, DeleteManyOptions, ListOptions, TagOptions};
 
 fn document(text: &str) -> Step {
-    answer(200, &[("content-type", "application/xml")], text)
+    response(200, &[("content-type", "application/xml")], text)
 }
 
 fn page(inside: &str) -> Step {
@@ -42,8 +42,8 @@ fn kinds(outcomes: &[Result<(), Failure>]) -> Vec<Option<Kind>> {
 fn truncated_page_is_retried() {
     let whole = page("<Contents><Key>k</Key><Size>1</Size></Contents>");
     let half = "<ListBucketResult><Contents><Key>k</Key><Size>1";
-    let torn = answer(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
-    let short = answer(200, &[("content-length", "9999")], half);
+    let torn = response(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
+    let short = response(200, &[("content-length", "9999")], half);
     for first in [document(half), torn, short, document("<html></html>"), document(""), document("{}")] {
         let mut script = Script::new([first, whole.clone()]);
         let page = store(&[]).list(&mut script, &ListOptions::default()).unwrap();
@@ -68,15 +68,15 @@ fn error_document_in_a_success_is_that_error() {
 #[test]
 fn endless_page_is_limited() {
     let endless = vec![Ok(vec![b' '; 1 << 20]); 20];
-    let mut script = Script::new([answer(200, &[("content-length", "99999999")], "").pieces(endless)]);
+    let mut script = Script::new([response(200, &[("content-length", "99999999")], "").pieces(endless)]);
     assert_eq!(store(&[]).list(&mut script, &ListOptions::default()).unwrap_err().kind, Kind::TooLarge);
 }
 
 #[test]
 fn delete_many_returns_an_outcome_per_blob() {
     let named = deleted(&[gone("p/a"), kept("p/b", "AccessDenied")].concat());
-    // The response does not name the last one: it is deleted by itself.
-    let mut script = Script::new([named, answer(204, &[], "")]);
+    // The response omits the last key, which is deleted singly.
+    let mut script = Script::new([named, response(204, &[], "")]);
     let outcomes = delete_with(&[("key-prefix", "p/")], &mut script, &["a", "b", "c"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied), None]);
     assert_eq!((script.methods(), script.sent[1].request.path.as_str()), (vec!["POST", "DELETE"], "/demo/p/c"));
@@ -103,15 +103,15 @@ fn only_transient_failures_of_delete_many_are_retried() {
 fn partial_outcomes_survive_a_failed_retry() {
     let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "AccessDenied")].concat());
     for (ending, kind) in
-        [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
+        [(error_response(403, "AccessDenied"), Kind::AccessDenied), (error_response(503, "SlowDown"), Kind::Throttled)]
     {
         let mut script = Script::new([vec![first.clone()], vec![ending; 2]].concat());
         let outcomes = delete_with(&[("max-retries", "1")], &mut script, &["a", "b", "c"]).unwrap();
         assert_eq!(kinds(&outcomes), [None, Some(kind), Some(Kind::AccessDenied)]);
         assert!(outcomes[1].as_ref().unwrap_err().message.starts_with("delete several blobs in bucket"));
     }
-    // It turns out to know no such request: what is still open goes singly.
-    let mut script = Script::new([first, refusal(501, "NotImplemented"), answer(204, &[], "")]);
+    // The service has no bulk delete: the remaining blobs are deleted singly.
+    let mut script = Script::new([first, error_response(501, "NotImplemented"), response(204, &[], "")]);
     let outcomes = delete_with(&[], &mut script, &["a", "b", "c"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, None, Some(Kind::AccessDenied)]);
     assert_eq!(script.methods(), ["POST", "POST", "DELETE"]);
@@ -119,7 +119,7 @@ fn partial_outcomes_survive_a_failed_retry() {
 
 #[test]
 fn keys_invalid_in_xml_are_deleted_singly() {
-    let mut script = Script::new([deleted(&gone("plain")), answer(204, &[], ""), refusal(404, "NoSuchKey")]);
+    let mut script = Script::new([deleted(&gone("plain")), response(204, &[], ""), error_response(404, "NoSuchKey")]);
     let outcomes = delete_with(&[], &mut script, &["a\u{1}", "plain", "a\rb"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, None, None]);
     assert_eq!(script.methods(), ["POST", "DELETE", "DELETE"]);
@@ -128,8 +128,10 @@ fn keys_invalid_in_xml_are_deleted_singly() {
 
 #[test]
 fn service_without_bulk_delete_gets_single_deletes() {
-    for lacking in [refusal(501, "NotImplemented"), refusal(405, "MethodNotAllowed"), answer(501, &[], "")] {
-        let single = answer(204, &[], "");
+    for lacking in
+        [error_response(501, "NotImplemented"), error_response(405, "MethodNotAllowed"), response(501, &[], "")]
+    {
+        let single = response(204, &[], "");
         let mut script = Script::new([lacking, single.clone(), single.clone(), single.clone()]);
         let mut store = store(&[]);
         let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: Some("v".into()) });
@@ -151,7 +153,7 @@ fn invalid_entry_rejects_the_whole_delete_many() {
         let failure = delete_with(&[], &mut Script::new([]), keys).unwrap_err();
         assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some(subject)));
     }
-    let failure = delete_with(&[], &mut Script::new([refusal(404, "NoSuchBucket")]), &["a"]).unwrap_err();
+    let failure = delete_with(&[], &mut Script::new([error_response(404, "NoSuchBucket")]), &["a"]).unwrap_err();
     assert_eq!(failure.kind, Kind::NotFound);
     assert!(failure.message.starts_with("delete several blobs in bucket"), "{failure}");
     assert!(delete_with(&[], &mut Script::new([]), &[]).unwrap().is_empty());
@@ -160,7 +162,7 @@ fn invalid_entry_rejects_the_whole_delete_many() {
 #[test]
 fn tags_are_set_and_read() {
     let told = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
-    let mut script = Script::new([document(told), answer(200, &[], ""), answer(204, &[], "")]);
+    let mut script = Script::new([document(told), response(200, &[], ""), response(204, &[], "")]);
     let mut store = store(&[]);
     let options = TagOptions::default();
     let tags = store.tags(&mut script, "k", &options).unwrap();
@@ -173,14 +175,15 @@ fn tags_are_set_and_read() {
 
 #[test]
 fn bulk_delete_result_without_keys_falls_back_to_single_deletes() {
-    for answered in [document("<DeleteResult/>"), document(""), answer(204, &[], ""), document("  \n")] {
+    for answered in [document("<DeleteResult/>"), document(""), response(204, &[], ""), document("  \n")] {
         let mut store = store(&[]);
         let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: None });
-        let single = answer(204, &[], "");
-        let mut script = Script::new([answered, single.clone(), refusal(403, "AccessDenied"), single.clone(), single]);
+        let single = response(204, &[], "");
+        let mut script =
+            Script::new([answered, single.clone(), error_response(403, "AccessDenied"), single.clone(), single]);
         let outcomes = store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
         assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied)]);
-        // It is not asked again.
+        // Bulk delete is not attempted again.
         store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
         assert_eq!(script.methods(), ["POST", "DELETE", "DELETE", "DELETE", "DELETE"]);
     }
@@ -217,7 +220,7 @@ fn listing_pages_by_marker_on_services_of_version_1() {
     let mut script = Script::new([
         cut(&contents("a")),
         cut(&format!("{}<NextMarker>p/c+</NextMarker><EncodingType>url</EncodingType>", contents("b"))),
-        // It ignores the marker, and lists its first page again.
+        // The service ignores the marker and repeats its first page.
         cut(&contents("a")),
     ]);
     let mut options = ListOptions::default();

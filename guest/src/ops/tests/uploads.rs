@@ -1,6 +1,6 @@
-//! Uploads in parts, copies and presigned requests.
+//! Multipart uploads, copies and presigned requests.
 
-use super::script::{Script, Step, answer, refusal, reset};
+use super::script::{Script, Step, error_response, reset, response};
 use super::{store, within};
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{
@@ -8,14 +8,14 @@ use crate::contract::model::{
     PresignOptions, PresignedMethod, Properties, PutOptions, Span, WriteCondition, Written,
 };
 
-/// The MD5s of `hello` and `world`.
+/// MD5s of `hello` and `world`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
 const WORLD: &str = "\"7d793037a0760186574b0282f2f435e7\"";
-/// What a blob of two other parts could have.
+/// Entity tag of a blob of two other parts.
 const OTHERS: &str = "\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-2\"";
 
 fn document(text: &str) -> Step {
-    answer(200, &[], text)
+    response(200, &[], text)
 }
 
 fn completed() -> Step {
@@ -27,7 +27,7 @@ fn late(code: &str) -> Step {
 }
 
 fn there(etag: &str) -> Step {
-    answer(200, &[("content-length", "10"), ("etag", etag)], "")
+    response(200, &[("content-length", "10"), ("etag", etag)], "")
 }
 
 fn parts() -> Vec<Part> {
@@ -35,7 +35,7 @@ fn parts() -> Vec<Part> {
     vec![part(1, HELLO), part(2, WORLD)]
 }
 
-/// The entity tag of a blob of [`parts`], computed by other means than the code's own.
+/// Entity tag of a blob of [`parts`], computed independently.
 fn both() -> String {
     use md5::{Digest, Md5};
     let sums = [Md5::digest(b"hello"), Md5::digest(b"world")].concat();
@@ -53,7 +53,7 @@ fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, F
 #[test]
 fn upload_is_created_filled_and_aborted() {
     let id = "<InitiateMultipartUploadResult><UploadId>u/1</UploadId></InitiateMultipartUploadResult>";
-    let mut script = Script::new([document(id), answer(200, &[("etag", HELLO)], ""), answer(204, &[], "")]);
+    let mut script = Script::new([document(id), response(200, &[("etag", HELLO)], ""), response(204, &[], "")]);
     let mut store = store(&[("checksum", "crc32c")]);
     let id = store.create_upload(&mut script, "k", &PutOptions::default()).unwrap();
     assert_eq!(id, "u/1");
@@ -77,10 +77,10 @@ fn error_document_in_a_successful_completion_is_retried() {
 }
 
 fn absent() -> Step {
-    answer(404, &[], "")
+    response(404, &[], "")
 }
 
-/// The upload is still there.
+/// Response: the upload still exists.
 fn open() -> Step {
     document(
         "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
@@ -89,18 +89,18 @@ fn open() -> Step {
 
 #[test]
 fn completion_reconciles_lost_response_by_upload_and_parts() {
-    let gone = || refusal(404, "NoSuchUpload");
+    let gone = || error_response(404, "NoSuchUpload");
     let old = |step: Step| {
         step.with("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT").with("date", "Tue, 14 Nov 2023 22:13:20 GMT")
     };
-    // The condition is looked at before. The date of what is there may be that of the upload's initiation.
+    // The condition is checked before. The date of the blob may be that of the upload's initiation.
     for (condition, requests, methods) in [
         (WriteCondition::Always, vec![reset(), gone()], vec!["POST", "POST", "HEAD"]),
         (WriteCondition::Always, vec![reset(), reset(), gone()], vec!["POST", "POST", "GET", "HEAD"]),
         (WriteCondition::IfAbsent, vec![absent(), reset(), gone()], vec!["HEAD", "POST", "POST", "HEAD"]),
         (
             WriteCondition::IfAbsent,
-            vec![absent(), reset(), refusal(412, "PreconditionFailed"), gone()],
+            vec![absent(), reset(), error_response(412, "PreconditionFailed"), gone()],
             vec!["HEAD", "POST", "POST", "GET", "HEAD"],
         ),
     ] {
@@ -108,16 +108,18 @@ fn completion_reconciles_lost_response_by_upload_and_parts() {
         assert_eq!(complete(&mut script, condition).unwrap().etag, Some(both()));
         assert_eq!(script.methods(), methods);
     }
-    // Something else is there, or nothing.
+    // Another blob exists, or none.
     for looked in [there("\"another-2\""), there(OTHERS), absent()] {
         let mut script = Script::new([reset(), gone(), looked]);
         assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::OutcomeUnknown);
     }
-    // Another writer's blob of the same parts: our upload is still there.
-    let mut script = Script::new([absent(), reset(), refusal(412, "PreconditionFailed"), open()]);
+    // Another writer's blob of the same parts: the own upload still exists.
+    let mut script = Script::new([absent(), reset(), error_response(412, "PreconditionFailed"), open()]);
     assert_eq!(complete(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
-    // It can be completed again; or the service does not say.
-    for (looked, retryable) in [(vec![open()], true), (vec![refusal(403, "AccessDenied"), there(&both())], false)] {
+    // The completion can be retried; or the outcome is unknown.
+    for (looked, retryable) in
+        [(vec![open()], true), (vec![error_response(403, "AccessDenied"), there(&both())], false)]
+    {
         let mut script = Script::new([reset(), reset()].into_iter().chain(looked));
         let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
         assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, retryable), "{failure}");
@@ -133,7 +135,7 @@ fn completion_has_its_own_timeout_and_is_not_retried_after_it() {
     let failure = store(&[]).complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
     assert_eq!((failure.kind, script.methods()), (Kind::OutcomeUnknown, vec!["POST", "GET"]), "{failure}");
     assert!((299..302).contains(&script.elapsed().as_secs()), "{:?}", script.elapsed());
-    // The setting; what looks afterwards waits as all else does.
+    // The setting applies; the request that reconciles has the usual timeout.
     let mut script = Script::new([completed().slow(1000), open().slow(1000), open().slow(1000), there(&both())]);
     let mut store = store(&[("completion-timeout", "45s"), ("timeout", "10s"), ("max-retries", "1")]);
     let failure = store.complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
@@ -155,7 +157,7 @@ fn copy_has_the_completion_timeout_and_an_unknown_outcome_after_it() {
         assert_eq!(script.methods().iter().filter(|method| **method == "PUT").count(), 1);
         assert!(failure.message.contains("read the key before"), "{failure}");
     }
-    // A part of a copy is the caller's own: it is copied again.
+    // Copying a part is idempotent: it is retried.
     let part = || document("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>");
     let mut script = Script::new([part().slow(1000), part()]);
     let options =
@@ -173,9 +175,9 @@ fn condition_of_a_completion_or_copy_is_checked_by_a_head_before() {
         (WriteCondition::IfMatch(HELLO.into()), there(WORLD), Some(Kind::PreconditionFailed)),
         (WriteCondition::IfMatch(HELLO.into()), there(HELLO), None),
         (WriteCondition::IfMatch(HELLO.trim_matches('"').into()), there(HELLO), None),
-        // Whether it holds is then the service's to check.
-        (WriteCondition::IfAbsent, answer(403, &[], ""), None),
-        (WriteCondition::IfAbsent, answer(400, &[], ""), None),
+        // The service then checks the condition.
+        (WriteCondition::IfAbsent, response(403, &[], ""), None),
+        (WriteCondition::IfAbsent, response(400, &[], ""), None),
     ] {
         let mut script = Script::new([looked.clone()].into_iter().chain(kind.is_none().then(completed)));
         assert_eq!(complete(&mut script, condition.clone()).err().map(|failure| failure.kind), kind);
@@ -187,10 +189,11 @@ fn condition_of_a_completion_or_copy_is_checked_by_a_head_before() {
 
 #[test]
 fn missing_upload_is_not_found() {
-    let failure = complete(&mut Script::new([refusal(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
+    let failure =
+        complete(&mut Script::new([error_response(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
     assert_eq!((failure.kind, failure.attempts), (Kind::NotFound, 1));
     assert!(failure.message.contains("no such upload"), "{failure}");
-    let mut script = Script::new([refusal(404, "NoSuchUpload")]);
+    let mut script = Script::new([error_response(404, "NoSuchUpload")]);
     store(&[]).abort_upload(&mut script, "k", "u", &AbortOptions::default()).unwrap();
 }
 
@@ -226,11 +229,11 @@ fn errors_of_a_copy_have_distinct_kinds() {
     let large = "<Error><Code>InvalidRequest</Code><Message>The specified copy source is larger than the maximum \
                  allowable size for a copy source: 5368709120</Message></Error>";
     for (step, kind) in [
-        (answer(400, &[], large), Kind::TooLarge),
-        (refusal(400, "EntityTooLarge"), Kind::TooLarge),
-        (refusal(412, "PreconditionFailed"), Kind::PreconditionFailed),
-        (answer(304, &[], ""), Kind::PreconditionFailed),
-        (refusal(404, "NoSuchKey"), Kind::NotFound),
+        (response(400, &[], large), Kind::TooLarge),
+        (error_response(400, "EntityTooLarge"), Kind::TooLarge),
+        (error_response(412, "PreconditionFailed"), Kind::PreconditionFailed),
+        (response(304, &[], ""), Kind::PreconditionFailed),
+        (error_response(404, "NoSuchKey"), Kind::NotFound),
     ] {
         assert_eq!(copy(&mut Script::new([step]), WriteCondition::Always).unwrap_err().kind, kind);
     }
@@ -238,13 +241,13 @@ fn errors_of_a_copy_have_distinct_kinds() {
 
 #[test]
 fn source_too_large_is_detected_by_its_size_if_the_error_is_unspecific() {
-    let sized = |size: &str| answer(200, &[("content-length", size), ("etag", HELLO)], "");
+    let sized = |size: &str| response(200, &[("content-length", size), ("etag", HELLO)], "");
     for (looked, kind) in [
         (sized("5368709121"), Kind::TooLarge),
         (sized("5368709120"), Kind::Service),
-        (answer(404, &[], ""), Kind::Service),
+        (response(404, &[], ""), Kind::Service),
     ] {
-        let mut script = Script::new([refusal(400, "InvalidRequest"), looked]);
+        let mut script = Script::new([error_response(400, "InvalidRequest"), looked]);
         let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
         assert_eq!((failure.kind, failure.code()), (kind, Some("InvalidRequest")));
         assert_eq!(script.sent[1].request.path, "/demo/p/from");
@@ -261,8 +264,8 @@ fn copy_is_verified_after_write() {
         done
     };
     let stale = || there(WORLD);
-    copied_as(HELLO, vec![answer(404, &[], ""), stale(), there(HELLO)]).unwrap();
-    // Some services leave out a tag's quotes in a document.
+    copied_as(HELLO, vec![response(404, &[], ""), stale(), there(HELLO)]).unwrap();
+    // Some services omit the quotes of a tag in a document.
     copied_as(HELLO.trim_matches('"'), vec![there(HELLO)]).unwrap();
     let failure = copied_as(HELLO, vec![stale(); 8]).unwrap_err();
     assert_eq!((failure.kind, failure.retryable), (Kind::Integrity, true), "{failure}");
@@ -281,7 +284,7 @@ fn completion_with_unknown_part_sizes_is_verified_by_its_tag() {
 
 #[test]
 fn conditional_copy_reconciles_lost_response_by_its_id_only() {
-    let refused = refusal(412, "PreconditionFailed");
+    let refused = error_response(412, "PreconditionFailed");
     let mut script = Script::new([absent(), reset(), refused.clone(), there(HELLO)]);
     assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
     assert_eq!(script.sent[3].request.path, "/demo/p/to");
@@ -295,7 +298,7 @@ fn conditional_copy_reconciles_lost_response_by_its_id_only() {
     let mut script = Script::new([absent(), reset(), refused.clone(), ours]);
     let written = store(&[("max-retries", "1")]).copy(&mut script, &from("from"), "to", &options).unwrap();
     assert_eq!(written.etag.as_deref(), Some(HELLO));
-    // The service keeps the source's metadata, and would leave the id out.
+    // The service keeps the source's metadata, without the write id.
     options.properties = None;
     let failure = store(&[]).copy(&mut Script::new([]), &from("from"), "to", &options).unwrap_err();
     assert_eq!(failure.subject.as_deref(), Some("write-id"));
@@ -322,7 +325,7 @@ fn head_of_a_write_sends_its_customer_key() {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let call = CallOptions { attributes: vec![("sse-customer-key".into(), key.into())], ..CallOptions::default() };
     let options = PutOptions { condition: WriteCondition::IfAbsent, call, ..PutOptions::default() };
-    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(HELLO)]);
+    let mut script = Script::new([reset(), error_response(412, "PreconditionFailed"), there(HELLO)]);
     let _ = store(&[("allow-insecure-sse-customer-key", "true")]).put(&mut script, "k", b"hello", &options);
     assert_eq!(script.sent[2].header("x-amz-server-side-encryption-customer-key"), Some(key));
 }
@@ -346,7 +349,7 @@ fn completion_without_entity_tag_is_followed_by_a_head() {
     let tagless = || document("<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>");
     for (looked, etag) in [
         (there(&both()), Some(both())),
-        // Another writer's, or none that says so.
+        // A blob of another writer, or without a tag.
         (there(OTHERS), None),
         (absent(), None),
     ] {
@@ -359,7 +362,7 @@ fn completion_without_entity_tag_is_followed_by_a_head() {
 fn parts_without_md5_tags_are_matched_by_size_and_number() {
     let mut odd = parts();
     odd[0].etag = "\"opaque\"".into();
-    let there = |etag: &str, size: &str| answer(200, &[("content-length", size), ("etag", etag)], "");
+    let there = |etag: &str, size: &str| response(200, &[("content-length", size), ("etag", etag)], "");
     let kms = |step: Step| step.with("x-amz-server-side-encryption", "aws:kms");
     for (parts, looked, ours) in [
         (odd.clone(), there(OTHERS, "10"), true),
@@ -369,7 +372,7 @@ fn parts_without_md5_tags_are_matched_by_size_and_number() {
         (parts(), kms(there(OTHERS, "11")), false),
         (parts(), there(OTHERS, "10"), false),
     ] {
-        let mut script = Script::new([reset(), refusal(404, "NoSuchUpload"), looked]);
+        let mut script = Script::new([reset(), error_response(404, "NoSuchUpload"), looked]);
         let done = store(&[]).complete_upload(&mut script, "k", "u", &parts, &CompleteOptions::default());
         assert_eq!(done.map_err(|failure| failure.kind).err(), (!ours).then_some(Kind::OutcomeUnknown));
     }

@@ -20,7 +20,8 @@ pub enum DeleteStatus {
 
 /// Parses a `DeleteResult`: the status of each blob, in their order.
 pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Vec<DeleteStatus>, MalformedResponse> {
-    let reported: Vec<Element<'_>> = result.children().filter(|reported| matches!(reported.name(), "Deleted" | "Error")).collect();
+    let reported: Vec<Element<'_>> =
+        result.children().filter(|reported| matches!(reported.name(), "Deleted" | "Error")).collect();
     bounds::count("Deleted and Error", reported.len(), MAX_DELETES)?;
     for one in &reported {
         bounds::text("Key", one.raw_text("Key").unwrap_or_default(), MAX_KEY)?;
@@ -43,7 +44,8 @@ pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Ve
 
 fn is_of(reported: &Element<'_>, blob: &DeleteEntry<'_>) -> bool {
     let version = reported.text("VersionId").filter(|version| *version != "null");
-    reported.raw_text("Key") == Some(blob.key) && (version.is_none() || blob.version.is_none() || version == blob.version)
+    reported.raw_text("Key") == Some(blob.key)
+        && (version.is_none() || blob.version.is_none() || version == blob.version)
 }
 
 fn outcome(reported: &Element<'_>) -> DeleteStatus {

@@ -20,7 +20,7 @@ fn blank_endpoint_is_the_aws_host_of_the_region() {
         ("cn-north-1", "demo", Auto, "demo.s3.cn-north-1.amazonaws.com.cn", ""),
         ("eu-west-1", "demo", Path, "s3.eu-west-1.amazonaws.com", "/demo"),
         ("eu-west-1", "demo", Virtual, "demo.s3.eu-west-1.amazonaws.com", ""),
-        // No certificate covers a dot.
+        // A wildcard certificate does not match a name with a dot.
         ("eu-west-1", "de.mo", Auto, "s3.eu-west-1.amazonaws.com", "/de.mo"),
     ] {
         for blank in [None, Some(""), Some("  ")] {
@@ -165,7 +165,7 @@ fn object_path_is_not_normalized() {
     ] {
         assert_eq!(by_path.object_path(key), format!("/p/demo{path}"));
         assert_eq!(by_host.object_path(key), path);
-        // The library under every HTTP client here takes it and leaves it alone.
+        // The crate http, used by all HTTP clients here, does not normalize it.
         let uri: http::Uri = format!("http://h{path}").parse().unwrap();
         assert_eq!(uri.path(), path);
     }

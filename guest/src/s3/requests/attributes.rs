@@ -2,7 +2,7 @@
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::CallOptions;
-use crate::s3::attributes::{TABLE, Accepts, push};
+use crate::s3::attributes::{Accepts, TABLE, push};
 use crate::settings::{Settings, insecure_customer_key};
 
 use super::Request;
@@ -39,7 +39,8 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, acc
         let Some(attribute) = TABLE.iter().find(|known| known.name == *name && accepts.has(known.accepts)) else {
             continue;
         };
-        let decided = encrypted && (attribute.accepts == Accepts::ENCRYPTION || attribute.accepts == Accepts::CUSTOMER_KEY);
+        let decided =
+            encrypted && (attribute.accepts == Accepts::ENCRYPTION || attribute.accepts == Accepts::CUSTOMER_KEY);
         if !decided && !own(&[*name]) {
             push(&mut request.headers, attribute, value.expose())?;
         }
@@ -64,7 +65,8 @@ fn not_accepted(name: &str, accepts: Accepts) -> Failure {
     let why = if let Some((_, why)) = EXCLUDED.iter().find(|(excluded, _)| *excluded == name) {
         format!("{name} is not supported: {why}")
     } else {
-        let known: Vec<&str> = TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
+        let known: Vec<&str> =
+            TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
         format!("there is no attribute \"{name}\" here: this operation accepts {}", known.join(", "))
     };
     let mut fault = Error::fault(&name, why);

@@ -37,7 +37,7 @@ fn known_response_headers_become_attributes() {
     for (name, header) in RESPONSE_ATTRIBUTES {
         assert_eq!(said(&header.to_ascii_uppercase(), "x"), [(name.to_owned(), "x".to_owned())]);
     }
-    // How the body was sent is not how the blob is encoded.
+    // The coding of the upload is not a coding of the blob.
     assert_eq!(said("content-encoding", "aws-chunked"), []);
     assert_eq!(said("content-encoding", "gzip, aws-chunked"), [("content-encoding".to_owned(), "gzip".to_owned())]);
 }
@@ -68,7 +68,7 @@ fn missing_or_contradictory_headers_are_malformed() {
         let MalformedResponse(words) = blob_info(&head(200, headers)).unwrap_err();
         assert!(words.contains(why), "{headers:?}: {words}");
     }
-    // The same length twice is no contradiction.
+    // Equal duplicate lengths are valid.
     let twice = head(200, &[("content-length", "3"), ("content-length", "3"), ("etag", "x")]);
     assert_eq!(blob_info(&twice).unwrap().size, 3);
 }
@@ -143,7 +143,7 @@ fn checksum_of_the_whole_body_is_verified() {
         assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"body"), Ok(()));
         let MalformedResponse(why) = verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"b0dy").unwrap_err();
         assert!(why.contains(algorithm.header()) && why.contains("4 bytes"), "{why}");
-        // Of parts, told by the type or by their number.
+        // A checksum of checksums, by its type or by the number of parts.
         let parts = [(algorithm.header(), sum.as_str()), ("x-amz-checksum-type", "COMPOSITE")];
         assert_eq!(verify_checksum(&head(200, &parts), b"b0dy"), Ok(()));
         assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &format!("{sum}-2"))]), b"b0dy"), Ok(()));
@@ -173,7 +173,7 @@ fn head_response_without_length_or_valid_date_is_accepted() {
     let info = blob_info(&head(200, &[("etag", "x"), ("last-modified", "yesterday"), ("x-amz-meta-a", "1")])).unwrap();
     assert_eq!((info.size, info.etag.as_deref(), info.last_modified), (UNKNOWN_SIZE, Some("x"), None));
     assert_eq!(info.metadata, [("a".to_owned(), "1".to_owned())]);
-    // An empty entity tag is none, and the response is S3's all the same.
+    // An empty entity tag counts as absent, but shows that the response is from S3.
     for from_s3 in ["etag", "last-modified", "x-amz-request-id"] {
         let info = blob_info(&head(200, &[("content-length", "1"), (from_s3, "")])).unwrap();
         assert_eq!((info.size, info.etag, info.last_modified), (1, None, None));
@@ -190,7 +190,7 @@ fn chunked_response_has_unknown_size_and_others_need_a_length() {
         let chunked = [("Transfer-Encoding", chunked)];
         assert_eq!(read(&chunked, ByteRange::Whole), Ok((UNKNOWN_SIZE, 0, UNKNOWN_SIZE)));
         assert_eq!(read(&chunked, ByteRange::From(3)), Ok((UNKNOWN_SIZE, 0, UNKNOWN_SIZE)));
-        // Where the last bytes begin shows at the end only.
+        // The offset of the last bytes is unknown until the end.
         assert!(read(&chunked, ByteRange::Last(3)).is_err());
     }
     assert!(read(&[], ByteRange::Whole).is_err());

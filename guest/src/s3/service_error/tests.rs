@@ -71,7 +71,7 @@ fn code_and_message_are_truncated_and_sanitized() {
     let (response, _) = parsed(400, &long);
     assert_eq!(response.code.as_deref(), Some("X [2J"));
     assert_eq!(response.message.unwrap().len(), MAX_MESSAGE);
-    // What lies beyond the bound is not read at all.
+    // Text beyond the limit is not parsed.
     let far = format!("<Error><Message>{}</Message><Code>Far</Code></Error>", "a".repeat(MAX_BODY));
     assert_eq!(parsed(400, &far).0.code, None);
 }
@@ -92,7 +92,7 @@ fn wrong_region_error_names_the_right_one() {
         assert_eq!((class.kind, class.subject), (Kind::InvalidSettings, Some("region")));
         assert!(class.advice.contains("region = \"eu-west-1\""), "{}", class.advice);
     }
-    // Our own region in an response blames nothing, and what is no region's name is not repeated.
+    // The own region in a response is no cause, and an invalid region is not repeated.
     assert_eq!(parse(&head(400, &[("x-amz-bucket-region", "us-east-1")]), b"", "us-east-1").region, None);
     assert_eq!(parse(&head(400, &[("x-amz-bucket-region", "a\" b")]), b"", "us-east-1").region, None);
 }

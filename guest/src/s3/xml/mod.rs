@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use crate::s3::response::MalformedResponse;
 
-use reader::{Event, Escapes, Reader, push_resolved};
+use reader::{Escapes, Event, Reader, push_resolved};
 
 /// Maximum depth of nested elements. S3 uses at most five.
 const MAX_DEPTH: usize = 16;

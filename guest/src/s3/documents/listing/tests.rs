@@ -112,7 +112,7 @@ proptest::proptest! {
     }
 }
 
-/// A key of this many bytes, percent-encoded three times as long.
+/// A key of so many bytes, percent-encoded.
 fn encoded(bytes: usize) -> String {
     "%C3%A9".repeat(bytes / 2) + &"n".repeat(bytes % 2)
 }
@@ -126,7 +126,7 @@ fn listed_key_above_1024_bytes_is_malformed_and_not_displayed() {
         assert!(read(&made(&encoded(1024))).is_ok());
         let MalformedResponse(why) = read(&made(&encoded(1025))).unwrap_err();
         assert!(why.contains("1025 bytes") && why.contains("1024") && why.len() < 200, "{why}");
-        // The bound is on the whole key, not on what is left of it without the store's prefix.
+        // The limit applies to the full key, including the prefix.
         let own = format!("t/{}", encoded(1023));
         assert!(list(&page(&made(&own)).root(), "t/", None).is_err());
     }
@@ -184,7 +184,7 @@ fn entries_prefixes_and_text_lengths_of_a_page_are_limited() {
 #[test]
 fn unencoded_marker_of_a_service_is_not_decoded() {
     for (key, marker, whole) in [
-        // Ceph leaves the marker as it is.
+        // Ceph does not encode the marker.
         ("p/b%2B%20%C3%A9", "p/b+ \u{e9}", "p/b+ \u{e9}"),
         ("p/100%25%2B1", "p/100%+1", "p/100%+1"),
         ("p/a%2B", "p/a+", "p/a+"),

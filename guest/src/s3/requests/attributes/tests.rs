@@ -19,10 +19,10 @@ fn store(more: &[(&str, &str)]) -> Settings {
         .unwrap()
 }
 
-/// The store of these tests is on plain http.
+/// Settings of a store on plain http.
 const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 
-/// The headers of these attributes, a line each.
+/// Headers of the attributes, as lines.
 fn applied(settings: &Settings, accepts: Accepts, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
     let mut request = base(Method::Put, settings, "k");
     let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
@@ -60,7 +60,7 @@ fn attributes_are_documented() {
     }
 }
 
-/// The digest is that of `md5sum`, of the bytes 0 to 31.
+/// The digest is that of `md5sum` for the bytes 0 to 31.
 #[test]
 fn customer_key_becomes_three_headers() {
     let trusted = store(&[INSECURE]);
