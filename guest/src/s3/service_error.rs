@@ -171,7 +171,7 @@ const CODES: [(&[&str], Entry); 24] = [
     (&["InvalidRange"], OUT_OF_RANGE),
     (
         &["ConditionalRequestConflict", "OperationAborted"],
-        (Kind::Conflict, None, "another write of this key is under way"),
+        (Kind::Conflict, None, "another write of this key is in progress"),
     ),
     (
         &[

@@ -65,10 +65,10 @@ fn retry_after_is_parsed_as_seconds_or_date() {
     assert_eq!(retry_after("soon", NOW), None);
     assert_eq!(retry_after("-1", NOW), None);
     // The date is relative to the service's clock.
-    let answer =
+    let response =
         head(503, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT"), ("retry-after", "Tue, 14 Nov 2023 23:13:27 GMT")]);
     let after = Some(Duration::from_secs(7));
-    assert_eq!(decide(&answer, &coded(503, ""), NOW, true), Decision::Retry { after, not_applied: false });
+    assert_eq!(decide(&response, &coded(503, ""), NOW, true), Decision::Retry { after, not_applied: false });
 }
 
 #[test]

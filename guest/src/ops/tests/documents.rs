@@ -161,8 +161,8 @@ fn invalid_entry_rejects_the_whole_delete_many() {
 
 #[test]
 fn tags_are_set_and_read() {
-    let told = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
-    let mut script = Script::new([document(told), response(200, &[], ""), response(204, &[], "")]);
+    let tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    let mut script = Script::new([document(tagging), response(200, &[], ""), response(204, &[], "")]);
     let mut store = store(&[]);
     let options = TagOptions::default();
     let tags = store.tags(&mut script, "k", &options).unwrap();
@@ -175,12 +175,12 @@ fn tags_are_set_and_read() {
 
 #[test]
 fn bulk_delete_result_without_keys_falls_back_to_single_deletes() {
-    for answered in [document("<DeleteResult/>"), document(""), response(204, &[], ""), document("  \n")] {
+    for result in [document("<DeleteResult/>"), document(""), response(204, &[], ""), document("  \n")] {
         let mut store = store(&[]);
         let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: None });
         let single = response(204, &[], "");
         let mut script =
-            Script::new([answered, single.clone(), error_response(403, "AccessDenied"), single.clone(), single]);
+            Script::new([result, single.clone(), error_response(403, "AccessDenied"), single.clone(), single]);
         let outcomes = store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
         assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied)]);
         // Bulk delete is not attempted again.
@@ -227,14 +227,14 @@ fn listing_pages_by_marker_on_services_of_version_1() {
     options.continuation = store.list(&mut script, &options).unwrap().next;
     options.continuation = store.list(&mut script, &options).unwrap().next;
     assert_eq!(store.list(&mut script, &options).unwrap_err().kind, Kind::Integrity);
-    let asked = |n: usize| {
+    let parameters_of = |n: usize| {
         let query = &script.sent[n].request.query;
         let value = |name: &str| query.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone());
         (value("marker"), value("start-after"))
     };
-    assert_eq!(asked(0), (None, None));
-    assert_eq!(asked(1), (Some("p/a".into()), Some("p/a".into())));
-    assert_eq!(asked(2), (Some("p/c ".into()), Some("p/c ".into())));
+    assert_eq!(parameters_of(0), (None, None));
+    assert_eq!(parameters_of(1), (Some("p/a".into()), Some("p/a".into())));
+    assert_eq!(parameters_of(2), (Some("p/c ".into()), Some("p/c ".into())));
 }
 
 #[test]

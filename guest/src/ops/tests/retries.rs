@@ -206,7 +206,7 @@ fn clock_skew_beyond_the_limit_is_not_corrected_and_reported() {
 fn retry_after_above_15_minutes_fails_at_once() {
     let hour = Some(3_600_000_000_000);
     let call = CallOptions { time_limit: hour.map(|nanos| nanos * 100_000), ..CallOptions::default() };
-    for (told, waits) in [
+    for (retry_after, waits) in [
         ("900", true),
         ("901", false),
         ("1000000000000000000", false),
@@ -217,12 +217,12 @@ fn retry_after_above_15_minutes_fails_at_once() {
         ("99999999999999999999", true),
         ("Tue, 14 Nov 2000 22:13:20 GMT", true),
     ] {
-        let mut script = Script::new([error_response(503, "SlowDown").with("retry-after", told), found()]);
+        let mut script = Script::new([error_response(503, "SlowDown").with("retry-after", retry_after), found()]);
         let options = GetOptions { call: call.clone(), ..GetOptions::default() };
         let result = store(&[]).get(&mut script, "k", &options);
-        assert_eq!(result.is_ok(), waits, "{told}");
+        assert_eq!(result.is_ok(), waits, "{retry_after}");
         let slept: std::time::Duration = script.pauses.iter().sum();
-        assert!(slept <= std::time::Duration::from_secs(901), "{told}: {slept:?}");
+        assert!(slept <= std::time::Duration::from_secs(901), "{retry_after}: {slept:?}");
         if let Err(failure) = result {
             assert!(failure.retryable && failure.message.contains("no call waits more than 900 s"), "{failure}");
         }

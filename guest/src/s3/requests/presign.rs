@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn presigned_get_has_response_overrides_in_its_query() {
         let given = [("response-content-type", "text/plain"), ("expected-bucket-owner", "1")];
-        let asked = PresignOptions { version: Some("v".into()), ..options(&given, &[]) };
-        let (request, seconds) = made(&[("request-payer", "true")], PresignedMethod::Get, &asked).unwrap();
+        let requested = PresignOptions { version: Some("v".into()), ..options(&given, &[]) };
+        let (request, seconds) = made(&[("request-payer", "true")], PresignedMethod::Get, &requested).unwrap();
         let query = "/demo/k?versionId=v&response-content-type=text%2Fplain&x-amz-expected-bucket-owner=1&\
                      x-amz-request-payer=requester";
         assert_eq!((&*request.path_and_query(), seconds, request.headers.len()), (query, 60, 0));

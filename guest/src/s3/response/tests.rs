@@ -75,8 +75,8 @@ fn missing_or_contradictory_headers_are_malformed() {
 
 #[test]
 fn content_range_must_equal_the_requested_range() {
-    let part = |range: &str, length: &str, asked| {
-        blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), asked)
+    let part = |range: &str, length: &str, requested| {
+        blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), requested)
             .map(|(info, span)| (info.size, span.start, span.end))
     };
     let within = |start, end| ByteRange::Within(Span { start, end });
@@ -85,7 +85,7 @@ fn content_range_must_equal_the_requested_range() {
     assert_eq!(part("bytes 2-9/10", "8", ByteRange::From(2)), Ok((10, 2, 10)));
     assert_eq!(part("bytes 7-9/10", "3", ByteRange::Last(3)), Ok((10, 7, 10)));
     assert_eq!(part("bytes 0-9/10", "10", ByteRange::Last(30)), Ok((10, 0, 10)));
-    for (range, length, asked) in [
+    for (range, length, requested) in [
         ("bytes 2-4/10", "4", within(2, 5)),
         ("bytes 3-5/10", "3", within(2, 5)),
         ("bytes 2-3/10", "2", within(2, 5)),
@@ -98,7 +98,7 @@ fn content_range_must_equal_the_requested_range() {
         ("bytes 2-18446744073709551615/18446744073709551615", "3", ByteRange::From(2)),
         ("", "3", within(2, 5)),
     ] {
-        assert!(part(range, length, asked).is_err(), "{range} {length}");
+        assert!(part(range, length, requested).is_err(), "{range} {length}");
     }
 }
 
@@ -154,7 +154,7 @@ fn checksum_of_the_whole_body_is_verified() {
 #[test]
 fn entity_tag_and_version_lengths_are_limited() {
     for (name, longest) in [("etag", 1024), ("x-amz-version-id", 1024)] {
-        let told = |length: usize| {
+        let parsed = |length: usize| {
             let text = "x".repeat(length);
             let mut headers = vec![("content-length", "1"), (name, text.as_str())];
             if name != "etag" {
@@ -163,8 +163,8 @@ fn entity_tag_and_version_lengths_are_limited() {
             let head = head(200, &headers);
             (blob_info(&head).is_ok(), written(&head).is_ok())
         };
-        assert_eq!(told(longest), (true, true), "{name}");
-        assert_eq!(told(longest + 1), (false, false), "{name}");
+        assert_eq!(parsed(longest), (true, true), "{name}");
+        assert_eq!(parsed(longest + 1), (false, false), "{name}");
     }
 }
 
@@ -182,9 +182,9 @@ fn head_response_without_length_or_valid_date_is_accepted() {
 
 #[test]
 fn chunked_response_has_unknown_size_and_others_need_a_length() {
-    let read = |headers: &[(&str, &str)], asked| {
+    let read = |headers: &[(&str, &str)], requested| {
         let headers = [&[("etag", "x")], headers].concat();
-        blob_part(&head(200, &headers), asked).map(|(info, span)| (info.size, span.start, span.end))
+        blob_part(&head(200, &headers), requested).map(|(info, span)| (info.size, span.start, span.end))
     };
     for chunked in ["chunked", "Chunked", "gzip, chunked"] {
         let chunked = [("Transfer-Encoding", chunked)];
@@ -201,15 +201,15 @@ fn chunked_response_has_unknown_size_and_others_need_a_length() {
 fn composite_checksum_is_not_compared() {
     let sum = "4waSgw==";
     let whole = Span { start: 0, end: 9 };
-    let told = |headers: &[(&str, &str)], given| checksum_of(&head(200, headers), given, 9).is_some();
+    let parsed = |headers: &[(&str, &str)], given| checksum_of(&head(200, headers), given, 9).is_some();
     let tag = ("etag", "\"d41d8cd98f00b204e9800998ecf8427e-2\"");
     let full = ("x-amz-checksum-type", "FULL_OBJECT");
     let crc = ("x-amz-checksum-crc32c", sum);
-    assert!(told(&[crc], whole));
-    assert!(told(&[crc, tag, full], whole));
-    assert!(told(&[tag, ("x-amz-checksum-crc64nvme", "rosUhgp5mYg=")], whole));
-    assert!(!told(&[crc, tag], whole));
-    assert!(!told(&[crc, ("x-amz-checksum-type", "COMPOSITE")], whole));
-    assert!(!told(&[("x-amz-checksum-crc32c", "4waSgw==-2")], whole));
-    assert!(!told(&[crc, full], Span { start: 0, end: 8 }));
+    assert!(parsed(&[crc], whole));
+    assert!(parsed(&[crc, tag, full], whole));
+    assert!(parsed(&[tag, ("x-amz-checksum-crc64nvme", "rosUhgp5mYg=")], whole));
+    assert!(!parsed(&[crc, tag], whole));
+    assert!(!parsed(&[crc, ("x-amz-checksum-type", "COMPOSITE")], whole));
+    assert!(!parsed(&[("x-amz-checksum-crc32c", "4waSgw==-2")], whole));
+    assert!(!parsed(&[crc, full], Span { start: 0, end: 8 }));
 }

@@ -84,12 +84,12 @@ fn versions_are_parsed_in_order() {
         </ListVersionsResult>";
     let page = xml::document(text.as_bytes(), "ListVersionsResult").unwrap();
     let read = list_versions(&page.root(), "t/", None).unwrap();
-    let told: Vec<_> = read
+    let parsed: Vec<_> = read
         .entries
         .iter()
         .map(|entry| (entry.blob.key.as_str(), entry.version.as_deref(), entry.latest, entry.deleted, entry.blob.size))
         .collect();
-    assert_eq!(told, [("a", Some("v3"), true, true, 0), ("a", None, false, false, 5)]);
+    assert_eq!(parsed, [("a", Some("v3"), true, true, 0), ("a", None, false, false, 5)]);
     assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "t/b+", version: "v9" }));
     assert!(list_versions(&page.root(), "t/", read.next.as_deref()).is_err());
 }
@@ -104,7 +104,7 @@ fn first_of_duplicate_elements_counts_except_checksums() {
 
 proptest::proptest! {
     #[test]
-    fn keys_are_decoded_as_by_form_urlencoded(text in "[a+%20cC3é]{0,20}|\\PC{0,20}") {
+    fn keys_are_decoded_as_form_values(text in "[a+%20cC3é]{0,20}|\\PC{0,20}") {
         let spaced = text.replace('+', " ");
         let known = percent_encoding::percent_decode_str(&spaced).decode_utf8();
         let keys = Keys { url: true, prefix: "" };
@@ -165,13 +165,13 @@ fn entries_prefixes_and_text_lengths_of_a_page_are_limited() {
     for many in [blob.repeat(1001), folder.repeat(1001)] {
         assert!(read(&many).unwrap_err().0.contains("1000"));
     }
-    let told = |name: &str, length: usize| {
+    let parsed = |name: &str, length: usize| {
         let text = "x".repeat(length);
         read(&format!("<Contents><Key>k</Key><Size>1</Size><{name}>{text}</{name}></Contents>"))
     };
     for (name, longest) in [("ETag", 1024), ("StorageClass", 2048), ("ChecksumAlgorithm", 2048)] {
-        assert!(told(name, longest).is_ok(), "{name}");
-        assert!(told(name, longest + 1).unwrap_err().0.contains(name), "{name}");
+        assert!(parsed(name, longest).is_ok(), "{name}");
+        assert!(parsed(name, longest + 1).unwrap_err().0.contains(name), "{name}");
     }
     let token = |length: usize| {
         let text = "x".repeat(length);

@@ -54,8 +54,8 @@ fn attribute_becomes_its_header() {
 #[test]
 fn attributes_are_documented() {
     let page = include_str!("../../../../../docs/attributes.md");
-    let told = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
-    for name in TABLE.iter().map(|known| known.name).chain(told) {
+    let names = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
+    for name in TABLE.iter().map(|known| known.name).chain(names) {
         assert!(page.contains(&format!("`{name}`")), "docs/attributes.md says nothing of {name}");
     }
 }

@@ -53,7 +53,7 @@ fn get_sends_range_conditions_and_version() {
 
 #[test]
 fn ranges_are_formatted_and_empty_ranges_rejected() {
-    let spelled = |asked| range(asked).unwrap();
+    let spelled = |requested| range(requested).unwrap();
     assert_eq!(spelled(ByteRange::Whole), None);
     assert_eq!(spelled(ByteRange::From(7)).as_deref(), Some("bytes=7-"));
     assert_eq!(spelled(ByteRange::Last(7)).as_deref(), Some("bytes=-7"));
@@ -162,15 +162,15 @@ fn put_sends_the_configured_checksum() {
 
 #[test]
 fn stored_checksum_is_requested_if_the_store_uses_checksums() {
-    let asked = |settings: &Settings| {
+    let headers_of = |settings: &Settings| {
         let get = get(settings, "k", &GetOptions::default()).unwrap();
         let head = head(settings, "k", &HeadOptions::default()).unwrap();
         [get, head].map(|request| header(&request, "x-amz-checksum-mode").is_some())
     };
-    assert_eq!(asked(&plain()), [false, false]);
-    assert_eq!(asked(&with(&[("endpoint", "")])), [true, false]);
-    assert_eq!(asked(&with(&[("checksum", "sha256")])), [true, true]);
-    assert_eq!(asked(&with(&[("checksum", "md5")])), [false, false]);
+    assert_eq!(headers_of(&plain()), [false, false]);
+    assert_eq!(headers_of(&with(&[("endpoint", "")])), [true, false]);
+    assert_eq!(headers_of(&with(&[("checksum", "sha256")])), [true, true]);
+    assert_eq!(headers_of(&with(&[("checksum", "md5")])), [false, false]);
 }
 
 #[test]
