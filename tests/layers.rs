@@ -16,7 +16,7 @@ const GUEST: &[Layer] = &[
     ("contract::error", &[]),
     ("contract::model", &["contract::error"]),
     ("s3", &["contract::error", "contract::model", "rt", "settings"]),
-    ("settings", &["contract::error", "rt", "s3"]),
+    ("settings", &["contract::error", "s3"]),
     ("ops", &["contract::error", "contract::model", "rt", "s3", "settings"]),
     ("io", &["contract::error", "contract::model", "ops", "s3"]),
     ("io::wasi", &["contract::bindings", "contract::error", "io", "ops", "s3"]),

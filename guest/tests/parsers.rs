@@ -1,6 +1,5 @@
-//! Everything that a service, or an operator, can send us is read by something here: none of it may panic, go on without
-//! end, or take what is broken for whole. (The fuzzers of nightly compilers are not at hand everywhere; these cases are
-//! random, shrink, and run with all other tests.)
+//! Random input for every parser of data from services and operators: no parser may panic, loop endlessly, or accept truncated
+//! documents. (Runs with the other tests, unlike the fuzzers, which need a nightly compiler.)
 
 use proptest::prelude::*;
 use sandbucket_s3::contract::model::{ByteRange, Span};
@@ -13,7 +12,7 @@ use sandbucket_s3::s3::response::{self, Head};
 use sandbucket_s3::s3::{service_error, time, xml};
 use sandbucket_s3::settings::{self, duration};
 
-/// One answer of each operation, as Amazon S3 writes it but shorter.
+/// One response of each operation, as Amazon S3 writes it but shorter.
 const DOCUMENTS: [&str; 10] = [
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
      <Name>demo</Name><Prefix>p%2F</Prefix><KeyCount>2</KeyCount><MaxKeys>2</MaxKeys><EncodingType>url</EncodingType>\
@@ -45,12 +44,12 @@ const DOCUMENTS: [&str; 10] = [
      <Resource>/demo/k</Resource><RequestId>4442587FB7D0A2F9</RequestId></Error>",
 ];
 
-/// Reads these bytes as every answer that there is. Whether any took them.
+/// Parses the bytes as every document. Returns whether any parser accepted them.
 fn read_as_all(body: &[u8]) -> bool {
     let head = Head { status: 200, headers: vec![] };
-    let answer = service_error::answer(&head, body, "us-east-1");
-    service_error::verdict(Method::Get, &head, &answer, false);
-    retry::decide(&head, &answer, 0, true);
+    let response = service_error::parse(&head, body, "us-east-1");
+    service_error::classify(Method::Get, &head, &response, false);
+    retry::decide(&head, &response, 0, true);
     service_error::is_error_document(body);
     let mut read = false;
     for name in DOCUMENTS.map(root) {
@@ -69,14 +68,14 @@ fn read_as_all(body: &[u8]) -> bool {
     read
 }
 
-/// The name of a document's outermost element.
+/// Name of a document's root element.
 fn root(document: &'static str) -> &'static str {
     let start = document.rfind("?>").map_or(0, |end| end + 2);
     let name = document[start..].trim_start().trim_start_matches('<');
     &name[..name.find([' ', '>']).unwrap()]
 }
 
-/// A document with some bytes changed, left out, doubled or put in.
+/// A document with some bytes changed, removed, doubled or inserted.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let edit = (0..4_u8, any::<prop::sample::Index>(), 0..40_usize, prop::collection::vec(any::<u8>(), 0..12));
     (0..DOCUMENTS.len(), prop::collection::vec(edit, 1..8)).prop_map(|(which, edits)| {
@@ -98,7 +97,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Names and values that answers have, and such that they should not.
+/// Names and values of response headers, valid and invalid.
 fn head() -> impl Strategy<Value = Head<'static>> {
     let name = prop_oneof![
         prop::sample::select(vec![
@@ -146,7 +145,7 @@ fn range() -> impl Strategy<Value = ByteRange> {
 }
 
 #[test]
-fn each_document_is_read_whole_and_never_in_part() {
+fn documents_are_parsed_whole_and_rejected_if_truncated() {
     for document in DOCUMENTS {
         let name = root(document);
         assert!(xml::document(document.as_bytes(), name).is_ok(), "{name}");
@@ -164,46 +163,46 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn documents_that_were_changed(body in mutated()) {
+    fn corrupted_documents_never_panic(body in mutated()) {
         read_as_all(&body);
     }
 
     #[test]
-    fn any_bytes(body in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
         read_as_all(&body);
     }
 
     #[test]
-    fn anything_like_xml(text in "(<[a-zA-Z/?!\\[ ]{0,9}>?|&[#a-z0-9]{0,8};?|\\]\\]>|--|[ -~]|\\PC){0,40}") {
+    fn random_xml_never_panics(text in "(<[a-zA-Z/?!\\[ ]{0,9}>?|&[#a-z0-9]{0,8};?|\\]\\]>|--|[ -~]|\\PC){0,40}") {
         read_as_all(text.as_bytes());
     }
 
     #[test]
-    fn heads(head in head(), range in range(), body in prop::collection::vec(any::<u8>(), 0..20)) {
+    fn response_headers_never_panic(head in head(), range in range(), body in prop::collection::vec(any::<u8>(), 0..20)) {
         let _ = head.check_size();
         let _ = head.content_length();
         response::attributes(&head);
         let _ = response::written(&head);
         let _ = response::blob_info(&head);
-        // What is said to be a part is one: inside the blob, and never backwards.
+        // A range is inside the blob and not reversed.
         if let Ok((info, span)) = response::blob_part(&head, range) {
             prop_assert!(span.start <= span.end && span.end <= info.size);
         }
         let _ = response::verify_checksum(&head, &body);
-        let answer = service_error::answer(&head, &body, "us-east-1");
-        service_error::verdict(Method::Head, &head, &answer, true);
-        retry::decide(&head, &answer, 1_700_000_000, true);
+        let response = service_error::parse(&head, &body, "us-east-1");
+        service_error::classify(Method::Head, &head, &response, true);
+        retry::decide(&head, &response, 1_700_000_000, true);
     }
 
     #[test]
-    fn times(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
+    fn dates_never_panic(text in "[0-9TZ:+. -]{0,40}|\\PC{0,30}") {
         time::date(&text);
         retry::retry_after(&text, 1_700_000_000);
         let _ = duration::parse(&text);
     }
 
     #[test]
-    fn endpoints(
+    fn endpoints_never_panic(
         endpoint in "(https?://)?[a-zA-Z0-9.:/@\\[\\]_?#%-]{0,40}|\\PC{0,30}",
         region in "[a-z0-9-]{0,20}|\\PC{0,10}",
         bucket in "(arn:aws:s3:)?[a-z0-9:./-]{0,60}|\\PC{0,20}",
@@ -212,14 +211,14 @@ proptest! {
         let hosts = AwsHosts { dual_stack: hosts.0, fips: hosts.1, accelerate: hosts.2 };
         for style in [AddressingStyle::Auto, AddressingStyle::Path, AddressingStyle::Virtual] {
             let Ok(found) = Endpoint::resolve(Some(&endpoint), &region, &bucket, style, hosts) else { continue };
-            // What comes of it is an authority and a path that every HTTP library takes as they are.
+            // The result is an authority and a path that the crate http accepts unchanged.
             let uri: http::Uri = format!("http://{}{}", found.authority, found.object_path("k")).parse().unwrap();
             prop_assert_eq!(uri.authority().unwrap().as_str(), found.authority);
         }
     }
 
     #[test]
-    fn continuations_and_settings(text in "\\PC{0,60}", name in "[a-z-]{0,20}") {
+    fn continuations_and_settings_never_panic(text in "\\PC{0,60}", name in "[a-z-]{0,20}") {
         let _ = (Page::read(&text), Versions::read(&text));
         let _ = settings::parse(&[("bucket".into(), "demo".into()), (name, text)]);
     }

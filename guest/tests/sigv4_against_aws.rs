@@ -1,4 +1,4 @@
-//! Our signature against that of AWS's own crate, on requests of any kind.
+//! Compares signatures with those of the crate aws-sigv4, on random requests.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use sandbucket_s3::s3::sigv4::{PayloadHash, Signer, sha256_hex};
 use sandbucket_s3::s3::time::AmzTime;
 use sandbucket_s3::settings::{Credentials, Secret};
 
-/// A request, and what to sign it with.
+/// A request and its credentials.
 #[derive(Clone, Debug)]
 struct Case {
     method: Method,
@@ -34,7 +34,7 @@ struct Case {
     secs: u64,
 }
 
-/// A key: any text, and often text in which everything means something to somebody.
+/// A key: any text, often of characters with a special meaning.
 fn key() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         "/", "//", ".", "..", "/../", "/./", " ", "+", "%", "%2F", "%2e", "~", "?", "#", "&", "=", ":", "@", "\\",
@@ -47,7 +47,7 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A header's value: visible ASCII, and spaces also at the ends and in a row.
+/// A header's value: visible ASCII with spaces, also at the ends and in sequence.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![3 => "[ -~]{0,40}", 1 => "[ a]{0,12}"]
 }
@@ -95,7 +95,7 @@ fn case() -> impl Strategy<Value = Case> {
         "[a-z0-9-]{1,20}",
         "[A-Za-z0-9_]{1,30}",
         "[ -~é]{1,60}",
-        // Spaces in a row are not among them: the crate signs those of a token, against the rule, as they are.
+        // Excludes sequential spaces, which the crate does not normalize in a token.
         prop::option::of("[!-~]{1,40}( [!-~]{1,20}){0,2}"),
         0..253_402_300_799_u64,
     );
@@ -121,7 +121,7 @@ impl Case {
         }
     }
 
-    /// The headers that we add.
+    /// Headers added by this plugin.
     fn ours(&self, signer: &mut Signer) -> BTreeMap<String, String> {
         let mut request = self.request();
         let credentials = self.credentials();
@@ -134,14 +134,14 @@ impl Case {
         request.headers.drain(self.headers.len()..).map(|(name, value)| (name.into_owned(), value)).collect()
     }
 
-    /// The headers that AWS's crate adds.
+    /// Headers added by aws-sigv4.
     fn theirs(&self) -> BTreeMap<String, String> {
         let body = if self.unsigned { SignableBody::UnsignedPayload } else { SignableBody::Bytes(&self.body) };
         let instructions = self.signed(settings(), body);
         instructions.headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
     }
 
-    /// What we add to the query of a request for others to send.
+    /// Query parameters added by this plugin for a presigned request.
     fn our_query(&self, expires: u64) -> BTreeMap<String, String> {
         let mut request = self.request();
         let credentials = self.credentials();
@@ -150,7 +150,7 @@ impl Case {
         request.query.drain(self.query.len()..).map(|(name, value)| (name.into_owned(), value)).collect()
     }
 
-    /// What AWS's crate adds to it.
+    /// Query parameters added by aws-sigv4.
     fn their_query(&self, expires: u64) -> BTreeMap<String, String> {
         let mut settings = settings();
         settings.signature_location = SignatureLocation::QueryParams;
@@ -188,7 +188,7 @@ impl Case {
     }
 }
 
-/// How S3 wants it signed.
+/// Settings for the rules of S3.
 fn settings() -> SigningSettings {
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -201,18 +201,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn the_same_parameters_as_awss_crate_adds(case in case(), expires in 1..=604_800_u64) {
+    fn presigning_adds_the_parameters_of_aws_sigv4(case in case(), expires in 1..=604_800_u64) {
         prop_assert_eq!(case.our_query(expires), case.their_query(expires));
     }
 
     #[test]
-    fn the_same_headers_as_awss_crate_adds(case in case()) {
+    fn signing_adds_the_headers_of_aws_sigv4(case in case()) {
         prop_assert_eq!(case.ours(&mut Signer::new(case.region.as_str())), case.theirs());
     }
 
-    /// A signer that signs for many, one after another, keeps nothing of one for the next.
+    /// A reused signer keeps no state of one request that changes the next signature.
     #[test]
-    fn a_signer_in_use_signs_like_a_fresh_one(cases in prop::collection::vec(case(), 2..5)) {
+    fn reused_signer_signs_like_a_new_one(cases in prop::collection::vec(case(), 2..5)) {
         let region = cases[0].region.clone();
         let mut signer = Signer::new(region.as_str());
         for case in cases {

@@ -1,4 +1,4 @@
-//! AWS's own test suite for Signature Version 4, as far as it is about what S3 does too.
+//! AWS's test suite for Signature Version 4, as far as it applies to S3.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -6,16 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
-use sandbucket_s3::rt::composed::Composed;
+use sandbucket_s3::rt::text_builder::TextBuilder;
 use sandbucket_s3::s3::encode;
 use sandbucket_s3::s3::sigv4::{EMPTY_SHA256, Parts, Signer, sha256_hex};
 use sandbucket_s3::s3::time::AmzTime;
 use sandbucket_s3::settings::{Credentials, Secret};
 
-/// 2015-08-30T12:36:00Z, when every case that applies was signed.
+/// Signing time of every case: 2015-08-30T12:36:00Z.
 const SIGNED_AT: AmzTime = AmzTime::from_secs(1_440_938_160);
 
-/// Cases that are not S3's, and why.
+/// Cases that do not apply to S3, and why.
 const NOT_S3: [(&str, &str); 9] = [
     ("double-encode-path", "S3 encodes a path once"),
     ("double-url-encode", "S3 encodes a path once"),
@@ -28,14 +28,14 @@ const NOT_S3: [(&str, &str); 9] = [
     ("post-sts-header-after", "S3 wants the token signed"),
 ];
 
-/// How many of them apply.
+/// Number of cases that apply.
 const APPLIED: usize = 31;
 
 fn suite() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws-sig-v4-test-suite")
 }
 
-/// A request as the suite writes it.
+/// A request in the suite.
 struct Case {
     method: String,
     path: String,
@@ -58,7 +58,7 @@ impl Case {
         let mut headers: Vec<(String, String)> = Vec::new();
         for line in lines.filter(|line| !line.is_empty()) {
             if line.starts_with(' ') {
-                // A header that goes on in the next line.
+                // A header continued in the next line.
                 let (_, value) = headers.last_mut().unwrap();
                 value.push('\n');
                 value.push_str(line);
@@ -70,7 +70,7 @@ impl Case {
         let context = read(folder, "context.json");
         Case {
             method: method.to_owned(),
-            // The suite writes some paths encoded and some not.
+            // Some paths in the suite are encoded.
             path: encode::key_path(&decoded(path)),
             query: query
                 .split('&')
@@ -96,7 +96,7 @@ fn read(folder: &Path, file: &str) -> String {
 }
 
 #[test]
-fn the_suites_requests_are_signed_as_it_says() {
+fn requests_of_the_suite_are_signed_as_specified() {
     let mut applied = 0;
     let mut skipped = BTreeSet::new();
     for entry in fs::read_dir(suite()).unwrap() {
@@ -130,7 +130,7 @@ fn check(name: &str, folder: &Path) {
     }
     let mut parts = Parts { method: &case.method, path: &case.path, query: &case.query, headers, payload: &hash };
 
-    let mut canonical = Composed::default();
+    let mut canonical = TextBuilder::default();
     parts.push_canonical(&mut canonical);
     let canonical = canonical.into_string();
     assert_eq!(canonical, read(folder, "header-canonical-request.txt"), "{name}");
@@ -149,7 +149,7 @@ fn check(name: &str, folder: &Path) {
     assert!(value.ends_with(&format!(", Signature={signature}")), "{name}: {value}");
     assert!(value.contains(&format!("Credential=AKIDEXAMPLE/{scope}, ")), "{name}: {value}");
 
-    // The same in the query. There the token is signed where S3 wants it signed too.
+    // The same in the query, for cases that sign the token, as S3 does.
     let headers = case.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let parts = Parts { method: &case.method, path: &case.path, query: &[], headers, payload: &hash };
     let credentials = Credentials { security_token: case.token.as_deref().map(Secret::new), ..credentials };

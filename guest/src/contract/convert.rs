@@ -9,7 +9,7 @@ use crate::contract::error::Error;
 use crate::io::wasi::transport_error;
 use crate::ops;
 use crate::ops::state::nanos;
-use crate::s3::headers::of_lines;
+use crate::s3::headers::parse_lines;
 use crate::s3::requests::Request;
 use crate::s3::response::{Head, UNKNOWN_SIZE};
 
@@ -223,7 +223,7 @@ fn complete(mut request: Request, length: u64) -> sans_io::Request {
 pub(super) fn event_of(event: &sans_io::Event) -> ops::Event<'_> {
     match event {
         sans_io::Event::Response(sans_io::Response { status, headers, body, truncated }) => {
-            let head = Head { status: *status, headers: of_lines(headers) };
+            let head = Head { status: *status, headers: parse_lines(headers) };
             ops::Event::Response(ops::Response { head, body, truncated: *truncated })
         }
         sans_io::Event::Failed(sans_io::TransportFailure { error, detail }) => {

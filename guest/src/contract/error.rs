@@ -1,48 +1,49 @@
-//! What can go wrong, as plain data: the contract's `error` without the bindings.
+//! The contract's `error` as plain data, without the bindings.
 //!
-//! What is wrong before anything is sent (a setting, an argument) says so in words for people, and never holds a secret.
+//! [`Error::fault`] makes the error of an invalid argument or setting, found before a request is sent; [`Error::failure`] any other.
+//! Messages are for people and never contain a secret: text of a service or a caller goes through [`tidy`].
 
 use serde::{Deserialize, Serialize};
 
 use std::fmt;
 
-/// The longest piece of a service's own words that is kept, in bytes.
-pub const MAX_WORDS: usize = 1024;
+/// Maximum length of a service's error message, in bytes; a longer one is truncated.
+pub const MAX_MESSAGE: usize = 1024;
 
 /// The contract's `error-kind`, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// No such blob, version or bucket.
+    /// The blob, version, upload or bucket does not exist.
     NotFound,
-    /// A precondition did not hold.
+    /// A condition did not hold.
     PreconditionFailed,
-    /// The blob is still what the caller has.
+    /// The blob has not changed since the caller read it.
     NotModified,
-    /// No byte of the blob is in the range.
+    /// The range contains no byte of the blob.
     InvalidRange,
-    /// Another write of the same blob was under way.
+    /// A concurrent write to the same key; or a bucket that exists already, or is not empty.
     Conflict,
-    /// The credentials are wrong, expired, or do not allow this.
+    /// The credentials are wrong or expired, or do not permit the operation.
     AccessDenied,
     /// The service asked for fewer requests.
     Throttled,
-    /// No answer in time, or the call's own time ran out.
+    /// The service did not respond in time, or the call's time limit elapsed.
     Timeout,
-    /// Not reached, or the connection broke.
+    /// The service is unreachable, the connection broke, or the host does not permit the address.
     Network,
-    /// What came is not what was announced.
+    /// A response is malformed, truncated, or does not match its checksum.
     Integrity,
-    /// A setting is wrong.
+    /// A setting is missing, unknown, malformed, or contradicts another or the service.
     InvalidSettings,
-    /// An argument is wrong; nothing was sent.
+    /// An argument violates the contract or a limit of the service. No request was sent.
     InvalidArgument,
-    /// The body is larger than what was allowed.
+    /// The body exceeds a limit.
     TooLarge,
-    /// Neither plugin nor service can do this.
+    /// Not supported by the plugin or the service.
     Unsupported,
-    /// Sent, answer lost, and the effect cannot be told.
+    /// The response to a write was lost, and it is unknown whether the write took effect.
     OutcomeUnknown,
-    /// Any other refusal by the service.
+    /// Any other error response of the service.
     Service,
 }
 
@@ -70,55 +71,55 @@ impl Kind {
     }
 }
 
-/// What the service itself answered.
+/// The service's error response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceResponse {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The service's own code, such as `NoSuchKey`.
+    /// The service's error code, such as `NoSuchKey`.
     pub code: Option<String>,
-    /// The service's own words, at most [`MAX_WORDS`] bytes.
+    /// The service's message, truncated to [`MAX_MESSAGE`] bytes.
     pub message: Option<String>,
-    /// The request's name at the service.
+    /// Request id.
     pub request_id: Option<String>,
-    /// The region the service says the bucket is in, where it is not the one asked.
+    /// Region the service reported for the bucket, if it differs from the configured one.
     pub region: Option<String>,
 }
 
-/// How a call failed: all that may fail hands this on, and it is rare.
+/// The error of a call, boxed: it is large and rare, and every fallible function returns it.
 pub type Failure = Box<Error>;
 
 /// The contract's `error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
-    /// Which case of the contract's `error` it is.
+    /// Cause.
     pub kind: Kind,
-    /// What was tried, where, what came of it, and what to do.
+    /// What was attempted, where, what happened, and what to do.
     pub message: String,
     /// Whether the same call may succeed later, unchanged.
     pub retryable: bool,
-    /// How many requests were sent.
+    /// Number of requests sent.
     pub attempts: u32,
-    /// The setting or argument at fault.
+    /// Setting or argument at fault, by its name in the contract.
     pub subject: Option<String>,
-    /// What the service answered, where it did.
+    /// The service's response, if there was one.
     pub response: Option<ServiceResponse>,
 }
 
 impl Error {
-    /// A failure of this kind with nothing else known: not retryable, no attempts.
+    /// An error of this kind: not retryable, without attempts, subject and response.
     pub fn failure(kind: Kind, message: impl Into<String>) -> Failure {
         Box::new(Error { kind, message: message.into(), retryable: false, attempts: 0, subject: None, response: None })
     }
 
-    /// An argument that cannot be used, by its name in the contract: what is wrong with it and what would be right.
+    /// An invalid argument or setting, by its name in the contract. The message says what is wrong and what is valid.
     pub fn fault(subject: &str, message: impl Into<String>) -> Failure {
         let mut failure = Error::failure(Kind::InvalidArgument, message);
         failure.subject = Some(subject.to_owned());
         failure
     }
 
-    /// The service's own code, where it answered with one.
+    /// The service's error code, if its response had one.
     pub fn code(&self) -> Option<&str> {
         self.response.as_ref()?.code.as_deref()
     }
@@ -132,11 +133,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Makes a service's words fit to be shown: control characters become spaces, and at most `max` bytes stay, cut at a
-/// character's edge.
-pub fn tidy(words: &str, max: usize) -> String {
-    let mut out = String::with_capacity(words.len().min(max));
-    for c in words.trim().chars() {
+/// Makes untrusted text safe to display: trims it, replaces control characters by spaces, and truncates it to `max` bytes at a
+/// character boundary.
+pub fn tidy(text: &str, max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max));
+    for c in text.trim().chars() {
         let c = if c.is_control() { ' ' } else { c };
         if out.len() + c.len_utf8() > max {
             break;
@@ -151,15 +152,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_cut_at_a_characters_edge_and_cleaned() {
+    fn tidy_truncates_at_a_character_boundary_and_replaces_control_characters() {
         assert_eq!(tidy("  a\nb\u{1b}[31m  ", 64), "a b [31m");
         assert_eq!(tidy("ééé", 5), "éé");
         assert_eq!(tidy("", 5), "");
     }
 
-    /// The bindings take a case's place for its number in the contract.
+    /// `contract::convert` converts a case by its position.
     #[test]
-    fn kinds_are_in_the_contracts_order() {
+    fn kinds_have_the_cases_of_the_contract_in_its_order() {
         let kinds = crate::contract::model::tests::cases_of("error-kind");
         assert_eq!(kinds.len(), Kind::Service as usize + 1);
         for kind in [
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_keeps_its_subject() {
+    fn fault_has_its_subject_and_displays_kind_and_message() {
         let fault = Error::fault("key", "bad");
         assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::InvalidArgument, Some("key")));
         assert_eq!(fault.to_string(), "invalid-argument: bad");

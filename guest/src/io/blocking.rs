@@ -198,7 +198,7 @@ impl Store {
     fn add_digests(&self, body: &[u8], digests: &mut Vec<Digest>) {
         for algorithm in self.wanted_digests() {
             if !body.is_empty() && !digests.iter().any(|digest| digest.algorithm == algorithm) {
-                digests.push(Digest { algorithm, value: algorithm.of(body) });
+                digests.push(Digest { algorithm, value: algorithm.digest(body) });
             }
         }
     }

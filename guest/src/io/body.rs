@@ -73,7 +73,7 @@ fn read(head: &Head, blob: BlobHead, body: impl Body, options: &GetOptions) -> R
         let bytes = chunked(body, options)?;
         info.size = bytes.len() as u64;
         body_range.end = info.size;
-        range = response::wanted(options.range, info.size).ok_or(ReadError::OutOfRange(info.size))?;
+        range = response::resolve_range(options.range, info.size).ok_or(ReadError::OutOfRange(info.size))?;
         bytes
     } else {
         sized(body, body_range, framed, options)?

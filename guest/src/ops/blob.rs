@@ -24,7 +24,7 @@ impl Call<'_> {
     /// What the header of a response to a GET says.
     pub(super) fn blob_head(&self, head: &Head, asked: ByteRange) -> Result<BlobHead, Trouble> {
         let (info, body_range) = response::blob_part(head, asked).map_err(|malformed| self.malformed(malformed))?;
-        let range = response::wanted(asked, info.size).ok_or_else(|| {
+        let range = response::resolve_range(asked, info.size).ok_or_else(|| {
             self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size))
         })?;
         let digest = response::checksum_of(head, body_range, info.size);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
 use crate::contract::model::Operation;
-use crate::rt::composed::hex;
+use crate::rt::hex::hex;
 use crate::s3::checksum::Algorithm;
 use crate::s3::content::Content;
 use crate::s3::requests::{Method, Request};
@@ -13,7 +13,7 @@ use crate::s3::service_error;
 use crate::s3::sigv4::PayloadHash;
 use crate::s3::time::AmzTime;
 
-use super::retry::{self, Next};
+use super::retry::{self, Decision};
 use super::state::{Stage, State};
 use super::{Exchange, RequestBody, ResponseBody, Store, TransportError};
 
@@ -60,7 +60,7 @@ pub(super) type Trouble = Box<FailedAttempt>;
 
 pub(super) struct FailedAttempt {
     pub(super) failure: Failure,
-    pub(super) next: Next,
+    pub(super) next: Decision,
 }
 
 impl Call<'_> {
@@ -90,7 +90,7 @@ impl Call<'_> {
 
     /// The request for a document, with a document as its body if that is not empty.
     pub(super) fn document_request(&self, request: Request, body: String) -> Result<Outgoing, Failure> {
-        let payload = self.payload(&self.checked(Content::here(body.as_bytes(), &[]))?);
+        let payload = self.payload(&self.checked(Content::buffered(body.as_bytes(), &[]))?);
         let body = if body.is_empty() { RequestBody::None } else { RequestBody::Bytes(body.into_bytes()) };
         let response_body = ResponseBody::Buffer(super::documents::MAX_DOCUMENT as u32);
         Ok(Outgoing { request, body, payload, response_body })
@@ -135,8 +135,8 @@ impl Call<'_> {
     pub(super) fn after(&mut self, trouble: FailedAttempt) -> Result<(Failure, Duration), Failure> {
         let FailedAttempt { mut failure, next } = trouble;
         let after = match next {
-            Next::Stop => return Err(self.finish(failure, "")),
-            Next::Skewed(date) => {
+            Decision::Fail => return Err(self.finish(failure, "")),
+            Decision::CorrectClock(date) => {
                 match retry::correction(date, self.wall, self.store.settings.endpoint.https) {
                     Ok(skew) => {
                         self.store.skew = skew;
@@ -150,7 +150,7 @@ impl Call<'_> {
                 self.state.progress.skewed = true;
                 return Ok((self.finish(failure, ""), Duration::ZERO));
             }
-            Next::Again { after, not_applied } => {
+            Decision::Retry { after, not_applied } => {
                 self.state.progress.maybe_done |= !not_applied;
                 after
             }
@@ -165,7 +165,7 @@ impl Call<'_> {
             let note = format!("it asks to wait {asked} s, and no call waits more than {longest} s: try again later");
             return Err(self.finish(failure, &note));
         }
-        let pause = retry::pause(self.state.progress.retries, after, &mut self.store.rng);
+        let pause = retry::backoff(self.state.progress.retries, after, &mut self.store.rng);
         if pause >= self.remaining() {
             let over = self.remaining().is_zero();
             let note = if over { "" } else { "the call's time limit leaves no time for another try" };
@@ -179,7 +179,7 @@ impl Call<'_> {
     pub(super) fn refused(&self, method: Method, head: &Head, body: &[u8]) -> Trouble {
         let now = self.store.service_time(self.wall);
         let signed = self.store.settings.credentials.is_some();
-        let response = service_error::answer(head, body, &self.store.settings.region);
+        let response = service_error::parse(head, body, &self.store.settings.region);
         let next = retry::decide(head, &response, now, signed);
         Box::new(FailedAttempt { failure: self.refused_as(method, head, response), next })
     }
@@ -200,16 +200,16 @@ impl Call<'_> {
         response: ServiceResponse,
     ) -> Failure {
         let anonymous = self.store.settings.credentials.is_none();
-        let verdict = service_error::verdict(method, head, &response, anonymous);
+        let class = service_error::classify(method, head, &response, anonymous);
         let mut what = String::from("the service answered ");
         what.push_str(&described(&response));
-        if !verdict.advice.is_empty() {
+        if !class.advice.is_empty() {
             what.push_str(": ");
-            what.push_str(&verdict.advice);
+            what.push_str(&class.advice);
         }
-        let mut failure = Error::failure(verdict.kind, self.sentence_about(verb, subject, &what));
+        let mut failure = Error::failure(class.kind, self.sentence_about(verb, subject, &what));
         failure.attempts = self.state.progress.attempts;
-        failure.subject = verdict.subject.map(Into::into);
+        failure.subject = class.subject.map(Into::into);
         failure.response = Some(response);
         failure
     }
@@ -217,13 +217,13 @@ impl Call<'_> {
     /// A malformed response. Retried, as the cause may pass.
     pub(super) fn malformed(&self, malformed: MalformedResponse) -> Trouble {
         let failure = self.failure(Kind::Integrity, &format!("the answer cannot be trusted: {}", malformed.0));
-        Box::new(FailedAttempt { failure, next: Next::Again { after: None, not_applied: false } })
+        Box::new(FailedAttempt { failure, next: Decision::Retry { after: None, not_applied: false } })
     }
 
     /// A request without a response.
     pub(super) fn transport_trouble(&self, error: TransportError) -> Trouble {
         let TransportError { kind, mut message, not_sent, retryable } = error;
-        let next = if retryable { Next::Again { after: None, not_applied: not_sent } } else { Next::Stop };
+        let next = if retryable { Decision::Retry { after: None, not_applied: not_sent } } else { Decision::Fail };
         if kind == Kind::Timeout && self.remaining().is_zero() {
             let FailedAttempt { failure, .. } = *self.out_of_time();
             return Box::new(FailedAttempt { failure, next });
@@ -246,14 +246,14 @@ impl Call<'_> {
 
     /// A failure that a retry does not mend.
     pub(super) fn stop(&self, kind: Kind, what: &str) -> Trouble {
-        Box::new(FailedAttempt { failure: self.failure(kind, what), next: Next::Stop })
+        Box::new(FailedAttempt { failure: self.failure(kind, what), next: Decision::Fail })
     }
 
     fn out_of_time(&self) -> Trouble {
         let limit = human(Duration::from_nanos(self.state.progress.limit));
         let mut failure = self.failure(Kind::Timeout, &format!("the call's time limit of {limit} ran out"));
         failure.retryable = true;
-        Box::new(FailedAttempt { failure, next: Next::Stop })
+        Box::new(FailedAttempt { failure, next: Decision::Fail })
     }
 
     /// Maximum number of retries.

@@ -5,8 +5,7 @@ use crate::contract::model::{
     BlobInfo, CopyOptions, CopyPartOptions, CopySource, HeadOptions, Operation, Output, Part, ReadConditions,
     WriteCondition,
 };
-use crate::rt::text::contains;
-use crate::s3::attributes::for_head;
+use crate::s3::attributes::head_call_options;
 use crate::s3::key;
 use crate::s3::requests::{self, Source};
 
@@ -59,7 +58,7 @@ impl Call<'_> {
             _ => return Err(self.failure(Kind::InvalidArgument, "there is no source")),
         };
         let key = self.source_key(source)?;
-        let mut call = for_head(given);
+        let mut call = head_call_options(given);
         // The source is encrypted with another key than the copy.
         call.attributes.retain(|(name, _)| name != "sse-customer-key");
         let own = given.attributes.iter().find(|(name, _)| name == "source-sse-customer-key");
@@ -143,7 +142,7 @@ fn too_large_or_unmet(mut failure: Failure) -> Failure {
     });
     match said {
         // S3 has no code of its own for it.
-        Some(("InvalidRequest", words)) if contains(words, "copy source is larger") => failure.kind = Kind::TooLarge,
+        Some(("InvalidRequest", words)) if words.contains("copy source is larger") => failure.kind = Kind::TooLarge,
         // Of a copy, a condition that does not hold is always this.
         Some(_) if failure.kind == Kind::NotModified => failure.kind = Kind::PreconditionFailed,
         _ => {}

@@ -2,14 +2,14 @@
 
 use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
 use crate::contract::model::{BlobRef, DeleteManyOptions, DeleteOptions, Operation, Output};
-use crate::s3::documents::delete_many::{Fate, delete_many};
+use crate::s3::documents::delete_many::{DeleteStatus, delete_many};
 use crate::s3::requests::{self, DeleteEntry, MAX_DELETES, Method};
 use crate::s3::response::Head;
 use crate::s3::xml;
 
 use super::call::{Call, Outgoing, Trouble};
 use super::machine::{Flow, Reply};
-use super::retry::{self, Next};
+use super::retry::{self, Decision};
 use super::state::{DeleteOutcome, Stage};
 
 /// The root of the response.
@@ -76,7 +76,7 @@ impl Call<'_> {
         let keys = self.full_keys(open).unwrap_or_default();
         let entries = self.entries(open, &keys);
         self.document(head, body, truncated, ROOT, Some(NOTHING), |result, head, _| {
-            Ok(Reply::Fates(delete_many(result, &entries)?, head.clone().into_owned()))
+            Ok(Reply::DeleteStatuses(delete_many(result, &entries)?, head.clone().into_owned()))
         })
     }
 
@@ -88,7 +88,7 @@ impl Call<'_> {
         result: Result<Reply, Failure>,
     ) -> Flow {
         let (fates, head) = match result {
-            Ok(Reply::Fates(fates, head)) => (fates, head),
+            Ok(Reply::DeleteStatuses(fates, head)) => (fates, head),
             Ok(_) => return Flow::Failed(self.failure(Kind::Integrity, "the response is not the operation's")),
             Err(failure) if failure.kind == Kind::Unsupported => {
                 self.store.single_deletes = true;
@@ -105,18 +105,18 @@ impl Call<'_> {
         };
         // A service that names no blob does not name any the next time. Those that it does not name are deleted singly: then it is
         // certain that they are gone.
-        if fates.iter().all(|fate| *fate == Fate::Unsaid) {
+        if fates.iter().all(|fate| *fate == DeleteStatus::NotReported) {
             self.store.single_deletes = true;
             self.state.learned.single_deletes = true;
         }
         let mut again = Vec::new();
         for (&index, fate) in open.iter().zip(fates) {
             let outcome = match fate {
-                Fate::Deleted => Some(Ok(())),
-                Fate::Unsaid => None,
-                Fate::Refused(response) => {
+                DeleteStatus::Deleted => Some(Ok(())),
+                DeleteStatus::NotReported => None,
+                DeleteStatus::Failed(response) => {
                     let (failure, next) = self.refused_one(index, &head, response);
-                    if matches!(next, Next::Again { .. }) {
+                    if matches!(next, Decision::Retry { .. }) {
                         again.push(index);
                     }
                     Some(Err(failure))
@@ -126,7 +126,7 @@ impl Call<'_> {
                 *place = outcome;
             }
         }
-        let pause = retry::pause(round, None, &mut self.store.rng);
+        let pause = retry::backoff(round, None, &mut self.store.rng);
         if again.is_empty() || round == self.max_retries() || pause >= self.remaining() {
             return self.singles(outcomes);
         }
@@ -134,12 +134,12 @@ impl Call<'_> {
     }
 
     /// The failure of one of several deletions, and what to do about it.
-    fn refused_one(&self, index: u32, head: &Head, response: ServiceResponse) -> (Failure, Next) {
+    fn refused_one(&self, index: u32, head: &Head, response: ServiceResponse) -> (Failure, Decision) {
         let next = retry::decide(head, &response, self.store.service_time(self.wall), false);
         let (blobs, _) = self.deletes();
         let key = blobs.get(index as usize).map_or("", |blob| blob.key.as_str());
         let mut failure = self.refused_about("delete", key, Method::Post, head, response);
-        failure.retryable = matches!(next, Next::Again { .. });
+        failure.retryable = matches!(next, Decision::Retry { .. });
         (failure, next)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{BlobInfo, Operation, Output};
-use crate::s3::documents::delete_many::Fate;
+use crate::s3::documents::delete_many::DeleteStatus;
 use crate::s3::requests::{self, Method};
 use crate::s3::response::Head;
 
@@ -20,7 +20,7 @@ pub(super) enum Reply {
     /// Of a HEAD: the blob, and the service's time in seconds since 1970.
     Info(BlobInfo, Option<u64>),
     /// Of a bulk delete: the outcome of each blob, and the header of the response.
-    Fates(Vec<Fate>, Head<'static>),
+    DeleteStatuses(Vec<DeleteStatus>, Head<'static>),
     /// Nothing but that it succeeded.
     Success,
 }

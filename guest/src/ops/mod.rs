@@ -33,6 +33,8 @@ mod verify;
 
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{Output, Pair};
 use crate::s3::checksum::Algorithm;
@@ -41,8 +43,6 @@ use crate::s3::requests::Request;
 use crate::s3::response::Head;
 use crate::s3::sigv4::Signer;
 use crate::settings::{self, Settings};
-
-use retry::Rng;
 
 pub use state::{DEFAULT_TIME_LIMIT, State};
 
@@ -164,7 +164,7 @@ impl Store {
             fault
         })?;
         let signer = Signer::new(&settings.region);
-        Ok(Store { settings, signer, skew: 0, rng: Rng::new(seed), single_deletes: false })
+        Ok(Store { settings, signer, skew: 0, rng: Rng::with_seed(seed), single_deletes: false })
     }
 
     /// The digests that the bodies of its writes are sent with.

@@ -20,7 +20,7 @@ impl Call<'_> {
         options: &PartOptions,
     ) -> Result<Outgoing, Failure> {
         let settings = &self.store.settings;
-        let content = self.checked(Content::elsewhere(length, &options.digests, settings))?;
+        let content = self.checked(Content::remote(length, &options.digests, settings))?;
         let key = self.full_key()?;
         let request = self.checked(requests::upload_part(settings, &key, upload, number, &content, options))?;
         Ok(self.with_body(request, length, &content))

@@ -15,7 +15,7 @@ use super::state::Stage;
 impl Call<'_> {
     pub(super) fn put_request(&self, length: u64, options: &PutOptions) -> Result<Outgoing, Failure> {
         let settings = &self.store.settings;
-        let content = self.checked(Content::elsewhere(length, &options.digests, settings))?;
+        let content = self.checked(Content::remote(length, &options.digests, settings))?;
         let request = self.checked(requests::put(settings, &self.full_key()?, &content, options))?;
         Ok(self.with_body(request, length, &content))
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{BlobInfo, HeadOptions, ListPartsOptions, Operation, Part, WriteCondition, Written};
-use crate::s3::attributes::for_head;
+use crate::s3::attributes::head_call_options;
 use crate::s3::headers::WRITE_ID;
 use crate::s3::requests;
 
 use super::call::{Call, Outgoing};
 use super::machine::Flow;
 use super::multipart::is_no_upload;
-use super::outcome::{self, Outcome, bare};
+use super::outcome::{self, Outcome, opaque_tag};
 use super::state::Stage;
 
 /// The beginning of the message about a write of which nothing certain is known.
@@ -28,7 +28,8 @@ impl Call<'_> {
             Stage::Verify { written, .. } => written.version.clone(),
             _ => None,
         };
-        let options = HeadOptions { version, call: for_head(self.state.operation.call()), ..HeadOptions::default() };
+        let options =
+            HeadOptions { version, call: head_call_options(self.state.operation.call()), ..HeadOptions::default() };
         Ok(Outgoing::bare(self.checked(requests::head(&self.store.settings, &self.full_key()?, &options))?))
     }
 
@@ -37,8 +38,11 @@ impl Call<'_> {
         let Operation::CompleteUpload { upload, options, .. } = &self.state.operation else {
             return Err(self.failure(Kind::InvalidArgument, "there is no upload"));
         };
-        let options =
-            ListPartsOptions { page_size: Some(1), call: for_head(&options.call), ..ListPartsOptions::default() };
+        let options = ListPartsOptions {
+            page_size: Some(1),
+            call: head_call_options(&options.call),
+            ..ListPartsOptions::default()
+        };
         let request = requests::list_parts(&self.store.settings, &self.full_key()?, upload, &options);
         self.document_request(self.checked(request)?, String::new())
     }
@@ -115,7 +119,7 @@ impl Call<'_> {
         let condition = self.condition();
         let there = found.ok().and_then(|(info, _)| info.etag);
         if let (WriteCondition::IfMatch(tag), Some(there)) = (&condition, there)
-            && bare(&there) == bare(tag)
+            && opaque_tag(&there) == opaque_tag(tag)
         {
             self.store.settings.bare_if_match = true;
             return Flow::to(Stage::Main);
@@ -154,7 +158,7 @@ impl Call<'_> {
     pub(super) fn after_outcome(&self, failure: Failure, upload_gone: Option<bool>, found: Found) -> Flow {
         if let Operation::CompleteUpload { .. } = self.state.operation {
             return match found {
-                Ok((info, _)) if upload_gone == Some(true) && outcome::is_of_parts(self.parts(), &info) => {
+                Ok((info, _)) if upload_gone == Some(true) && outcome::matches_parts(self.parts(), &info) => {
                     self.written(Written { etag: info.etag, version: info.version })
                 }
                 _ => Flow::Failed(self.unknown(LOST, &failure)),
@@ -165,14 +169,14 @@ impl Call<'_> {
         let elapsed = Duration::from_nanos(self.state.progress.elapsed.saturating_sub(self.state.began)).as_secs();
         let found = found.map(|(info, date)| (info, date.map(|date| date.saturating_sub(elapsed))));
         let id = outcome::write_id(self.state.operation.call());
-        match outcome::of(&condition, &failure, &found, id) {
-            Outcome::Ours(written) => self.written(written),
-            Outcome::NotOurs => {
+        match outcome::classify(&condition, &failure, &found, id) {
+            Outcome::Applied(written) => self.written(written),
+            Outcome::ConditionFailed => {
                 let mut unmet = self.unmet("another writer wrote what is there before this write began");
                 unmet.response = failure.response;
                 Flow::Failed(unmet)
             }
-            Outcome::NotDone => Flow::Failed(failure),
+            Outcome::NotApplied => Flow::Failed(failure),
             Outcome::Unknown => {
                 let mut what = LOST.to_owned();
                 match (id, &found) {
@@ -188,7 +192,7 @@ impl Call<'_> {
     /// The entity tag that a service (Ceph) leaves out of its response to a completion.
     pub(super) fn after_completed_tag(&self, written: Written, found: Found) -> Flow {
         match found {
-            Ok((info, _)) if outcome::is_of_parts(self.parts(), &info) => {
+            Ok((info, _)) if outcome::matches_parts(self.parts(), &info) => {
                 self.written(Written { etag: info.etag, ..written })
             }
             _ => self.written(written),
@@ -209,5 +213,5 @@ impl Call<'_> {
 
 /// Whether one of the listed entity tags is this one. `*` is any.
 fn matches_any(listed: &str, etag: &str) -> bool {
-    listed.split(',').any(|one| one.trim() == "*" || bare(one) == bare(etag))
+    listed.split(',').any(|one| one.trim() == "*" || opaque_tag(one) == opaque_tag(etag))
 }

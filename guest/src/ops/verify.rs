@@ -6,7 +6,7 @@ use crate::s3::response::UNKNOWN_SIZE;
 
 use super::call::Call;
 use super::machine::Flow;
-use super::outcome::bare;
+use super::outcome::opaque_tag;
 use super::retry;
 use super::state::Stage;
 
@@ -22,13 +22,14 @@ impl Call<'_> {
         last: Option<String>,
         found: Result<(BlobInfo, Option<u64>), Failure>,
     ) -> Flow {
-        let wanted = written.etag.as_deref().map(bare);
+        let wanted = written.etag.as_deref().map(opaque_tag);
         // The caller need not know the sizes of parts, nor that of a copy.
         let size = if let Operation::Put { length, .. } = self.state.operation { Some(length) } else { None };
         let problem = match found {
             Ok((info, _))
                 if size.is_none_or(|size| info.size == size || info.size == UNKNOWN_SIZE)
-                    && (wanted.is_none() || info.etag.as_deref().is_none_or(|there| Some(bare(there)) == wanted)) =>
+                    && (wanted.is_none()
+                        || info.etag.as_deref().is_none_or(|there| Some(opaque_tag(there)) == wanted)) =>
             {
                 return Flow::Done(self.written_output(written));
             }
@@ -39,7 +40,7 @@ impl Call<'_> {
             Err(failure) if failure.kind == Kind::NotFound => "it is not there".to_owned(),
             Err(failure) => return self.not_verified(&written, Some(failure.message).or(last)),
         };
-        let pause = retry::pause(look, None, &mut self.store.rng);
+        let pause = retry::backoff(look, None, &mut self.store.rng);
         if look + 1 >= LOOKS || pause >= self.remaining() {
             return self.not_verified(&written, Some(problem));
         }

@@ -1,8 +1,7 @@
-//! Where the allocator's memory comes from: first what the plugin's memory begins with behind its data, and then as much more
-//! as is wanted.
+//! The source of the allocator's memory: first the rest of the initial linear memory behind the data, then growth on demand.
 //!
-//! What a memory begins with is there at once. Growing it is a call into the kernel, and so is making it small again for
-//! the next instance.
+//! Replaces `talc::wasm::WasmGrowAndExtend`, which ignores the initial memory. That memory is available at once, while each growth
+//! is a system call, and so is the reset for the next instance.
 
 use std::alloc::Layout;
 use std::arch::wasm32::{memory_grow, memory_size};
@@ -15,39 +14,39 @@ use talc::source::Source;
 const PAGE: usize = 64 << 10;
 
 unsafe extern "C" {
-    /// Where the linker's data ends.
+    /// End of the static data, defined by the linker.
     static mut __heap_base: u8;
 }
 
-/// The whole memory behind the data.
+/// The linear memory behind the static data.
 #[derive(Debug)]
 pub struct Heap {
-    /// Whether what the memory began with was taken, or was too little.
+    /// Whether the initial memory was claimed, or was too small.
     begun: bool,
-    /// Where the allocator's memory ends, once it has some.
+    /// End of the allocator's memory, if it has any.
     end: Option<NonNull<u8>>,
 }
 
 impl Heap {
-    /// Nothing of it taken.
+    /// Creates it without claiming memory.
     pub const fn new() -> Heap {
         Heap { begun: false, end: None }
     }
 }
 
-// SAFETY: it allocates nothing.
+// SAFETY: `acquire` does not allocate.
 unsafe impl Source for Heap {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let begin = &raw mut __heap_base;
         if !talc.source.begun {
             talc.source.begun = true;
-            // SAFETY: nothing else uses the memory behind the data, and it is claimed but once.
+            // SAFETY: nothing else uses the memory behind the data, and it is claimed once.
             talc.source.end = unsafe { talc.claim(begin, size() - begin.addr()) };
             if talc.source.end.is_some() {
                 return Ok(());
             }
         }
-        // What goes with a block, and room to align it.
+        // Includes the metadata of a block and its alignment.
         let wanted = layout.size().saturating_add(layout.align()).saturating_add(4 * CHUNK_UNIT);
         let pages = memory_grow::<0>(wanted.div_ceil(PAGE));
         if pages == usize::MAX {
@@ -56,9 +55,9 @@ unsafe impl Source for Heap {
         let grown = begin.with_addr(pages * PAGE);
         let end = begin.with_addr(size());
         let claimed = match talc.source.end {
-            // SAFETY: the memory between the two is new.
+            // SAFETY: the memory in between was just added.
             Some(before) if before.as_ptr() == grown => Some(unsafe { talc.extend(before, end) }),
-            // SAFETY: what was grown is new. There is nothing yet, or it ends elsewhere.
+            // SAFETY: the memory was just added, and is not adjacent to the allocator's.
             _ => unsafe { talc.claim(grown, end.addr() - grown.addr()) },
         };
         talc.source.end = claimed.or(talc.source.end);
@@ -66,7 +65,7 @@ unsafe impl Source for Heap {
     }
 }
 
-/// How large the memory is, in bytes: a byte less where that is more than an address can tell.
+/// Size of the memory in bytes, at most the largest address.
 fn size() -> usize {
     memory_size::<0>().saturating_mul(PAGE)
 }

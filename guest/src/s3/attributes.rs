@@ -1,8 +1,7 @@
-//! Named attributes: what a caller may say of a blob, or of how it is to be handled, besides what the contract has fields
-//! for. The one table of them, and the headers they become.
+//! Attributes of calls (`call-options.attributes`): their table, and the headers they are sent as.
 //!
-//! Most are properties that S3 stores with a blob, after
-//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>. Some can also be set for a whole store.
+//! Most are properties that S3 stores with a blob:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>. Some are also settings of the store.
 
 use base64ct::{Base64, Encoding};
 use md5::{Digest, Md5};
@@ -11,138 +10,143 @@ use crate::contract::error::{Error, Failure};
 use crate::contract::model::{CallOptions, Pair};
 use crate::s3::headers::{Headers, is_visible};
 
-/// Which attributes an operation takes, besides `request-payer` and `expected-bucket-owner`, which all do.
+/// The groups of attributes an operation accepts, besides `request-payer` and `expected-bucket-owner`, which all accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Takes(u16);
+pub struct Accepts(u16);
 
-impl Takes {
-    /// None but those that all take.
-    pub const NOTHING: Takes = Takes(0);
-    /// What is stored with a blob: content headers, storage class, tags, access, locks.
-    pub const PROPERTIES: Takes = Takes(1);
-    /// How the service is to encrypt it, by keys of its own.
-    pub const ENCRYPTION: Takes = Takes(2);
-    /// The key that the caller encrypts it with.
-    pub const CUSTOMER_KEY: Takes = Takes(4);
-    /// The key that what is copied was encrypted with, and who is to own it.
-    pub const SOURCE: Takes = Takes(8);
-    /// The checksum of the body that is sent.
-    pub const CHECKSUM: Takes = Takes(16);
-    /// Leave to delete what a lock in governance mode keeps.
-    pub const BYPASS: Takes = Takes(32);
+impl Accepts {
+    /// None but those that all operations accept.
+    pub const NOTHING: Accepts = Accepts(0);
+    /// Properties stored with a blob: content headers, storage class, tags, ACL, locks.
+    pub const PROPERTIES: Accepts = Accepts(1);
+    /// Server-side encryption with keys of the service.
+    pub const ENCRYPTION: Accepts = Accepts(2);
+    /// The customer key of the encryption.
+    pub const CUSTOMER_KEY: Accepts = Accepts(4);
+    /// Customer key and expected owner of the source of a copy.
+    pub const SOURCE: Accepts = Accepts(8);
+    /// Checksum of the request's body.
+    pub const CHECKSUM: Accepts = Accepts(16);
+    /// Permission to delete what a lock in governance mode protects.
+    pub const BYPASS: Accepts = Accepts(32);
 
-    /// These and those.
-    pub const fn and(self, other: Takes) -> Takes {
-        Takes(self.0 | other.0)
+    /// Union of both.
+    pub const fn and(self, other: Accepts) -> Accepts {
+        Accepts(self.0 | other.0)
     }
 
-    /// Whether those are among these.
-    pub const fn has(self, other: Takes) -> bool {
+    /// Whether all of `other` are included.
+    pub const fn has(self, other: Accepts) -> bool {
         self.0 & other.0 == other.0
     }
 }
 
-/// What an attribute's value must look like, and how it is sent.
+/// Syntax of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Syntax {
     /// Visible ASCII.
     Text,
     /// `true` or `false`.
     Flag,
-    /// `true` or `false`, of which the first is sent as this word.
+    /// `true` or `false`. True is sent as this word, false is not sent.
     Word(&'static str),
-    /// Base64 of so many bytes.
+    /// So many bytes in base64.
     Digest(usize),
-    /// Base64 of a key of 32 bytes, which goes into three headers.
+    /// A key of 32 bytes in base64, sent in three headers.
     Key,
     /// See [`is_id`].
     Id,
 }
 
-/// An attribute that there is.
+/// A known attribute.
 #[derive(Debug)]
 pub struct Attribute {
-    /// In kebab-case.
+    /// Name in kebab-case.
     pub name: &'static str,
-    /// Its header, or what its headers begin with.
+    /// Its header, or the prefix of its headers.
     header: &'static str,
-    /// The operations that take it.
-    pub takes: Takes,
-    form: Form,
+    /// Group of operations that accept it.
+    pub accepts: Accepts,
+    syntax: Syntax,
 }
 
 impl Attribute {
     /// One line for people: the syntax of its value, and the operations that accept it.
     pub fn help(&self) -> String {
-        let syntax = match self.form {
-            Form::Text => "Visible ASCII, up to 2,048 characters (tags: 36 KiB).".to_owned(),
-            Form::Flag => "true or false.".to_owned(),
-            Form::Word(word) => format!("true or {word}, or false."),
-            Form::Digest(length) => format!("{length} bytes in base64."),
-            Form::Key => "A key of 32 bytes in base64.".to_owned(),
-            Form::Id => "1 to 128 letters, digits and -._~:/+=, different for each write.".to_owned(),
+        let syntax = match self.syntax {
+            Syntax::Text => "Visible ASCII, up to 2,048 characters (tags: 36 KiB).".to_owned(),
+            Syntax::Flag => "true or false.".to_owned(),
+            Syntax::Word(word) => format!("true or {word}, or false."),
+            Syntax::Digest(length) => format!("{length} bytes in base64."),
+            Syntax::Key => "A key of 32 bytes in base64.".to_owned(),
+            Syntax::Id => "1 to 128 letters, digits and -._~:/+=, different for each write.".to_owned(),
         };
-        let accepted = match self.takes {
-            Takes::PROPERTIES => "put, create-upload, copy with properties, presigned put",
-            Takes::ENCRYPTION => "put, create-upload, copy, presigned put",
-            Takes::CUSTOMER_KEY => "head, get, put, uploads and their parts, copy, presigned requests",
-            Takes::SOURCE => "copy, copy-part",
-            Takes::CHECKSUM => "put, upload-part, presigned put",
-            Takes::BYPASS => "delete, delete-many, presigned delete",
+        let accepted = match self.accepts {
+            Accepts::PROPERTIES => "put, create-upload, copy with properties, presigned put",
+            Accepts::ENCRYPTION => "put, create-upload, copy, presigned put",
+            Accepts::CUSTOMER_KEY => "head, get, put, uploads and their parts, copy, presigned requests",
+            Accepts::SOURCE => "copy, copy-part",
+            Accepts::CHECKSUM => "put, upload-part, presigned put",
+            Accepts::BYPASS => "delete, delete-many, presigned delete",
             _ => "all operations",
         };
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
     }
 
-    /// Whether its value is a key that the service encrypts with.
+    /// Whether its value is an encryption key.
     pub fn is_key(&self) -> bool {
-        self.form == Form::Key
+        self.syntax == Syntax::Key
     }
 }
 
-const fn text(name: &'static str, header: &'static str, takes: Takes) -> Attribute {
-    Attribute { name, header, takes, form: Form::Text }
+const fn text(name: &'static str, header: &'static str, accepts: Accepts) -> Attribute {
+    Attribute { name, header, accepts, syntax: Syntax::Text }
 }
 
-const fn formed(name: &'static str, header: &'static str, takes: Takes, form: Form) -> Attribute {
-    Attribute { name, header, takes, form }
+const fn with_syntax(name: &'static str, header: &'static str, accepts: Accepts, syntax: Syntax) -> Attribute {
+    Attribute { name, header, accepts, syntax }
 }
 
-/// The attribute that names a write, so that a writer knows its own again.
+/// The attribute that identifies a write, by which a lost response is reconciled.
 pub const WRITE_ID: &str = "write-id";
 
-/// All there are.
+/// All attributes, in display order.
 pub const TABLE: [Attribute; 27] = [
-    text("cache-control", "cache-control", Takes::PROPERTIES),
-    text("content-disposition", "content-disposition", Takes::PROPERTIES),
-    text("content-encoding", "content-encoding", Takes::PROPERTIES),
-    text("content-language", "content-language", Takes::PROPERTIES),
-    text("expires", "expires", Takes::PROPERTIES),
-    text("storage-class", "x-amz-storage-class", Takes::PROPERTIES),
-    text("tags", "x-amz-tagging", Takes::PROPERTIES),
-    text("acl", "x-amz-acl", Takes::PROPERTIES),
-    text("object-lock-mode", "x-amz-object-lock-mode", Takes::PROPERTIES),
-    text("object-lock-retain-until", "x-amz-object-lock-retain-until-date", Takes::PROPERTIES),
-    text("object-lock-legal-hold", "x-amz-object-lock-legal-hold", Takes::PROPERTIES),
-    formed(WRITE_ID, "x-amz-meta-sandbucket-write-id", Takes::PROPERTIES, Form::Id),
-    text("server-side-encryption", "x-amz-server-side-encryption", Takes::ENCRYPTION),
-    text("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", Takes::ENCRYPTION),
-    text("sse-kms-context", "x-amz-server-side-encryption-context", Takes::ENCRYPTION),
-    formed("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled", Takes::ENCRYPTION, Form::Flag),
-    formed("sse-customer-key", "x-amz-server-side-encryption-customer-", Takes::CUSTOMER_KEY, Form::Key),
-    formed("source-sse-customer-key", "x-amz-copy-source-server-side-encryption-customer-", Takes::SOURCE, Form::Key),
-    text("source-expected-bucket-owner", "x-amz-source-expected-bucket-owner", Takes::SOURCE),
-    formed("checksum-crc32", "x-amz-checksum-crc32", Takes::CHECKSUM, Form::Digest(4)),
-    formed("checksum-crc32c", "x-amz-checksum-crc32c", Takes::CHECKSUM, Form::Digest(4)),
-    formed("checksum-crc64nvme", "x-amz-checksum-crc64nvme", Takes::CHECKSUM, Form::Digest(8)),
-    formed("checksum-sha256", "x-amz-checksum-sha256", Takes::CHECKSUM, Form::Digest(32)),
-    formed("content-md5", "content-md5", Takes::CHECKSUM, Form::Digest(16)),
-    formed("bypass-governance-retention", "x-amz-bypass-governance-retention", Takes::BYPASS, Form::Flag),
-    formed("request-payer", "x-amz-request-payer", Takes::NOTHING, Form::Word("requester")),
-    text("expected-bucket-owner", "x-amz-expected-bucket-owner", Takes::NOTHING),
+    text("cache-control", "cache-control", Accepts::PROPERTIES),
+    text("content-disposition", "content-disposition", Accepts::PROPERTIES),
+    text("content-encoding", "content-encoding", Accepts::PROPERTIES),
+    text("content-language", "content-language", Accepts::PROPERTIES),
+    text("expires", "expires", Accepts::PROPERTIES),
+    text("storage-class", "x-amz-storage-class", Accepts::PROPERTIES),
+    text("tags", "x-amz-tagging", Accepts::PROPERTIES),
+    text("acl", "x-amz-acl", Accepts::PROPERTIES),
+    text("object-lock-mode", "x-amz-object-lock-mode", Accepts::PROPERTIES),
+    text("object-lock-retain-until", "x-amz-object-lock-retain-until-date", Accepts::PROPERTIES),
+    text("object-lock-legal-hold", "x-amz-object-lock-legal-hold", Accepts::PROPERTIES),
+    with_syntax(WRITE_ID, "x-amz-meta-sandbucket-write-id", Accepts::PROPERTIES, Syntax::Id),
+    text("server-side-encryption", "x-amz-server-side-encryption", Accepts::ENCRYPTION),
+    text("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", Accepts::ENCRYPTION),
+    text("sse-kms-context", "x-amz-server-side-encryption-context", Accepts::ENCRYPTION),
+    with_syntax("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled", Accepts::ENCRYPTION, Syntax::Flag),
+    with_syntax("sse-customer-key", "x-amz-server-side-encryption-customer-", Accepts::CUSTOMER_KEY, Syntax::Key),
+    with_syntax(
+        "source-sse-customer-key",
+        "x-amz-copy-source-server-side-encryption-customer-",
+        Accepts::SOURCE,
+        Syntax::Key,
+    ),
+    text("source-expected-bucket-owner", "x-amz-source-expected-bucket-owner", Accepts::SOURCE),
+    with_syntax("checksum-crc32", "x-amz-checksum-crc32", Accepts::CHECKSUM, Syntax::Digest(4)),
+    with_syntax("checksum-crc32c", "x-amz-checksum-crc32c", Accepts::CHECKSUM, Syntax::Digest(4)),
+    with_syntax("checksum-crc64nvme", "x-amz-checksum-crc64nvme", Accepts::CHECKSUM, Syntax::Digest(8)),
+    with_syntax("checksum-sha256", "x-amz-checksum-sha256", Accepts::CHECKSUM, Syntax::Digest(32)),
+    with_syntax("content-md5", "content-md5", Accepts::CHECKSUM, Syntax::Digest(16)),
+    with_syntax("bypass-governance-retention", "x-amz-bypass-governance-retention", Accepts::BYPASS, Syntax::Flag),
+    with_syntax("request-payer", "x-amz-request-payer", Accepts::NOTHING, Syntax::Word("requester")),
+    text("expected-bucket-owner", "x-amz-expected-bucket-owner", Accepts::NOTHING),
 ];
 
-/// Checks a value for an attribute of this name as a request would, for a setting: whether it sends anything.
+/// Validates a setting that is a default of this attribute. Returns whether a header is sent.
 ///
 /// # Errors
 /// A fault of the name.
@@ -154,16 +158,16 @@ pub fn check(name: &'static str, value: &str) -> Result<bool, Failure> {
     }
 }
 
-/// The first of these attributes that S3 takes with a copy only where all properties are given anew.
+/// The first attribute that a copy accepts only if it replaces the source's properties.
 pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
     let headers = TABLE
         .iter()
-        .filter(|known| known.takes == Takes::PROPERTIES && (known.name == known.header || known.name == WRITE_ID));
+        .filter(|known| known.accepts == Accepts::PROPERTIES && (known.name == known.header || known.name == WRITE_ID));
     headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
 }
 
-/// The options of a call that looks at what this one writes: who asks, who pays, and the key that it is encrypted with.
-pub fn for_head(call: &CallOptions) -> CallOptions {
+/// The options of a HEAD of the blob that a call writes: requester, payer and customer key.
+pub fn head_call_options(call: &CallOptions) -> CallOptions {
     let mut look = CallOptions::default();
     for attribute in &call.attributes {
         if ["sse-customer-key", "request-payer", "expected-bucket-owner"].contains(&attribute.0.as_str()) {
@@ -176,41 +180,41 @@ pub fn for_head(call: &CallOptions) -> CallOptions {
 /// Adds the headers of an attribute with this value.
 ///
 /// # Errors
-/// A fault of the attribute. A key is never in the words.
+/// A fault of the attribute. The message never contains a key.
 pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result<(), Failure> {
-    let Attribute { name, header, form, .. } = *attribute;
-    if form == Form::Id && headers.iter().any(|(there, _)| there == header) {
+    let Attribute { name, header, syntax, .. } = *attribute;
+    if syntax == Syntax::Id && headers.iter().any(|(there, _)| there == header) {
         return Err(wrong(name, "is in the metadata as well, as sandbucket-write-id: give it once"));
     }
     let mut add = |header: &'static str, value: &str| headers.push((header.into(), value.to_owned()));
     let value = value.trim_matches(' ');
-    match form {
-        // Ten tags of 128 and 256 characters, each of which may need nine as `%XX%XX%XX`, are no shorter.
-        Form::Text if !is_visible(value, if name == "tags" { 36 * 1024 } else { 2048 }) => {
+    match syntax {
+        // Ten tags of 128 and 256 characters, each encoded in up to nine characters.
+        Syntax::Text if !is_visible(value, if name == "tags" { 36 * 1024 } else { 2048 }) => {
             return Err(wrong(name, "must be 1 to 2,048 characters of visible ASCII and spaces"));
         }
-        Form::Text => add(header, value),
-        Form::Id if !is_id(value) => {
+        Syntax::Text => add(header, value),
+        Syntax::Id if !is_id(value) => {
             return Err(wrong(name, "must be 1 to 128 letters, digits and -._~:/+="));
         }
-        Form::Id => add(header, value),
-        Form::Flag | Form::Word(_) => {
-            let word = if let Form::Word(word) = form { word } else { "true" };
+        Syntax::Id => add(header, value),
+        Syntax::Flag | Syntax::Word(_) => {
+            let word = if let Syntax::Word(word) = syntax { word } else { "true" };
             let is = |other: &str| value.eq_ignore_ascii_case(other);
-            match form {
+            match syntax {
                 _ if is("true") || is(word) => add(header, word),
-                Form::Flag if is("false") => add(header, "false"),
-                Form::Word(_) if is("false") => {}
+                Syntax::Flag if is("false") => add(header, "false"),
+                Syntax::Word(_) if is("false") => {}
                 _ => return Err(wrong(name, "must be true or false")),
             }
         }
-        Form::Digest(length) => {
+        Syntax::Digest(length) => {
             if Base64::decode_vec(value).map(|bytes| bytes.len()) != Ok(length) {
                 return Err(wrong(name, &format!("must be {length} bytes in base64")));
             }
             add(header, value);
         }
-        Form::Key => {
+        Syntax::Key => {
             let key = Base64::decode_vec(value).ok().filter(|key| key.len() == 32);
             let key = key.ok_or_else(|| wrong(name, "must be a key of 32 bytes in base64"))?;
             let digest = Base64::encode_string(&Md5::digest(&key));
@@ -222,7 +226,7 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
     Ok(())
 }
 
-/// Whether this can be a write's id: text that no service stores or gives back in another form.
+/// Whether the text is a valid write id: characters that every service stores and returns unchanged.
 fn is_id(value: &str) -> bool {
     (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
 }

@@ -1,39 +1,39 @@
-//! Bounds on the texts and lists that a service sends, beside those on whole headers and documents.
+//! Limits on texts and lists in responses, besides those on headers and documents as a whole.
 //!
-//! Each is what S3 itself allows, or what a request of ours would refuse to send back. A response with something longer is
-//! malformed: what is too long is counted in the error, not shown.
+//! Each is the limit of S3, or of the argument that a later request sends the text in. A response beyond a limit is malformed; the
+//! error reports the length and omits the text.
 
 use crate::s3::response::MalformedResponse;
 
-/// The longest entity tag, in bytes: what a condition of ours may be.
+/// Maximum length of an entity tag in bytes, as in conditions.
 pub const MAX_ETAG: usize = 1024;
 
-/// The longest version id, in bytes: S3's own limit, and that of the argument `version`.
+/// Maximum length of a version id in bytes, as in the argument `version`.
 pub const MAX_VERSION: usize = 1024;
 
-/// The longest upload id, in bytes: that of the argument `upload`.
+/// Maximum length of an upload id in bytes, as in the argument `upload`.
 pub const MAX_UPLOAD_ID: usize = 2048;
 
-/// The longest continuation token, in bytes. It goes into a URL, of which most servers take 8 KiB.
+/// Maximum length of a continuation token in bytes. It is sent in a URL, which most servers limit to 8 KiB.
 pub const MAX_TOKEN: usize = 8 * 1024;
 
-/// The longest attribute in a document, such as a storage class or a checksum, in bytes.
+/// Maximum length of an attribute in a document, such as a storage class or a checksum, in bytes.
 pub const MAX_ATTRIBUTE: usize = 2048;
 
-/// The most entries in a page, and the most common prefixes: S3 never sends more, whatever it is asked for.
+/// Maximum number of entries in a page, and of common prefixes. S3 never sends more.
 pub const MAX_PAGE: usize = 1000;
 
-/// The most tags of a blob. S3 has 10.
+/// Maximum number of tags of a blob. S3 allows 10.
 pub const MAX_TAGS: usize = 100;
 
-/// The longest name of a tag, in bytes. S3 has 128 characters of up to 4 bytes.
+/// Maximum length of a tag's name in bytes. S3 allows 128 characters of up to 4 bytes.
 pub const MAX_TAG_NAME: usize = 1024;
 
-/// The longest value of a tag, in bytes. S3 has 256 characters of up to 4 bytes.
+/// Maximum length of a tag's value in bytes. S3 allows 256 characters of up to 4 bytes.
 pub const MAX_TAG_VALUE: usize = 2048;
 
-/// The text, unless it has more bytes than that. `what` names it: an element or a header.
-// It is called from many places: inlined it makes the plugin 1 KiB larger.
+/// Returns the text unless it has more than `longest` bytes. `what` names the element or header.
+// Has many callers: inlining makes the plugin 1 KiB larger.
 #[inline(never)]
 pub fn text<'t>(what: &str, text: &'t str, longest: usize) -> Result<&'t str, MalformedResponse> {
     if text.len() > longest {
@@ -45,7 +45,7 @@ pub fn text<'t>(what: &str, text: &'t str, longest: usize) -> Result<&'t str, Ma
     Ok(text)
 }
 
-/// Refuses more than `most` of these elements.
+/// Rejects more than `most` elements named `what`.
 #[inline(never)]
 pub fn count(what: &str, count: usize, most: usize) -> Result<(), MalformedResponse> {
     if count > most {

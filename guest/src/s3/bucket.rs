@@ -1,14 +1,13 @@
-//! What may be a bucket's name.
+//! Validation of bucket names.
 
 use crate::contract::error::{Error, Failure};
-use crate::rt::text::contains;
 use crate::s3::endpoint::ip::is_ipv4;
 
 /// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
-/// and beside each dot, and no IPv4 address.
+/// and on both sides of each dot, not an IPv4 address.
 ///
-/// The prefixes and suffixes that Amazon reserves only bind who makes a bucket: an access point's alias is used as a
-/// bucket's name, so they are taken. Not so a directory bucket (`--x-s3`), which wants another way to sign.
+/// Reserved prefixes and suffixes are accepted, as the alias of an access point is used like a bucket name; [`check_kind`] rejects
+/// the kinds that are not supported.
 ///
 /// # Errors
 /// A fault of `bucket`.
@@ -28,10 +27,10 @@ pub fn check_aws(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses what looks like a bucket of AWS's and is of a kind that works otherwise.
+/// Rejects kinds of AWS buckets and access points that are not supported.
 ///
 /// # Errors
-/// A fault of `bucket` that says which.
+/// A fault of `bucket` that names the kind.
 pub fn check_kind(name: &str) -> Result<(), Failure> {
     let kinds = [
         (
@@ -50,7 +49,7 @@ pub fn check_kind(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Checks a name for another service, which may keep the rules that Amazon had at first: 3 to 255 letters of either
+/// Checks a name for another service, which may follow the first rules of Amazon: 3 to 255 letters of either
 /// case, digits, dots, hyphens and underscores, a letter or a digit first, and no two dots in a row.
 ///
 /// # Errors
@@ -62,13 +61,13 @@ pub fn check_custom(name: &str) -> Result<(), Failure> {
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
         return Err(fault(name, "a bucket's name has only letters, digits, dots, hyphens and underscores"));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || contains(name, "..") {
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.contains("..") {
         return Err(fault(name, "a bucket's name begins with a letter or a digit and has no two dots in a row"));
     }
     Ok(())
 }
 
-/// Whether the name can be one label of a host name, which is what a certificate's `*` stands for: 1 to 63 lower-case
+/// Whether the name can be one label of a host name, as matched by `*` in a certificate: 1 to 63 lower-case
 /// letters, digits and hyphens, no hyphen at either end.
 pub fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amazons_names() {
+    fn bucket_names_follow_the_rules_of_amazon_s3() {
         for good in ["abc", "a-b", "my.bucket.1", "1234", "a--b", "x-s3alias", &"n".repeat(63)] {
             check_aws(good).unwrap();
         }
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn other_services_names() {
+    fn bucket_names_follow_the_rules_of_other_services() {
         for good in ["abc", "My_Bucket", "a-.b", "ab-", "192.168.0.1", &"n".repeat(255)] {
             check_custom(good).unwrap();
         }
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn labels() {
+    fn dns_labels_are_recognized() {
         for good in ["a", "a-b", "1", &"n".repeat(63)] {
             assert!(is_dns_label(good), "{good}");
         }

@@ -1,4 +1,4 @@
-//! Checksums of bodies, after
+//! Digests and checksums of bodies:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>.
 
 use base64ct::{Base64, Encoding};
@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 pub use crate::contract::model::Algorithm;
 
-/// Those that S3 keeps with a blob, the quickest to verify first.
-pub const KEPT: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
+/// The algorithms whose value S3 stores with a blob, the fastest to verify first.
+pub const STORED: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
 
 impl Algorithm {
-    /// The header that it goes in.
+    /// Header that carries the value.
     pub const fn header(self) -> &'static str {
         match self {
             Algorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
@@ -23,7 +23,7 @@ impl Algorithm {
         }
     }
 
-    /// As `x-amz-checksum-algorithm` names it, where S3 keeps it.
+    /// Name in `x-amz-checksum-algorithm`. None if S3 does not store it.
     pub const fn name(self) -> Option<&'static str> {
         match self {
             Algorithm::Crc64Nvme => Some("CRC64NVME"),
@@ -34,7 +34,7 @@ impl Algorithm {
         }
     }
 
-    /// As the contract's `digest-algorithm` and the setting `checksum` name it.
+    /// Name in the contract's `digest-algorithm` and in the setting `checksum`.
     pub const fn word(self) -> &'static str {
         match self {
             Algorithm::Crc64Nvme => "crc64nvme",
@@ -45,7 +45,7 @@ impl Algorithm {
         }
     }
 
-    /// How many bytes it has.
+    /// Length of the value in bytes.
     pub const fn length(self) -> usize {
         match self {
             Algorithm::Crc32c | Algorithm::Crc32 => 4,
@@ -55,9 +55,9 @@ impl Algorithm {
         }
     }
 
-    /// The checksum of these bytes.
-    pub fn of(self, bytes: &[u8]) -> Vec<u8> {
-        // One row of table each: the plugin is to stay small, and large bodies are for the host to sum.
+    /// Computes the value for the bytes.
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        // Tables of one row: hosts compute the digests of large bodies outside the plugin.
         static NVME: Crc<u64> = Crc::<u64>::new(&CRC_64_NVME);
         static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
         static ISO: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
@@ -71,12 +71,12 @@ impl Algorithm {
     }
 }
 
-/// A checksum as headers have it.
+/// Encodes a value for a header.
 pub fn base64(sum: &[u8]) -> String {
     Base64::encode_string(sum)
 }
 
-/// What a header says a checksum is; none where it is no base64.
+/// Decodes the value of a header. None if it is not base64.
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     Base64::decode_vec(text).ok()
 }
@@ -88,10 +88,10 @@ mod tests {
     const ALL: [Algorithm; 5] =
         [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256, Algorithm::Md5];
 
-    /// The check values of the CRC catalogue, of "123456789", and those of `sha256sum` and `md5sum`, in base64.
+    /// Check values of the CRC catalogue for "123456789", and values of `sha256sum` and `md5sum` in base64.
     #[test]
-    fn known_sums() {
-        let sums = ALL.map(|algorithm| algorithm.of(b"123456789"));
+    fn digests_match_known_values() {
+        let sums = ALL.map(|algorithm| algorithm.digest(b"123456789"));
         assert!(ALL.iter().zip(&sums).all(|(algorithm, sum)| sum.len() == algorithm.length()));
         let known: [&[u8]; 3] =
             [&0xae8b_1486_0a79_9888_u64.to_be_bytes(), &0xe306_9283_u32.to_be_bytes(), &0xcbf4_3926_u32.to_be_bytes()];

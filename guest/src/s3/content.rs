@@ -1,4 +1,4 @@
-//! A body that is to be sent, as far as it is known here: its bytes, or its length and digests that the caller made.
+//! The body of a write: its bytes, or its length and the digests that the caller has computed.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::contract::model::Digest;
 use crate::s3::checksum::Algorithm;
 use crate::settings::Settings;
 
-/// What is known of a body.
+/// A body, in memory or remote.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
     bytes: Option<&'a [u8]>,
@@ -16,14 +16,17 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// A body that is here, and digests of it that need not be made again.
-    pub fn here(bytes: &'a [u8], digests: &'a [Digest]) -> Result<Self, Failure> {
+    /// A body in memory. The given digests are not computed again.
+    pub fn buffered(bytes: &'a [u8], digests: &'a [Digest]) -> Result<Self, Failure> {
         check(digests)?;
         Ok(Content { bytes: Some(bytes), length: bytes.len() as u64, digests })
     }
 
-    /// A body that goes another way, of which nothing is known but this. All digests that the store wants must be there.
-    pub fn elsewhere(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Failure> {
+    /// A body that the driver sends past the plugin.
+    ///
+    /// # Errors
+    /// A fault of `digests` if one the store sends is missing.
+    pub fn remote(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Failure> {
         check(digests)?;
         let content = Content { bytes: None, length, digests };
         for algorithm in settings.wanted_digests() {
@@ -40,17 +43,17 @@ impl<'a> Content<'a> {
         Ok(content)
     }
 
-    /// Its length in bytes.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Its digest: the one that was given, or made of the bytes where they are here.
+    /// The given digest, or else the one computed of the bytes. None if the body is remote and the digest is not given.
     pub fn digest(&self, algorithm: Algorithm) -> Option<Cow<'a, [u8]>> {
         match self.digests.iter().find(|digest| digest.algorithm == algorithm) {
             Some(given) => Some(Cow::Borrowed(&given.value)),
-            None if self.length == 0 => Some(Cow::Owned(algorithm.of(&[]))),
-            None => Some(Cow::Owned(algorithm.of(self.bytes?))),
+            None if self.length == 0 => Some(Cow::Owned(algorithm.digest(&[]))),
+            None => Some(Cow::Owned(algorithm.digest(self.bytes?))),
         }
     }
 }
@@ -83,33 +86,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_not_made_again() {
+    fn given_digest_is_not_computed_again() {
         let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
-        let content = Content::here(b"body", &given).unwrap();
+        let content = Content::buffered(b"body", &given).unwrap();
         assert_eq!(content.digest(Algorithm::Sha256).unwrap(), &[7; 32][..]);
-        assert_eq!(content.digest(Algorithm::Md5).unwrap(), Algorithm::Md5.of(b"body"));
+        assert_eq!(content.digest(Algorithm::Md5).unwrap(), Algorithm::Md5.digest(b"body"));
     }
 
     #[test]
-    fn a_body_elsewhere_comes_with_what_the_store_wants() {
+    fn remote_body_needs_the_digests_the_store_sends() {
         let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
         let (signed, checked) = (settings(&[]), settings(&[("checksum", "crc32c")]));
-        assert!(Content::elsewhere(4, &[], &signed).unwrap_err().message.contains("sha256"));
-        assert!(Content::elsewhere(4, &given, &checked).unwrap_err().message.contains("crc32c"));
-        let content = Content::elsewhere(4, &given, &signed).unwrap();
+        assert!(Content::remote(4, &[], &signed).unwrap_err().message.contains("sha256"));
+        assert!(Content::remote(4, &given, &checked).unwrap_err().message.contains("crc32c"));
+        let content = Content::remote(4, &given, &signed).unwrap();
         assert_eq!(content.length(), 4);
         assert!(content.digest(Algorithm::Md5).is_none());
-        // Everything is known of an empty one.
-        let empty = Content::elsewhere(0, &[], &checked).unwrap();
+        // Digests of an empty body are computed.
+        let empty = Content::remote(0, &[], &checked).unwrap();
         assert_eq!(empty.digest(Algorithm::Crc32c).unwrap(), &[0; 4][..]);
-        assert!(Content::elsewhere(4, &[], &settings(&[("payload-signing", "unsigned")])).is_ok());
+        assert!(Content::remote(4, &[], &settings(&[("payload-signing", "unsigned")])).is_ok());
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn digest_of_wrong_length_or_given_twice_is_rejected() {
         let digest = |length| Digest { algorithm: Algorithm::Md5, value: vec![0; length] };
-        assert!(Content::here(b"", &[digest(15)]).is_err());
-        assert!(Content::here(b"", &[digest(16)]).is_ok());
-        assert!(Content::here(b"", &[digest(16), digest(16)]).is_err());
+        assert!(Content::buffered(b"", &[digest(15)]).is_err());
+        assert!(Content::buffered(b"", &[digest(16)]).is_ok());
+        assert!(Content::buffered(b"", &[digest(16), digest(16)]).is_err());
     }
 }

@@ -1,22 +1,22 @@
-//! Where a page of a listing ended, as one opaque text for the caller to hand back.
+//! Continuations of listings: the position after a page, as an opaque text that the caller passes to the next call.
 
 use crate::contract::error::{Error, Failure};
 
-fn foreign() -> Failure {
+fn invalid() -> Failure {
     Error::fault("continuation", "this continuation is of no page of this store: begin again without it")
 }
 
-/// Where a page of blobs or of parts ended.
+/// Position after a page of blobs, parts or buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page<'a> {
-    /// As the service says it.
+    /// The service's continuation token or marker.
     Token(&'a str),
-    /// After this key, from a service that says nothing.
+    /// After this key, for services without tokens.
     After(&'a str),
 }
 
 impl<'a> Page<'a> {
-    /// As the caller gets it.
+    /// Formats it for the caller.
     pub fn write(self) -> String {
         match self {
             Page::Token(token) => format!("t{token}"),
@@ -24,7 +24,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// As the caller gave it back.
+    /// Parses the caller's text.
     ///
     /// # Errors
     /// A fault of `continuation`.
@@ -32,34 +32,34 @@ impl<'a> Page<'a> {
         match text.split_at_checked(1) {
             Some(("t", token)) if !token.is_empty() => Ok(Page::Token(token)),
             Some(("k", key)) if !key.is_empty() => Ok(Page::After(key)),
-            _ => Err(foreign()),
+            _ => Err(invalid()),
         }
     }
 }
 
-/// Where a page of versions, or of uploads, ended.
+/// Position after a page of versions or of uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Versions<'a> {
-    /// The last key.
+    /// Last key.
     pub key: &'a str,
-    /// Its last version, or the id of its last upload; may be empty.
+    /// Its last version, or the id of its last upload. May be empty.
     pub version: &'a str,
 }
 
 impl<'a> Versions<'a> {
-    /// As the caller gets it: the length of the version comes first, as either may hold any character.
+    /// Formats it for the caller, with the version's length first: both texts may contain any character.
     pub fn write(self) -> String {
         format!("{}:{}{}", self.version.len(), self.version, self.key)
     }
 
-    /// As the caller gave it back.
+    /// Parses the caller's text.
     ///
     /// # Errors
     /// A fault of `continuation`.
     pub fn read(text: &'a str) -> Result<Self, Failure> {
-        let (length, rest) = text.split_once(':').ok_or_else(foreign)?;
-        let length = length.parse().map_err(|_| foreign())?;
-        let (version, key) = rest.split_at_checked(length).ok_or_else(foreign)?;
+        let (length, rest) = text.split_once(':').ok_or_else(invalid)?;
+        let length = length.parse().map_err(|_| invalid())?;
+        let (version, key) = rest.split_at_checked(length).ok_or_else(invalid)?;
         Ok(Versions { key, version })
     }
 }
@@ -70,7 +70,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_was_written_is_read(key in "\\PC{1,20}", version in "\\PC{0,20}") {
+        fn continuation_round_trips(key in "\\PC{1,20}", version in "\\PC{0,20}") {
             for page in [Page::Token(&key), Page::After(&key)] {
                 let written = page.write();
                 proptest::prop_assert_eq!(Page::read(&written), Ok(page));
@@ -81,13 +81,13 @@ mod tests {
         }
 
         #[test]
-        fn nothing_breaks_it(text in "[tk0-9:é]{0,8}|\\PC{0,20}") {
+        fn random_text_never_panics(text in "[tk0-9:é]{0,8}|\\PC{0,20}") {
             let _ = (Page::read(&text), Versions::read(&text));
         }
     }
 
     #[test]
-    fn what_was_not_is_told() {
+    fn invalid_continuation_is_rejected() {
         for text in ["", "t", "x", "ü"] {
             assert_eq!(Page::read(text).unwrap_err().subject.as_deref(), Some("continuation"));
         }

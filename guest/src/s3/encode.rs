@@ -1,31 +1,30 @@
-//! Percent-encoding by S3's rule: all bytes but `A-Z a-z 0-9 - . _ ~` become `%XX`, in upper-case hex.
+//! Percent-encoding for SigV4, by the crate percent-encoding: all bytes but `A-Z a-z 0-9 - . _ ~` become `%XX`, in upper case.
 //!
-//! S3 computes the signature over the key decoded and encoded again by this same rule, so it is the only spelling that
-//! every service verifies. `.` and `..` segments and empty ones therefore go out as they are: a dot spelled `%2E` would
-//! be the same key under another signature at the services that encode anew. Nothing on the way may tidy the path; hyper
-//! and the `http` crate do not.
+//! Services decode the path and encode it again by the same rule before they verify the signature, so no other encoding is valid
+//! everywhere. `.`, `..` and empty segments are therefore sent unchanged: services that encode again reject the signature of a dot
+//! encoded as `%2E`. A driver must not normalize the path; hyper and the crate http do not.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is encoded in a query's names and values.
+/// Characters encoded in names and values of a query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is encoded in a path.
+/// Characters encoded in a path.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// A key as it stands in a request's path. Slashes stay.
+/// Encodes a key for a path. Slashes stay.
 pub fn key_path(key: &str) -> String {
     let mut path = String::with_capacity(key.len());
     push_key_path(&mut path, key);
     path
 }
 
-/// Appends a key as it stands in a request's path.
+/// Appends a key, encoded for a path.
 pub fn push_key_path(path: &mut String, key: &str) {
     push(path, key, PATH);
 }
 
-/// A name or a value as it stands in a query.
+/// Encodes a name or a value for a query.
 pub fn query(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push(&mut out, text, QUERY);
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_keeps_the_unreserved_and_slashes() {
+    fn path_encoding_keeps_unreserved_characters_and_slashes() {
         let kept = "azAZ09-._~/";
         assert_eq!(key_path(kept), kept);
         assert_eq!(key_path("a b+c%2F&=?#:@!$'()*,;"), "a%20b%2Bc%252F%26%3D%3F%23%3A%40%21%24%27%28%29%2A%2C%3B");
@@ -51,20 +50,20 @@ mod tests {
     }
 
     #[test]
-    fn dot_segments_and_empty_ones_go_out_as_they_are() {
+    fn dot_segments_and_empty_segments_stay_unchanged() {
         for key in [".", "..", "a/../b", "./a", "//a//", "/"] {
             assert_eq!(key_path(key), key);
         }
     }
 
     #[test]
-    fn a_query_encodes_slashes_too() {
+    fn query_encoding_encodes_slashes() {
         assert_eq!(query("a/b c~d"), "a%2Fb%20c~d");
     }
 
     proptest::proptest! {
         #[test]
-        fn decoding_gives_the_text_back(text in ".*") {
+        fn encoded_text_decodes_to_the_original(text in ".*") {
             let decode = |encoded: &str| percent_encoding::percent_decode_str(encoded).decode_utf8().unwrap().into_owned();
             proptest::prop_assert_eq!(decode(&key_path(&text)), text.clone());
             proptest::prop_assert_eq!(decode(&query(&text)), text);

@@ -1,17 +1,15 @@
-//! Text that is not ASCII in a header: encoded words (RFC 2047), as S3 itself spells such metadata.
+//! Encoded words (RFC 2047), as S3 uses them for metadata that is not ASCII.
 
 use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
 
-use crate::rt::text::{contains, find};
-
-/// How many bytes of text go into one encoded word: with what is around it, it may have 75 characters.
+/// Number of bytes in one encoded word, which has at most 75 characters including its delimiters.
 const WORD: usize = 45;
 
-/// The text as a header can carry it. What looks like an encoded word is made one, so that it comes back as it was.
+/// Encodes a text for a header. ASCII stays unchanged, unless it looks like an encoded word.
 pub fn encode(text: &str) -> String {
-    if text.is_ascii() && !contains(text, "=?") {
+    if text.is_ascii() && !text.contains("=?") {
         return text.to_owned();
     }
     let mut words = String::new();
@@ -26,12 +24,12 @@ pub fn encode(text: &str) -> String {
     words
 }
 
-/// The text that a header's value stands for: encoded words in it are read, all else stays as it is.
+/// Decodes the encoded words in a header's value.
 pub fn decode(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut bytes = Vec::new();
     let mut rest = value;
-    while let Some(start) = find(rest, "=?") {
+    while let Some(start) = rest.find("=?") {
         let (before, word) = rest.split_at(start);
         let Some((length, content)) = read_word(word) else {
             flush(&mut bytes, &mut text);
@@ -40,7 +38,7 @@ pub fn decode(value: &str) -> String {
             rest = &word[2..];
             continue;
         };
-        // White space between two words is there only to part them. They are joined as bytes: some senders part a
+        // White space between two encoded words is a separator. Their bytes are joined before decoding: some senders split a
         // character.
         if bytes.is_empty() || !before.trim().is_empty() {
             flush(&mut bytes, &mut text);
@@ -59,18 +57,18 @@ fn flush(bytes: &mut Vec<u8>, text: &mut String) {
     bytes.clear();
 }
 
-/// The encoded word that this begins with: its length, and the UTF-8 in it.
+/// Parses an encoded word at the beginning of the text: its length and its content as UTF-8.
 fn read_word(text: &str) -> Option<(usize, Vec<u8>)> {
     let mut fields = text.strip_prefix("=?")?.splitn(3, '?');
     let (charset, encoding, rest) = (fields.next()?, fields.next()?, fields.next()?);
-    let content = &rest[..find(rest, "?=")?];
+    let content = &rest[..rest.find("?=")?];
     let length = 2 + charset.len() + 1 + encoding.len() + 1 + content.len() + 2;
     let bytes = match encoding {
         "B" | "b" => Base64::decode_vec(content).ok()?,
         "Q" | "q" => quoted(content)?,
         _ => return None,
     };
-    // RFC 2231 lets a language follow the charset.
+    // RFC 2231: a language may follow the charset.
     let charset = charset.split('*').next()?.to_ascii_lowercase();
     match charset.as_str() {
         "utf-8" | "utf8" | "us-ascii" => Some((length, bytes)),
@@ -79,7 +77,7 @@ fn read_word(text: &str) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// The bytes that `=XX`, `_` and plain characters stand for.
+/// Decodes the encoding `Q`: `=XX`, `_` for a space, and plain characters.
 fn quoted(content: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(content.len());
     let mut rest = content.as_bytes();
@@ -104,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_others_are_read() {
+    fn encoded_words_of_other_writers_are_decoded() {
         for (value, text) in [
             ("=?UTF-8?Q?Gr=C3=BC=C3=9Fe_an_alle?=", "Grüße an alle"),
             ("=?utf-8?b?R3LDvMOfZQ==?= =?utf-8?q?!?=", "Grüße!"),
@@ -124,7 +122,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn all_that_goes_comes_back(text in "\\PC{0,200}") {
+        fn encoded_words_round_trip(text in "\\PC{0,200}") {
             let text = text.trim();
             let words = encode(text);
             proptest::prop_assert!(words.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}", words);
@@ -132,7 +130,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_breaks_it(text in "[=?UTFutf8BbQq_ A-F0-9*-]{0,80}|\\PC{0,40}") {
+        fn random_text_never_panics(text in "[=?UTFutf8BbQq_ A-F0-9*-]{0,80}|\\PC{0,40}") {
             decode(&text);
         }
     }

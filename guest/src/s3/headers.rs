@@ -1,23 +1,22 @@
-//! Names of headers and elements that requests and answers have in common.
+//! Header fields: names shared by requests and responses, and their text form in the contract.
 
 use std::borrow::Cow;
 
-use crate::rt::composed::Composed;
-use crate::rt::text::find_byte;
+use crate::rt::text_builder::TextBuilder;
 
-/// Names, and their values.
+/// Header fields or query parameters: names and values.
 pub type Headers = Vec<(Cow<'static, str>, String)>;
 
-/// How the plugin names itself.
+/// Value of `user-agent`.
 pub const USER_AGENT: &str = concat!("sandbucket-s3/", env!("CARGO_PKG_VERSION"));
 
-/// What the names of user metadata begin with in HTTP.
+/// Prefix of user metadata in header names.
 pub const METADATA_PREFIX: &str = "x-amz-meta-";
 
-/// The metadata that holds the id of a write (the attribute `write-id`).
+/// User metadata that stores the attribute `write-id`.
 pub const WRITE_ID: &str = "sandbucket-write-id";
 
-/// What an answer may say of a blob besides what the contract has fields for: the attribute's name, and its header.
+/// Attributes of a blob in a response: name and header.
 pub const RESPONSE_ATTRIBUTES: [(&str, &str); 26] = [
     ("cache-control", "cache-control"),
     ("content-disposition", "content-disposition"),
@@ -47,7 +46,7 @@ pub const RESPONSE_ATTRIBUTES: [(&str, &str); 26] = [
     ("checksum-sha256", "x-amz-checksum-sha256"),
 ];
 
-/// The attributes that are checksums, and the XML elements of the same.
+/// Attributes that are checksums: name and XML element.
 pub const CHECKSUMS: [(&str, &str); 5] = [
     ("checksum-crc32", "ChecksumCRC32"),
     ("checksum-crc32c", "ChecksumCRC32C"),
@@ -56,21 +55,21 @@ pub const CHECKSUMS: [(&str, &str); 5] = [
     ("checksum-sha256", "ChecksumSHA256"),
 ];
 
-/// Whether a header can carry this: visible ASCII and spaces, as many as that at most.
+/// Whether the value is 1 to `longest` characters of visible ASCII and spaces.
 pub fn is_visible(value: &str, longest: usize) -> bool {
     (1..=longest).contains(&value.len()) && value.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
-/// A header's value as text: bytes that are not UTF-8 are replaced.
+/// Converts a header's value to text. Bytes that are not UTF-8 are replaced.
 pub fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// Header fields, one to a line: `host`, which is not among the fields, and then these.
-pub fn lines(host: &str, headers: &Headers) -> String {
+/// Formats `host` and the fields as lines, as `request.headers` in `wit/sans-io.wit`.
+pub fn to_lines(host: &str, headers: &Headers) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-    // With room for two more, which the request adds.
-    let mut lines = Composed::with_room(length + host.len() + 96);
+    // Includes capacity for `user-agent` and `content-length`.
+    let mut lines = TextBuilder::with_capacity(length + host.len() + 96);
     lines.push(&["host:", host, "\n"]);
     for (name, value) in headers {
         lines.push(&[name, ":", value, "\n"]);
@@ -78,23 +77,15 @@ pub fn lines(host: &str, headers: &Headers) -> String {
     lines.into_string()
 }
 
-/// The names and values of such a header. Where a colon is missing, what is made of it has a name that no header has.
-pub fn of_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+/// Parses lines as in `response.headers` in `wit/sans-io.wit`. A line without a colon becomes part of the next field's name.
+pub fn parse_lines(mut lines: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut headers = Vec::with_capacity(16);
-    while let (name, Some(rest)) = cut(lines, b':') {
-        let (value, rest) = cut(rest, b'\n');
+    while let Some((name, rest)) = lines.split_once(':') {
+        let (value, rest) = rest.split_once('\n').unwrap_or((rest, ""));
         headers.push((name.into(), value.into()));
-        lines = rest.unwrap_or_default();
+        lines = rest;
     }
     headers
-}
-
-/// What is before the first of these characters of ASCII, and what is after it.
-fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
-    match find_byte(text.as_bytes(), at) {
-        Some(place) => (&text[..place], Some(&text[place + 1..])),
-        None => (text, None),
-    }
 }
 
 #[cfg(test)]
@@ -102,14 +93,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_goes_into_lines_and_comes_out_of_them() {
+    fn header_lines_round_trip() {
         let pair = |name: &'static str, value: &'static str| (name.into(), value.into());
         let headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
-        let lines = lines("h:1", &headers);
+        let lines = to_lines("h:1", &headers);
         assert_eq!(lines, "host:h:1\netag:\"e\"\na:\nx-b: c:d\n");
-        assert_eq!(of_lines(&lines), [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]);
-        assert_eq!(of_lines(""), []);
-        assert_eq!(of_lines("no field\na:b"), [pair("no field\na", "b")]);
-        assert_eq!(of_lines("a:b\nno field"), [pair("a", "b")]);
+        assert_eq!(
+            parse_lines(&lines),
+            [pair("host", "h:1"), pair("etag", "\"e\""), pair("a", ""), pair("x-b", " c:d")]
+        );
+        assert_eq!(parse_lines(""), []);
+        assert_eq!(parse_lines("no field\na:b"), [pair("no field\na", "b")]);
+        assert_eq!(parse_lines("a:b\nno field"), [pair("a", "b")]);
     }
 }

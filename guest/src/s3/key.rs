@@ -1,18 +1,18 @@
-//! What may be a key.
+//! Validation of keys.
 
 use crate::contract::error::{Error, Failure};
 
-/// The longest key, in bytes of UTF-8.
+/// Maximum length of a key in bytes of UTF-8, including the prefix.
 pub const MAX_KEY: usize = 1024;
 
-/// The whole key: `prefix`, then `key`.
+/// Returns the full key: `prefix`, then `key`.
 ///
-/// S3's own rule is all there is: 1 to 1,024 bytes of UTF-8 with the prefix. Any character goes, NUL and the other
-/// control characters included, as Amazon S3 takes them; a service that does not (MinIO refuses NUL) says so itself.
-/// `.`, `..` and empty segments mean nothing special: a key cannot climb out of its prefix.
+/// The only rule is that of S3: 1 to 1,024 bytes of UTF-8 including the prefix. Any character is valid, also NUL and other control
+/// characters, as on Amazon S3; a service that rejects some (MinIO rejects NUL) returns its own error. `.`, `..` and empty
+/// segments have no meaning: a key cannot leave its prefix.
 ///
 /// # Errors
-/// A fault of `key` where it is empty or too long.
+/// A fault of `key` if it is empty or too long.
 pub fn check(key: &str, prefix: &str) -> Result<String, Failure> {
     let length = prefix.len() + key.len();
     if key.is_empty() {
@@ -36,13 +36,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_comes_first() {
+    fn key_follows_the_prefix_unchanged() {
         assert_eq!(check("a//../b\u{0}\n", "t/").unwrap(), "t/a//../b\u{0}\n");
         assert_eq!(check("..", "").unwrap(), "..");
     }
 
     #[test]
-    fn bytes_are_counted_not_characters() {
+    fn key_length_is_limited_in_bytes() {
         assert!(check(&"🪣".repeat(256), "").is_ok());
         assert!(check(&("🪣".repeat(256) + "n"), "").is_err());
         assert!(check(&"n".repeat(1014), "0123456789").is_ok());
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_does_not_stand_in_for_a_key() {
+    fn empty_key_with_a_prefix_is_rejected() {
         assert_eq!(check("", "prefix/").unwrap_err().subject.as_deref(), Some("key"));
     }
 }

@@ -1,4 +1,4 @@
-//! S3: what requests look like and what responses mean. Pure functions, without I/O or clocks.
+//! S3: requests, signatures, endpoints, responses, documents and error codes. Pure functions, without I/O or clocks.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html>
 

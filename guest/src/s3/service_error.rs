@@ -1,30 +1,30 @@
-//! A service's refusal: what its status and its error body mean.
+//! Error responses: their code, message and region, and the error kind and advice for them.
 //!
-//! The body may be S3's XML, or whatever a proxy in between thought right: HTML, JSON, half of something, nothing. All
-//! of it is read as far as it goes, and none of it is trusted.
+//! The body may be S3's XML, or HTML, JSON or a truncated document of a proxy. It is parsed as far as possible, and not trusted:
+//! every text is truncated and sanitized.
 
 use std::borrow::Cow;
 
-use crate::contract::error::{Kind, MAX_WORDS, ServiceResponse, tidy};
+use crate::contract::error::{Kind, MAX_MESSAGE, ServiceResponse, tidy};
 use crate::s3::requests::Method;
 use crate::s3::response::Head;
 use crate::s3::xml::{self, Element};
 
-/// How much of an error body is read, in bytes.
+/// Maximum length of an error body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// The longest code, request id or region that is taken for one, in bytes.
+/// Maximum length of a code, request id or region, in bytes.
 const MAX_NAME: usize = 256;
 
-/// What the service answered, from the answer's head and the beginning of its body.
+/// Parses an error response from its head and the beginning of its body.
 ///
-/// `our_region` is the one that requests are signed for: only another one is told in [`ServiceResponse::region`].
-pub fn answer(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
-    let found = parse(body);
+/// `our_region` is the region requests are signed for: [`ServiceResponse::region`] is set only if it differs.
+pub fn parse(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
+    let found = parse_document(body);
     let named = |text: Option<String>, header: &str| {
         text.or_else(|| head.get(header).map(str::to_owned)).map(|text| tidy(&text, MAX_NAME))
     };
-    // A HEAD has no body to say it in.
+    // The response to a HEAD has no body.
     let header = |names: [&str; 2]| names.iter().find_map(|name| head.get(name)).map(str::to_owned);
     let code = found.code.or_else(|| header(["x-amz-error-code", "x-minio-error-code"]));
     let message = found.message.or_else(|| header(["x-amz-error-message", "x-minio-error-desc"]));
@@ -32,15 +32,15 @@ pub fn answer(head: &Head, body: &[u8], our_region: &str) -> ServiceResponse {
     ServiceResponse {
         status: head.status,
         code: code.map(|code| tidy(&code, MAX_NAME)).filter(|code| !code.is_empty()),
-        message: message.map(|words| tidy(&words, MAX_WORDS)).filter(|words| !words.is_empty()),
+        message: message.map(|words| tidy(&words, MAX_MESSAGE)).filter(|words| !words.is_empty()),
         request_id: named(found.request_id, "x-amz-request-id").filter(|id| !id.is_empty()),
         region: region.map(|r| tidy(&r, MAX_NAME)).filter(|r| is_region(r) && r != our_region),
     }
 }
 
-/// Whether an answer that claims success holds an error all the same, as some services and proxies have it.
+/// Whether the body of a successful response is an error document, as some services and proxies send.
 pub fn is_error_document(body: &[u8]) -> bool {
-    parse(body).code.is_some()
+    parse_document(body).code.is_some()
 }
 
 #[derive(Default)]
@@ -51,8 +51,8 @@ struct Found {
     region: Option<String>,
 }
 
-/// Reads `<Error><Code>…`, by itself or within an outer element, as far as it is XML at all.
-fn parse(body: &[u8]) -> Found {
+/// Parses `<Error><Code>…`, also inside another element, as far as the document is valid.
+fn parse_document(body: &[u8]) -> Found {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
     let (document, _) = xml::read(&text);
     document.as_ref().and_then(|document| error_in(document.root())).map(Found::from).unwrap_or_default()
@@ -60,36 +60,36 @@ fn parse(body: &[u8]) -> Found {
 
 /// The outermost `<Error>`.
 fn error_in(element: Element<'_>) -> Option<Element<'_>> {
-    if element.name() == "Error" { Some(element) } else { element.inside().find_map(error_in) }
+    if element.name() == "Error" { Some(element) } else { element.children().find_map(error_in) }
 }
 
 impl From<Element<'_>> for Found {
     fn from(error: Element<'_>) -> Self {
-        let text = |name| error.exact(name).map(|text| text.trim().to_owned());
+        let text = |name| error.raw_text(name).map(|text| text.trim().to_owned());
         Found { code: text("Code"), message: text("Message"), request_id: text("RequestId"), region: text("Region") }
     }
 }
 
-/// Whether this can be a region's name: it is put into advice to people.
+/// Whether the text can be the name of a region, which advice repeats.
 fn is_region(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// Which case of the contract's error a refusal is, and what to do about it.
+/// The contract's error for an error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The case.
+pub struct Classification {
+    /// Error kind.
     pub kind: Kind,
-    /// The setting or argument at fault.
+    /// Setting or argument at fault.
     pub subject: Option<&'static str>,
-    /// One sentence for people; empty where there is nothing to say.
+    /// Cause or advice for people. May be empty.
     pub advice: Cow<'static, str>,
 }
 
-/// A verdict that a table holds.
+/// A [`Classification`] in a table.
 type Entry = (Kind, Option<&'static str>, &'static str);
 
-const fn of(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
+const fn with_subject(kind: Kind, subject: &'static str, advice: &'static str) -> Entry {
     (kind, Some(subject), advice)
 }
 
@@ -99,15 +99,15 @@ const THROTTLED: Entry = (Kind::Throttled, None, "it asks for fewer requests");
 const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
 const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
 
-/// Nothing is wrong with keys that were not sent.
-const DENIED_ANONYMOUS: Entry = of(
+/// Without credentials, the advice is to set some.
+const DENIED_ANONYMOUS: Entry = with_subject(
     Kind::AccessDenied,
     "access-key",
     "the request was anonymous, and it does not allow this without credentials: none were found, set access-key and \
      secret-key",
 );
 
-/// What S3's codes mean.
+/// Classification of S3's error codes.
 const CODES: [(&[&str], Entry); 24] = [
     (&["NoSuchKey"], (Kind::NotFound, None, "there is no such key")),
     (&["NoSuchVersion"], (Kind::NotFound, None, "there is no such version of the key")),
@@ -117,17 +117,17 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["NoSuchBucket"],
-        of(
+        with_subject(
             Kind::NotFound,
             "bucket",
             "there is no such bucket: make it, or check bucket, endpoint and addressing-style",
         ),
     ),
-    (&["InvalidBucketName"], of(Kind::InvalidSettings, "bucket", "it does not take this bucket name")),
-    (&["InvalidAccessKeyId"], of(Kind::AccessDenied, "access-key", "it does not know this access-key")),
+    (&["InvalidBucketName"], with_subject(Kind::InvalidSettings, "bucket", "it does not take this bucket name")),
+    (&["InvalidAccessKeyId"], with_subject(Kind::AccessDenied, "access-key", "it does not know this access-key")),
     (
         &["SignatureDoesNotMatch"],
-        of(
+        with_subject(
             Kind::AccessDenied,
             "secret-key",
             "the secret-key does not belong to the access-key, or a proxy in between changed the request",
@@ -135,11 +135,15 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"],
-        of(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones"),
+        with_subject(Kind::AccessDenied, "security-token", "the temporary credentials have expired: get fresh ones"),
     ),
     (
         &["InvalidToken"],
-        of(Kind::AccessDenied, "security-token", "the security-token is not the one of this access-key, or is missing"),
+        with_subject(
+            Kind::AccessDenied,
+            "security-token",
+            "the security-token is not the one of this access-key, or is missing",
+        ),
     ),
     (
         &["RequestTimeTooSkewed", "RequestExpired"],
@@ -167,7 +171,7 @@ const CODES: [(&[&str], Entry); 24] = [
     (&["InvalidRange"], OUT_OF_RANGE),
     (
         &["ConditionalRequestConflict", "OperationAborted"],
-        (Kind::Conflict, None, "another write of this key is under way"),
+        (Kind::Conflict, None, "another write of this key is in progress"),
     ),
     (
         &[
@@ -195,7 +199,7 @@ const CODES: [(&[&str], Entry); 24] = [
     (&["NotImplemented"], (Kind::Unsupported, None, "it does not know this operation or one of its conditions")),
     (
         &["PermanentRedirect", "TemporaryRedirect", "Redirect"],
-        of(
+        with_subject(
             Kind::InvalidSettings,
             "endpoint",
             "the bucket is served elsewhere, and redirects are not followed: set region or endpoint to where it is",
@@ -203,30 +207,30 @@ const CODES: [(&[&str], Entry); 24] = [
     ),
     (
         &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException"],
-        of(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's"),
+        with_subject(Kind::InvalidSettings, "region", "it expects another region: set region to the bucket's"),
     ),
 ];
 
-/// What a refusal means. `head` is the answer that `answer` was read from.
-pub fn verdict(method: Method, head: &Head, answer: &ServiceResponse, anonymous: bool) -> Verdict {
-    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (answer.status, &answer.region) {
+/// Classifies an error response. `response` was parsed from `head`.
+pub fn classify(method: Method, head: &Head, response: &ServiceResponse, anonymous: bool) -> Classification {
+    if let (301 | 302 | 307 | 308 | 400, Some(region)) = (response.status, &response.region) {
         let advice = format!("the bucket is in the region {region}: set region = \"{region}\"");
-        return Verdict { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
+        return Classification { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
     }
-    let code = answer.code.as_deref().unwrap_or_default();
+    let code = response.code.as_deref().unwrap_or_default();
     let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
         Some(&(_, DENIED)) if anonymous => DENIED_ANONYMOUS,
         Some(&(_, entry)) => entry,
-        None if (300..=399).contains(&answer.status) && answer.status != 304 => {
+        None if (300..=399).contains(&response.status) && response.status != 304 => {
             let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
             let advice = format!(
                 "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
             );
-            return Verdict { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
+            return Classification { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
         }
-        None => by_status(method, head, answer.status, anonymous),
+        None => by_status(method, head, response.status, anonymous),
     };
-    Verdict { kind, subject, advice: advice.into() }
+    Classification { kind, subject, advice: advice.into() }
 }
 
 fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry {
@@ -252,7 +256,7 @@ fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry
         413 => LARGE,
         416 => OUT_OF_RANGE,
         429 => THROTTLED,
-        200..=299 => (Kind::Integrity, None, "it is no answer to this request"),
+        200..=299 => (Kind::Integrity, None, "it is no response to this request"),
         _ => (Kind::Service, None, ""),
     }
 }

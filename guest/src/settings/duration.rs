@@ -1,12 +1,12 @@
-//! Lengths of time as people write them in settings.
+//! Parser of durations in settings.
 
 use std::time::Duration;
 
-/// Reads `500ms`, `30s`, `5m` or `1h`: a whole number and a unit, with or without a space between. A bare number is
+/// Parses `500ms`, `30s`, `5m` or `1h`: a whole number and a unit, with or without a space between. A bare number is
 /// seconds.
 ///
 /// # Errors
-/// What is wrong, as a sentence without the setting's name.
+/// A message without the setting's name.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units() {
+    fn units_are_parsed() {
         for (text, millis) in [
             ("500ms", 500),
             ("30s", 30_000),
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn invalid_duration_is_rejected() {
         for text in ["", " ", "s", "-1s", "+1s", "1.5s", "soon", "1d", "1S", "1s2", "1 000", "٣s", "1µs", "1s\n2"] {
             assert!(parse(text).unwrap_err().contains("30s"), "{text:?}");
         }

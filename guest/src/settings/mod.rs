@@ -1,4 +1,4 @@
-//! The settings of a store: what a set of them means.
+//! Settings of a store: [`parse`] converts names and values to [`Settings`], and [`TABLE`] documents them.
 
 pub mod duration;
 mod table;
@@ -9,38 +9,37 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, tidy};
-use crate::rt::text::join;
 use crate::s3::attributes;
 use crate::s3::checksum::Algorithm;
 use crate::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use crate::s3::key::MAX_KEY;
 
-/// Settings that go with these but are for the host to use up.
-const FOR_THE_HOST: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];
+/// Settings in the same section that only the host uses.
+const HOST_SETTINGS: [&str; 5] = ["profile", "allow-invalid-certs", "allow-private", "ca-file", "proxy"];
 
-/// `timeout` where it is not set.
+/// Default of `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `completion-timeout` where it is not set: Amazon says that a completion can take several minutes.
+/// Default of `completion-timeout`: according to Amazon a completion can take several minutes.
 const DEFAULT_COMPLETION_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The longest `timeout` and `completion-timeout`.
+/// Maximum of `timeout` and `completion-timeout`.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// The most retries.
+/// Maximum of `max-retries`.
 const MAX_RETRIES: u32 = 100;
 
-/// A text that is never shown.
+/// A text that is never displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text to be kept from view.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(text.into())
     }
 
-    /// The text itself, to sign or send with.
+    /// Returns the text, for signing or sending.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -52,14 +51,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What requests are signed with.
+/// Credentials that sign requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// The key's id. Visible ASCII.
+    /// Id of the access key. Visible ASCII.
     pub access_key: String,
-    /// The key's secret.
+    /// Secret of the access key.
     pub secret_key: Secret,
-    /// What temporary credentials come with. Visible ASCII and inner spaces.
+    /// Session token of temporary credentials. Visible ASCII and inner spaces.
     pub security_token: Option<Secret>,
 }
 
@@ -75,19 +74,19 @@ pub enum PayloadSigning {
     Unsigned,
 }
 
-/// What a body's checksum is to be.
+/// Checksum sent with bodies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksum {
-    /// S3's own choice on AWS, none elsewhere: not every service knows them.
+    /// CRC-64/NVME on AWS, none on other services, some of which do not know it.
     #[default]
     Auto,
     /// None.
     None,
-    /// This one.
+    /// This algorithm.
     Of(Algorithm),
 }
 
-/// Attributes that a store gives to all its calls, where their operations take them. Never shown: a key is among them.
+/// Default attributes of all calls whose operations accept them. Never displayed, as they may include a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults(pub Vec<(&'static str, Secret)>);
 
@@ -97,10 +96,10 @@ impl Defaults {
     }
 }
 
-/// The setting that allows an `sse-customer-key` over plain http.
+/// Setting that permits an `sse-customer-key` over plain http.
 const ALLOW_INSECURE_CUSTOMER_KEY: &str = "allow-insecure-sse-customer-key";
 
-/// The fault that a customer's encryption key over plain http is. `what` names the setting, attribute or header.
+/// The fault of a customer key over plain http. `what` names the setting, attribute or header.
 pub(crate) fn insecure_customer_key(subject: &'static str, what: &str) -> Failure {
     let why = format!(
         "{what} would be sent over plain http, where everybody on the way can read it: use an https endpoint, or set \
@@ -109,7 +108,7 @@ pub(crate) fn insecure_customer_key(subject: &'static str, what: &str) -> Failur
     Error::fault(subject, why)
 }
 
-/// The settings that are [attributes] of each call.
+/// Settings that are default [attributes] of calls.
 const DEFAULTS: [&str; 8] = [
     "storage-class",
     "acl",
@@ -121,47 +120,46 @@ const DEFAULTS: [&str; 8] = [
     "expected-bucket-owner",
 ];
 
-/// Retries if the setting `max-retries` is absent: together they pause for 12.75 s at least and 25.5 s at most, so that a service may be
-/// unavailable for 10 s.
+/// Default of the setting `max-retries`. The backoffs add up to 12.75 s to 25.5 s, longer than an outage of 10 s.
 pub const DEFAULT_RETRIES: u32 = 8;
 
-/// What a set of settings means.
+/// Parsed settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The bucket's name.
+    /// Name of the bucket.
     pub bucket: String,
-    /// The region to sign for.
+    /// Region of signatures.
     pub region: String,
-    /// None is anonymous access.
+    /// None for anonymous access.
     pub credentials: Option<Credentials>,
-    /// Where the bucket is.
+    /// Address of the bucket.
     pub endpoint: Endpoint,
-    /// The longest wait without progress, in each try. Above 0.
+    /// Maximum time without progress, per attempt. Above 0.
     pub timeout: Duration,
-    /// The longest wait for the response to a completion or a copy. Above 0.
+    /// Maximum time until the response to a completion or a copy. Above 0.
     pub completion_timeout: Duration,
-    /// How many retries may follow the first request.
+    /// Maximum number of retries of a request.
     pub max_retries: u32,
-    /// What is put before every key. Shorter than a key may be.
+    /// Prefix of every key. Shorter than the maximum key.
     pub key_prefix: String,
-    /// Whether a write is seen to be there before it returns.
+    /// Whether a HEAD verifies a write before it returns.
     pub verify_after_write: bool,
-    /// Whether the condition of a completion or a copy is checked before, for services that ignore it.
+    /// Whether a HEAD checks the condition of a completion or a copy before, for services that ignore it.
     pub check_conditions: bool,
     /// Whether bodies are signed.
     pub payload_signing: PayloadSigning,
-    /// What a body's checksum is to be.
+    /// Checksum sent with bodies.
     pub checksum: Checksum,
-    /// What all calls are told.
+    /// Default attributes.
     pub defaults: Defaults,
     /// Whether `sse-customer-key` may be sent over plain http.
     pub allow_insecure_customer_key: bool,
-    /// Whether the service was seen to take `if-match` of a write without quotes only. It cannot be set.
+    /// Whether the service accepts `if-match` of a write only without quotes. Found out by requests, not set.
     pub bare_if_match: bool,
 }
 
 impl Settings {
-    /// The checksum to send with a body.
+    /// Algorithm of the checksum sent with bodies.
     pub fn checksum(&self) -> Option<Algorithm> {
         match self.checksum {
             Checksum::Auto => self.endpoint.aws.then_some(Algorithm::Crc64Nvme),
@@ -170,12 +168,12 @@ impl Settings {
         }
     }
 
-    /// Whether a customer's encryption key may be sent: over plain http everybody on the way can read it.
+    /// Whether a customer key may be sent. Over plain http others on the network can read it.
     pub fn sends_customer_keys(&self) -> bool {
         self.endpoint.https || self.allow_insecure_customer_key
     }
 
-    /// Whether bodies are signed by their hash.
+    /// Whether bodies are hashed and signed.
     pub fn signs_payload(&self) -> bool {
         self.credentials.is_some()
             && match self.payload_signing {
@@ -185,21 +183,20 @@ impl Settings {
             }
     }
 
-    /// The digests that bodies go out with: the hash that is signed, and the checksum.
+    /// Digests sent with bodies: the signed hash, and the checksum.
     pub fn wanted_digests(&self) -> impl Iterator<Item = Algorithm> + use<> {
         let signed = self.signs_payload().then_some(Algorithm::Sha256);
         signed.into_iter().chain(self.checksum().filter(|&algorithm| Some(algorithm) != signed))
     }
 }
 
-/// Understands settings given by name. A blank one counts as absent. White space around a value is taken off, but for
-/// `key-prefix`.
+/// Parses settings. A blank one counts as absent. Values are trimmed, except `key-prefix`.
 ///
 /// # Errors
-/// A fault of the setting that is unknown, given twice, missing, malformed or at odds with another. No secret is in its
-/// words.
+/// A fault of a setting that is unknown, duplicate, missing, malformed or contradicts another. The message never contains a
+/// secret.
 pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
-    let given = Given::sort_out(pairs)?;
+    let given = Given::collect(pairs)?;
     let bucket = given.text("bucket").ok_or_else(|| Error::fault("bucket", "the setting bucket is missing"))?;
     let region = given.text("region").unwrap_or("us-east-1");
     if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
@@ -225,7 +222,7 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
         Some(6) => Checksum::Of(Algorithm::Md5),
         _ => Checksum::Auto,
     };
-    // The host reads it: an instance does not know what others send.
+    // The host implements it: an instance does not know the requests of others.
     given.choice("retry-mode", &["standard", "adaptive"])?;
     let hosts = AwsHosts {
         dual_stack: given.flag("dual-stack")?,
@@ -251,21 +248,21 @@ pub fn parse(pairs: &[(String, String)]) -> Result<Settings, Failure> {
         defaults,
         allow_insecure_customer_key,
         bucket: bucket.to_owned(),
-        // An access point's ARN says the region itself.
+        // The ARN of an access point contains its region.
         region: endpoint.region.clone().unwrap_or_else(|| region.to_owned()),
         endpoint,
     })
 }
 
-/// The settings that are given and not blank, by their proper names.
+/// The settings that are not blank, by their names in the table.
 struct Given<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Given<'a> {
-    fn sort_out(pairs: &'a [(String, String)]) -> Result<Self, Failure> {
+    fn collect(pairs: &'a [(String, String)]) -> Result<Self, Failure> {
         let mut given: Vec<(&'static str, &'a str)> = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let known = TABLE.iter().find(|setting| setting.name == name || setting.aliases.contains(&name.as_str()));
-            if value.trim().is_empty() && (known.is_some() || FOR_THE_HOST.contains(&name.as_str())) {
+            if value.trim().is_empty() && (known.is_some() || HOST_SETTINGS.contains(&name.as_str())) {
                 continue;
             }
             let Some(known) = known else {
@@ -275,7 +272,7 @@ impl<'a> Given<'a> {
                 let also = if known.aliases.is_empty() {
                     String::new()
                 } else {
-                    format!(" ({} is the same setting)", join(known.aliases, ", "))
+                    format!(" ({} is the same setting)", known.aliases.join(", "))
                 };
                 return Err(Error::fault(known.name, format!("the setting {} is given twice{also}", known.name)));
             }
@@ -284,23 +281,23 @@ impl<'a> Given<'a> {
         Ok(Given(given))
     }
 
-    /// The value as it was given.
-    fn exact(&self, name: &str) -> Option<&'a str> {
+    /// The untrimmed value.
+    fn raw_text(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|(there, _)| *there == name).map(|(_, value)| *value)
     }
 
-    /// The value without white space around it.
+    /// The trimmed value.
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.exact(name).map(str::trim)
+        self.raw_text(name).map(str::trim)
     }
 
-    /// Which of these words it is.
+    /// Index of the value in a list of choices.
     fn choice(&self, name: &'static str, words: &[&str]) -> Result<Option<usize>, Failure> {
         let Some(value) = self.text(name) else {
             return Ok(None);
         };
         match words.iter().position(|word| word.eq_ignore_ascii_case(value)) {
-            None => Err(malformed(name, &format!("must be {}, not \"{}\"", join(words, " or "), tidy(value, 64)))),
+            None => Err(malformed(name, &format!("must be {}, not \"{}\"", words.join(" or "), tidy(value, 64)))),
             which => Ok(which),
         }
     }
@@ -347,7 +344,7 @@ impl<'a> Given<'a> {
             }
             (None, None) => return Ok(None),
         };
-        // These two go into headers, where a line break would begin another header, and a slash or a comma would end the id.
+        // Both are sent in headers, where a line break begins another header, and a slash or a comma ends the id.
         if access_key.len() > 1024 || !access_key.bytes().all(|b| b.is_ascii_graphic() && !b"/,".contains(&b)) {
             let why =
                 "must be visible ASCII without spaces, slashes and commas, at most 1,024 characters; is it the secret?";
@@ -388,7 +385,7 @@ impl<'a> Given<'a> {
     }
 
     fn key_prefix(&self) -> Result<String, Failure> {
-        let prefix = self.exact("key-prefix").unwrap_or_default();
+        let prefix = self.raw_text("key-prefix").unwrap_or_default();
         if prefix.len() >= MAX_KEY {
             let why = format!("has {} bytes, which leaves none of S3's {MAX_KEY} for a key", prefix.len());
             return Err(malformed("key-prefix", &why));
@@ -401,7 +398,7 @@ fn malformed(name: &'static str, why: &str) -> Failure {
     Error::fault(name, format!("the setting {name} {why}"))
 }
 
-/// The fault that a setting nobody knows is. Its value, which may be a secret under a misspelled name, is not told.
+/// The fault of an unknown setting. Omits its value, which may be a secret under a misspelled name.
 fn unknown(name: &str) -> Failure {
     let shown = tidy(name, 64);
     let message = match name {
@@ -410,26 +407,26 @@ fn unknown(name: &str) -> Failure {
                       access-key, secret-key and security-token instead"
                 .to_owned()
         }
-        _ if FOR_THE_HOST.contains(&name) => {
+        _ if HOST_SETTINGS.contains(&name) => {
             format!("the setting {shown} is for the host: the plugin does not take it")
         }
         _ => match nearest(&shown) {
             Some(near) => format!("there is no setting \"{shown}\"; did you mean {near}?"),
             None => {
                 let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
-                format!("there is no setting \"{shown}\"; there are {}", join(&names, ", "))
+                format!("there is no setting \"{shown}\"; there are {}", names.join(", "))
             }
         },
     };
     Error::fault(&shown, message)
 }
 
-/// The known name most like this one, if one is like it.
+/// The most similar known name, if there is one.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace(['_', ' ', '.'], "-");
     let names = TABLE.iter().flat_map(|setting| std::iter::once(&setting.name).chain(setting.aliases));
     names
-        .chain(&FOR_THE_HOST)
+        .chain(&HOST_SETTINGS)
         .map(|known| (strsim::jaro_winkler(&name, known), *known))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))

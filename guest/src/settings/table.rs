@@ -1,6 +1,6 @@
-//! The one table of what can be set.
+//! The table of settings.
 
-/// What a setting's text must look like.
+/// Syntax of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingKind {
     /// Any text.
@@ -11,28 +11,28 @@ pub enum SettingKind {
     Boolean,
     /// As [`crate::settings::duration::parse`] reads it.
     Duration,
-    /// One of the words that the help line lists.
+    /// One of the choices in the help text.
     Choice,
     /// As [`crate::s3::endpoint::Endpoint::resolve`] reads it.
     Url,
 }
 
-/// A setting that there is.
+/// A known setting.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// In kebab-case.
+    /// Name in kebab-case.
     pub name: &'static str,
-    /// Other names that are taken for it.
+    /// Alternative names.
     pub aliases: &'static [&'static str],
-    /// What its text must look like.
+    /// Syntax.
     pub kind: SettingKind,
-    /// The value that holds where none is given.
+    /// Default value.
     pub default: Option<&'static str>,
     /// Whether a store cannot be opened without it.
     pub required: bool,
-    /// Whether the value must never be shown.
+    /// Whether the value must never be displayed or logged.
     pub secret: bool,
-    /// One line for people.
+    /// Help text of one line: purpose, unit, limits and choices.
     pub help: &'static str,
 }
 
@@ -42,9 +42,9 @@ impl Setting {
     }
 }
 
-/// All settings there are, in the order in which to show them.
+/// All settings, in display order.
 pub const TABLE: &[Setting] = &[
-    Setting { required: true, ..Setting::new("bucket", SettingKind::Text, None, "The bucket that the blobs are in.") },
+    Setting { required: true, ..Setting::new("bucket", SettingKind::Text, None, "The bucket with the blobs.") },
     Setting::new(
         "region",
         SettingKind::Text,
@@ -73,22 +73,22 @@ pub const TABLE: &[Setting] = &[
         "timeout",
         SettingKind::Duration,
         Some("30s"),
-        "The longest wait for the service without progress, in each try: above 0, at most 24h. A call in all takes 10m at \
-         most where it has no time limit of its own.",
+        "Maximum time without progress, per attempt: above 0, at most 24h. A call without a time limit of its own takes at \
+         most 10m.",
     ),
     Setting::new(
         "completion-timeout",
         SettingKind::Duration,
         Some("5m"),
-        "The longest wait for the response to a completed upload or a copy, where the service may work for minutes: above 0, at \
-         most 24h. Such a request is not repeated after it. Where timeout is longer, that holds.",
+        "Maximum time until the response to a completed upload or a copy, which may take the service minutes: above 0, at \
+         most 24h. Such a request is not retried after it. If timeout is longer, it applies instead.",
     ),
     Setting::new(
         "max-retries",
         SettingKind::Integer,
         Some("8"),
-        "How many more times a request is sent that failed and can be repeated safely, from 0 to 100. The pauses before are 0.1 s, \
-         0.2 s, 0.4 s and so on up to 20 s, the upper half of each at random: 8 outlast 12 s without the service.",
+        "Maximum number of retries of a failed request that can be repeated safely, from 0 to 100. The backoff is 0.1 s, 0.2 s, \
+         0.4 s and so on up to 20 s, the upper half of each as jitter: 8 retries outlast an outage of 12 s.",
     ),
     Setting::new(
         "retry-mode",
@@ -100,14 +100,14 @@ pub const TABLE: &[Setting] = &[
         "key-prefix",
         SettingKind::Text,
         None,
-        "Text put before every key as it is, such as tenant-7/. A / at its beginning is part of the key: clients that drop one \
-         write, and find, other keys. S3's 1,024 bytes for a key include it.",
+        "Prefix of every key, used unchanged, such as tenant-7/. A leading / is part of the key: clients that drop it use \
+         different keys. It counts towards the 1,024 bytes of a key.",
     ),
     Setting::new(
         "verify-after-write",
         SettingKind::Boolean,
         Some("false"),
-        "Whether a write returns only once the blob is seen to be there.",
+        "Whether a HEAD verifies each write before it returns.",
     ),
     Setting::new(
         "check-conditions",
@@ -196,7 +196,7 @@ pub const TABLE: &[Setting] = &[
         "request-payer",
         SettingKind::Boolean,
         Some("false"),
-        "Whether the requester pays, which a Requester Pays bucket must be told.",
+        "Whether the requester pays, which a Requester Pays bucket requires.",
     ),
     Setting::new(
         "expected-bucket-owner",

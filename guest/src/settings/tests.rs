@@ -5,14 +5,14 @@ fn with(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
     parse(&pairs)
 }
 
-/// The subject and message of what is wrong with these besides a bucket.
+/// Subject and message of the fault of these settings with a bucket.
 fn wrong(pairs: &[(&str, &str)]) -> (String, String) {
     let fault = with(&[&[("bucket", "demo")], pairs].concat()).expect_err(&format!("{pairs:?}"));
     (fault.subject.unwrap(), fault.message)
 }
 
 #[test]
-fn the_defaults_are_those_of_the_table() {
+fn defaults_are_those_of_the_table() {
     let bare = with(&[("bucket", "demo")]).unwrap();
     assert_eq!((bare.bucket.as_str(), bare.region.as_str()), ("demo", "us-east-1"));
     assert_eq!(bare.endpoint.authority, "demo.s3.us-east-1.amazonaws.com");
@@ -24,13 +24,13 @@ fn the_defaults_are_those_of_the_table() {
 }
 
 #[test]
-fn the_table_is_in_order() {
+fn table_of_settings_is_consistent() {
     let mut names = std::collections::BTreeSet::new();
     for setting in TABLE {
         for name in std::iter::once(&setting.name).chain(setting.aliases) {
             assert!(names.insert(*name), "{name} is there twice");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{name}");
-            assert!(!FOR_THE_HOST.contains(name), "{name}");
+            assert!(!HOST_SETTINGS.contains(name), "{name}");
         }
         assert!(setting.help.ends_with('.') && !setting.help.contains('\n'), "{}", setting.name);
         assert_eq!(setting.required, setting.name == "bucket");
@@ -38,7 +38,7 @@ fn the_table_is_in_order() {
 }
 
 #[test]
-fn all_of_them() {
+fn every_setting_is_parsed() {
     let all = with(&[
         ("bucket", " demo "),
         ("region", "garage"),
@@ -65,9 +65,9 @@ fn all_of_them() {
 }
 
 #[test]
-fn blank_is_absent() {
+fn blank_setting_is_absent() {
     let mut blank: Vec<_> = TABLE.iter().map(|setting| (setting.name, " \t")).collect();
-    blank.extend(FOR_THE_HOST.map(|name| (name, "")));
+    blank.extend(HOST_SETTINGS.map(|name| (name, "")));
     blank.extend([("session-token", ""), ("bucket", "demo"), ("bucket", "")]);
     assert_eq!(with(&blank).unwrap(), with(&[("bucket", "demo")]).unwrap());
     for none in [&[][..], &[("bucket", "  ")]] {
@@ -76,7 +76,7 @@ fn blank_is_absent() {
 }
 
 #[test]
-fn malformed_ones_are_named() {
+fn malformed_setting_is_named() {
     let long = "n".repeat(1024);
     for (name, value) in [
         ("region", "eu central 1"),
@@ -104,7 +104,7 @@ fn malformed_ones_are_named() {
 }
 
 #[test]
-fn what_would_break_a_header_is_refused_and_not_shown() {
+fn credentials_invalid_in_a_header_are_rejected_and_not_displayed() {
     for (name, value) in [
         ("access-key", "hid\r\nden"),
         ("access-key", "hid den"),
@@ -124,7 +124,7 @@ fn what_would_break_a_header_is_refused_and_not_shown() {
 }
 
 #[test]
-fn half_a_pair_of_keys() {
+fn incomplete_credentials_are_rejected() {
     for (given, missing) in
         [("access-key", "secret-key"), ("secret-key", "access-key"), ("session-token", "access-key")]
     {
@@ -135,7 +135,7 @@ fn half_a_pair_of_keys() {
 }
 
 #[test]
-fn given_twice() {
+fn duplicate_setting_is_rejected() {
     assert_eq!(wrong(&[("bucket", "demo")]).0, "bucket");
     let (subject, message) = wrong(&[("session-token", "a"), ("security-token", "a")]);
     assert_eq!(subject, "security-token");
@@ -143,7 +143,7 @@ fn given_twice() {
 }
 
 #[test]
-fn unknown_ones_are_named_with_the_nearest() {
+fn unknown_setting_is_named_with_a_suggestion() {
     for (name, near) in [
         ("buckett", "bucket"),
         ("acces-key", "access-key"),
@@ -153,7 +153,7 @@ fn unknown_ones_are_named_with_the_nearest() {
         ("session_token", "session-token"),
         ("end-point", "endpoint"),
         ("adressing-style", "addressing-style"),
-        // These are the host's, and set in the same place.
+        // Settings of the host in the same section.
         ("ca_file", "ca-file"),
         ("profle", "profile"),
         ("allow-invalid-cert", "allow-invalid-certs"),
@@ -168,7 +168,7 @@ fn unknown_ones_are_named_with_the_nearest() {
 }
 
 #[test]
-fn what_is_the_hosts_is_told() {
+fn setting_of_the_host_is_rejected_with_advice() {
     let (subject, message) = wrong(&[("profile", "work")]);
     assert_eq!(subject, "profile");
     assert!(message.contains("host") && message.contains("secret-key"), "{message}");
@@ -180,7 +180,7 @@ fn what_is_the_hosts_is_told() {
 }
 
 #[test]
-fn secrets_are_not_shown() {
+fn secrets_are_not_displayed() {
     let open =
         with(&[("bucket", "demo"), ("access-key", "ak"), ("secret-key", "hidden"), ("security-token", "hidden")]);
     let shown = format!("{open:?}");
@@ -188,7 +188,7 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
-fn what_all_calls_are_told_is_checked_and_kept_from_view() {
+fn default_attributes_are_validated_and_not_displayed() {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let settings = with(&[("bucket", "demo"), ("sse-customer-key", key), ("request-payer", "true")]).unwrap();
     assert_eq!(
@@ -207,7 +207,7 @@ fn what_all_calls_are_told_is_checked_and_kept_from_view() {
 }
 
 #[test]
-fn the_checksum_of_no_words_is_amazons_on_amazon_alone() {
+fn default_checksum_is_crc64nvme_on_aws_only() {
     let checksum = |pairs: &[(&str, &str)]| with(&[&[("bucket", "demo")], pairs].concat()).unwrap().checksum();
     assert_eq!(checksum(&[]), Some(Algorithm::Crc64Nvme));
     assert_eq!(checksum(&[("endpoint", "s3.eu-west-1.amazonaws.com")]), Some(Algorithm::Crc64Nvme));
@@ -217,13 +217,13 @@ fn the_checksum_of_no_words_is_amazons_on_amazon_alone() {
 }
 
 #[test]
-fn an_access_points_region_signs() {
+fn region_of_an_access_point_is_signed() {
     let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
     assert_eq!(with(&[("bucket", arn), ("region", "us-east-1")]).unwrap().region, "us-west-2");
 }
 
 #[test]
-fn a_customer_key_over_plain_http_is_refused_unless_it_is_allowed() {
+fn customer_key_over_plain_http_is_rejected_unless_allowed() {
     let key = ("sse-customer-key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     for endpoint in ["http://localhost:9000", "http://minio.example.com", "HTTP://10.0.0.1"] {
         let (subject, message) = wrong(&[key, ("endpoint", endpoint)]);

@@ -4,69 +4,69 @@ use serde::{Deserialize, Serialize};
 
 use super::{CallOptions, Datetime, Pair};
 
-/// What to list.
+/// Options of `list` and `list-versions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListOptions {
-    /// What the keys begin with.
+    /// Only keys that begin with this text.
     pub prefix: String,
-    /// What ends the part of a key that is told.
+    /// Keys that contain this text after the prefix are grouped.
     pub delimiter: Option<String>,
     /// Only keys after this one.
     pub start_after: Option<String>,
-    /// The most entries in one page.
+    /// Maximum number of entries and prefixes in a page.
     pub page_size: Option<u32>,
-    /// Where the page before ended.
+    /// `next` of the previous page.
     pub continuation: Option<String>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// A blob, as a listing tells of it.
+/// A blob in a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Its key.
+    /// Key.
     pub key: String,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Its entity tag.
+    /// Entity tag, with quotes.
     pub etag: Option<String>,
-    /// When it was last written.
+    /// Time of the last modification.
     pub last_modified: Option<Datetime>,
-    /// Named attributes.
+    /// Attributes, such as `storage-class`.
     pub attributes: Vec<Pair>,
 }
 
-/// A part of a listing.
+/// A page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListPage {
-    /// The blobs.
+    /// Blobs.
     pub entries: Vec<Entry>,
-    /// What the delimiter cut keys to.
+    /// Common prefixes, including the delimiter.
     pub prefixes: Vec<String>,
-    /// How to ask for the next page.
+    /// `continuation` of the next page.
     pub next: Option<String>,
 }
 
-/// A version of a blob, or the mark that it was deleted.
+/// A version of a blob, or a delete marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VersionEntry {
-    /// The blob.
+    /// Blob.
     pub blob: Entry,
-    /// Its version.
+    /// Version.
     pub version: Option<String>,
-    /// Whether it is the current one.
+    /// Whether it is the current version.
     pub latest: bool,
-    /// Whether it is the mark of a deletion.
+    /// Whether it is a delete marker.
     pub deleted: bool,
 }
 
-/// A part of a listing of versions.
+/// A page of a listing of versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VersionPage {
-    /// The versions.
+    /// Versions.
     pub entries: Vec<VersionEntry>,
-    /// What the delimiter cut keys to.
+    /// Common prefixes, including the delimiter.
     pub prefixes: Vec<String>,
-    /// How to ask for the next page.
+    /// `continuation` of the next page.
     pub next: Option<String>,
 }

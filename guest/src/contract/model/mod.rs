@@ -1,7 +1,7 @@
-//! The contract's records as plain data, so that all but the plugin's outermost file builds and is tested natively.
+//! The contract's records as plain data, so that everything but the exports builds and is tested natively.
 //!
-//! Field by field they are what `wit/types.wit` documents; here only what differs is said. The bindings take these for the
-//! contract's own, so what they are made of and its order is the contract's too.
+//! The fields are those that `wit/types.wit` documents with their units, limits and defaults. The enums have the contract's cases
+//! in its order: `contract::convert` converts by position.
 
 mod bucket;
 mod listing;
@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 /// A name with a value.
 pub type Pair = (String, String);
 
-/// A point in time. HTTP and S3 tell whole seconds.
+/// A point in time. HTTP and S3 report whole seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Datetime {
     /// Seconds since 1970.
     pub seconds: u64,
-    /// What is left of the next one.
+    /// Nanoseconds of the second, below 1,000,000,000.
     pub nanoseconds: u32,
 }
 
@@ -36,107 +36,107 @@ impl From<u64> for Datetime {
     }
 }
 
-/// What is known of a blob besides its content.
+/// Properties of a blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobInfo {
-    /// The length of the whole blob in bytes.
+    /// Length of the whole blob in bytes; [`crate::s3::response::UNKNOWN_SIZE`] if the service does not report it.
     pub size: u64,
-    /// The entity tag, quotes included.
+    /// Entity tag, with quotes.
     pub etag: Option<String>,
-    /// When it was last written.
+    /// Time of the last modification.
     pub last_modified: Option<Datetime>,
-    /// The media type.
+    /// Media type.
     pub content_type: Option<String>,
-    /// The user's metadata, names in lower case.
+    /// User metadata, names in lower case.
     pub metadata: Vec<Pair>,
-    /// The version.
+    /// Version.
     pub version: Option<String>,
-    /// Named attributes: see [`crate::s3::headers::RESPONSE_ATTRIBUTES`].
+    /// Attributes: see [`crate::s3::headers::RESPONSE_ATTRIBUTES`].
     pub attributes: Vec<Pair>,
 }
 
-/// Bytes `start..end` of a blob.
+/// A half-open range of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// The first byte.
+    /// Offset of the first byte.
     pub start: u64,
-    /// The byte after the last one.
+    /// Offset after the last byte.
     pub end: u64,
 }
 
-/// Which part of a blob to read.
+/// The part of a blob to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ByteRange {
-    /// All of it.
+    /// The whole blob.
     #[default]
     Whole,
-    /// From this byte to the end.
+    /// From this offset to the end.
     From(u64),
     /// These bytes.
     Within(Span),
-    /// The last so many.
+    /// The last so many bytes.
     Last(u64),
 }
 
-/// The preconditions of a read.
+/// Conditions of a read. All of them must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadConditions {
-    /// Only if the tag is this one.
+    /// The entity tag must be this one, or one of a list.
     pub if_match: Option<String>,
-    /// Only if the tag is another.
+    /// The entity tag must not be this one, nor one of a list.
     pub if_none_match: Option<String>,
-    /// Only if written after this second.
+    /// The blob must have been modified after this time.
     pub if_modified_since: Option<Datetime>,
-    /// Only if not written after this second.
+    /// The blob must not have been modified after this time.
     pub if_unmodified_since: Option<Datetime>,
 }
 
-/// The precondition of a write.
+/// Condition of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteCondition {
-    /// Write, whatever is there.
+    /// Write unconditionally.
     #[default]
     Always,
-    /// Only if nothing is there.
+    /// Write only if the key does not exist.
     IfAbsent,
-    /// Only if what is there has this tag.
+    /// Write only if the existing blob has this entity tag.
     IfMatch(String),
 }
 
-/// What any call may be told.
+/// Options common to all calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallOptions {
-    /// Nanoseconds for the whole call; none is [`crate::ops::DEFAULT_TIME_LIMIT`].
+    /// Time limit of the whole call in nanoseconds. Default: [`crate::ops::DEFAULT_TIME_LIMIT`].
     pub time_limit: Option<u64>,
-    /// At most so many retries; never more than the store's setting.
+    /// Maximum number of retries. Default and upper bound: the setting `max-retries`.
     pub max_retries: Option<u32>,
-    /// Named attributes.
+    /// Attributes by name, each once.
     pub attributes: Vec<Pair>,
 }
 
-/// How to look at a blob.
+/// Options of `head`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadOptions {
-    /// What must hold.
+    /// Conditions.
     pub conditions: ReadConditions,
-    /// The version to look at.
+    /// Version to read. Default: the current one.
     pub version: Option<String>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// How to read a blob.
+/// Options of `get`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetOptions {
-    /// Which part of it.
+    /// Part of the blob to read.
     pub range: ByteRange,
-    /// What must hold.
+    /// Conditions.
     pub conditions: ReadConditions,
-    /// The version to read.
+    /// Version to read. Default: the current one.
     pub version: Option<String>,
-    /// The longest body to take into memory.
+    /// Maximum length in bytes of a body that is read into memory.
     pub max_bytes: Option<u64>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
@@ -145,55 +145,55 @@ pub struct GetOptions {
 pub enum Algorithm {
     /// SHA-256.
     Sha256,
-    /// MD5, in `content-md5`: for services that know no other. S3 does not keep it.
+    /// MD5, sent as `content-md5`, for services that know no other. S3 does not store it.
     Md5,
-    /// CRC-32, as zip and gzip have it.
+    /// CRC-32/ISO-HDLC, as in zip and gzip.
     Crc32,
-    /// CRC-32C (Castagnoli).
+    /// CRC-32C/iSCSI (Castagnoli).
     Crc32c,
-    /// The 64-bit one of NVM Express: S3's own choice.
+    /// CRC-64/NVME, the default of S3.
     Crc64Nvme,
 }
 
-/// A digest of a body.
+/// A digest or checksum of a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
-    /// How it was made.
+    /// Algorithm.
     pub algorithm: Algorithm,
-    /// The sum.
+    /// Value, as long as the algorithm's output.
     pub value: Vec<u8>,
 }
 
-/// How to write a blob.
+/// Options of `put` and `create-upload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutOptions {
-    /// The media type to store with it.
+    /// Media type to store with the blob.
     pub content_type: Option<String>,
-    /// The user's metadata.
+    /// User metadata.
     pub metadata: Vec<Pair>,
-    /// What must hold.
+    /// Condition.
     pub condition: WriteCondition,
-    /// Digests of the body that the caller made.
+    /// Digests of the body that the caller has computed.
     pub digests: Vec<Digest>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// How to delete a blob.
+/// Options of `delete`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteOptions {
-    /// The version to delete for good.
+    /// Version to delete permanently. Default: the current one.
     pub version: Option<String>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// A blob by its name.
+/// A blob by key and version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// Its key.
+    /// Key.
     pub key: String,
-    /// The version that is meant.
+    /// Version. Default: the current one.
     pub version: Option<String>,
 }
 
@@ -208,94 +208,94 @@ pub struct CopySource {
     pub version: Option<String>,
 }
 
-/// How to delete several blobs.
+/// Options of `delete-many`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteManyOptions {
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// What a blob is stored with besides its content.
+/// Properties a copy is stored with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Properties {
-    /// The media type.
+    /// Media type.
     pub content_type: Option<String>,
-    /// The user's metadata.
+    /// User metadata.
     pub metadata: Vec<Pair>,
 }
 
-/// How to copy a blob.
+/// Options of `copy`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyOptions {
-    /// What must hold of the source.
+    /// Conditions on the source.
     pub source_conditions: ReadConditions,
-    /// What must hold of the key that is written.
+    /// Condition on the destination.
     pub condition: WriteCondition,
-    /// What to store instead of what the source has.
+    /// Properties that replace the source's. Default: the source's.
     pub properties: Option<Properties>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// What a presigned request does.
+/// The method of a presigned request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PresignedMethod {
-    /// Reads the blob.
+    /// Read the blob.
     Get,
-    /// Looks at the blob.
+    /// Read the blob's properties.
     Head,
-    /// Writes the blob.
+    /// Write the blob.
     Put,
-    /// Deletes the blob.
+    /// Delete the blob.
     Delete,
 }
 
-/// What a presigned URL is to allow.
+/// Options of `presign`, and its argument `expires-in`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresignOptions {
-    /// How long it is to be good for, in nanoseconds.
+    /// Validity in nanoseconds.
     pub expires: u64,
-    /// Headers that the request must be sent with.
+    /// Headers the request must be sent with, names in lower case.
     pub headers: Vec<Pair>,
-    /// The version that is meant.
+    /// Version. Default: the current one.
     pub version: Option<String>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// A request that anybody may send.
+/// A presigned request: anybody can send it until it expires.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Presigned {
-    /// The URL.
+    /// URL.
     pub url: String,
-    /// The headers to send with it.
+    /// Headers to send with it.
     pub headers: Vec<Pair>,
 }
 
 impl std::fmt::Debug for Presigned {
-    /// Who has the URL can use it, so it is not shown.
+    /// Omits the URL: whoever has it can send the request.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Presigned(…)")
     }
 }
 
-/// What a call on a blob's tags may be told.
+/// Options of `get-tags` and `set-tags`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagOptions {
-    /// The version that is meant.
+    /// Version. Default: the current one.
     pub version: Option<String>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// A blob, or a part of it.
+/// A blob, or a range of it, in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob {
-    /// What is known of the whole blob.
+    /// Properties of the whole blob.
     pub info: BlobInfo,
-    /// Which bytes of it `body` holds.
+    /// Range of the blob that `body` contains.
     pub range: Span,
-    /// The bytes.
+    /// Content.
     pub body: Vec<u8>,
 }
 
@@ -312,12 +312,12 @@ pub struct BlobHead {
     pub digest: Option<Digest>,
 }
 
-/// What a write came to.
+/// Result of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// The entity tag of what was written.
+    /// Entity tag of the blob.
     pub etag: Option<String>,
-    /// Its version.
+    /// Version of the blob, in a versioned bucket.
     pub version: Option<String>,
 }
 
@@ -325,7 +325,7 @@ pub struct Written {
 pub(crate) mod tests {
     use super::*;
 
-    /// The cases of an enum of the contract's types.
+    /// The cases of an enum in `wit/types.wit`.
     pub(crate) fn cases_of(name: &str) -> Vec<&'static str> {
         let contract = include_str!("../../../../wit/types.wit");
         let start = format!("enum {name} {{");
@@ -335,9 +335,9 @@ pub(crate) mod tests {
         lines.map(|line| line.trim_end_matches(',')).collect()
     }
 
-    /// The bindings take a case's place for its number in the contract.
+    /// `contract::convert` converts a case by its position.
     #[test]
-    fn cases_are_in_the_contracts_order() {
+    fn enums_have_the_cases_of_the_contract_in_its_order() {
         let methods = ["get", "head", "put", "delete"];
         assert_eq!(cases_of("presigned-method"), methods);
         for (n, method) in [PresignedMethod::Get, PresignedMethod::Head, PresignedMethod::Put, PresignedMethod::Delete]

@@ -1,109 +1,109 @@
-//! Uploads in parts, as `wit/multipart.wit` documents them.
+//! Multipart uploads, as `wit/multipart.wit` documents them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CallOptions, Datetime, Digest, Pair, ReadConditions, Span, WriteCondition};
 
-/// A part that was taken.
+/// A part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Its place.
+    /// Part number.
     pub number: u32,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Its entity tag.
+    /// Entity tag, with quotes.
     pub etag: String,
-    /// When it was taken.
+    /// Time of the upload.
     pub last_modified: Option<Datetime>,
-    /// Named attributes: its checksum.
+    /// Attributes: its checksum.
     pub attributes: Vec<Pair>,
 }
 
-/// How to upload a part.
+/// Options of `upload-part`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartOptions {
-    /// Digests of the part that the caller made.
+    /// Digests of the part's body that the caller has computed.
     pub digests: Vec<Digest>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// What a call on an upload may be told.
+/// Options of `abort-upload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AbortOptions {
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// Which part of a blob becomes a part of an upload.
+/// Options of `copy-part`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyPartOptions {
-    /// The bytes to copy; none for all.
+    /// Range of the source. Default: the whole blob.
     pub range: Option<Span>,
-    /// What must hold of the source.
+    /// Conditions on the source.
     pub source_conditions: ReadConditions,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// Which parts to list.
+/// Options of `list-parts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPartsOptions {
-    /// Where the page before ended.
+    /// `next` of the previous page.
     pub continuation: Option<String>,
-    /// The most parts in one page.
+    /// Maximum number of parts in a page.
     pub page_size: Option<u32>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// Some of the parts of an upload.
+/// A page of the parts of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartPage {
-    /// The parts.
+    /// Parts.
     pub parts: Vec<Part>,
-    /// How to ask for the next page.
+    /// `continuation` of the next page.
     pub next: Option<String>,
 }
 
-/// How to make a blob of the parts.
+/// Options of `complete-upload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompleteOptions {
-    /// What must hold of the key that is written.
+    /// Condition of the write.
     pub condition: WriteCondition,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
-/// Which uploads to list.
+/// Options of `list-uploads`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListUploadsOptions {
-    /// What the keys begin with.
+    /// Only uploads whose keys begin with this text.
     pub prefix: String,
-    /// Where the page before ended.
+    /// `next` of the previous page.
     pub continuation: Option<String>,
-    /// The most uploads in one page.
+    /// Maximum number of uploads in a page.
     pub page_size: Option<u32>,
-    /// What any call may be told.
+    /// Common options.
     pub call: CallOptions,
 }
 
 /// An upload that was neither completed nor aborted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upload {
-    /// The key it is for.
+    /// Key.
     pub key: String,
-    /// Its id.
+    /// Upload id.
     pub id: String,
-    /// When it was begun.
+    /// Time it was begun.
     pub initiated: Option<Datetime>,
 }
 
-/// Some of the uploads.
+/// A page of uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UploadPage {
-    /// The uploads.
+    /// Uploads.
     pub uploads: Vec<Upload>,
-    /// How to ask for the next page.
+    /// `continuation` of the next page.
     pub next: Option<String>,
 }

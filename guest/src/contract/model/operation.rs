@@ -68,7 +68,7 @@ pub enum Output {
 }
 
 impl Operation {
-    /// The beginning of a sentence about it, up to the key.
+    /// The verb of an error message about it, which [`Operation::subject`] follows.
     pub fn verb(&self) -> &'static str {
         match self {
             Operation::Head { .. } => "head",
@@ -96,7 +96,7 @@ impl Operation {
         }
     }
 
-    /// Its key, the prefix of the keys it lists, or the name of its bucket.
+    /// Its key, the prefix of the keys it lists, or its bucket's name.
     pub fn subject(&self) -> &str {
         match self {
             Operation::Head { key, .. }
@@ -134,7 +134,7 @@ impl Operation {
         )
     }
 
-    /// The options that all calls have.
+    /// Its common options.
     pub fn call(&self) -> &CallOptions {
         match self {
             Operation::Head { options, .. } => &options.call,

@@ -5,7 +5,7 @@ use crate::contract::bindings::wasi::clocks::monotonic_clock;
 use crate::contract::bindings::wasi::http::types::{self, DnsErrorPayload, ErrorCode};
 use crate::contract::bindings::wasi::io::poll::Pollable;
 use crate::contract::bindings::wasi::io::streams::StreamError;
-use crate::contract::error::{Kind, MAX_WORDS, tidy};
+use crate::contract::error::{Kind, MAX_MESSAGE, tidy};
 use crate::io::Waits;
 use crate::ops::TransportError;
 use crate::ops::state::nanos;
@@ -70,7 +70,7 @@ pub fn transport_error(cause: Cause, detail: Option<&str>) -> TransportError {
         Cause::HttpProtocolError => ErrorCode::HttpProtocolError,
     });
     if let Some(detail) = detail {
-        error.message.push_str(&format!(" ({})", tidy(detail, MAX_WORDS)));
+        error.message.push_str(&format!(" ({})", tidy(detail, MAX_MESSAGE)));
     }
     error
 }

@@ -11,12 +11,12 @@ fn coded(status: u16, code: &str) -> ServiceResponse {
     ServiceResponse { status, code: (!code.is_empty()).then(|| code.to_owned()), ..ServiceResponse::default() }
 }
 
-fn next(status: u16, code: &str) -> Next {
+fn next(status: u16, code: &str) -> Decision {
     decide(&head(status, &[]), &coded(status, code), NOW, true)
 }
 
 #[test]
-fn what_passes_is_tried_again() {
+fn transient_error_is_retried() {
     for (status, code) in [
         (500, ""),
         (500, "InternalError"),
@@ -30,17 +30,17 @@ fn what_passes_is_tried_again() {
         (400, "IncompleteBody"),
         (200, "InternalError"),
     ] {
-        assert_eq!(next(status, code), Next::Again { after: None, not_applied: false }, "{status} {code}");
+        assert_eq!(next(status, code), Decision::Retry { after: None, not_applied: false }, "{status} {code}");
     }
     for (status, code) in
         [(429, ""), (503, "SlowDown"), (400, "ThrottlingException"), (409, "ConditionalRequestConflict")]
     {
-        assert_eq!(next(status, code), Next::Again { after: None, not_applied: true }, "{status} {code}");
+        assert_eq!(next(status, code), Decision::Retry { after: None, not_applied: true }, "{status} {code}");
     }
 }
 
 #[test]
-fn what_stays_is_final() {
+fn permanent_error_is_not_retried() {
     for (status, code) in [
         (400, ""),
         (400, "InvalidRequest"),
@@ -52,12 +52,12 @@ fn what_stays_is_final() {
         (501, ""),
         (505, ""),
     ] {
-        assert_eq!(next(status, code), Next::Stop, "{status} {code}");
+        assert_eq!(next(status, code), Decision::Fail, "{status} {code}");
     }
 }
 
 #[test]
-fn retry_after_is_seconds_or_a_date() {
+fn retry_after_is_parsed_as_seconds_or_date() {
     assert_eq!(retry_after("0", NOW), Some(Duration::ZERO));
     assert_eq!(retry_after("120", NOW), Some(Duration::from_secs(120)));
     assert_eq!(retry_after("Tue, 14 Nov 2023 22:13:30 GMT", NOW), Some(Duration::from_secs(10)));
@@ -65,32 +65,32 @@ fn retry_after_is_seconds_or_a_date() {
     assert_eq!(retry_after("99999999999999999999", NOW), None);
     assert_eq!(retry_after("soon", NOW), None);
     assert_eq!(retry_after("-1", NOW), None);
-    // A date is on the clock of the service that gave it.
-    let answer =
+    // The date is relative to the service's clock.
+    let response =
         head(503, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT"), ("retry-after", "Tue, 14 Nov 2023 23:13:27 GMT")]);
     let after = Some(Duration::from_secs(7));
-    assert_eq!(decide(&answer, &coded(503, ""), NOW, true), Next::Again { after, not_applied: false });
+    assert_eq!(decide(&response, &coded(503, ""), NOW, true), Decision::Retry { after, not_applied: false });
 }
 
 #[test]
-fn a_skewed_clock_is_told_by_code_or_without_words_by_date() {
+fn clock_skew_is_detected_by_code_or_by_date_without_a_code() {
     let dated = head(403, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT")]);
     let there = NOW + 3600;
-    assert_eq!(decide(&dated, &coded(403, "RequestTimeTooSkewed"), NOW, true), Next::Skewed(there));
-    assert_eq!(decide(&dated, &coded(403, ""), NOW, true), Next::Skewed(there));
-    assert_eq!(decide(&dated, &coded(403, ""), there - SKEW, true), Next::Stop);
-    assert_eq!(decide(&dated, &coded(403, "AccessDenied"), NOW, true), Next::Stop);
-    assert_eq!(decide(&dated, &coded(403, ""), NOW, false), Next::Stop);
-    // Without a date there is nothing to go by.
-    assert_eq!(decide(&head(403, &[]), &coded(403, "RequestTimeTooSkewed"), NOW, true), Next::Stop);
+    assert_eq!(decide(&dated, &coded(403, "RequestTimeTooSkewed"), NOW, true), Decision::CorrectClock(there));
+    assert_eq!(decide(&dated, &coded(403, ""), NOW, true), Decision::CorrectClock(there));
+    assert_eq!(decide(&dated, &coded(403, ""), there - MIN_SKEW, true), Decision::Fail);
+    assert_eq!(decide(&dated, &coded(403, "AccessDenied"), NOW, true), Decision::Fail);
+    assert_eq!(decide(&dated, &coded(403, ""), NOW, false), Decision::Fail);
+    // Without a date the skew is unknown.
+    assert_eq!(decide(&head(403, &[]), &coded(403, "RequestTimeTooSkewed"), NOW, true), Decision::Fail);
 }
 
 #[test]
-fn pauses_are_jittered_grow_and_are_bounded() {
-    let mut rng = Rng::new(7);
+fn backoff_has_jitter_grows_and_is_limited() {
+    let mut rng = Rng::with_seed(7);
     for retry in [0, 1, 3, 7, 8, 31, 32, u32::MAX] {
-        let bound = BASE.saturating_mul(2u32.saturating_pow(retry)).min(CAP);
-        let pauses: Vec<_> = (0..2000).map(|_| pause(retry, None, &mut rng)).collect();
+        let bound = BASE_BACKOFF.saturating_mul(2u32.saturating_pow(retry)).min(MAX_BACKOFF);
+        let pauses: Vec<_> = (0..2000).map(|_| backoff(retry, None, &mut rng)).collect();
         assert!(pauses.iter().all(|pause| (bound / 2..=bound).contains(pause)), "{retry}");
         let mean = pauses.iter().sum::<Duration>() / 2000;
         assert!(mean > bound * 7 / 10 && mean < bound * 8 / 10, "{retry}: {mean:?} of {bound:?}");
@@ -100,24 +100,24 @@ fn pauses_are_jittered_grow_and_are_bounded() {
 #[test]
 fn default_retries_outlast_an_outage_of_ten_seconds() {
     for seed in 0..200 {
-        let mut rng = Rng::new(seed);
-        let sum: Duration = (0..DEFAULT_RETRIES).map(|retry| pause(retry, None, &mut rng)).sum();
+        let mut rng = Rng::with_seed(seed);
+        let sum: Duration = (0..DEFAULT_RETRIES).map(|retry| backoff(retry, None, &mut rng)).sum();
         assert!(sum > Duration::from_millis(12_700) && sum < Duration::from_millis(25_600), "{sum:?}");
     }
 }
 
 #[test]
-fn a_pause_is_never_below_what_was_asked_for() {
-    let mut rng = Rng::new(7);
+fn backoff_is_never_below_retry_after() {
+    let mut rng = Rng::with_seed(7);
     for retry in 0..20 {
-        let pause = pause(retry, Some(Duration::from_secs(3)), &mut rng);
-        assert!(pause >= Duration::from_secs(3) && pause <= Duration::from_secs(3) + BASE);
+        let pause = backoff(retry, Some(Duration::from_secs(3)), &mut rng);
+        assert!(pause >= Duration::from_secs(3) && pause <= Duration::from_secs(3) + BASE_BACKOFF);
     }
-    assert_eq!(pause(0, Some(Duration::MAX), &mut rng), Duration::MAX);
+    assert_eq!(backoff(0, Some(Duration::MAX), &mut rng), Duration::MAX);
 }
 
 #[test]
-fn a_clock_is_corrected_within_bounds_only() {
+fn clock_correction_is_limited() {
     const DAY: u64 = 24 * 3600;
     for (https, most) in [(true, 7 * DAY), (false, DAY)] {
         let seconds = i64::try_from(most).unwrap();

@@ -1,12 +1,12 @@
-//! Answers that are documents: listings, bulk deletes and tags.
+//! Responses with documents: lists, bulk deletes and tags.
 
-use super::script::{Script, Step, answer, error, refusal};
+use super::script::{Script, Step, error, error_response, response};
 use super::store;
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{BlobRef, DeleteManyOptions, ListOptions, TagOptions};
 
 fn document(text: &str) -> Step {
-    answer(200, &[("content-type", "application/xml")], text)
+    response(200, &[("content-type", "application/xml")], text)
 }
 
 fn page(inside: &str) -> Step {
@@ -39,11 +39,11 @@ fn kinds(outcomes: &[Result<(), Failure>]) -> Vec<Option<Kind>> {
 }
 
 #[test]
-fn a_page_that_breaks_off_is_asked_for_again() {
+fn truncated_page_is_retried() {
     let whole = page("<Contents><Key>k</Key><Size>1</Size></Contents>");
     let half = "<ListBucketResult><Contents><Key>k</Key><Size>1";
-    let torn = answer(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
-    let short = answer(200, &[("content-length", "9999")], half);
+    let torn = response(200, &[], half).pieces(vec![Ok(b"<ListBucket".to_vec()), Err(error(Kind::Network, false))]);
+    let short = response(200, &[("content-length", "9999")], half);
     for first in [document(half), torn, short, document("<html></html>"), document(""), document("{}")] {
         let mut script = Script::new([first, whole.clone()]);
         let page = store(&[]).list(&mut script, &ListOptions::default()).unwrap();
@@ -56,7 +56,7 @@ fn a_page_that_breaks_off_is_asked_for_again() {
 }
 
 #[test]
-fn an_error_in_a_success_is_that_error() {
+fn error_document_in_a_success_is_that_error() {
     let late = |code: &str| document(&format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"));
     let mut script = Script::new([late("InternalError"), late("SlowDown"), page("")]);
     assert!(store(&[]).list(&mut script, &ListOptions::default()).is_ok());
@@ -66,17 +66,17 @@ fn an_error_in_a_success_is_that_error() {
 }
 
 #[test]
-fn a_page_without_end_is_bounded() {
+fn endless_page_is_limited() {
     let endless = vec![Ok(vec![b' '; 1 << 20]); 20];
-    let mut script = Script::new([answer(200, &[("content-length", "99999999")], "").pieces(endless)]);
+    let mut script = Script::new([response(200, &[("content-length", "99999999")], "").pieces(endless)]);
     assert_eq!(store(&[]).list(&mut script, &ListOptions::default()).unwrap_err().kind, Kind::TooLarge);
 }
 
 #[test]
-fn each_blob_has_its_outcome() {
+fn delete_many_returns_an_outcome_per_blob() {
     let named = deleted(&[gone("p/a"), kept("p/b", "AccessDenied")].concat());
-    // The response does not name the last one: it is deleted by itself.
-    let mut script = Script::new([named, answer(204, &[], "")]);
+    // The response omits the last key, which is deleted singly.
+    let mut script = Script::new([named, response(204, &[], "")]);
     let outcomes = delete_with(&[("key-prefix", "p/")], &mut script, &["a", "b", "c"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied), None]);
     assert_eq!((script.methods(), script.sent[1].request.path.as_str()), (vec!["POST", "DELETE"], "/demo/p/c"));
@@ -88,7 +88,7 @@ fn each_blob_has_its_outcome() {
 }
 
 #[test]
-fn those_that_may_pass_are_tried_again_alone() {
+fn only_transient_failures_of_delete_many_are_retried() {
     let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "SlowDown")].concat());
     let second = deleted(&[gone("b"), kept("c", "SlowDown")].concat());
     let mut script = Script::new([first, second.clone(), deleted(&kept("c", "SlowDown"))]);
@@ -100,26 +100,26 @@ fn those_that_may_pass_are_tried_again_alone() {
 }
 
 #[test]
-fn what_became_of_some_is_told_though_the_others_end_badly() {
+fn partial_outcomes_survive_a_failed_retry() {
     let first = deleted(&[gone("a"), kept("b", "InternalError"), kept("c", "AccessDenied")].concat());
     for (ending, kind) in
-        [(refusal(403, "AccessDenied"), Kind::AccessDenied), (refusal(503, "SlowDown"), Kind::Throttled)]
+        [(error_response(403, "AccessDenied"), Kind::AccessDenied), (error_response(503, "SlowDown"), Kind::Throttled)]
     {
         let mut script = Script::new([vec![first.clone()], vec![ending; 2]].concat());
         let outcomes = delete_with(&[("max-retries", "1")], &mut script, &["a", "b", "c"]).unwrap();
         assert_eq!(kinds(&outcomes), [None, Some(kind), Some(Kind::AccessDenied)]);
         assert!(outcomes[1].as_ref().unwrap_err().message.starts_with("delete several blobs in bucket"));
     }
-    // It turns out to know no such request: what is still open goes singly.
-    let mut script = Script::new([first, refusal(501, "NotImplemented"), answer(204, &[], "")]);
+    // The service has no bulk delete: the remaining blobs are deleted singly.
+    let mut script = Script::new([first, error_response(501, "NotImplemented"), response(204, &[], "")]);
     let outcomes = delete_with(&[], &mut script, &["a", "b", "c"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, None, Some(Kind::AccessDenied)]);
     assert_eq!(script.methods(), ["POST", "POST", "DELETE"]);
 }
 
 #[test]
-fn keys_that_a_document_cannot_name_are_deleted_singly() {
-    let mut script = Script::new([deleted(&gone("plain")), answer(204, &[], ""), refusal(404, "NoSuchKey")]);
+fn keys_invalid_in_xml_are_deleted_singly() {
+    let mut script = Script::new([deleted(&gone("plain")), response(204, &[], ""), error_response(404, "NoSuchKey")]);
     let outcomes = delete_with(&[], &mut script, &["a\u{1}", "plain", "a\rb"]).unwrap();
     assert_eq!(kinds(&outcomes), [None, None, None]);
     assert_eq!(script.methods(), ["POST", "DELETE", "DELETE"]);
@@ -127,9 +127,11 @@ fn keys_that_a_document_cannot_name_are_deleted_singly() {
 }
 
 #[test]
-fn a_service_without_it_is_asked_singly_from_then_on() {
-    for lacking in [refusal(501, "NotImplemented"), refusal(405, "MethodNotAllowed"), answer(501, &[], "")] {
-        let single = answer(204, &[], "");
+fn service_without_bulk_delete_gets_single_deletes() {
+    for lacking in
+        [error_response(501, "NotImplemented"), error_response(405, "MethodNotAllowed"), response(501, &[], "")]
+    {
+        let single = response(204, &[], "");
         let mut script = Script::new([lacking, single.clone(), single.clone(), single.clone()]);
         let mut store = store(&[]);
         let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: Some("v".into()) });
@@ -143,7 +145,7 @@ fn a_service_without_it_is_asked_singly_from_then_on() {
 }
 
 #[test]
-fn a_batch_is_refused_whole_or_not_at_all() {
+fn invalid_entry_rejects_the_whole_delete_many() {
     let many: Vec<String> = (0..1001).map(|n| n.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let cases: [(&[&str], &str); 2] = [(&["a", ""], "key"), (&many, "blobs")];
@@ -151,16 +153,16 @@ fn a_batch_is_refused_whole_or_not_at_all() {
         let failure = delete_with(&[], &mut Script::new([]), keys).unwrap_err();
         assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some(subject)));
     }
-    let failure = delete_with(&[], &mut Script::new([refusal(404, "NoSuchBucket")]), &["a"]).unwrap_err();
+    let failure = delete_with(&[], &mut Script::new([error_response(404, "NoSuchBucket")]), &["a"]).unwrap_err();
     assert_eq!(failure.kind, Kind::NotFound);
     assert!(failure.message.starts_with("delete several blobs in bucket"), "{failure}");
     assert!(delete_with(&[], &mut Script::new([]), &[]).unwrap().is_empty());
 }
 
 #[test]
-fn tags_go_out_and_come_in() {
-    let told = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
-    let mut script = Script::new([document(told), answer(200, &[], ""), answer(204, &[], "")]);
+fn tags_are_set_and_read() {
+    let tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    let mut script = Script::new([document(tagging), response(200, &[], ""), response(204, &[], "")]);
     let mut store = store(&[]);
     let options = TagOptions::default();
     let tags = store.tags(&mut script, "k", &options).unwrap();
@@ -172,22 +174,23 @@ fn tags_go_out_and_come_in() {
 }
 
 #[test]
-fn bulk_delete_that_names_no_key_falls_back_to_single_deletes() {
-    for answered in [document("<DeleteResult/>"), document(""), answer(204, &[], ""), document("  \n")] {
+fn bulk_delete_result_without_keys_falls_back_to_single_deletes() {
+    for result in [document("<DeleteResult/>"), document(""), response(204, &[], ""), document("  \n")] {
         let mut store = store(&[]);
         let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: None });
-        let single = answer(204, &[], "");
-        let mut script = Script::new([answered, single.clone(), refusal(403, "AccessDenied"), single.clone(), single]);
+        let single = response(204, &[], "");
+        let mut script =
+            Script::new([result, single.clone(), error_response(403, "AccessDenied"), single.clone(), single]);
         let outcomes = store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
         assert_eq!(kinds(&outcomes), [None, Some(Kind::AccessDenied)]);
-        // It is not asked again.
+        // Bulk delete is not attempted again.
         store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
         assert_eq!(script.methods(), ["POST", "DELETE", "DELETE", "DELETE", "DELETE"]);
     }
 }
 
 #[test]
-fn listing_is_known_by_its_content_whatever_its_root_is_called() {
+fn listing_with_another_root_name_is_recognized() {
     let contents = "<Contents><Key>k</Key><Size>1</Size></Contents>";
     for root in ["ListObjectResult", "ListBucketV2Result", "Result", "ListBucketResponse"] {
         for inside in [contents, "<IsTruncated>false</IsTruncated>"] {
@@ -210,32 +213,32 @@ fn listing_is_known_by_its_content_whatever_its_root_is_called() {
 }
 
 #[test]
-fn service_that_knows_only_marker_is_listed_to_its_end() {
+fn listing_pages_by_marker_on_services_of_version_1() {
     let mut store = store(&[("key-prefix", "p/"), ("max-retries", "0")]);
     let contents = |key: &str| format!("<Contents><Key>p/{key}</Key><Size>1</Size></Contents>");
     let cut = |inside: &str| page(&format!("<IsTruncated>true</IsTruncated>{inside}"));
     let mut script = Script::new([
         cut(&contents("a")),
         cut(&format!("{}<NextMarker>p/c+</NextMarker><EncodingType>url</EncodingType>", contents("b"))),
-        // It ignores the marker, and lists its first page again.
+        // The service ignores the marker and repeats its first page.
         cut(&contents("a")),
     ]);
     let mut options = ListOptions::default();
     options.continuation = store.list(&mut script, &options).unwrap().next;
     options.continuation = store.list(&mut script, &options).unwrap().next;
     assert_eq!(store.list(&mut script, &options).unwrap_err().kind, Kind::Integrity);
-    let asked = |n: usize| {
+    let parameters_of = |n: usize| {
         let query = &script.sent[n].request.query;
         let value = |name: &str| query.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone());
         (value("marker"), value("start-after"))
     };
-    assert_eq!(asked(0), (None, None));
-    assert_eq!(asked(1), (Some("p/a".into()), Some("p/a".into())));
-    assert_eq!(asked(2), (Some("p/c ".into()), Some("p/c ".into())));
+    assert_eq!(parameters_of(0), (None, None));
+    assert_eq!(parameters_of(1), (Some("p/a".into()), Some("p/a".into())));
+    assert_eq!(parameters_of(2), (Some("p/c ".into()), Some("p/c ".into())));
 }
 
 #[test]
-fn keys_before_start_after_are_left_out_where_the_service_ignores_it() {
+fn keys_before_start_after_are_dropped_if_the_service_ignores_it() {
     let contents = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
     let folder = |key: &str| format!("<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>");
     let all = ["a", "b", "b/x", "c"].map(contents).concat() + &["a/", "b/", "d/"].map(folder).concat();
@@ -246,7 +249,7 @@ fn keys_before_start_after_are_left_out_where_the_service_ignores_it() {
 }
 
 #[test]
-fn listed_dates_are_read_in_any_form_or_left_out() {
+fn listed_dates_of_any_format_are_parsed_or_omitted() {
     for (date, second) in [
         ("Tue, 13 Mar 2018 17:25:04 GMT", Some(1_520_961_904)),
         ("2018-03-13T17:25:04", Some(1_520_961_904)),

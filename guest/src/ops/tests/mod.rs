@@ -1,4 +1,4 @@
-//! The promises of the contract, held against a scripted service and a clock that only moves when told to.
+//! Tests of operations against a scripted service, with a simulated clock.
 
 mod documents;
 mod reads;
@@ -13,7 +13,7 @@ use super::Store;
 use crate::contract::model::{CallOptions, Digest, Pair};
 use crate::s3::checksum::Algorithm;
 
-/// A store on a plain-http endpoint with these settings besides.
+/// A store on a plain http endpoint with additional settings.
 fn store(more: &[(&str, &str)]) -> Store {
     let mut pairs: Vec<Pair> = [
         ("bucket", "demo"),
@@ -29,12 +29,12 @@ fn store(more: &[(&str, &str)]) -> Store {
     Store::open(&pairs, 1).unwrap()
 }
 
-/// Call options with this time limit in seconds.
+/// Call options with a time limit in seconds.
 fn within(seconds: u64) -> CallOptions {
     CallOptions { time_limit: Some(seconds * 1_000_000_000), ..CallOptions::default() }
 }
 
-/// These digests of some bytes.
+/// Digests of some bytes.
 fn digests(of: &[u8], algorithms: &[Algorithm]) -> Vec<Digest> {
-    algorithms.iter().map(|&algorithm| Digest { algorithm, value: algorithm.of(of) }).collect()
+    algorithms.iter().map(|&algorithm| Digest { algorithm, value: algorithm.digest(of) }).collect()
 }

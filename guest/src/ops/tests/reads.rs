@@ -1,4 +1,4 @@
-use super::script::{Script, answer, error, refusal, reset};
+use super::script::{Script, error, error_response, reset, response};
 use super::{store, within};
 use crate::contract::error::Kind;
 use crate::contract::model::{ByteRange, DeleteOptions, GetOptions, HeadOptions, Span};
@@ -10,8 +10,8 @@ fn ranged(range: ByteRange) -> GetOptions {
 }
 
 #[test]
-fn a_blob_is_read_whole() {
-    let mut script = Script::new([answer(200, &PROPERTIES, "hello").with("x-amz-meta-a", "b")]);
+fn get_returns_the_whole_blob() {
+    let mut script = Script::new([response(200, &PROPERTIES, "hello").with("x-amz-meta-a", "b")]);
     let blob = store(&[("key-prefix", "p/")]).get(&mut script, "a b", &GetOptions::default()).unwrap();
     assert_eq!((blob.body.as_slice(), blob.range), (&b"hello"[..], Span { start: 0, end: 5 }));
     assert_eq!((blob.info.size, blob.info.etag.as_deref()), (5, Some("\"e\"")));
@@ -23,11 +23,11 @@ fn a_blob_is_read_whole() {
 }
 
 #[test]
-fn without_a_key_nothing_is_signed() {
+fn anonymous_request_is_not_signed() {
     let pairs =
         [("bucket", "demo"), ("endpoint", "http://localhost:9000")].map(|(a, b)| (a.to_string(), b.to_string()));
     let mut store = crate::ops::Store::open(&pairs, 1).unwrap();
-    let mut script = Script::new([answer(200, &PROPERTIES, "x"), refusal(403, "AccessDenied")]);
+    let mut script = Script::new([response(200, &PROPERTIES, "x"), error_response(403, "AccessDenied")]);
     store.get(&mut script, "k", &GetOptions::default()).unwrap();
     assert!(script.sent[0].request.headers.is_empty(), "{:?}", script.sent[0].request.headers);
     let denied = store.head(&mut script, "k", &HeadOptions::default()).unwrap_err();
@@ -35,15 +35,15 @@ fn without_a_key_nothing_is_signed() {
 }
 
 #[test]
-fn a_body_comes_in_pieces_of_any_size() {
+fn body_in_chunks_of_any_size_is_assembled() {
     let pieces = ["a", "bcd", "e"].map(|piece| Ok(piece.as_bytes().to_vec())).to_vec();
-    let mut script = Script::new([answer(200, &PROPERTIES, "abcde").pieces(pieces)]);
+    let mut script = Script::new([response(200, &PROPERTIES, "abcde").pieces(pieces)]);
     assert_eq!(store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap().body, b"abcde");
 }
 
 #[test]
-fn a_short_a_long_and_a_broken_body_are_read_again() {
-    let whole = answer(200, &PROPERTIES, "hello");
+fn short_long_or_broken_body_is_retried() {
+    let whole = response(200, &PROPERTIES, "hello");
     for bad in [
         whole.clone().pieces(vec![Ok(b"hel".to_vec())]),
         whole.clone().pieces(vec![]),
@@ -61,9 +61,9 @@ fn a_short_a_long_and_a_broken_body_are_read_again() {
 }
 
 #[test]
-fn a_body_that_is_not_its_checksums_is_read_again() {
-    let sum = crate::s3::checksum::base64(&crate::s3::checksum::Algorithm::Crc32c.of(b"hello"));
-    let with = |body: &str| answer(200, &PROPERTIES, body).with("x-amz-checksum-crc32c", &sum);
+fn body_with_wrong_checksum_is_retried() {
+    let sum = crate::s3::checksum::base64(&crate::s3::checksum::Algorithm::Crc32c.digest(b"hello"));
+    let with = |body: &str| response(200, &PROPERTIES, body).with("x-amz-checksum-crc32c", &sum);
     let mut script = Script::new([with("hallo"), with("hello")]);
     let mut ours = store(&[("checksum", "crc32c")]);
     let blob = ours.get(&mut script, "k", &GetOptions::default()).unwrap();
@@ -73,22 +73,23 @@ fn a_body_that_is_not_its_checksums_is_read_again() {
     let failure = store(&[("max-retries", "1")]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!(failure.kind, Kind::Integrity);
     assert!(failure.message.contains("x-amz-checksum-crc32c"), "{failure}");
-    // Of a part, the checksum of the whole says nothing.
-    let part = answer(206, &PROPERTIES, "ell").with("content-range", "bytes 1-3/5").with("x-amz-checksum-crc32c", &sum);
+    // The checksum of the whole blob does not apply to a range.
+    let part =
+        response(206, &PROPERTIES, "ell").with("content-range", "bytes 1-3/5").with("x-amz-checksum-crc32c", &sum);
     let range = ranged(ByteRange::Within(Span { start: 1, end: 4 }));
     assert_eq!(store(&[]).get(&mut Script::new([part]), "k", &range).unwrap().body, b"ell");
 }
 
 #[test]
-fn how_a_connection_ends_after_the_last_byte_is_no_matter() {
+fn connection_error_after_the_last_byte_is_ignored() {
     let pieces = vec![Ok(b"hello".to_vec()), Err(error(Kind::Network, false))];
-    let mut script = Script::new([answer(200, &PROPERTIES, "hello").pieces(pieces)]);
+    let mut script = Script::new([response(200, &PROPERTIES, "hello").pieces(pieces)]);
     assert_eq!(store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap().body, b"hello");
 }
 
 #[test]
-fn a_part_is_read() {
-    let mut script = Script::new([answer(206, &PROPERTIES, "ell").with("content-range", "bytes 1-3/5")]);
+fn get_returns_the_requested_range() {
+    let mut script = Script::new([response(206, &PROPERTIES, "ell").with("content-range", "bytes 1-3/5")]);
     let range = Span { start: 1, end: 4 };
     let blob = store(&[]).get(&mut script, "k", &ranged(ByteRange::Within(range))).unwrap();
     assert_eq!((blob.body.as_slice(), blob.range, blob.info.size), (&b"ell"[..], range, 5));
@@ -96,8 +97,8 @@ fn a_part_is_read() {
 }
 
 #[test]
-fn another_part_than_asked_for_is_never_returned() {
-    let wrong = answer(206, &PROPERTIES, "hel").with("content-range", "bytes 0-2/5");
+fn response_with_another_range_is_malformed() {
+    let wrong = response(206, &PROPERTIES, "hel").with("content-range", "bytes 0-2/5");
     let mut script = Script::new([wrong.clone(), wrong]);
     let options = ranged(ByteRange::Within(Span { start: 1, end: 4 }));
     let failure = store(&[("max-retries", "1")]).get(&mut script, "k", &options).unwrap_err();
@@ -105,7 +106,7 @@ fn another_part_than_asked_for_is_never_returned() {
 }
 
 #[test]
-fn a_service_that_knows_no_ranges_has_its_answer_cut() {
+fn response_of_a_service_without_ranges_is_cut_to_the_range() {
     for (range, body, start) in [
         (ByteRange::From(3), "lo", 3),
         (ByteRange::Last(2), "lo", 3),
@@ -113,32 +114,32 @@ fn a_service_that_knows_no_ranges_has_its_answer_cut() {
         (ByteRange::Within(Span { start: 1, end: 3 }), "el", 1),
         (ByteRange::Within(Span { start: 1, end: 30 }), "ello", 1),
     ] {
-        let mut script = Script::new([answer(200, &PROPERTIES, "hello")]);
+        let mut script = Script::new([response(200, &PROPERTIES, "hello")]);
         let blob = store(&[]).get(&mut script, "k", &ranged(range)).unwrap();
         assert_eq!((blob.body.as_slice(), blob.range.start), (body.as_bytes(), start), "{range:?}");
         assert_eq!(blob.range.end - blob.range.start, body.len() as u64);
     }
-    let mut script = Script::new([answer(200, &PROPERTIES, "hello")]);
+    let mut script = Script::new([response(200, &PROPERTIES, "hello")]);
     let failure = store(&[]).get(&mut script, "k", &ranged(ByteRange::From(5))).unwrap_err();
     assert_eq!(failure.kind, Kind::InvalidRange);
 }
 
 #[test]
-fn a_body_beyond_the_bound_or_the_memory_is_left_unread() {
+fn body_beyond_max_bytes_or_memory_is_not_read() {
     let options = GetOptions { max_bytes: Some(4), ..GetOptions::default() };
-    let mut script = Script::new([answer(200, &PROPERTIES, "hello"), answer(200, &PROPERTIES, "four")]);
+    let mut script = Script::new([response(200, &PROPERTIES, "hello"), response(200, &PROPERTIES, "four")]);
     let mut store = store(&[]);
     let failure = store.get(&mut script, "k", &options).unwrap_err();
     assert_eq!((failure.kind, failure.attempts), (Kind::TooLarge, 1));
     assert!(failure.message.contains("5 bytes"), "{failure}");
     assert_eq!(store.get(&mut script, "k", &options).unwrap().body, b"four");
-    let mut script = Script::new([answer(200, &[("etag", "e"), ("content-length", "18446744073709551615")], "")]);
+    let mut script = Script::new([response(200, &[("etag", "e"), ("content-length", "18446744073709551615")], "")]);
     assert_eq!(store.get(&mut script, "k", &GetOptions::default()).unwrap_err().kind, Kind::TooLarge);
 }
 
 #[test]
-fn a_success_that_is_no_s3_answer_is_an_error() {
-    let page = answer(200, &[("content-type", "text/html")], "<html>log in</html>");
+fn success_that_is_no_s3_response_is_an_error() {
+    let page = response(200, &[("content-type", "text/html")], "<html>log in</html>");
     let mut script = Script::new([page.clone(), page.clone(), page]);
     let mut store = store(&[("max-retries", "0")]);
     assert_eq!(store.get(&mut script, "k", &GetOptions::default()).unwrap_err().kind, Kind::Integrity);
@@ -147,16 +148,16 @@ fn a_success_that_is_no_s3_answer_is_an_error() {
 }
 
 #[test]
-fn a_header_beyond_the_bound_is_an_error() {
-    let large = answer(200, &PROPERTIES, "x").with("x-amz-meta-a", &"a".repeat(70_000));
+fn header_beyond_the_limit_is_an_error() {
+    let large = response(200, &PROPERTIES, "x").with("x-amz-meta-a", &"a".repeat(70_000));
     let mut script = Script::new([large]);
     let failure = store(&[("max-retries", "0")]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!(failure.kind, Kind::Integrity);
 }
 
 #[test]
-fn a_failure_says_what_where_why_and_no_secret() {
-    let step = refusal(403, "SignatureDoesNotMatch").with("x-amz-request-id", "R7");
+fn error_message_has_operation_endpoint_and_cause_but_no_secret() {
+    let step = error_response(403, "SignatureDoesNotMatch").with("x-amz-request-id", "R7");
     let mut script = Script::new([step]);
     let failure = store(&[]).get(&mut script, "a\u{7}b", &GetOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.attempts, failure.retryable), (Kind::AccessDenied, 1, false));
@@ -172,26 +173,26 @@ fn a_failure_says_what_where_why_and_no_secret() {
         assert!(failure.message.contains(part), "{part}: {}", failure.message);
     }
     assert!(!format!("{failure:?}").contains("very-secret"));
-    let answer = failure.response.unwrap();
-    assert_eq!((answer.status, answer.code.as_deref()), (403, Some("SignatureDoesNotMatch")));
+    let error = failure.response.unwrap();
+    assert_eq!((error.status, error.code.as_deref()), (403, Some("SignatureDoesNotMatch")));
 }
 
 #[test]
-fn an_enormous_or_endless_error_body_is_bounded() {
+fn error_body_is_read_up_to_a_limit() {
     let piece = Ok(vec![b'x'; 16 * 1024]);
-    let endless = answer(404, &[], "").pieces(vec![piece; 1000]);
+    let endless = response(404, &[], "").pieces(vec![piece; 1000]);
     let mut script = Script::new([endless]);
     let failure = store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!(failure.kind, Kind::NotFound);
-    // One that drips is not waited for: the status is known.
-    let drip = answer(404, &[], "").pieces(vec![Ok(vec![b'x']); 1000]).slow(1);
+    // A slow body is not awaited: the status is known.
+    let drip = response(404, &[], "").pieces(vec![Ok(vec![b'x']); 1000]).slow(1);
     let mut script = Script::new([drip]);
     assert_eq!(store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap_err().kind, Kind::NotFound);
     assert!(script.elapsed().as_secs() <= 7, "{:?}", script.elapsed());
 }
 
 #[test]
-fn a_bad_argument_is_refused_before_anything_is_sent() {
+fn invalid_argument_fails_before_any_request() {
     let mut script = Script::new([]);
     let mut store = store(&[]);
     let empty = ranged(ByteRange::Last(0));
@@ -209,17 +210,17 @@ fn a_bad_argument_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_delete_of_what_is_not_there_succeeds_but_not_in_a_missing_bucket() {
+fn delete_of_a_missing_blob_succeeds_and_of_a_missing_bucket_fails() {
     let mut store = store(&[]);
     let mut script = Script::new([
-        answer(204, &[], ""),
-        refusal(404, "NoSuchKey"),
-        answer(404, &[], ""),
-        refusal(404, "NoSuchBucket"),
+        response(204, &[], ""),
+        error_response(404, "NoSuchKey"),
+        response(404, &[], ""),
+        error_response(404, "NoSuchBucket"),
         reset(),
-        answer(204, &[], ""),
+        response(204, &[], ""),
     ]);
-    // Without a code it may be a proxy's page.
+    // Without a code it may be the page of a proxy.
     for expected in [None, None, Some(Kind::NotFound), Some(Kind::NotFound), None] {
         let result = store.delete(&mut script, "k", &DeleteOptions::default());
         assert_eq!(result.err().map(|failure| failure.kind), expected);
@@ -228,13 +229,13 @@ fn a_delete_of_what_is_not_there_succeeds_but_not_in_a_missing_bucket() {
 }
 
 #[test]
-fn the_wrong_region_is_told_with_the_right_one() {
+fn wrong_region_error_names_the_right_one() {
     let mut store = store(&[]);
     let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
     let mut script = Script::new([
-        answer(301, &[("x-amz-bucket-region", "eu-west-1")], ""),
-        answer(400, &[("x-amz-bucket-region", "eu-west-1")], ""),
-        answer(400, &[], malformed),
+        response(301, &[("x-amz-bucket-region", "eu-west-1")], ""),
+        response(400, &[("x-amz-bucket-region", "eu-west-1")], ""),
+        response(400, &[], malformed),
     ]);
     for _ in 0..3 {
         let failure = store.get(&mut script, "k", &GetOptions::default()).unwrap_err();
@@ -245,9 +246,12 @@ fn the_wrong_region_is_told_with_the_right_one() {
 }
 
 #[test]
-fn conditions_that_do_not_hold_are_told_apart() {
-    let mut script =
-        Script::new([answer(304, &[], ""), refusal(412, "PreconditionFailed"), refusal(416, "InvalidRange")]);
+fn failed_conditions_have_distinct_error_kinds() {
+    let mut script = Script::new([
+        response(304, &[], ""),
+        error_response(412, "PreconditionFailed"),
+        error_response(416, "InvalidRange"),
+    ]);
     let mut store = store(&[]);
     for kind in [Kind::NotModified, Kind::PreconditionFailed, Kind::InvalidRange] {
         let options = GetOptions { call: within(5), ..GetOptions::default() };
@@ -256,8 +260,9 @@ fn conditions_that_do_not_hold_are_told_apart() {
 }
 
 #[test]
-fn body_without_a_length_is_read_to_the_end_of_its_chunks() {
-    let chunked = |pieces| answer(200, &[("content-length", ""), ("transfer-encoding", "chunked")], "").pieces(pieces);
+fn chunked_body_without_length_is_read_to_its_end() {
+    let chunked =
+        |pieces| response(200, &[("content-length", ""), ("transfer-encoding", "chunked")], "").pieces(pieces);
     let remove_length = |mut step: super::script::Step| {
         step.edit_head(|head| head.headers.retain(|(name, _)| name != "content-length"));
         step.with("etag", "\"e\"")
@@ -278,26 +283,26 @@ fn body_without_a_length_is_read_to_the_end_of_its_chunks() {
     let options = GetOptions { max_bytes: Some(4), ..GetOptions::default() };
     let mut script = Script::new([remove_length(chunked(hello()))]);
     assert_eq!(store(&[]).get(&mut script, "k", &options).unwrap_err().kind, Kind::TooLarge);
-    // What breaks off is read again.
+    // A truncated body is retried.
     let torn = vec![Ok(b"he".to_vec()), Err(error(Kind::Network, false))];
     let mut script = Script::new([remove_length(chunked(torn)), remove_length(chunked(hello()))]);
     assert_eq!(store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap().body, b"hello");
 }
 
 #[test]
-fn refused_head_is_told_by_its_error_headers() {
-    let refused = answer(400, &[("x-amz-error-code", "ExpiredToken"), ("x-amz-error-message", "expired.")], "");
+fn failed_head_is_classified_by_its_error_headers() {
+    let refused = response(400, &[("x-amz-error-code", "ExpiredToken"), ("x-amz-error-message", "expired.")], "");
     let failure = store(&[]).head(&mut Script::new([refused]), "k", &HeadOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.code()), (Kind::AccessDenied, Some("ExpiredToken")));
     assert!(failure.message.contains("expired."), "{failure}");
-    let missing = answer(404, &[("x-amz-error-code", "NoSuchBucket")], "");
+    let missing = response(404, &[("x-amz-error-code", "NoSuchBucket")], "");
     let failure = store(&[]).head(&mut Script::new([missing]), "k", &HeadOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::NotFound, Some("bucket")));
 }
 
 #[test]
-fn archived_blob_is_no_denied_access_and_says_what_to_do() {
-    let mut script = Script::new([refusal(403, "InvalidObjectState")]);
+fn archived_blob_is_a_service_error_with_advice() {
+    let mut script = Script::new([error_response(403, "InvalidObjectState")]);
     let failure = store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.code()), (Kind::Service, Some("InvalidObjectState")));
     assert!(failure.message.contains("RestoreObject"), "{failure}");
@@ -305,7 +310,7 @@ fn archived_blob_is_no_denied_access_and_says_what_to_do() {
 
 #[test]
 fn weak_tag_is_never_sent_in_if_match() {
-    let mut script = Script::new([answer(200, &PROPERTIES, "x")]);
+    let mut script = Script::new([response(200, &PROPERTIES, "x")]);
     let conditions = crate::contract::model::ReadConditions {
         if_match: Some("W/\"a\", \"b\"".into()),
         if_none_match: Some("W/\"c\"".into()),

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use super::script::{Script, Step, answer, refusal, reset, unreachable};
+use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{store, within};
 use crate::contract::error::Kind;
 use crate::contract::model::{CallOptions, GetOptions, HeadOptions};
-use crate::ops::retry::{BASE, CAP};
+use crate::ops::retry::{BASE_BACKOFF, MAX_BACKOFF};
 
 fn found() -> Step {
-    answer(200, &[("etag", "\"e\"")], "x")
+    response(200, &[("etag", "\"e\"")], "x")
 }
 
 fn look(script: &mut Script, settings: &[(&str, &str)], call: CallOptions) -> Result<(), (Kind, u32, bool)> {
@@ -17,18 +17,18 @@ fn look(script: &mut Script, settings: &[(&str, &str)], call: CallOptions) -> Re
 }
 
 #[test]
-fn what_passes_is_tried_again() {
+fn transient_error_is_retried() {
     for bad in [
         reset(),
         unreachable(),
-        answer(500, &[], ""),
-        refusal(500, "InternalError"),
-        answer(502, &[], "<html>bad gateway</html>"),
-        refusal(503, "SlowDown"),
-        answer(504, &[], ""),
-        answer(429, &[], ""),
-        answer(408, &[], ""),
-        refusal(400, "RequestTimeout"),
+        response(500, &[], ""),
+        error_response(500, "InternalError"),
+        response(502, &[], "<html>bad gateway</html>"),
+        error_response(503, "SlowDown"),
+        response(504, &[], ""),
+        response(429, &[], ""),
+        response(408, &[], ""),
+        error_response(400, "RequestTimeout"),
     ] {
         let mut script = Script::new([bad.clone(), bad, found()]);
         assert_eq!(look(&mut script, &[], CallOptions::default()), Ok(()));
@@ -37,12 +37,12 @@ fn what_passes_is_tried_again() {
 }
 
 #[test]
-fn what_stays_is_asked_once() {
+fn permanent_error_is_not_retried() {
     for (bad, kind) in [
-        (refusal(403, "AccessDenied"), Kind::AccessDenied),
-        (refusal(404, "NoSuchKey"), Kind::NotFound),
-        (refusal(400, "InvalidRequest"), Kind::Service),
-        (refusal(501, "NotImplemented"), Kind::Unsupported),
+        (error_response(403, "AccessDenied"), Kind::AccessDenied),
+        (error_response(404, "NoSuchKey"), Kind::NotFound),
+        (error_response(400, "InvalidRequest"), Kind::Service),
+        (error_response(501, "NotImplemented"), Kind::Unsupported),
     ] {
         let mut script = Script::new([bad]);
         assert_eq!(look(&mut script, &[], CallOptions::default()), Err((kind, 1, false)));
@@ -51,9 +51,9 @@ fn what_stays_is_asked_once() {
 }
 
 #[test]
-fn tries_end_with_the_setting() {
+fn retries_end_at_the_setting() {
     for (retries, sent) in [("0", 1), ("1", 2), ("5", 6)] {
-        let mut script = Script::new(vec![refusal(503, "SlowDown"); sent as usize]);
+        let mut script = Script::new(vec![error_response(503, "SlowDown"); sent as usize]);
         let settings = [("max-retries", retries)];
         assert_eq!(look(&mut script, &settings, CallOptions::default()), Err((Kind::Throttled, sent, true)));
         assert!(script.done());
@@ -71,14 +71,14 @@ fn call_can_allow_fewer_retries_than_the_setting_but_not_more() {
 }
 
 #[test]
-fn pauses_grow_to_a_cap_and_differ() {
+fn backoff_grows_to_a_maximum_and_has_jitter() {
     let mut script = Script::new(vec![reset(); 13]);
     let _ = look(&mut script, &[("max-retries", "12")], within(100_000));
     assert_eq!(script.pauses.len(), 12);
     for (n, pause) in script.pauses.iter().enumerate() {
-        assert!(*pause <= (BASE * 2u32.pow(n as u32)).min(CAP), "{n}: {pause:?}");
+        assert!(*pause <= (BASE_BACKOFF * 2u32.pow(n as u32)).min(MAX_BACKOFF), "{n}: {pause:?}");
     }
-    assert!(script.pauses.iter().sum::<Duration>() > CAP, "{:?}", script.pauses);
+    assert!(script.pauses.iter().sum::<Duration>() > MAX_BACKOFF, "{:?}", script.pauses);
     let mut again = Script::new(vec![reset(); 2]);
     let mut other = crate::ops::Store::open(
         &[("bucket", "demo"), ("endpoint", "http://localhost:9000"), ("max-retries", "1")]
@@ -87,30 +87,32 @@ fn pauses_grow_to_a_cap_and_differ() {
     )
     .unwrap();
     let _ = other.get(&mut again, "k", &GetOptions::default());
-    assert_ne!(again.pauses[0], script.pauses[0], "another seed pauses otherwise");
+    assert_ne!(again.pauses[0], script.pauses[0], "another seed gives another backoff");
 }
 
 #[test]
 fn retry_after_is_honoured() {
     for value in ["7", "Tue, 14 Nov 2023 22:13:27 GMT"] {
-        let mut script = Script::new([answer(503, &[("retry-after", value)], ""), found()]);
+        let mut script = Script::new([response(503, &[("retry-after", value)], ""), found()]);
         assert_eq!(look(&mut script, &[], CallOptions::default()), Ok(()));
-        assert!(script.pauses[0] >= Duration::from_secs(7) && script.pauses[0] <= Duration::from_secs(7) + BASE);
+        assert!(
+            script.pauses[0] >= Duration::from_secs(7) && script.pauses[0] <= Duration::from_secs(7) + BASE_BACKOFF
+        );
     }
 }
 
 #[test]
-fn no_pause_goes_past_the_deadline() {
-    let mut script = Script::new([answer(503, &[("retry-after", "60")], "")]);
+fn backoff_ends_at_the_deadline() {
+    let mut script = Script::new([response(503, &[("retry-after", "60")], "")]);
     assert_eq!(look(&mut script, &[], within(30)), Err((Kind::Service, 1, true)));
     assert!(script.pauses.is_empty() && script.elapsed().is_zero());
-    // The bound where none is given is ten minutes.
-    let mut script = Script::new([answer(503, &[("retry-after", "601")], "")]);
+    // The default time limit is ten minutes.
+    let mut script = Script::new([response(503, &[("retry-after", "601")], "")]);
     assert_eq!(look(&mut script, &[], CallOptions::default()), Err((Kind::Service, 1, true)));
 }
 
 #[test]
-fn a_service_that_never_answers_ends_with_the_timeout_and_the_deadline() {
+fn silent_service_ends_at_the_timeout_and_the_deadline() {
     let mut script = Script::new([found().slow(1000), found()]);
     assert_eq!(look(&mut script, &[("timeout", "10s")], CallOptions::default()), Ok(()));
     assert!(script.elapsed() >= Duration::from_secs(10) && script.elapsed() <= Duration::from_secs(11));
@@ -120,16 +122,16 @@ fn a_service_that_never_answers_ends_with_the_timeout_and_the_deadline() {
 }
 
 #[test]
-fn no_time_at_all_is_a_timeout_without_a_request() {
+fn time_limit_of_zero_is_a_timeout_without_a_request() {
     let mut script = Script::new([]);
     assert_eq!(look(&mut script, &[], within(0)), Err((Kind::Timeout, 0, true)));
 }
 
 #[test]
-fn a_skewed_clock_is_corrected_kept_and_costs_no_pause() {
+fn clock_skew_is_corrected_remembered_and_retried_without_backoff() {
     let dated = |step: Step| step.with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     for off in [-7200, 7200] {
-        let mut script = Script::new([dated(refusal(403, "RequestTimeTooSkewed")), found(), found()]);
+        let mut script = Script::new([dated(error_response(403, "RequestTimeTooSkewed")), found(), found()]);
         script.off = off;
         let mut store = store(&[("max-retries", "0")]);
         store.get(&mut script, "k", &GetOptions::default()).unwrap();
@@ -142,8 +144,8 @@ fn a_skewed_clock_is_corrected_kept_and_costs_no_pause() {
 }
 
 #[test]
-fn a_head_that_is_refused_without_words_is_put_down_to_the_clock_if_that_is_off() {
-    let refused = || answer(403, &[("date", "Tue, 14 Nov 2023 22:13:20 GMT")], "");
+fn failed_head_without_a_code_is_clock_skew_if_the_date_differs() {
+    let refused = || response(403, &[("date", "Tue, 14 Nov 2023 22:13:20 GMT")], "");
     let mut script = Script::new([refused(), found()]);
     script.off = 3600;
     store(&[]).head(&mut script, "k", &HeadOptions::default()).unwrap();
@@ -152,8 +154,8 @@ fn a_head_that_is_refused_without_words_is_put_down_to_the_clock_if_that_is_off(
 }
 
 #[test]
-fn a_clock_is_corrected_once_a_call() {
-    let skewed = |date: &str| refusal(403, "RequestTimeTooSkewed").with("date", date);
+fn clock_is_corrected_once_per_call() {
+    let skewed = |date: &str| error_response(403, "RequestTimeTooSkewed").with("date", date);
     let mut script = Script::new([skewed("Tue, 14 Nov 2023 23:13:20 GMT"), skewed("Tue, 14 Nov 2023 20:13:20 GMT")]);
     let failure = store(&[]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.attempts), (Kind::AccessDenied, 2));
@@ -162,7 +164,7 @@ fn a_clock_is_corrected_once_a_call() {
 }
 
 #[test]
-fn a_failure_after_several_tries_says_how_many() {
+fn error_after_retries_reports_the_attempts() {
     let mut script = Script::new([unreachable(), unreachable()]);
     let failure = store(&[("max-retries", "1")]).get(&mut script, "k", &GetOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.attempts, failure.retryable), (Kind::Network, 2, true));
@@ -170,9 +172,9 @@ fn a_failure_after_several_tries_says_how_many() {
 }
 
 #[test]
-fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much() {
+fn clock_skew_beyond_the_limit_is_not_corrected_and_reported() {
     const DAY: i64 = 24 * 3600;
-    let skewed = || refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
+    let skewed = || error_response(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     let https = ("endpoint", "https://localhost:9000");
     for (settings, within, beyond, words) in [
         (&[][..], DAY, DAY + 1, "over http at most 24 hours"),
@@ -183,7 +185,7 @@ fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much()
             script.off = sign * within;
             store(settings).get(&mut script, "k", &GetOptions::default()).unwrap();
 
-            let mut script = Script::new([skewed(), refusal(403, "AccessDenied")]);
+            let mut script = Script::new([skewed(), error_response(403, "AccessDenied")]);
             script.off = sign * beyond;
             let mut store = store(settings);
             let failure = store.get(&mut script, "k", &GetOptions::default()).unwrap_err();
@@ -192,7 +194,7 @@ fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much()
             let days = format!("{} days and 0 hours {way} this machine's", beyond / DAY);
             assert!(failure.message.contains(&days) && failure.message.contains(words), "{failure}");
             assert!(failure.message.contains("set this machine's clock"), "{failure}");
-            // What is signed next goes by our own clock.
+            // The next request is signed by the local clock.
             let first = script.sent[0].header("x-amz-date").map(str::to_owned);
             store.get(&mut script, "k", &GetOptions::default()).unwrap_err();
             assert_eq!(script.sent[1].header("x-amz-date"), first.as_deref());
@@ -201,26 +203,26 @@ fn a_clock_that_is_too_far_off_is_not_corrected_and_the_error_says_by_how_much()
 }
 
 #[test]
-fn a_retry_after_beyond_a_quarter_of_an_hour_ends_the_call_at_once() {
+fn retry_after_above_15_minutes_fails_at_once() {
     let hour = Some(3_600_000_000_000);
     let call = CallOptions { time_limit: hour.map(|nanos| nanos * 100_000), ..CallOptions::default() };
-    for (told, waits) in [
+    for (retry_after, waits) in [
         ("900", true),
         ("901", false),
         ("1000000000000000000", false),
         ("18446744073709551615", false),
         ("Fri, 31 Dec 9999 23:59:59 GMT", false),
-        // None that is a number, so that the usual pause is made.
+        // An invalid value is ignored, and the usual backoff applies.
         ("-1", true),
         ("99999999999999999999", true),
         ("Tue, 14 Nov 2000 22:13:20 GMT", true),
     ] {
-        let mut script = Script::new([refusal(503, "SlowDown").with("retry-after", told), found()]);
+        let mut script = Script::new([error_response(503, "SlowDown").with("retry-after", retry_after), found()]);
         let options = GetOptions { call: call.clone(), ..GetOptions::default() };
         let result = store(&[]).get(&mut script, "k", &options);
-        assert_eq!(result.is_ok(), waits, "{told}");
+        assert_eq!(result.is_ok(), waits, "{retry_after}");
         let slept: std::time::Duration = script.pauses.iter().sum();
-        assert!(slept <= std::time::Duration::from_secs(901), "{told}: {slept:?}");
+        assert!(slept <= std::time::Duration::from_secs(901), "{retry_after}: {slept:?}");
         if let Err(failure) = result {
             assert!(failure.retryable && failure.message.contains("no call waits more than 900 s"), "{failure}");
         }

@@ -1,9 +1,9 @@
-//! Every operation by `begin` and `resume`, each step in an instance of its own and with its state as bytes: the same requests are
-//! sent as by the driver that blocks, with the same result.
+//! Every operation by `begin` and `resume`, with each step in another instance and the state as bytes: requests and results must
+//! equal those of the blocking driver.
 
 use std::time::Duration;
 
-use super::script::{Script, Step, answer, refusal, reset, unreachable};
+use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{digests, store};
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{
@@ -23,14 +23,14 @@ const MINUTE: u64 = 60_000_000_000;
 const TWICE: (&str, &str) = ("max-retries", "2");
 
 fn done() -> Step {
-    answer(200, &[("etag", HELLO)], "")
+    response(200, &[("etag", HELLO)], "")
 }
 
 fn blob() -> Step {
-    answer(200, &[("etag", HELLO), ("last-modified", DATE), ("x-amz-meta-a", "1")], "hello")
+    response(200, &[("etag", HELLO), ("last-modified", DATE), ("x-amz-meta-a", "1")], "hello")
 }
 
-/// A driver of which every step is in another instance.
+/// A driver that runs every step in another instance.
 fn run(settings: &[(&str, &str)], script: &mut Script, operation: &Operation) -> Result<Output, Failure> {
     let began = script.elapsed();
     let mut next = store(settings).begin(script.wall(), operation.clone());
@@ -41,7 +41,7 @@ fn run(settings: &[(&str, &str)], script: &mut Script, operation: &Operation) ->
             Next::Failed(failure) => return Err(failure),
         };
         let Exchange { state, delay, timeout, request, body, response_body, fresh_connection, .. } = exchange;
-        assert!(!format!("{request:?}").contains("Signature"), "a request is shown with its signature");
+        assert!(!format!("{request:?}").contains("Signature"), "a signature is displayed");
         if !delay.is_zero() {
             script.sleep(delay);
         }
@@ -77,7 +77,7 @@ fn run(settings: &[(&str, &str)], script: &mut Script, operation: &Operation) ->
     }
 }
 
-/// Method, path with query, and headers but those that name the plugin.
+/// Method, path with query, and headers without `user-agent`.
 fn sent(script: &Script) -> Vec<(Method, String, Vec<Pair>)> {
     let shown = |request: &Request| {
         let headers = request.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
@@ -86,10 +86,10 @@ fn sent(script: &Script) -> Vec<(Method, String, Vec<Pair>)> {
     script.sent.iter().map(|sent| shown(&sent.request)).collect()
 }
 
-/// Both drivers send the same requests and end alike, in a store with these settings, on each of these scripts.
-fn alike(settings: &[(&str, &str)], operation: &Operation, scripts: &[Vec<Step>]) {
+/// Asserts that both drivers send the same requests with the same result, for each script in a store with these settings.
+fn assert_same_requests(settings: &[(&str, &str)], operation: &Operation, scripts: &[Vec<Step>]) {
     for steps in scripts {
-        // Backoff has jitter; both begin with the same seed, but only one store keeps its place in it.
+        // Backoff has jitter: both begin with the same seed, but only one store keeps its generator.
         let (mut one, mut other) = (Script::new(steps.clone()), Script::new(steps.clone()));
         let here = Driver::new(&mut store(settings), &mut one).run(operation.clone(), b"hello");
         let there = run(settings, &mut other, operation);
@@ -113,36 +113,36 @@ fn alike(settings: &[(&str, &str)], operation: &Operation, scripts: &[Vec<Step>]
     }
 }
 
-/// What can happen to a request, and success after some of it.
-fn troubles(success: &Step) -> Vec<Vec<Step>> {
+/// Scripts of failures, with success after some.
+fn failures(success: &Step) -> Vec<Vec<Step>> {
     let mut scripts = vec![
         vec![success.clone()],
-        vec![refusal(403, "AccessDenied")],
-        vec![refusal(404, "NoSuchBucket")],
-        vec![answer(301, &[("x-amz-bucket-region", "eu-west-1")], "")],
-        vec![refusal(412, "PreconditionFailed")],
-        vec![refusal(501, "NotImplemented")],
+        vec![error_response(403, "AccessDenied")],
+        vec![error_response(404, "NoSuchBucket")],
+        vec![response(301, &[("x-amz-bucket-region", "eu-west-1")], "")],
+        vec![error_response(412, "PreconditionFailed")],
+        vec![error_response(501, "NotImplemented")],
     ];
     for trouble in [
         reset(),
         unreachable(),
-        refusal(503, "SlowDown"),
-        answer(500, &[], ""),
-        answer(429, &[("retry-after", "1")], ""),
+        error_response(503, "SlowDown"),
+        response(500, &[], ""),
+        response(429, &[("retry-after", "1")], ""),
     ] {
         scripts.push(vec![trouble.clone(), success.clone()]);
         scripts.push(vec![trouble; 3]);
     }
-    let skewed = refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
+    let skewed = error_response(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
     scripts.push(vec![skewed.clone(), success.clone()]);
     scripts.push(vec![skewed.clone(), skewed]);
     scripts
 }
 
-/// The same, and a success that is malformed before one that is not.
-fn troubles_and_malformed(success: &Step) -> Vec<Vec<Step>> {
-    let mut scripts = troubles(success);
-    scripts.push(vec![answer(200, &[], "what?"), success.clone()]);
+/// The same, and a malformed success before a valid one.
+fn failures_and_malformed(success: &Step) -> Vec<Vec<Step>> {
+    let mut scripts = failures(success);
+    scripts.push(vec![response(200, &[], "what?"), success.clone()]);
     scripts
 }
 
@@ -158,17 +158,17 @@ fn put(options: PutOptions) -> Operation {
 #[test]
 fn get_is_the_same_by_both_drivers() {
     let range = GetOptions { range: ByteRange::Within(Span { start: 1, end: 3 }), ..GetOptions::default() };
-    let part = answer(206, &[("etag", HELLO), ("content-range", "bytes 1-2/5")], "el");
+    let part = response(206, &[("etag", HELLO), ("content-range", "bytes 1-2/5")], "el");
     for (options, success) in [(GetOptions::default(), blob()), (range, part)] {
-        alike(&[TWICE], &get(options), &troubles_and_malformed(&success));
+        assert_same_requests(&[TWICE], &get(options), &failures_and_malformed(&success));
     }
 }
 
 #[test]
 fn head_is_the_same_by_both_drivers() {
-    let found = answer(200, &[("etag", HELLO), ("content-length", "5"), ("last-modified", DATE)], "");
+    let found = response(200, &[("etag", HELLO), ("content-length", "5"), ("last-modified", DATE)], "");
     let operation = Operation::Head { key: "a b".into(), options: HeadOptions::default() };
-    alike(&[TWICE], &operation, &troubles(&found));
+    assert_same_requests(&[TWICE], &operation, &failures(&found));
 }
 
 #[test]
@@ -176,16 +176,16 @@ fn put_is_the_same_by_both_drivers() {
     let there = || blob().with("date", DATE);
     for condition in [WriteCondition::Always, WriteCondition::IfAbsent, WriteCondition::IfMatch(HELLO.into())] {
         let operation = put(PutOptions { condition: condition.clone(), ..PutOptions::default() });
-        let mut scripts = vec![vec![done()], vec![refusal(403, "AccessDenied")], vec![unreachable(), done()]];
+        let mut scripts = vec![vec![done()], vec![error_response(403, "AccessDenied")], vec![unreachable(), done()]];
         if condition == WriteCondition::Always {
-            scripts = troubles_and_malformed(&done());
+            scripts = failures_and_malformed(&done());
         } else {
             // A lost response is reconciled.
-            scripts.push(vec![reset(), refusal(412, "PreconditionFailed"), there()]);
+            scripts.push(vec![reset(), error_response(412, "PreconditionFailed"), there()]);
         }
-        alike(&[TWICE], &operation, &scripts);
-        alike(&[TWICE, ("checksum", "crc32c")], &operation, &[vec![done()]]);
-        alike(&[TWICE, ("verify-after-write", "true")], &operation, &[vec![done(), there()]]);
+        assert_same_requests(&[TWICE], &operation, &scripts);
+        assert_same_requests(&[TWICE, ("checksum", "crc32c")], &operation, &[vec![done()]]);
+        assert_same_requests(&[TWICE, ("verify-after-write", "true")], &operation, &[vec![done(), there()]]);
     }
 }
 
@@ -198,7 +198,7 @@ fn part_is_the_same_by_both_drivers() {
         };
         let (key, upload) = ("a b".into(), "id".into());
         let operation = Operation::UploadPart { key, upload, number: 7, length: 5, options };
-        alike(settings, &operation, &troubles_and_malformed(&done()));
+        assert_same_requests(settings, &operation, &failures_and_malformed(&done()));
     }
 }
 
@@ -236,17 +236,21 @@ fn operations_with_documents_are_the_same_by_both_drivers() {
         ),
         (Operation::ListBuckets { options: ListBucketsOptions::default() }, "ListAllMyBucketsResult", "<Buckets/>"),
     ] {
-        let success = answer(200, &[], &format!("<{root}>{inside}</{root}>"));
-        alike(&[TWICE], &operation, &troubles_and_malformed(&success));
+        let success = response(200, &[], &format!("<{root}>{inside}</{root}>"));
+        assert_same_requests(&[TWICE], &operation, &failures_and_malformed(&success));
     }
     let copy = Operation::Copy { source, to: key.clone(), options: CopyOptions::default() };
-    let success = answer(200, &[], &format!("<CopyObjectResult>{copied}</CopyObjectResult>"));
-    alike(&[TWICE], &copy, &[vec![success.clone()], vec![reset(), success], vec![refusal(404, "NoSuchKey")]]);
+    let success = response(200, &[], &format!("<CopyObjectResult>{copied}</CopyObjectResult>"));
+    assert_same_requests(
+        &[TWICE],
+        &copy,
+        &[vec![success.clone()], vec![reset(), success], vec![error_response(404, "NoSuchKey")]],
+    );
     let complete = Operation::CompleteUpload { key, upload, parts: vec![part], options: CompleteOptions::default() };
     let root = "CompleteMultipartUploadResult";
-    let success = answer(200, &[], &format!("<{root}>{copied}</{root}>"));
-    let gone = || refusal(404, "NoSuchUpload");
-    alike(
+    let success = response(200, &[], &format!("<{root}>{copied}</{root}>"));
+    let gone = || error_response(404, "NoSuchUpload");
+    assert_same_requests(
         &[TWICE],
         &complete,
         &[vec![success.clone()], vec![reset(), success], vec![gone()], vec![reset(), gone(), blob()]],
@@ -258,26 +262,30 @@ fn other_operations_are_the_same_by_both_drivers() {
     let key = "k".to_owned();
     let bucket = || ("other".to_owned(), BucketOptions::default());
     let (name, options) = bucket();
-    alike(&[TWICE], &Operation::BucketExists { name, options }, &troubles(&answer(200, &[], "")));
+    assert_same_requests(&[TWICE], &Operation::BucketExists { name, options }, &failures(&response(200, &[], "")));
     let (name, options) = bucket();
-    alike(&[TWICE], &Operation::CreateBucket { name, options }, &troubles(&answer(200, &[], "")));
+    assert_same_requests(&[TWICE], &Operation::CreateBucket { name, options }, &failures(&response(200, &[], "")));
     let (name, options) = bucket();
-    alike(&[TWICE], &Operation::DeleteBucket { name, options }, &troubles(&answer(204, &[], "")));
+    assert_same_requests(&[TWICE], &Operation::DeleteBucket { name, options }, &failures(&response(204, &[], "")));
     let delete = Operation::Delete { key: key.clone(), options: DeleteOptions::default() };
-    alike(&[TWICE], &delete, &troubles(&answer(204, &[], "")));
+    assert_same_requests(&[TWICE], &delete, &failures(&response(204, &[], "")));
     let tag = Operation::SetTags { key, tags: vec![("a".into(), "b".into())], options: TagOptions::default() };
-    alike(&[TWICE], &tag, &troubles(&answer(200, &[], "")));
+    assert_same_requests(&[TWICE], &tag, &failures(&response(200, &[], "")));
     let blobs = ["a", "b"].map(|key| BlobRef { key: key.into(), version: None }).to_vec();
     let delete_many = Operation::DeleteMany { blobs, options: DeleteManyOptions::default() };
     let both = "<DeleteResult><Deleted><Key>a</Key></Deleted><Deleted><Key>b</Key></Deleted></DeleteResult>";
-    let mut scripts = troubles(&answer(200, &[], both));
+    let mut scripts = failures(&response(200, &[], both));
     // A service without bulk delete: each blob by itself.
     scripts.retain(|steps| steps.len() > 1 || steps[0].status() != Some(501));
-    scripts.push(vec![refusal(501, "NotImplemented"), answer(204, &[], ""), refusal(403, "AccessDenied")]);
-    alike(&[TWICE], &delete_many, &scripts);
+    scripts.push(vec![
+        error_response(501, "NotImplemented"),
+        response(204, &[], ""),
+        error_response(403, "AccessDenied"),
+    ]);
+    assert_same_requests(&[TWICE], &delete_many, &scripts);
 }
 
-/// The first step of an operation that sends a request.
+/// First exchange of an operation.
 fn begun(settings: &[(&str, &str)], operation: Operation) -> Exchange {
     match store(settings).begin(super::script::START, operation) {
         Next::Send(exchange) => *exchange,
@@ -294,8 +302,8 @@ fn refused<'a>(step: &Step, body: &'a [u8]) -> Event<'a> {
 }
 
 #[test]
-fn clock_skew_is_known_to_the_instance_that_continues() {
-    let skewed = refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
+fn clock_skew_is_carried_in_the_state() {
+    let skewed = error_response(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
     let body = b"<Error><Code>RequestTimeTooSkewed</Code></Error>";
     let first = begun(&[], get(GetOptions::default()));
     let Next::Send(second) = store(&[]).resume(super::script::START, first.state, 0, refused(&skewed, body)) else {
@@ -303,9 +311,9 @@ fn clock_skew_is_known_to_the_instance_that_continues() {
     };
     assert_eq!((second.delay, header(&second, "x-amz-date")), (Duration::ZERO, Some("20231114T231320Z")));
     assert_eq!(second.retries.as_ref().unwrap().response.as_ref().unwrap().status, 403);
-    // A third instance knows it as well.
+    // A third instance has the correction too.
     let Next::Send(third) =
-        store(&[]).resume(super::script::START, second.state, 0, refused(&refusal(503, "SlowDown"), b""))
+        store(&[]).resume(super::script::START, second.state, 0, refused(&error_response(503, "SlowDown"), b""))
     else {
         panic!("there is no retry");
     };
@@ -313,9 +321,9 @@ fn clock_skew_is_known_to_the_instance_that_continues() {
 }
 
 #[test]
-fn retry_is_signed_for_the_time_it_is_sent_at() {
+fn retry_is_signed_for_its_sending_time() {
     let first = begun(&[], get(GetOptions::default()));
-    let busy = answer(503, &[("retry-after", "60")], "");
+    let busy = response(503, &[("retry-after", "60")], "");
     let Next::Send(retry) = store(&[]).resume(super::script::START, first.state, 0, refused(&busy, b"")) else {
         panic!("there is no retry");
     };
@@ -324,18 +332,18 @@ fn retry_is_signed_for_the_time_it_is_sent_at() {
 }
 
 #[test]
-fn elapsed_time_is_the_drivers() {
+fn elapsed_time_comes_from_the_driver() {
     let call = CallOptions { time_limit: Some(5_000_000_000), ..CallOptions::default() };
     let operation = get(GetOptions { call, ..GetOptions::default() });
-    let busy = refusal(503, "SlowDown");
+    let busy = error_response(503, "SlowDown");
     let first = begun(&[], operation.clone());
     let slow_down = b"<Error><Code>SlowDown</Code></Error>";
     match store(&[]).resume(super::script::START, first.state.clone(), 5_000_000_000, refused(&busy, slow_down)) {
         Next::Failed(failure) => assert_eq!((failure.kind, failure.attempts), (Kind::Throttled, 1)),
         next => panic!("{next:?}"),
     }
-    // A retry that would begin too late is not made.
-    let late = answer(503, &[("retry-after", "9")], "");
+    // No retry begins after the deadline.
+    let late = response(503, &[("retry-after", "9")], "");
     match store(&[]).resume(super::script::START, first.state, 0, refused(&late, b"")) {
         Next::Failed(failure) => {
             assert!(failure.message.contains("no time for another try"), "{}", failure.message);
@@ -371,7 +379,7 @@ fn invalid_arguments_fail_before_any_request() {
 }
 
 #[test]
-fn same_state_is_resumed_again_after_a_truncated_body() {
+fn state_can_be_resumed_again_after_a_truncated_body() {
     let first = begun(&[], get(GetOptions::default()));
     let accepted = store(&[]).resume(super::script::START, first.state.clone(), 0, refused(&blob(), b""));
     assert!(matches!(accepted, Next::Done(Output::Get(_))), "{accepted:?}");
@@ -383,7 +391,7 @@ fn same_state_is_resumed_again_after_a_truncated_body() {
 }
 
 #[test]
-fn bytes_that_are_no_state_are_an_invalid_argument() {
+fn invalid_state_is_an_invalid_argument() {
     let state = begun(&[], get(GetOptions::default())).state.encode();
     assert!(State::decode(&state).is_ok());
     for bytes in [&[][..], &state[..state.len() - 1], &[0xff; 64]] {
@@ -392,9 +400,9 @@ fn bytes_that_are_no_state_are_an_invalid_argument() {
 }
 
 proptest::proptest! {
-    /// Whatever a driver hands back, nothing panics, and no clock is moved further than is believed.
+    /// An altered state never causes a panic, nor a clock correction beyond the limit.
     #[test]
-    fn altered_states_do_no_harm(
+    fn altered_state_causes_no_panic_and_no_excess_skew(
         place in 0_usize..400, value in 0_u8..=255, status in 100_u16..600, elapsed in proptest::num::u64::ANY,
     ) {
         let first = begun(&[], put(PutOptions { condition: WriteCondition::IfAbsent, ..PutOptions::default() }));
@@ -404,7 +412,7 @@ proptest::proptest! {
         }
         if let Ok(state) = State::decode(&bytes) {
             let mut store = store(&[]);
-            let step = answer(status, &[], "");
+            let step = response(status, &[], "");
             let _ = store.resume(super::script::START, state, elapsed, refused(&step, b"<Error/>"));
             proptest::prop_assert!(store.skew.unsigned_abs() <= 24 * 3600);
         }
@@ -412,10 +420,10 @@ proptest::proptest! {
 }
 
 #[test]
-fn quotes_around_a_tag_are_left_out_by_the_instance_that_continues() {
+fn dropped_quotes_of_if_match_are_carried_in_the_state() {
     let condition = WriteCondition::IfMatch(HELLO.into());
     let first = begun(&[], put(PutOptions { condition, ..PutOptions::default() }));
-    let unmet = refusal(412, "PreconditionFailed");
+    let unmet = error_response(412, "PreconditionFailed");
     let body = b"<Error><Code>PreconditionFailed</Code></Error>";
     let Next::Send(look) = store(&[]).resume(super::script::START, first.state, 0, refused(&unmet, body)) else {
         panic!("nothing looks at what is there");

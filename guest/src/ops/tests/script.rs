@@ -1,4 +1,4 @@
-//! A service that answers by a script, and the clock it shares with the caller.
+//! A scripted service, and the simulated clock it shares with the driver.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -11,20 +11,20 @@ use crate::ops::TransportError;
 use crate::s3::requests::Request;
 use crate::s3::response::Head;
 
-/// The second since 1970 at which every script begins: Tue, 14 Nov 2023 22:13:20 GMT.
+/// Time at which every script begins, in seconds since 1970: Tue, 14 Nov 2023 22:13:20 GMT.
 pub const START: u64 = 1_700_000_000;
 
-/// What the service does with one request.
+/// The service's reaction to one request.
 #[derive(Clone)]
 pub struct Step {
     head: Result<Head<'static>, TransportError>,
     chunks: Vec<Result<Vec<u8>, TransportError>>,
-    /// How long it takes to answer, and for each chunk of the body.
+    /// Time until the response begins, and between chunks of its body.
     takes: Duration,
 }
 
-/// An answer with these headers and this body, whose length it announces unless told otherwise.
-pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
+/// A response with these headers and this body. Adds `content-length` unless given.
+pub fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
     let mut head = Head { status, ..Head::default() };
     head.headers.extend(headers.iter().map(|(name, value)| (name.to_string().into(), value.to_string().into())));
     if head.get("content-length").is_none() {
@@ -34,17 +34,17 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
     Step { head: Ok(head), chunks, takes: Duration::ZERO }
 }
 
-/// A refusal with this code in its body.
-pub fn refusal(status: u16, code: &str) -> Step {
-    answer(status, &[], &format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"))
+/// An error response with this code in its body.
+pub fn error_response(status: u16, code: &str) -> Step {
+    response(status, &[], &format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"))
 }
 
-/// A connection that breaks after the request was sent.
+/// A connection reset after the request was sent.
 pub fn reset() -> Step {
     broken(false)
 }
 
-/// A connection that does not come about.
+/// A connection that cannot be established.
 pub fn unreachable() -> Step {
     broken(true)
 }
@@ -58,21 +58,21 @@ pub fn error(kind: Kind, not_sent: bool) -> TransportError {
 }
 
 impl Step {
-    /// Takes this many seconds, or as long as the caller waits.
+    /// Delays the response by so many seconds, up to the caller's timeout.
     pub fn slow(mut self, seconds: u64) -> Step {
         self.takes = Duration::from_secs(seconds);
         self
     }
 
-    /// Sends the body in these pieces instead.
+    /// Replaces the body by these chunks.
     pub fn pieces(mut self, pieces: Vec<Result<Vec<u8>, TransportError>>) -> Step {
         self.chunks = pieces;
         self
     }
 
-    /// What it answers with, where it does.
+    /// The head of the response.
     pub fn head(&self) -> Head<'static> {
-        self.head.clone().expect("an answer")
+        self.head.clone().expect("a response")
     }
 
     pub fn status(&self) -> Option<u16> {
@@ -95,7 +95,7 @@ impl Step {
     }
 }
 
-/// What was sent: the request and its body.
+/// A request sent, with its body.
 pub struct Sent {
     pub request: Request,
     pub body: Vec<u8>,
@@ -116,7 +116,7 @@ pub struct Script {
     pub sent: Vec<Sent>,
     pub pauses: Vec<Duration>,
     now: Rc<Cell<u64>>,
-    /// What this machine's clock is off by, in seconds.
+    /// Error of the local clock in seconds.
     pub off: i64,
 }
 
@@ -126,12 +126,12 @@ impl Script {
         Script { steps, sent: vec![], pauses: vec![], now: Rc::default(), off: 0 }
     }
 
-    /// Lets time pass that nobody here waits for.
+    /// Advances the clock.
     pub fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time.as_nanos() as u64);
     }
 
-    /// Nothing of the script is left over.
+    /// Whether all steps of the script were used.
     pub fn done(&self) -> bool {
         self.steps.is_empty()
     }
@@ -170,18 +170,18 @@ impl Transport for Script {
         body: &[u8],
         waits: Waits,
     ) -> Result<(Head<'static>, Chunks), TransportError> {
-        assert!(waits.deadline > self.now.get(), "a request is sent after its time");
+        assert!(waits.deadline > self.now.get(), "a request is sent after its deadline");
         self.sent.push(Sent { request: request.clone(), body: body.to_vec() });
-        let step = self.steps.pop_front().expect("a request that the script does not foresee");
+        let step = self.steps.pop_front().expect("a request that is not in the script");
         wait(&self.now, step.takes, waits)?;
         let head = step.head?;
         Ok((head, Chunks { chunks: step.chunks.into(), takes: step.takes, waits, now: self.now.clone() }))
     }
 
     fn begin(&mut self, request: &Request, length: u64, waits: Waits) -> Result<Pending, TransportError> {
-        assert!(waits.deadline > self.now.get(), "a request is begun after its time");
+        assert!(waits.deadline > self.now.get(), "a request is begun after its deadline");
         self.sent.push(Sent { request: request.clone(), body: length.to_string().into_bytes() });
-        let step = self.steps.pop_front().expect("a request that the script does not foresee");
+        let step = self.steps.pop_front().expect("a request that is not in the script");
         if let Err(TransportError { not_sent: true, .. }) = &step.head {
             return Err(step.head.unwrap_err());
         }
@@ -189,7 +189,7 @@ impl Transport for Script {
     }
 }
 
-/// A request whose body is still to come.
+/// A request whose body is not sent yet.
 pub struct Pending {
     step: Step,
     length: u64,
@@ -215,7 +215,7 @@ impl Exchange for Pending {
     }
 }
 
-/// Lets the time pass, as far as the caller waits.
+/// Advances the clock, up to the caller's timeout.
 fn wait(now: &Cell<u64>, takes: Duration, waits: Waits) -> Result<(), TransportError> {
     let until = now.get().saturating_add(takes.as_nanos() as u64);
     let end = waits.deadline.min(now.get().saturating_add(waits.idle.as_nanos() as u64));
@@ -238,7 +238,7 @@ impl Body for Chunks {
     }
 
     fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, TransportError> {
-        assert!(max > 0, "nothing is asked for");
+        assert!(max > 0, "zero bytes are requested");
         let Some(chunk) = self.chunks.pop_front() else { return Ok(None) };
         wait(&self.now, self.takes, self.waits)?;
         let mut chunk = chunk?;

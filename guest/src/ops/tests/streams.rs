@@ -1,8 +1,8 @@
-//! Bodies that the caller reads or writes.
+//! Streams of bodies, read or written by the caller.
 
 use std::time::Duration;
 
-use super::script::{Script, Step, answer, refusal, reset, unreachable};
+use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{digests, store, within};
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{ByteRange, Digest, GetOptions, PartOptions, PutOptions, Span, WriteCondition, Written};
@@ -20,7 +20,7 @@ fn options() -> PutOptions {
 }
 
 fn done() -> Step {
-    answer(200, &[("etag", HELLO)], "")
+    response(200, &[("etag", HELLO)], "")
 }
 
 fn begin(store: &mut Store, script: &mut Script, options: PutOptions) -> Writer<Pending> {
@@ -29,7 +29,7 @@ fn begin(store: &mut Store, script: &mut Script, options: PutOptions) -> Writer<
     writer
 }
 
-/// Ends an attempt of a put.
+/// Finishes an attempt of a put.
 fn finish(store: &mut Store, script: &mut Script, writer: &mut Writer<Pending>, sent: u64) -> Result<Written, Failure> {
     writer.finish(store, script, sent).map(|written| match written {
         WrittenBody::Blob(written) => written,
@@ -37,7 +37,7 @@ fn finish(store: &mut Store, script: &mut Script, writer: &mut Writer<Pending>, 
     })
 }
 
-/// Writes `hello`, again as often as may be, with one retry.
+/// Writes `hello`, with retries as permitted.
 fn write(script: &mut Script, options: PutOptions) -> Result<Written, Failure> {
     let mut store = store(&[("max-retries", "1")]);
     let mut writing = begin(&mut store, script, options);
@@ -49,7 +49,7 @@ fn write(script: &mut Script, options: PutOptions) -> Result<Written, Failure> {
         match writing.body(&mut store, script) {
             Ok(()) => {}
             Err(last) => {
-                assert_eq!(last, failure, "the last word is that of the last try");
+                assert_eq!(last, failure, "the error is that of the last attempt");
                 break Err(last);
             }
         }
@@ -72,7 +72,7 @@ fn missing_digest_fails_before_any_request() {
     let failure = store(&[]).open_put(&mut script, "k", 5, &PutOptions::default()).err().unwrap();
     assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some("digests")));
     assert!(failure.message.contains("sha256"), "{}", failure.message);
-    // Where nothing is signed of bodies, none is wanted.
+    // Without payload signing no digest is needed.
     let mut script = Script::new([done()]);
     begin(&mut store(&[("payload-signing", "unsigned")]), &mut script, PutOptions::default());
     assert_eq!(script.sent[0].header("x-amz-content-sha256"), Some("UNSIGNED-PAYLOAD"));
@@ -80,7 +80,7 @@ fn missing_digest_fails_before_any_request() {
 
 #[test]
 fn failed_put_is_retried_as_often_as_allowed() {
-    for trouble in [reset(), refusal(503, "SlowDown"), answer(500, &[], "")] {
+    for trouble in [reset(), error_response(503, "SlowDown"), response(500, &[], "")] {
         let mut script = Script::new([trouble.clone(), done()]);
         write(&mut script, options()).unwrap();
         assert_eq!((script.sent.len(), script.pauses.len()), (2, 1));
@@ -90,13 +90,13 @@ fn failed_put_is_retried_as_often_as_allowed() {
         assert!(failure.message.contains("2 requests"), "{}", failure.message);
         assert!(script.done());
     }
-    // What is final has no next try.
-    let mut script = Script::new([refusal(403, "AccessDenied")]);
+    // A permanent error is not retried.
+    let mut script = Script::new([error_response(403, "AccessDenied")]);
     assert_eq!(write(&mut script, options()).unwrap_err().kind, Kind::AccessDenied);
 }
 
 #[test]
-fn unreachable_service_is_retried_before_the_body_is_asked_for() {
+fn unreachable_service_is_retried_before_the_body_is_requested() {
     let mut script = Script::new([unreachable(), done()]);
     write(&mut script, options()).unwrap();
     assert_eq!((script.sent.len(), script.pauses.len()), (2, 1));
@@ -104,19 +104,19 @@ fn unreachable_service_is_retried_before_the_body_is_asked_for() {
 
 #[test]
 fn clock_skew_is_corrected() {
-    let skewed = refusal(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
+    let skewed = error_response(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
     let mut script = Script::new([skewed, done()]);
     write(&mut script, options()).unwrap();
     assert_eq!(script.sent[1].header("x-amz-date"), Some("20231114T231320Z"));
 }
 
 #[test]
-fn response_explains_a_truncated_body() {
+fn response_to_a_truncated_body_is_returned() {
     let mut store = store(&[("max-retries", "0")]);
-    let mut script = Script::new([refusal(403, "AccessDenied"), done()]);
+    let mut script = Script::new([error_response(403, "AccessDenied"), done()]);
     let mut writing = begin(&mut store, &mut script, options());
     assert_eq!(finish(&mut store, &mut script, &mut writing, 2).unwrap_err().kind, Kind::AccessDenied);
-    // A success that the service cannot have meant is none.
+    // A success before the whole body was sent is an error.
     let mut writing = begin(&mut store, &mut script, options());
     assert_eq!(finish(&mut store, &mut script, &mut writing, 2).unwrap_err().kind, Kind::Network);
 }
@@ -143,9 +143,9 @@ fn lost_conditional_write_is_reconciled_by_its_id() {
     for (id, kind) in [("w-1", None), ("w-2", Some(Kind::OutcomeUnknown))] {
         let date = "Tue, 14 Nov 2023 22:13:20 GMT";
         let there =
-            answer(200, &[("content-length", "5"), ("etag", HELLO), ("last-modified", date), ("date", date)], "");
+            response(200, &[("content-length", "5"), ("etag", HELLO), ("last-modified", date), ("date", date)], "");
         let there = there.with("x-amz-meta-sandbucket-write-id", id);
-        let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there]);
+        let mut script = Script::new([reset(), error_response(412, "PreconditionFailed"), there]);
         assert_eq!(write(&mut script, options.clone()).err().map(|failure| failure.kind), kind, "{id}");
     }
 }
@@ -164,17 +164,17 @@ fn methods_out_of_order_are_invalid_arguments() {
 
 #[test]
 fn open_get_returns_the_head_with_the_stream() {
-    let sum = Algorithm::Crc32c.of(b"hello");
-    let whole = || answer(200, &[("etag", HELLO), ("x-amz-checksum-crc32c", &base64(&sum))], "hello");
+    let sum = Algorithm::Crc32c.digest(b"hello");
+    let whole = || response(200, &[("etag", HELLO), ("x-amz-checksum-crc32c", &base64(&sum))], "hello");
     let mut script = Script::new([reset(), whole()]);
     let (opened, body) = store(&[]).open_get(&mut script, "k", &GetOptions::default()).unwrap();
     assert_eq!((body.as_slice(), opened.info.size), (&b"hello"[..], 5));
     assert_eq!(opened.digest, Some(Digest { algorithm: Algorithm::Crc32c, value: sum.clone() }));
     assert_eq!((opened.range, opened.body_range), (Span { start: 0, end: 5 }, Span { start: 0, end: 5 }));
 
-    // A part, from a service that gives it; the sum of the whole is none of it.
+    // A range from a service with ranges; the checksum of the whole blob does not apply.
     let options = GetOptions { range: ByteRange::From(3), ..GetOptions::default() };
-    let part = answer(
+    let part = response(
         206,
         &[("etag", HELLO), ("content-range", "bytes 3-4/5"), ("x-amz-checksum-crc32c", &base64(&sum))],
         "lo",
@@ -185,7 +185,7 @@ fn open_get_returns_the_head_with_the_stream() {
         (Span { start: 3, end: 5 }, Span { start: 3, end: 5 }, None)
     );
 
-    // And from one that knows no ranges.
+    // A range from a service without ranges.
     let (opened, _) = store(&[]).open_get(&mut Script::new([whole()]), "k", &options).unwrap();
     assert_eq!((opened.range, opened.body_range), (Span { start: 3, end: 5 }, Span { start: 0, end: 5 }));
     assert!(opened.digest.is_some());
@@ -208,10 +208,10 @@ fn part_is_written_from_a_stream_and_retried() {
 }
 
 #[test]
-fn stream_is_asked_for_again_if_the_service_compares_tags_without_quotes() {
+fn stream_is_requested_again_if_the_service_rejects_quoted_tags() {
     let condition = WriteCondition::IfMatch(HELLO.into());
-    let there = answer(200, &[("etag", HELLO), ("content-length", "5")], "");
-    let mut script = Script::new([refusal(412, "PreconditionFailed"), there, done()]);
+    let there = response(200, &[("etag", HELLO), ("content-length", "5")], "");
+    let mut script = Script::new([error_response(412, "PreconditionFailed"), there, done()]);
     write(&mut script, PutOptions { condition, ..options() }).unwrap();
     assert_eq!(script.methods(), ["PUT", "HEAD", "PUT"]);
     assert_eq!(script.sent[2].header("if-match"), Some(HELLO.trim_matches('"')));

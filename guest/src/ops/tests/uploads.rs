@@ -1,6 +1,6 @@
-//! Uploads in parts, copies and presigned requests.
+//! Multipart uploads, copies and presigned requests.
 
-use super::script::{Script, Step, answer, refusal, reset};
+use super::script::{Script, Step, error_response, reset, response};
 use super::{store, within};
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{
@@ -8,14 +8,14 @@ use crate::contract::model::{
     PresignOptions, PresignedMethod, Properties, PutOptions, Span, WriteCondition, Written,
 };
 
-/// The MD5s of `hello` and `world`.
+/// MD5s of `hello` and `world`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
 const WORLD: &str = "\"7d793037a0760186574b0282f2f435e7\"";
-/// What a blob of two other parts could have.
+/// Entity tag of a blob of two other parts.
 const OTHERS: &str = "\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-2\"";
 
 fn document(text: &str) -> Step {
-    answer(200, &[], text)
+    response(200, &[], text)
 }
 
 fn completed() -> Step {
@@ -27,7 +27,7 @@ fn late(code: &str) -> Step {
 }
 
 fn there(etag: &str) -> Step {
-    answer(200, &[("content-length", "10"), ("etag", etag)], "")
+    response(200, &[("content-length", "10"), ("etag", etag)], "")
 }
 
 fn parts() -> Vec<Part> {
@@ -35,7 +35,7 @@ fn parts() -> Vec<Part> {
     vec![part(1, HELLO), part(2, WORLD)]
 }
 
-/// The entity tag of a blob of [`parts`], computed by other means than the code's own.
+/// Entity tag of a blob of [`parts`], computed independently.
 fn both() -> String {
     use md5::{Digest, Md5};
     let sums = [Md5::digest(b"hello"), Md5::digest(b"world")].concat();
@@ -51,9 +51,9 @@ fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, F
 }
 
 #[test]
-fn an_upload_begins_and_takes_parts() {
+fn upload_is_created_filled_and_aborted() {
     let id = "<InitiateMultipartUploadResult><UploadId>u/1</UploadId></InitiateMultipartUploadResult>";
-    let mut script = Script::new([document(id), answer(200, &[("etag", HELLO)], ""), answer(204, &[], "")]);
+    let mut script = Script::new([document(id), response(200, &[("etag", HELLO)], ""), response(204, &[], "")]);
     let mut store = store(&[("checksum", "crc32c")]);
     let id = store.create_upload(&mut script, "k", &PutOptions::default()).unwrap();
     assert_eq!(id, "u/1");
@@ -66,7 +66,7 @@ fn an_upload_begins_and_takes_parts() {
 }
 
 #[test]
-fn an_error_in_a_completions_success_is_tried_again() {
+fn error_document_in_a_successful_completion_is_retried() {
     let mut script = Script::new([late("InternalError"), completed().with("x-amz-version-id", "v")]);
     let written = complete(&mut script, WriteCondition::Always).unwrap();
     assert_eq!(written, Written { etag: Some("\"done-2\"".into()), version: Some("v".into()) });
@@ -77,10 +77,10 @@ fn an_error_in_a_completions_success_is_tried_again() {
 }
 
 fn absent() -> Step {
-    answer(404, &[], "")
+    response(404, &[], "")
 }
 
-/// The upload is still there.
+/// Response: the upload still exists.
 fn open() -> Step {
     document(
         "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
@@ -88,19 +88,19 @@ fn open() -> Step {
 }
 
 #[test]
-fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
-    let gone = || refusal(404, "NoSuchUpload");
+fn completion_reconciles_lost_response_by_upload_and_parts() {
+    let gone = || error_response(404, "NoSuchUpload");
     let old = |step: Step| {
         step.with("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT").with("date", "Tue, 14 Nov 2023 22:13:20 GMT")
     };
-    // The condition is looked at before. The date of what is there may be that of the upload's initiation.
+    // The condition is checked before. The date of the blob may be that of the upload's initiation.
     for (condition, requests, methods) in [
         (WriteCondition::Always, vec![reset(), gone()], vec!["POST", "POST", "HEAD"]),
         (WriteCondition::Always, vec![reset(), reset(), gone()], vec!["POST", "POST", "GET", "HEAD"]),
         (WriteCondition::IfAbsent, vec![absent(), reset(), gone()], vec!["HEAD", "POST", "POST", "HEAD"]),
         (
             WriteCondition::IfAbsent,
-            vec![absent(), reset(), refusal(412, "PreconditionFailed"), gone()],
+            vec![absent(), reset(), error_response(412, "PreconditionFailed"), gone()],
             vec!["HEAD", "POST", "POST", "GET", "HEAD"],
         ),
     ] {
@@ -108,16 +108,18 @@ fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
         assert_eq!(complete(&mut script, condition).unwrap().etag, Some(both()));
         assert_eq!(script.methods(), methods);
     }
-    // Something else is there, or nothing.
+    // Another blob exists, or none.
     for looked in [there("\"another-2\""), there(OTHERS), absent()] {
         let mut script = Script::new([reset(), gone(), looked]);
         assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::OutcomeUnknown);
     }
-    // Another writer's blob of the same parts: our upload is still there.
-    let mut script = Script::new([absent(), reset(), refusal(412, "PreconditionFailed"), open()]);
+    // Another writer's blob of the same parts: the own upload still exists.
+    let mut script = Script::new([absent(), reset(), error_response(412, "PreconditionFailed"), open()]);
     assert_eq!(complete(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
-    // It can be completed again; or the service does not say.
-    for (looked, retryable) in [(vec![open()], true), (vec![refusal(403, "AccessDenied"), there(&both())], false)] {
+    // The completion can be retried; or the outcome is unknown.
+    for (looked, retryable) in
+        [(vec![open()], true), (vec![error_response(403, "AccessDenied"), there(&both())], false)]
+    {
         let mut script = Script::new([reset(), reset()].into_iter().chain(looked));
         let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
         assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, retryable), "{failure}");
@@ -125,7 +127,7 @@ fn completion_with_a_lost_response_is_known_by_its_upload_and_parts() {
 }
 
 #[test]
-fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
+fn completion_has_its_own_timeout_and_is_not_retried_after_it() {
     let mut script = Script::new([completed().slow(250)]);
     complete(&mut script, WriteCondition::Always).unwrap();
     let mut script = Script::new([completed().slow(1000), open()]);
@@ -133,7 +135,7 @@ fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
     let failure = store(&[]).complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
     assert_eq!((failure.kind, script.methods()), (Kind::OutcomeUnknown, vec!["POST", "GET"]), "{failure}");
     assert!((299..302).contains(&script.elapsed().as_secs()), "{:?}", script.elapsed());
-    // The setting; what looks afterwards waits as all else does.
+    // The setting applies; the request that reconciles has the usual timeout.
     let mut script = Script::new([completed().slow(1000), open().slow(1000), open().slow(1000), there(&both())]);
     let mut store = store(&[("completion-timeout", "45s"), ("timeout", "10s"), ("max-retries", "1")]);
     let failure = store.complete_upload(&mut script, "k", "u", &parts(), &options).unwrap_err();
@@ -143,7 +145,7 @@ fn completion_waits_for_minutes_and_is_not_repeated_after_a_timeout() {
 }
 
 #[test]
-fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
+fn copy_has_the_completion_timeout_and_an_unknown_outcome_after_it() {
     for condition in [WriteCondition::Always, WriteCondition::IfAbsent] {
         let look = || (condition != WriteCondition::Always).then(absent);
         let mut script = Script::new(look().into_iter().chain([copied(HELLO).slow(150)]));
@@ -155,7 +157,7 @@ fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
         assert_eq!(script.methods().iter().filter(|method| **method == "PUT").count(), 1);
         assert!(failure.message.contains("read the key before"), "{failure}");
     }
-    // A part of a copy is the caller's own: it is copied again.
+    // Copying a part is idempotent: it is retried.
     let part = || document("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>");
     let mut script = Script::new([part().slow(1000), part()]);
     let options =
@@ -165,7 +167,7 @@ fn copy_waits_for_minutes_and_may_have_been_made_after_a_timeout() {
 }
 
 #[test]
-fn condition_of_a_completion_or_copy_is_checked_before() {
+fn condition_of_a_completion_or_copy_is_checked_by_a_head_before() {
     for (condition, looked, kind) in [
         (WriteCondition::IfAbsent, there(HELLO), Some(Kind::PreconditionFailed)),
         (WriteCondition::IfAbsent, absent(), None),
@@ -173,9 +175,9 @@ fn condition_of_a_completion_or_copy_is_checked_before() {
         (WriteCondition::IfMatch(HELLO.into()), there(WORLD), Some(Kind::PreconditionFailed)),
         (WriteCondition::IfMatch(HELLO.into()), there(HELLO), None),
         (WriteCondition::IfMatch(HELLO.trim_matches('"').into()), there(HELLO), None),
-        // Whether it holds is then the service's to check.
-        (WriteCondition::IfAbsent, answer(403, &[], ""), None),
-        (WriteCondition::IfAbsent, answer(400, &[], ""), None),
+        // The service then checks the condition.
+        (WriteCondition::IfAbsent, response(403, &[], ""), None),
+        (WriteCondition::IfAbsent, response(400, &[], ""), None),
     ] {
         let mut script = Script::new([looked.clone()].into_iter().chain(kind.is_none().then(completed)));
         assert_eq!(complete(&mut script, condition.clone()).err().map(|failure| failure.kind), kind);
@@ -186,11 +188,12 @@ fn condition_of_a_completion_or_copy_is_checked_before() {
 }
 
 #[test]
-fn an_upload_that_is_not_there_is_told_as_that() {
-    let failure = complete(&mut Script::new([refusal(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
+fn missing_upload_is_not_found() {
+    let failure =
+        complete(&mut Script::new([error_response(404, "NoSuchUpload")]), WriteCondition::Always).unwrap_err();
     assert_eq!((failure.kind, failure.attempts), (Kind::NotFound, 1));
     assert!(failure.message.contains("no such upload"), "{failure}");
-    let mut script = Script::new([refusal(404, "NoSuchUpload")]);
+    let mut script = Script::new([error_response(404, "NoSuchUpload")]);
     store(&[]).abort_upload(&mut script, "k", "u", &AbortOptions::default()).unwrap();
 }
 
@@ -210,7 +213,7 @@ fn copy(script: &mut Script, condition: WriteCondition) -> Result<Written, Failu
 }
 
 #[test]
-fn a_copy_stays_in_the_stores_prefix() {
+fn copy_applies_the_key_prefix_to_both_keys() {
     let mut script = Script::new([copied(HELLO)]);
     assert_eq!(copy(&mut script, WriteCondition::Always).unwrap().etag.as_deref(), Some(HELLO));
     assert_eq!(script.sent[0].request.path, "/demo/p/to");
@@ -220,31 +223,31 @@ fn a_copy_stays_in_the_stores_prefix() {
 }
 
 #[test]
-fn a_copys_errors_are_told_apart() {
+fn errors_of_a_copy_have_distinct_kinds() {
     let mut script = Script::new([late("InternalError"), copied(HELLO)]);
     assert!(copy(&mut script, WriteCondition::Always).is_ok());
     let large = "<Error><Code>InvalidRequest</Code><Message>The specified copy source is larger than the maximum \
                  allowable size for a copy source: 5368709120</Message></Error>";
     for (step, kind) in [
-        (answer(400, &[], large), Kind::TooLarge),
-        (refusal(400, "EntityTooLarge"), Kind::TooLarge),
-        (refusal(412, "PreconditionFailed"), Kind::PreconditionFailed),
-        (answer(304, &[], ""), Kind::PreconditionFailed),
-        (refusal(404, "NoSuchKey"), Kind::NotFound),
+        (response(400, &[], large), Kind::TooLarge),
+        (error_response(400, "EntityTooLarge"), Kind::TooLarge),
+        (error_response(412, "PreconditionFailed"), Kind::PreconditionFailed),
+        (response(304, &[], ""), Kind::PreconditionFailed),
+        (error_response(404, "NoSuchKey"), Kind::NotFound),
     ] {
         assert_eq!(copy(&mut Script::new([step]), WriteCondition::Always).unwrap_err().kind, kind);
     }
 }
 
 #[test]
-fn a_source_too_large_is_known_by_its_size_where_the_services_words_are_not() {
-    let sized = |size: &str| answer(200, &[("content-length", size), ("etag", HELLO)], "");
+fn source_too_large_is_detected_by_its_size_if_the_error_is_unspecific() {
+    let sized = |size: &str| response(200, &[("content-length", size), ("etag", HELLO)], "");
     for (looked, kind) in [
         (sized("5368709121"), Kind::TooLarge),
         (sized("5368709120"), Kind::Service),
-        (answer(404, &[], ""), Kind::Service),
+        (response(404, &[], ""), Kind::Service),
     ] {
-        let mut script = Script::new([refusal(400, "InvalidRequest"), looked]);
+        let mut script = Script::new([error_response(400, "InvalidRequest"), looked]);
         let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
         assert_eq!((failure.kind, failure.code()), (kind, Some("InvalidRequest")));
         assert_eq!(script.sent[1].request.path, "/demo/p/from");
@@ -252,7 +255,7 @@ fn a_source_too_large_is_known_by_its_size_where_the_services_words_are_not() {
 }
 
 #[test]
-fn a_copy_is_verified_as_any_write_is() {
+fn copy_is_verified_after_write() {
     let mut store = store(&[("verify-after-write", "true")]);
     let mut copied_as = |tag: &str, looks: Vec<Step>| {
         let mut script = Script::new([vec![copied(tag)], looks].concat());
@@ -261,15 +264,15 @@ fn a_copy_is_verified_as_any_write_is() {
         done
     };
     let stale = || there(WORLD);
-    copied_as(HELLO, vec![answer(404, &[], ""), stale(), there(HELLO)]).unwrap();
-    // Some services leave out a tag's quotes in a document.
+    copied_as(HELLO, vec![response(404, &[], ""), stale(), there(HELLO)]).unwrap();
+    // Some services omit the quotes of a tag in a document.
     copied_as(HELLO.trim_matches('"'), vec![there(HELLO)]).unwrap();
     let failure = copied_as(HELLO, vec![stale(); 8]).unwrap_err();
     assert_eq!((failure.kind, failure.retryable), (Kind::Integrity, true), "{failure}");
 }
 
 #[test]
-fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
+fn completion_with_unknown_part_sizes_is_verified_by_its_tag() {
     let mut parts = parts();
     let mut store = store(&[("verify-after-write", "true")]);
     for size in [5, 0] {
@@ -280,8 +283,8 @@ fn a_completion_is_verified_by_its_tag_where_the_parts_sizes_are_not_known() {
 }
 
 #[test]
-fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
-    let refused = refusal(412, "PreconditionFailed");
+fn conditional_copy_reconciles_lost_response_by_its_id_only() {
+    let refused = error_response(412, "PreconditionFailed");
     let mut script = Script::new([absent(), reset(), refused.clone(), there(HELLO)]);
     assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
     assert_eq!(script.sent[3].request.path, "/demo/p/to");
@@ -295,7 +298,7 @@ fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
     let mut script = Script::new([absent(), reset(), refused.clone(), ours]);
     let written = store(&[("max-retries", "1")]).copy(&mut script, &from("from"), "to", &options).unwrap();
     assert_eq!(written.etag.as_deref(), Some(HELLO));
-    // The service keeps the source's metadata, and would leave the id out.
+    // The service keeps the source's metadata, without the write id.
     options.properties = None;
     let failure = store(&[]).copy(&mut Script::new([]), &from("from"), "to", &options).unwrap_err();
     assert_eq!(failure.subject.as_deref(), Some("write-id"));
@@ -304,7 +307,7 @@ fn conditional_copy_with_a_lost_response_is_known_by_its_id_or_not_at_all() {
 }
 
 #[test]
-fn a_part_is_copied_with_its_size() {
+fn copied_part_has_its_size() {
     let result = document("<CopyPartResult><ETag>\"e\"</ETag><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32></CopyPartResult>");
     let mut options = CopyPartOptions { range: Some(Span { start: 5, end: 9 }), ..CopyPartOptions::default() };
     let mut script = Script::new([result.clone(), result, there("\"e\"")]);
@@ -318,17 +321,17 @@ fn a_part_is_copied_with_its_size() {
 }
 
 #[test]
-fn what_looks_at_a_write_brings_its_key_along() {
+fn head_of_a_write_sends_its_customer_key() {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let call = CallOptions { attributes: vec![("sse-customer-key".into(), key.into())], ..CallOptions::default() };
     let options = PutOptions { condition: WriteCondition::IfAbsent, call, ..PutOptions::default() };
-    let mut script = Script::new([reset(), refusal(412, "PreconditionFailed"), there(HELLO)]);
+    let mut script = Script::new([reset(), error_response(412, "PreconditionFailed"), there(HELLO)]);
     let _ = store(&[("allow-insecure-sse-customer-key", "true")]).put(&mut script, "k", b"hello", &options);
     assert_eq!(script.sent[2].header("x-amz-server-side-encryption-customer-key"), Some(key));
 }
 
 #[test]
-fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
+fn presigned_url_uses_the_corrected_clock_and_needs_credentials() {
     let options = PresignOptions { expires: 60_000_000_000, ..PresignOptions::default() };
     let mut script = Script::new([]);
     let url = store(&[]).presign(&mut script, PresignedMethod::Get, "a b", &options).unwrap().url;
@@ -342,11 +345,11 @@ fn a_presigned_url_is_by_the_services_clock_and_needs_a_key() {
 }
 
 #[test]
-fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
+fn completion_without_entity_tag_is_followed_by_a_head() {
     let tagless = || document("<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>");
     for (looked, etag) in [
         (there(&both()), Some(both())),
-        // Another writer's, or none that says so.
+        // A blob of another writer, or without a tag.
         (there(OTHERS), None),
         (absent(), None),
     ] {
@@ -356,10 +359,10 @@ fn entity_tag_that_a_completion_leaves_out_is_looked_for() {
 }
 
 #[test]
-fn parts_whose_tags_are_no_md5s_are_known_by_their_size_and_number() {
+fn parts_without_md5_tags_are_matched_by_size_and_number() {
     let mut odd = parts();
     odd[0].etag = "\"opaque\"".into();
-    let there = |etag: &str, size: &str| answer(200, &[("content-length", size), ("etag", etag)], "");
+    let there = |etag: &str, size: &str| response(200, &[("content-length", size), ("etag", etag)], "");
     let kms = |step: Step| step.with("x-amz-server-side-encryption", "aws:kms");
     for (parts, looked, ours) in [
         (odd.clone(), there(OTHERS, "10"), true),
@@ -369,7 +372,7 @@ fn parts_whose_tags_are_no_md5s_are_known_by_their_size_and_number() {
         (parts(), kms(there(OTHERS, "11")), false),
         (parts(), there(OTHERS, "10"), false),
     ] {
-        let mut script = Script::new([reset(), refusal(404, "NoSuchUpload"), looked]);
+        let mut script = Script::new([reset(), error_response(404, "NoSuchUpload"), looked]);
         let done = store(&[]).complete_upload(&mut script, "k", "u", &parts, &CompleteOptions::default());
         assert_eq!(done.map_err(|failure| failure.kind).err(), (!ours).then_some(Kind::OutcomeUnknown));
     }

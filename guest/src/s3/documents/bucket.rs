@@ -8,13 +8,13 @@ use crate::s3::xml::Element;
 
 use super::listing::{at, missing};
 
-/// The most buckets in a page: S3's own limit of `max-buckets`. A service that does not page sends all of them.
+/// Maximum number of buckets in a page: the limit of `max-buckets`. A service that does not page sends all.
 const MAX_BUCKETS: usize = 10_000;
 
-/// Reads a `ListAllMyBucketsResult`. `asked` is the continuation that the page was asked for with.
-pub fn buckets(page: &Element<'_>, asked: Option<&str>) -> Result<BucketPage, MalformedResponse> {
+/// Parses a `ListAllMyBucketsResult`. `requested` is the continuation of the request.
+pub fn buckets(page: &Element<'_>, requested: Option<&str>) -> Result<BucketPage, MalformedResponse> {
     let mut buckets = Vec::new();
-    for bucket in page.child("Buckets").iter().flat_map(|list| list.children("Bucket")) {
+    for bucket in page.child("Buckets").iter().flat_map(|list| list.children_named("Bucket")) {
         bounds::count("Bucket", buckets.len() + 1, MAX_BUCKETS)?;
         let name = bucket.text("Name").ok_or_else(|| missing("Name"))?;
         let region = bucket.text("BucketRegion");
@@ -27,7 +27,7 @@ pub fn buckets(page: &Element<'_>, asked: Option<&str>) -> Result<BucketPage, Ma
     let token = page.text("ContinuationToken");
     let token = token.map(|token| bounds::text("ContinuationToken", token, bounds::MAX_TOKEN)).transpose()?;
     let next = token.map(|token| Page::Token(token).write());
-    if next.is_some() && next.as_deref() == asked {
+    if next.is_some() && next.as_deref() == requested {
         return Err(MalformedResponse("it goes on where it began".into()));
     }
     Ok(BucketPage { buckets, next })
@@ -39,7 +39,7 @@ mod tests {
     use crate::s3::xml;
 
     #[test]
-    fn buckets_are_read() {
+    fn buckets_are_parsed() {
         let text = "<ListAllMyBucketsResult><Owner><ID>1</ID></Owner><Buckets><Bucket><Name>a</Name>\
                     <CreationDate>2009-10-12T17:50:30.000Z</CreationDate><BucketRegion>eu-west-1</BucketRegion></Bucket>\
                     <Bucket><Name>b</Name></Bucket></Buckets><ContinuationToken>t</ContinuationToken></ListAllMyBucketsResult>";
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_without_a_name_is_malformed() {
+    fn bucket_without_a_name_is_malformed() {
         let text = "<L><Buckets><Bucket><CreationDate/></Bucket></Buckets></L>";
         assert!(buckets(&xml::document(text.as_bytes(), "L").unwrap().root(), None).is_err());
     }

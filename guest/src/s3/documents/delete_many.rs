@@ -1,62 +1,64 @@
-//! What became of each of several deletions.
+//! Results of bulk deletes.
 
-use crate::contract::error::{MAX_WORDS, ServiceResponse, tidy};
+use crate::contract::error::{MAX_MESSAGE, ServiceResponse, tidy};
 use crate::s3::bounds;
 use crate::s3::key::MAX_KEY;
 use crate::s3::requests::{DeleteEntry, MAX_DELETES};
 use crate::s3::response::MalformedResponse;
 use crate::s3::xml::Element;
 
-/// What a `DeleteResult` says of one blob.
+/// Status of a blob in a `DeleteResult`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is gone, or was not there.
+pub enum DeleteStatus {
+    /// Deleted, or did not exist.
     Deleted,
-    /// It is not, for this reason.
-    Refused(ServiceResponse),
-    /// It does not say.
-    Unsaid,
+    /// Not deleted, with this error.
+    Failed(ServiceResponse),
+    /// Not in the result.
+    NotReported,
 }
 
-/// Reads a `DeleteResult`: the fate of each of these, in their order.
-pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Vec<Fate>, MalformedResponse> {
-    let told: Vec<Element<'_>> = result.inside().filter(|told| matches!(told.name(), "Deleted" | "Error")).collect();
-    bounds::count("Deleted and Error", told.len(), MAX_DELETES)?;
-    for one in &told {
-        bounds::text("Key", one.exact("Key").unwrap_or_default(), MAX_KEY)?;
+/// Parses a `DeleteResult`: the status of each blob, in their order.
+pub fn delete_many(result: &Element<'_>, blobs: &[DeleteEntry<'_>]) -> Result<Vec<DeleteStatus>, MalformedResponse> {
+    let reported: Vec<Element<'_>> =
+        result.children().filter(|reported| matches!(reported.name(), "Deleted" | "Error")).collect();
+    bounds::count("Deleted and Error", reported.len(), MAX_DELETES)?;
+    for one in &reported {
+        bounds::text("Key", one.raw_text("Key").unwrap_or_default(), MAX_KEY)?;
     }
     let mut at = 0;
-    let mut fates = Vec::with_capacity(blobs.len());
+    let mut outcomes = Vec::with_capacity(blobs.len());
     for blob in blobs {
-        // Most services answer in the order that they were asked in: the search goes on where the last one ended.
-        let found = (0..told.len()).map(|n| (at + n) % told.len()).find(|&n| is_of(&told[n], blob));
-        fates.push(match found {
-            None => Fate::Unsaid,
+        // Most services keep the order of the request: search from the last match on.
+        let found = (0..reported.len()).map(|n| (at + n) % reported.len()).find(|&n| is_of(&reported[n], blob));
+        outcomes.push(match found {
+            None => DeleteStatus::NotReported,
             Some(n) => {
                 at = n + 1;
-                fate(&told[n])
+                outcome(&reported[n])
             }
         });
     }
-    Ok(fates)
+    Ok(outcomes)
 }
 
-fn is_of(told: &Element<'_>, blob: &DeleteEntry<'_>) -> bool {
-    let version = told.text("VersionId").filter(|version| *version != "null");
-    told.exact("Key") == Some(blob.key) && (version.is_none() || blob.version.is_none() || version == blob.version)
+fn is_of(reported: &Element<'_>, blob: &DeleteEntry<'_>) -> bool {
+    let version = reported.text("VersionId").filter(|version| *version != "null");
+    reported.raw_text("Key") == Some(blob.key)
+        && (version.is_none() || blob.version.is_none() || version == blob.version)
 }
 
-fn fate(told: &Element<'_>) -> Fate {
-    if told.name() == "Deleted" {
-        return Fate::Deleted;
+fn outcome(reported: &Element<'_>) -> DeleteStatus {
+    if reported.name() == "Deleted" {
+        return DeleteStatus::Deleted;
     }
-    let text = |name, longest| told.text(name).map(|text| tidy(text, longest));
+    let text = |name, longest| reported.text(name).map(|text| tidy(text, longest));
     match text("Code", 256).as_deref() {
-        Some("NoSuchKey" | "NoSuchVersion") => Fate::Deleted,
-        _ => Fate::Refused(ServiceResponse {
+        Some("NoSuchKey" | "NoSuchVersion") => DeleteStatus::Deleted,
+        _ => DeleteStatus::Failed(ServiceResponse {
             status: 200,
             code: text("Code", 256),
-            message: text("Message", MAX_WORDS),
+            message: text("Message", MAX_MESSAGE),
             request_id: None,
             region: None,
         }),
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_its_fate_whatever_the_order() {
+    fn delete_statuses_are_matched_in_any_order() {
         let text = "<DeleteResult xmlns=\"x\"><Error><Key>c</Key><Code>AccessDenied</Code><Message>no</Message></Error>\
             <Deleted><Key>a&amp;</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m</DeleteMarkerVersionId>\
             </Deleted><Deleted><Key>v</Key><VersionId>1</VersionId></Deleted>\
@@ -89,26 +91,26 @@ mod tests {
             entries("a&", None),
             entries("unheard of", None),
         ];
-        let fates = delete_many(&result.root(), &blobs).unwrap();
-        let codes: Vec<_> = fates
+        let outcomes = delete_many(&result.root(), &blobs).unwrap();
+        let codes: Vec<_> = outcomes
             .iter()
-            .map(|fate| match fate {
-                Fate::Deleted => "deleted",
-                Fate::Refused(answer) => answer.code.as_deref().unwrap(),
-                Fate::Unsaid => "unsaid",
+            .map(|outcome| match outcome {
+                DeleteStatus::Deleted => "deleted",
+                DeleteStatus::Failed(response) => response.code.as_deref().unwrap(),
+                DeleteStatus::NotReported => "unsaid",
             })
             .collect();
         assert_eq!(codes, ["deleted", "InternalError", "deleted", "AccessDenied", "deleted", "deleted", "unsaid"]);
     }
 
     #[test]
-    fn an_empty_result_says_nothing() {
+    fn blobs_missing_from_the_result_are_not_reported() {
         let result = xml::document(b"<DeleteResult/>", "DeleteResult").unwrap();
-        assert_eq!(delete_many(&result.root(), &[entries("k", None)]).unwrap(), [Fate::Unsaid]);
+        assert_eq!(delete_many(&result.root(), &[entries("k", None)]).unwrap(), [DeleteStatus::NotReported]);
     }
 
     #[test]
-    fn a_result_with_a_key_too_long_or_too_many_keys_is_malformed() {
+    fn result_with_a_long_key_or_too_many_keys_is_malformed() {
         let read = |count: usize, key: usize| {
             let one = format!("<Deleted><Key>{}</Key></Deleted>", "k".repeat(key));
             let text = format!("<DeleteResult>{}</DeleteResult>", one.repeat(count));

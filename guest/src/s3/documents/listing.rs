@@ -1,4 +1,4 @@
-//! Pages of blobs and of their versions.
+//! Lists of blobs and of their versions.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use crate::s3::response::{Head, MalformedResponse, decimal};
 use crate::s3::time;
 use crate::s3::xml::Element;
 
-/// What a listing says of a blob besides what the contract has fields for: the attribute's name, and the element's.
+/// Attributes of a blob in a list: name and element.
 const RESPONSE_ATTRIBUTES: [(&str, &str); 3] =
     [("storage-class", "StorageClass"), ("checksum-algorithm", "ChecksumAlgorithm"), ("checksum-type", "ChecksumType")];
 
-/// How the keys of a page are written, and what they all begin with.
+/// Encoding and prefix of the keys of a page.
 pub(super) struct Keys<'a> {
     url: bool,
     prefix: &'a str,
@@ -22,11 +22,11 @@ pub(super) struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     pub(super) fn of(page: &Element<'_>, prefix: &'a str) -> Self {
-        // A service that does not know the encoding leaves them as they are, and says nothing.
+        // A service that does not know `encoding-type` does not encode and has no `EncodingType`.
         Keys { url: page.text("EncodingType").is_some_and(|encoding| encoding.eq_ignore_ascii_case("url")), prefix }
     }
 
-    /// The same for a page of uploads, whose keys Ceph encodes when it is asked to, without saying so. Its request ids are
+    /// The same for a page of uploads. Ceph encodes their keys on request without an `EncodingType`. Its request ids are
     /// `tx` and hexadecimal numbers.
     pub(super) fn of_uploads(page: &Element<'_>, head: &Head, prefix: &'a str) -> Self {
         let id = head.get("x-amz-request-id").and_then(|id| id.strip_prefix("tx")?.split_once('-'));
@@ -35,7 +35,7 @@ impl<'a> Keys<'a> {
         Keys { url: keys.url || is_ceph, ..keys }
     }
 
-    /// The whole key that the text of an element of this name stands for.
+    /// Decodes the full key in an element with this name.
     pub(super) fn decode<'t>(&self, element: &str, text: &'t str) -> Result<Cow<'t, str>, MalformedResponse> {
         let key = if !self.url || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
             Cow::Borrowed(text)
@@ -57,7 +57,7 @@ impl<'a> Keys<'a> {
         Ok(key)
     }
 
-    /// The whole key that a page ends with: `last` is the last that it lists. Ceph encodes the keys but not this one.
+    /// Decodes the marker after a page, whose last key is `last`. Ceph encodes the keys but not the marker.
     pub(super) fn marker<'t>(
         &self,
         element: &str,
@@ -69,7 +69,7 @@ impl<'a> Keys<'a> {
         if is_plain { Keys { url: false, ..*self }.decode(element, text) } else { self.decode(element, text) }
     }
 
-    /// The caller's own part of the key in an element of this name.
+    /// Decodes the key in an element with this name and removes the prefix.
     pub(super) fn key(&self, element: &str, text: &str) -> Result<String, MalformedResponse> {
         let key = self.decode(element, text)?;
         if self.prefix.is_empty() {
@@ -78,15 +78,15 @@ impl<'a> Keys<'a> {
         match key.strip_prefix(self.prefix) {
             Some(own) => Ok(own.to_owned()),
             None => Err(MalformedResponse(format!(
-                "it names a key that was not asked for: \"{}\"",
+                "it names a key that was not requested for: \"{}\"",
                 crate::contract::error::tidy(&key, 80)
             ))),
         }
     }
 }
 
-/// As in a form: some services write spaces as plus signs, and all write plus signs as %2B. A percent sign before anything
-/// else than two digits stands for itself.
+/// Decodes `application/x-www-form-urlencoded`: some services encode spaces as plus signs, and all encode plus signs as %2B. A
+/// percent sign without two digits stays.
 fn form_decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -105,24 +105,24 @@ fn form_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Reads a `ListBucketResult`. `key_prefix` is the store's own, which keys come back without; `asked` is the continuation
-/// that the page was asked for with.
-pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result<ListPage, MalformedResponse> {
+/// Parses a `ListBucketResult`. `key_prefix` is removed from keys; `requested` is the
+/// continuation of the request.
+pub fn list(page: &Element<'_>, key_prefix: &str, requested: Option<&str>) -> Result<ListPage, MalformedResponse> {
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
-    for blob in page.children("Contents") {
+    for blob in page.children_named("Contents") {
         bounds::count("Contents", entries.len() + 1, bounds::MAX_PAGE)?;
         entries.push(entry(&blob, &keys)?);
     }
     let prefixes = prefixes(page, &keys)?;
     let mut next = None;
     if page.is_true("IsTruncated") {
-        next = match page.exact("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
+        next = match page.raw_text("NextContinuationToken").filter(|token| !token.trim().is_empty()) {
             Some(token) => Some(Page::Token(bounds::text("NextContinuationToken", token, bounds::MAX_TOKEN)?).write()),
-            // A service that knows version 1 only, which goes on after a key.
+            // A service that knows version 1 only, whose continuation is a key.
             None => {
                 let last = entries.last().map(|entry| &entry.key).max(prefixes.last());
-                let last = match page.exact("NextMarker").filter(|marker| !marker.is_empty()) {
+                let last = match page.raw_text("NextMarker").filter(|marker| !marker.is_empty()) {
                     Some(marker) => keys.marker("NextMarker", marker, last.map(String::as_str))?.into_owned(),
                     None => {
                         let last =
@@ -130,24 +130,24 @@ pub fn list(page: &Element<'_>, key_prefix: &str, asked: Option<&str>) -> Result
                         format!("{key_prefix}{last}")
                     }
                 };
-                // It would list the same for ever.
-                if asked.and_then(after).is_some_and(|before| last.as_str() <= before) {
+                // The list would repeat endlessly.
+                if requested.and_then(after).is_some_and(|before| last.as_str() <= before) {
                     return Err(MalformedResponse(CIRCLE.into()));
                 }
                 Some(Page::After(&last).write())
             }
         };
-        if next.as_deref() == asked {
+        if next.as_deref() == requested {
             return Err(MalformedResponse(CIRCLE.into()));
         }
     }
     Ok(ListPage { entries, prefixes, next })
 }
 
-/// What is wrong with a page after which the same one would come again.
+/// Error of a page whose continuation leads to itself.
 const CIRCLE: &str = "it goes on where it began";
 
-/// The key that a page was asked for after, where it was.
+/// The key in a continuation of the request.
 fn after(continuation: &str) -> Option<&str> {
     match Page::read(continuation) {
         Ok(Page::After(key)) => Some(key),
@@ -155,22 +155,22 @@ fn after(continuation: &str) -> Option<&str> {
     }
 }
 
-/// Leaves out what is not after this key, the caller's own part of it: services that know version 1 of listings only ignore
-/// `start-after`. A common prefix of the key itself may stand for keys after it.
+/// Drops entries that are not after this key (without prefix): services that know version 1 only ignore `start-after`. Keeps a
+/// common prefix of the key itself, as it may group later keys.
 pub fn only_after(page: &mut ListPage, key: &str) {
     page.entries.retain(|entry| entry.key.as_str() > key);
     page.prefixes.retain(|prefix| prefix.as_str() > key || key.starts_with(prefix.as_str()));
 }
 
-/// Reads a `ListVersionsResult`, as [`list`] does.
+/// Parses a `ListVersionsResult`, as [`list`] does.
 pub fn list_versions(
     page: &Element<'_>,
     key_prefix: &str,
-    asked: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<VersionPage, MalformedResponse> {
     let keys = Keys::of(page, key_prefix);
     let mut entries = Vec::new();
-    for element in page.inside() {
+    for element in page.children() {
         let deleted = match element.name() {
             "Version" => false,
             "DeleteMarker" => true,
@@ -179,7 +179,7 @@ pub fn list_versions(
         bounds::count("Version and DeleteMarker", entries.len() + 1, bounds::MAX_PAGE)?;
         let blob = if deleted {
             Entry {
-                key: keys.key("Key", element.exact("Key").ok_or_else(|| missing("Key"))?)?,
+                key: keys.key("Key", element.raw_text("Key").ok_or_else(|| missing("Key"))?)?,
                 last_modified: last_modified(&element),
                 ..Entry::default()
             }
@@ -194,12 +194,12 @@ pub fn list_versions(
     }
     let (mut next, prefixes) = (None, prefixes(page, &keys)?);
     if page.is_true("IsTruncated") {
-        let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let key = page.raw_text("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let version = page.text("NextVersionIdMarker").unwrap_or_default();
         let version = bounds::text("NextVersionIdMarker", version, bounds::MAX_VERSION)?;
         let last = entries.last().map(|entry| &entry.blob.key).max(prefixes.last()).map(String::as_str);
         let after = Versions { key: &keys.marker("NextKeyMarker", key, last)?, version }.write();
-        if Some(after.as_str()) == asked {
+        if Some(after.as_str()) == requested {
             return Err(MalformedResponse(CIRCLE.into()));
         }
         next = Some(after);
@@ -209,8 +209,8 @@ pub fn list_versions(
 
 fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, MalformedResponse> {
     let mut prefixes = Vec::new();
-    for common in page.children("CommonPrefixes") {
-        for prefix in common.children("Prefix") {
+    for common in page.children_named("CommonPrefixes") {
+        for prefix in common.children_named("Prefix") {
             bounds::count("CommonPrefixes", prefixes.len() + 1, bounds::MAX_PAGE)?;
             prefixes.push(keys.key("CommonPrefixes", prefix.content())?);
         }
@@ -218,12 +218,12 @@ fn prefixes(page: &Element<'_>, keys: &Keys<'_>) -> Result<Vec<String>, Malforme
     Ok(prefixes)
 }
 
-/// Reads what is told of one blob, in one go over it: there may be a thousand in a page. The first of two elements of a name
-/// counts, but for those that are told as attributes.
+/// Parses a blob in one pass, as a page may have a thousand. The first of several elements with the same name counts, except for
+/// attributes, which are joined.
 fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, MalformedResponse> {
     let (mut key, mut size, mut etag, mut last_modified) = (None, None, None, None);
-    let mut told: [String; RESPONSE_ATTRIBUTES.len()] = Default::default();
-    for child in blob.inside() {
+    let mut values: [String; RESPONSE_ATTRIBUTES.len()] = Default::default();
+    for child in blob.children() {
         let (name, text) = (child.name(), child.content());
         let first = match name {
             "Key" => &mut key,
@@ -232,7 +232,7 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, MalformedResponse
             "LastModified" => &mut last_modified,
             _ => {
                 if let Some(n) = RESPONSE_ATTRIBUTES.iter().position(|(_, element)| *element == name) {
-                    let value = &mut told[n];
+                    let value = &mut values[n];
                     if value.is_empty() {
                         *value = text.trim().to_owned();
                     } else {
@@ -247,7 +247,7 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, MalformedResponse
         first.get_or_insert(text);
     }
     let mut attributes = Vec::new();
-    for ((name, _), value) in RESPONSE_ATTRIBUTES.iter().zip(told) {
+    for ((name, _), value) in RESPONSE_ATTRIBUTES.iter().zip(values) {
         if !value.is_empty() {
             attributes.push(((*name).to_owned(), value));
         }
@@ -266,17 +266,17 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, MalformedResponse
     })
 }
 
-/// When it was written, where that is told.
+/// Time of the last modification, if reported.
 pub(super) fn last_modified(element: &Element<'_>) -> Option<Datetime> {
     at(element, "LastModified")
 }
 
-/// The second that the child of this name tells, where it is there.
+/// The time in the child with this name.
 pub(super) fn at(element: &Element<'_>, name: &str) -> Option<Datetime> {
     element.text(name).and_then(second)
 }
 
-/// The second that a text means. It is for show: what is no date is as good as none.
+/// Parses a time. Informative: an invalid one counts as absent.
 fn second(text: &str) -> Option<Datetime> {
     time::date(text.trim()).map(Into::into)
 }

@@ -1,4 +1,4 @@
-//! What the documents of answers say.
+//! Parsers of XML documents in responses.
 
 pub mod bucket;
 pub mod delete_many;

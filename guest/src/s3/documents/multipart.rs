@@ -1,4 +1,4 @@
-//! Uploads in parts, and copies, which answer alike.
+//! Multipart uploads, and copies, whose responses are similar.
 
 use crate::contract::model::{Pair, Part, PartPage, Upload, UploadPage, Written};
 use crate::s3::bounds;
@@ -9,50 +9,50 @@ use crate::s3::xml::Element;
 
 use super::listing::{Keys, at, last_modified, missing};
 
-/// The upload's id, out of an `InitiateMultipartUploadResult`.
+/// The upload id in an `InitiateMultipartUploadResult`.
 pub fn upload_id(begun: &Element<'_>) -> Result<String, MalformedResponse> {
     let id = begun.text("UploadId").ok_or_else(|| missing("UploadId"))?;
     bounds::text("UploadId", id, bounds::MAX_UPLOAD_ID).map(str::to_owned)
 }
 
-/// The entity tag, out of a `CompleteMultipartUploadResult` or `CopyObjectResult`. Some services leave it out.
+/// The entity tag in a `CompleteMultipartUploadResult` or `CopyObjectResult`. Some services omit it.
 pub fn etag(result: &Element<'_>) -> Result<Option<String>, MalformedResponse> {
     let Some(etag) = result.text("ETag") else { return Ok(None) };
     let etag = bounds::text("ETag", etag, bounds::MAX_ETAG)?;
-    // As a header has it: Ceph leaves the quotes out here.
+    // Ceph omits the quotes here.
     Ok(Some(if etag.contains('"') { etag.to_owned() } else { format!("\"{etag}\"") }))
 }
 
-/// The entity tag of a part, without which its upload cannot be completed.
+/// The entity tag of a part, which its completion requires.
 pub fn part_etag(part: &Element<'_>) -> Result<String, MalformedResponse> {
     etag(part)?.ok_or_else(|| missing("ETag"))
 }
 
-/// The blob that was written, out of a `CompleteMultipartUploadResult` or `CopyObjectResult`.
+/// The result of a write in a `CompleteMultipartUploadResult` or `CopyObjectResult`.
 pub fn written(result: &Element<'_>, head: &Head) -> Result<Written, MalformedResponse> {
     Ok(Written { etag: etag(result)?, version: response::version(head)? })
 }
 
-/// The part that was made, out of a `CopyPartResult`, which does not tell its size.
+/// The part in a `CopyPartResult`, which does not contain its size.
 pub fn copied_part(number: u32, copied: &Element<'_>) -> Result<Part, MalformedResponse> {
     Ok(Part { number, etag: part_etag(copied)?, attributes: checksums(copied)?, ..Part::default() })
 }
 
 /// The checksums in an element.
 pub fn checksums(element: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> {
-    let mut told = Vec::new();
+    let mut checksums = Vec::new();
     for (name, child) in CHECKSUMS {
         if let Some(sum) = element.text(child) {
-            told.push((name.to_owned(), bounds::text(child, sum, bounds::MAX_ATTRIBUTE)?.to_owned()));
+            checksums.push((name.to_owned(), bounds::text(child, sum, bounds::MAX_ATTRIBUTE)?.to_owned()));
         }
     }
-    Ok(told)
+    Ok(checksums)
 }
 
-/// Reads a `ListPartsResult`. `asked` is the continuation that the page was asked for with.
-pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, MalformedResponse> {
+/// Parses a `ListPartsResult`. `requested` is the continuation of the request.
+pub fn parts(page: &Element<'_>, requested: Option<&str>) -> Result<PartPage, MalformedResponse> {
     let mut parts = Vec::new();
-    for part in page.children("Part") {
+    for part in page.children_named("Part") {
         bounds::count("Part", parts.len() + 1, bounds::MAX_PAGE)?;
         let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
         parts.push(Part {
@@ -69,38 +69,38 @@ pub fn parts(page: &Element<'_>, asked: Option<&str>) -> Result<PartPage, Malfor
         let marker = page.text("NextPartNumberMarker").map(str::to_owned).or(last);
         let marker = marker.ok_or_else(|| missing("NextPartNumberMarker"))?;
         next = Some(Page::Token(bounds::text("NextPartNumberMarker", &marker, bounds::MAX_TOKEN)?).write());
-        if next.as_deref() == asked {
+        if next.as_deref() == requested {
             return Err(MalformedResponse("it goes on where it began".into()));
         }
     }
     Ok(PartPage { parts, next })
 }
 
-/// Reads a `ListMultipartUploadsResult`. `key_prefix` is the store's own, which keys come back without.
+/// Parses a `ListMultipartUploadsResult`. `key_prefix` is removed from keys.
 pub fn uploads(
     page: &Element<'_>,
     head: &Head,
     key_prefix: &str,
-    asked: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<UploadPage, MalformedResponse> {
     let keys = Keys::of_uploads(page, head, key_prefix);
     let mut uploads = Vec::new();
-    for upload in page.children("Upload") {
+    for upload in page.children_named("Upload") {
         bounds::count("Upload", uploads.len() + 1, bounds::MAX_PAGE)?;
         uploads.push(Upload {
-            key: keys.key("Key", upload.exact("Key").ok_or_else(|| missing("Key"))?)?,
+            key: keys.key("Key", upload.raw_text("Key").ok_or_else(|| missing("Key"))?)?,
             id: upload_id(&upload)?,
             initiated: at(&upload, "Initiated"),
         });
     }
     let mut next = None;
     if page.is_true("IsTruncated") {
-        let key = page.exact("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let key = page.raw_text("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
         let id = page.text("NextUploadIdMarker").unwrap_or_default();
         let version = bounds::text("NextUploadIdMarker", id, bounds::MAX_UPLOAD_ID)?;
         let last = uploads.last().map(|upload| upload.key.as_str());
         let after = Versions { key: &keys.marker("NextKeyMarker", key, last)?, version }.write();
-        if Some(after.as_str()) == asked {
+        if Some(after.as_str()) == requested {
             return Err(MalformedResponse("it goes on where it began".into()));
         }
         next = Some(after);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_read() {
+    fn parts_are_parsed() {
         let page = read(
             "ListPartsResult",
             "<IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker><Part>\
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_are_read_without_the_stores_prefix() {
+    fn uploads_are_parsed_without_the_key_prefix() {
         let page = read(
             "ListMultipartUploadsResult",
             "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>p/b</NextKeyMarker>\
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn ceph_encodes_the_keys_of_uploads_without_saying_so_and_leaves_the_marker() {
+    fn keys_of_uploads_from_ceph_are_decoded_and_its_marker_is_not() {
         let page = read(
             "ListMultipartUploadsResult",
             "<NextKeyMarker>a +\u{e9}%20</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker><IsTruncated>true</IsTruncated>\
@@ -163,13 +163,13 @@ mod tests {
         assert_eq!(ours.uploads[0].key, "a +\u{e9}%20");
         let next = ours.next.unwrap();
         assert_eq!(Versions::read(&next).unwrap().key, "a +\u{e9}%20");
-        // Elsewhere it is what it says.
+        // Keys of other services without encoding type are not decoded.
         let other = uploads(&page.root(), &Head::default(), "", None).unwrap();
         assert_eq!(other.uploads[0].key, "a%20%2B%C3%A9%2520");
     }
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn missing_elements_are_malformed() {
         for inside in ["<PartNumber>1</PartNumber><Size>1</Size>", "<PartNumber>x</PartNumber>", "<ETag>e</ETag>"] {
             assert!(parts(&read("L", &format!("<Part>{inside}</Part>")).root(), None).is_err());
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_tags_keys_and_pages_of_uploads_are_bounded() {
+    fn lengths_and_counts_in_multipart_documents_are_limited() {
         let long = "x".repeat(2049);
         assert!(upload_id(&read("R", &format!("<UploadId>{long}</UploadId>")).root()).is_err());
         assert!(upload_id(&read("R", &format!("<UploadId>{}</UploadId>", &long[1..])).root()).is_ok());

@@ -1,4 +1,4 @@
-//! A blob's tags.
+//! Tags of a blob.
 
 use crate::contract::model::Pair;
 use crate::s3::bounds;
@@ -7,13 +7,13 @@ use crate::s3::xml::Element;
 
 use super::listing::missing;
 
-/// Reads a `Tagging`.
+/// Parses a `Tagging`.
 pub fn tags(tagging: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> {
     let mut tags = Vec::new();
-    for set in tagging.children("TagSet") {
-        for tag in set.children("Tag") {
-            let name = tag.exact("Key").ok_or_else(|| missing("Key"))?;
-            let value = tag.exact("Value").unwrap_or_default();
+    for set in tagging.children_named("TagSet") {
+        for tag in set.children_named("Tag") {
+            let name = tag.raw_text("Key").ok_or_else(|| missing("Key"))?;
+            let value = tag.raw_text("Value").unwrap_or_default();
             bounds::count("Tag", tags.len() + 1, bounds::MAX_TAGS)?;
             bounds::text("Key", name, bounds::MAX_TAG_NAME)?;
             bounds::text("Value", value, bounds::MAX_TAG_VALUE)?;
@@ -29,7 +29,7 @@ mod tests {
     use crate::s3::xml;
 
     #[test]
-    fn tags_are_read_as_they_are() {
+    fn tags_are_parsed_untrimmed() {
         let read = |inside: &str| {
             let text = format!("<Tagging><TagSet>{inside}</TagSet></Tagging>");
             tags(&xml::document(text.as_bytes(), "Tagging").unwrap().root())
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_bounded_in_number_and_length() {
+    fn number_and_length_of_tags_are_limited() {
         let read = |count: usize, name: usize, value: usize| {
             let tag = format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", "k".repeat(name), "v".repeat(value));
             let text = format!("<Tagging><TagSet>{}</TagSet></Tagging>", tag.repeat(count));

@@ -1,13 +1,11 @@
-//! AWS's own hosts, after <https://docs.aws.amazon.com/general/latest/gr/s3.html>, and access points, which are named by an
-//! ARN.
+//! Hosts of AWS (<https://docs.aws.amazon.com/general/latest/gr/s3.html>) and access points by ARN.
 
 use crate::contract::error::{Error, Failure, tidy};
-use crate::rt::text::contains;
 use crate::s3::bucket;
 
 use super::{AddressingStyle, AwsHosts, Endpoint};
 
-/// The host of Amazon S3 in this region, without a bucket before it.
+/// The host of Amazon S3 in a region, without a bucket.
 pub(super) fn host(region: &str, hosts: AwsHosts) -> Result<String, Failure> {
     let domain = domain(region, hosts)?;
     let AwsHosts { dual_stack, fips, accelerate } = hosts;
@@ -23,7 +21,7 @@ pub(super) fn host(region: &str, hosts: AwsHosts) -> Result<String, Failure> {
     Ok(format!("{s3}{dual}.{region}.{domain}"))
 }
 
-/// Where an access point is: `arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME`, or with a colon before the name.
+/// Resolves an access point: `arn:PARTITION:s3:REGION:ACCOUNT:accesspoint/NAME`, or with a colon before the name.
 pub(super) fn access_point(
     endpoint: Option<&str>,
     arn: &str,
@@ -90,7 +88,7 @@ pub(super) fn access_point(
     })
 }
 
-/// What the hosts of this region end in.
+/// The domain of hosts in a region.
 fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Failure> {
     let wrong = |why: &str| {
         let message = format!(
@@ -102,7 +100,7 @@ fn domain(region: &str, hosts: AwsHosts) -> Result<&'static str, Failure> {
     if !bucket::is_dns_label(region) || !region.contains('-') || !region.ends_with(|c: char| c.is_ascii_digit()) {
         return wrong("is not spelled as AWS spells them, such as eu-central-1");
     }
-    if region.starts_with("eusc-") || contains(region, "-iso") {
+    if region.starts_with("eusc-") || region.contains("-iso") {
         return wrong("is in a partition of AWS whose hosts must be given as the endpoint");
     }
     if !region.starts_with("cn-") {

@@ -1,4 +1,4 @@
-//! Where a bucket is: scheme, host and the path before a key.
+//! Endpoints: scheme, authority and base path of a bucket.
 
 mod aws;
 pub(crate) mod ip;
@@ -10,10 +10,10 @@ use crate::s3::encode;
 
 use url::Url;
 
-/// How a request names the bucket.
+/// Where a request has the bucket's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressingStyle {
-    /// In the host name on AWS, where the bucket's name can be one label of it; else in the path.
+    /// In the host name on AWS if the bucket's name is a valid label, else in the path.
     #[default]
     Auto,
     /// In the path: `https://host/bucket/key`.
@@ -22,19 +22,19 @@ pub enum AddressingStyle {
     Virtual,
 }
 
-/// Which of AWS's hosts to use.
+/// Variants of AWS hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AwsHosts {
-    /// Those with IPv6 addresses too.
+    /// Hosts with IPv4 and IPv6 addresses.
     pub dual_stack: bool,
-    /// Those with FIPS 140 cryptography.
+    /// Hosts with FIPS 140 cryptography.
     pub fips: bool,
     /// S3 Transfer Acceleration.
     pub accelerate: bool,
 }
 
 impl AwsHosts {
-    /// The name of the first that is wanted.
+    /// Setting of the first enabled variant.
     fn first(self) -> Option<&'static str> {
         [(self.dual_stack, "dual-stack"), (self.fips, "fips"), (self.accelerate, "accelerate")]
             .into_iter()
@@ -42,45 +42,45 @@ impl AwsHosts {
     }
 }
 
-/// Where a service is.
+/// Address of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Host, and port if it is not the scheme's default.
     pub authority: String,
-    /// What comes before `/bucket` in a path, encoded.
+    /// Encoded path before `/bucket`.
     pub path: String,
 }
 
-/// Where a bucket is.
+/// Address of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether requests go over TLS.
+    /// Whether requests are sent over TLS.
     pub https: bool,
-    /// The `host` header and what to connect to: the host, with the bucket before it where that is how it is addressed,
-    /// and the port where it is not the scheme's own. In lower case.
+    /// Host, and port if it is not the scheme's default, in lower case. Begins with the bucket in virtual-hosted style. Value of
+    /// `host`, and the address to connect to.
     pub authority: String,
-    /// What comes before `/key` in a path, encoded: empty, `/bucket`, `/prefix` or `/prefix/bucket`.
+    /// Encoded path before `/key`: empty, `/bucket`, `/prefix` or `/prefix/bucket`.
     pub base_path: String,
-    /// Where the service itself is, for requests that name a bucket in the path. None of an access point.
+    /// Address for requests with a bucket in the path. None for an access point.
     pub service: Option<Service>,
-    /// Whether it is one of AWS's.
+    /// Whether it is a host of AWS.
     pub aws: bool,
-    /// The region that the bucket's name itself says, as an access point's ARN does.
+    /// Region in the ARN of an access point.
     pub region: Option<String>,
-    /// The service for people: as it was given, but in full and without the bucket.
+    /// URL of the service for messages, without the bucket.
     pub display: String,
 }
 
 impl Endpoint {
-    /// Finds out where a bucket is.
+    /// Resolves the address of a bucket.
     ///
-    /// `endpoint` is a host, a host and port, or an `http` or `https` URL, which may have a path to put before all
-    /// others; without a scheme it is `https`. None, or blank, is Amazon S3 in `region`, on the `hosts` wanted of it. The
-    /// bucket may there be the ARN of an access point, whose own region then counts.
+    /// `endpoint` is a host, a host and port, or an `http` or `https` URL, optionally with a path that precedes all others.
+    /// The default scheme is `https`. None or blank means Amazon S3 in `region`, on `hosts`; `bucket` may then be the ARN of an
+    /// access point, whose region takes precedence.
     ///
     /// # Errors
-    /// A fault of `endpoint`, `region`, `bucket`, `addressing-style`, or what is wanted of AWS's hosts. What may be a
-    /// password in an endpoint is not in its words.
+    /// A fault of `endpoint`, `region`, `bucket`, `addressing-style`, or a variant of AWS hosts. The message never contains a
+    /// possible password in the endpoint.
     pub fn resolve(
         endpoint: Option<&str>,
         region: &str,
@@ -145,7 +145,7 @@ impl Endpoint {
         Ok(Endpoint { https, authority, base_path, service, aws, region: None, display })
     }
 
-    /// The path of a key, encoded as it is sent and signed; of the bucket itself where the key is empty.
+    /// Encoded path of a key, or of the bucket if the key is empty.
     pub fn object_path(&self, key: &str) -> String {
         let mut path = String::with_capacity(self.base_path.len() + 1 + key.len());
         path.push_str(&self.base_path);
@@ -157,7 +157,7 @@ impl Endpoint {
     }
 }
 
-/// Checks that the bucket can stand in the host name.
+/// Checks that the bucket is valid in the host name.
 fn check_virtual(bucket: &str, host: &str, https: bool) -> Result<(), Failure> {
     let wrong = |why: &str| {
         let message = format!("with addressing-style virtual the bucket is part of the host name, but {why}; use path");

@@ -13,14 +13,14 @@ fn wrong(endpoint: &str, region: &str, bucket: &str, style: AddressingStyle) -> 
 }
 
 #[test]
-fn blank_is_aws_by_region() {
+fn blank_endpoint_is_the_aws_host_of_the_region() {
     for (region, bucket, style, authority, base) in [
         ("us-east-1", "demo", Auto, "demo.s3.us-east-1.amazonaws.com", ""),
         ("us-gov-west-1", "demo", Auto, "demo.s3.us-gov-west-1.amazonaws.com", ""),
         ("cn-north-1", "demo", Auto, "demo.s3.cn-north-1.amazonaws.com.cn", ""),
         ("eu-west-1", "demo", Path, "s3.eu-west-1.amazonaws.com", "/demo"),
         ("eu-west-1", "demo", Virtual, "demo.s3.eu-west-1.amazonaws.com", ""),
-        // No certificate covers a dot.
+        // A wildcard certificate does not match a name with a dot.
         ("eu-west-1", "de.mo", Auto, "s3.eu-west-1.amazonaws.com", "/de.mo"),
     ] {
         for blank in [None, Some(""), Some("  ")] {
@@ -31,7 +31,7 @@ fn blank_is_aws_by_region() {
 }
 
 #[test]
-fn a_region_that_is_not_awss_wants_an_endpoint() {
+fn region_not_of_aws_needs_an_endpoint() {
     for region in ["garage", "auto", "EU-WEST-1", "eu.west.1", "eu-west", "us-iso-east-1", "eusc-de-east-1"] {
         let (subject, message) = wrong("", region, "demo", Auto);
         assert_eq!(subject, "region");
@@ -41,7 +41,7 @@ fn a_region_that_is_not_awss_wants_an_endpoint() {
 }
 
 #[test]
-fn hosts_ports_and_urls() {
+fn hosts_ports_and_urls_are_parsed() {
     let own = |https, authority: &str, base: &str| (https, authority.to_owned(), base.to_owned());
     for (endpoint, expected) in [
         ("s3.example.com", own(true, "s3.example.com", "/demo")),
@@ -63,7 +63,7 @@ fn hosts_ports_and_urls() {
 }
 
 #[test]
-fn a_bucket_in_the_host_name() {
+fn virtual_style_puts_the_bucket_in_the_host_name() {
     let own = |https, authority: &str, base: &str| (https, authority.to_owned(), base.to_owned());
     assert_eq!(place("http://localhost:9000", "demo", Virtual), own(false, "demo.localhost:9000", ""));
     assert_eq!(place("https://example.com/s3", "demo", Virtual), own(true, "demo.example.com", "/s3"));
@@ -82,7 +82,7 @@ fn a_bucket_in_the_host_name() {
 }
 
 #[test]
-fn what_is_no_endpoint() {
+fn invalid_endpoint_is_rejected() {
     for endpoint in [
         "ftp://127.0.0.1",
         "http://",
@@ -128,7 +128,7 @@ fn what_is_no_endpoint() {
 }
 
 #[test]
-fn a_password_is_not_repeated() {
+fn error_does_not_repeat_a_password_in_the_endpoint() {
     for endpoint in ["https://user:hunter2@example.com", "user:hunter2@h:1", "http://hunter2@h/p"] {
         let (subject, message) = wrong(endpoint, "us-east-1", "demo", Auto);
         assert_eq!(subject, "endpoint");
@@ -137,20 +137,20 @@ fn a_password_is_not_repeated() {
 }
 
 #[test]
-fn a_bucket_that_is_in_awss_host_already_is_told() {
+fn aws_endpoint_with_the_bucket_in_it_is_rejected() {
     let (subject, message) = wrong("https://demo.s3.eu-west-1.amazonaws.com", "eu-west-1", "demo", Auto);
     assert_eq!(subject, "endpoint");
     assert!(message.contains("\"s3.eu-west-1.amazonaws.com\""), "{message}");
 }
 
 #[test]
-fn old_names_are_for_other_services() {
+fn upper_case_and_underscore_are_valid_only_on_other_services() {
     assert_eq!(place("http://localhost", "My_Bucket", Auto).2, "/My_Bucket");
     assert_eq!(wrong("", "us-east-1", "My_Bucket", Auto).0, "bucket");
 }
 
 #[test]
-fn paths_of_keys_are_never_tidied() {
+fn object_path_is_not_normalized() {
     let by_path =
         Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", Path, AwsHosts::default()).unwrap();
     let by_host =
@@ -165,14 +165,14 @@ fn paths_of_keys_are_never_tidied() {
     ] {
         assert_eq!(by_path.object_path(key), format!("/p/demo{path}"));
         assert_eq!(by_host.object_path(key), path);
-        // The library under every HTTP client here takes it and leaves it alone.
+        // The crate http, used by all HTTP clients here, does not normalize it.
         let uri: http::Uri = format!("http://h{path}").parse().unwrap();
         assert_eq!(uri.path(), path);
     }
 }
 
 #[test]
-fn shown_without_the_bucket() {
+fn displayed_endpoint_omits_the_bucket() {
     let shown = |style| {
         Endpoint::resolve(Some("http://localhost:9000/p"), "us-east-1", "demo", style, AwsHosts::default())
             .unwrap()
@@ -183,7 +183,7 @@ fn shown_without_the_bucket() {
 }
 
 #[test]
-fn awss_further_hosts() {
+fn dual_stack_fips_and_accelerate_select_the_host() {
     let hosts = |dual_stack, fips, accelerate| AwsHosts { dual_stack, fips, accelerate };
     let of = |region, hosts| Endpoint::resolve(None, region, "demo", Auto, hosts);
     for (region, hosts, authority) in [
@@ -209,7 +209,7 @@ fn awss_further_hosts() {
 }
 
 #[test]
-fn access_points_are_found_by_their_arn() {
+fn access_point_arn_resolves_to_its_host() {
     let of = |arn, hosts| Endpoint::resolve(None, "us-east-1", arn, Auto, hosts);
     let (plain, all) = (AwsHosts::default(), AwsHosts { dual_stack: true, fips: true, accelerate: false });
     for (arn, hosts, authority, region) in [
@@ -260,7 +260,7 @@ fn access_points_are_found_by_their_arn() {
 }
 
 #[test]
-fn kinds_of_buckets_that_work_otherwise_are_told() {
+fn unsupported_kinds_of_buckets_are_rejected() {
     for bucket in ["demo--use1-az4--x-s3", "p--ol-s3", "p--op-s3", "p.mrap", "demo--table-s3"] {
         let (subject, message) = wrong("", "us-east-1", bucket, Auto);
         assert_eq!(subject, "bucket");

@@ -1,22 +1,21 @@
-//! What an operator wrote as the endpoint.
+//! Parser of the setting `endpoint`.
 
 use crate::contract::error::{Failure, tidy};
-use crate::rt::text::find;
 
 use super::{fault, ip};
 
-/// What an endpoint says.
+/// A parsed endpoint.
 pub(super) struct Url {
     pub(super) https: bool,
     pub(super) host: String,
-    /// None is the scheme's own.
+    /// None for the scheme's default.
     pub(super) port: Option<u16>,
-    /// Empty, or a slash and what follows, without a slash at the end.
+    /// Empty, or a path with a leading and without a trailing slash.
     pub(super) prefix: String,
 }
 
 pub(super) fn parse(text: &str) -> Result<Url, Failure> {
-    let (https, rest) = match find(text, "://").map(|end| (&text[..end], &text[end + 3..])) {
+    let (https, rest) = match text.find("://").map(|end| (&text[..end], &text[end + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
@@ -43,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Url, Failure> {
     Ok(Url { https, host: check_host(host)?, port, prefix: check_prefix(path)? })
 }
 
-/// Takes the port off, minding that an IPv6 address has colons of its own.
+/// Splits host and port. An IPv6 address contains colons and so has brackets.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), Failure> {
     if authority.starts_with('[') {
         return match authority.split_once(']') {
@@ -61,7 +60,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), Failure> {
     }
 }
 
-/// The host in lower case, if it can be one.
+/// Validates the host and returns it in lower case.
 fn check_host(host: &str) -> Result<String, Failure> {
     let shown = tidy(host, 80);
     if host.is_empty() {
@@ -92,8 +91,7 @@ fn check_host(host: &str) -> Result<String, Failure> {
     Ok(host.to_ascii_lowercase())
 }
 
-/// The path before all others, without slashes at its end. It takes nothing that would need encoding, and nothing that a
-/// proxy would tidy away.
+/// Validates the path, without trailing slashes: it has no characters to encode, and no segments that a proxy would normalize.
 fn check_prefix(path: &str) -> Result<String, Failure> {
     let path = path.trim_end_matches('/');
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');

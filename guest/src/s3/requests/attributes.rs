@@ -1,30 +1,28 @@
-//! The headers of a call's attributes, and of those that the store gives to all its calls: a call's own outweighs the
-//! store's.
+//! Headers of a call's attributes and of the store's defaults. The call's take precedence.
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::CallOptions;
-use crate::rt::text::join;
-use crate::s3::attributes::{TABLE, Takes, push};
+use crate::s3::attributes::{Accepts, TABLE, push};
 use crate::settings::{Settings, insecure_customer_key};
 
 use super::Request;
 
-/// Attributes that are left out on purpose, and why.
-const LEFT_OUT: [(&str, &str); 1] = [(
+/// Attributes that are deliberately unsupported, and why.
+const EXCLUDED: [(&str, &str); 1] = [(
     "website-redirect-location",
     "it belongs to web sites that are served out of a bucket, where it sends readers elsewhere: a blob store hands out \
      the blob that was stored",
 )];
 
-/// Adds the headers of the call's attributes and of the store's own, where the operation takes them.
+/// Adds the headers of the call's attributes, and of the store's defaults that the operation accepts.
 ///
 /// # Errors
 /// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice
-/// or malformed, or for a key over plain http. A key is never in the words.
-pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, takes: Takes) -> Result<(), Failure> {
+/// or malformed, or for a key over plain http. The message never contains a key.
+pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, accepts: Accepts) -> Result<(), Failure> {
     for (n, (name, value)) in call.attributes.iter().enumerate() {
-        let Some(attribute) = TABLE.iter().find(|known| known.name == name && takes.has(known.takes)) else {
-            return Err(not_taken(name, takes));
+        let Some(attribute) = TABLE.iter().find(|known| known.name == name && accepts.has(known.accepts)) else {
+            return Err(not_accepted(name, accepts));
         };
         if call.attributes[..n].iter().any(|(before, _)| before == name) {
             return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
@@ -34,19 +32,20 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
         }
         push(&mut request.headers, attribute, value)?;
     }
-    // A blob is encrypted one way: what the call says of it leaves no room for the store's.
+    // A blob is encrypted one way: encryption attributes of the call exclude all defaults.
     let own = |names: &[&str]| call.attributes.iter().any(|(name, _)| names.contains(&name.as_str()));
     let encrypted = own(&["server-side-encryption", "sse-kms-key-id", "sse-customer-key"]);
     for (name, value) in &settings.defaults.0 {
-        let Some(attribute) = TABLE.iter().find(|known| known.name == *name && takes.has(known.takes)) else {
+        let Some(attribute) = TABLE.iter().find(|known| known.name == *name && accepts.has(known.accepts)) else {
             continue;
         };
-        let decided = encrypted && (attribute.takes == Takes::ENCRYPTION || attribute.takes == Takes::CUSTOMER_KEY);
+        let decided =
+            encrypted && (attribute.accepts == Accepts::ENCRYPTION || attribute.accepts == Accepts::CUSTOMER_KEY);
         if !decided && !own(&[*name]) {
             push(&mut request.headers, attribute, value.expose())?;
         }
-        // What is copied is in the same store, and so encrypted with the same key.
-        let source = TABLE.iter().find(|known| known.name == "source-sse-customer-key" && takes.has(known.takes));
+        // The source of a copy is encrypted with the same key.
+        let source = TABLE.iter().find(|known| known.name == "source-sse-customer-key" && accepts.has(known.accepts));
         if *name == "sse-customer-key"
             && let Some(source) = source.filter(|source| !own(&[source.name]))
         {
@@ -56,18 +55,19 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, tak
     Ok(())
 }
 
-/// Whether the request says what its body's checksum is.
+/// Whether the request has a checksum of its body.
 pub fn has_checksum(request: &Request) -> bool {
     request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
 }
 
-fn not_taken(name: &str, takes: Takes) -> Failure {
+fn not_accepted(name: &str, accepts: Accepts) -> Failure {
     let name = crate::contract::error::tidy(name, 64);
-    let why = if let Some((_, why)) = LEFT_OUT.iter().find(|(left_out, _)| *left_out == name) {
+    let why = if let Some((_, why)) = EXCLUDED.iter().find(|(excluded, _)| *excluded == name) {
         format!("{name} is not supported: {why}")
     } else {
-        let known: Vec<&str> = TABLE.iter().filter(|known| takes.has(known.takes)).map(|known| known.name).collect();
-        format!("there is no attribute \"{name}\" here: this operation takes {}", join(&known, ", "))
+        let known: Vec<&str> =
+            TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
+        format!("there is no attribute \"{name}\" here: this operation accepts {}", known.join(", "))
     };
     let mut fault = Error::fault(&name, why);
     fault.kind = Kind::Unsupported;

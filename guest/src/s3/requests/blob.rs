@@ -1,4 +1,4 @@
-//! Looking at, reading, writing and deleting one blob.
+//! Requests to read, write and delete a blob.
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{ByteRange, DeleteOptions, GetOptions, HeadOptions, PutOptions};
@@ -8,34 +8,34 @@ use crate::settings::{Checksum, Settings};
 use super::attributes;
 use super::checksum;
 use super::{Method, READ, Request, base, conditions, metadata, version, visible, write_condition};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// What all that writes a blob takes.
-pub(crate) const WRITES: Takes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+/// Attributes accepted by all operations that write a blob.
+pub(crate) const WRITES: Accepts = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
 
-/// Asks for what is known of a blob. `key` is the whole key, prefix included, already checked.
+/// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     version(&mut request, options.version.as_deref())?;
     conditions(&mut request, &options.conditions, READ)?;
-    // There is no body to verify here, and where KMS encrypts, asking takes a permission more.
+    // There is no body to verify, and with KMS the checksum needs one more permission.
     if settings.checksum != Checksum::Auto {
-        checksum::ask(&mut request, settings);
+        checksum::request_stored(&mut request, settings);
     }
     Ok(request)
 }
 
-/// Asks for a blob or a part of it.
+/// Reads a blob or a range of it.
 pub fn get(settings: &Settings, key: &str, options: &GetOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     if let Some(range) = range(options.range)? {
         request.header("range", range);
     }
     version(&mut request, options.version.as_deref())?;
     conditions(&mut request, &options.conditions, READ)?;
-    checksum::ask(&mut request, settings);
+    checksum::request_stored(&mut request, settings);
     Ok(request)
 }
 
@@ -47,7 +47,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutO
     }
     write_condition(&mut request, settings, &options.condition)?;
     metadata(&mut request.headers, &options.metadata)?;
-    attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::CHECKSUM))?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.and(Accepts::CHECKSUM))?;
     checksum::add(&mut request, settings, content);
     Ok(request)
 }
@@ -55,12 +55,12 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutO
 /// Deletes a blob.
 pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Takes::BYPASS)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::BYPASS)?;
     version(&mut request, options.version.as_deref())?;
     Ok(request)
 }
 
-/// The `range` header of this range, or none where all is asked for.
+/// The value of `range`. None for the whole blob.
 fn range(range: ByteRange) -> Result<Option<String>, Failure> {
     match range {
         ByteRange::Whole => Ok(None),

@@ -1,15 +1,15 @@
-//! Buckets: create, delete, look for, list.
+//! Requests to create, delete, check and list buckets.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucket.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 //!
-//! All name the bucket in the path, so that they go to the endpoint's own host whatever the bucket.
+//! All have the bucket in the path, so that any bucket is reached by the endpoint's own host.
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{BucketOptions, ListBucketsOptions};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 use crate::s3::bounds::MAX_TOKEN;
 use crate::s3::bucket::{check_aws, check_custom, check_kind};
 use crate::s3::continuation::Page;
@@ -20,15 +20,15 @@ use crate::settings::Settings;
 use super::listing::page_size;
 use super::{Method, Request, attributes};
 
-/// The region in which a bucket is created without naming it.
+/// Region of buckets that are created without a region.
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// Creates a bucket: the request and its body, which is empty if there is no region to name.
 pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<(Request, String), Failure> {
     let mut request = of_bucket(Method::Put, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     let mut body = String::new();
-    // Other services have regions of their own, and mostly but one.
+    // Other services have regions of their own, mostly one.
     if settings.endpoint.aws && settings.region != DEFAULT_REGION {
         body.push_str("<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
         xml::push_element(&mut body, "LocationConstraint", &settings.region);
@@ -41,14 +41,14 @@ pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -
 /// Deletes a bucket.
 pub fn delete_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<Request, Failure> {
     let mut request = of_bucket(Method::Delete, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
 /// Looks for a bucket.
 pub fn head_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<Request, Failure> {
     let mut request = of_bucket(Method::Head, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
@@ -70,7 +70,7 @@ pub fn list_buckets(settings: &Settings, options: &ListBucketsOptions) -> Result
         }
         request.parameter("continuation-token", token);
     }
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn create_names_the_region_on_aws_unless_it_is_the_default() {
+    fn create_bucket_sends_the_region_on_aws_unless_default() {
         let aws = store(&[("region", "eu-central-1")]);
         let (request, body) = create_bucket(&aws, "other-bucket", &BucketOptions::default()).unwrap();
         assert_eq!(
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn list_asks_the_service_for_a_page() {
+    fn list_buckets_sends_options_in_its_query() {
         let options = ListBucketsOptions {
             prefix: "a".into(),
             page_size: Some(2),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_buckets_are_refused() {
+    fn invalid_bucket_name_is_rejected() {
         for name in ["", "a", "../other", "a/b", "a?b", "a bucket"] {
             let fault = delete_bucket(&store(&[]), name, &BucketOptions::default()).unwrap_err();
             assert_eq!(fault.subject.as_deref(), Some("name"), "{name}");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn access_points_have_no_bucket_operations_and_acceleration_leaves_them_to_the_region() {
+    fn bucket_operations_on_access_point_are_unsupported_and_accelerate_uses_the_regional_host() {
         let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/p";
         let pairs = [("bucket".to_owned(), arn.to_owned())];
         let fault = head_bucket(&settings::parse(&pairs).unwrap(), "demo", &BucketOptions::default()).unwrap_err();

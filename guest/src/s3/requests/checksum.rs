@@ -1,4 +1,4 @@
-//! Checksums of bodies that are sent, and those that are asked for.
+//! Checksum headers of requests.
 
 use crate::s3::checksum::base64;
 use crate::s3::content::Content;
@@ -6,7 +6,7 @@ use crate::settings::Settings;
 
 use super::{Request, attributes};
 
-/// Adds the body's checksum, where the store is to and the caller gave none.
+/// Adds the body's checksum if the store sends checksums and the caller gave none.
 pub fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
     if let Some(algorithm) = settings.checksum()
         && !attributes::has_checksum(request)
@@ -16,8 +16,8 @@ pub fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
     }
 }
 
-/// Asks for the checksum that was stored with a blob, where the store has them at all.
-pub fn ask(request: &mut Request, settings: &Settings) {
+/// Requests the checksum stored with a blob, if the store uses checksums.
+pub fn request_stored(request: &mut Request, settings: &Settings) {
     if settings.checksum().is_some_and(|algorithm| algorithm.name().is_some()) {
         request.header("x-amz-checksum-mode", "ENABLED");
     }

@@ -1,4 +1,4 @@
-//! Copies at the service: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>.
+//! Server-side copies: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>.
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::CopyOptions;
@@ -8,16 +8,16 @@ use crate::settings::Settings;
 use super::attributes;
 use super::blob::WRITES;
 use super::{Method, Request, SOURCE, base, check_version, conditions, metadata, visible, write_condition};
-use crate::s3::attributes::{Takes, kept_by_copies};
+use crate::s3::attributes::{Accepts, kept_by_copies};
 
-/// A blob to copy from, by its whole key, prefix included.
+/// The source of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'a> {
-    /// The bucket; the store's own if none.
+    /// Bucket. Default: the store's own.
     pub bucket: Option<&'a str>,
-    /// The whole key.
+    /// Full key, including the prefix.
     pub key: &'a str,
-    /// The version that is meant.
+    /// Version. Default: the current one.
     pub version: Option<&'a str>,
 }
 
@@ -46,11 +46,11 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
     if given.iter().any(|(name, _)| name == "tags") {
         request.header("x-amz-tagging-directive", "REPLACE");
     }
-    attributes::apply(&mut request, &options.call, settings, WRITES.and(Takes::SOURCE))?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.and(Accepts::SOURCE))?;
     Ok(request)
 }
 
-/// Says what to copy from.
+/// Adds the source of a copy.
 pub(crate) fn source(request: &mut Request, settings: &Settings, from: Source<'_>) -> Result<(), Failure> {
     if let Some(bucket) = from.bucket {
         super::bucket::check_name(settings, bucket)?;
@@ -58,7 +58,7 @@ pub(crate) fn source(request: &mut Request, settings: &Settings, from: Source<'_
     let bucket = from.bucket.unwrap_or(&settings.bucket);
     let mut text = String::with_capacity(bucket.len() + from.key.len() + 16);
     text.push_str(bucket);
-    // The objects of an access point are named below its ARN.
+    // The ARN of an access point is followed by `/object/`.
     text.push_str(if bucket.starts_with("arn:") { "/object/" } else { "/" });
     encode::push_key_path(&mut text, from.key);
     if let Some(version) = from.version {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_named_as_s3_wants_it() {
+    fn copy_source_is_encoded() {
         let named = |bucket: &str, endpoint: &str, version| {
             let mut request = base(Method::Put, &store(bucket, endpoint), "to");
             source(&mut request, &store(bucket, endpoint), Source { bucket: None, key: "a b+/../é", version }).unwrap();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_copy_has_is_kept_or_given_anew() {
+    fn copy_keeps_or_replaces_properties() {
         assert_eq!(lines(&CopyOptions::default()).unwrap(), ["x-amz-copy-source: demo/a%20b/%C3%A9%3F"]);
         let anew = CopyOptions {
             properties: Some(Properties {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_have_conditions() {
+    fn copy_sends_conditions_on_source_and_destination() {
         let options = CopyOptions {
             source_conditions: ReadConditions {
                 if_match: Some("\"a\"".into()),

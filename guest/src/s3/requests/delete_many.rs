@@ -1,4 +1,4 @@
-//! Deleting several blobs with one request: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
+//! Bulk delete: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
 
 use crate::contract::error::Failure;
 use crate::contract::model::CallOptions;
@@ -8,21 +8,21 @@ use crate::settings::Settings;
 
 use super::attributes;
 use super::{Method, Request, base, check_version};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// The most blobs that S3 deletes with one request.
+/// Maximum number of blobs in a request.
 pub const MAX_DELETES: usize = 1000;
 
-/// A blob by its whole key, prefix included, and its version.
+/// A blob to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeleteEntry<'a> {
-    /// The whole key.
+    /// Full key, including the prefix.
     pub key: &'a str,
-    /// The version to delete for good.
+    /// Version to delete permanently.
     pub version: Option<&'a str>,
 }
 
-/// Asks to delete these, each with an outcome of its own: the request and its body.
+/// Deletes several blobs, each with its own status: the request and its body.
 pub fn delete_many(
     settings: &Settings,
     blobs: &[DeleteEntry<'_>],
@@ -42,16 +42,15 @@ pub fn delete_many(
     body.push_str("</Delete>");
     let mut request = base(Method::Post, settings, "");
     request.parameter("delete", "");
-    attributes::apply(&mut request, call, settings, Takes::BYPASS)?;
+    attributes::apply(&mut request, call, settings, Accepts::BYPASS)?;
     document(&mut request, &body);
     Ok((request, body))
 }
 
-/// Adds what goes with a body that is a document. S3 wants a checksum with some of them, and of all checksums every
-/// service knows MD5.
+/// Adds the headers of an XML body. S3 requires a checksum for some, and MD5 is the one that every service knows.
 pub(crate) fn document(request: &mut Request, body: &str) {
     request.header("content-type", "application/xml");
-    request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.of(body.as_bytes())));
+    request.header(Algorithm::Md5.header(), base64(&Algorithm::Md5.digest(body.as_bytes())));
 }
 
 #[cfg(test)]
@@ -60,7 +59,7 @@ mod tests {
     use crate::settings;
 
     #[test]
-    fn keys_and_versions_are_in_the_body() {
+    fn delete_many_sends_keys_and_versions() {
         let pairs = [("bucket", "demo"), ("endpoint", "http://localhost")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let settings = settings::parse(&pairs).unwrap();
         let blobs = [DeleteEntry { key: "a<&>b", version: None }, DeleteEntry { key: "é", version: Some("v1") }];
@@ -69,7 +68,7 @@ mod tests {
         let objects =
             "<Object><Key>a&lt;&amp;&gt;b</Key></Object><Object><Key>é</Key><VersionId>v1</VersionId></Object>";
         assert!(body.ends_with(&format!("\">{objects}</Delete>")), "{body}");
-        let sum = base64(&Algorithm::Md5.of(body.as_bytes()));
+        let sum = base64(&Algorithm::Md5.digest(body.as_bytes()));
         assert!(request.headers.contains(&("content-md5".into(), sum)));
     }
 }

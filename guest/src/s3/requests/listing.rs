@@ -1,4 +1,4 @@
-//! Listings of blobs, and of their versions.
+//! Requests to list blobs and their versions.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
@@ -11,19 +11,19 @@ use crate::settings::Settings;
 
 use super::attributes;
 use super::{Method, Request, base};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// The most entries in one page.
+/// Maximum number of entries in a page.
 const MAX_PAGE: u32 = 1000;
 
-/// Asks for a page of the blobs.
+/// Lists a page of blobs.
 pub fn list(settings: &Settings, options: &ListOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("list-type", "2");
     let continuation = options.continuation.as_deref().map(Page::read).transpose()?;
     match continuation {
         Some(Page::Token(token)) => request.parameter("continuation-token", token),
-        // A service without tokens: one that knows version 1 only goes on after `marker`.
+        // For services without tokens, which resume after `marker`, the parameter of version 1.
         Some(Page::After(key)) => {
             request.parameter("start-after", key);
             request.parameter("marker", key);
@@ -31,14 +31,14 @@ pub fn list(settings: &Settings, options: &ListOptions) -> Result<Request, Failu
         None => {}
     }
     common(&mut request, settings, options)?;
-    // Beside a token it does not count.
+    // Ignored with a token.
     if let (None, Some(after)) = (&options.continuation, after(settings, options)?) {
         request.parameter("start-after", after);
     }
     Ok(request)
 }
 
-/// Asks for a page of the versions.
+/// Lists a page of versions.
 pub fn list_versions(settings: &Settings, options: &ListOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("versions", "");
@@ -69,7 +69,7 @@ fn common(request: &mut Request, settings: &Settings, options: &ListOptions) -> 
         }
         request.parameter("delimiter", delimiter);
     }
-    attributes::apply(request, &options.call, settings, Takes::NOTHING)
+    attributes::apply(request, &options.call, settings, Accepts::NOTHING)
 }
 
 fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, Failure> {
@@ -80,12 +80,12 @@ fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, F
     if after.len() > MAX_KEY {
         return Err(Error::fault("start-after", "the key to start after has more than S3's 1,024 bytes"));
     }
-    // What comes before all that is asked for says nothing, and Garage would list nothing.
+    // A key before the prefix has no effect on S3, but makes Garage list nothing.
     let prefix = settings.key_prefix.bytes().chain(options.prefix.bytes());
     Ok(Some(after).filter(|after| after.bytes().cmp(prefix).is_ge()))
 }
 
-/// Adds what the keys are to begin with.
+/// Adds the prefix of the keys.
 pub(crate) fn prefix(request: &mut Request, settings: &Settings, prefix: &str) -> Result<(), Failure> {
     let prefix = format!("{}{prefix}", settings.key_prefix);
     if prefix.len() > MAX_KEY {
@@ -97,7 +97,7 @@ pub(crate) fn prefix(request: &mut Request, settings: &Settings, prefix: &str) -
     Ok(())
 }
 
-/// Adds how much a page is to hold.
+/// Adds the maximum number of entries of a page.
 pub(crate) fn page_size(request: &mut Request, name: &'static str, size: Option<u32>) -> Result<(), Failure> {
     match size {
         None => Ok(()),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_asked_for_is_in_the_query() {
+    fn list_sends_options_in_its_query() {
         let mut options = ListOptions {
             prefix: "a b/".into(),
             delimiter: Some("/".into()),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_go_on_after_a_version() {
+    fn list_versions_resumes_after_a_version() {
         let options = ListOptions { start_after: Some("k".into()), ..ListOptions::default() };
         let first = list_versions(&store(&[("key-prefix", "t/")]), &options).unwrap();
         assert_eq!(first.path_and_query(), "/demo?versions=&encoding-type=url&prefix=t%2F&key-marker=t%2Fk");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_would_not_take_is_refused() {
+    fn list_options_beyond_the_limits_of_s3_are_rejected() {
         let subject = |options: ListOptions| list(&store(&[]), &options).unwrap_err().subject.unwrap();
         for size in [0, 1001] {
             assert_eq!(subject(ListOptions { page_size: Some(size), ..Default::default() }), "page-size");

@@ -1,5 +1,5 @@
-//! User metadata: what S3 takes of it, and text that is not ASCII, which goes as RFC 2047's encoded words, as
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html> says that S3 itself spells it.
+//! User metadata: validation and headers. Values that are not ASCII are sent as encoded words (RFC 2047), as S3 does:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
 use crate::contract::error::{Error, Failure, tidy};
 use crate::contract::model::Pair;
@@ -9,7 +9,7 @@ use crate::s3::headers::METADATA_PREFIX;
 use super::is_token;
 use crate::s3::headers::Headers;
 
-/// How many bytes of names and values S3 takes as user metadata.
+/// Maximum length of names and values of user metadata in bytes, as sent.
 pub const MAX_METADATA: usize = 2048;
 
 /// Adds the headers of a blob's user metadata.
@@ -52,13 +52,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ascii_goes_as_it_is() {
+    fn ascii_metadata_is_sent_unchanged() {
         assert_eq!(sent("Name", "a  plain = ? value").unwrap(), "a  plain = ? value");
         assert_eq!(sent("empty", "").unwrap(), "");
     }
 
     #[test]
-    fn what_is_not_goes_in_encoded_words() {
+    fn non_ascii_metadata_is_sent_in_encoded_words() {
         assert_eq!(sent("n", "Grüße").unwrap(), "=?UTF-8?B?R3LDvMOfZQ==?=");
         let long = "ä".repeat(100);
         let words = sent("n", &long).unwrap();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_cannot_take_is_refused() {
+    fn metadata_beyond_the_limits_of_s3_is_rejected() {
         for (name, value) in
             [("", "v"), ("a b", "v"), ("ü", "v"), ("n", " v"), ("n", "v\u{a0}"), ("n", "a\nb"), ("n", "a\u{85}b")]
         {

@@ -1,6 +1,6 @@
-//! What to ask: the HTTP requests of the operations, not yet signed.
+//! The HTTP requests of the operations, before signing.
 //!
-//! What a caller gives is checked here, so that a bad argument is an error before anything is sent.
+//! Arguments are validated here: an invalid one is an error before any request is sent.
 
 pub mod attributes;
 mod blob;
@@ -65,34 +65,34 @@ impl Method {
     }
 }
 
-/// A request, but for its body, which is only ever borrowed.
+/// A request without its body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The method.
+    /// Method.
     pub method: Method,
-    /// Whether it goes over TLS.
+    /// Whether it is sent over TLS.
     pub https: bool,
-    /// Host, and port where it is not the scheme's own: what the `host` header will be.
+    /// Host, and port if it is not the scheme's default: the value of `host`.
     pub authority: String,
-    /// The path, percent-encoded as it is sent. Begins with a slash.
+    /// Percent-encoded path, with a leading slash.
     pub path: String,
-    /// The query's names and values, not encoded, in the order in which they are sent.
+    /// Query parameters, not encoded, in the order sent.
     pub query: Headers,
-    /// Header names in lower case, each once, with their values. `host`, `content-length` and `user-agent` are not among
-    /// them: the transport sets those.
+    /// Header fields, names in lower case, each once, without `host`, `content-length` and `user-agent`, which
+    /// [`Request::field_lines`] adds.
     pub headers: Headers,
 }
 
 impl Request {
-    /// Adds a header. The name is in lower case.
+    /// Appends a header. The name is in lower case.
     pub fn header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         self.headers.push((name.into(), value.into()));
     }
 
-    /// All header fields of the request as it is sent with a body of this length, one to a line: those that the signature covers,
-    /// `host`, `user-agent` and `content-length`.
+    /// All header fields to send with a body of this length, as lines: those of the request, `host`, `user-agent` and
+    /// `content-length`.
     pub fn field_lines(&self, body_length: u64) -> String {
-        let mut lines = headers::lines(&self.authority, &self.headers);
+        let mut lines = headers::to_lines(&self.authority, &self.headers);
         for piece in ["user-agent:", USER_AGENT, "\n"] {
             lines.push_str(piece);
         }
@@ -104,17 +104,17 @@ impl Request {
         lines
     }
 
-    /// Adds a parameter to the query.
+    /// Appends a query parameter.
     pub fn parameter(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         self.query.push((name.into(), value.into()));
     }
 
-    /// The same, where the path is needed no longer.
+    /// Like [`Request::path_and_query`], without copying the path if possible.
     pub fn into_path_and_query(self) -> String {
         if self.query.is_empty() { self.path } else { self.path_and_query().into_owned() }
     }
 
-    /// The request target as it goes out.
+    /// Path and encoded query.
     pub fn path_and_query(&self) -> Cow<'_, str> {
         if self.query.is_empty() {
             return Cow::Borrowed(&self.path);
@@ -132,7 +132,7 @@ impl Request {
 }
 
 impl fmt::Debug for Request {
-    /// Without values: keys and tokens are among them.
+    /// Omits values, which include keys and tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |pairs: &Headers| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         let Request { method, https, authority, path, query, headers } = self;
@@ -147,7 +147,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// A request for a blob, of which `key` is the whole key; for the bucket itself where it is empty.
+/// A request for the blob with this full key, or for the bucket if it is empty.
 pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
     let endpoint = &settings.endpoint;
     Request {
@@ -178,10 +178,10 @@ fn check_version(id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What must hold of the blob that is read.
+/// Condition headers of a read.
 const READ: [&str; 4] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 
-/// What must hold of the blob that is copied.
+/// Condition headers on the source of a copy.
 pub(crate) const SOURCE: [&str; 4] = [
     "x-amz-copy-source-if-match",
     "x-amz-copy-source-if-none-match",
@@ -189,7 +189,7 @@ pub(crate) const SOURCE: [&str; 4] = [
     "x-amz-copy-source-if-unmodified-since",
 ];
 
-/// Adds the conditions of a read, or of a copy, under these header names.
+/// Adds conditions of a read or on the source of a copy, with these header names.
 pub(crate) fn conditions(
     request: &mut Request,
     given: &ReadConditions,
@@ -228,8 +228,8 @@ pub(crate) fn write_condition(
     Ok(())
 }
 
-/// These entity tags, none of them weak: a weak one never matches in `if-match` (RFC 9110, section 13.1.1). The tags of S3 are
-/// strong; where one comes as weak, a proxy in between has made it so.
+/// Makes entity tags strong: a weak one never matches in `if-match` (RFC 9110, section 13.1.1). S3 sends strong tags; only proxies
+/// make them weak.
 fn strong(etags: String) -> String {
     if etags.contains("W/\"") { etags.replace("W/\"", "\"") } else { etags }
 }
@@ -241,7 +241,7 @@ fn date(name: &'static str, at: u64) -> Result<String, Failure> {
     Ok(time::http_date(at))
 }
 
-/// The value, if it can be a header's: visible ASCII, and spaces inside it.
+/// Validates and trims a header's value: visible ASCII and spaces.
 pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Failure> {
     let value = value.trim_matches(' ');
     if !is_visible(value, 1024) {
@@ -250,7 +250,7 @@ pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Failure
     Ok(value.to_owned())
 }
 
-/// Whether the byte may be in a header name (RFC 9110, section 5.6.2).
+/// Whether the byte is valid in a header name (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

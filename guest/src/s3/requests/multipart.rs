@@ -1,4 +1,4 @@
-//! Blobs written in parts: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
+//! Requests of multipart uploads: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{
@@ -17,17 +17,17 @@ use super::checksum;
 use super::copy::{Source, source};
 use super::listing::{page_size, prefix};
 use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_condition};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// The highest number that a part may have.
+/// Maximum part number.
 pub const MAX_PART: u32 = 10_000;
 
-/// Begins an upload.
+/// Creates an upload.
 pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Post, settings, key);
     request.parameter("uploads", "");
     if options.condition != WriteCondition::Always {
-        return Err(Error::fault("condition", "an upload begins without a condition: completing it takes one"));
+        return Err(Error::fault("condition", "an upload begins without a condition: completing it accepts one"));
     }
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
@@ -52,17 +52,17 @@ pub fn upload_part(
     let mut request = base(Method::Put, settings, key);
     part_number(&mut request, number)?;
     upload_id(&mut request, upload)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::CHECKSUM))?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM))?;
     checksum::add(&mut request, settings, content);
     Ok(request)
 }
 
-/// The checksums that a part of this length is sent with: attributes of the part, for its completion.
+/// The checksums sent with a part of this length: attributes of the part, for its completion.
 pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -> Vec<Pair> {
     let mut request = base(Method::Put, settings, "");
-    let taken = Takes::CUSTOMER_KEY.and(Takes::CHECKSUM);
-    // Both were checked before the part was sent.
-    let Ok(content) = Content::elsewhere(length, &options.digests, settings) else { return Vec::new() };
+    let taken = Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM);
+    // Both were validated before the part was sent.
+    let Ok(content) = Content::remote(length, &options.digests, settings) else { return Vec::new() };
     if attributes::apply(&mut request, &options.call, settings, taken).is_err() {
         return Vec::new();
     }
@@ -78,7 +78,7 @@ pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -
     sent
 }
 
-/// Makes a part of what is there.
+/// Copies a part from a blob.
 pub fn copy_part(
     settings: &Settings,
     key: &str,
@@ -100,11 +100,11 @@ pub fn copy_part(
         request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
     }
     conditions(&mut request, &options.source_conditions, SOURCE)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY.and(Takes::SOURCE))?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE))?;
     Ok(request)
 }
 
-/// Asks for a page of an upload's parts.
+/// Lists a page of the parts of an upload.
 pub fn list_parts(
     settings: &Settings,
     key: &str,
@@ -119,11 +119,11 @@ pub fn list_parts(
     {
         request.parameter("part-number-marker", marker);
     }
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     Ok(request)
 }
 
-/// Makes the blob of its parts: the request and its body.
+/// Completes an upload: the request and its body.
 pub fn complete_upload(
     settings: &Settings,
     key: &str,
@@ -158,19 +158,19 @@ pub fn complete_upload(
     upload_id(&mut request, upload)?;
     request.header("content-type", "application/xml");
     write_condition(&mut request, settings, &options.condition)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     Ok((request, body))
 }
 
-/// Drops an upload.
+/// Aborts an upload.
 pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &AbortOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
     upload_id(&mut request, upload)?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
-/// Asks for a page of the uploads under way.
+/// Lists a page of unfinished uploads.
 pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, "");
     request.parameter("uploads", "");
@@ -183,7 +183,7 @@ pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result
             request.parameter("upload-id-marker", version);
         }
     }
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 

@@ -1,4 +1,4 @@
-//! Requests for others to send.
+//! Presigned requests.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>
 
@@ -9,13 +9,13 @@ use crate::settings::{Settings, insecure_customer_key};
 use super::attributes;
 use super::blob::WRITES;
 use super::{Method, Request, base, is_token, version, visible};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// The longest time that S3 takes, in seconds: 7 days.
+/// Maximum validity in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 7 * 24 * 3600;
 
-/// What an answer to a read may be told to say instead of what is stored.
-const RESPONSES: [&str; 6] = [
+/// Parameters of a read that override headers of its response.
+const RESPONSE_OVERRIDES: [&str; 6] = [
     "response-cache-control",
     "response-content-disposition",
     "response-content-encoding",
@@ -24,14 +24,14 @@ const RESPONSES: [&str; 6] = [
     "response-expires",
 ];
 
-/// Headers that go into the query instead, so that whoever has the URL need not send them.
-const IN_THE_QUERY: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-owner"];
+/// Headers that are sent as query parameters, so that users of the URL need not send them.
+const QUERY_HEADERS: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-owner"];
 
-/// What the names of the headers end with that carry a key that the service encrypts with.
+/// Suffix of the headers that contain a customer key.
 const CUSTOMER_KEY: &str = "server-side-encryption-customer-key";
 
-/// Headers that the signature, or whoever sends the request, says itself.
-const NOT_TO_GIVE: [&str; 7] = [
+/// Headers that the signature or the HTTP client sets.
+const RESERVED_HEADERS: [&str; 7] = [
     "authorization",
     "connection",
     "content-length",
@@ -41,7 +41,7 @@ const NOT_TO_GIVE: [&str; 7] = [
     "x-amz-security-token",
 ];
 
-/// Makes the request that is to be signed, and the seconds that it is to be good for. Its headers are to be sent with it.
+/// Returns the request to sign and its validity in seconds. Its headers must be sent with it.
 pub fn presign(
     settings: &Settings,
     key: &str,
@@ -53,25 +53,25 @@ pub fn presign(
         let why = format!("a presigned URL is good for 1 second to 7 days (604800 seconds), not {expires} seconds");
         return Err(Error::fault("expires", why));
     }
-    let (method, takes) = match method {
-        PresignedMethod::Get => (Method::Get, Takes::CUSTOMER_KEY),
-        PresignedMethod::Head => (Method::Head, Takes::CUSTOMER_KEY),
-        PresignedMethod::Put => (Method::Put, WRITES.and(Takes::CHECKSUM)),
-        PresignedMethod::Delete => (Method::Delete, Takes::BYPASS),
+    let (method, accepts) = match method {
+        PresignedMethod::Get => (Method::Get, Accepts::CUSTOMER_KEY),
+        PresignedMethod::Head => (Method::Head, Accepts::CUSTOMER_KEY),
+        PresignedMethod::Put => (Method::Put, WRITES.and(Accepts::CHECKSUM)),
+        PresignedMethod::Delete => (Method::Delete, Accepts::BYPASS),
     };
     let mut request = base(method, settings, key);
     version(&mut request, options.version.as_deref())?;
     let reads = matches!(method, Method::Get | Method::Head);
     let mut call = CallOptions::default();
     for (name, value) in &options.call.attributes {
-        match RESPONSES.iter().find(|response| reads && *response == name) {
+        match RESPONSE_OVERRIDES.iter().find(|response| reads && *response == name) {
             Some(&response) => request.parameter(response, visible(response, value)?),
             None => call.attributes.push((name.clone(), value.clone())),
         }
     }
-    attributes::apply(&mut request, &call, settings, takes)?;
+    attributes::apply(&mut request, &call, settings, accepts)?;
     for (name, value) in std::mem::take(&mut request.headers) {
-        let hoisted = IN_THE_QUERY.contains(&&*name);
+        let hoisted = QUERY_HEADERS.contains(&&*name);
         if hoisted { &mut request.query } else { &mut request.headers }.push((name, value));
     }
     for header in &options.headers {
@@ -93,7 +93,7 @@ fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
     if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
         return wrong("is no header name in lower case");
     }
-    if NOT_TO_GIVE.contains(&name.as_str()) {
+    if RESERVED_HEADERS.contains(&name.as_str()) {
         return wrong("cannot be given: it is set when the request is signed or sent");
     }
     if request.headers.iter().any(|(there, _)| there == name) {
@@ -133,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn a_read_may_be_answered_otherwise() {
+    fn presigned_get_has_response_overrides_in_its_query() {
         let given = [("response-content-type", "text/plain"), ("expected-bucket-owner", "1")];
-        let asked = PresignOptions { version: Some("v".into()), ..options(&given, &[]) };
-        let (request, seconds) = made(&[("request-payer", "true")], PresignedMethod::Get, &asked).unwrap();
+        let requested = PresignOptions { version: Some("v".into()), ..options(&given, &[]) };
+        let (request, seconds) = made(&[("request-payer", "true")], PresignedMethod::Get, &requested).unwrap();
         let query = "/demo/k?versionId=v&response-content-type=text%2Fplain&x-amz-expected-bucket-owner=1&\
                      x-amz-request-payer=requester";
         assert_eq!((&*request.path_and_query(), seconds, request.headers.len()), (query, 60, 0));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_sent_with_what_it_stores() {
+    fn presigned_put_lists_the_headers_to_send() {
         let given = options(&[("cache-control", "no-store")], &[("content-type", "text/plain")]);
         let (request, _) = made(&[("storage-class", "GLACIER")], PresignedMethod::Put, &given).unwrap();
         let headers: Vec<_> = request.headers.iter().map(|(name, _)| &**name).collect();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_key_is_not_presigned_over_plain_http() {
+    fn customer_key_is_not_presigned_over_plain_http() {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let allowed = [("allow-insecure-sse-customer-key", "true")];
         let attribute = options(&[("sse-customer-key", key)], &[]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_headers_have_bounds() {
+    fn validity_and_headers_of_presigned_requests_are_limited() {
         let at = |expires| {
             let options = PresignOptions { expires, ..PresignOptions::default() };
             made(&[], PresignedMethod::Get, &options).map(|(_, seconds)| seconds)

@@ -1,4 +1,4 @@
-//! A blob's tags: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
+//! Requests for the tags of a blob: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{Pair, TagOptions};
@@ -8,17 +8,17 @@ use crate::settings::Settings;
 use super::attributes;
 use super::delete_many::document;
 use super::{Method, Request, base, version};
-use crate::s3::attributes::Takes;
+use crate::s3::attributes::Accepts;
 
-/// The most tags that a blob has.
+/// Maximum number of tags of a blob.
 const MAX_TAGS: usize = 10;
 
-/// Asks for a blob's tags.
+/// Reads the tags of a blob.
 pub fn tags(settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Failure> {
     tagging(Method::Get, settings, key, options)
 }
 
-/// Gives a blob these tags, or takes all from it where there are none: the request and its body.
+/// Replaces the tags of a blob, or deletes them if `tags` is empty: the request and its body.
 pub fn set_tags(
     settings: &Settings,
     key: &str,
@@ -46,7 +46,7 @@ fn tagging(method: Method, settings: &Settings, key: &str, options: &TagOptions)
     let mut request = base(method, settings, key);
     request.parameter("tagging", "");
     version(&mut request, options.version.as_deref())?;
-    attributes::apply(&mut request, &options.call, settings, Takes::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     Ok(request)
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::settings;
 
-    fn asked(tags: &[(&str, &str)]) -> Result<(Request, String), Failure> {
+    fn put(tags: &[(&str, &str)]) -> Result<(Request, String), Failure> {
         let pairs = [("bucket", "demo"), ("endpoint", "http://localhost")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let tags: Vec<Pair> = tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let options = TagOptions { version: Some("v".into()), ..TagOptions::default() };
@@ -85,18 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_put_or_deleted() {
-        let (request, body) = asked(&[("a&b", "<é>"), ("c", "")]).unwrap();
+    fn set_tags_puts_tags_and_deletes_if_empty() {
+        let (request, body) = put(&[("a&b", "<é>"), ("c", "")]).unwrap();
         assert_eq!((request.method, &*request.path_and_query()), (Method::Put, "/demo/k?tagging=&versionId=v"));
         let set = "<Tag><Key>a&amp;b</Key><Value>&lt;é&gt;</Value></Tag><Tag><Key>c</Key><Value></Value></Tag>";
         assert!(body.ends_with(&format!("<TagSet>{set}</TagSet></Tagging>")), "{body}");
         assert!(request.headers.iter().any(|(name, _)| name == "content-md5"));
-        let (request, body) = asked(&[]).unwrap();
+        let (request, body) = put(&[]).unwrap();
         assert_eq!((request.method, body.as_str(), request.headers.len()), (Method::Delete, "", 0));
     }
 
     #[test]
-    fn what_s3_does_not_take_is_refused() {
+    fn tags_beyond_the_limits_of_s3_are_rejected() {
         let names: Vec<String> = (0..11).map(|n| n.to_string()).collect();
         let eleven: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
         let (long_name, long_value) = ("n".repeat(129), "v".repeat(257));
@@ -109,8 +109,8 @@ mod tests {
             &[("a", "\u{1}")],
         ];
         for tags in cases {
-            assert_eq!(asked(tags).unwrap_err().subject.as_deref(), Some("tags"), "{tags:?}");
+            assert_eq!(put(tags).unwrap_err().subject.as_deref(), Some("tags"), "{tags:?}");
         }
-        assert!(asked(&[(&"é".repeat(128), &"é".repeat(256))]).is_ok());
+        assert!(put(&[(&"é".repeat(128), &"é".repeat(256))]).is_ok());
     }
 }

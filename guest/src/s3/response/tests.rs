@@ -6,7 +6,7 @@ fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
 }
 
 #[test]
-fn a_blobs_properties_are_all_read() {
+fn properties_of_a_blob_are_all_parsed() {
     let head = head(
         200,
         &[
@@ -32,31 +32,31 @@ fn a_blobs_properties_are_all_read() {
 }
 
 #[test]
-fn what_else_an_answer_says_has_a_name() {
+fn known_response_headers_become_attributes() {
     let said = |name: &str, value: &str| attributes(&head(200, &[(name, value)]));
     for (name, header) in RESPONSE_ATTRIBUTES {
         assert_eq!(said(&header.to_ascii_uppercase(), "x"), [(name.to_owned(), "x".to_owned())]);
     }
-    // How the body was sent is not how the blob is encoded.
+    // The coding of the upload is not a coding of the blob.
     assert_eq!(said("content-encoding", "aws-chunked"), []);
     assert_eq!(said("content-encoding", "gzip, aws-chunked"), [("content-encoding".to_owned(), "gzip".to_owned())]);
 }
 
 #[test]
-fn metadata_in_encoded_words_are_read() {
+fn metadata_in_encoded_words_is_decoded() {
     let head =
         head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-meta-to", "=?UTF-8?Q?Gr=C3=BC=C3=9Fe?= all")]);
     assert_eq!(blob_info(&head).unwrap().metadata, [("to".to_owned(), "Grüße all".to_owned())]);
 }
 
 #[test]
-fn a_version_called_null_is_none() {
+fn version_null_is_no_version() {
     let head = head(200, &[("content-length", "0"), ("etag", "x"), ("x-amz-version-id", "null")]);
     assert_eq!(blob_info(&head).unwrap().version, None);
 }
 
 #[test]
-fn missing_or_contradictory_headers_are_garbled() {
+fn missing_or_contradictory_headers_are_malformed() {
     for (headers, why) in [
         (&[("content-length", "-1"), ("etag", "x")][..], "not a number"),
         (&[("content-length", "+1"), ("etag", "x")], "not a number"),
@@ -68,15 +68,15 @@ fn missing_or_contradictory_headers_are_garbled() {
         let MalformedResponse(words) = blob_info(&head(200, headers)).unwrap_err();
         assert!(words.contains(why), "{headers:?}: {words}");
     }
-    // The same length twice is no contradiction.
+    // Equal duplicate lengths are valid.
     let twice = head(200, &[("content-length", "3"), ("content-length", "3"), ("etag", "x")]);
     assert_eq!(blob_info(&twice).unwrap().size, 3);
 }
 
 #[test]
-fn a_part_is_exactly_what_was_asked_for() {
-    let part = |range: &str, length: &str, asked| {
-        blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), asked)
+fn content_range_must_equal_the_requested_range() {
+    let part = |range: &str, length: &str, requested| {
+        blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), requested)
             .map(|(info, span)| (info.size, span.start, span.end))
     };
     let within = |start, end| ByteRange::Within(Span { start, end });
@@ -85,7 +85,7 @@ fn a_part_is_exactly_what_was_asked_for() {
     assert_eq!(part("bytes 2-9/10", "8", ByteRange::From(2)), Ok((10, 2, 10)));
     assert_eq!(part("bytes 7-9/10", "3", ByteRange::Last(3)), Ok((10, 7, 10)));
     assert_eq!(part("bytes 0-9/10", "10", ByteRange::Last(30)), Ok((10, 0, 10)));
-    for (range, length, asked) in [
+    for (range, length, requested) in [
         ("bytes 2-4/10", "4", within(2, 5)),
         ("bytes 3-5/10", "3", within(2, 5)),
         ("bytes 2-3/10", "2", within(2, 5)),
@@ -98,37 +98,37 @@ fn a_part_is_exactly_what_was_asked_for() {
         ("bytes 2-18446744073709551615/18446744073709551615", "3", ByteRange::From(2)),
         ("", "3", within(2, 5)),
     ] {
-        assert!(part(range, length, asked).is_err(), "{range} {length}");
+        assert!(part(range, length, requested).is_err(), "{range} {length}");
     }
 }
 
 #[test]
-fn a_whole_answer_to_a_range_is_told_as_whole() {
+fn status_200_to_a_range_request_is_the_whole_blob() {
     let (info, span) = blob_part(&head(200, &[("content-length", "10"), ("etag", "x")]), ByteRange::From(4)).unwrap();
     assert_eq!((info.size, span), (10, Span { start: 0, end: 10 }));
     assert!(blob_part(&head(200, &[("etag", "x")]), ByteRange::Whole).is_err());
 }
 
 #[test]
-fn wanted_bytes_are_cut_at_the_end() {
+fn range_is_truncated_at_the_end_of_the_blob() {
     let span = |start, end| Some(Span { start, end });
-    assert_eq!(wanted(ByteRange::Whole, 0), span(0, 0));
-    assert_eq!(wanted(ByteRange::From(0), 0), None);
-    assert_eq!(wanted(ByteRange::From(3), 3), None);
-    assert_eq!(wanted(ByteRange::Last(9), 3), span(0, 3));
-    assert_eq!(wanted(ByteRange::Within(Span { start: 1, end: 9 }), 3), span(1, 3));
-    assert_eq!(wanted(ByteRange::Within(Span { start: 5, end: 9 }), 3), None);
+    assert_eq!(resolve_range(ByteRange::Whole, 0), span(0, 0));
+    assert_eq!(resolve_range(ByteRange::From(0), 0), None);
+    assert_eq!(resolve_range(ByteRange::From(3), 3), None);
+    assert_eq!(resolve_range(ByteRange::Last(9), 3), span(0, 3));
+    assert_eq!(resolve_range(ByteRange::Within(Span { start: 1, end: 9 }), 3), span(1, 3));
+    assert_eq!(resolve_range(ByteRange::Within(Span { start: 5, end: 9 }), 3), None);
 }
 
 #[test]
-fn a_write_has_the_etag_and_version_of_its_response_if_any() {
+fn write_has_the_etag_and_version_of_its_response() {
     assert_eq!(written(&head(200, &[])).unwrap(), Written::default());
     let done = written(&head(200, &[("ETag", "\"e\""), ("x-amz-version-id", "7")])).unwrap();
     assert_eq!(done, Written { etag: Some("\"e\"".into()), version: Some("7".into()) });
 }
 
 #[test]
-fn headers_are_bounded() {
+fn response_header_size_is_limited() {
     let many = Head { status: 200, headers: vec![("a".into(), "b".into()); MAX_HEADERS + 1] };
     let large = Head { status: 200, headers: vec![("a".into(), "b".repeat(MAX_HEADER_BYTES).into())] };
     assert!(many.check_size().is_err() && large.check_size().is_err());
@@ -136,14 +136,14 @@ fn headers_are_bounded() {
 }
 
 #[test]
-fn what_is_told_of_the_whole_is_verified() {
+fn checksum_of_the_whole_body_is_verified() {
     assert_eq!(checksum(&head(200, &[("x-amz-checksum-crc32", "no base64")])), None);
-    for algorithm in KEPT {
-        let sum = base64(&algorithm.of(b"body"));
+    for algorithm in STORED {
+        let sum = base64(&algorithm.digest(b"body"));
         assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"body"), Ok(()));
         let MalformedResponse(why) = verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"b0dy").unwrap_err();
         assert!(why.contains(algorithm.header()) && why.contains("4 bytes"), "{why}");
-        // Of parts, told by the type or by their number.
+        // A checksum of checksums, by its type or by the number of parts.
         let parts = [(algorithm.header(), sum.as_str()), ("x-amz-checksum-type", "COMPOSITE")];
         assert_eq!(verify_checksum(&head(200, &parts), b"b0dy"), Ok(()));
         assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &format!("{sum}-2"))]), b"b0dy"), Ok(()));
@@ -152,9 +152,9 @@ fn what_is_told_of_the_whole_is_verified() {
 }
 
 #[test]
-fn entity_tags_and_versions_are_bounded() {
+fn entity_tag_and_version_lengths_are_limited() {
     for (name, longest) in [("etag", 1024), ("x-amz-version-id", 1024)] {
-        let told = |length: usize| {
+        let parsed = |length: usize| {
             let text = "x".repeat(length);
             let mut headers = vec![("content-length", "1"), (name, text.as_str())];
             if name != "etag" {
@@ -163,17 +163,17 @@ fn entity_tags_and_versions_are_bounded() {
             let head = head(200, &headers);
             (blob_info(&head).is_ok(), written(&head).is_ok())
         };
-        assert_eq!(told(longest), (true, true), "{name}");
-        assert_eq!(told(longest + 1), (false, false), "{name}");
+        assert_eq!(parsed(longest), (true, true), "{name}");
+        assert_eq!(parsed(longest + 1), (false, false), "{name}");
     }
 }
 
 #[test]
-fn head_without_a_length_or_a_readable_date_gives_what_is_known() {
+fn head_response_without_length_or_valid_date_is_accepted() {
     let info = blob_info(&head(200, &[("etag", "x"), ("last-modified", "yesterday"), ("x-amz-meta-a", "1")])).unwrap();
     assert_eq!((info.size, info.etag.as_deref(), info.last_modified), (UNKNOWN_SIZE, Some("x"), None));
     assert_eq!(info.metadata, [("a".to_owned(), "1".to_owned())]);
-    // An empty entity tag is none, and the response is S3's all the same.
+    // An empty entity tag counts as absent, but shows that the response is from S3.
     for from_s3 in ["etag", "last-modified", "x-amz-request-id"] {
         let info = blob_info(&head(200, &[("content-length", "1"), (from_s3, "")])).unwrap();
         assert_eq!((info.size, info.etag, info.last_modified), (1, None, None));
@@ -181,16 +181,16 @@ fn head_without_a_length_or_a_readable_date_gives_what_is_known() {
 }
 
 #[test]
-fn chunked_response_has_an_unknown_size_and_any_other_needs_a_length() {
-    let read = |headers: &[(&str, &str)], asked| {
+fn chunked_response_has_unknown_size_and_others_need_a_length() {
+    let read = |headers: &[(&str, &str)], requested| {
         let headers = [&[("etag", "x")], headers].concat();
-        blob_part(&head(200, &headers), asked).map(|(info, span)| (info.size, span.start, span.end))
+        blob_part(&head(200, &headers), requested).map(|(info, span)| (info.size, span.start, span.end))
     };
     for chunked in ["chunked", "Chunked", "gzip, chunked"] {
         let chunked = [("Transfer-Encoding", chunked)];
         assert_eq!(read(&chunked, ByteRange::Whole), Ok((UNKNOWN_SIZE, 0, UNKNOWN_SIZE)));
         assert_eq!(read(&chunked, ByteRange::From(3)), Ok((UNKNOWN_SIZE, 0, UNKNOWN_SIZE)));
-        // Where the last bytes begin shows at the end only.
+        // The offset of the last bytes is unknown until the end.
         assert!(read(&chunked, ByteRange::Last(3)).is_err());
     }
     assert!(read(&[], ByteRange::Whole).is_err());
@@ -201,15 +201,15 @@ fn chunked_response_has_an_unknown_size_and_any_other_needs_a_length() {
 fn composite_checksum_is_not_compared() {
     let sum = "4waSgw==";
     let whole = Span { start: 0, end: 9 };
-    let told = |headers: &[(&str, &str)], given| checksum_of(&head(200, headers), given, 9).is_some();
+    let parsed = |headers: &[(&str, &str)], given| checksum_of(&head(200, headers), given, 9).is_some();
     let tag = ("etag", "\"d41d8cd98f00b204e9800998ecf8427e-2\"");
     let full = ("x-amz-checksum-type", "FULL_OBJECT");
     let crc = ("x-amz-checksum-crc32c", sum);
-    assert!(told(&[crc], whole));
-    assert!(told(&[crc, tag, full], whole));
-    assert!(told(&[tag, ("x-amz-checksum-crc64nvme", "rosUhgp5mYg=")], whole));
-    assert!(!told(&[crc, tag], whole));
-    assert!(!told(&[crc, ("x-amz-checksum-type", "COMPOSITE")], whole));
-    assert!(!told(&[("x-amz-checksum-crc32c", "4waSgw==-2")], whole));
-    assert!(!told(&[crc, full], Span { start: 0, end: 8 }));
+    assert!(parsed(&[crc], whole));
+    assert!(parsed(&[crc, tag, full], whole));
+    assert!(parsed(&[tag, ("x-amz-checksum-crc64nvme", "rosUhgp5mYg=")], whole));
+    assert!(!parsed(&[crc, tag], whole));
+    assert!(!parsed(&[crc, ("x-amz-checksum-type", "COMPOSITE")], whole));
+    assert!(!parsed(&[("x-amz-checksum-crc32c", "4waSgw==-2")], whole));
+    assert!(!parsed(&[crc, full], Span { start: 0, end: 8 }));
 }

@@ -4,11 +4,11 @@ fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
     Head { status, headers: headers.iter().map(|(n, v)| (n.to_string().into(), v.to_string().into())).collect() }
 }
 
-fn of(status: u16, body: &str) -> (ServiceResponse, Verdict) {
+fn parsed(status: u16, body: &str) -> (ServiceResponse, Classification) {
     let head = head(status, &[]);
-    let answer = answer(&head, body.as_bytes(), "us-east-1");
-    let verdict = verdict(Method::Get, &head, &answer, false);
-    (answer, verdict)
+    let response = parse(&head, body.as_bytes(), "us-east-1");
+    let class = classify(Method::Get, &head, &response, false);
+    (response, class)
 }
 
 const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code>\
@@ -16,26 +16,26 @@ const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><C
     <RequestId>R1</RequestId><HostId>H</HostId></Error>";
 
 #[test]
-fn an_s3_error_is_read() {
-    let (answer, verdict) = of(404, NO_SUCH_KEY);
-    assert_eq!(answer.code.as_deref(), Some("NoSuchKey"));
-    assert_eq!(answer.message.as_deref(), Some("The key \"a&b\" is missing"));
-    assert_eq!(answer.request_id.as_deref(), Some("R1"));
-    assert_eq!(verdict.kind, Kind::NotFound);
+fn s3_error_document_is_parsed() {
+    let (response, class) = parsed(404, NO_SUCH_KEY);
+    assert_eq!(response.code.as_deref(), Some("NoSuchKey"));
+    assert_eq!(response.message.as_deref(), Some("The key \"a&b\" is missing"));
+    assert_eq!(response.request_id.as_deref(), Some("R1"));
+    assert_eq!(class.kind, Kind::NotFound);
 }
 
 #[test]
-fn a_namespace_an_outer_element_and_cdata_do_not_matter() {
-    let (answer, _) = of(
+fn error_is_parsed_with_namespace_outer_element_or_cdata() {
+    let (response, _) = parsed(
         400,
         "\u{feff} <s:ErrorResponse xmlns:s=\"x\"><s:Error><s:Message><![CDATA[a < b]]></s:Message>\
          <s:Code>Odd</s:Code></s:Error><s:RequestId>no</s:RequestId></s:ErrorResponse>",
     );
-    assert_eq!((answer.code.as_deref(), answer.message.as_deref()), (Some("Odd"), Some("a < b")));
+    assert_eq!((response.code.as_deref(), response.message.as_deref()), (Some("Odd"), Some("a < b")));
 }
 
 #[test]
-fn what_is_no_xml_is_no_panic_and_no_code() {
+fn body_that_is_not_xml_has_no_code() {
     let nested = "<a>".repeat(10_000);
     let bomb = "<!DOCTYPE e [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Error><Message>&b;</Message></Error>";
     for body in [
@@ -52,32 +52,32 @@ fn what_is_no_xml_is_no_panic_and_no_code() {
         &nested,
         bomb,
     ] {
-        let (answer, _) = of(500, body);
-        assert_eq!(answer.code, None, "{body:.40}");
+        let (response, _) = parsed(500, body);
+        assert_eq!(response.code, None, "{body:.40}");
     }
     let garbage: Vec<u8> = (0..=255).cycle().take(MAX_BODY * 2).collect();
-    assert_eq!(answer(&head(500, &[]), &garbage, "").code, None);
+    assert_eq!(parse(&head(500, &[]), &garbage, "").code, None);
 }
 
 #[test]
-fn a_broken_off_error_gives_what_came() {
-    let (answer, _) = of(404, "<Error><Code>NoSuchKey</Code><Message>The k");
-    assert_eq!((answer.code.as_deref(), answer.message), (Some("NoSuchKey"), None));
+fn truncated_error_document_is_parsed_as_far_as_it_goes() {
+    let (response, _) = parsed(404, "<Error><Code>NoSuchKey</Code><Message>The k");
+    assert_eq!((response.code.as_deref(), response.message), (Some("NoSuchKey"), None));
 }
 
 #[test]
-fn words_are_bounded_and_cleaned() {
+fn code_and_message_are_truncated_and_sanitized() {
     let long = format!("<Error><Code>X\u{1b}[2J</Code><Message>{}</Message></Error>", "é".repeat(5000));
-    let (answer, _) = of(400, &long);
-    assert_eq!(answer.code.as_deref(), Some("X [2J"));
-    assert_eq!(answer.message.unwrap().len(), MAX_WORDS);
-    // What lies beyond the bound is not read at all.
+    let (response, _) = parsed(400, &long);
+    assert_eq!(response.code.as_deref(), Some("X [2J"));
+    assert_eq!(response.message.unwrap().len(), MAX_MESSAGE);
+    // Text beyond the limit is not parsed.
     let far = format!("<Error><Message>{}</Message><Code>Far</Code></Error>", "a".repeat(MAX_BODY));
-    assert_eq!(of(400, &far).0.code, None);
+    assert_eq!(parsed(400, &far).0.code, None);
 }
 
 #[test]
-fn the_wrong_region_is_told_with_the_right_one() {
+fn wrong_region_error_names_the_right_one() {
     let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
     for (status, headers, body) in [
         (301, &[("x-amz-bucket-region", "eu-west-1")][..], ""),
@@ -86,19 +86,19 @@ fn the_wrong_region_is_told_with_the_right_one() {
         (400, &[], malformed),
     ] {
         let head = head(status, headers);
-        let answer = answer(&head, body.as_bytes(), "us-east-1");
-        let verdict = verdict(Method::Head, &head, &answer, false);
-        assert_eq!(answer.region.as_deref(), Some("eu-west-1"));
-        assert_eq!((verdict.kind, verdict.subject), (Kind::InvalidSettings, Some("region")));
-        assert!(verdict.advice.contains("region = \"eu-west-1\""), "{}", verdict.advice);
+        let response = parse(&head, body.as_bytes(), "us-east-1");
+        let class = classify(Method::Head, &head, &response, false);
+        assert_eq!(response.region.as_deref(), Some("eu-west-1"));
+        assert_eq!((class.kind, class.subject), (Kind::InvalidSettings, Some("region")));
+        assert!(class.advice.contains("region = \"eu-west-1\""), "{}", class.advice);
     }
-    // Our own region in an answer blames nothing, and what is no region's name is not repeated.
-    assert_eq!(answer(&head(400, &[("x-amz-bucket-region", "us-east-1")]), b"", "us-east-1").region, None);
-    assert_eq!(answer(&head(400, &[("x-amz-bucket-region", "a\" b")]), b"", "us-east-1").region, None);
+    // The own region in a response is no cause, and an invalid region is not repeated.
+    assert_eq!(parse(&head(400, &[("x-amz-bucket-region", "us-east-1")]), b"", "us-east-1").region, None);
+    assert_eq!(parse(&head(400, &[("x-amz-bucket-region", "a\" b")]), b"", "us-east-1").region, None);
 }
 
 #[test]
-fn status_and_code_decide_the_case() {
+fn status_and_code_determine_the_error_kind() {
     let coded = |code: &str| format!("<Error><Code>{code}</Code></Error>");
     for (status, code, kind, subject) in [
         (404, "NoSuchBucket", Kind::NotFound, Some("bucket")),
@@ -118,8 +118,8 @@ fn status_and_code_decide_the_case() {
         (400, "SomethingNew", Kind::Service, None),
         (500, "InternalError", Kind::Service, None),
     ] {
-        let verdict = of(status, &coded(code)).1;
-        assert_eq!((verdict.kind, verdict.subject), (kind, subject), "{code}");
+        let class = parsed(status, &coded(code)).1;
+        assert_eq!((class.kind, class.subject), (kind, subject), "{code}");
     }
     for (status, kind) in [
         (304, Kind::NotModified),
@@ -137,27 +137,27 @@ fn status_and_code_decide_the_case() {
         (503, Kind::Service),
         (999, Kind::Service),
     ] {
-        assert_eq!(of(status, "").1.kind, kind, "{status}");
+        assert_eq!(parsed(status, "").1.kind, kind, "{status}");
     }
 }
 
 #[test]
-fn a_delete_marker_is_not_found() {
+fn delete_marker_is_not_found() {
     let head = head(405, &[("x-amz-delete-marker", "true")]);
-    let answer = answer(&head, b"<Error><Code>MethodNotAllowed</Code></Error>", "");
-    assert_eq!(verdict(Method::Get, &head, &answer, false).kind, Kind::NotFound);
+    let response = parse(&head, b"<Error><Code>MethodNotAllowed</Code></Error>", "");
+    assert_eq!(classify(Method::Get, &head, &response, false).kind, Kind::NotFound);
 }
 
 #[test]
-fn without_credentials_the_advice_is_to_give_some() {
+fn anonymous_access_denied_advises_to_set_credentials() {
     let head = head(403, &[]);
     for body in
         ["", "<html>", "<Error><Code>AccessDenied</Code></Error>", "<Error><Code>AllAccessDisabled</Code></Error>"]
     {
-        let answer = answer(&head, body.as_bytes(), "");
-        let anonymous = verdict(Method::Get, &head, &answer, true);
+        let response = parse(&head, body.as_bytes(), "");
+        let anonymous = classify(Method::Get, &head, &response, true);
         assert_eq!(anonymous.subject, Some("access-key"));
         assert!(anonymous.advice.contains("anonymous") && !anonymous.advice.contains("check the keys"), "{body}");
-        assert!(verdict(Method::Get, &head, &answer, false).advice.contains("check the keys"), "{body}");
+        assert!(classify(Method::Get, &head, &response, false).advice.contains("check the keys"), "{body}");
     }
 }

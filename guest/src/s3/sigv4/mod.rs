@@ -1,8 +1,7 @@
-//! AWS Signature Version 4, as S3 wants it: each path byte encoded once, no path tidied, the body's hash in
-//! `x-amz-content-sha256`.
+//! AWS Signature Version 4 in the variant of S3: the path is encoded once and not normalized, and `x-amz-content-sha256` has the
+//! body's hash.
 //!
-//! This runs for every request, so the signing key is kept for as long as its day lasts, and the texts that are hashed
-//! are built in buffers that are used again.
+//! Every request is signed, so [`Signer`] caches the signing key of the day and reuses the buffer of canonical requests.
 
 mod presign;
 
@@ -12,20 +11,20 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::rt::composed::{Composed, hex};
-use crate::rt::text::join;
+use crate::rt::hex::{digits, hex};
+use crate::rt::text_builder::TextBuilder;
 use crate::s3::encode;
 use crate::s3::requests::Request;
 use crate::s3::time::AmzTime;
 use crate::settings::{Credentials, Secret};
 
-/// In place of a body's hash: the transport is trusted with the body.
+/// Replaces the body's hash if the body is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// The SHA-256 of no bytes, in hex.
+/// SHA-256 of an empty body, in hex.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Whether a header is sent unsigned: what proxies on the way change, add or take off.
+/// Whether a header is not signed, as proxies change, add or remove it.
 fn is_unsigned(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'a') => matches!(name, "accept-encoding" | "authorization"),
@@ -41,19 +40,19 @@ fn is_unsigned(name: &str) -> bool {
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What is said of a request's body.
+/// The payload hash of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadHash {
-    /// There is none.
+    /// Empty body.
     Empty,
-    /// Nothing.
+    /// The body is not signed.
     Unsigned,
-    /// Its SHA-256, in lower-case hex.
+    /// SHA-256 of the body in lower-case hex.
     Sha256(String),
 }
 
 impl PayloadHash {
-    /// As it is sent and signed.
+    /// Value of `x-amz-content-sha256`.
     pub fn as_str(&self) -> &str {
         match self {
             PayloadHash::Empty => EMPTY_SHA256,
@@ -69,24 +68,24 @@ type Signature = hmac::digest::Output<Sha256>;
 pub struct Signer {
     region: String,
     service: &'static str,
-    key: Option<DayKey>,
-    /// The canonical request, which may have a security token in it.
-    canonical: Composed,
+    key: Option<SigningKey>,
+    /// Buffer of the canonical request, which may contain a security token.
+    canonical: TextBuilder,
 }
 
 /// The signing key of one day.
-struct DayKey {
-    /// The secret it was made from.
+struct SigningKey {
+    /// Secret it is derived from.
     secret: Secret,
     /// `date/region/service/aws4_request`.
     scope: String,
     mac: Hmac<Sha256>,
-    /// What is the same for all that is signed in one second: as it tells the time, and with all before the request's hash.
+    /// Cache for requests signed in the same second: the time, and the HMAC of everything before the request's hash.
     second: Option<(String, Hmac<Sha256>)>,
 }
 
-impl DayKey {
-    /// What the hash of a request goes into that is signed at this time.
+impl SigningKey {
+    /// The HMAC to add the hash of a request to that is signed at this time.
     fn at(&mut self, date: &str) -> Hmac<Sha256> {
         if let Some((second, mac)) = &self.second
             && second == date
@@ -103,21 +102,20 @@ impl DayKey {
 }
 
 impl Signer {
-    /// A signer for S3 in this region.
+    /// A signer for S3 in a region.
     pub fn new(region: impl Into<String>) -> Self {
         Signer::for_service(region, "s3")
     }
 
-    /// A signer for another service that signs as S3 does.
+    /// A signer for another service with the same rules.
     pub fn for_service(region: impl Into<String>, service: &'static str) -> Self {
-        Signer { region: region.into(), service, key: None, canonical: Composed::default() }
+        Signer { region: region.into(), service, key: None, canonical: TextBuilder::default() }
     }
 
-    /// Signs a request, by adding the headers `x-amz-date`, `x-amz-content-sha256`, `authorization` and, where there is a
-    /// token, `x-amz-security-token` at the end of those that are there.
+    /// Signs a request by appending the headers `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token` (if there is a token)
+    /// and `authorization`.
     ///
-    /// All headers of the request are signed but those that proxies meddle with, and the `host` that its authority will
-    /// be. What is to be sent otherwise than the request says must be changed before.
+    /// Signs `host` and all headers except those that proxies change. The request must not be modified afterwards.
     pub fn sign(&mut self, request: &mut Request, credentials: &Credentials, payload: &PayloadHash, now: AmzTime) {
         let date = now.text();
         request.header("x-amz-date", date.as_str());
@@ -140,45 +138,41 @@ impl Signer {
         request.header("authorization", authorization);
     }
 
-    /// The `authorization` header's value for these parts of a request, at this time as [`AmzTime::text`] tells it. Sorts
-    /// the headers.
+    /// Returns the value of `authorization` for the parts of a request, signed at `date` ([`AmzTime::text`]). Sorts the headers.
     pub fn authorization(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> String {
         let signature = self.signature(parts, credentials, date);
-        let key = self.day_key(&credentials.secret_key, &date[..8]);
-        let mut value = Composed::with_room(256 + 16 * parts.headers.len());
+        let key = self.signing_key(&credentials.secret_key, &date[..8]);
+        let mut value = TextBuilder::with_capacity(256 + 16 * parts.headers.len());
         value.push(&[ALGORITHM, " Credential=", &credentials.access_key, "/", &key.scope, ", SignedHeaders="]);
         parts.push_header_names(&mut value);
-        value.push(&[", Signature="]);
-        value.push_hex(&signature);
+        value.push(&[", Signature=", digits(&signature, &mut [0; 64])]);
         value.into_string()
     }
 
-    /// The signature of these parts of a request.
+    /// Computes the signature of the parts of a request.
     fn signature(&mut self, parts: &mut Parts<'_>, credentials: &Credentials, date: &str) -> Signature {
         self.canonical.clear();
         parts.push_canonical(&mut self.canonical);
         let hash = Sha256::digest(self.canonical.as_bytes());
-        let mut mac = self.day_key(&credentials.secret_key, &date[..8]).at(date);
-        self.canonical.clear();
-        self.canonical.push_hex(&hash);
-        mac.update(self.canonical.as_bytes());
+        let mut mac = self.signing_key(&credentials.secret_key, &date[..8]).at(date);
+        mac.update(digits(&hash, &mut [0; 64]).as_bytes());
         mac.finalize().into_bytes()
     }
 
-    /// The key of this day, made anew where the day or the secret is another than last time.
-    fn day_key(&mut self, secret: &Secret, day: &str) -> &mut DayKey {
+    /// Returns the cached signing key, derived anew if the day or the secret has changed.
+    fn signing_key(&mut self, secret: &Secret, day: &str) -> &mut SigningKey {
         if self.key.as_ref().is_some_and(|key| !key.scope.starts_with(day) || key.secret != *secret) {
             self.key = None;
         }
         self.key.get_or_insert_with(|| {
-            let first = join(&["AWS4", secret.expose()], "");
-            let mut mac = keyed(first.as_bytes());
+            let first = ["AWS4", secret.expose()].join("");
+            let mut mac = hmac(first.as_bytes());
             for step in [day, &self.region, self.service, "aws4_request"] {
                 mac.update(step.as_bytes());
-                mac = keyed(&mac.finalize().into_bytes());
+                mac = hmac(&mac.finalize().into_bytes());
             }
-            let scope = join(&[day, &self.region, self.service, "aws4_request"], "/");
-            DayKey { secret: secret.clone(), scope, mac, second: None }
+            let scope = [day, &self.region, self.service, "aws4_request"].join("/");
+            SigningKey { secret: secret.clone(), scope, mac, second: None }
         })
     }
 }
@@ -189,25 +183,24 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// What is signed of a request.
+/// The signed parts of a request.
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
     /// `GET`, `PUT` and so on.
     pub method: &'a str,
-    /// The path, encoded as it is sent.
+    /// Encoded path.
     pub path: &'a str,
-    /// Names and values of the query, not encoded, in any order.
+    /// Query parameters, not encoded, in any order.
     pub query: &'a [(Cow<'static, str>, String)],
-    /// The headers to sign, `host` among them, names in lower case, in any order. Values of the same name are joined in
-    /// the order that they have here.
+    /// Headers to sign, including `host`, names in lower case, in any order. Values of the same name are joined in this order.
     pub headers: Vec<(&'a str, &'a str)>,
-    /// The body's SHA-256 in hex, or [`UNSIGNED_PAYLOAD`].
+    /// SHA-256 of the body in hex, or [`UNSIGNED_PAYLOAD`].
     pub payload: &'a str,
 }
 
 impl Parts<'_> {
-    /// Appends the canonical request, which is what the signature is about. Sorts the headers.
-    pub fn push_canonical(&mut self, out: &mut Composed) {
+    /// Appends the canonical request. Sorts the headers.
+    pub fn push_canonical(&mut self, out: &mut TextBuilder) {
         sort(&mut self.headers, |one, other| one.0 < other.0);
         out.push(&[self.method, "\n", self.path, "\n"]);
         push_query(out, self.query);
@@ -218,7 +211,7 @@ impl Parts<'_> {
             } else {
                 out.push(&["\n", name, ":"]);
             }
-            // What was made here has no white space, and need not be searched for it.
+            // Generated values contain no white space to normalize.
             if matches!(name, "host" | "x-amz-content-sha256" | "x-amz-date") {
                 out.push(&[value]);
             } else {
@@ -231,8 +224,8 @@ impl Parts<'_> {
         out.push(&["\n", self.payload]);
     }
 
-    /// The names of the headers, which are sorted, each once.
-    fn push_header_names(&self, out: &mut Composed) {
+    /// Appends the names of the sorted headers, each once.
+    fn push_header_names(&self, out: &mut TextBuilder) {
         let mut last = None;
         for &(name, _) in &self.headers {
             if last != Some(name) {
@@ -243,7 +236,7 @@ impl Parts<'_> {
     }
 }
 
-/// The headers that are signed, and the `host` that the authority will be.
+/// The headers to sign, including `host`.
 fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
     let mut headers: Vec<(&str, &str)> = Vec::with_capacity(request.headers.len() + 1);
     for (name, value) in &request.headers {
@@ -255,8 +248,8 @@ fn signed_headers(request: &Request) -> Vec<(&str, &str)> {
     headers
 }
 
-/// Sorted by encoded name, then encoded value: not as one text, where `=` would take part in the order.
-fn push_query(out: &mut Composed, query: &[(Cow<'static, str>, String)]) {
+/// Appends the query, sorted by encoded name, then encoded value; `=` does not take part in the order.
+fn push_query(out: &mut TextBuilder, query: &[(Cow<'static, str>, String)]) {
     let mut pairs = Vec::with_capacity(query.len());
     for (name, value) in query {
         pairs.push((encode::query(name), encode::query(value)));
@@ -267,8 +260,7 @@ fn push_query(out: &mut Composed, query: &[(Cow<'static, str>, String)]) {
     }
 }
 
-/// Sorts, and leaves alike ones in their order. By insertion: there are a dozen at most of what it is for, and the library's
-/// own sorts are 15 KB of code.
+/// Stable insertion sort for the dozen headers or parameters of a request. Replaces `sort_by`, which adds 15 KB of code.
 fn sort<T>(list: &mut [T], is_before: impl Fn(&T, &T) -> bool) {
     for end in 1..list.len() {
         let mut at = end;
@@ -279,19 +271,19 @@ fn sort<T>(list: &mut [T], is_before: impl Fn(&T, &T) -> bool) {
     }
 }
 
-/// A header's value, without white space around it and with one space for each stretch of it inside.
-fn push_value(out: &mut Composed, value: &str) {
+/// Appends a header's value, trimmed and with sequential spaces as one.
+fn push_value(out: &mut TextBuilder, value: &str) {
     for (n, word) in value.split_ascii_whitespace().enumerate() {
         out.push(&[if n > 0 { " " } else { "" }, word]);
     }
 }
 
-/// The SHA-256 of these bytes, in lower-case hex.
+/// SHA-256 of the bytes in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 

@@ -1,9 +1,9 @@
-//! Signatures in the query: a request that anybody may send until it expires.
+//! Signatures in the query, for presigned requests.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
-use crate::rt::composed::{Composed, hex};
-use crate::rt::text::join;
+use crate::rt::hex::hex;
+use crate::rt::text_builder::TextBuilder;
 use crate::s3::headers::Headers;
 use crate::s3::requests::Request;
 use crate::s3::time::AmzTime;
@@ -12,8 +12,8 @@ use crate::settings::Credentials;
 use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, sort};
 
 impl Signer {
-    /// Signs a request, by adding to its query what a signature needs. All its headers are signed, and the `host` that its
-    /// authority will be; its body is not. It is good for `expires` seconds from `now` on.
+    /// Signs a request by appending parameters to its query. Signs `host` and all headers, but not the body. Valid for `expires`
+    /// seconds from `now`.
     pub fn presign(&mut self, request: &mut Request, credentials: &Credentials, expires: u64, now: AmzTime) {
         let mut headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         headers.push(("host", &request.authority));
@@ -27,8 +27,7 @@ impl Signer {
         self.sign_query(parts, &mut request.query, credentials, expires, &now.text());
     }
 
-    /// Adds to this query, which stands for that of `parts`, what a signature of it needs. `date` is as
-    /// [`AmzTime::text`] tells it.
+    /// Appends the parameters of a signature to `query`, which replaces that of `parts`. `date` is [`AmzTime::text`].
     pub fn sign_query(
         &mut self,
         mut parts: Parts<'_>,
@@ -37,10 +36,10 @@ impl Signer {
         expires: u64,
         date: &str,
     ) {
-        let scope = &self.day_key(&credentials.secret_key, &date[..8]).scope;
-        let credential = join(&[&credentials.access_key, scope], "/");
+        let scope = &self.signing_key(&credentials.secret_key, &date[..8]).scope;
+        let credential = format!("{}/{scope}", credentials.access_key);
         sort(&mut parts.headers, |one, other| one.0 < other.0);
-        let mut names = Composed::default();
+        let mut names = TextBuilder::default();
         parts.push_header_names(&mut names);
         let mut add = |name: &'static str, value: String| query.push((name.into(), value));
         add("X-Amz-Algorithm", ALGORITHM.to_owned());

@@ -25,13 +25,13 @@ fn signed(signer: &mut Signer, credentials: &Credentials, now: AmzTime) -> Strin
 }
 
 #[test]
-fn hashes_are_hex() {
+fn hashes_are_lower_case_hex() {
     assert_eq!(sha256_hex(b""), EMPTY_SHA256);
     assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 #[test]
-fn the_kept_key_is_given_up_with_its_day_and_its_secret() {
+fn cached_signing_key_is_replaced_with_the_day_and_the_secret() {
     let fresh = |secret: &str, now| signed(&mut Signer::new("us-east-1"), &credentials(secret), now);
     let mut signer = Signer::new("us-east-1");
     let tomorrow = AmzTime::from_secs(NOON.secs() + 86_400);
@@ -42,7 +42,7 @@ fn the_kept_key_is_given_up_with_its_day_and_its_secret() {
 }
 
 #[test]
-fn what_is_sent_with_it() {
+fn signing_adds_its_headers() {
     let mut request = request();
     request.header("range", "bytes=0-1");
     request.header("user-agent", "x");
@@ -65,7 +65,7 @@ fn what_is_sent_with_it() {
 }
 
 #[test]
-fn nothing_secret_is_shown() {
+fn debug_output_has_no_secret() {
     let token = Credentials { security_token: Some(Secret::new("hidden-token")), ..credentials("hidden-secret") };
     let mut signer = Signer::new("r");
     signer.sign(&mut request(), &token, &PayloadHash::Empty, NOON);

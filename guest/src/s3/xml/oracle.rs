@@ -1,5 +1,4 @@
-//! The reader beside one that stands on quick-xml: what both take for whole they read alike, and ours takes nothing for
-//! whole that is not.
+//! Compares the parser with quick-xml: both parse complete documents alike, and ours accepts nothing that quick-xml rejects.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -7,7 +6,7 @@ use quick_xml::events::Event;
 
 use super::*;
 
-/// An element, and in it its text and its children.
+/// An element with its text and children.
 #[derive(Debug, Default, PartialEq)]
 struct Tree {
     name: String,
@@ -17,12 +16,12 @@ struct Tree {
 
 impl From<Element<'_>> for Tree {
     fn from(element: Element<'_>) -> Self {
-        let children = element.inside().map(Tree::from).collect();
+        let children = element.children().map(Tree::from).collect();
         Tree { name: element.name().into(), text: element.content().into(), children }
     }
 }
 
-/// What [`read`] does, by quick-xml.
+/// [`read`] implemented with quick-xml.
 fn known(text: &str) -> (Option<Tree>, bool) {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if !text.starts_with('<') {
@@ -98,7 +97,7 @@ fn close(open: &mut [Tree], root: &mut Option<Tree>, element: Tree) {
     }
 }
 
-/// Both read this alike, whole or not.
+/// Asserts that both parsers agree, also on incomplete documents.
 fn alike(text: &str) -> Result<(), TestCaseError> {
     let (document, whole) = read(text);
     let read = (document.as_ref().map(|document| Tree::from(document.root())), whole);
@@ -106,12 +105,12 @@ fn alike(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What ours takes for whole, the other does too, and reads it alike.
+/// Asserts that both parsers agree if ours accepts the document.
 fn no_laxer(text: &str) -> Result<(), TestCaseError> {
     if read(text).1 { alike(text) } else { Ok(()) }
 }
 
-/// Text as it may stand between tags, with what may stand between it.
+/// Content of an element: text, references, CDATA, comments and instructions.
 fn inner() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-z0-9éß💧 \"'>/=\\]-]{0,12}",
@@ -155,7 +154,7 @@ fn text() -> impl Strategy<Value = String> {
     (before, element(), "[\r\n ]?(<!-- > -->)?").prop_map(|(before, element, after)| before + &element + &after)
 }
 
-/// The text up to a place near this one that is between two characters.
+/// The text up to a character boundary near the index.
 fn cut(text: &str, at: prop::sample::Index) -> &str {
     &text[..text.floor_char_boundary(at.index(text.len() + 1))]
 }
@@ -164,17 +163,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn documents_are_read_alike(text in text()) {
+    fn documents_are_parsed_as_by_quick_xml(text in text()) {
         alike(&text)?;
     }
 
     #[test]
-    fn documents_that_break_off_are_read_alike(text in text(), at in any::<prop::sample::Index>()) {
+    fn truncated_documents_are_parsed_as_by_quick_xml(text in text(), at in any::<prop::sample::Index>()) {
         alike(cut(&text, at))?;
     }
 
     #[test]
-    fn documents_that_were_changed_are_read_alike_or_not_at_all(
+    fn corrupted_documents_are_parsed_as_by_quick_xml_or_rejected(
         text in text(),
         at in any::<prop::sample::Index>(),
         by in "[<>/&;:\"'=!?\\[\\]a# \r-]{0,4}|</?a>|&a;|&#0;|&#xD800;|<!DOCTYPE a>|</?x:|\\PC",
@@ -186,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_breaks_it(
+    fn random_text_never_panics(
         text in "(<[a-zA-Z/?!\\[: ]{0,9}>?|</?a>|&[#a-z0-9]{0,8};?|\\]\\]>|--|[ -~\r\n]|\\PC){0,40}",
         bytes in prop::collection::vec(any::<u8>(), 0..100),
     ) {
@@ -197,7 +196,7 @@ proptest! {
 }
 
 #[test]
-fn a_document_type_is_refused() {
+fn document_type_is_rejected() {
     for text in ["<!DOCTYPE a><a/>", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", "<a/><!doctype a>"] {
         assert!(!read(text).1, "{text}");
     }

@@ -1,29 +1,27 @@
-//! Reads XML piece by piece: what is in a document, in its order.
+//! Pull parser: the events of a document in order.
 //!
-//! Less than all of XML is understood, and more than S3 sends: no document type, and so no entities but the five that
-//! need none. What is not understood is never taken for something else.
+//! Supports what S3 sends and more, but no document type and so no entities except the five predefined ones. Anything else is
+//! rejected, never misinterpreted.
 
-use crate::rt::text::find;
-
-/// A piece of a document.
+/// An event.
 pub(super) enum Event<'a> {
-    /// An element begins; whether it ends there too.
+    /// Start tag, and whether the element is empty (`<a/>`).
     Start(&'a str, bool),
-    /// An element ends.
+    /// End tag.
     End(&'a str),
-    /// Text, and what is to be done with it.
-    Text(&'a str, Marks),
-    /// The document ends.
-    Over,
+    /// Text, and what to resolve in it.
+    Text(&'a str, Escapes),
+    /// End of the document.
+    Eof,
 }
 
-/// What in a text stands for something else.
+/// What to resolve in a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marks {
+pub(super) enum Escapes {
     None,
-    /// Line ends, as in all text, but no references.
+    /// Line ends, as in CDATA.
     Lines,
-    /// References too.
+    /// Line ends and references.
     References,
 }
 
@@ -37,27 +35,27 @@ impl<'a> Reader<'a> {
         Reader { text, at: 0 }
     }
 
-    /// What comes next, but for comments and instructions; none where that is no XML, or breaks off.
+    /// The next event, skipping comments and processing instructions. None if the document is invalid or truncated.
     pub(super) fn next(&mut self) -> Option<Event<'a>> {
         loop {
             let bytes = self.text.as_bytes();
-            let Some(&first) = bytes.get(self.at) else { return Some(Event::Over) };
+            let Some(&first) = bytes.get(self.at) else { return Some(Event::Eof) };
             if first != b'<' {
                 return self.characters();
             }
             match bytes.get(self.at + 1)? {
                 b'/' => return self.end(),
                 b'?' => {
-                    // One question mark cannot begin and end it.
+                    // One question mark cannot be both delimiters.
                     if self.up_to(self.at + 1, "?>")?.is_empty() {
                         return None;
                     }
                 }
                 b'!' if self.is_at("<!--") => drop(self.up_to(self.at + 4, "-->")?),
                 b'!' if self.is_at("<![CDATA[") => {
-                    return Some(Event::Text(self.up_to(self.at + 9, "]]>")?, Marks::Lines));
+                    return Some(Event::Text(self.up_to(self.at + 9, "]]>")?, Escapes::Lines));
                 }
-                // Document types could define what text means, and S3 sends none.
+                // Document types could define entities, and S3 sends none.
                 b'!' => return None,
                 _ => return self.start(),
             }
@@ -68,29 +66,29 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(what.as_bytes()))
     }
 
-    /// What is from there to this end, after which the reader then is.
+    /// Returns the text from there to a delimiter, and advances behind the delimiter.
     fn up_to(&mut self, from: usize, end: &str) -> Option<&'a str> {
         let rest = self.text.get(from..)?;
-        let length = find(rest, end)?;
+        let length = rest.find(end)?;
         self.at = from + length + end.len();
         rest.get(..length)
     }
 
-    /// Text up to the next tag.
+    /// Parses text up to the next tag.
     fn characters(&mut self) -> Option<Event<'a>> {
         let rest = self.text.get(self.at..)?;
-        let mut marks = Marks::None;
+        let mut escapes = Escapes::None;
         let mut length = 0;
         for byte in rest.bytes() {
             match byte {
                 b'<' => break,
-                b'&' | b'\r' => marks = Marks::References,
+                b'&' | b'\r' => escapes = Escapes::References,
                 _ => {}
             }
             length += 1;
         }
         self.at += length;
-        Some(Event::Text(rest.get(..length)?, marks))
+        Some(Event::Text(rest.get(..length)?, escapes))
     }
 
     fn start(&mut self) -> Option<Event<'a>> {
@@ -106,7 +104,7 @@ impl<'a> Reader<'a> {
                     return Some(Event::Start(name, true));
                 }
                 b'/' | b'<' => return None,
-                // An attribute's value, which may hold all that ends a tag.
+                // The value of an attribute may contain the end of a tag.
                 b'"' | b'\'' => {
                     while *bytes.get(self.at)? != byte {
                         self.at += 1;
@@ -131,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The name after so many bytes, without its namespace. The reader is then after it.
+    /// Parses the name after so many bytes, without namespace prefix.
     fn name(&mut self, skipped: usize) -> Option<&'a str> {
         let start = self.at + skipped;
         let (mut local, mut at) = (start, start);
@@ -149,11 +147,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Adds this text, with what its marks stand for: characters for references, and line feeds for all line ends (XML 1.0,
-/// section 2.11). None where there is a reference to nothing that is known; what is before it is then added.
-pub(super) fn push_resolved(out: &mut String, text: &str, marks: Marks) -> Option<()> {
+/// Appends the text with references resolved and line ends normalized (XML 1.0, section 2.11). None at an unknown reference, after
+/// appending the text before it.
+pub(super) fn push_resolved(out: &mut String, text: &str, escapes: Escapes) -> Option<()> {
     let mut rest = text;
-    let is_mark = |byte| byte == b'\r' || byte == b'&' && marks == Marks::References;
+    let is_mark = |byte| byte == b'\r' || byte == b'&' && escapes == Escapes::References;
     while let Some(at) = rest.bytes().position(is_mark) {
         let (before, after) = rest.split_at_checked(at)?;
         out.push_str(before);
@@ -162,7 +160,7 @@ pub(super) fn push_resolved(out: &mut String, text: &str, marks: Marks) -> Optio
             rest = after.strip_prefix('\n').unwrap_or(after);
         } else {
             let end = after.bytes().position(|byte| byte == b';')?;
-            out.push(referred(after.get(1..end)?)?);
+            out.push(resolve(after.get(1..end)?)?);
             rest = after.get(end + 1..)?;
         }
     }
@@ -170,9 +168,8 @@ pub(super) fn push_resolved(out: &mut String, text: &str, marks: Marks) -> Optio
     Some(())
 }
 
-/// The character that a reference of this name is to. Those that XML 1.0 has not are taken too: services write them for
-/// keys that it cannot hold.
-fn referred(name: &str) -> Option<char> {
+/// Resolves a reference. Characters invalid in XML 1.0 are accepted: services send them in keys.
+fn resolve(name: &str) -> Option<char> {
     let number = match name {
         "lt" => return Some('<'),
         "gt" => return Some('>'),
@@ -189,6 +186,6 @@ fn referred(name: &str) -> Option<char> {
     for digit in digits.chars() {
         code = code.checked_mul(radix)?.checked_add(digit.to_digit(radix)?)?;
     }
-    // Nothing can be meant by a zero, or by no digits at all.
+    // Reject zero and missing digits.
     char::from_u32(code).filter(|c| *c != '\0')
 }

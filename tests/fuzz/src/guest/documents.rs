@@ -25,8 +25,8 @@ const ROOTS: [&str; 12] = [
 /// A body, as it comes from the service.
 pub fn guest_documents(body: &[u8]) {
     let head = Head { status: 200, headers: vec![] };
-    let answer = service_error::answer(&head, body, "us-east-1");
-    let _ = service_error::verdict(Method::Get, &head, &answer, false);
+    let answer = service_error::parse(&head, body, "us-east-1");
+    let _ = service_error::classify(Method::Get, &head, &answer, false);
     let _ = retry::decide(&head, &answer, 0, true);
     let _ = service_error::is_error_document(body);
     let _ = xml::read(&String::from_utf8_lossy(body));

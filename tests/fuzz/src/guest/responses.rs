@@ -8,7 +8,7 @@ use sandbucket_s3::contract::model::{
 };
 use sandbucket_s3::ops::{Event, Next, Response, Store, retry};
 use sandbucket_s3::s3::encoded_words;
-use sandbucket_s3::s3::headers::of_lines;
+use sandbucket_s3::s3::headers::parse_lines;
 use sandbucket_s3::s3::requests::Method;
 use sandbucket_s3::s3::response::{self, Head};
 use sandbucket_s3::s3::service_error;
@@ -28,7 +28,7 @@ pub fn guest_responses(data: &[u8]) {
         first if first.contains("last") => ByteRange::Last(start),
         _ => ByteRange::Whole,
     };
-    let head = Head { status, headers: of_lines(lines) };
+    let head = Head { status, headers: parse_lines(lines) };
     read(&head, body, range);
     resumed(&head, range);
 }
@@ -47,14 +47,14 @@ fn read(head: &Head<'_>, body: &[u8], range: ByteRange) {
     if let Ok((info, span)) = response::blob_part(head, range) {
         assert!(span.start <= span.end && span.end <= info.size, "{span:?} of {}", info.size);
     }
-    let answer = service_error::answer(head, body, "us-east-1");
+    let answer = service_error::parse(head, body, "us-east-1");
     for word in [&answer.code, &answer.message, &answer.request_id, &answer.region].into_iter().flatten() {
         assert!(!word.chars().any(char::is_control), "{word:?}");
         assert!(word.len() <= 2048, "{}", word.len());
     }
     for method in [Method::Get, Method::Head, Method::Put] {
-        let _ = service_error::verdict(method, head, &answer, false);
-        let _ = service_error::verdict(method, head, &answer, true);
+        let _ = service_error::classify(method, head, &answer, false);
+        let _ = service_error::classify(method, head, &answer, true);
     }
     let _ = retry::decide(head, &answer, 1_700_000_000, true);
     for (_, value) in &head.headers {

@@ -345,7 +345,7 @@ pub fn read_options(u: &mut Unstructured<'_>) -> Result<GetOptions> {
 
 pub fn digests(u: &mut Unstructured<'_>) -> Result<Vec<Digest>> {
     let one = |u: &mut Unstructured<'_>| {
-        let algorithm = *u.choose(&checksum::KEPT)?;
+        let algorithm = *u.choose(&checksum::STORED)?;
         let length = if u.ratio(1, 8)? { u.int_in_range(0..=40)? } else { algorithm.length() };
         Ok(Digest { algorithm, value: vec![7; length] })
     };

@@ -64,7 +64,7 @@ fn value(text: &str) {
         let tidy = error::tidy(text, most);
         assert!(tidy.len() <= most + 16 && !tidy.chars().any(char::is_control), "{tidy:?}");
     }
-    for (name, value) in headers::of_lines(text) {
+    for (name, value) in headers::parse_lines(text) {
         assert!(!name.contains(':') && !value.contains('\n'));
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sandbucket::ByteRange;
 use sandbucket::fuzzing::{checked_inline, checked_ranges, cut};
 use sandbucket_s3::contract::model::{ByteRange as GuestRange, Span};
-use sandbucket_s3::s3::response::wanted;
+use sandbucket_s3::s3::response::resolve_range;
 
 /// The longest body that is put together.
 const MAX_BODY: u64 = 4096;
@@ -26,7 +26,7 @@ fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
         2 => (ByteRange::Within(a..b), GuestRange::Within(Span { start: a, end: b })),
         _ => (ByteRange::Last(a), GuestRange::Last(a)),
     };
-    let right = wanted(guest, size).map(|span| span.start..span.end);
+    let right = resolve_range(guest, size).map(|span| span.start..span.end);
     let range = match &right {
         Some(right) if bool::arbitrary(u)? => right.clone(),
         _ => number(u)?..number(u)?,

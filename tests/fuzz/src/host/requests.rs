@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use sandbucket::fuzzing::{PreparedRequest, header_lines, request_head};
-use sandbucket_s3::s3::headers::of_lines;
+use sandbucket_s3::s3::headers::parse_lines;
 
 use crate::text;
 
@@ -82,13 +82,13 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// A response's header that the host writes for the plugin is read by that as it was.
 fn lines_are_read_as_written(lines: &str) {
     let mut headers = HeaderMap::new();
-    for (name, value) in of_lines(lines) {
+    for (name, value) in parse_lines(lines) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
             let _ = headers.try_append(name, value);
         }
     }
     let written = header_lines(&headers);
-    let read = of_lines(&written);
+    let read = parse_lines(&written);
     assert_eq!(read.len(), headers.len());
     for ((name, value), (read_name, read_value)) in headers.iter().zip(read) {
         assert_eq!((name.as_str(), text::of(value.as_bytes())), (&*read_name, read_value.into_owned()));

@@ -18,7 +18,7 @@ const FULL: &str = "<Name>demo</Name><Prefix>t/</Prefix><KeyCount>3</KeyCount><M
     <Contents><Key>t/z</Key><Size>0</Size></Contents><CommonPrefixes><Prefix>t/photos/</Prefix></CommonPrefixes>";
 
 #[test]
-fn a_page_is_read_without_the_stores_prefix() {
+fn list_page_is_parsed_without_the_key_prefix() {
     let read = list(&page(FULL).root(), "t/", None).unwrap();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
@@ -41,14 +41,14 @@ fn a_page_is_read_without_the_stores_prefix() {
 }
 
 #[test]
-fn keys_are_taken_as_they_are_where_nothing_is_said_of_an_encoding() {
+fn keys_without_encoding_type_are_not_decoded() {
     let read = read("<Contents><Key>a+b%2B &amp;</Key><Size>1</Size></Contents>").unwrap();
     assert_eq!(read.entries[0].key, "a+b%2B &");
     assert_eq!(read.next, None);
 }
 
 #[test]
-fn a_page_that_would_go_round_in_circles_is_garbled() {
+fn page_with_circular_continuation_is_malformed() {
     assert!(list(&page(FULL).root(), "t/", Some("t1ue/=")).is_err());
     let cut = "<IsTruncated>true</IsTruncated>";
     assert!(read(cut).is_err());
@@ -61,7 +61,7 @@ fn a_page_that_would_go_round_in_circles_is_garbled() {
 }
 
 #[test]
-fn what_makes_no_sense_is_garbled() {
+fn inconsistent_page_is_malformed() {
     for inside in [
         "<Contents><Size>1</Size></Contents>",
         "<Contents><Key>k</Key></Contents>",
@@ -75,7 +75,7 @@ fn what_makes_no_sense_is_garbled() {
 }
 
 #[test]
-fn versions_are_read_in_their_order() {
+fn versions_are_parsed_in_order() {
     let text = "<ListVersionsResult><IsTruncated>true</IsTruncated><EncodingType>url</EncodingType>\
         <NextKeyMarker>t/b%2B</NextKeyMarker><NextVersionIdMarker>v9</NextVersionIdMarker>\
         <DeleteMarker><Key>t/a</Key><VersionId>v3</VersionId><IsLatest>true</IsLatest>\
@@ -84,18 +84,18 @@ fn versions_are_read_in_their_order() {
         </ListVersionsResult>";
     let page = xml::document(text.as_bytes(), "ListVersionsResult").unwrap();
     let read = list_versions(&page.root(), "t/", None).unwrap();
-    let told: Vec<_> = read
+    let parsed: Vec<_> = read
         .entries
         .iter()
         .map(|entry| (entry.blob.key.as_str(), entry.version.as_deref(), entry.latest, entry.deleted, entry.blob.size))
         .collect();
-    assert_eq!(told, [("a", Some("v3"), true, true, 0), ("a", None, false, false, 5)]);
+    assert_eq!(parsed, [("a", Some("v3"), true, true, 0), ("a", None, false, false, 5)]);
     assert_eq!(Versions::read(read.next.as_deref().unwrap()), Ok(Versions { key: "t/b+", version: "v9" }));
     assert!(list_versions(&page.root(), "t/", read.next.as_deref()).is_err());
 }
 
 #[test]
-fn the_first_of_a_name_counts_but_all_checksums_do() {
+fn first_of_duplicate_elements_counts_except_checksums() {
     let inside = "<Contents><Key>k</Key><Key>l</Key><Size> 1 </Size><Size>x</Size><ETag> </ETag><LastModified/>\
         <ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumAlgorithm> SHA256</ChecksumAlgorithm><Other/></Contents>";
     let attributes = vec![("checksum-algorithm".to_owned(), "CRC32,SHA256".to_owned())];
@@ -104,7 +104,7 @@ fn the_first_of_a_name_counts_but_all_checksums_do() {
 
 proptest::proptest! {
     #[test]
-    fn keys_are_decoded_as_the_library_does(text in "[a+%20cC3é]{0,20}|\\PC{0,20}") {
+    fn keys_are_decoded_as_form_values(text in "[a+%20cC3é]{0,20}|\\PC{0,20}") {
         let spaced = text.replace('+', " ");
         let known = percent_encoding::percent_decode_str(&spaced).decode_utf8();
         let keys = Keys { url: true, prefix: "" };
@@ -112,13 +112,13 @@ proptest::proptest! {
     }
 }
 
-/// A key of this many bytes, percent-encoded three times as long.
+/// A key of so many bytes, percent-encoded.
 fn encoded(bytes: usize) -> String {
     "%C3%A9".repeat(bytes / 2) + &"n".repeat(bytes % 2)
 }
 
 #[test]
-fn a_listed_key_of_more_than_1024_bytes_is_an_error_that_does_not_show_it() {
+fn listed_key_above_1024_bytes_is_malformed_and_not_displayed() {
     let url = "<EncodingType>url</EncodingType>";
     let blob = |key: &str| format!("{url}<Contents><Key>{key}</Key><Size>1</Size></Contents>");
     let folder = |key: &str| format!("{url}<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>");
@@ -126,14 +126,14 @@ fn a_listed_key_of_more_than_1024_bytes_is_an_error_that_does_not_show_it() {
         assert!(read(&made(&encoded(1024))).is_ok());
         let MalformedResponse(why) = read(&made(&encoded(1025))).unwrap_err();
         assert!(why.contains("1025 bytes") && why.contains("1024") && why.len() < 200, "{why}");
-        // The bound is on the whole key, not on what is left of it without the store's prefix.
+        // The limit applies to the full key, including the prefix.
         let own = format!("t/{}", encoded(1023));
         assert!(list(&page(&made(&own)).root(), "t/", None).is_err());
     }
 }
 
 #[test]
-fn keys_of_versions_and_markers_have_the_same_bound() {
+fn keys_of_versions_and_markers_have_the_same_limit() {
     let versions = |inside: &str| {
         let text = format!("<ListVersionsResult>{inside}</ListVersionsResult>");
         list_versions(&xml::document(text.as_bytes(), "ListVersionsResult").unwrap().root(), "", None).map(drop)
@@ -158,20 +158,20 @@ fn keys_of_versions_and_markers_have_the_same_bound() {
 }
 
 #[test]
-fn entries_prefixes_and_texts_of_a_page_are_bounded() {
+fn entries_prefixes_and_text_lengths_of_a_page_are_limited() {
     let blob = "<Contents><Key>k</Key><Size>1</Size></Contents>";
     let folder = "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>";
     assert!(read(&(blob.repeat(1000) + &folder.repeat(1000))).is_ok());
     for many in [blob.repeat(1001), folder.repeat(1001)] {
         assert!(read(&many).unwrap_err().0.contains("1000"));
     }
-    let told = |name: &str, length: usize| {
+    let parsed = |name: &str, length: usize| {
         let text = "x".repeat(length);
         read(&format!("<Contents><Key>k</Key><Size>1</Size><{name}>{text}</{name}></Contents>"))
     };
     for (name, longest) in [("ETag", 1024), ("StorageClass", 2048), ("ChecksumAlgorithm", 2048)] {
-        assert!(told(name, longest).is_ok(), "{name}");
-        assert!(told(name, longest + 1).unwrap_err().0.contains(name), "{name}");
+        assert!(parsed(name, longest).is_ok(), "{name}");
+        assert!(parsed(name, longest + 1).unwrap_err().0.contains(name), "{name}");
     }
     let token = |length: usize| {
         let text = "x".repeat(length);
@@ -182,9 +182,9 @@ fn entries_prefixes_and_texts_of_a_page_are_bounded() {
 }
 
 #[test]
-fn marker_that_a_service_does_not_encode_is_taken_as_it_is() {
+fn unencoded_marker_of_a_service_is_not_decoded() {
     for (key, marker, whole) in [
-        // Ceph leaves the marker as it is.
+        // Ceph does not encode the marker.
         ("p/b%2B%20%C3%A9", "p/b+ \u{e9}", "p/b+ \u{e9}"),
         ("p/100%25%2B1", "p/100%+1", "p/100%+1"),
         ("p/a%2B", "p/a+", "p/a+"),

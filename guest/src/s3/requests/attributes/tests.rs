@@ -3,12 +3,12 @@ use crate::s3::requests::{Method, base};
 use crate::settings;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const ALL: Takes = Takes::PROPERTIES
-    .and(Takes::ENCRYPTION)
-    .and(Takes::CUSTOMER_KEY)
-    .and(Takes::SOURCE)
-    .and(Takes::CHECKSUM)
-    .and(Takes::BYPASS);
+const ALL: Accepts = Accepts::PROPERTIES
+    .and(Accepts::ENCRYPTION)
+    .and(Accepts::CUSTOMER_KEY)
+    .and(Accepts::SOURCE)
+    .and(Accepts::CHECKSUM)
+    .and(Accepts::BYPASS);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let mut pairs = [&[("bucket", "demo")], more].concat();
@@ -19,19 +19,19 @@ fn store(more: &[(&str, &str)]) -> Settings {
         .unwrap()
 }
 
-/// The store of these tests is on plain http.
+/// Settings of a store on plain http.
 const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 
-/// The headers of these attributes, a line each.
-fn applied(settings: &Settings, takes: Takes, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
+/// Headers of the attributes, as lines.
+fn applied(settings: &Settings, accepts: Accepts, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
     let mut request = base(Method::Put, settings, "k");
     let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, takes)?;
+    apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, accepts)?;
     Ok(request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect())
 }
 
 #[test]
-fn each_becomes_its_header() {
+fn attribute_becomes_its_header() {
     for (name, value, header) in [
         ("cache-control", "no-store", "cache-control: no-store"),
         ("storage-class", " STANDARD_IA ", "x-amz-storage-class: STANDARD_IA"),
@@ -52,17 +52,17 @@ fn each_becomes_its_header() {
 }
 
 #[test]
-fn each_is_documented() {
+fn attributes_are_documented() {
     let page = include_str!("../../../../../docs/attributes.md");
-    let told = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
-    for name in TABLE.iter().map(|known| known.name).chain(told) {
+    let names = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
+    for name in TABLE.iter().map(|known| known.name).chain(names) {
         assert!(page.contains(&format!("`{name}`")), "docs/attributes.md says nothing of {name}");
     }
 }
 
-/// The digest is that of `md5sum`, of the bytes 0 to 31.
+/// The digest is that of `md5sum` for the bytes 0 to 31.
 #[test]
-fn a_key_becomes_three_headers() {
+fn customer_key_becomes_three_headers() {
     let trusted = store(&[INSECURE]);
     let headers = applied(&trusted, ALL, &[("sse-customer-key", KEY)]).unwrap();
     let name = "x-amz-server-side-encryption-customer-";
@@ -77,7 +77,7 @@ fn a_key_becomes_three_headers() {
 }
 
 #[test]
-fn malformed_ones_are_refused_and_keys_not_repeated() {
+fn malformed_attribute_is_rejected_without_repeating_a_key() {
     for (name, value) in [
         ("cache-control", "a\r\nb: c"),
         ("tags", ""),
@@ -96,9 +96,9 @@ fn malformed_ones_are_refused_and_keys_not_repeated() {
 }
 
 #[test]
-fn what_an_operation_does_not_take_is_unsupported() {
-    let refused = |takes, name| applied(&store(&[]), takes, &[(name, "x")]).unwrap_err();
-    let fault = refused(Takes::PROPERTIES, "sse-kms-key-id");
+fn attribute_not_accepted_by_the_operation_is_unsupported() {
+    let refused = |accepts, name| applied(&store(&[]), accepts, &[(name, "x")]).unwrap_err();
+    let fault = refused(Accepts::PROPERTIES, "sse-kms-key-id");
     assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
     assert!(fault.message.contains("storage-class") && fault.message.contains("request-payer"));
     let left_out = refused(ALL, "website-redirect-location").message;
@@ -106,37 +106,37 @@ fn what_an_operation_does_not_take_is_unsupported() {
 }
 
 #[test]
-fn a_stores_own_hold_where_the_call_has_none() {
+fn default_attributes_apply_unless_the_call_overrides_them() {
     let class = ("storage-class", "GLACIER");
     let ours = store(&[class, ("server-side-encryption", "AES256"), ("request-payer", "true"), INSECURE]);
-    let writes = Takes::PROPERTIES.and(Takes::ENCRYPTION).and(Takes::CUSTOMER_KEY);
+    let writes = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
     let (class, payer) = ("x-amz-storage-class: GLACIER", "x-amz-request-payer: requester");
     let aes = "x-amz-server-side-encryption: AES256";
     assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
-    assert_eq!(applied(&ours, Takes::NOTHING, &[]).unwrap(), [payer]);
+    assert_eq!(applied(&ours, Accepts::NOTHING, &[]).unwrap(), [payer]);
     assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
     let keyed = store(&[("sse-customer-key", KEY), INSECURE]);
-    assert_eq!(applied(&keyed, Takes::CUSTOMER_KEY, &[]).unwrap().len(), 3);
-    let copied = applied(&keyed, Takes::CUSTOMER_KEY.and(Takes::SOURCE), &[]).unwrap();
+    assert_eq!(applied(&keyed, Accepts::CUSTOMER_KEY, &[]).unwrap().len(), 3);
+    let copied = applied(&keyed, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE), &[]).unwrap();
     assert_eq!(copied.iter().filter(|line| line.ends_with(&format!("-key: {KEY}"))).count(), 2, "{copied:?}");
     let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
     assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
 }
 
 #[test]
-fn customer_keys_over_plain_http_are_refused_by_every_operation() {
-    for takes in [ALL, Takes::CUSTOMER_KEY, Takes::CUSTOMER_KEY.and(Takes::SOURCE)] {
+fn customer_key_over_plain_http_is_rejected_by_every_operation() {
+    for accepts in [ALL, Accepts::CUSTOMER_KEY, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE)] {
         for name in ["sse-customer-key", "source-sse-customer-key"] {
-            if name.starts_with("source") && !takes.has(Takes::SOURCE) {
+            if name.starts_with("source") && !accepts.has(Accepts::SOURCE) {
                 continue;
             }
-            let refused = applied(&store(&[]), takes, &[(name, KEY)]).unwrap_err();
+            let refused = applied(&store(&[]), accepts, &[(name, KEY)]).unwrap_err();
             assert_eq!((refused.kind, refused.subject.as_deref()), (Kind::InvalidArgument, Some(name)));
             assert!(refused.message.contains("allow-insecure-sse-customer-key"), "{refused}");
             assert!(refused.message.contains(&format!("the attribute {name}")), "{refused}");
             assert!(!refused.message.contains(KEY), "{refused}");
             let https = store(&[("endpoint", "https://s3.example.com")]);
-            assert_eq!(applied(&https, takes, &[(name, KEY)]).unwrap().len(), 3);
+            assert_eq!(applied(&https, accepts, &[(name, KEY)]).unwrap().len(), 3);
         }
     }
 }

@@ -21,7 +21,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 }
 
 fn put_with(options: PutOptions) -> Result<Request, Failure> {
-    put(&plain(), "k", &Content::here(b"body", &[]).unwrap(), &options)
+    put(&plain(), "k", &Content::buffered(b"body", &[]).unwrap(), &options)
 }
 
 fn pair(name: &str, value: &str) -> Pair {
@@ -29,7 +29,7 @@ fn pair(name: &str, value: &str) -> Pair {
 }
 
 #[test]
-fn a_get_says_range_conditions_and_version() {
+fn get_sends_range_conditions_and_version() {
     let options = GetOptions {
         range: ByteRange::Within(Span { start: 1, end: 5 }),
         conditions: ReadConditions {
@@ -52,8 +52,8 @@ fn a_get_says_range_conditions_and_version() {
 }
 
 #[test]
-fn ranges_are_spelled_and_empty_ones_refused() {
-    let spelled = |asked| range(asked).unwrap();
+fn ranges_are_formatted_and_empty_ranges_rejected() {
+    let spelled = |requested| range(requested).unwrap();
     assert_eq!(spelled(ByteRange::Whole), None);
     assert_eq!(spelled(ByteRange::From(7)).as_deref(), Some("bytes=7-"));
     assert_eq!(spelled(ByteRange::Last(7)).as_deref(), Some("bytes=-7"));
@@ -68,7 +68,7 @@ fn ranges_are_spelled_and_empty_ones_refused() {
 }
 
 #[test]
-fn a_put_says_type_condition_metadata_and_attributes() {
+fn put_sends_content_type_condition_metadata_and_attributes() {
     let request = put_with(PutOptions {
         content_type: Some("text/plain".into()),
         metadata: vec![pair("Owner", "me and you"), pair("x", "")],
@@ -85,7 +85,7 @@ fn a_put_says_type_condition_metadata_and_attributes() {
 }
 
 #[test]
-fn metadata_that_http_or_s3_cannot_take_are_refused() {
+fn metadata_invalid_in_http_or_s3_is_rejected() {
     for metadata in [
         vec![pair("", "v")],
         vec![pair("a b", "v")],
@@ -106,7 +106,7 @@ fn metadata_that_http_or_s3_cannot_take_are_refused() {
 }
 
 #[test]
-fn other_header_values_cannot_carry_a_line_end() {
+fn header_values_with_line_breaks_are_rejected() {
     let evil = "x\r\ny: z".to_string();
     let refused = |options| put_with(options).unwrap_err().subject.unwrap();
     assert_eq!(refused(PutOptions { content_type: Some(evil.clone()), ..Default::default() }), "content-type");
@@ -126,7 +126,7 @@ fn other_header_values_cannot_carry_a_line_end() {
 }
 
 #[test]
-fn a_date_beyond_http_is_refused() {
+fn date_after_year_9999_is_rejected() {
     let at = |second| HeadOptions {
         conditions: ReadConditions { if_modified_since: Some(Datetime::from(second)), ..Default::default() },
         ..Default::default()
@@ -138,13 +138,13 @@ fn a_date_beyond_http_is_refused() {
 }
 
 #[test]
-fn a_body_gets_the_checksum_that_is_set() {
+fn put_sends_the_configured_checksum() {
     let sent = |settings: &Settings, attributes: Vec<Pair>| {
         let call = CallOptions { attributes, ..CallOptions::default() };
         let request = put(
             settings,
             "k",
-            &Content::here(b"123456789", &[]).unwrap(),
+            &Content::buffered(b"123456789", &[]).unwrap(),
             &PutOptions { call, ..PutOptions::default() },
         )
         .unwrap();
@@ -161,20 +161,20 @@ fn a_body_gets_the_checksum_that_is_set() {
 }
 
 #[test]
-fn checksums_are_asked_for_where_the_store_has_them() {
-    let asked = |settings: &Settings| {
+fn stored_checksum_is_requested_if_the_store_uses_checksums() {
+    let headers_of = |settings: &Settings| {
         let get = get(settings, "k", &GetOptions::default()).unwrap();
         let head = head(settings, "k", &HeadOptions::default()).unwrap();
         [get, head].map(|request| header(&request, "x-amz-checksum-mode").is_some())
     };
-    assert_eq!(asked(&plain()), [false, false]);
-    assert_eq!(asked(&with(&[("endpoint", "")])), [true, false]);
-    assert_eq!(asked(&with(&[("checksum", "sha256")])), [true, true]);
-    assert_eq!(asked(&with(&[("checksum", "md5")])), [false, false]);
+    assert_eq!(headers_of(&plain()), [false, false]);
+    assert_eq!(headers_of(&with(&[("endpoint", "")])), [true, false]);
+    assert_eq!(headers_of(&with(&[("checksum", "sha256")])), [true, true]);
+    assert_eq!(headers_of(&with(&[("checksum", "md5")])), [false, false]);
 }
 
 #[test]
-fn an_unknown_attribute_is_unsupported_and_named() {
+fn unknown_attribute_is_unsupported_and_named() {
     let call = CallOptions { attributes: vec![pair("storage-klass", "x")], ..CallOptions::default() };
     let put = put_with(PutOptions { call: call.clone(), ..PutOptions::default() }).unwrap_err();
     let get = get(&plain(), "k", &GetOptions { call, ..GetOptions::default() }).unwrap_err();

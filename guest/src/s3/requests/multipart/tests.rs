@@ -24,7 +24,7 @@ fn part(number: u32, etag: &str) -> Part {
 }
 
 #[test]
-fn an_upload_begins_with_what_the_blob_will_have() {
+fn create_upload_sends_the_properties_of_the_blob() {
     let options = PutOptions {
         content_type: Some("text/plain".into()),
         metadata: vec![("a".into(), "1".into())],
@@ -43,10 +43,10 @@ fn an_upload_begins_with_what_the_blob_will_have() {
 }
 
 #[test]
-fn a_part_has_a_number_and_a_checksum() {
+fn upload_part_sends_number_and_checksum() {
     let settings = store(&[("checksum", "crc32c")]);
     let put = |number, id: &str| {
-        let content = Content::here(b"123456789", &[]).unwrap();
+        let content = Content::buffered(b"123456789", &[]).unwrap();
         upload_part(&settings, "k", id, number, &content, &PartOptions::default())
     };
     let request = put(3, "u/1").unwrap();
@@ -59,7 +59,7 @@ fn a_part_has_a_number_and_a_checksum() {
 }
 
 #[test]
-fn a_copied_part_names_source_and_stretch() {
+fn copy_part_sends_source_and_range() {
     let copy = |range| {
         let options = CopyPartOptions { range, ..CopyPartOptions::default() };
         copy_part(&store(&[]), "k", "u", 1, Source { bucket: None, key: "from", version: None }, &options)
@@ -72,7 +72,7 @@ fn a_copied_part_names_source_and_stretch() {
 }
 
 #[test]
-fn parts_are_named_in_order_with_their_checksums() {
+fn completion_lists_parts_in_order_with_checksums() {
     let mut second = part(7, "\"b\"");
     second.attributes.push(("checksum-crc32c".into(), "4waSgw==".into()));
     let complete = |parts: &[Part]| complete_upload(&store(&[]), "k", "u", parts, &CompleteOptions::default());
@@ -88,7 +88,7 @@ fn parts_are_named_in_order_with_their_checksums() {
 }
 
 #[test]
-fn pages_go_on_where_they_ended() {
+fn continuation_resumes_lists_of_parts_and_uploads() {
     let options = ListPartsOptions { continuation: Some("t7".into()), page_size: Some(2), ..Default::default() };
     let request = list_parts(&store(&[]), "k", "u", &options).unwrap();
     assert_eq!(&*request.path_and_query(), "/demo/k?uploadId=u&max-parts=2&part-number-marker=7");
