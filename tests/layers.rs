@@ -25,11 +25,43 @@ const GUEST: &[Layer] = &[
     (
         "contract::exports",
         &[
-            "contract::bindings", "contract::convert", "contract::error", "contract::model", "io", "io::wasi", "ops", "s3",
+            "contract::bindings",
+            "contract::convert",
+            "contract::error",
+            "contract::model",
+            "io",
+            "io::wasi",
+            "ops",
+            "s3",
             "settings",
         ],
     ),
 ];
+
+/// The library: public API → operations → driver → { sandbox, HTTP } → types.
+const HOST: &[Layer] = &[
+    ("support", &[]),
+    ("text", &[]),
+    ("error", &["text"]),
+    ("types", &["error"]),
+    ("limits", &["error"]),
+    ("checksum", &["types"]),
+    ("http", &["error", "support", "text", "types"]),
+    ("sandbox", &["checksum", "error", "http", "limits", "support", "text", "types"]),
+    ("driver", &["checksum", "error", "http", "limits", "sandbox", "support", "types"]),
+    ("ops", &["checksum", "driver", "error", "http", "limits", "sandbox", "support", "text", "types"]),
+    ("credentials", &["error"]),
+    ("config", &["credentials", "engine", "error", "http", "limits", "store", "store_options", "text"]),
+    ("store_options", &[]),
+    ("store", &[]),
+    ("engine", &[]),
+    ("fuzzing", &[]),
+];
+
+#[test]
+fn host_layers_point_one_way() {
+    check("host/sandbucket/src", HOST);
+}
 
 #[test]
 fn guest_layers_point_one_way() {

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 
 use futures::TryStreamExt;
-use sandbucket::{Error, PresignedMethod, Store};
+use sandbucket::{PresignedMethod, Store};
 use sandbucket_tests::{BUCKET, dev_server, open, refused, run};
 
 async fn names(store: &Store, prefix: &str) -> Vec<String> {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::deadline::timeout;
-use crate::settings::Settings;
+use crate::config::settings::Settings;
+use crate::support::deadline::timeout;
 use crate::text::sanitize;
 
 /// How long before they expire credentials are renewed, unless half of their time is less. AWS's SDKs have the same.

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use crate::blob::{Attribute, Setting};
 use crate::config::input::{self, MAX_PLUGIN};
 use crate::error::{Error, Failure, Result};
-use crate::instance_queue::Grant;
+use crate::http::{Egress, Network, Proxy, TlsOptions, private_networks};
 use crate::limits::Limits;
-use crate::plugin::Plugin;
-use crate::pool::Pool;
-use crate::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::sandbox::Sandbox;
+use crate::sandbox::component::Plugin;
+use crate::sandbox::instance_queue::Grant;
+use crate::sandbox::pool::Pool;
+use crate::sandbox::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
 use crate::text::sanitize;
-use crate::transport::{Egress, Network, Proxy, TlsOptions, private_networks};
+use crate::types::blob::{Attribute, Setting};
 
 /// The plugin that is built in: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));

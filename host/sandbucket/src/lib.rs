@@ -36,46 +36,20 @@
 //! [`EngineBuilder::allow_networks`], [`Config`]). Calls need a Tokio runtime with
 //! its timers and I/O on.
 
-mod adaptive_rate;
-mod address_space;
-mod bindings;
-mod blob;
-mod body;
-mod bucket;
-mod calls;
-mod cleanup;
-mod compile_cache;
-mod compute;
+mod checksum;
 mod config;
-mod copying;
 mod credentials;
-mod deadline;
-mod digest;
-mod downloading;
 mod driver;
 mod engine;
 mod error;
-mod instance;
-mod instance_queue;
+mod http;
 mod limits;
-mod listing;
-mod multipart;
-mod options;
-mod outgoing;
-mod part_sizes;
-mod plugin;
-mod pool;
-mod rate_limit;
-mod reading;
-mod requests;
-mod runtime;
+mod ops;
 mod sandbox;
-mod settings;
-mod state;
 mod store;
 mod store_options;
-mod transport;
-mod uploading;
+mod support;
+mod types;
 
 #[doc(hidden)]
 pub mod text;
@@ -84,16 +58,9 @@ pub mod text;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use blob::{
-    Attribute, BlobInfo, BlobName, ByteRange, Deleted, Offset, Presigned, PresignedMethod, Setting, SettingKind,
-    Written,
-};
-pub use body::{Body, Chunks};
-pub use bucket::{Bucket, BucketPage};
-pub use calls::Call;
-pub use config::Config;
+pub use self::http::{Egress, Proxy, TlsOptions};
+pub use config::{Config, SettingValue};
 pub use credentials::{Credentials, CredentialsProvider};
-pub use downloading::{Download, Downloading};
 #[doc(hidden)]
 pub use engine::BareInstance;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
@@ -101,20 +68,19 @@ pub use error::{Error, Failure, Result, ServiceAnswer};
 #[doc(no_inline)]
 pub use ipnet::IpNet;
 pub use limits::Limits;
-pub use listing::{Entry, ListPage, VersionEntry, VersionPage};
-pub use multipart::{Part, PartPage, PendingUpload, UploadPage};
-pub use pool::PoolStatus;
-pub use reading::Blob;
-pub use requests::{
-    AbortUpload, BucketExists, CompleteUpload, Copy, CopyPart, CreateBucket, CreateUpload, Delete, DeleteBucket,
-    DeleteMany, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads, ListVersions, Presign, Put, Rename,
-    SetTags, UploadPart,
+pub use ops::{
+    AbortUpload, Blob, BucketExists, Call, CompleteUpload, Copy, CopyPart, CreateBucket, CreateUpload, Delete,
+    DeleteBucket, DeleteMany, Download, Downloading, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads,
+    ListVersions, Presign, Put, Rename, SetTags, Upload, UploadPart, Writer,
 };
-pub use settings::SettingValue;
+pub use sandbox::PoolStatus;
 pub use store::Store;
 pub use store_options::StoreOptions;
-pub use transport::{Egress, Proxy, TlsOptions};
-pub use uploading::{Upload, Writer};
+pub use types::{
+    Attribute, BlobInfo, BlobName, Body, Bucket, BucketPage, ByteRange, Chunks, Deleted, Entry, ListPage, Offset, Part,
+    PartPage, PendingUpload, Presigned, PresignedMethod, Setting, SettingKind, UploadPage, VersionEntry, VersionPage,
+    Written,
+};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::blob::{BlobName, PresignedMethod};
-use crate::body::{Body, Chunks};
-use crate::calls::Calls;
 use crate::credentials::Credentials;
-use crate::downloading::Download;
 use crate::error::Result;
 use crate::limits::Limits;
-use crate::multipart::Part;
-use crate::pool::{Pool, PoolStatus};
-use crate::requests::{
+use crate::ops::builders::{
     AbortUpload, BucketExists, CompleteUpload, Copy, CopyPart, CreateBucket, CreateUpload, Delete, DeleteBucket,
     DeleteMany, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads, ListVersions, Presign, Put, Rename,
     SetTags, UploadPart,
 };
-use crate::uploading::Upload;
+use crate::ops::calls::Calls;
+use crate::ops::download::Download;
+use crate::ops::upload::Upload;
+use crate::sandbox::pool::{Pool, PoolStatus};
+use crate::types::blob::{BlobName, PresignedMethod};
+use crate::types::body::{Body, Chunks};
+use crate::types::multipart::Part;
 
 /// An open store: one bucket, one set of credentials, and sandboxes of its own.
 ///

@@ -12,7 +12,7 @@ use super::expiration;
 use super::process;
 use super::profiles::{Cause, Profile, Profiles};
 use super::shown;
-use crate::settings::Settings;
+use crate::config::settings::Settings;
 
 /// Ways to credentials that a profile may describe, and that are not supported.
 const UNSUPPORTED: [&str; 5] =

@@ -9,6 +9,7 @@ pub(crate) mod input;
 mod interpolate;
 mod process;
 mod profiles;
+pub(crate) mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,16 +24,18 @@ use zeroize::Zeroizing;
 use crate::engine::{Engine, EngineBuilder};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::settings::Settings;
+use settings::Settings;
+
+use crate::http::{Egress, Proxy, TlsOptions};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
 use crate::text::sanitize;
-use crate::transport::{Egress, Proxy, TlsOptions};
 use document::Document;
 use environment::Environment;
 use found::FoundAgain;
 pub(crate) use found::find;
 use input::MAX_CONFIG;
+pub use settings::SettingValue;
 
 const SECTION: &str = "store.blob.s3";
 

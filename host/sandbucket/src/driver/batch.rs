@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::http::Timer;
 use crate::sandbox::MAX_BATCH;
-use crate::transport::Timer;
 
 /// A guest call that takes several inputs at once.
 pub(crate) trait BatchCall {

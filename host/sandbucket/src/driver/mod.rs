@@ -26,20 +26,18 @@ pub(crate) use operation::Operation;
 use operation::{Describe, OperationBounds};
 use retry_quota::{RetryQuota, Taken};
 
-use crate::bindings::sans_io::{
+use crate::error::{Error, Result};
+use crate::http::{BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble};
+use crate::ops::options::nanos;
+use crate::sandbox::bindings::sans_io::{
     Event, Exchange, Method, Request, RequestBody, Response, ResponseBody as WantedBody, Resumption, TransportError,
     TransportFailure,
 };
-use crate::bindings::{Next, Output, wit};
-use crate::body::Chunks;
-use crate::deadline;
-use crate::error::{Error, Result};
-use crate::options::nanos;
-use crate::pool::{Lease, Pool};
+use crate::sandbox::bindings::{Next, Output, wit};
+use crate::sandbox::pool::{Lease, Pool};
 use crate::sandbox::{Bounds, CallGuard, CallOutcome};
-use crate::transport::{
-    BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble,
-};
+use crate::support::deadline;
+use crate::types::body::Chunks;
 
 /// Bytes of the body of a response that is no success, and how long it may take to arrive: its status is already known.
 const ERROR_BODY: usize = 64 << 10;
@@ -529,7 +527,7 @@ macro_rules! batch_call {
                 let (mut lease, bounds) = self.0.lease(inputs.len()).await?;
                 let (sandbox, store) = lease.instance()?.parts();
                 let call = sandbox.begin(self.0.name, limits, bounds, None);
-                let bytes = bytes.saturating_add(crate::bindings::RESULT);
+                let bytes = bytes.saturating_add(crate::sandbox::bindings::RESULT);
                 let next = call.run(pin!(sandbox.plugin.$function(&mut sandbox.store, store, inputs, bytes))).await;
                 let ended = sandbox.end(&call, limits, next.map(|next| next.map(Ok)));
                 lease.end(counted(ended, inputs.len())).map(|next| self.0.charged(next, &call))

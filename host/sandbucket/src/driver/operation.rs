@@ -2,9 +2,9 @@
 
 use http::Method;
 
-pub(crate) use crate::bindings::sans_io::Operation;
-use crate::bindings::wit::CallOptions;
-use crate::bindings::{PAGE, RESULT};
+pub(crate) use crate::sandbox::bindings::sans_io::Operation;
+use crate::sandbox::bindings::wit::CallOptions;
+use crate::sandbox::bindings::{PAGE, RESULT};
 
 /// Host memory, in bytes, of a step of one operation in a batch: a request and a state, or a blob's properties.
 const STEP: usize = 256 << 10;
@@ -209,8 +209,8 @@ fn sum<T>(items: &[T], text: impl Fn(&T) -> usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::sans_io::{DeleteMany, Head};
-    use crate::bindings::wit::BlobRef;
+    use crate::sandbox::bindings::sans_io::{DeleteMany, Head};
+    use crate::sandbox::bindings::wit::BlobRef;
 
     #[test]
     fn bounds_grow_with_the_input() {

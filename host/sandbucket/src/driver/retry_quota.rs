@@ -7,8 +7,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::bindings::wit;
 use crate::error::{Error, Result};
+use crate::sandbox::bindings::wit;
 
 /// Tokens that a retry takes, and twice as many after a timeout. A success that took retries gives back what the last one took.
 const RETRY_COST: u32 = 5;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::Driver;
 use super::operation::{Describe, Operation};
-use crate::bindings::Output;
-use crate::body::Chunks;
 use crate::error::Result;
-use crate::options::nanos;
+use crate::http::{Progress, ResponseBody};
+use crate::ops::options::nanos;
 use crate::sandbox::Bounds;
-use crate::transport::{Progress, ResponseBody};
+use crate::sandbox::bindings::Output;
+use crate::types::body::Chunks;
 
 /// Runs an operation whose body, if it has one, is in memory.
 pub(super) async fn run(

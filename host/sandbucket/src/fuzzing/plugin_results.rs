@@ -3,12 +3,12 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::PreparedRequest;
-use crate::bindings::{Next, Output, Validate, buckets, listing, multipart, sans_io, wit};
-use crate::blob::{Attribute, BlobInfo, Presigned, Setting, Written};
-use crate::bucket::BucketPage;
 use crate::error::Error;
-use crate::listing::{ListPage, VersionPage};
-use crate::multipart::{Part, PartPage, UploadPage};
+use crate::sandbox::bindings::{Next, Output, Validate, buckets, listing, multipart, sans_io, wit};
+use crate::types::blob::{Attribute, BlobInfo, Presigned, Setting, Written};
+use crate::types::bucket::BucketPage;
+use crate::types::listing::{ListPage, VersionPage};
+use crate::types::multipart::{Part, PartPage, UploadPage};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 
 /// A value that a plugin returned and the host took.

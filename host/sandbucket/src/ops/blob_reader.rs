@@ -1,0 +1,439 @@
+//! A blob being read: its bytes come from the connection as they are, and it is taken up again where that breaks off.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+
+use crate::checksum::Summing;
+use crate::error::{Error, Result};
+use crate::http::ResponseBody;
+use crate::ops::calls::{Call, Calls, Opened, OpenedBody, wanted};
+use crate::ops::options::{GetOptions, HeadOptions, ReadConditions};
+use crate::support::deadline::{self, Timer};
+use crate::types::blob::{BlobInfo, ByteRange};
+
+/// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many bytes of a chunked response are read before a read begins, in the hope that it ends: its size is then known.
+const PEEK: u64 = 64 << 10;
+
+/// A blob, or the part of it that was asked for.
+///
+/// [`bytes`](Blob::bytes) gives all of it; as a [`Stream`] it comes in pieces as the network gives them, and holds nothing
+/// but the one at hand. Where it breaks off it is taken up again, with the range that is left and only of the same content:
+/// if the blob was overwritten in between, the stream ends in [`Error::PreconditionFailed`]. A checksum that the service
+/// tells of all that is read is verified, at its end.
+///
+/// A chunked response of more than 64 KiB tells its length at its end only: until then, the size in [`info`](Blob::info) is
+/// [`BlobInfo::UNKNOWN_SIZE`], and so is the end of a [`range`](Blob::range) that goes to the end of the blob.
+pub struct Blob {
+    info: BlobInfo,
+    range: Range<u64>,
+    /// Where the next piece to give out begins.
+    position: u64,
+    /// Pieces before it that were read ahead.
+    peeked: VecDeque<Bytes>,
+    body: Body,
+    source: Source,
+    /// How often in a row it was taken up without a byte more.
+    resumed: u32,
+    /// How often it was taken up from the blob's beginning, as the service ignores ranges.
+    reread: u32,
+    /// How many requests it took.
+    attempts: u32,
+    /// The end of all reading, where the caller set one.
+    end: End,
+    check: Option<Check>,
+}
+
+/// A time limit, and the timer for it.
+type End = Option<Box<(Duration, Pin<Box<Timer>>)>>;
+
+/// Where the pieces come from.
+enum Body {
+    /// The answer's body, and what of the blob it is still to give.
+    Open(ResponseBody, Range<u64>),
+    /// A body with the rest, on its way.
+    Resuming(Call<Opened>),
+    /// All of it, from a plugin without `sans-io`.
+    Memory(Bytes),
+    Over,
+}
+
+impl Body {
+    fn of(body: OpenedBody, range: Range<u64>) -> Body {
+        match body {
+            OpenedBody::Response(body) => Body::Open(body, range),
+            OpenedBody::Memory(bytes) => Body::Memory(bytes),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Source {
+    calls: Calls,
+    key: String,
+    options: GetOptions,
+}
+
+/// A checksum to be verified.
+struct Check {
+    sum: Summing,
+    told: Vec<u8>,
+}
+
+impl Blob {
+    /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
+    /// header's coming, as a body may take as long as it goes on.
+    pub(crate) async fn open(calls: Calls, key: String, options: GetOptions) -> Result<Blob> {
+        let wanted = options.range.clone();
+        Blob::open_part(calls, key, options, wanted).await
+    }
+
+    /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is
+    /// wanted, so that it need not be asked for again.
+    pub(crate) async fn open_part(calls: Calls, key: String, options: GetOptions, wanted: ByteRange) -> Result<Blob> {
+        let end = end(&calls, &options);
+        if is_empty(&options.range) {
+            return Box::pin(Blob::open_empty(calls, key, options)).await;
+        }
+        let opened = calls.get(&key, &options).await?;
+        let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
+        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+    }
+
+    fn begun(mut source: Source, end: End, opened: Opened, wanted: ByteRange) -> Result<Blob> {
+        let Opened { info, mut range, body_range: given, digest, body } = opened;
+        if given != range {
+            let all = self::wanted(&wanted, info.size);
+            if all.start == range.start && given.end >= all.end && all.end > range.end {
+                range.end = all.end;
+                source.options.range = wanted;
+            }
+        }
+        // The service's sum is of what it gives; where some of that is left out, it is of no use.
+        let digest = digest.filter(|_| given == range);
+        let position = range.start;
+        let body = if range.is_empty() { Body::Over } else { Body::of(body, given) };
+        let mut blob = Blob::new(info, range, position, body, source, end);
+        blob.check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
+        if blob.range.is_empty() {
+            blob.verify()?;
+        }
+        Ok(blob)
+    }
+
+    fn new(info: BlobInfo, range: Range<u64>, position: u64, body: Body, source: Source, end: End) -> Blob {
+        let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
+        Blob { info, range, position, peeked, body, source, resumed, reread, attempts, end, check: None }
+    }
+
+    /// Reads nothing of a blob that has to be there, under the same conditions. HTTP has no range without a byte in it.
+    async fn open_empty(calls: Calls, key: String, options: GetOptions) -> Result<Blob> {
+        let (conditions, version, call) = (options.conditions.clone(), options.version.clone(), options.call.clone());
+        let info = calls.head(&key, &HeadOptions { conditions, version, call }).await?;
+        let start = match &options.range {
+            ByteRange::Within(range) => range.start.min(info.size),
+            _ => info.size,
+        };
+        Ok(Blob::new(info, start..start, start, Body::Over, Source { calls, key, options }, None))
+    }
+
+    /// Reads ahead.
+    async fn peeked(mut self) -> Result<Blob> {
+        let mut pieces = VecDeque::new();
+        while self.position - self.range.start < PEEK
+            && let Some(piece) = self.next().await
+        {
+            pieces.push_back(piece?);
+        }
+        self.peeked = pieces;
+        Ok(self)
+    }
+
+    /// What is known of the whole blob.
+    pub fn info(&self) -> &BlobInfo {
+        &self.info
+    }
+
+    /// Which bytes of it this is.
+    pub fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
+    /// Whether the service ignores ranges: the response has more bytes than the requested range, and all of them are
+    /// transferred up to its end. Meaningful until the first byte is read.
+    pub fn ignores_range(&self) -> bool {
+        matches!(&self.body, Body::Open(_, given) if *given != (self.position..self.range.end))
+    }
+
+    /// All the bytes of the range that have not been taken yet, in one piece.
+    pub async fn bytes(mut self) -> Result<Bytes> {
+        let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
+        let ahead: usize = self.peeked.iter().map(Bytes::len).sum();
+        // Where the end is not known, room is made as it comes.
+        let end = if self.range.end == BlobInfo::UNKNOWN_SIZE { self.position } else { self.range.end };
+        let left = end - self.position + ahead as u64;
+        if left == 0 && self.range.end == end {
+            return Ok(first);
+        }
+        let mut bytes = Vec::new();
+        // How long a blob is, is only what plugin and service say: asking for too much must not end the process.
+        let whole = usize::try_from(left).ok().and_then(|left| left.checked_add(first.len()));
+        if whole.is_none_or(|whole| bytes.try_reserve_exact(whole).is_err()) {
+            let Source { calls, key, .. } = &self.source;
+            let what = format!("{left} more bytes do not fit this machine's memory");
+            return Err(Error::TooLarge(calls.failure("body", "get", key, &what)));
+        }
+        bytes.extend_from_slice(&first);
+        drop(first);
+        while let Some(piece) = self.next().await {
+            let piece = piece?;
+            if bytes.try_reserve(piece.len()).is_err() {
+                let Source { calls, key, .. } = &self.source;
+                let what = format!("more than {} bytes do not fit this machine's memory", bytes.len());
+                return Err(Error::TooLarge(calls.failure("body", "get", key, &what)));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.into())
+    }
+
+    /// The next piece of the stream, cut to what was asked for; none where it has to be taken up again.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        loop {
+            let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
+            let piece = match ready!(body.poll_next(cx)) {
+                Some(Ok(piece)) => piece,
+                Some(Err(trouble)) => {
+                    let trouble = trouble.sanitized();
+                    let timed_out = trouble.is_timeout();
+                    return Poll::Ready(self.broke_off(&trouble.words, timed_out).map(|()| None));
+                }
+                // Chunks end where the blob does.
+                None if given.end == BlobInfo::UNKNOWN_SIZE => {
+                    let size = given.start;
+                    return Poll::Ready(self.ended_at(size).map(|()| None));
+                }
+                None => return Poll::Ready(self.broke_off("it ended", false).map(|()| None)),
+            };
+            let start = given.start;
+            let end = start.saturating_add(piece.len() as u64);
+            given.start = end;
+            if end > given.end || end == given.end && body.has_more() {
+                self.body = Body::Over;
+                return Poll::Ready(Err(self.wrong("its body goes on after the bytes announced")));
+            }
+            let piece = cut(piece, start, self.position..self.range.end);
+            if piece.is_empty() {
+                continue;
+            }
+            return Poll::Ready(Ok(Some(piece)));
+        }
+    }
+
+    /// The end of a body of which it was not known how long it is.
+    fn ended_at(&mut self, size: u64) -> Result<()> {
+        self.body = Body::Over;
+        if size <= self.range.start && !matches!(self.source.options.range, ByteRange::Whole) {
+            let Source { calls, key, .. } = &self.source;
+            let what = format!("no byte of its {size} bytes is in the range");
+            return Err(Error::InvalidRange(calls.failure("range", "get", key, &what)));
+        }
+        self.info.size = size;
+        self.range.end = size.max(self.range.start);
+        self.verify()
+    }
+
+    /// How many bytes were announced.
+    fn announced(&self) -> String {
+        if self.range.end == BlobInfo::UNKNOWN_SIZE {
+            return "bytes, where no length was announced".to_owned();
+        }
+        format!("of the {} bytes announced", self.range.end - self.range.start)
+    }
+
+    /// Takes up what broke off, unless it cannot be or was too often.
+    fn broke_off(&mut self, words: &str, timed_out: bool) -> Result<()> {
+        let Source { calls, key, mut options } = self.source.clone();
+        let came = self.position - self.range.start;
+        let whole = self.announced();
+        let mut broken = format!("its body broke off after {came} {whole}: {words}");
+        let resumes = calls.limits().resumes;
+        let may_resume = self.resumed < resumes && self.reread < resumes;
+        let Some(etag) = self.info.etag.clone().filter(|_| may_resume) else {
+            self.body = Body::Over;
+            if self.info.etag.is_none() {
+                broken.push_str("; it has no entity tag by which the rest of the same content could be told");
+            } else if self.reread > 0 {
+                let reread = self.reread;
+                broken.push_str(&format!(
+                    "; the service ignores `Range`: the blob was read again from its beginning {reread} times, which is all \
+                     that `resumes` in the section [sandbox] (`Limits::resumes`) allows"
+                ));
+            }
+            return Err(match self.wrong(&broken) {
+                Error::Integrity(failure) if timed_out => Error::Timeout(failure),
+                error => error,
+            });
+        };
+        tracing::debug!(key, came, whole, words, "a download is taken up again");
+        let pause = if self.resumed == 0 { Duration::ZERO } else { PAUSE * (1 << self.resumed.min(6)) };
+        self.resumed += 1;
+        self.attempts += 1;
+        options.range = match self.range.end {
+            BlobInfo::UNKNOWN_SIZE => ByteRange::From(self.position),
+            end => ByteRange::Within(self.position..end),
+        };
+        // A tag may be weak; only a strong one can be asked for. What comes is looked at in any case.
+        options.conditions = ReadConditions { if_match: self.info.strong_etag().cloned(), ..ReadConditions::default() };
+        // A weak tag may stay the same where bytes change.
+        let weak = self.info.strong_etag().is_none();
+        let expected = (self.info.known_size(), Some(etag), self.info.last_modified.filter(|_| weak));
+        let attempts = self.attempts;
+        self.body = Body::Resuming(Box::pin(async move {
+            if !pause.is_zero() {
+                deadline::sleep(pause).await;
+            }
+            let opened = calls.get(&key, &options).await?;
+            // Not every service heeds a condition.
+            let Opened { info, .. } = &opened;
+            let size = info.known_size().filter(|_| expected.0.is_some()).or(expected.0);
+            if (size, info.etag.clone(), info.last_modified.filter(|_| weak)) != expected {
+                let mut failure =
+                    calls.failure("if-match", "get", &key, "the blob was changed while it was being read");
+                failure.attempts = attempts;
+                return Err(Error::PreconditionFailed(failure));
+            }
+            Ok(opened)
+        }));
+        Ok(())
+    }
+
+    /// Sums the piece up, and at the end holds the sum against the service's.
+    fn checked(&mut self, piece: &Bytes) -> Result<()> {
+        if let Some(check) = &mut self.check {
+            check.sum.update(piece);
+        }
+        if self.position == self.range.end { self.verify() } else { Ok(()) }
+    }
+
+    fn verify(&mut self) -> Result<()> {
+        let verified = self.check.take().is_none_or(|Check { sum, told }| sum.finish() == told);
+        if verified { Ok(()) } else { Err(self.wrong("its checksum is not that of the bytes that came")) }
+    }
+
+    fn wrong(&self, words: &str) -> Error {
+        let Source { calls, key, .. } = &self.source;
+        let mut failure = calls.failure("body", "get", key, &format!("the answer cannot be trusted: {words}"));
+        failure.retryable = true;
+        failure.attempts = self.attempts;
+        Error::Integrity(failure)
+    }
+
+    /// The end of a read whose time is over.
+    fn overdue(&self, limit: Duration) -> Error {
+        let (came, whole) = (self.position - self.range.start, self.announced());
+        let what = format!("its time limit of {limit:?} ran out after {came} {whole}");
+        let Source { calls, key, .. } = &self.source;
+        let mut failure = calls.failure("time-limit", "get", key, &what);
+        (failure.retryable, failure.attempts) = (true, self.attempts);
+        Error::Timeout(failure)
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        loop {
+            match &mut self.body {
+                Body::Over => return Poll::Ready(None),
+                Body::Memory(body) => {
+                    let body = std::mem::take(body);
+                    (self.position, self.body) = (self.range.end, Body::Over);
+                    return Poll::Ready(Some(Ok(body)).filter(|_| !self.range.is_empty()));
+                }
+                Body::Resuming(asked) => {
+                    let opened = ready!(asked.as_mut().poll(cx))?;
+                    if opened.body_range.start < opened.range.start {
+                        self.reread += 1;
+                    }
+                    // The rest may tell what the beginning did not.
+                    if let Some(size) = opened.info.known_size() {
+                        self.info.size = size;
+                        self.range.end = self.range.end.min(size);
+                    }
+                    self.body = Body::of(opened.body, opened.body_range);
+                }
+                Body::Open(..) => {
+                    let Some(piece) = ready!(self.poll_piece(cx))? else { continue };
+                    self.resumed = 0;
+                    self.position += piece.len() as u64;
+                    if self.position == self.range.end {
+                        self.body = Body::Over;
+                    }
+                    return Poll::Ready(Some(self.checked(&piece).map(|()| piece)));
+                }
+            }
+        }
+    }
+}
+
+/// The end of a read by its options, where they set one.
+fn end(calls: &Calls, options: &GetOptions) -> End {
+    let limit = options.call.time_limit.filter(|&limit| limit != calls.limits().call_time);
+    limit.map(|limit| Box::new((limit, Box::pin(deadline::sleep(limit)))))
+}
+
+/// Whether a range has no byte in it, whatever the blob is.
+fn is_empty(range: &ByteRange) -> bool {
+    match range {
+        ByteRange::Within(range) => range.start == range.end,
+        ByteRange::Last(count) => *count == 0,
+        ByteRange::Whole | ByteRange::From(_) => false,
+    }
+}
+
+/// What of a piece that begins at byte `start` of a blob is among these bytes of it.
+pub(crate) fn cut(mut piece: Bytes, start: u64, wanted: Range<u64>) -> Bytes {
+    let before = usize::try_from(wanted.start.saturating_sub(start)).unwrap_or(usize::MAX);
+    let mut piece = piece.split_off(before.min(piece.len()));
+    let left = wanted.end.saturating_sub(wanted.start.max(start));
+    piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+    piece
+}
+
+impl Stream for Blob {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(piece) = this.peeked.pop_front() {
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        let mut polled = this.poll_body(cx);
+        // What never ends may never be pending either.
+        let over = matches!(&polled, Poll::Ready(Some(Err(_)) | None)) || this.position == this.range.end;
+        if !over
+            && let Some(end) = &mut this.end
+            && end.1.as_mut().poll(cx).is_ready()
+        {
+            let limit = end.0;
+            polled = Poll::Ready(Some(Err(this.overdue(limit))));
+        }
+        // Nothing comes after an error.
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            this.body = Body::Over;
+        }
+        polled
+    }
+}
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blob").field("info", &self.info).field("range", &self.range).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,266 @@
+//! Uploads in parts, step by step: what [`Upload`](crate::Upload) does by itself.
+
+use std::future::IntoFuture;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::{Stream, TryStreamExt};
+
+use super::{awaited, every_call, every_source, every_write, pages, write_condition};
+use crate::error::Result;
+use crate::http::Progress;
+use crate::ops::calls::{Call, Calls};
+use crate::ops::options::{CallOptions, CompleteOptions, CopyPartOptions, CopySource, PageOptions, PutOptions};
+use crate::types::blob::{BlobName, Written};
+use crate::types::body::Chunks;
+use crate::types::multipart::{Part, PartPage, PendingUpload, UploadPage};
+
+/// Options of an operation that has none of its own.
+#[derive(Default)]
+struct OnlyCall {
+    call: CallOptions,
+}
+
+/// Request builder of [`Store::create_upload`](crate::Store::create_upload). Await it for the upload's id.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct CreateUpload {
+    calls: Calls,
+    key: String,
+    options: PutOptions,
+}
+
+impl CreateUpload {
+    pub(crate) fn new(calls: Calls, key: String) -> Self {
+        CreateUpload { calls, key, options: PutOptions::default() }
+    }
+
+    every_write!();
+    every_call!();
+
+    pub(super) async fn call(self) -> Result<String> {
+        self.calls.create_upload(&self.key, &self.options).await
+    }
+}
+
+awaited!(CreateUpload => String, call);
+
+/// Request builder of [`Store::upload_part`](crate::Store::upload_part). Await it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct UploadPart {
+    calls: Calls,
+    key: String,
+    upload: String,
+    number: u32,
+    body: Chunks,
+    options: OnlyCall,
+    progress: Option<Progress>,
+}
+
+impl UploadPart {
+    pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, body: Chunks) -> Self {
+        UploadPart { calls, key, upload, number, body, options: OnlyCall::default(), progress: None }
+    }
+
+    /// Sets a callback invoked with the number of bytes of the part sent so far; from 0 again with each retry.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
+        self
+    }
+
+    every_call!();
+
+    pub(super) async fn call(self) -> Result<Part> {
+        let part = (self.upload.as_str(), self.number);
+        self.calls.upload_part(&self.key, part, &self.body, &self.options.call, self.progress).await
+    }
+}
+
+awaited!(UploadPart => Part, call);
+
+/// Request builder of [`Store::copy_part`](crate::Store::copy_part). Await it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct CopyPart {
+    calls: Calls,
+    key: String,
+    upload: String,
+    number: u32,
+    source: CopySource,
+    options: CopyPartOptions,
+}
+
+impl CopyPart {
+    pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, source: BlobName) -> Self {
+        let (source, options) = (source.into(), CopyPartOptions::default());
+        CopyPart { calls, key, upload, number, source, options }
+    }
+
+    /// Copies from another bucket of the same service, which the store's credentials must be allowed to read. The setting
+    /// `key-prefix` does not apply to keys in it. Default: the store's own bucket.
+    pub fn from_bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.source.bucket = Some(bucket.into());
+        self
+    }
+
+    /// Only these bytes of the source. S3 takes a stretch only of blobs above 5 MiB.
+    pub fn range(mut self, range: Range<u64>) -> Self {
+        self.options.range = Some(range);
+        self
+    }
+
+    every_source!();
+    every_call!();
+
+    pub(super) async fn call(self) -> Result<Part> {
+        self.calls.copy_part(&self.key, (&self.upload, self.number), &self.source, &self.options).await
+    }
+}
+
+awaited!(CopyPart => Part, call);
+
+/// Request builder of [`Store::list_parts`](crate::Store::list_parts). Await it for one page; [`parts`](ListParts::parts)
+/// gives all there are.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ListParts {
+    calls: Calls,
+    key: String,
+    upload: String,
+    options: PageOptions,
+}
+
+impl ListParts {
+    pub(crate) fn new(calls: Calls, key: String, upload: String) -> Self {
+        ListParts { calls, key, upload, options: PageOptions::default() }
+    }
+
+    /// The most parts in one page: 1 to 1,000, which is the default.
+    pub fn page_size(mut self, size: u32) -> Self {
+        self.options.page_size = Some(size);
+        self
+    }
+
+    /// Goes on where a page before ended: with its `next`.
+    pub fn continuation(mut self, next: impl Into<String>) -> Self {
+        self.options.continuation = Some(next.into());
+        self
+    }
+
+    every_call!();
+
+    /// All parts of all pages, by number.
+    pub fn parts(self) -> impl Stream<Item = Result<Part>> + Send + Unpin + use<> {
+        let ListParts { calls, key, upload, options } = self;
+        let pages = pages(options, move |options| {
+            let (calls, key, upload) = (calls.clone(), key.clone(), upload.clone());
+            async move {
+                let page = calls.list_parts(&key, &upload, &options).await?;
+                let next = page.next.map(|next| PageOptions { continuation: Some(next), ..options });
+                Ok((page.parts, next))
+            }
+        });
+        pages.map_ok(|parts| futures::stream::iter(parts.into_iter().map(Ok))).try_flatten()
+    }
+
+    pub(super) async fn call(self) -> Result<PartPage> {
+        self.calls.list_parts(&self.key, &self.upload, &self.options).await
+    }
+}
+
+awaited!(ListParts => PartPage, call);
+
+/// Request builder of [`Store::complete_upload`](crate::Store::complete_upload). Await it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct CompleteUpload {
+    calls: Calls,
+    key: String,
+    upload: String,
+    parts: Vec<Part>,
+    options: CompleteOptions,
+}
+
+impl CompleteUpload {
+    pub(crate) fn new(calls: Calls, key: String, upload: String, parts: Vec<Part>) -> Self {
+        CompleteUpload { calls, key, upload, parts, options: CompleteOptions::default() }
+    }
+
+    write_condition!(options.condition);
+    every_call!();
+
+    pub(super) async fn call(self) -> Result<Written> {
+        self.calls.complete_upload(&self.key, &self.upload, self.parts, &self.options).await
+    }
+}
+
+awaited!(CompleteUpload => Written, call);
+
+/// Request builder of [`Store::abort_upload`](crate::Store::abort_upload). Await it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct AbortUpload {
+    calls: Calls,
+    key: String,
+    upload: String,
+    options: OnlyCall,
+}
+
+impl AbortUpload {
+    pub(crate) fn new(calls: Calls, key: String, upload: String) -> Self {
+        AbortUpload { calls, key, upload, options: OnlyCall::default() }
+    }
+
+    every_call!();
+
+    pub(super) async fn call(self) -> Result<()> {
+        self.calls.abort_upload(&self.key, &self.upload, &self.options.call).await
+    }
+}
+
+awaited!(AbortUpload => (), call);
+
+/// Request builder of [`Store::list_uploads`](crate::Store::list_uploads). Await it for one page;
+/// [`uploads`](ListUploads::uploads) gives all there are.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ListUploads {
+    calls: Calls,
+    options: PageOptions,
+}
+
+impl ListUploads {
+    pub(crate) fn new(calls: Calls, prefix: String) -> Self {
+        let options = PageOptions { prefix, ..PageOptions::default() };
+        ListUploads { calls, options }
+    }
+
+    /// The most uploads in one page: 1 to 1,000, which is the default.
+    pub fn page_size(mut self, size: u32) -> Self {
+        self.options.page_size = Some(size);
+        self
+    }
+
+    /// Goes on where a page before ended: with its `next`.
+    pub fn continuation(mut self, next: impl Into<String>) -> Self {
+        self.options.continuation = Some(next.into());
+        self
+    }
+
+    every_call!();
+
+    /// All uploads of all pages, by key.
+    pub fn uploads(self) -> impl Stream<Item = Result<PendingUpload>> + Send + Unpin + use<> {
+        let ListUploads { calls, options } = self;
+        let pages = pages(options, move |options| {
+            let calls = calls.clone();
+            async move {
+                let page = calls.list_uploads(&options).await?;
+                let next = page.next.map(|next| PageOptions { continuation: Some(next), ..options });
+                Ok((page.uploads, next))
+            }
+        });
+        pages.map_ok(|uploads| futures::stream::iter(uploads.into_iter().map(Ok))).try_flatten()
+    }
+
+    pub(super) async fn call(self) -> Result<UploadPage> {
+        self.calls.list_uploads(&self.options).await
+    }
+}
+
+awaited!(ListUploads => UploadPage, call);

@@ -1,0 +1,95 @@
+//! Writing a blob in one call.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+
+use super::{awaited, every_call, every_write, write_condition};
+use crate::error::{Error, Failure, Result};
+use crate::http::Progress;
+use crate::limits::named;
+use crate::ops::calls::{Call, Calls};
+use crate::ops::options::{PutOptions, WriteCondition};
+use crate::ops::upload::Upload;
+use crate::types::blob::Written;
+use crate::types::body::{Body, Cause, Kind, Pieces};
+
+/// Request builder of [`Store::put`](crate::Store::put). Await it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Put {
+    calls: Calls,
+    key: String,
+    body: Body,
+    options: PutOptions,
+    progress: Option<Progress>,
+}
+
+impl Put {
+    pub(crate) fn new(calls: Calls, key: String, body: Body) -> Self {
+        Put { calls, key, body, options: PutOptions::default(), progress: None }
+    }
+
+    every_write!();
+    write_condition!(options.condition);
+
+    /// Sets a callback invoked with the number of bytes of the body sent so far; from 0 again with each retry.
+    pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
+        self
+    }
+
+    every_call!();
+
+    pub(super) async fn call(self) -> Result<Written> {
+        let most = self.calls.limits().max_put;
+        let length = self.body.length();
+        if length > most as u64 {
+            let message = format!(
+                "put \"{}\": the body has {length} bytes; {} allows {most} at once: `upload` writes it in parts",
+                self.key,
+                named("max-put")
+            );
+            return Err(Error::TooLarge(Failure::ours("body", message)));
+        }
+        match self.body.0 {
+            Kind::Here(body) => self.calls.put(&self.key, &body, &self.options, self.progress).await,
+            Kind::Stream(length, pieces) => {
+                // The digests of the bytes must be known before the first is sent; a write on a condition can be sent again where
+                // its response is lost; and where no byte is announced, it would not show that there are some.
+                let first = length == 0
+                    || !self.calls.pool().is_sans_io()
+                    || !self.calls.wanted_digests().is_empty()
+                    || !matches!(self.options.condition, WriteCondition::Always);
+                if first {
+                    let upload = Upload::of(self.calls, self.key, self.options, self.progress);
+                    return Box::pin(upload.length_hint(length).stream(exactly(length, pieces))).await;
+                }
+                let put = self.calls.put_stream(&self.key, (length, pieces), &self.options, self.progress);
+                Box::pin(put).await
+            }
+        }
+    }
+}
+
+/// These pieces, if they are so many bytes.
+fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Cause>> + Send {
+    let wrong = move |came: u64| Some(Err(format!("it has {came} bytes, and {length} were announced").into()));
+    futures::stream::unfold((pieces, 0), move |(mut pieces, before)| async move {
+        let piece = match pieces.next().await {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Some((Err(error), (pieces, before))),
+            None if before == length => return None,
+            None => return wrong(before).map(|wrong| (wrong, (pieces, length))),
+        };
+        let came = before + piece.len() as u64;
+        if came > length {
+            return wrong(came).map(|wrong| (wrong, (pieces, length)));
+        }
+        Some((Ok(piece), (pieces, came)))
+    })
+}
+
+awaited!(Put => Written, call);
