@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::config::settings::Settings;
 use crate::support::deadline::timeout;
 use crate::text::sanitize;
+use crate::types::settings::Settings;
 
 /// How long before they expire credentials are renewed, unless half of their time is less. AWS's SDKs have the same.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use crate::config::input::{self, MAX_PLUGIN};
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result};
 use crate::http::{Egress, Network, Proxy, TlsOptions, private_networks};
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
@@ -19,16 +18,12 @@ use crate::sandbox::pool::Pool;
 use crate::sandbox::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
-use crate::text::sanitize;
+use crate::support::input::{self, MAX_PLUGIN};
 use crate::types::blob::{Attribute, Setting};
+use crate::types::settings::check_settings;
 
 /// The plugin that is built in: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
-
-/// Settings of a store, bytes of a setting's name, and of its value.
-const MAX_SETTINGS: usize = 256;
-const MAX_NAME: usize = 256;
-const MAX_VALUE: usize = 64 << 10;
 
 /// Loads the plugin and makes stores.
 ///
@@ -350,24 +345,6 @@ impl Engine {
         let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref(), &limits)?;
         Store::open(Pool::new(self.runtime.clone(), gate, limits, options.settings, renewal)).await
     }
-}
-
-/// Settings may be a tenant's: they are bounded as those of a configuration file are, before anything is made of them.
-pub(crate) fn check_settings(settings: &[(String, String)]) -> Result<()> {
-    let wrong = |name: &str, message: String| Err(Error::InvalidSettings(Failure::ours(&sanitize(name, 64), message)));
-    if settings.len() > MAX_SETTINGS {
-        return wrong("", format!("opening the store: {} settings, and {MAX_SETTINGS} are allowed", settings.len()));
-    }
-    for (name, value) in settings {
-        if name.len() > MAX_NAME {
-            return wrong(name, format!("opening the store: a setting's name has {} bytes", name.len()));
-        }
-        if value.len() > MAX_VALUE {
-            let (name, length) = (sanitize(name, 64), value.len());
-            return wrong(&name, format!("opening the store: {name} has {length} bytes, and {MAX_VALUE} are allowed"));
-        }
-    }
-    Ok(())
 }
 
 /// See [`Engine::instance`].

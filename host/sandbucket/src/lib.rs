@@ -59,7 +59,7 @@ pub mod text;
 pub mod fuzzing;
 
 pub use self::http::{Egress, Proxy, TlsOptions};
-pub use config::{Config, SettingValue};
+pub use config::Config;
 pub use credentials::{Credentials, CredentialsProvider};
 #[doc(hidden)]
 pub use engine::BareInstance;
@@ -78,8 +78,8 @@ pub use store::Store;
 pub use store_options::StoreOptions;
 pub use types::{
     Attribute, BlobInfo, BlobName, Body, Bucket, BucketPage, ByteRange, Chunks, Deleted, Entry, ListPage, Offset, Part,
-    PartPage, PendingUpload, Presigned, PresignedMethod, Setting, SettingKind, UploadPage, VersionEntry, VersionPage,
-    Written,
+    PartPage, PendingUpload, Presigned, PresignedMethod, Setting, SettingKind, SettingValue, UploadPage, VersionEntry,
+    VersionPage, Written,
 };
 
 /// The README's examples, compiled.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config;
-use crate::config::settings::{SettingValue, Settings};
 use crate::credentials::{self, Credentials, CredentialsProvider, Renewal};
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
 use crate::limits::{Limits, named};
+use crate::types::settings::{SettingValue, Settings};
 
 /// How a store is opened: the plugin's settings, and what the host itself must know.
 ///

@@ -72,6 +72,14 @@ pub(crate) fn sanitized(text: String, max: usize) -> String {
     if text.len() <= max && !text.chars().any(is_unsafe_for_display) { text } else { sanitize(&text, max) }
 }
 
+/// How much of a name or a path errors show, in characters.
+const SHOWN: usize = 200;
+
+/// A name or a path as errors show it: its beginning, with control characters escaped.
+pub(crate) fn shown(name: &str) -> String {
+    sanitize(name, SHOWN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

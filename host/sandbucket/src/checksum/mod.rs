@@ -8,8 +8,8 @@ use crc_fast::CrcAlgorithm;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use crate::sandbox::bindings::wit::{Digest, DigestAlgorithm};
 use crate::types::body::Chunks;
+use crate::types::digest::{Digest, DigestAlgorithm};
 
 pub(crate) use shared::Shared;
 

@@ -13,8 +13,8 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
 use super::Summing;
-use crate::sandbox::bindings::wit::{Digest, DigestAlgorithm};
 use crate::types::body::Chunks;
+use crate::types::digest::{Digest, DigestAlgorithm};
 
 /// How much is hashed before others have their turn, in bytes: about a millisecond's work.
 const SLICE: usize = 2 << 20;

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::environment::Environment;
 use super::expiration;
 use super::process;
 use super::profiles::{Cause, Profile, Profiles};
-use super::shown;
-use crate::config::settings::Settings;
+use crate::support::environment::Environment;
+use crate::text::shown;
+use crate::types::settings::Settings;
 
 /// Ways to credentials that a profile may describe, and that are not supported.
 const UNSUPPORTED: [&str; 5] =

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 
 use super::credentials::complete;
-use super::environment::Environment;
-use crate::config::settings::Settings;
 use crate::credentials::{Credentials, CredentialsProvider};
 use crate::error::{Error, Result};
+use crate::support::environment::Environment;
+use crate::types::settings::Settings;
 
 /// Settings with what was found for them.
 pub(crate) struct Completed {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::environment::Environment;
-use super::input::{self, MAX_SECRET};
-use super::shown;
+use crate::support::environment::Environment;
+use crate::support::input::{self, MAX_SECRET};
+use crate::text::shown;
 
 /// How many references one value may have.
 const MAX_REFERENCES: usize = 16;

@@ -2,14 +2,11 @@
 
 mod credentials;
 mod document;
-pub(crate) mod environment;
 mod expiration;
 mod found;
-pub(crate) mod input;
 mod interpolate;
 mod process;
 mod profiles;
-pub(crate) mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,26 +21,22 @@ use zeroize::Zeroizing;
 use crate::engine::{Engine, EngineBuilder};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use settings::Settings;
+use crate::types::settings::Settings;
 
 use crate::http::{Egress, Proxy, TlsOptions};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
-use crate::text::sanitize;
+use crate::support::environment::Environment;
+use crate::support::input::{self, MAX_CONFIG};
+use crate::text::shown;
 use document::Document;
-use environment::Environment;
 use found::FoundAgain;
 pub(crate) use found::find;
-use input::MAX_CONFIG;
-pub use settings::SettingValue;
 
 const SECTION: &str = "store.blob.s3";
 
 /// How many keys a section may have. The built-in plugin knows about 30 settings.
 const MAX_KEYS: usize = 256;
-
-/// How much of a name or a path errors show, in characters.
-const SHOWN: usize = 200;
 
 /// A configuration, with everything found that it refers to: variables, files, credentials.
 ///
@@ -458,10 +451,7 @@ fn a(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A name or a path as errors show it: its beginning, with control characters escaped.
-fn shown(name: &str) -> String {
-    sanitize(name, SHOWN)
-}
-
+#[cfg(test)]
+mod input_tests;
 #[cfg(test)]
 mod tests;

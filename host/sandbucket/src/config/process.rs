@@ -16,8 +16,8 @@ use serde::Deserialize;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::expiration;
-use super::input::MAX_SECRET;
-use super::shown;
+use crate::support::input::MAX_SECRET;
+use crate::text::shown;
 
 /// How long the program may take, to its end. AWS's SDK for Go has the same default.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::environment::Environment;
-use super::input::{self, InputError, MAX_CONFIG};
-use super::shown;
+use crate::support::environment::Environment;
+use crate::support::input::{self, InputError, MAX_CONFIG};
+use crate::text::shown;
 
 /// How many profiles an error names.
 const NAMES: usize = 20;

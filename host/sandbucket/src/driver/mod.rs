@@ -28,16 +28,17 @@ use retry_quota::{RetryQuota, Taken};
 
 use crate::error::{Error, Result};
 use crate::http::{BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble};
-use crate::ops::options::nanos;
 use crate::sandbox::bindings::sans_io::{
     Event, Exchange, Method, Request, RequestBody, Response, ResponseBody as WantedBody, Resumption, TransportError,
     TransportFailure,
 };
-use crate::sandbox::bindings::{Next, Output, wit};
+use crate::sandbox::bindings::{Next, Output};
 use crate::sandbox::pool::{Lease, Pool};
 use crate::sandbox::{Bounds, CallGuard, CallOutcome};
 use crate::support::deadline;
+use crate::support::deadline::nanos;
 use crate::types::body::Chunks;
+use crate::types::digest::DigestAlgorithm;
 
 /// Bytes of the body of a response that is no success, and how long it may take to arrive: its status is already known.
 const ERROR_BODY: usize = 64 << 10;
@@ -93,7 +94,7 @@ pub(crate) struct Driver(Arc<Shared>);
 
 struct Shared {
     pool: Arc<Pool>,
-    wanted_digests: Vec<wit::DigestAlgorithm>,
+    wanted_digests: Vec<DigestAlgorithm>,
     retries: RetryQuota,
     begins: Batcher<Arc<Operation>, Charged<Result<Next>>>,
     resumes: Batcher<Resumption, Charged<Result<Next>>>,
@@ -119,7 +120,7 @@ impl Driver {
         let call = sandbox.begin(name, limits, Bounds { cpu_used, ..Bounds::default() }, None);
         let wanted = call.run(pin!(sandbox.plugin.wanted_digests(&mut sandbox.store, store))).await;
         let ended = sandbox.end(&call, limits, wanted.map(|wanted| wanted.map(Ok)));
-        let wanted_digests = first.end(ended)?;
+        let wanted_digests = first.end(ended)?.into_iter().map(Into::into).collect();
         let retries = RetryQuota::new(pool.engine().limits.instances_per_store);
         let (begins, resumes) = (Batcher::default(), Batcher::default());
         Ok(Driver(Arc::new(Shared { pool, wanted_digests, retries, begins, resumes })))
@@ -130,7 +131,7 @@ impl Driver {
     }
 
     /// The digests that the plugin sends with the body of a write.
-    pub(crate) fn wanted_digests(&self) -> &[wit::DigestAlgorithm] {
+    pub(crate) fn wanted_digests(&self) -> &[DigestAlgorithm] {
         &self.0.wanted_digests
     }
 

@@ -8,9 +8,9 @@ use super::Driver;
 use super::operation::{Describe, Operation};
 use crate::error::Result;
 use crate::http::{Progress, ResponseBody};
-use crate::ops::options::nanos;
 use crate::sandbox::Bounds;
 use crate::sandbox::bindings::Output;
+use crate::support::deadline::nanos;
 use crate::types::body::Chunks;
 
 /// Runs an operation whose body, if it has one, is in memory.

@@ -24,9 +24,9 @@ use super::proxy::{Proxy, ProxyEnvironment, ProxyServer};
 use super::resolver::{LookupError, Resolver};
 use super::timers::{Timer, TimerCache};
 use super::trouble::ConnectError;
-use crate::config::environment::Environment;
 use crate::limits::Limits;
 use crate::support::deadline::timeout;
+use crate::support::environment::Environment;
 
 /// The most that is encrypted ahead of what a connection takes, and held for it, in bytes. rustls has 64 KiB, at which a body
 /// of 64 KiB goes out in two writes, for its header; PUTs take a tenth less processor time with this. What is encrypted

@@ -12,8 +12,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::addresses::Addresses;
-use crate::config::environment::Environment;
 use crate::error::{Error, Result};
+use crate::support::environment::Environment;
 
 /// How a store's requests go out: directly, or through an HTTP proxy.
 ///

@@ -11,8 +11,8 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::config::input::{self, InputError, MAX_CERTIFICATES};
 use crate::error::{Error, Result};
+use crate::support::input::{self, InputError, MAX_CERTIFICATES};
 
 /// How a store's endpoint shows who it is. By default the system's certificate authorities are trusted, and Mozilla's,
 /// which are built in.

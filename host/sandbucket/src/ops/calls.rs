@@ -14,14 +14,16 @@ use crate::http::{Fault, Progress, ResponseBody, Streamed};
 use crate::limits::Limits;
 use crate::ops::options::{
     self, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, GetOptions, HeadOptions, ListOptions,
-    PageOptions, PresignOptions, PutOptions, VersionOptions, nanos, only_call,
+    PageOptions, PresignOptions, PutOptions, VersionOptions, only_call,
 };
 use crate::sandbox::bindings::sans_io::{self, Operation};
 use crate::sandbox::bindings::{self, Output, multipart, wit};
 use crate::sandbox::pool::{Pool, PoolStatus};
+use crate::support::deadline::nanos;
 use crate::types::blob::{BlobInfo, ByteRange, Presigned, PresignedMethod, Written};
 use crate::types::body::{Chunks, Pieces};
 use crate::types::bucket::BucketPage;
+use crate::types::digest::{Digest, DigestAlgorithm};
 use crate::types::listing::{ListPage, VersionPage};
 use crate::types::multipart::{Part, PartPage, UploadPage};
 
@@ -63,7 +65,7 @@ impl Calls {
     }
 
     /// The digests that writes send of their bodies.
-    pub(crate) fn wanted_digests(&self) -> &[wit::DigestAlgorithm] {
+    pub(crate) fn wanted_digests(&self) -> &[DigestAlgorithm] {
         self.driver.wanted_digests()
     }
 
@@ -98,6 +100,7 @@ impl Calls {
             (Output::Get(head), Some(body)) => {
                 let (range, body_range) = checked_ranges(&head, &options.range)?;
                 let bindings::BlobHead { info, digest, .. } = head;
+                let digest = digest.map(Digest::from);
                 Ok(Opened { info, range, body_range, digest, body: OpenedBody::Response(body) })
             }
             (Output::Blob(blob), _) => {
@@ -137,7 +140,7 @@ impl Calls {
         &self,
         key: &str,
         length: u64,
-        digests: Vec<wit::Digest>,
+        digests: Vec<Digest>,
         options: &PutOptions,
         payload: Payload<'_>,
         progress: Option<Progress>,
@@ -148,7 +151,7 @@ impl Calls {
     }
 
     /// The digests of a body that the plugin sends. One without `sans-io` has the body, and computes them.
-    async fn digests(&self, body: &Chunks) -> Vec<wit::Digest> {
+    async fn digests(&self, body: &Chunks) -> Vec<Digest> {
         let pool = self.pool();
         if !pool.is_sans_io() {
             return Vec::new();
@@ -316,7 +319,7 @@ pub(crate) struct Opened {
     /// The range that the body contains: that, or more.
     pub(crate) body_range: Range<u64>,
     /// A digest of the body.
-    pub(crate) digest: Option<wit::Digest>,
+    pub(crate) digest: Option<Digest>,
     pub(crate) body: OpenedBody,
 }
 

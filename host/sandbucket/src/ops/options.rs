@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use crate::sandbox::bindings::{buckets, datetime, listing, multipart, wit};
+use crate::support::deadline::nanos;
 use crate::types::blob::{BlobName, ByteRange, PresignedMethod};
+use crate::types::digest::Digest;
 use crate::types::multipart::Part;
 
 type Pairs = Vec<(String, String)>;
@@ -225,12 +227,12 @@ impl GetOptions {
 }
 
 impl PutOptions {
-    pub(crate) fn record(&self, digests: Vec<wit::Digest>, call: Call) -> Option<wit::PutOptions> {
+    pub(crate) fn record(&self, digests: Vec<Digest>, call: Call) -> Option<wit::PutOptions> {
         record!(wit::PutOptions {
             content_type: self.content_type.clone(),
             metadata: pairs(&self.metadata),
             condition: self.condition.record(),
-            digests: (!digests.is_empty()).then_some(digests),
+            digests: digest_records(digests),
             call,
         })
     }
@@ -329,8 +331,13 @@ pub(crate) fn only_call<T>(call: Call, record: impl FnOnce(Call) -> T) -> Option
     call.is_some().then(|| record(call))
 }
 
-pub(crate) fn part(digests: Vec<wit::Digest>, call: Call) -> Option<multipart::PartOptions> {
-    record!(multipart::PartOptions { digests: (!digests.is_empty()).then_some(digests), call })
+/// The digests of a body in the contract's form; none if there are none.
+fn digest_records(digests: Vec<Digest>) -> Option<Vec<wit::Digest>> {
+    (!digests.is_empty()).then(|| digests.into_iter().map(Into::into).collect())
+}
+
+pub(crate) fn part(digests: Vec<Digest>, call: Call) -> Option<multipart::PartOptions> {
+    record!(multipart::PartOptions { digests: digest_records(digests), call })
 }
 
 impl From<&CopySource> for wit::CopySource {
@@ -371,11 +378,6 @@ impl From<Part> for multipart::Part {
 
 fn span(range: &Range<u64>) -> wit::Span {
     wit::Span { start: range.start, end: range.end }
-}
-
-/// A duration in nanoseconds. One beyond 584 years becomes the longest.
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

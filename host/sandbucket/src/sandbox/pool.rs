@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::config::settings::Settings;
 use crate::credentials::Renewal;
 use crate::error::{Error, Failure, Result};
 use crate::http::HttpGate;
 use crate::limits::Limits;
-use crate::ops::cleanup::Cleanup;
 use crate::sandbox::CallOutcome;
 use crate::sandbox::compute::ComputeShare;
 use crate::sandbox::instance::Instance;
 use crate::sandbox::instance_queue::Grant;
 use crate::sandbox::runtime::{EvictIdle, Handed, InstancePermit, InstanceShare, Runtime};
+use crate::support::background::Cleanup;
 use crate::support::deadline::timeout;
 use crate::support::rate_limit::RateLimit;
 use crate::text::{is_unsafe_for_display, sanitize};
+use crate::types::settings::Settings;
 
 /// Warnings that a store's broken instances are worth at once, and how long it takes until there is another.
 const WARNINGS: u32 = 10;

@@ -11,12 +11,12 @@ use crate::checksum;
 use crate::error::{Error, Result};
 use crate::http::{Clients, Egress, HttpGate, Network, Proxy, TlsOptions};
 use crate::limits::Limits;
-use crate::ops::cleanup::Cleanups;
 use crate::sandbox::address_space::{Plan, first_that_fits};
 use crate::sandbox::component::Plugin;
 use crate::sandbox::compute::{Compute, ComputeShare};
 use crate::sandbox::host_state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
 use crate::sandbox::instance_queue::{self, Evictable, Grant, InstanceQueue};
+use crate::support::background::Cleanups;
 use crate::support::deadline::timeout_at;
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.

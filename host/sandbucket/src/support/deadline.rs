@@ -12,6 +12,11 @@ use pin_project_lite::pin_project;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
+/// A duration in nanoseconds. One beyond 584 years becomes the longest.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// How many polls share one look at the clock: those of a task that waits for its wakers are far fewer, and pay nothing.
 const POLLS_PER_LOOK: u8 = 16;
 

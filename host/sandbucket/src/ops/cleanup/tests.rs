@@ -3,6 +3,7 @@ use std::future::IntoFuture;
 use super::*;
 use crate::engine::Engine;
 use crate::limits::Limits;
+use crate::support::background::{Cleanup, MAX_CONCURRENT, MAX_QUEUED};
 
 /// Accepts connections and never responds.
 async fn silent_service() -> String {

@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::types::digest::{Digest, DigestAlgorithm};
+
 mod functions;
 mod validate;
 
@@ -37,4 +39,35 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 pub(crate) fn datetime(time: SystemTime) -> Datetime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
+}
+
+impl From<wit::DigestAlgorithm> for DigestAlgorithm {
+    fn from(algorithm: wit::DigestAlgorithm) -> Self {
+        match algorithm {
+            wit::DigestAlgorithm::Sha256 => DigestAlgorithm::Sha256,
+            wit::DigestAlgorithm::Md5 => DigestAlgorithm::Md5,
+            wit::DigestAlgorithm::Crc32 => DigestAlgorithm::Crc32,
+            wit::DigestAlgorithm::Crc32c => DigestAlgorithm::Crc32c,
+            wit::DigestAlgorithm::Crc64nvme => DigestAlgorithm::Crc64nvme,
+        }
+    }
+}
+
+impl From<wit::Digest> for Digest {
+    fn from(digest: wit::Digest) -> Self {
+        Digest { algorithm: digest.algorithm.into(), value: digest.value }
+    }
+}
+
+impl From<Digest> for wit::Digest {
+    fn from(digest: Digest) -> Self {
+        let algorithm = match digest.algorithm {
+            DigestAlgorithm::Sha256 => wit::DigestAlgorithm::Sha256,
+            DigestAlgorithm::Md5 => wit::DigestAlgorithm::Md5,
+            DigestAlgorithm::Crc32 => wit::DigestAlgorithm::Crc32,
+            DigestAlgorithm::Crc32c => wit::DigestAlgorithm::Crc32c,
+            DigestAlgorithm::Crc64nvme => wit::DigestAlgorithm::Crc64nvme,
+        };
+        wit::Digest { algorithm, value: digest.value }
+    }
 }

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::{Current, Pool, PooledInstance};
 use crate::credentials::{self, Credentials};
-use crate::engine::check_settings;
 use crate::error::{Error, Failure, Result};
 use crate::sandbox::instance::Instance;
 use crate::sandbox::instance_queue::Grant;
 use crate::sandbox::runtime::Handed;
 use crate::support::deadline::timeout_at;
+use crate::types::settings::check_settings;
 
 impl Pool {
     /// Has calls that begin from now on use these credentials.

@@ -9,6 +9,14 @@ use std::time::Duration;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::error::{Error, Failure, Result};
+use crate::text::sanitize;
+
+/// Settings of a store, bytes of a setting's name, and of its value.
+const MAX_SETTINGS: usize = 256;
+const MAX_NAME: usize = 256;
+const MAX_VALUE: usize = 64 << 10;
+
 /// Settings that overwrite their values with zeros when they are dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings(Vec<(String, String)>);
@@ -93,6 +101,24 @@ impl Drop for Settings {
 }
 
 impl ZeroizeOnDrop for Settings {}
+
+/// Settings may be a tenant's: they are bounded as those of a configuration file are, before anything is made of them.
+pub(crate) fn check_settings(settings: &[(String, String)]) -> Result<()> {
+    let wrong = |name: &str, message: String| Err(Error::InvalidSettings(Failure::ours(&sanitize(name, 64), message)));
+    if settings.len() > MAX_SETTINGS {
+        return wrong("", format!("opening the store: {} settings, and {MAX_SETTINGS} are allowed", settings.len()));
+    }
+    for (name, value) in settings {
+        if name.len() > MAX_NAME {
+            return wrong(name, format!("opening the store: a setting's name has {} bytes", name.len()));
+        }
+        if value.len() > MAX_VALUE {
+            let (name, length) = (sanitize(name, 64), value.len());
+            return wrong(&name, format!("opening the store: {name} has {length} bytes, and {MAX_VALUE} are allowed"));
+        }
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::input::MAX_SECRET;
-use super::shown;
+use crate::text::shown;
 
 #[derive(Clone)]
 pub(crate) struct Environment {
@@ -56,7 +56,7 @@ impl Environment {
     }
 
     /// A file in the folder `.aws`, unless this variable names another; and whether it does.
-    pub(super) fn aws_file(&self, variable: &str, name: &str) -> Option<(PathBuf, bool)> {
+    pub(crate) fn aws_file(&self, variable: &str, name: &str) -> Option<(PathBuf, bool)> {
         match self.path(variable) {
             Some(path) => Some((self.expand_home(path), true)),
             None => self.path("HOME").map(|home| (home.join(".aws").join(name), false)),
@@ -64,7 +64,7 @@ impl Environment {
     }
 
     /// Replaces `~/` at the beginning of a path by the user's home.
-    pub(super) fn expand_home(&self, path: PathBuf) -> PathBuf {
+    pub(crate) fn expand_home(&self, path: PathBuf) -> PathBuf {
         match (path.strip_prefix("~/"), self.path("HOME")) {
             (Ok(rest), Some(home)) => home.join(rest),
             _ => path,

@@ -123,7 +123,7 @@ fn kind(kind: FileType) -> &'static str {
 }
 
 /// Reads to the end. The length is a hint: files in `/proc` say 0. As it grows, each buffer is wiped before it is freed.
-fn read_open(file: &mut File, length: u64, limit: u64) -> Result<Zeroizing<Vec<u8>>, InputError> {
+pub(crate) fn read_open(file: &mut File, length: u64, limit: u64) -> Result<Zeroizing<Vec<u8>>, InputError> {
     let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX - 1);
     // One byte more than expected, so that the end is seen without growing.
     let mut buffer = Zeroizing::new(vec![0; usize::try_from(length).unwrap_or(0).max(1023).min(limit_bytes) + 1]);
@@ -147,6 +147,3 @@ fn read_open(file: &mut File, length: u64, limit: u64) -> Result<Zeroizing<Vec<u
     buffer.truncate(filled);
     Ok(buffer)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,19 @@
-use std::fs;
+//! Whatever a path in configuration leads to is read in a bounded way, or is an error.
+
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode};
 
-use super::super::Config;
-use super::super::environment::Environment;
-use super::super::interpolate::interpolate;
-use super::super::profiles::Profiles;
-use super::*;
+use super::Config;
+use super::interpolate::interpolate;
+use super::profiles::Profiles;
+use crate::support::environment::Environment;
+use crate::support::input::*;
 use crate::{Engine, TlsOptions};
 
 /// Longer than any of this takes by far.
