@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packages the crates that are published, unpacks them in a folder outside the workspace, and builds there the command and a small
 # server of another author's, as `cargo add sandbucket` and `cargo install sandbucket-cli` do: with the prebuilt plugin, without a
-# WebAssembly target. Takes about five CPU-minutes the first time.
+# WebAssembly target. Takes about seven CPU-minutes the first time, and one later.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD

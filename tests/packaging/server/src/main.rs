@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .setting("endpoint", service.endpoint())
         .setting("access-key", DEFAULT_ACCESS_KEY)
         .setting("secret-key", DEFAULT_SECRET_KEY)
-        .allow_private(true);
+        .allow_private();
     let store = engine.open(options).await?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
