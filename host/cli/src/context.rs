@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use sandbucket::{Config, Engine, Error, Limits, Store};
+use sandbucket::{Config, Engine, EngineBuilder, Error, Limits, Store};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -47,12 +47,17 @@ impl Context {
     }
 }
 
-/// The engine, with the configured limits and plugin. It may have to compile, so not on this thread.
+/// The engine, with the configured limits and plugin.
 pub async fn engine(config: Option<&Config>) -> Result<Engine, Failure> {
     let builder = match config {
         Some(config) => config.engine(),
         None => Engine::builder().limits(Limits::default()),
     };
+    build(builder).await
+}
+
+/// Builds an engine. It may have to compile, so not on this thread.
+pub async fn build(builder: EngineBuilder) -> Result<Engine, Failure> {
     match tokio::task::spawn_blocking(move || builder.build()).await {
         Ok(engine) => {
             let engine = engine?;

@@ -21,6 +21,7 @@ mod ls;
 mod manual;
 mod mv;
 mod output;
+mod plugin;
 mod pour;
 mod presign;
 mod probe;
@@ -110,6 +111,7 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Uploads(arguments) => uploads::run(context, arguments).await,
         Command::Presign(arguments) => presign::run(context, arguments).await,
         Command::Settings => settings::run(context).await,
+        Command::Plugin(arguments) => plugin::run(context, arguments).await,
         Command::Completions(arguments) => manual::completions(context, arguments),
         Command::Man(arguments) => manual::pages(context, arguments),
         Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) => {

@@ -18,8 +18,14 @@ pub async fn run(context: &Context) -> Result<Exit, Failure> {
         context.output.value(&settings.iter().map(to_json).collect())?;
         return Ok(Exit::Success);
     }
+    list(context, &settings)?;
+    Ok(Exit::Success)
+}
+
+/// Two lines for each.
+pub fn list(context: &Context, settings: &[Setting]) -> Result<(), Failure> {
     let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
-    for setting in &settings {
+    for setting in settings {
         let name = context.output.paint(Tone::Strong, &format!("{:<width$}", text::plain(&setting.name)));
         let mut traits = vec![kind(setting.kind).to_owned()];
         if setting.required {
@@ -38,10 +44,10 @@ pub async fn run(context: &Context) -> Result<Exit, Failure> {
         context.output.line(format!("{name}  {traits}"))?;
         context.output.line(format!("{:width$}  {}", "", text::plain(&setting.help)))?;
     }
-    Ok(Exit::Success)
+    Ok(())
 }
 
-fn to_json(setting: &Setting) -> Value {
+pub fn to_json(setting: &Setting) -> Value {
     json!({
         "name": setting.name,
         "aliases": setting.aliases,

@@ -86,12 +86,24 @@ pub enum Command {
     Check(Check),
     /// List the settings that the plugin knows
     Settings,
+    /// Inspect a plugin: a WebAssembly component that stores blobs
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Run an S3 server on this machine, for trying things out
     DevServer(DevServer),
     /// Print what makes a shell complete this command
     Completions(Completions),
     /// Print the manual page, or write all of them to a folder
     Man(Man),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Show what a component exports, imports and documents; it is compiled, and connects to nothing
+    Inspect {
+        /// The component; the configured or the built-in plugin if there is none
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

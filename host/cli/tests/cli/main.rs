@@ -1,6 +1,7 @@
 //! The command, run as a user runs it, against a server in this process.
 
 mod escaping;
+mod plugin;
 mod profiles;
 mod proxies;
 mod several;

@@ -1,0 +1,65 @@
+//! `plugin inspect`: the exports, imports, settings and attributes of a component, without a service.
+
+use std::path::PathBuf;
+
+use sandbucket::{Attribute, Engine, Limits};
+use serde_json::{Value, json};
+
+use crate::cli;
+use crate::context::{self, Context};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Tone;
+use crate::{settings, text};
+
+pub async fn run(context: &Context, arguments: cli::PluginCommand) -> Result<Exit, Failure> {
+    match arguments {
+        cli::PluginCommand::Inspect { file } => inspect(context, file).await,
+    }
+}
+
+/// Inspects the component in this file; without one, the configured or the built-in one.
+async fn inspect(context: &Context, file: Option<PathBuf>) -> Result<Exit, Failure> {
+    let engine = match &file {
+        Some(file) => context::build(Engine::builder().limits(Limits::default()).plugin_file(file)).await?,
+        None if context.config_file.exists() => context::engine(Some(&context.config()?)).await?,
+        None => context::engine(None).await?,
+    };
+    let (settings, attributes) = (engine.settings().await?, engine.attributes().await?);
+    if context.output.json {
+        context.output.value(&json!({
+            "exports": engine.exports(),
+            "imports": engine.imports(),
+            "sans-io": engine.is_sans_io(),
+            "settings": settings.iter().map(settings::to_json).collect::<Value>(),
+            "attributes": attributes.iter().map(to_json).collect::<Value>(),
+        }))?;
+        return Ok(Exit::Success);
+    }
+    let title = |words: &str| context.output.line(context.output.paint(Tone::Strong, words));
+    let driven = if engine.is_sans_io() {
+        "The host sends its requests (it exports sans-io): no instance is held while one is in flight."
+    } else {
+        "It sends its requests over wasi:http (it does not export sans-io): each call holds an instance."
+    };
+    context.output.line(driven.to_owned())?;
+    for (words, names) in [("Exports", engine.exports()), ("Imports", engine.imports())] {
+        title(words)?;
+        for name in names {
+            context.output.line(format!("  {}", text::plain(name)))?;
+        }
+    }
+    title("Settings")?;
+    settings::list(context, &settings)?;
+    title("Attributes")?;
+    for attribute in &attributes {
+        let secret = if attribute.secret { " (secret)" } else { "" };
+        context.output.line(format!("  {}{secret}", text::plain(&attribute.name)))?;
+        context.output.line(format!("    {}", text::plain(&attribute.help)))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn to_json(attribute: &Attribute) -> Value {
+    json!({ "name": attribute.name, "secret": attribute.secret, "help": attribute.help })
+}
