@@ -179,3 +179,26 @@ fn mentions_are_found_outside_comments() {
     assert_eq!(layer_of(GUEST, "io::wasi::error").map(|(layer, _)| layer), Some("io::wasi"));
     assert_eq!(layer_of(GUEST, "iowa").map(|(layer, _)| layer), None);
 }
+
+/// Paths of files and folders that the documents for contributors name, `src/` being the library's.
+#[test]
+fn documented_paths_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut missing = Vec::new();
+    for document in ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(document)).expect("a document");
+        for path in text.split('`').skip(1).step_by(2) {
+            let is_path = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
+            let of_library = path.starts_with("src/");
+            let of_checkout = ["guest/", "host/", "tests/", "wit/", "docs/"].iter().any(|folder| path.starts_with(folder));
+            if !is_path || !(of_library || of_checkout) {
+                continue;
+            }
+            let found = if of_library { root.join("host/sandbucket").join(path) } else { root.join(path) };
+            if !found.exists() {
+                missing.push(format!("{document}: {path}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
