@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
-use wasmtime_wasi_http::Error as HttpError;
 
 mod batch;
 mod operation;
@@ -27,7 +26,9 @@ use operation::{Describe, OperationBounds};
 use retry_quota::{RetryQuota, Taken};
 
 use crate::error::{Error, Result};
-use crate::http::{BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble};
+use crate::http::{
+    BodyFault, Fault, HttpError, HttpErrorKind, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer,
+};
 use crate::ops::options::nanos;
 use crate::sandbox::bindings::sans_io::{
     Event, Exchange, Method, Request, RequestBody, Response, ResponseBody as WantedBody, Resumption, TransportError,
@@ -362,7 +363,7 @@ impl<'a> Running<'a> {
                 }
                 self.receive(received, response_body).await
             }
-            Err(trouble) => (failed(transport_error(&trouble.error), trouble), None),
+            Err(error) => (failed(transport_error(error.kind()), &error), None),
         };
         Ok((Resumption { state, elapsed: nanos(self.elapsed()), event }, body))
     }
@@ -420,12 +421,12 @@ impl<'a> Running<'a> {
                 let most = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_BUFFERED);
                 match Box::pin(deadline::timeout(self.left(), read(&mut body, most))).await {
                     Ok((text, truncated, None)) => (response((text, truncated)), None),
-                    Ok((_, _, Some(trouble))) => {
-                        let error = match trouble.error {
-                            HttpError::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
+                    Ok((_, _, Some(error))) => {
+                        let kind = match error.kind() {
+                            HttpErrorKind::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
                             _ => TransportError::HttpResponseIncomplete,
                         };
-                        (failed(error, trouble), None)
+                        (failed(kind, &error), None)
                     }
                     Err(_) => {
                         let detail = Some("there was no time left to read the response".to_owned());
@@ -548,19 +549,19 @@ fn counted<T>(ended: CallOutcome<Vec<T>>, expected: usize) -> CallOutcome<Vec<T>
 }
 
 /// Reads up to so many bytes of a body: these, whether it continues, and why it broke off.
-async fn read(body: &mut ResponseBody, most: usize) -> (Vec<u8>, bool, Option<Trouble>) {
+async fn read(body: &mut ResponseBody, most: usize) -> (Vec<u8>, bool, Option<HttpError>) {
     let expected = body.length_hint().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     let mut text = Vec::with_capacity(expected.min(most).min(RESERVED));
-    let (truncated, trouble) = read_into(&mut text, body, most).await;
-    (text, truncated, trouble)
+    let (truncated, error) = read_into(&mut text, body, most).await;
+    (text, truncated, error)
 }
 
 /// The same, where what was read is of use even if the future is dropped.
-async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> (bool, Option<Trouble>) {
+async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> (bool, Option<HttpError>) {
     loop {
         match std::future::poll_fn(|cx| body.poll_next(cx)).await {
             None => return (false, None),
-            Some(Err(trouble)) => return (true, Some(trouble).filter(|_| text.len() < most)),
+            Some(Err(error)) => return (true, Some(error).filter(|_| text.len() < most)),
             Some(Ok(piece)) => {
                 let room = most - text.len();
                 text.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -573,29 +574,29 @@ async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> 
 }
 
 /// The event of a request without a response, or with a truncated one.
-fn failed(error: TransportError, trouble: Trouble) -> Event {
-    let detail = trouble.sanitized().words;
-    tracing::debug!(trouble = %detail, "request failed");
+fn failed(error: TransportError, cause: &HttpError) -> Event {
+    let detail = cause.detail();
+    tracing::debug!(error = %detail, "request failed");
     Event::Failed(TransportFailure { error, detail: Some(detail) })
 }
 
-fn transport_error(error: &HttpError) -> TransportError {
-    match error {
-        HttpError::DnsError { .. } => TransportError::DnsError,
-        HttpError::DestinationUnavailable => TransportError::DestinationUnavailable,
-        HttpError::DestinationIpProhibited => TransportError::DestinationIpProhibited,
-        HttpError::ConnectionRefused => TransportError::ConnectionRefused,
-        HttpError::ConnectionTimeout => TransportError::ConnectionTimeout,
-        HttpError::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
-        HttpError::ConnectionWriteTimeout => TransportError::ConnectionWriteTimeout,
-        HttpError::TlsProtocolError => TransportError::TlsProtocolError,
-        HttpError::TlsCertificateError => TransportError::TlsCertificateError,
-        HttpError::HttpRequestDenied => TransportError::HttpRequestDenied,
-        HttpError::HttpResponseIncomplete => TransportError::HttpResponseIncomplete,
-        HttpError::HttpResponseHeaderSectionSize(_) => TransportError::HttpResponseHeaderSectionSize,
-        HttpError::HttpResponseTimeout => TransportError::HttpResponseTimeout,
-        HttpError::HttpProtocolError => TransportError::HttpProtocolError,
-        _ => TransportError::ConnectionTerminated,
+fn transport_error(kind: HttpErrorKind) -> TransportError {
+    match kind {
+        HttpErrorKind::DnsError => TransportError::DnsError,
+        HttpErrorKind::DestinationUnavailable => TransportError::DestinationUnavailable,
+        HttpErrorKind::DestinationIpProhibited => TransportError::DestinationIpProhibited,
+        HttpErrorKind::ConnectionRefused => TransportError::ConnectionRefused,
+        HttpErrorKind::ConnectionTerminated => TransportError::ConnectionTerminated,
+        HttpErrorKind::ConnectionTimeout => TransportError::ConnectionTimeout,
+        HttpErrorKind::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
+        HttpErrorKind::ConnectionWriteTimeout => TransportError::ConnectionWriteTimeout,
+        HttpErrorKind::TlsProtocolError => TransportError::TlsProtocolError,
+        HttpErrorKind::TlsCertificateError => TransportError::TlsCertificateError,
+        HttpErrorKind::HttpRequestDenied => TransportError::HttpRequestDenied,
+        HttpErrorKind::HttpResponseIncomplete => TransportError::HttpResponseIncomplete,
+        HttpErrorKind::HttpResponseHeaderSectionSize => TransportError::HttpResponseHeaderSectionSize,
+        HttpErrorKind::HttpResponseTimeout => TransportError::HttpResponseTimeout,
+        HttpErrorKind::HttpProtocolError => TransportError::HttpProtocolError,
     }
 }
 
