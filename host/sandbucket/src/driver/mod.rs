@@ -206,6 +206,7 @@ impl Driver {
             late: 0,
             quota: Taken::default(),
             failed_batch: false,
+            cause: None,
         };
         let step = running.begin(operation.clone());
         let (_, step, failed_batch) = step.await?;
@@ -221,7 +222,7 @@ impl Driver {
                     self.0.retries.succeeded(running.quota);
                     return Ok((output, body));
                 }
-                Next::Failed(error) => return Err(error),
+                Next::Failed(error) => return Err(running.caused(error)),
             };
             let resumption;
             (resumption, body) = running.send(exchange, operation, payload, progress).await?;
@@ -250,6 +251,8 @@ struct Running<'a> {
     quota: Taken,
     /// Whether a batch with one of its steps failed: since then its steps are not batched.
     failed_batch: bool,
+    /// The error of the last request, if it had no response.
+    cause: Option<Box<HttpError>>,
 }
 
 impl<'a> Running<'a> {
@@ -340,6 +343,7 @@ impl<'a> Running<'a> {
             }
         }
         self.sent += 1;
+        self.cause = None;
         if self.left().is_zero() {
             let detail = Some("there was no time left to send the request".to_owned());
             let event = Event::Failed(TransportFailure { error: TransportError::HttpResponseTimeout, detail });
@@ -363,9 +367,17 @@ impl<'a> Running<'a> {
                 }
                 self.receive(received, response_body).await
             }
-            Err(error) => (failed(transport_error(error.kind()), &error), None),
+            Err(error) => (self.failed(transport_error(error.kind()), error), None),
         };
         Ok((Resumption { state, elapsed: nanos(self.elapsed()), event }, body))
+    }
+
+    /// Adds the error of the last request to the one that it led to.
+    fn caused(&mut self, error: Error) -> Error {
+        match self.cause.take() {
+            Some(cause) => error.with_source(*cause),
+            None => error,
+        }
     }
 
     /// Fails if the operation may send no further request: with the error that a retry is about, or for the plugin's asking too much.
@@ -376,10 +388,10 @@ impl<'a> Running<'a> {
             let ends = too_many || is_late || body_is_consumed;
             tracing::debug!(%error, retry = !ends, "attempt failed");
             if ends {
-                return Err(error);
+                return Err(self.caused(error));
             }
             let Some(taken) = self.driver.0.retries.take(&error) else {
-                return Err(explained(error, OUT_OF_RETRIES));
+                return Err(self.caused(explained(error, OUT_OF_RETRIES)));
             };
             self.quota = taken;
             return Ok(());
@@ -407,7 +419,7 @@ impl<'a> Running<'a> {
     }
 
     /// Reads as much of a response's body as the plugin is to have, and gives the body itself if it is the caller's.
-    async fn receive(&self, received: Received, wanted: WantedBody) -> (Event, Option<ResponseBody>) {
+    async fn receive(&mut self, received: Received, wanted: WantedBody) -> (Event, Option<ResponseBody>) {
         let Received { status, headers, mut body } = received;
         let response = |(body, truncated)| Event::Response(Response { status, headers, body, truncated });
         let is_success = (200..300).contains(&status);
@@ -426,7 +438,7 @@ impl<'a> Running<'a> {
                             HttpErrorKind::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
                             _ => TransportError::HttpResponseIncomplete,
                         };
-                        (failed(kind, &error), None)
+                        (self.failed(kind, error), None)
                     }
                     Err(_) => {
                         let detail = Some("there was no time left to read the response".to_owned());
@@ -445,6 +457,14 @@ impl<'a> Running<'a> {
                 (response((text, truncated)), None)
             }
         }
+    }
+
+    /// The event of a request without a response, or with a truncated one.
+    fn failed(&mut self, error: TransportError, cause: HttpError) -> Event {
+        let detail = cause.detail();
+        tracing::debug!(error = %detail, "request failed");
+        self.cause = Some(Box::new(cause));
+        Event::Failed(TransportFailure { error, detail: Some(detail) })
     }
 
     /// The error of a body of the caller's that could not be sent.
@@ -573,13 +593,7 @@ async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> 
     }
 }
 
-/// The event of a request without a response, or with a truncated one.
-fn failed(error: TransportError, cause: &HttpError) -> Event {
-    let detail = cause.detail();
-    tracing::debug!(error = %detail, "request failed");
-    Event::Failed(TransportFailure { error, detail: Some(detail) })
-}
-
+/// The contract's case of an error.
 fn transport_error(kind: HttpErrorKind) -> TransportError {
     match kind {
         HttpErrorKind::DnsError => TransportError::DnsError,

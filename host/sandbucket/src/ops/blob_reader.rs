@@ -212,7 +212,8 @@ impl Blob {
             let piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
                 Some(Err(error)) => {
-                    return Poll::Ready(self.broke_off(&error.detail(), error.is_timeout()).map(|()| None));
+                    let broke_off = self.broke_off(&error.detail(), error.is_timeout());
+                    return Poll::Ready(broke_off.map(|()| None).map_err(|broken| broken.with_source(error)));
                 }
                 // Chunks end where the blob does.
                 None if given.end == BlobInfo::UNKNOWN_SIZE => {
