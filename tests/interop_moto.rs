@@ -83,7 +83,7 @@ fn the_right_signature_is_what_opens_the_door() {
         for wrong in [[("secret-key", "wrong")], [("access-key", "AKIAWRONGWRONGWRONG")]] {
             let store = bench.store(&wrong).await;
             let failure = refused!(store.put("k", "x").await, AccessDenied);
-            assert_eq!(failure.answer.unwrap().status, 403);
+            assert_eq!(failure.response.unwrap().status, 403);
             refused!(store.get("k").await, AccessDenied);
         }
         // Whether the body is signed or not, and under any region, moto takes what is signed consistently.
@@ -100,9 +100,9 @@ fn what_is_not_there_is_told_by_name() {
     run(async {
         let bench = Bench::new().await;
         let failure = refused!(bench.store(&[]).await.get("nothing").await, NotFound);
-        assert_eq!(failure.answer.unwrap().code.as_deref(), Some("NoSuchKey"));
+        assert_eq!(failure.response.unwrap().code.as_deref(), Some("NoSuchKey"));
         let failure = refused!(bench.store(&[("bucket", "no-such-bucket")]).await.get("k").await, NotFound);
-        assert_eq!(failure.answer.unwrap().code.as_deref(), Some("NoSuchBucket"));
+        assert_eq!(failure.response.unwrap().code.as_deref(), Some("NoSuchBucket"));
         assert!(failure.message.contains("no-such-bucket"), "{}", failure.message);
     });
 }

@@ -190,7 +190,8 @@ fn documented_paths_exist() {
         for path in text.split('`').skip(1).step_by(2) {
             let is_path = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
             let of_library = path.starts_with("src/");
-            let of_checkout = ["guest/", "host/", "tests/", "wit/", "docs/"].iter().any(|folder| path.starts_with(folder));
+            let of_checkout =
+                ["guest/", "host/", "tests/", "wit/", "docs/"].iter().any(|folder| path.starts_with(folder));
             if !is_path || !(of_library || of_checkout) {
                 continue;
             }

@@ -446,7 +446,7 @@ fn components_with_other_imports_are_refused() {
         let path = folder.path().join(format!("{name}.wasm"));
         std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
         let error = Engine::builder().plugin_file(&path).cache_dir(Path::new(CACHE)).build().err();
-        let Some(Error::Plugin { message }) = error else { panic!("{import}: {error:?}") };
+        let Some(Error::Plugin { message, .. }) = error else { panic!("{import}: {error:?}") };
         assert!(message.contains(import), "{import}: {message}");
     }
 }
@@ -465,7 +465,7 @@ fn files_without_a_plugin_are_refused() {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let error = Engine::builder().plugin_file(&path).cache_dir(Path::new(CACHE)).build().err();
-        let Some(Error::Plugin { message }) = error else { panic!("{name}: {error:?}") };
+        let Some(Error::Plugin { message, .. }) = error else { panic!("{name}: {error:?}") };
         assert!(message.contains(name), "does not name the file {name}: {message}");
     }
     let error = Engine::builder().plugin_file(folder.path().join("nowhere.wasm")).build().err();

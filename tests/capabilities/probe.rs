@@ -45,7 +45,7 @@ pub enum Lack {
 impl From<Error> for Lack {
     fn from(error: Error) -> Self {
         let Some(failure) = error.failure() else { return Lack::Ours(error.to_string()) };
-        match (&failure.answer, &error) {
+        match (&failure.response, &error) {
             (Some(answer), _) => {
                 let code = answer.code.as_deref().map_or(String::new(), |code| format!(" `{code}`"));
                 Lack::Service(format!("answers {}{code}", answer.status))

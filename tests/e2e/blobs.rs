@@ -77,10 +77,10 @@ fn what_is_not_there_is_not_found_and_may_be_deleted() {
         assert!(failure.message.contains("nothing"), "{failure:?}");
         assert!(!failure.retryable);
         assert_eq!(failure.attempts, 1);
-        let answer = failure.answer.unwrap();
-        assert_eq!((answer.status, answer.code.as_deref()), (404, Some("NoSuchKey")));
+        let response = failure.response.unwrap();
+        assert_eq!((response.status, response.code.as_deref()), (404, Some("NoSuchKey")));
         // Garage numbers no requests.
-        assert!(answer.request_id.is_some() || server.kind == Kind::Garage);
+        assert!(response.request_id.is_some() || server.kind == Kind::Garage);
         refused!(store.head("nothing").await, NotFound);
         store.delete("nothing").await.unwrap();
 

@@ -78,11 +78,11 @@ fn always(act: Act) -> Vec<Act> {
 }
 
 fn code(failure: &Failure) -> Option<&str> {
-    failure.answer.as_ref()?.code.as_deref()
+    failure.response.as_ref()?.code.as_deref()
 }
 
 fn status(failure: &Failure) -> u16 {
-    failure.answer.as_ref().map_or(0, |answer| answer.status)
+    failure.response.as_ref().map_or(0, |response| response.status)
 }
 
 /// What every error must be like, whatever its case.

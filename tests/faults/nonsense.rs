@@ -150,7 +150,7 @@ fn an_error_body_is_read_no_further_than_the_bound() {
         let failure = refused!(bench.read().await, Service);
         is_decent(&failure, TRIES);
         assert_eq!(status(&failure), 500);
-        assert!(format!("{:?}", failure.answer).len() < 4096, "the answer is kept whole");
+        assert!(format!("{:?}", failure.response).len() < 4096, "the answer is kept whole");
         bench.ends_well().await;
     });
 }

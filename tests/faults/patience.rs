@@ -25,7 +25,7 @@ fn a_503_for_ever_is_told_as_it_is() {
         is_decent(&failure, TRIES);
         assert!(failure.retryable);
         assert_eq!((status(&failure), code(&failure)), (503, Some("ServiceUnavailable")));
-        assert_eq!(failure.answer.unwrap().request_id.as_deref(), Some("REQ-ServiceUnavailable"));
+        assert_eq!(failure.response.unwrap().request_id.as_deref(), Some("REQ-ServiceUnavailable"));
         bench.ends_well().await;
     });
 }

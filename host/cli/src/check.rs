@@ -320,7 +320,7 @@ fn compared(name: &'static str, took: Duration, outcome: Result<Bytes, Error>, e
 }
 
 fn code(told: &sandbucket::Failure) -> Option<&str> {
-    told.answer.as_ref()?.code.as_deref()
+    told.response.as_ref()?.code.as_deref()
 }
 
 /// A key that nobody else uses.

@@ -17,10 +17,10 @@ pub struct Failure {
     pub cause: Option<String>,
     /// What to do.
     pub hint: Option<String>,
-    /// For programs: the error's case in the contract, and what the service answered.
+    /// For programs: the error's case in the contract, and the service's response.
     kind: &'static str,
     retryable: bool,
-    answer: Option<Box<Value>>,
+    response: Option<Box<Value>>,
 }
 
 impl Failure {
@@ -31,7 +31,7 @@ impl Failure {
             Exit::Interrupted | Exit::Terminated | Exit::HungUp => "interrupted",
             _ => "failure",
         };
-        Failure { exit, message: message.into(), cause: None, hint: None, kind, retryable: false, answer: None }
+        Failure { exit, message: message.into(), cause: None, hint: None, kind, retryable: false, response: None }
     }
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -67,7 +67,7 @@ impl Failure {
                 "hint": self.hint,
                 "retryable": self.retryable,
                 "exit-status": self.exit as u8,
-                "answer": self.answer,
+                "response": self.response,
             }
         })
     }
@@ -79,17 +79,17 @@ impl From<Error> for Failure {
         let mut failure = Failure::new(exit, error.to_string());
         failure.kind = kind;
         failure.retryable = error.is_retryable();
-        if let Some(answer) = error.failure().and_then(|told| told.answer.as_ref()) {
-            let code = answer.code.as_deref();
+        if let Some(response) = error.failure().and_then(|told| told.response.as_ref()) {
+            let code = response.code.as_deref();
             failure.hint = code.and_then(hint_for_code).map(str::to_owned);
             // The plugin's message mostly says it already.
-            failure.cause = answer.message.clone().filter(|words| !failure.message.contains(words.as_str()));
-            failure.answer = Some(Box::new(json!({
-                "status": answer.status,
+            failure.cause = response.message.clone().filter(|words| !failure.message.contains(words.as_str()));
+            failure.response = Some(Box::new(json!({
+                "status": response.status,
                 "code": code,
-                "message": answer.message,
-                "request-id": answer.request_id,
-                "region": answer.region,
+                "message": response.message,
+                "request-id": response.request_id,
+                "region": response.region,
             })));
         }
         if failure.hint.is_none() {

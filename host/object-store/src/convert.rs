@@ -23,7 +23,7 @@ const NAMES: [(&str, Attribute); 5] = [
 pub(crate) fn error(path: &str, error: sandbucket::Error) -> Error {
     use sandbucket::Error as Ours;
     let path = path.to_owned();
-    let status = error.failure().and_then(|failure| failure.answer.as_ref()).map(|answer| answer.status);
+    let status = error.failure().and_then(|failure| failure.response.as_ref()).map(|response| response.status);
     match &error {
         // A lost bucket is not to look like a lost object.
         Ours::NotFound(_) if error.is_missing_bucket() => generic(error),

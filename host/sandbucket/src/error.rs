@@ -1,140 +1,174 @@
-//! Why something failed: the contract's error, and what the host itself has to say.
+//! Errors of the public API: those of the contract, and the host's own.
 
-use std::io;
+use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::limits::named;
 use crate::text::sanitized;
 
-/// Bytes of what is said of a plugin that does not load or whose result is refused.
+/// Maximum length in bytes of the message about a plugin that does not load or whose result is refused.
 const MAX_PLUGIN_MESSAGE: usize = 4 << 10;
 
-/// What the service itself answered, where an error rests on an answer.
+/// The service's response, of an error that one led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ServiceAnswer {
-    /// The HTTP status.
+pub struct ServiceResponse {
+    /// HTTP status.
     pub status: u16,
-    /// The service's own code, such as `NoSuchKey`.
+    /// The service's error code, such as `NoSuchKey`.
     pub code: Option<String>,
-    /// The service's own words.
+    /// The service's message.
     pub message: Option<String>,
-    /// What to name when asking the service's support.
+    /// Request id, for the service's support.
     pub request_id: Option<String>,
-    /// The region the bucket is in, where it is not the one that was asked.
+    /// Region of the bucket, if it is not the one that the request went to.
     pub region: Option<String>,
 }
 
-/// What went wrong, told for people and for programs.
+/// Details of an error, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What was tried, on which bucket and key, at which endpoint, what came of it, and what to do.
+    /// The operation, its bucket, key and endpoint, the cause, and advice.
     pub message: String,
-    /// Whether the same call may succeed later, unchanged. The plugin's own tries are already over.
+    /// Whether the same call may succeed later, unchanged. The plugin's own retries are already over.
     pub retryable: bool,
-    /// How many requests were sent.
+    /// Number of requests sent.
     pub attempts: u32,
-    /// The setting or argument at fault, by its name in the contract.
+    /// Setting or argument at fault, by its name in the contract.
     pub subject: Option<String>,
-    /// What the service answered, where it did.
-    pub answer: Option<ServiceAnswer>,
+    /// The service's response, if there was one.
+    pub response: Option<ServiceResponse>,
+    /// The transport's error, if there was no response or it broke off.
+    source: Option<Cause>,
+}
+
+/// The error that led to another. Two are equal whatever they hold: equality of errors is that of their messages.
+#[derive(Clone, Debug)]
+struct Cause(Arc<dyn StdError + Send + Sync>);
+
+impl PartialEq for Cause {
+    fn eq(&self, _: &Cause) -> bool {
+        true
+    }
+}
+
+impl Eq for Cause {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|cause| &*cause.0 as _)
+    }
 }
 
 impl Failure {
-    /// A failure with this message and nothing else, for code that stands in for a store in tests.
+    /// A failure with this message and nothing else, for mocks of a store.
     pub fn new(message: impl Into<String>) -> Self {
-        Failure { message: message.into(), retryable: false, attempts: 0, subject: None, answer: None }
+        Failure { message: message.into(), retryable: false, attempts: 0, subject: None, response: None, source: None }
     }
 
-    /// A failure that the host finds itself, before or after the plugin was asked.
+    /// A failure that the host finds itself, before or after the plugin ran.
     pub(crate) fn ours(subject: &str, message: String) -> Box<Self> {
-        Box::new(Failure { message, retryable: false, attempts: 0, subject: Some(subject.to_owned()), answer: None })
+        Box::new(Failure { subject: Some(subject.to_owned()), ..Failure::new(message) })
     }
 }
 
-/// Why a call, or the opening of a store or an engine, failed.
+/// Error of an operation, or of opening a store or an engine.
 ///
-/// The first cases are the contract's (`wit/types.wit`): the plugin tells them. The others are the host's own.
+/// The first cases are the contract's (`wit/types.wit`), which the plugin returns. The others are the host's own.
+///
+/// `Display` is one line for people, causes included, escaped and bounded in length. [`source`](std::error::Error::source) has the
+/// cause for programs: of a [`Network`](Error::Network) or [`Timeout`](Error::Timeout) the transport's error and below it, for
+/// example, an [`io::Error`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No such blob, version or bucket. [`Error::is_missing_bucket`] tells whether it is the bucket.
-    #[error("{}", .0.message)]
+    /// No such blob, version or bucket. [`Error::is_missing_bucket`] returns whether it is the bucket.
+    #[error(transparent)]
     NotFound(Box<Failure>),
-    /// The precondition did not hold; a write changed nothing.
-    #[error("{}", .0.message)]
+    /// The precondition does not hold; a write changed nothing.
+    #[error(transparent)]
     PreconditionFailed(Box<Failure>),
     /// The blob is still what the caller has.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     NotModified(Box<Failure>),
     /// No byte of the blob is in the range.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     InvalidRange(Box<Failure>),
-    /// Another write of the same blob was under way.
-    #[error("{}", .0.message)]
+    /// Another write of the same blob is in progress.
+    #[error(transparent)]
     Conflict(Box<Failure>),
     /// The credentials are wrong, expired, or do not allow this.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     AccessDenied(Box<Failure>),
     /// The service asked for fewer requests.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     Throttled(Box<Failure>),
-    /// The service did not answer in time, or the call's own time ran out.
-    #[error("{}", .0.message)]
+    /// No response arrived in time, or the call's deadline passed.
+    #[error(transparent)]
     Timeout(Box<Failure>),
     /// The service could not be reached, the connection broke, or the address is not allowed.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     Network(Box<Failure>),
-    /// What came is not what was announced.
-    #[error("{}", .0.message)]
+    /// The response or its body is not as announced.
+    #[error(transparent)]
     Integrity(Box<Failure>),
     /// A setting is missing, unknown, malformed or wrong; `subject` names it.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     InvalidSettings(Box<Failure>),
     /// An argument is not what the contract or the service takes; nothing was sent.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     InvalidArgument(Box<Failure>),
-    /// The body is larger than what was allowed.
-    #[error("{}", .0.message)]
+    /// The body is larger than allowed.
+    #[error(transparent)]
     TooLarge(Box<Failure>),
     /// Neither the plugin nor the service can do this.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     Unsupported(Box<Failure>),
-    /// A write was sent, its answer lost, and whether it took effect cannot be told.
-    #[error("{}", .0.message)]
+    /// A write was sent, its response lost, and whether it took effect is unknown.
+    #[error(transparent)]
     OutcomeUnknown(Box<Failure>),
     /// The blob is archived (S3's `InvalidObjectState`): it has to be restored before it can be read or copied.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     Archived(Box<Failure>),
     /// Any other refusal by the service.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     Service(Box<Failure>),
 
     /// The plugin crashed. Its instance is gone; the store goes on with another.
     #[error("{operation}: the plugin crashed ({message}); its instance was discarded")]
+    #[non_exhaustive]
     Trapped {
-        /// The call that it crashed in.
+        /// The call.
         operation: &'static str,
-        /// What the sandbox says of it.
+        /// The trap.
         message: String,
     },
-    /// The plugin wanted more memory than [`Limits::memory`](crate::Limits::memory).
+    /// The plugin needs more memory than [`Limits::memory`](crate::Limits::memory).
     #[error("{operation}: the plugin needs more than the {limit} bytes of memory that {} allows it", named("memory"))]
+    #[non_exhaustive]
     OutOfMemory {
         /// The call.
         operation: &'static str,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The system gives no memory or address space for an instance of the plugin, and there is none to wait for.
+    /// The system provides no memory or address space for an instance of the plugin, and there is none to wait for.
     #[error("{operation}: {message}")]
+    #[non_exhaustive]
     NoMemory {
-        /// The call, or what was made.
+        /// The call, or the step of the setup.
         operation: &'static str,
-        /// What was not given, and what to do.
+        /// The system's error, and advice.
         message: String,
     },
     /// The plugin computed for longer than [`Limits::cpu_time`](crate::Limits::cpu_time).
@@ -142,14 +176,16 @@ pub enum Error {
         "{operation}: the plugin was stopped after {limit:?} of computing, which is what {} allows it",
         named("cpu-time")
     )]
+    #[non_exhaustive]
     OutOfTime {
         /// The call.
         operation: &'static str,
         /// The limit.
         limit: Duration,
     },
-    /// The plugin overstayed [`Limits::call_time`](crate::Limits::call_time) and was stopped.
+    /// The call took longer than [`Limits::call_time`](crate::Limits::call_time).
     #[error("{operation}: the call was stopped after {limit:?}; a write may or may not have taken effect")]
+    #[non_exhaustive]
     Overdue {
         /// The call.
         operation: &'static str,
@@ -159,6 +195,7 @@ pub enum Error {
     /// The call waited for too long because of other calls: of the same store (`instances-per-store`) or of all stores of
     /// the engine (`instances`, or `address-space` where the process may have less memory than so many take).
     #[error("{operation}: waited {waited:?} {}", busy(name, *limit))]
+    #[non_exhaustive]
     Busy {
         /// The call.
         operation: &'static str,
@@ -169,38 +206,41 @@ pub enum Error {
         /// How long the call waited.
         waited: Duration,
     },
-    /// The plugin does not load, or is no blob store, or wants more than it may have.
+    /// The plugin does not load, is no blob store, or returned what the contract does not allow. It has no source: the messages of
+    /// wasmtime may quote the component, and are escaped here.
     #[error("plugin: {message}")]
+    #[non_exhaustive]
     Plugin {
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
     /// The configuration cannot be used.
-    #[error("{}", config_words(path.as_deref(), *line, key.as_deref(), message))]
+    #[error("{}", config_line(path.as_deref(), *line, key.as_deref(), message))]
+    #[non_exhaustive]
     Config {
-        /// The file, where it came from one.
+        /// The file, if there is one.
         path: Option<PathBuf>,
         /// The line, counted from 1.
         line: Option<usize>,
         /// The key at fault, such as `store.blob.s3.timeout`.
         key: Option<String>,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
-    /// A file of the host's own cannot be read or written.
+    /// A file, or the body of a write, cannot be read or written.
     #[error("{doing}: {source}")]
     Io {
-        /// What was tried, on which file.
+        /// The step that failed, and its file.
         doing: String,
-        /// What the system says.
+        /// The cause.
         source: Arc<io::Error>,
     },
 }
 
-/// What this crate's functions give.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a call waited for, and what to do.
+/// What a call waited for, and advice.
 fn busy(name: &str, limit: usize) -> String {
     let set = named(name);
     match name {
@@ -221,7 +261,7 @@ fn busy(name: &str, limit: usize) -> String {
 }
 
 impl Error {
-    /// What the plugin told, where it was the plugin.
+    /// The details of an error of the contract; none of the host's own errors.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Error::NotFound(failure)
@@ -245,11 +285,11 @@ impl Error {
         }
     }
 
-    /// Whether the service says that the bucket itself is missing: then nothing is known of the blob. A `head` is told so by
-    /// services that send `x-amz-error-code` only.
+    /// Whether the service reports that the bucket itself is missing: then nothing is known of the blob. Of a `head`, only services
+    /// that send `x-amz-error-code` report it.
     pub fn is_missing_bucket(&self) -> bool {
-        let answer = self.failure().and_then(|failure| failure.answer.as_ref());
-        answer.and_then(|answer| answer.code.as_deref()) == Some("NoSuchBucket")
+        let response = self.failure().and_then(|failure| failure.response.as_ref());
+        response.and_then(|response| response.code.as_deref()) == Some("NoSuchBucket")
     }
 
     /// Whether the same call may succeed later, unchanged.
@@ -260,26 +300,38 @@ impl Error {
         }
     }
 
+    /// Adds the cause to an error of the contract that a request without a response leads to.
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        if let Error::Network(failure)
+        | Error::Timeout(failure)
+        | Error::Integrity(failure)
+        | Error::OutcomeUnknown(failure) = &mut self
+        {
+            failure.source = Some(Cause(Arc::new(source)));
+        }
+        self
+    }
+
     pub(crate) fn no_memory(operation: &'static str, message: String) -> Self {
         Error::NoMemory { operation, message }
     }
 
     pub(crate) fn plugin(message: impl Into<String>) -> Self {
-        // It may quote a component: names of imports and exports, and what wasmtime makes of them.
+        // It may quote a component: names of its imports and exports.
         Error::Plugin { message: sanitized(message.into(), MAX_PLUGIN_MESSAGE) }
     }
 }
 
-fn config_words(path: Option<&std::path::Path>, line: Option<usize>, key: Option<&str>, message: &str) -> String {
-    let mut words = path.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+fn config_line(path: Option<&std::path::Path>, line: Option<usize>, key: Option<&str>, message: &str) -> String {
+    let mut text = path.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
     if let Some(line) = line {
-        words.push_str(&format!(":{line}"));
+        text.push_str(&format!(":{line}"));
     }
     if let Some(key) = key {
-        words.push_str(&format!(": {key}"));
+        text.push_str(&format!(": {key}"));
     }
-    words.push_str(&format!(": {message}"));
-    words
+    text.push_str(&format!(": {message}"));
+    text
 }
 
 #[cfg(test)]
@@ -287,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_error_points_at_its_place() {
+    fn configuration_error_has_file_line_and_key() {
         let error = Error::Config {
             path: Some("sandbucket.toml".into()),
             line: Some(7),
@@ -299,7 +351,23 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_no_larger_than_a_few_words() {
+    fn error_is_small() {
         assert!(size_of::<Error>() <= 96, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn transport_error_is_the_source_of_the_error_it_leads_to() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let message = "get \"k\": connection refused";
+        let error = Error::Network(Box::new(Failure::new(message))).with_source(refused());
+        assert_eq!(error.to_string(), message);
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::ConnectionRefused));
+        assert_eq!(
+            error.failure(),
+            Some(&Failure { source: Some(Cause(Arc::new(refused()))), ..Failure::new(message) })
+        );
+        let refused = Error::AccessDenied(Box::new(Failure::new("no"))).with_source(refused());
+        assert!(refused.source().is_none() && Error::plugin("no").source().is_none());
     }
 }

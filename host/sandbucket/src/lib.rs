@@ -64,7 +64,7 @@ pub use credentials::{Credentials, CredentialsProvider};
 #[doc(hidden)]
 pub use engine::BareInstance;
 pub use engine::{Engine, EngineBuilder, PLUGIN};
-pub use error::{Error, Failure, Result, ServiceAnswer};
+pub use error::{Error, Failure, Result, ServiceResponse};
 #[doc(no_inline)]
 pub use ipnet::IpNet;
 pub use limits::Limits;

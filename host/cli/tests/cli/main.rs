@@ -166,7 +166,7 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
 
     // A checksum is of all of it, and goes with all of it.
     let wrong = bench.run(&["--json", "put", "photo", "photo.png", "-a", "content-md5=AAAAAAAAAAAAAAAAAAAAAA=="]).await;
-    assert_eq!(wrong.error()["answer"]["code"], "BadDigest");
+    assert_eq!(wrong.error()["response"]["code"], "BadDigest");
 
     std::fs::write(bench.path("copy.png"), "what was there before").unwrap();
     bench.run(&["get", "photo", "copy.png"]).await.ends_with(0);
@@ -226,7 +226,7 @@ async fn the_exit_status_says_what_happened() {
 
     bench.configure(&bench.server.endpoint(), "wrong");
     let denied = bench.run(&["--json", "get", "k"]).await.ends_with(5);
-    assert_eq!(denied.error()["answer"]["code"], "SignatureDoesNotMatch");
+    assert_eq!(denied.error()["response"]["code"], "SignatureDoesNotMatch");
     bench.configure("http://127.0.0.1:1", "the-secret");
     let unreachable = bench.run(&["get", "k"]).await.ends_with(6);
     assert!(unreachable.stderr().contains("127.0.0.1:1"), "{}", unreachable.stderr());

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 use tracing::Instrument;
-use wasmtime_wasi_http::Error as HttpError;
 
 mod batch;
 mod operation;
@@ -27,7 +26,9 @@ use operation::{Describe, OperationBounds};
 use retry_quota::{RetryQuota, Taken};
 
 use crate::error::{Error, Result};
-use crate::http::{BodyFault, Fault, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer, Trouble};
+use crate::http::{
+    BodyFault, Fault, HttpError, HttpErrorKind, Prepared, Progress, Received, ResponseBody, Source, Streamed, Timer,
+};
 use crate::sandbox::bindings::sans_io::{
     Event, Exchange, Method, Request, RequestBody, Response, ResponseBody as WantedBody, Resumption, TransportError,
     TransportFailure,
@@ -206,6 +207,7 @@ impl Driver {
             late: 0,
             quota: Taken::default(),
             failed_batch: false,
+            cause: None,
         };
         let step = running.begin(operation.clone());
         let (_, step, failed_batch) = step.await?;
@@ -221,7 +223,7 @@ impl Driver {
                     self.0.retries.succeeded(running.quota);
                     return Ok((output, body));
                 }
-                Next::Failed(error) => return Err(error),
+                Next::Failed(error) => return Err(running.caused(error)),
             };
             let resumption;
             (resumption, body) = running.send(exchange, operation, payload, progress).await?;
@@ -250,6 +252,8 @@ struct Running<'a> {
     quota: Taken,
     /// Whether a batch with one of its steps failed: since then its steps are not batched.
     failed_batch: bool,
+    /// The error of the last request, if it had no response.
+    cause: Option<Box<HttpError>>,
 }
 
 impl<'a> Running<'a> {
@@ -340,6 +344,7 @@ impl<'a> Running<'a> {
             }
         }
         self.sent += 1;
+        self.cause = None;
         if self.left().is_zero() {
             let detail = Some("there was no time left to send the request".to_owned());
             let event = Event::Failed(TransportFailure { error: TransportError::HttpResponseTimeout, detail });
@@ -363,9 +368,17 @@ impl<'a> Running<'a> {
                 }
                 self.receive(received, response_body).await
             }
-            Err(trouble) => (failed(transport_error(&trouble.error), trouble), None),
+            Err(error) => (self.failed(transport_error(error.kind()), error), None),
         };
         Ok((Resumption { state, elapsed: nanos(self.elapsed()), event }, body))
+    }
+
+    /// Adds the error of the last request to the one that it led to.
+    fn caused(&mut self, error: Error) -> Error {
+        match self.cause.take() {
+            Some(cause) => error.with_source(*cause),
+            None => error,
+        }
     }
 
     /// Fails if the operation may send no further request: with the error that a retry is about, or for the plugin's asking too much.
@@ -376,10 +389,10 @@ impl<'a> Running<'a> {
             let ends = too_many || is_late || body_is_consumed;
             tracing::debug!(%error, retry = !ends, "attempt failed");
             if ends {
-                return Err(error);
+                return Err(self.caused(error));
             }
             let Some(taken) = self.driver.0.retries.take(&error) else {
-                return Err(explained(error, OUT_OF_RETRIES));
+                return Err(self.caused(explained(error, OUT_OF_RETRIES)));
             };
             self.quota = taken;
             return Ok(());
@@ -407,7 +420,7 @@ impl<'a> Running<'a> {
     }
 
     /// Reads as much of a response's body as the plugin is to have, and gives the body itself if it is the caller's.
-    async fn receive(&self, received: Received, wanted: WantedBody) -> (Event, Option<ResponseBody>) {
+    async fn receive(&mut self, received: Received, wanted: WantedBody) -> (Event, Option<ResponseBody>) {
         let Received { status, headers, mut body } = received;
         let response = |(body, truncated)| Event::Response(Response { status, headers, body, truncated });
         let is_success = (200..300).contains(&status);
@@ -421,12 +434,12 @@ impl<'a> Running<'a> {
                 let most = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_BUFFERED);
                 match Box::pin(deadline::timeout(self.left(), read(&mut body, most))).await {
                     Ok((text, truncated, None)) => (response((text, truncated)), None),
-                    Ok((_, _, Some(trouble))) => {
-                        let error = match trouble.error {
-                            HttpError::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
+                    Ok((_, _, Some(error))) => {
+                        let kind = match error.kind() {
+                            HttpErrorKind::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
                             _ => TransportError::HttpResponseIncomplete,
                         };
-                        (failed(error, trouble), None)
+                        (self.failed(kind, error), None)
                     }
                     Err(_) => {
                         let detail = Some("there was no time left to read the response".to_owned());
@@ -445,6 +458,14 @@ impl<'a> Running<'a> {
                 (response((text, truncated)), None)
             }
         }
+    }
+
+    /// The event of a request without a response, or with a truncated one.
+    fn failed(&mut self, error: TransportError, cause: HttpError) -> Event {
+        let detail = cause.detail();
+        tracing::debug!(error = %detail, "request failed");
+        self.cause = Some(Box::new(cause));
+        Event::Failed(TransportFailure { error, detail: Some(detail) })
     }
 
     /// The error of a body of the caller's that could not be sent.
@@ -549,19 +570,19 @@ fn counted<T>(ended: CallOutcome<Vec<T>>, expected: usize) -> CallOutcome<Vec<T>
 }
 
 /// Reads up to so many bytes of a body: these, whether it continues, and why it broke off.
-async fn read(body: &mut ResponseBody, most: usize) -> (Vec<u8>, bool, Option<Trouble>) {
+async fn read(body: &mut ResponseBody, most: usize) -> (Vec<u8>, bool, Option<HttpError>) {
     let expected = body.length_hint().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     let mut text = Vec::with_capacity(expected.min(most).min(RESERVED));
-    let (truncated, trouble) = read_into(&mut text, body, most).await;
-    (text, truncated, trouble)
+    let (truncated, error) = read_into(&mut text, body, most).await;
+    (text, truncated, error)
 }
 
 /// The same, where what was read is of use even if the future is dropped.
-async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> (bool, Option<Trouble>) {
+async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> (bool, Option<HttpError>) {
     loop {
         match std::future::poll_fn(|cx| body.poll_next(cx)).await {
             None => return (false, None),
-            Some(Err(trouble)) => return (true, Some(trouble).filter(|_| text.len() < most)),
+            Some(Err(error)) => return (true, Some(error).filter(|_| text.len() < most)),
             Some(Ok(piece)) => {
                 let room = most - text.len();
                 text.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -573,30 +594,24 @@ async fn read_into(text: &mut Vec<u8>, body: &mut ResponseBody, most: usize) -> 
     }
 }
 
-/// The event of a request without a response, or with a truncated one.
-fn failed(error: TransportError, trouble: Trouble) -> Event {
-    let detail = trouble.sanitized().words;
-    tracing::debug!(trouble = %detail, "request failed");
-    Event::Failed(TransportFailure { error, detail: Some(detail) })
-}
-
-fn transport_error(error: &HttpError) -> TransportError {
-    match error {
-        HttpError::DnsError { .. } => TransportError::DnsError,
-        HttpError::DestinationUnavailable => TransportError::DestinationUnavailable,
-        HttpError::DestinationIpProhibited => TransportError::DestinationIpProhibited,
-        HttpError::ConnectionRefused => TransportError::ConnectionRefused,
-        HttpError::ConnectionTimeout => TransportError::ConnectionTimeout,
-        HttpError::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
-        HttpError::ConnectionWriteTimeout => TransportError::ConnectionWriteTimeout,
-        HttpError::TlsProtocolError => TransportError::TlsProtocolError,
-        HttpError::TlsCertificateError => TransportError::TlsCertificateError,
-        HttpError::HttpRequestDenied => TransportError::HttpRequestDenied,
-        HttpError::HttpResponseIncomplete => TransportError::HttpResponseIncomplete,
-        HttpError::HttpResponseHeaderSectionSize(_) => TransportError::HttpResponseHeaderSectionSize,
-        HttpError::HttpResponseTimeout => TransportError::HttpResponseTimeout,
-        HttpError::HttpProtocolError => TransportError::HttpProtocolError,
-        _ => TransportError::ConnectionTerminated,
+/// The contract's case of an error.
+fn transport_error(kind: HttpErrorKind) -> TransportError {
+    match kind {
+        HttpErrorKind::DnsError => TransportError::DnsError,
+        HttpErrorKind::DestinationUnavailable => TransportError::DestinationUnavailable,
+        HttpErrorKind::DestinationIpProhibited => TransportError::DestinationIpProhibited,
+        HttpErrorKind::ConnectionRefused => TransportError::ConnectionRefused,
+        HttpErrorKind::ConnectionTerminated => TransportError::ConnectionTerminated,
+        HttpErrorKind::ConnectionTimeout => TransportError::ConnectionTimeout,
+        HttpErrorKind::ConnectionReadTimeout => TransportError::ConnectionReadTimeout,
+        HttpErrorKind::ConnectionWriteTimeout => TransportError::ConnectionWriteTimeout,
+        HttpErrorKind::TlsProtocolError => TransportError::TlsProtocolError,
+        HttpErrorKind::TlsCertificateError => TransportError::TlsCertificateError,
+        HttpErrorKind::HttpRequestDenied => TransportError::HttpRequestDenied,
+        HttpErrorKind::HttpResponseIncomplete => TransportError::HttpResponseIncomplete,
+        HttpErrorKind::HttpResponseHeaderSectionSize => TransportError::HttpResponseHeaderSectionSize,
+        HttpErrorKind::HttpResponseTimeout => TransportError::HttpResponseTimeout,
+        HttpErrorKind::HttpProtocolError => TransportError::HttpProtocolError,
     }
 }
 

@@ -90,7 +90,9 @@ mod tests {
     use crate::error::Failure;
 
     fn failed(attempts: u32) -> Error {
-        Error::Network(Box::new(Failure { attempts, ..*Failure::ours("", String::new()) }))
+        let mut failure = Failure::ours("", String::new());
+        failure.attempts = attempts;
+        Error::Network(failure)
     }
 
     #[test]

@@ -9,15 +9,17 @@ use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::Builder;
 
 use super::HttpGate;
-use super::addresses::Addresses;
-use super::body::{RequestBody, RequestProgress, ResponseBody, Timeouts};
-use super::connect::{Connector, Network};
-use super::connections::{self, Connections, IdlePool, READ_PER_POLL, SendError};
+use super::connector::{Connector, Network};
 use super::egress::Egress;
+use super::error::{HttpError, HttpErrorKind};
+use super::ip_policy::Addresses;
+use super::pool::{self, Connections, IdlePool, READ_PER_POLL, SendError};
 use super::proxy::{Proxy, ProxyServer};
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
+use super::timeouts::{RequestProgress, Timeouts};
 use super::timers::{Timer, TimerCache};
 use super::tls::TlsOptions;
-use super::trouble::Trouble;
 use super::tunnel::PROXY_ADVICE;
 use crate::error::Result;
 use crate::limits::Limits;
@@ -32,7 +34,7 @@ const MAX_HEADERS: usize = 256;
 const READ: usize = 132 << 10;
 
 /// The body of an answer, as it comes over its connection.
-pub(super) type IncomingBody = connections::IncomingBody<Connector, RequestBody>;
+pub(super) type IncomingBody = pool::IncomingBody<Connector, RequestBody>;
 
 /// The clients of an engine, one for each way of TLS and each proxy, which share a bound on how many connections are kept idle.
 pub(crate) struct Clients {
@@ -174,7 +176,7 @@ impl Client {
         addresses: Addresses,
         timeouts: Timeouts,
         watch: &RequestProgress,
-    ) -> Result<Response<ResponseBody>, Trouble> {
+    ) -> Result<Response<ResponseBody>, HttpError> {
         let connections = match addresses {
             Addresses::Public => &self.public,
             Addresses::Listed => &self.listed,
@@ -188,35 +190,33 @@ impl Client {
             Either::Left((Err(SendError::Http(error)), _)) if error.is_parse_too_large() => {
                 return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
             }
-            Either::Left((Err(error), _)) => return Err(self.through_proxy(Trouble::of_client(error))),
-            Either::Right((trouble, _)) => return Err(self.through_proxy(trouble)),
+            Either::Left((Err(error), _)) => return Err(self.through_proxy(HttpError::of_client(error))),
+            Either::Right((error, _)) => return Err(self.through_proxy(error)),
         };
         Ok(response.map(|body| ResponseBody::new(body, timeouts.between_bytes, timer)))
     }
 
     /// The answer, unless it is a proxy's that wants a password. Other errors of a proxy that forwards requests look like a
     /// service's.
-    fn forwarded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, Trouble> {
+    fn forwarded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, HttpError> {
         match &self.proxy {
             Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Err(Trouble::denied(format!("the proxy {proxy} wants a user and a password: {PROXY_ADVICE}")))
+                Err(HttpError::denied(format!("the proxy {proxy} wants a user and a password: {PROXY_ADVICE}")))
             }
             _ => Ok(response),
         }
     }
 
-    /// With the proxy named, through which the request went.
-    fn through_proxy(&self, mut trouble: Trouble) -> Trouble {
-        if let Some(proxy) = &self.proxy
-            && !trouble.words.contains("the proxy ")
-        {
-            trouble.words.push_str(&format!(", through the proxy {proxy}"));
+    /// Names the proxy that the request went through.
+    fn through_proxy(&self, error: HttpError) -> HttpError {
+        match &self.proxy {
+            Some(proxy) => error.through(proxy),
+            None => error,
         }
-        trouble
     }
 
     /// The answer, if its header is no larger than it may be.
-    fn bounded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, Trouble> {
+    fn bounded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, HttpError> {
         let bytes: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if bytes <= self.header_bytes {
             return Ok(response);
@@ -225,10 +225,10 @@ impl Client {
     }
 
     /// The header of an answer is larger than it may be.
-    fn too_large(&self, how: &str) -> Trouble {
+    fn too_large(&self, how: &str) -> HttpError {
         let most = self.header_bytes;
         let set = crate::limits::named("header-bytes");
-        let words = format!("its header has {how} {set} allows, which is {most}");
-        Trouble { error: wasmtime_wasi_http::Error::HttpResponseHeaderSectionSize(None), words }
+        let message = format!("its header has {how} {set} allows, which is {most}");
+        HttpError::new(HttpErrorKind::HttpResponseHeaderSectionSize, message)
     }
 }

@@ -8,8 +8,8 @@ use http::Uri;
 use http::uri::Scheme;
 use url::{Host, Url};
 
-use super::addresses::{Addresses, is_private};
-use super::trouble::Trouble;
+use super::error::HttpError;
+use super::ip_policy::{Addresses, is_private};
 
 /// The authorities that a store's plugin may send requests to, and the kind of address they may lead to.
 ///
@@ -127,11 +127,11 @@ impl Egress {
 
     /// Whether a request may go to this URL; if so, the place of its authority among those that are allowed, and to which
     /// addresses.
-    pub(super) fn check(&self, uri: &Uri) -> Result<(usize, Addresses), Trouble> {
+    pub(super) fn check(&self, uri: &Uri) -> Result<(usize, Addresses), HttpError> {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         if !https && uri.scheme() != Some(&Scheme::HTTP) {
             let scheme = uri.scheme_str().unwrap_or("none");
-            return Err(Trouble::denied(format!(
+            return Err(HttpError::denied(format!(
                 "the plugin asked for a URL of the scheme {scheme}, which is not HTTP's"
             )));
         }
@@ -143,7 +143,7 @@ impl Egress {
         {
             return Ok((place, self.addresses));
         }
-        Err(Trouble::denied(format!("the plugin asked for {asked}, but this store may only reach {self}")))
+        Err(HttpError::denied(format!("the plugin asked for {asked}, but this store may only reach {self}")))
     }
 }
 
@@ -313,7 +313,9 @@ mod tests {
             assert!(!allows(&egress, url), "{url}");
         }
         let refused = egress.check(&"https://evil.test/".parse().unwrap()).unwrap_err();
-        assert!(refused.words.contains("https://evil.test") && refused.words.contains("https://s3.example.com:9000"));
+        assert!(
+            refused.detail().contains("https://evil.test") && refused.detail().contains("https://s3.example.com:9000")
+        );
     }
 
     #[test]

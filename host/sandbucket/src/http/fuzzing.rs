@@ -18,9 +18,9 @@ use hyper::client::conn::http1::Builder;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::Egress;
-use super::addresses::Addresses;
-use super::connections::{Connect, Connections, IdlePool, Outbound, Progressing, READ_PER_POLL};
-use super::exchange::{Prepared, head_of, lines};
+use super::ip_policy::Addresses;
+use super::pool::{Connect, Connections, IdlePool, Outbound, Progressing, READ_PER_POLL};
+use super::request::{Prepared, head_of, lines};
 use super::request_rules::is_repeatable;
 
 /// A request as a plugin prepared it.
@@ -56,7 +56,7 @@ pub fn header_lines(headers: &HeaderMap) -> String {
 }
 
 pub(crate) fn egress_allows(egress: &Egress, url: &Uri) -> Result<(), String> {
-    egress.check(url).map(drop).map_err(|refused| refused.words)
+    egress.check(url).map(drop).map_err(|error| error.detail())
 }
 
 pub(crate) fn refuses_address(allow_private: bool, address: IpAddr) -> Option<&'static str> {

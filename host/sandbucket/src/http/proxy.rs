@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::addresses::Addresses;
+use super::ip_policy::Addresses;
 use crate::error::{Error, Result};
 use crate::support::environment::Environment;
 

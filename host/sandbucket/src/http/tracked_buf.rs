@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use super::Progress;
-use super::body::RequestProgress;
+use super::timeouts::RequestProgress;
 use crate::types::body::Chunks;
 
 /// Bytes that are handed to the connection, which takes them off as they go out.

@@ -1,7 +1,6 @@
 //! Connections through a proxy: to the proxy, and through the tunnel that it opens (RFC 9110, section 9.3.6).
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hyper_util::rt::TokioIo;
@@ -10,10 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::{Connector, ENCRYPTED, Kind};
+use super::connector::{Connector, ENCRYPTED, Kind};
 use super::egress::is_local_name;
+use super::error::ConnectError;
 use super::proxy::ProxyServer;
-use super::trouble::ConnectError;
 use crate::text::sanitize;
 
 /// Bytes of the head of a proxy's response, and its header fields.
@@ -24,7 +23,7 @@ const MAX_FIELDS: usize = 64;
 const MAX_REASON: usize = 80;
 
 /// Why a proxy opened no tunnel.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum TunnelError {
     #[error("it wants a user and a password: {PROXY_ADVICE}")]
     Unauthorized,
@@ -38,8 +37,8 @@ pub(super) enum TunnelError {
     Closed,
     #[error("it sent bytes before the tunnel was used")]
     Early,
-    #[error("{0}")]
-    Io(String),
+    #[error(transparent)]
+    Io(io::Error),
 }
 
 /// What can be done where a proxy answers 407.
@@ -92,7 +91,7 @@ impl Connector {
                 Ok((self.to_proxy(proxy).await?.into(), true))
             }
             Err(TunnelError::Closed) if !https => Ok((self.to_proxy(proxy).await?.into(), true)),
-            Err(error) => Err(ConnectError::Proxy { proxy: proxy.to_string(), target, error }),
+            Err(error) => Err(ConnectError::Proxy { proxy: proxy.to_string(), target, source: error }),
         }
     }
 
@@ -104,7 +103,7 @@ impl Connector {
             }
             Ok(ToProxy::Tls(Box::new(self.tls(&proxy.host, tcp).await?)))
         };
-        connecting.await.map_err(|error| ConnectError::ToProxy { proxy: proxy.to_string(), error: Arc::new(error) })
+        connecting.await.map_err(|error| ConnectError::ToProxy { proxy: proxy.to_string(), source: Box::new(error) })
     }
 
     /// The proxy resolves the name, and what it leads to is not known here. What is plainly not public is held against the
@@ -129,9 +128,9 @@ impl Connector {
         stream: S,
     ) -> Result<TlsStream<S>, ConnectError> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| ConnectError::Tls { host: host.to_owned(), told: error.to_string() })?;
+            .map_err(|error| ConnectError::Tls { host: host.to_owned(), source: error.into() })?;
         let connected = self.tls_connector().connect(name, stream).await;
-        let mut tls = connected.map_err(|error| ConnectError::of_tls(host, &error))?;
+        let mut tls = connected.map_err(|error| ConnectError::of_tls(host, error))?;
         tls.get_mut().1.set_buffer_limit(Some(ENCRYPTED));
         Ok(tls)
     }
@@ -143,7 +142,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     target: &str,
     proxy: &ProxyServer,
 ) -> Result<S, TunnelError> {
-    let io = |error: io::Error| TunnelError::Io(error.to_string());
+    let io = TunnelError::Io;
     let mut request = zeroize::Zeroizing::new(Vec::with_capacity(4096));
     for piece in ["CONNECT ", target, " HTTP/1.1\r\nhost: ", target, "\r\n"] {
         request.extend_from_slice(piece.as_bytes());

@@ -211,10 +211,9 @@ impl Blob {
             let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
             let piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
-                Some(Err(trouble)) => {
-                    let trouble = trouble.sanitized();
-                    let timed_out = trouble.is_timeout();
-                    return Poll::Ready(self.broke_off(&trouble.words, timed_out).map(|()| None));
+                Some(Err(error)) => {
+                    let broke_off = self.broke_off(&error.detail(), error.is_timeout());
+                    return Poll::Ready(broke_off.map(|()| None).map_err(|broken| broken.with_source(error)));
                 }
                 // Chunks end where the blob does.
                 None if given.end == BlobInfo::UNKNOWN_SIZE => {

@@ -10,13 +10,14 @@ use http::Method;
 use wasmtime::{Trap, UpdateDeadline};
 
 use crate::error::{Error, Result};
-use crate::http::{Hooks, HttpGate, Progress};
+use crate::http::{HttpGate, Progress};
 use crate::limits::Limits;
 use crate::sandbox::address_space::is_out_of_memory;
 use crate::sandbox::bindings::{Host, RESULT, Validate, wit};
 use crate::sandbox::compute::{ComputeCall, ComputeShare};
 use crate::sandbox::host_state::{Meter, State};
 use crate::sandbox::runtime::Runtime;
+use crate::sandbox::wasi_http::Hooks;
 use crate::support::deadline::timeout;
 use crate::text::sanitize;
 use crate::types::blob::{Attribute, Setting};
@@ -191,9 +192,9 @@ impl Sandbox {
         | Error::Timeout(failure)
         | Error::Integrity(failure)
         | Error::OutcomeUnknown(failure) = error
-            && let Some(words) = self.store.data_mut().hooks.take_refusal()
+            && let Some(detail) = self.store.data_mut().hooks.take_error_detail()
         {
-            failure.message.push_str(&format!(" ({words})"));
+            failure.message.push_str(&format!(" ({detail})"));
         }
     }
 

@@ -11,9 +11,9 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::clocks::{WasiClocksCtx, WasiClocksCtxView, WasiClocksView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::http::Hooks;
 use crate::limits::Limits;
 use crate::sandbox::address_space::is_out_of_memory;
+use crate::sandbox::wasi_http::Hooks;
 
 /// Handles that an instance may hold at once. A call needs about ten.
 const MAX_RESOURCES: usize = 128;

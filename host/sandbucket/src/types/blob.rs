@@ -41,6 +41,7 @@ impl BlobInfo {
 
 /// A blob by its name: its key, and a version of it where that is not the current one. A key converts into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct BlobName {
     /// Its key.
     pub key: String,
@@ -80,6 +81,7 @@ impl From<&String> for BlobName {
 
 /// What a presigned request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PresignedMethod {
     /// Reads the blob.
     Get,
@@ -133,6 +135,7 @@ pub struct Written {
 /// there: the service is asked for its properties only. Any other without a byte of the blob in it is
 /// [`Error::InvalidRange`](crate::Error::InvalidRange).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ByteRange {
     /// All of it.
     #[default]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wasmtime::component::ResourceAny;
 
 use super::{Datetime, buckets, listing, multipart, sans_io, wit};
-use crate::error::{Error, Failure, Result, ServiceAnswer};
+use crate::error::{Error, Failure, Result, ServiceResponse};
 use crate::text::sanitized;
 use crate::types::blob::{Attribute, BlobInfo, Presigned, Setting, SettingKind, Written};
 use crate::types::bucket::{Bucket, BucketPage};
@@ -410,18 +410,15 @@ impl Validate for Vec<wit::DigestAlgorithm> {
 impl From<wit::Error> for Error {
     fn from(error: wit::Error) -> Self {
         let word = |text: Option<String>| text.map(|text| sanitized(text, MAX_WORD));
-        let failure = Box::new(Failure {
-            message: sanitized(error.message, MAX_MESSAGE),
-            retryable: error.retryable,
-            attempts: error.attempts,
-            subject: word(error.subject),
-            answer: error.response.map(|answer| ServiceAnswer {
-                status: answer.status,
-                code: word(answer.code),
-                message: answer.message.map(|text| sanitized(text, MAX_MESSAGE)),
-                request_id: word(answer.request_id),
-                region: word(answer.region),
-            }),
+        let mut failure = Box::new(Failure::new(sanitized(error.message, MAX_MESSAGE)));
+        (failure.retryable, failure.attempts) = (error.retryable, error.attempts);
+        failure.subject = word(error.subject);
+        failure.response = error.response.map(|response| ServiceResponse {
+            status: response.status,
+            code: word(response.code),
+            message: response.message.map(|text| sanitized(text, MAX_MESSAGE)),
+            request_id: word(response.request_id),
+            region: word(response.region),
         });
         match error.kind {
             wit::ErrorKind::NotFound => Error::NotFound(failure),
@@ -439,15 +436,15 @@ impl From<wit::Error> for Error {
             wit::ErrorKind::TooLarge => Error::TooLarge(failure),
             wit::ErrorKind::Unsupported => Error::Unsupported(failure),
             wit::ErrorKind::OutcomeUnknown => Error::OutcomeUnknown(failure),
-            wit::ErrorKind::Service if failure.answer.as_ref().is_some_and(is_archived) => Error::Archived(failure),
+            wit::ErrorKind::Service if failure.response.as_ref().is_some_and(is_archived) => Error::Archived(failure),
             wit::ErrorKind::Service => Error::Service(failure),
         }
     }
 }
 
 /// Whether the service says that the blob has to be restored first.
-fn is_archived(answer: &ServiceAnswer) -> bool {
-    answer.code.as_deref() == Some("InvalidObjectState")
+fn is_archived(response: &ServiceResponse) -> bool {
+    response.code.as_deref() == Some("InvalidObjectState")
 }
 
 /// The output of an operation.

@@ -6,18 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Parts, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body;
 use memchr::memchr;
-use wasmtime_wasi_http::{Error, RequestOptions};
 use zeroize::Zeroizing;
 
-use super::addresses::Addresses;
-use super::body::{RequestBody, RequestProgress, ResponseBody, Source, Timeouts};
 use super::client::Client;
-use super::connections::NewConnection;
-use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, check_field, check_method, has_body};
-use super::trouble::Trouble;
+use super::error::{HttpError, HttpErrorKind};
+use super::ip_policy::Addresses;
+use super::pool::NewConnection;
+use super::request_body::{RequestBody, Source};
+use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, check_field, check_method, check_own, has_body};
+use super::response_body::ResponseBody;
+use super::timeouts::{RequestProgress, RequestedTimeouts, Timeouts};
 use super::{HttpGate, Progress};
+
+/// A request of a plugin that may wait longer than this for its response takes a new connection: an idle one that is dead without
+/// a sign would cost as long. Completed uploads and copies are such requests.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A request as the plugin made it.
 pub(crate) struct Prepared {
@@ -48,7 +54,7 @@ pub(crate) struct Sending<'a> {
     timeouts: Timeouts,
     watch: Arc<RequestProgress>,
     /// Until it is sent; or why it is not.
-    request: Result<(Box<Request<RequestBody>>, &'a Client, Addresses), Trouble>,
+    request: Result<(Box<Request<RequestBody>>, &'a Client, Addresses), HttpError>,
 }
 
 impl HttpGate {
@@ -60,16 +66,13 @@ impl HttpGate {
         left: Duration,
         progress: Option<Progress>,
     ) -> Sending<'_> {
-        let way = &*self.0;
+        let gate = &*self.0;
         let (timeout, fresh_connection) = (Some(prepared.timeout), prepared.fresh_connection);
-        let timeouts = way.timeouts.within(Some(RequestOptions {
-            connect_timeout: timeout,
-            first_byte_timeout: timeout,
-            between_bytes_timeout: timeout,
-        }));
+        let timeouts =
+            gate.timeouts.within(RequestedTimeouts { connect: timeout, first_byte: timeout, between_bytes: timeout });
         let watch = RequestProgress::new(body.is_over(), Some(left));
-        let request = head_of(prepared, body.length()).map_err(Trouble::denied).and_then(|head| {
-            let (client, addresses) = way.client(head.uri())?;
+        let request = head_of(prepared, body.length()).map_err(HttpError::denied).and_then(|head| {
+            let (client, addresses) = gate.client(head.uri())?;
             let mut request = Box::new(head.map(|()| RequestBody::new(body, watch.clone(), progress)));
             if fresh_connection {
                 request.extensions_mut().insert(NewConnection);
@@ -82,21 +85,48 @@ impl HttpGate {
 
 impl Sending<'_> {
     /// Waits for the response's header. The duration is the time spent sending the body.
-    pub(crate) async fn response(self) -> (Result<Received, Trouble>, Duration) {
+    pub(crate) async fn response(self) -> (Result<Received, HttpError>, Duration) {
         let Sending { timeouts, watch, request } = self;
         let received = match request {
             Ok((request, client, addresses)) => client.send(request, addresses, timeouts, &watch).await,
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
         let received = received.and_then(|response| {
             let (head, body) = response.into_parts();
             if head.status.is_success() && !watch.is_sent() {
-                let words = "it answered before it had the whole body".to_owned();
-                return Err(Trouble { error: Error::ConnectionTerminated, words });
+                let message = "it answered before it had the whole body";
+                return Err(HttpError::new(HttpErrorKind::ConnectionTerminated, message));
             }
             Ok(Received { status: head.status.as_u16(), headers: lines(&head.headers), body })
         });
         (received, watch.sending())
+    }
+}
+
+/// Requests that plugins send over wasi:http.
+impl HttpGate {
+    /// Fails if the request is not one of these methods, has a header field that is not allowed, or leads to where the store may
+    /// not send requests.
+    pub(crate) fn check_request(&self, methods: &[Method], request: &Request<impl Body>) -> Result<(), HttpError> {
+        check_own(methods, request).map_err(HttpError::denied)?;
+        self.0.client(request.uri()).map(drop)
+    }
+
+    /// Sends a request that was [checked](HttpGate::check_request), and waits for the response's header.
+    pub(crate) async fn forward(
+        &self,
+        request: Request<Source>,
+        timeouts: RequestedTimeouts,
+        progress: Option<Progress>,
+    ) -> Result<Response<ResponseBody>, HttpError> {
+        let gate = &*self.0;
+        let (client, addresses) = gate.client(request.uri())?;
+        let watch = RequestProgress::new(request.body().is_over(), None);
+        let mut request = Box::new(request.map(|source| RequestBody::new(source, watch.clone(), progress)));
+        if timeouts.first_byte.is_some_and(|timeout| timeout > LONG) {
+            request.extensions_mut().insert(NewConnection);
+        }
+        client.send(request, addresses, gate.timeouts.within(timeouts), &watch).await
     }
 }
 

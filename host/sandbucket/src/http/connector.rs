@@ -18,12 +18,12 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::addresses::{Addresses, Refusal, private_networks};
-use super::connections::{Connect, Forward};
+use super::error::ConnectError;
+use super::ip_policy::{Addresses, Refusal, private_networks};
+use super::pool::{Connect, Forward};
 use super::proxy::{Proxy, ProxyEnvironment, ProxyServer};
 use super::resolver::{LookupError, Resolver};
 use super::timers::{Timer, TimerCache};
-use super::trouble::ConnectError;
 use crate::limits::Limits;
 use crate::support::deadline::timeout;
 use crate::support::environment::Environment;
@@ -152,8 +152,8 @@ impl Connector {
     pub(super) async fn tcp(&self, host: &str, port: u16, policy: Addresses) -> Result<TcpStream, ConnectError> {
         let begun = Instant::now();
         let found =
-            self.resolve(host, policy).await.map_err(|error| ConnectError::Name { host: host.to_owned(), error })?;
-        let mut trouble = ConnectError::Name { host: host.to_owned(), error: LookupError::NoAddress };
+            self.resolve(host, policy).await.map_err(|source| ConnectError::Name { host: host.to_owned(), source })?;
+        let mut failed = ConnectError::Name { host: host.to_owned(), source: LookupError::NoAddress };
         let refusal = |address: &IpAddr| policy.refuses(*address, &self.network.listed);
         // However often the name is resolved, it is the address itself that is held against the policy.
         let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
@@ -161,7 +161,7 @@ impl Connector {
         if let Some(address) = refused.first()
             && let Some(refusal) = refusal(address)
         {
-            trouble = ConnectError::Prohibited { host: host.to_owned(), address: *address, refusal };
+            failed = ConnectError::Prohibited { host: host.to_owned(), address: *address, refusal };
         }
         let end = begun + self.limit;
         for (tried, address) in allowed.iter().enumerate() {
@@ -174,14 +174,14 @@ impl Connector {
                     let _ = tcp.set_nodelay(true);
                     return Ok(tcp);
                 }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    trouble = ConnectError::Refused { address, told: error.to_string() };
+                Ok(Err(source)) if source.kind() == io::ErrorKind::ConnectionRefused => {
+                    failed = ConnectError::Refused { address, source };
                 }
-                Ok(Err(error)) => trouble = ConnectError::Unreachable { address, told: error.to_string() },
-                Err(_) => trouble = ConnectError::Timeout { host: address.to_string(), limit: share },
+                Ok(Err(source)) => failed = ConnectError::Unreachable { address, source },
+                Err(_) => failed = ConnectError::Timeout { host: address.to_string(), limit: share },
             }
         }
-        Err(trouble)
+        Err(failed)
     }
 
     async fn resolve(&self, host: &str, policy: Addresses) -> Result<Arc<[IpAddr]>, LookupError> {

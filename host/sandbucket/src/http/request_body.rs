@@ -1,0 +1,200 @@
+//! Bodies of requests: where their bytes come from, and what connections read.
+
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+
+use super::Progress;
+use super::pool::Outbound;
+use super::request_rules::is_repeatable;
+use super::timeouts::RequestProgress;
+use super::tracked_buf::TrackedBuf;
+use crate::types::body::{Cause, Chunks, Pieces};
+
+/// The source of a request's body.
+pub(crate) enum Source {
+    /// Bytes in memory.
+    Here(Chunks),
+    /// A stream.
+    Stream(Streamed),
+    /// A body of unknown length, as a plugin writes it over wasi:http.
+    Plugin(UnsyncBoxBody<Bytes, Cause>),
+}
+
+impl Source {
+    /// A body of no bytes.
+    pub(crate) fn empty() -> Source {
+        Source::Here(Chunks::default())
+    }
+
+    /// How many bytes are left, where that is known here.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Source::Here(chunks) => chunks.length(),
+            Source::Stream(stream) => stream.left,
+            Source::Plugin(_) => 0,
+        }
+    }
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Source::Plugin(body) => body.is_end_stream(),
+            _ => self.length() == 0,
+        }
+    }
+
+    /// The same once more, before any of it is sent; none where it comes only once.
+    fn repeated(&self) -> Option<Source> {
+        match self {
+            Source::Here(chunks) => Some(Source::Here(chunks.clone())),
+            Source::Stream(_) | Source::Plugin(_) => self.is_over().then(Source::empty),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunks>, Cause>>> {
+        match self {
+            Source::Here(chunks) => {
+                let all = mem::take(chunks);
+                Poll::Ready((all.length() > 0).then(|| Ok(Frame::data(all))))
+            }
+            Source::Stream(stream) => stream.poll_piece(cx).map_ok(|piece| Frame::data(piece.into())),
+            Source::Plugin(body) => Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(Chunks::from)),
+        }
+    }
+}
+
+/// A body that comes in pieces, of a length that is known before.
+pub(crate) struct Streamed {
+    pieces: Pieces,
+    length: u64,
+    left: u64,
+    /// The last piece: it goes when it is known to be.
+    last: Option<Bytes>,
+    /// Why it broke off.
+    fault: Fault,
+}
+
+/// Why a body broke off that was to be sent, where that is the caller's doing.
+#[derive(Clone, Default)]
+pub(crate) struct Fault(Arc<Mutex<Option<BodyFault>>>);
+
+/// What is wrong with a body that was to be sent.
+pub(crate) enum BodyFault {
+    /// It could not be read.
+    Reading(Cause),
+    /// It is not of the length that was announced: how it is instead.
+    Length(String),
+}
+
+impl Fault {
+    pub(crate) fn take(&self) -> Option<BodyFault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is(&self, fault: BodyFault) -> Cause {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        "the body broke off".into()
+    }
+}
+
+impl Streamed {
+    pub(crate) fn new(length: u64, pieces: Pieces, fault: Fault) -> Streamed {
+        Streamed { pieces, length, left: length, last: None, fault }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cause>>> {
+        loop {
+            let piece = match ready!(self.pieces.as_mut().poll_next(cx)) {
+                Some(Ok(piece)) => piece,
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.fault.is(BodyFault::Reading(error))))),
+                None => {
+                    let last = self.last.take();
+                    self.left -= last.as_ref().map_or(0, |last| last.len() as u64);
+                    if self.left > 0 {
+                        let words = format!("ended after {} of", self.length - self.left);
+                        return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length(words)))));
+                    }
+                    return Poll::Ready(last.map(Ok));
+                }
+            };
+            let length = piece.len() as u64;
+            if self.last.is_some() && length > 0 || length > self.left {
+                return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("goes on after".to_owned())))));
+            }
+            if length == self.left {
+                self.last = Some(piece);
+                continue;
+            }
+            self.left -= length;
+            return Poll::Ready(Some(Ok(piece)));
+        }
+    }
+}
+
+/// A request's body on its way.
+pub(super) struct RequestBody {
+    source: Source,
+    watch: Arc<RequestProgress>,
+    progress: Option<Progress>,
+    /// How many of its bytes the connection was handed.
+    handed: u64,
+}
+
+impl RequestBody {
+    pub(super) fn new(source: Source, watch: Arc<RequestProgress>, progress: Option<Progress>) -> RequestBody {
+        RequestBody { source, watch, progress, handed: 0 }
+    }
+
+    /// Bytes for the connection.
+    fn departing(&mut self, chunks: Chunks) -> TrackedBuf {
+        let (last, gone) = (self.source.is_over(), self.handed);
+        self.handed += chunks.length();
+        TrackedBuf::new(chunks, last, self.watch.clone(), self.progress.clone(), gone)
+    }
+}
+
+impl Outbound for RequestBody {
+    fn repeated(request: &Request<RequestBody>) -> Option<Box<Request<RequestBody>>> {
+        if !is_repeatable(request.method(), request.headers()) {
+            return None;
+        }
+        let RequestBody { source, watch, progress, .. } = request.body();
+        let mut again = Request::new(RequestBody::new(source.repeated()?, watch.clone(), progress.clone()));
+        *again.method_mut() = request.method().clone();
+        *again.uri_mut() = request.uri().clone();
+        *again.headers_mut() = request.headers().clone();
+        Some(Box::new(again))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = TrackedBuf;
+    type Error = Cause;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<TrackedBuf>, Cause>>> {
+        let frame = ready!(self.source.poll_frame(cx));
+        // Bytes tell by themselves when they have gone.
+        if !matches!(&frame, Some(Ok(frame)) if frame.data_ref().is_some_and(|chunks| chunks.length() > 0)) {
+            self.watch.moved(!matches!(frame, Some(Ok(_))) || self.source.is_over());
+        }
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|chunks| self.departing(chunks)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Plugin(body) => body.size_hint(),
+            source => SizeHint::with_exact(source.length()),
+        }
+    }
+}
