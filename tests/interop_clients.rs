@@ -53,7 +53,7 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn boto3_reads_what_is_uploaded_here_in_parts() {
+fn boto3_reads_multipart_uploads_of_sandbucket() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -71,7 +71,7 @@ fn boto3_reads_what_is_uploaded_here_in_parts() {
 }
 
 #[test]
-fn what_boto3_uploads_in_parts_is_read_here() {
+fn sandbucket_reads_multipart_uploads_of_boto3() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -92,7 +92,7 @@ fn what_boto3_uploads_in_parts_is_read_here() {
 }
 
 #[test]
-fn boto3_checks_the_checksums_that_are_written_here() {
+fn boto3_verifies_checksums_of_sandbucket() {
     run(async {
         for mut bench in benches().await {
             for (theirs, ours) in CHECKSUMS {
@@ -117,7 +117,7 @@ fn boto3_checks_the_checksums_that_are_written_here() {
 }
 
 #[test]
-fn what_boto3_writes_with_checksums_is_read_here() {
+fn sandbucket_verifies_checksums_of_boto3() {
     run(async {
         for mut bench in benches().await {
             for (theirs, ours) in CHECKSUMS {
@@ -134,7 +134,7 @@ fn what_boto3_writes_with_checksums_is_read_here() {
 }
 
 #[test]
-fn metadata_beyond_ascii_goes_both_ways() {
+fn non_ascii_metadata_round_trips_with_boto3() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -154,7 +154,7 @@ fn metadata_beyond_ascii_goes_both_ways() {
 }
 
 #[test]
-fn urllib_fetches_what_is_presigned_here() {
+fn urllib_fetches_urls_presigned_by_sandbucket() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -186,7 +186,7 @@ fn urllib_fetches_what_is_presigned_here() {
 }
 
 #[test]
-fn what_boto3_presigns_is_fetched_plainly() {
+fn urls_presigned_by_boto3_are_fetched() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -203,7 +203,7 @@ fn what_boto3_presigns_is_fetched_plainly() {
 }
 
 #[test]
-fn the_aws_command_reads_and_writes_the_same_blobs() {
+fn aws_cli_reads_and_writes_the_same_blobs() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -225,7 +225,7 @@ fn the_aws_command_reads_and_writes_the_same_blobs() {
 }
 
 #[test]
-fn botocore_reads_the_profiles_of_the_table_as_it_says() {
+fn botocore_reads_profiles_as_the_table_says() {
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/interop");
     let python = sandbucket_tests::python::interpreter().unwrap();
     let output = std::process::Command::new(python).arg(format!("{scripts}/profiles.py")).output().unwrap();

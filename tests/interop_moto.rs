@@ -30,7 +30,7 @@ fn body_of(key: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_here_is_read_by_boto3() {
+fn boto3_reads_blobs_written_by_sandbucket() {
     run(async {
         let mut bench = Bench::new().await;
         let store = bench.store(&[]).await;
@@ -54,7 +54,7 @@ fn what_is_written_here_is_read_by_boto3() {
 }
 
 #[test]
-fn what_boto3_writes_is_read_here() {
+fn sandbucket_reads_blobs_written_by_boto3() {
     run(async {
         let mut bench = Bench::new().await;
         let store = bench.store(&[]).await;
@@ -77,7 +77,7 @@ fn what_boto3_writes_is_read_here() {
 }
 
 #[test]
-fn the_right_signature_is_what_opens_the_door() {
+fn request_with_a_wrong_secret_is_rejected() {
     run(async {
         let bench = Bench::new().await;
         for wrong in [[("secret-key", "wrong")], [("access-key", "AKIAWRONGWRONGWRONG")]] {
@@ -96,7 +96,7 @@ fn the_right_signature_is_what_opens_the_door() {
 }
 
 #[test]
-fn what_is_not_there_is_told_by_name() {
+fn missing_blob_is_a_not_found_error() {
     run(async {
         let bench = Bench::new().await;
         let failure = refused!(bench.store(&[]).await.get("nothing").await, NotFound);
@@ -108,7 +108,7 @@ fn what_is_not_there_is_told_by_name() {
 }
 
 #[test]
-fn ranges_and_conditions() {
+fn ranges_and_conditions_are_honoured() {
     run(async {
         let bench = Bench::new().await;
         let store = bench.store(&[]).await;
@@ -131,7 +131,7 @@ fn ranges_and_conditions() {
 }
 
 #[test]
-fn versions_are_kept_told_apart_and_deleted() {
+fn versions_are_listed_read_and_deleted() {
     run(async {
         let mut bench = Bench::new().await;
         bench.boto.call(json!({"op": "keep-versions", "bucket": BUCKET})).await.unwrap();

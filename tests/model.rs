@@ -286,7 +286,7 @@ async fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_store_is_what_its_model_is() {
+fn store_behaves_like_its_model() {
     // Parts are as small as the blobs.
     let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).min_part(0);
     let server = run(server.start()).unwrap();

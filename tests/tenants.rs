@@ -21,7 +21,7 @@ async fn open(engine: &Engine, server: &DevServer, further: &[(&str, &str)]) -> 
 }
 
 #[test]
-fn more_stores_than_instances_take_turns() {
+fn more_stores_than_instances_share_them() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|limits| {
@@ -51,7 +51,7 @@ fn more_stores_than_instances_take_turns() {
 }
 
 #[test]
-fn no_instance_in_time_is_an_error_that_says_so() {
+fn timeout_waiting_for_an_instance_is_a_limit_error() {
     run(async {
         let engine = rogue_engine(|limits| limits.instances = 1);
         // A plugin without sans-io holds its instance for as long as a call takes.
@@ -71,7 +71,7 @@ fn no_instance_in_time_is_an_error_that_says_so() {
 }
 
 #[test]
-fn asking_for_the_settings_takes_its_turn() {
+fn settings_query_waits_for_an_instance() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|limits| limits.instances = 1);
@@ -83,7 +83,7 @@ fn asking_for_the_settings_takes_its_turn() {
 }
 
 #[test]
-fn a_store_with_wrong_keys_harms_no_other() {
+fn store_with_wrong_keys_does_not_affect_others() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|_| {});
@@ -108,7 +108,7 @@ fn a_store_with_wrong_keys_harms_no_other() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_sent() {
+fn oversized_body_is_rejected_before_a_request() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|limits| limits.max_put = 1000);
@@ -174,7 +174,7 @@ fn stalled_calls_of_sixteen_stores_leave_instances_to_neighbours_and_new_stores(
 }
 
 #[test]
-fn waiting_ends_in_an_error_that_names_the_limit() {
+fn queue_timeout_error_names_the_limit() {
     run(async {
         let engine = rogue_engine(|limits| {
             limits.instances = 1;
@@ -198,7 +198,7 @@ fn waiting_ends_in_an_error_that_names_the_limit() {
 }
 
 #[test]
-fn calls_aborted_while_they_wait_or_run_lose_no_instance() {
+fn calls_aborted_while_queued_or_running_leak_no_instance() {
     run(async {
         let engine = rogue_engine(|limits| {
             limits.instances = 5;
@@ -312,7 +312,7 @@ fn rogue_engine(change: impl FnOnce(&mut Limits)) -> Engine {
 }
 
 #[test]
-fn waiting_to_compute_is_no_cpu_time_and_ends_with_the_call() {
+fn waiting_for_cpu_is_not_charged_and_ends_with_the_call() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let cpu_time = Duration::from_millis(300);
@@ -360,7 +360,7 @@ fn endless_loops_of_four_stores_leave_a_neighbour_its_latency() {
 }
 
 #[test]
-fn short_spinning_calls_without_end_leave_a_neighbour_its_latency() {
+fn endless_short_spinning_calls_leave_a_neighbour_its_latency() {
     for milliseconds in [2, 9, 30] {
         neighbour_of_spinning_stores(1, 64, Some(milliseconds));
         neighbour_of_spinning_stores(4, 16, Some(milliseconds));

@@ -22,7 +22,7 @@ async fn words(store: &Store) -> String {
 }
 
 #[test]
-fn a_certificate_must_be_trusted_by_name_and_authority() {
+fn certificate_must_match_name_and_trusted_authority() {
     run(async {
         let server = dev_server().await;
         let (port, pem) = front(&server.endpoint()).await;
@@ -141,7 +141,7 @@ fn certificate_that_openssl_makes_by_default_is_accepted_or_the_error_says_what_
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_told_apart() {
+fn server_without_tls_is_a_distinct_error() {
     run(async {
         let server = dev_server().await;
         let endpoint = server.endpoint().replace("http://", "https://");
@@ -151,7 +151,7 @@ fn a_server_that_does_not_speak_tls_is_told_apart() {
 }
 
 #[test]
-fn a_ca_file_that_is_none_is_named() {
+fn malformed_ca_file_error_names_the_file() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.pem");
@@ -168,7 +168,7 @@ fn a_ca_file_that_is_none_is_named() {
 }
 
 #[test]
-fn nothing_but_the_allowed_authority_is_reached() {
+fn only_the_allowed_authority_is_reached() {
     run(async {
         let server = dev_server().await;
         let closed =
@@ -185,7 +185,7 @@ fn nothing_but_the_allowed_authority_is_reached() {
 
 /// A public name may not lead into this machine, though nothing in a request shows that it does.
 #[test]
-fn the_address_really_connected_to_is_checked() {
+fn connected_address_is_checked() {
     run(async {
         let server = dev_server().await;
         let endpoint = server.endpoint();

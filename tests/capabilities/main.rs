@@ -32,7 +32,7 @@ fn probes() -> Vec<(&'static str, Vec<Probe>)> {
 
 #[test]
 #[ignore = "needs Garage and moto: run by `make interop`"]
-fn what_each_service_can_do_is_written_down() {
+fn capability_table_matches_each_service() {
     let mut columns = Vec::new();
     let mut ours = Vec::new();
     for kind in Kind::ALL {

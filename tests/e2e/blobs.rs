@@ -6,7 +6,7 @@ use sandbucket::ByteRange;
 use sandbucket_tests::{Kind, Service, refused, run};
 
 #[test]
-fn a_blob_comes_back_as_it_was_put() {
+fn put_blob_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -41,7 +41,7 @@ fn a_blob_comes_back_as_it_was_put() {
 }
 
 #[test]
-fn a_blob_is_replaced_whole() {
+fn put_replaces_the_whole_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -55,7 +55,7 @@ fn a_blob_is_replaced_whole() {
 }
 
 #[test]
-fn an_empty_blob_is_a_blob() {
+fn empty_blob_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -69,7 +69,7 @@ fn an_empty_blob_is_a_blob() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found_and_may_be_deleted() {
+fn missing_blob_is_not_found_and_its_delete_succeeds() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -91,7 +91,7 @@ fn what_is_not_there_is_not_found_and_may_be_deleted() {
 }
 
 #[test]
-fn parts_are_read_by_every_form_of_range() {
+fn get_range_supports_every_form_of_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -122,7 +122,7 @@ fn parts_are_read_by_every_form_of_range() {
 }
 
 #[test]
-fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
+fn blob_of_many_chunks_is_read_whole_and_by_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -146,7 +146,7 @@ fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
 }
 
 #[test]
-fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
+fn blob_overwritten_during_a_read_is_never_mixed() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -161,7 +161,7 @@ fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
 }
 
 #[test]
-fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
+fn invalid_metadata_is_rejected_before_a_request() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -179,7 +179,7 @@ fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn attributes_are_kept() {
+fn attributes_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;

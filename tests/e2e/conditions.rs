@@ -10,7 +10,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const IGNORED: &str = "it does not look at a write's preconditions: it answers 200 and writes";
 
 #[test]
-fn reads_heed_the_entity_tag() {
+fn reads_honour_etag_conditions() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -28,7 +28,7 @@ fn reads_heed_the_entity_tag() {
 }
 
 #[test]
-fn reads_heed_the_date() {
+fn reads_honour_date_conditions() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -46,7 +46,7 @@ fn reads_heed_the_date() {
 }
 
 #[test]
-fn the_tag_outweighs_the_date() {
+fn etag_conditions_take_precedence_over_dates() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Moto, "it answers 412 where the tag matches and the date does not") {
@@ -61,7 +61,7 @@ fn the_tag_outweighs_the_date() {
 }
 
 #[test]
-fn a_write_if_absent_happens_once() {
+fn put_if_absent_succeeds_once() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, IGNORED) {
@@ -89,7 +89,7 @@ fn a_write_if_absent_happens_once() {
 }
 
 #[test]
-fn a_write_if_match_replaces_what_the_caller_knows() {
+fn put_if_match_replaces_the_matching_version_only() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, IGNORED) {

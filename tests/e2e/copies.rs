@@ -4,7 +4,7 @@ use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
 
 #[test]
-fn a_copy_has_what_the_source_has() {
+fn copy_preserves_body_and_metadata() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
@@ -27,7 +27,7 @@ fn a_copy_has_what_the_source_has() {
 }
 
 #[test]
-fn odd_keys_are_copied_to_odd_keys() {
+fn unusual_keys_are_copied_to_unusual_keys() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -47,7 +47,7 @@ fn odd_keys_are_copied_to_odd_keys() {
 }
 
 #[test]
-fn a_copy_may_have_other_properties() {
+fn copy_may_replace_properties() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -62,7 +62,7 @@ fn a_copy_may_have_other_properties() {
 }
 
 #[test]
-fn a_copy_depends_on_what_it_is_told() {
+fn copy_honours_its_conditions() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Moto, "it copies whatever the condition") {
@@ -85,7 +85,7 @@ fn a_copy_depends_on_what_it_is_told() {
 }
 
 #[test]
-fn a_copy_may_be_made_of_parts() {
+fn multipart_copy_copies_the_blob() {
     run(async {
         // S3 draws the line at 5 GiB.
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).copy_limit(6 << 20);
@@ -119,7 +119,7 @@ fn a_copy_may_be_made_of_parts() {
 }
 
 #[test]
-fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
+fn dropped_multipart_copy_is_aborted() {
     run(async {
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).min_part(1);
         let server = server.start().await.unwrap();
@@ -145,7 +145,7 @@ fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_rename_leaves_one_of_two() {
+fn rename_moves_the_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;

@@ -10,7 +10,7 @@ fn bytes(count: usize) -> Bytes {
 }
 
 #[test]
-fn blobs_of_every_size_go_and_come() {
+fn blobs_of_every_size_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -30,7 +30,7 @@ fn blobs_of_every_size_go_and_come() {
 }
 
 #[test]
-fn a_stream_of_known_length_is_written_as_it_comes() {
+fn stream_of_known_length_is_put_in_one_request() {
     run(async {
         let server = Service::start().await;
         // With and without a digest that must be known before.
@@ -65,7 +65,7 @@ fn a_stream_of_known_length_is_written_as_it_comes() {
 }
 
 #[test]
-fn any_number_of_reads_may_be_open_at_once() {
+fn many_bodies_may_be_open_at_once() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -91,7 +91,7 @@ fn any_number_of_reads_may_be_open_at_once() {
 }
 
 #[test]
-fn a_download_over_several_connections_is_the_blob() {
+fn download_over_several_connections_returns_the_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -126,7 +126,7 @@ fn a_download_over_several_connections_is_the_blob() {
 }
 
 #[test]
-fn a_part_of_a_blob_can_be_downloaded() {
+fn download_of_a_range_returns_the_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -151,7 +151,7 @@ fn a_part_of_a_blob_can_be_downloaded() {
 }
 
 #[test]
-fn what_is_overwritten_during_a_download_is_not_put_together() {
+fn download_of_an_overwritten_blob_fails() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;

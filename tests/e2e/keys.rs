@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sandbucket_tests::{Service, keys, open, refused, run};
 
 #[test]
-fn odd_keys_are_blobs_like_any_other() {
+fn unusual_keys_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -26,13 +26,13 @@ fn odd_keys_are_blobs_like_any_other() {
 }
 
 #[test]
-fn odd_keys_are_all_different() {
+fn unusual_keys_are_distinct() {
     let keys = keys::odd();
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
 }
 
 #[test]
-fn keys_that_s3_does_not_take_are_refused_before_a_request() {
+fn invalid_keys_are_rejected_before_a_request() {
     run(async {
         // Nobody listens there: a request would end in another error.
         let store = open("http://127.0.0.1:9", &[]).await;
@@ -48,7 +48,7 @@ fn keys_that_s3_does_not_take_are_refused_before_a_request() {
 }
 
 #[test]
-fn a_prefix_keeps_tenants_apart() {
+fn key_prefix_separates_tenants() {
     run(async {
         let server = Service::start().await;
         let ours = server.open(&[("key-prefix", "tenant a/")]).await;

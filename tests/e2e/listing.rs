@@ -23,7 +23,7 @@ async fn all(store: &Store, prefix: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_list_tells_what_was_written() {
+fn list_returns_written_blobs() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -44,7 +44,7 @@ fn a_list_tells_what_was_written() {
 }
 
 #[test]
-fn odd_keys_are_listed_as_they_are() {
+fn unusual_keys_are_listed_literally() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -62,7 +62,7 @@ fn odd_keys_are_listed_as_they_are() {
 }
 
 #[test]
-fn folders_are_what_a_delimiter_makes() {
+fn delimiter_folds_keys_into_folders() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -77,7 +77,7 @@ fn folders_are_what_a_delimiter_makes() {
 }
 
 #[test]
-fn a_list_of_many_comes_in_pages_and_goes_in_batches() {
+fn long_list_is_paged_and_deleted_in_batches() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
@@ -101,7 +101,7 @@ fn a_list_of_many_comes_in_pages_and_goes_in_batches() {
 }
 
 #[test]
-fn odd_keys_are_deleted_all_at_once() {
+fn unusual_keys_are_deleted_in_bulk() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -117,7 +117,7 @@ fn odd_keys_are_deleted_all_at_once() {
 }
 
 #[test]
-fn versions_are_listed_where_there_are_none() {
+fn list_versions_works_on_an_unversioned_bucket() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
@@ -133,7 +133,7 @@ fn versions_are_listed_where_there_are_none() {
 }
 
 #[test]
-fn a_list_or_a_batch_that_cannot_be_is_refused_before_a_request() {
+fn invalid_list_or_batch_is_rejected_before_a_request() {
     run(async {
         let store = sandbucket_tests::open("http://127.0.0.1:9", &[]).await;
         let failure = refused!(store.list("").page_size(0).await, InvalidArgument);

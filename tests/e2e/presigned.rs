@@ -6,7 +6,7 @@ use sandbucket::PresignedMethod::{Delete, Get, Head, Put};
 use sandbucket_tests::{Kind, Service, plain, refused, run};
 
 #[test]
-fn presigned_urls_do_what_they_say() {
+fn presigned_urls_permit_their_method_only() {
     run(async {
         let server = Service::start().await;
         let checks = server.prepare_for_presigned().await;
@@ -56,7 +56,7 @@ fn presigned_urls_do_what_they_say() {
 }
 
 #[test]
-fn presigning_asks_nobody_and_shows_no_secret() {
+fn presigning_sends_no_request_and_shows_no_secret() {
     run(async {
         let store = sandbucket_tests::open("http://127.0.0.1:9", &[("security-token", "a token")]).await;
         let url = store.presign(Get, "k").version("v1").await.unwrap();

@@ -18,7 +18,7 @@ async fn put_with(store: &Store, attributes: &[(&str, &str)]) -> sandbucket::Res
 }
 
 #[test]
-fn content_headers_are_kept() {
+fn content_headers_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -37,7 +37,7 @@ fn content_headers_are_kept() {
 }
 
 #[test]
-fn metadata_of_any_text_comes_back() {
+fn metadata_of_any_text_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -71,7 +71,7 @@ fn metadata_of_any_text_comes_back() {
 }
 
 #[test]
-fn tags_are_set_read_and_taken_away() {
+fn tags_are_set_read_and_deleted() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
@@ -99,7 +99,7 @@ fn tags_are_set_read_and_taken_away() {
 }
 
 #[test]
-fn a_storage_class_and_a_way_to_encrypt_are_taken_by_call_or_store() {
+fn storage_class_and_encryption_are_set_per_call_or_store() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, "it keeps neither") || server.cannot(Kind::Ceph, "it has one storage class") {
@@ -120,7 +120,7 @@ fn a_storage_class_and_a_way_to_encrypt_are_taken_by_call_or_store() {
 }
 
 #[test]
-fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
+fn blob_encrypted_with_a_customer_key_requires_that_key() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Moto, "it gives the blob without the key as well")

@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sandbucket_tests::{Service, run};
 
 #[test]
-fn many_calls_at_once_do_not_mix() {
+fn concurrent_calls_return_their_own_blobs() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -33,7 +33,7 @@ fn many_calls_at_once_do_not_mix() {
 }
 
 #[test]
-fn calls_one_after_another_need_one_instance() {
+fn sequential_calls_use_one_instance() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -46,7 +46,7 @@ fn calls_one_after_another_need_one_instance() {
 }
 
 #[test]
-fn an_instance_stays_as_small_as_it_was_whatever_the_blobs_size() {
+fn instance_memory_does_not_grow_with_blob_size() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -65,7 +65,7 @@ fn an_instance_stays_as_small_as_it_was_whatever_the_blobs_size() {
 }
 
 #[test]
-fn an_instance_does_not_wear_out() {
+fn instance_memory_is_stable_over_many_calls() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -80,7 +80,7 @@ fn an_instance_does_not_wear_out() {
 }
 
 #[test]
-fn a_call_that_is_given_up_leaves_no_trace() {
+fn dropped_call_leaks_no_instance() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -98,7 +98,7 @@ fn a_call_that_is_given_up_leaves_no_trace() {
 }
 
 #[test]
-fn progress_is_told_to_the_end() {
+fn progress_callback_reaches_the_total() {
     run(async {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicU64, Ordering};
@@ -127,7 +127,7 @@ fn any_key() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn any_blob_under_any_key_comes_back() {
+fn any_blob_under_any_key_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;

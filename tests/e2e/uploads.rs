@@ -21,7 +21,7 @@ async fn left_behind(store: &Store) -> usize {
 }
 
 #[test]
-fn parts_make_a_blob() {
+fn completed_upload_joins_its_parts() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
@@ -59,7 +59,7 @@ fn parts_make_a_blob() {
 }
 
 #[test]
-fn an_upload_ends_without_a_blob() {
+fn aborted_upload_creates_no_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -81,7 +81,7 @@ fn an_upload_ends_without_a_blob() {
 }
 
 #[test]
-fn parts_that_are_not_there_make_no_blob() {
+fn completing_with_missing_parts_fails() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -101,7 +101,7 @@ fn parts_that_are_not_there_make_no_blob() {
 }
 
 #[test]
-fn completing_depends_on_what_is_there() {
+fn conditional_completion_depends_on_the_current_blob() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, "it takes no notice of conditions on what is written") {
@@ -123,7 +123,7 @@ fn completing_depends_on_what_is_there() {
 }
 
 #[test]
-fn a_stream_of_unknown_length_is_written_in_parts() {
+fn stream_of_unknown_length_is_uploaded_in_parts() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -148,7 +148,7 @@ fn a_stream_of_unknown_length_is_written_in_parts() {
 }
 
 #[test]
-fn a_stream_that_fails_leaves_nothing_behind() {
+fn failed_stream_aborts_its_upload() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -173,7 +173,7 @@ fn a_stream_that_fails_leaves_nothing_behind() {
 }
 
 #[test]
-fn conditional_upload_is_ours_also_where_blobs_are_dated_at_the_initiation() {
+fn conditional_upload_succeeds_if_blobs_are_dated_at_the_initiation() {
     run(async {
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]);
         let server = server.min_part(1).initiation_dates(true).start().await.unwrap();

@@ -34,7 +34,7 @@ async fn heads(engine: &Engine, hosts: &[String], port: u16, pause: Duration) ->
 }
 
 #[test]
-fn names_without_an_answer_do_not_delay_others() {
+fn names_without_a_response_do_not_delay_others() {
     run(async {
         let names = NameServer::start(|name| match name {
             name if name.ends_with("quick.test") => Reply::here(),
@@ -69,7 +69,7 @@ fn names_without_an_answer_do_not_delay_others() {
 }
 
 #[test]
-fn a_full_blocking_pool_does_not_delay_names() {
+fn full_blocking_pool_does_not_delay_lookups() {
     let names = run(NameServer::start(|_| Reply::here()));
     let server = run(Faulty::start([]));
     server.keep(PATH, "here");
@@ -86,7 +86,7 @@ fn a_full_blocking_pool_does_not_delay_names() {
 }
 
 #[test]
-fn a_name_server_that_is_silent_about_ipv6_is_not_waited_for() {
+fn lookup_does_not_wait_for_a_missing_ipv6_response() {
     run(async {
         let names = NameServer::start(|_| Reply::OnlyIpv4).await;
         let server = Faulty::start([]).await;
@@ -98,7 +98,7 @@ fn a_name_server_that_is_silent_about_ipv6_is_not_waited_for() {
 }
 
 #[test]
-fn names_of_one_domain_do_not_take_all_places() {
+fn names_of_one_domain_do_not_use_up_all_lookups() {
     run(async {
         let names = NameServer::start(|name| match name {
             name if name.ends_with("quick.test") => Reply::here(),
@@ -121,7 +121,7 @@ fn names_of_one_domain_do_not_take_all_places() {
 }
 
 #[test]
-fn concurrent_calls_send_one_query_from_whichever_runtime() {
+fn concurrent_calls_of_several_runtimes_share_one_query() {
     run(async {
         let names = NameServer::start(|_| Reply::Late(Duration::from_millis(300), vec![[127, 0, 0, 1].into()])).await;
         let server = Faulty::start([]).await;
@@ -145,7 +145,7 @@ fn concurrent_calls_send_one_query_from_whichever_runtime() {
 }
 
 #[test]
-fn an_answer_is_used_until_its_ttl_is_over() {
+fn lookup_is_cached_until_its_ttl_expires() {
     run(async {
         let names = NameServer::start(|_| Reply::Addresses(vec![[127, 0, 0, 1].into()], 4)).await;
         let server = Faulty::start([]).await;
@@ -165,7 +165,7 @@ fn an_answer_is_used_until_its_ttl_is_over() {
 }
 
 #[test]
-fn a_name_that_is_none_is_asked_for_again_after_some_seconds() {
+fn missing_name_is_cached_for_seconds() {
     run(async {
         let there = Arc::new(AtomicUsize::new(0));
         let is_there = there.clone();
@@ -192,7 +192,7 @@ fn a_name_that_is_none_is_asked_for_again_after_some_seconds() {
 }
 
 #[test]
-fn an_old_answer_is_used_where_the_name_server_fails() {
+fn expired_lookup_is_used_if_the_name_server_fails() {
     run(async {
         let silent = Arc::new(AtomicUsize::new(0));
         let is_silent = silent.clone();
@@ -226,7 +226,7 @@ fn an_old_answer_is_used_where_the_name_server_fails() {
 }
 
 #[test]
-fn an_address_that_changes_is_checked_each_time() {
+fn changed_address_is_checked_against_the_policy() {
     run(async {
         let asked = AtomicUsize::new(0);
         let names = NameServer::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
@@ -248,7 +248,7 @@ fn an_address_that_changes_is_checked_each_time() {
 }
 
 #[test]
-fn a_name_server_that_lies_does_no_harm() {
+fn forged_and_malformed_dns_responses_are_ignored() {
     run(async {
         let lies = BTreeMap::from([
             ("id.test", Reply::WrongId),
@@ -306,7 +306,7 @@ fn a_name_server_that_lies_does_no_harm() {
 }
 
 #[test]
-fn a_name_with_both_families_is_reached_by_the_one_that_works() {
+fn dual_stack_name_is_reached_by_the_family_that_works() {
     run(async {
         let both: Vec<IpAddr> = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
         let names = NameServer::start(move |_| Reply::Addresses(both.clone(), 60)).await;

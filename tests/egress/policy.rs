@@ -95,7 +95,7 @@ fn some_addresses_are_reached_under_no_policy() {
 }
 
 #[test]
-fn a_store_that_is_allowed_to_reaches_a_private_address() {
+fn private_address_is_reached_if_the_store_allows_it() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -110,7 +110,7 @@ fn a_store_that_is_allowed_to_reaches_a_private_address() {
 
 /// Neither its open connection nor what it knows of the name serves the other.
 #[test]
-fn a_wider_store_opens_no_way_for_a_narrower_one() {
+fn connection_is_not_shared_with_a_store_of_a_narrower_policy() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -133,7 +133,7 @@ fn a_wider_store_opens_no_way_for_a_narrower_one() {
 }
 
 #[test]
-fn an_allowed_network_is_for_all_stores_of_the_engine() {
+fn engines_allowed_network_applies_to_all_stores() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -152,7 +152,7 @@ fn an_allowed_network_is_for_all_stores_of_the_engine() {
 }
 
 #[test]
-fn an_operators_file_reaches_its_private_endpoint_with_any_engine() {
+fn configuration_file_reaches_its_private_endpoint_with_any_engine() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -184,7 +184,7 @@ fn an_operators_file_reaches_its_private_endpoint_with_any_engine() {
 }
 
 #[test]
-fn allowed_networks_that_are_none_are_an_error_that_names_them() {
+fn malformed_allowed_network_is_an_error_that_names_it() {
     for (value, part) in [("\"10.0.0.0/8\"", "a list"), ("[\"10.0.0.0/99\"]", "10.0.0.0/99"), ("[1]", "a number")] {
         let text = format!("[store.blob.s3]\nbucket = \"b\"\n[sandbox]\nallow-networks = {value}\n");
         let error = Config::parse(&text).unwrap_err().to_string();

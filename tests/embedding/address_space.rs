@@ -74,7 +74,7 @@ fn no_room_for_one_instance_under_ulimit_is_an_error_that_names_what_to_set() {
 }
 
 #[test]
-fn waiting_in_vain_for_an_instance_names_the_address_space() {
+fn timeout_waiting_for_an_instance_names_the_address_space() {
     run(async {
         let limits = Limits::default().with_address_space(100 << 20).with_instance_wait(Duration::from_millis(300));
         // A plugin without sans-io holds its instance for as long as a call takes.

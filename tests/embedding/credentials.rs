@@ -59,7 +59,7 @@ fn keys_rotated_under_load_fail_no_call() {
 }
 
 #[test]
-fn credentials_that_the_plugin_refuses_leave_the_old_ones() {
+fn rejected_credentials_leave_the_old_ones_in_place() {
     run(async {
         let service = TwoKeys::start().await;
         let store = open(engine(), &service, StoreOptions::new().credentials(TwoKeys::credentials(0))).await;
@@ -142,7 +142,7 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
 }
 
 #[test]
-fn instances_of_former_credentials_are_not_used_again() {
+fn instances_with_former_credentials_are_not_reused() {
     run(async {
         let service = TwoKeys::start().await;
         service.set_valid(1, true);

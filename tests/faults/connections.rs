@@ -9,7 +9,7 @@ fn half() -> Act {
 }
 
 #[test]
-fn a_reset_before_the_answer_is_tried_again() {
+fn reset_before_the_response_is_retried() {
     run(async {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -19,7 +19,7 @@ fn a_reset_before_the_answer_is_tried_again() {
 }
 
 #[test]
-fn resets_without_end_are_a_network_error() {
+fn lasting_resets_are_a_network_error() {
     run(async {
         let bench = Bench::new(always(Act::silent().then_reset())).await;
         let failure = refused!(bench.read().await, Network);
@@ -31,7 +31,7 @@ fn resets_without_end_are_a_network_error() {
 }
 
 #[test]
-fn a_connection_closed_without_an_answer_is_tried_again() {
+fn connection_closed_without_a_response_is_retried() {
     run(async {
         let bench = Bench::new([Act::silent().then_close(), Act::silent().then_close()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -41,7 +41,7 @@ fn a_connection_closed_without_an_answer_is_tried_again() {
 }
 
 #[test]
-fn a_kept_connection_that_was_closed_meanwhile_costs_no_call() {
+fn stale_pooled_connection_is_retried() {
     run(async {
         let bench = Bench::with([Act::well().then_close(), Act::well().then_reset()], &[("max-retries", "1")]).await;
         for _ in 0..3 {
@@ -52,7 +52,7 @@ fn a_kept_connection_that_was_closed_meanwhile_costs_no_call() {
 }
 
 #[test]
-fn a_reset_in_the_body_is_tried_again() {
+fn reset_in_the_body_resumes_the_read() {
     run(async {
         // The rest is asked for, of the same content.
         let bench = Bench::new([half().then_reset()]).await;
@@ -66,7 +66,7 @@ fn a_reset_in_the_body_is_tried_again() {
 }
 
 #[test]
-fn what_was_overwritten_meanwhile_is_not_put_together() {
+fn overwritten_blob_is_not_resumed() {
     run(async {
         let other = "etag: \"other\"\r\ncontent-length: 5\r\n";
         let bench = Bench::new([Act::answer(200, other, "ri").then_close()]).await;
@@ -84,7 +84,7 @@ fn what_was_overwritten_meanwhile_is_not_put_together() {
 }
 
 #[test]
-fn the_rest_is_found_in_the_whole_where_a_service_knows_no_ranges() {
+fn read_resumes_on_a_service_that_ignores_ranges() {
     run(async {
         let whole = Act::answer(200, &format!("etag: {}\r\n", etag(b"right")), "right");
         let bench = Bench::new([half().then_close(), whole]).await;
@@ -94,7 +94,7 @@ fn the_rest_is_found_in_the_whole_where_a_service_knows_no_ranges() {
 }
 
 #[test]
-fn half_a_body_is_read_again() {
+fn truncated_body_resumes_the_read() {
     run(async {
         let bench = Bench::new([half().then_close()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -104,7 +104,7 @@ fn half_a_body_is_read_again() {
 }
 
 #[test]
-fn half_bodies_without_end_are_never_returned() {
+fn truncated_bodies_are_never_returned() {
     run(async {
         let tag = etag(b"right");
         let none = Act::answer(206, &format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n"), "");
@@ -119,7 +119,7 @@ fn half_bodies_without_end_are_never_returned() {
 }
 
 #[test]
-fn a_put_whose_connection_breaks_is_sent_again_whole() {
+fn put_on_a_broken_connection_is_resent_whole() {
     run(async {
         let bench = Bench::new([Act::silent().before_body().then_reset()]).await;
         let body = vec![7; 3 << 20];

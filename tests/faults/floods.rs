@@ -178,7 +178,7 @@ fn check(name: &str, call: Call, outcome: Result<Vec<u8>, Error>, says: &str) {
 }
 
 #[test]
-fn informational_responses_without_end_are_an_error() {
+fn endless_informational_responses_are_an_error() {
     let hints = "HTTP/1.1 102 Processing\r\nx-a: b\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n";
     let large = format!("HTTP/1.1 103 Early Hints\r\nlink: <{}>\r\n\r\n", "a".repeat(60_000));
     withstands([
@@ -190,7 +190,7 @@ fn informational_responses_without_end_are_an_error() {
 }
 
 #[test]
-fn response_headers_without_end_are_an_error() {
+fn endless_response_headers_are_an_error() {
     withstands([
         ("one line", Act::flood("HTTP/1.1 200 OK\r\nx: ", "y"), "header-bytes"),
         ("lines", Act::flood("HTTP/1.1 200 OK\r\n", "x: y\r\n"), "header-bytes"),
@@ -201,7 +201,7 @@ fn response_headers_without_end_are_an_error() {
 }
 
 #[test]
-fn chunk_framing_without_end_is_an_error() {
+fn endless_chunk_framing_is_an_error() {
     withstands([
         ("extension", Act::flood([CHUNKED, "5;"].concat(), "x"), "chunk extensions over limit"),
         ("extensions", Act::flood(HUGE_CHUNKED, "1;x\r\ny\r\n"), "chunk extensions over limit"),
@@ -211,7 +211,7 @@ fn chunk_framing_without_end_is_an_error() {
 }
 
 #[test]
-fn what_follows_a_whole_body_without_end_does_not_matter() {
+fn endless_bytes_after_a_complete_body_are_ignored() {
     let length = "HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\nright";
     withstands([
         ("trailers", Act::flood([CHUNKED, "5\r\nright\r\n0\r\n"].concat(), "x: y\r\n"), ""),
@@ -221,7 +221,7 @@ fn what_follows_a_whole_body_without_end_does_not_matter() {
 }
 
 #[test]
-fn bodies_without_end_are_read_for_no_longer_than_the_call_may_take() {
+fn endless_bodies_end_at_the_calls_time_limit() {
     withstands([
         ("one-byte chunks", Act::flood(HUGE_CHUNKED, "1\r\nx\r\n"), "time limit"),
         ("large chunks", Act::flood(HUGE_CHUNKED, format!("4000\r\n{}\r\n", "x".repeat(0x4000))), "time limit"),
@@ -232,7 +232,7 @@ fn bodies_without_end_are_read_for_no_longer_than_the_call_may_take() {
 }
 
 #[test]
-fn error_bodies_without_end_are_cut_off() {
+fn endless_error_bodies_are_truncated() {
     run(async {
         let arena = Arena::new().await;
         let head = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -274,13 +274,13 @@ fn call_time_limit_fires_during_a_flood_of_tiny_chunks() {
 }
 
 #[test]
-fn call_time_limit_fires_where_no_cooperative_budget_ends_a_poll() {
+fn call_time_limit_fires_without_the_cooperative_budget() {
     run(tokio::task::unconstrained(read_until_time_limit()));
 }
 
 /// Each piece that is kept would cost whoever keeps it the buffer it was read into.
 #[test]
-fn tiny_chunks_are_put_together() {
+fn tiny_chunks_are_coalesced() {
     run(async {
         const LENGTH: usize = 50_000;
         let head = format!(
@@ -381,7 +381,7 @@ mod tls {
     }
 
     #[test]
-    fn tls_records_of_a_byte_or_none_hold_up_nobody() {
+    fn tiny_and_empty_tls_records_do_not_block_other_stores() {
         run(async {
             let arena = Arena::new().await;
             let kinds = [

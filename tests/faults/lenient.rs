@@ -94,7 +94,7 @@ fn body_that_ends_with_the_connection_only_is_an_error() {
 }
 
 #[test]
-fn head_without_a_length_gives_what_is_known() {
+fn head_without_content_length_returns_the_other_metadata() {
     run(async {
         let bare = "HTTP/1.1 200 OK\r\netag: \"x\"\r\nx-amz-meta-a: 1\r\nconnection: close\r\n\r\n";
         let bench = Bench::new([Act::raw(bare).then_close()]).await;
@@ -106,7 +106,7 @@ fn head_without_a_length_gives_what_is_known() {
 }
 
 #[test]
-fn dates_in_any_form_make_no_blob_unreadable() {
+fn unusual_dates_do_not_fail_a_get() {
     run(async {
         let second = Some(UNIX_EPOCH + Duration::from_secs(1_730_800_800));
         for (date, read) in [
@@ -127,7 +127,7 @@ fn dates_in_any_form_make_no_blob_unreadable() {
 }
 
 #[test]
-fn listing_whose_continuations_go_in_a_circle_ends_in_an_error() {
+fn listing_with_circular_continuation_tokens_is_an_error() {
     run(async {
         let page = |key: &str, next: &str| {
             let body = format!(
@@ -154,7 +154,7 @@ fn listing_whose_continuations_go_in_a_circle_ends_in_an_error() {
 }
 
 #[test]
-fn download_of_a_blob_with_a_weak_tag_uses_one_connection() {
+fn download_of_a_blob_with_a_weak_etag_uses_one_connection() {
     run(async {
         let part = Act::answer(206, "etag: W/\"x\"\r\ncontent-range: bytes 0-4/10\r\n", "hello");
         let bench = Bench::new([part, Act::answer(200, "etag: W/\"x\"\r\n", "hellohello")]).await;
@@ -166,7 +166,7 @@ fn download_of_a_blob_with_a_weak_tag_uses_one_connection() {
 }
 
 #[test]
-fn conditional_put_to_a_service_that_refuses_quotes_succeeds() {
+fn conditional_put_to_a_service_that_rejects_quoted_etags_succeeds() {
     run(async {
         let unmet = || Act::error(412, "PreconditionFailed");
         let tag = sandbucket_tests::faulty::etag(b"right");
@@ -184,7 +184,7 @@ fn conditional_put_to_a_service_that_refuses_quotes_succeeds() {
 }
 
 #[test]
-fn archived_blob_has_an_error_of_its_own() {
+fn get_of_an_archived_blob_is_a_distinct_error() {
     run(async {
         let bench = Bench::new([Act::error(403, "InvalidObjectState")]).await;
         let failure = refused!(bench.store.get("k").await, Archived);
@@ -194,7 +194,7 @@ fn archived_blob_has_an_error_of_its_own() {
 }
 
 #[test]
-fn missing_bucket_and_a_page_of_a_proxy_are_no_deleted_blob() {
+fn missing_bucket_and_html_404_are_not_reported_as_a_missing_blob() {
     run(async {
         let page = Act::answer(404, "content-type: text/html\r\n", "<html>Not Found</html>");
         let bench = Bench::new([page, Act::error(404, "NoSuchBucket"), Act::error(404, "NoSuchKey")]).await;
@@ -208,7 +208,7 @@ fn missing_bucket_and_a_page_of_a_proxy_are_no_deleted_blob() {
 }
 
 #[test]
-fn deletion_says_whether_the_blob_was_there_where_the_service_does() {
+fn delete_reports_existence_if_the_service_does() {
     run(async {
         let absent = || Act::error(404, "NoSuchKey");
         let bench = Bench::new([absent(), Act::answer(204, "", ""), Act::silent().then_reset(), absent()]).await;

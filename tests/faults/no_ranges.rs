@@ -32,7 +32,7 @@ async fn bytes(stream: impl futures::Stream<Item = Result<bytes::Bytes, Error>>)
 }
 
 #[test]
-fn download_takes_the_first_response_and_asks_no_more() {
+fn download_uses_the_first_response_and_sends_no_further_request() {
     run(async {
         let (bench, body) = bench([]).await;
         let download = bench.store.download("k").part_size(PART).await.unwrap();
@@ -55,7 +55,7 @@ fn download_takes_the_first_response_and_asks_no_more() {
 }
 
 #[test]
-fn download_into_a_file_takes_the_first_response_and_asks_no_more() {
+fn download_into_a_file_uses_the_first_response_and_sends_no_further_request() {
     run(async {
         let (bench, body) = bench([]).await;
         let file = tempfile::tempfile().unwrap();
@@ -70,7 +70,7 @@ fn download_into_a_file_takes_the_first_response_and_asks_no_more() {
 }
 
 #[test]
-fn chunked_response_without_ranges_is_one_download() {
+fn chunked_response_without_ranges_is_downloaded_in_one_request() {
     run(async {
         let body = blob(16 * PART as usize);
         let mut response = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
@@ -86,7 +86,7 @@ fn chunked_response_without_ranges_is_one_download() {
 }
 
 #[test]
-fn download_that_breaks_off_is_read_again_and_what_came_is_skipped() {
+fn interrupted_download_restarts_and_skips_received_bytes() {
     run(async {
         let (bench, body) = bench([Act::well().up_to(300_000).then_close()]).await;
         let download = bench.store.download("k").part_size(PART).await.unwrap();
@@ -97,7 +97,7 @@ fn download_that_breaks_off_is_read_again_and_what_came_is_skipped() {
 }
 
 #[test]
-fn blob_is_read_again_from_its_beginning_only_so_often() {
+fn restarts_from_the_beginning_are_limited() {
     run(async {
         // Each goes a little further than the one before.
         let further = (1..=4).map(|part| Act::well().up_to(part * 200_000).then_close());

@@ -47,7 +47,7 @@ fn https_endpoint_is_reached_through_a_tunnel() {
 }
 
 #[test]
-fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
+fn plain_endpoint_is_reached_through_a_forwarding_proxy() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
@@ -75,7 +75,7 @@ fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
 }
 
 #[test]
-fn plain_endpoint_is_reached_through_a_tunnel_where_the_proxy_opens_one() {
+fn plain_endpoint_is_reached_through_a_tunnel_if_the_proxy_opens_one() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
@@ -89,7 +89,7 @@ fn plain_endpoint_is_reached_through_a_tunnel_where_the_proxy_opens_one() {
 }
 
 #[test]
-fn tunnel_is_tried_again_where_its_refusal_may_pass() {
+fn temporarily_refused_tunnel_is_retried() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
@@ -129,7 +129,7 @@ fn https_proxy_is_reached_over_tls() {
 }
 
 #[test]
-fn certificate_in_the_tunnel_is_the_endpoints() {
+fn endpoints_certificate_is_verified_in_the_tunnel() {
     run(async {
         let server = Faulty::start([]).await;
         let (port, _) = front(&server.endpoint()).await;
@@ -142,7 +142,7 @@ fn certificate_in_the_tunnel_is_the_endpoints() {
 }
 
 #[test]
-fn proxy_that_wants_a_password_is_an_error_that_says_what_to_set() {
+fn proxy_that_requires_a_password_is_an_error_that_names_the_setting() {
     run(async {
         for endpoint in [format!("https://{HOST}"), format!("http://{HOST}")] {
             let proxy = FaultyProxy::start(Manners::Wants("Basic right".to_owned()), "http://127.0.0.1:1").await;
@@ -159,7 +159,7 @@ fn proxy_that_wants_a_password_is_an_error_that_says_what_to_set() {
 }
 
 #[test]
-fn proxy_that_opens_no_tunnel_is_named_with_its_status_and_the_target() {
+fn refused_tunnel_error_names_the_proxy_its_status_and_the_target() {
     run(async {
         let huge = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'x'; 64 << 10], b"\r\n\r\n".to_vec()].concat();
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: 1\r\n".repeat(1000));
@@ -187,7 +187,7 @@ fn proxy_that_opens_no_tunnel_is_named_with_its_status_and_the_target() {
 }
 
 #[test]
-fn informational_response_before_the_tunnel_is_passed_over() {
+fn informational_response_before_the_tunnel_is_skipped() {
     run(async {
         // The TLS that follows fails, as there is none.
         let twice = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec();
@@ -198,7 +198,7 @@ fn informational_response_before_the_tunnel_is_passed_over() {
 }
 
 #[test]
-fn tunnel_that_closes_in_a_body_is_resumed_through_another() {
+fn body_of_a_closed_tunnel_resumes_through_another() {
     run(async {
         let server = Faulty::start([]).await;
         let body = vec![7; 1 << 20];
@@ -213,7 +213,7 @@ fn tunnel_that_closes_in_a_body_is_resumed_through_another() {
 }
 
 #[test]
-fn proxy_that_is_not_there_is_an_error_that_names_it() {
+fn unreachable_proxy_error_names_the_proxy() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -226,7 +226,7 @@ fn proxy_that_is_not_there_is_an_error_that_names_it() {
 }
 
 #[test]
-fn private_endpoint_is_not_reached_through_a_proxy_either() {
+fn private_endpoint_is_not_reached_through_a_proxy() {
     run(async {
         let engine =
             sandbucket::Engine::builder().cache_dir(sandbucket_tests::CACHE).proxy(Proxy::none()).build().unwrap();
@@ -262,7 +262,7 @@ fn private_endpoint_is_not_reached_through_a_proxy_either() {
 }
 
 #[test]
-fn store_has_its_own_proxy_or_none_whatever_the_engine_has() {
+fn store_overrides_the_engines_proxy() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");

@@ -24,7 +24,7 @@ fn default_retries_outlast_a_restart_of_the_service() {
 }
 
 #[test]
-fn default_retries_outlast_a_port_that_nobody_listens_on() {
+fn default_retries_outlast_refused_connections() {
     run(async {
         let server = Faulty::start([]).await;
         let endpoint = server.endpoint();
@@ -40,7 +40,7 @@ fn default_retries_outlast_a_port_that_nobody_listens_on() {
 }
 
 #[test]
-fn store_that_only_fails_runs_out_of_retries_and_recovers_with_the_service() {
+fn failing_store_exhausts_its_retry_quota_and_recovers_with_the_service() {
     run(async {
         const CALLS: usize = 64;
         const ROUNDS: usize = 12;
@@ -77,7 +77,7 @@ fn store_that_only_fails_runs_out_of_retries_and_recovers_with_the_service() {
 }
 
 #[test]
-fn throttled_store_lowers_its_rate_in_the_adaptive_mode() {
+fn adaptive_mode_lowers_the_rate_of_a_throttled_store() {
     run(async {
         /// Requests of eight loops in three seconds.
         async fn requests(mode: &str) -> usize {

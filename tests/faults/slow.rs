@@ -20,7 +20,7 @@ const COPY: &str = "<?xml version=\"1.0\"?><CopyObjectResult><ETag>\"e\"</ETag>\
                     <LastModified>2026-01-01T00:00:00.000Z</LastModified></CopyObjectResult>";
 
 #[test]
-fn two_hundred_slow_lists_deletes_and_copies_take_as_long_as_one_with_four_instances() {
+fn two_hundred_slow_lists_deletes_and_copies_run_concurrently_with_four_instances() {
     run(async {
         let limits = Limits::default().with_instances(INSTANCES).with_instances_per_store(OPERATIONS);
         let engine = builder().limits(limits).build().unwrap();

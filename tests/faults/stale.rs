@@ -28,7 +28,7 @@ impl Bench {
 }
 
 #[test]
-fn repeatable_requests_that_a_stale_connection_resets_take_no_attempt() {
+fn idempotent_requests_that_a_stale_connection_resets_consume_no_attempt() {
     run(async {
         for act in [Act::silent().then_reset(), Act::silent().then_close(), Act::silent().before_body().then_reset()] {
             for operation in ["get", "head", "put"] {
@@ -53,7 +53,7 @@ fn repeatable_requests_that_a_stale_connection_resets_take_no_attempt() {
 }
 
 #[test]
-fn body_is_sent_again_whole_and_its_progress_ends_at_its_length() {
+fn resent_body_is_complete_and_its_progress_ends_at_its_length() {
     run(async {
         let (bench, _) = stale(Act::silent().before_body().then_reset(), &[("max-retries", "0")]).await;
         let body = vec![7; 3 << 20];
@@ -81,7 +81,7 @@ fn dead_idle_connections_cost_one_timeout() {
 }
 
 #[test]
-fn dead_idle_connections_cost_concurrent_calls_one_timeout_each() {
+fn dead_idle_connections_cost_each_concurrent_call_one_timeout() {
     run(async {
         let (bench, connections) = stale(Act::silent().then_stall(), &[("max-retries", "1")]).await;
         let before = bench.requests();
@@ -95,7 +95,7 @@ fn dead_idle_connections_cost_concurrent_calls_one_timeout_each() {
 }
 
 #[test]
-fn conditional_write_is_not_repeated_by_the_transport_and_retried_on_a_new_connection() {
+fn conditional_write_is_not_resent_by_the_pool_and_retried_on_a_new_connection() {
     run(async {
         let (bench, connections) = stale(Act::silent().then_reset(), &[("max-retries", "0")]).await;
         let before = bench.requests();
@@ -114,7 +114,7 @@ fn conditional_write_is_not_repeated_by_the_transport_and_retried_on_a_new_conne
 }
 
 #[test]
-fn completion_of_an_upload_on_a_stale_connection_succeeds() {
+fn complete_upload_on_a_stale_connection_succeeds() {
     run(async {
         for act in [Act::silent().then_reset(), Act::silent().then_stall()] {
             let (bench, connections) = stale(act, &[("max-retries", "3")]).await;
@@ -132,7 +132,7 @@ fn completion_of_an_upload_on_a_stale_connection_succeeds() {
 }
 
 #[test]
-fn rest_of_a_body_that_breaks_off_on_a_stale_connection_comes_over_a_new_one() {
+fn body_truncated_on_a_stale_connection_resumes_over_a_new_one() {
     run(async {
         let half = format!(
             "HTTP/1.1 200 OK\r\netag: {}\r\ncontent-length: 5\r\n\r\nri",
@@ -149,7 +149,7 @@ fn rest_of_a_body_that_breaks_off_on_a_stale_connection_comes_over_a_new_one() {
 }
 
 #[test]
-fn connection_that_became_idle_while_another_was_dead_is_not_trusted() {
+fn connection_that_became_idle_while_another_was_dead_is_evicted() {
     run(async {
         let slow = Act::well().delayed(Duration::from_millis(500));
         let bench = Bench::with([slow, Act::well()], &[("max-retries", "1")]).await;
@@ -168,7 +168,7 @@ fn connection_that_became_idle_while_another_was_dead_is_not_trusted() {
 }
 
 #[test]
-fn failure_on_a_stale_connection_of_a_service_that_is_gone_is_that_of_a_request_that_may_have_been_sent() {
+fn failed_reconnect_after_a_stale_connection_reports_a_request_that_may_have_been_sent() {
     run(async {
         let (bench, _) = stale(Act::silent().then_reset(), &[("max-retries", "0")]).await;
         // Nothing listens any more; the connections are still served.

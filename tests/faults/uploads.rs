@@ -25,7 +25,7 @@ fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::
 }
 
 #[test]
-fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
+fn upload_reads_ahead_within_its_memory_limit() {
     run(async {
         const AT_ONCE: usize = 3;
         // No part is ever answered.
@@ -55,7 +55,7 @@ fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
 }
 
 #[test]
-fn a_part_or_a_completion_that_is_refused_leaves_nothing_behind() {
+fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
     run(async {
         let refused = || Act::error(403, "AccessDenied");
         for (script, asked) in [
@@ -99,7 +99,7 @@ fn still_there() -> Act {
 }
 
 #[test]
-fn completion_with_a_lost_response_is_reconciled_whatever_the_date() {
+fn complete_upload_reconciles_lost_response_whatever_the_date() {
     run(async {
         // As on Amazon S3: dated at the initiation, which is long past for a long upload.
         let done = || {
@@ -125,7 +125,7 @@ fn completion_with_a_lost_response_is_reconciled_whatever_the_date() {
 }
 
 #[test]
-fn upload_whose_completion_may_be_going_on_is_not_aborted() {
+fn upload_whose_completion_may_be_in_progress_is_not_aborted() {
     run(async {
         let script = vec![begun(), taken(), taken(), Act::silent().then_stall(), still_there()];
         let bench = Bench::with(script, &[("completion-timeout", "2s")]).await;
@@ -151,7 +151,7 @@ fn upload_whose_completion_may_be_going_on_is_not_aborted() {
 }
 
 #[test]
-fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
+fn slow_copy_is_requested_once() {
     run(async {
         let there = || Act::raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\netag: \"e\"\r\n\r\n");
         let bench = Bench::with([there(), Act::silent().then_stall()], &[("completion-timeout", "2s")]).await;
@@ -163,7 +163,7 @@ fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
 }
 
 #[test]
-fn completion_and_copy_may_take_longer_than_the_timeout() {
+fn completion_and_copy_may_outlast_the_timeout() {
     run(async {
         let slow = |body: &str| Act::answer(200, "", body).delayed(Duration::from_secs(3));
         let completed = || slow("<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag></CompleteMultipartUploadResult>");
@@ -179,7 +179,7 @@ fn completion_and_copy_may_take_longer_than_the_timeout() {
 }
 
 #[test]
-fn an_announced_length_makes_parts_larger_from_the_first_one() {
+fn length_hint_enlarges_parts_from_the_first_one() {
     run(async {
         let completed = "<CompleteMultipartUploadResult><ETag>\"of-3\"</ETag></CompleteMultipartUploadResult>";
         let script = [vec![begun()], vec![taken(); 3], vec![Act::answer(200, "", completed)]].concat();

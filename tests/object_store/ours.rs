@@ -15,7 +15,7 @@ use sandbucket_tests::{Kind, plain, run};
 use super::start;
 
 #[test]
-fn tags_go_with_a_write() {
+fn put_sends_tags() {
     run(async {
         let (service, store) = start().await;
         if service.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
@@ -34,7 +34,7 @@ fn tags_go_with_a_write() {
 }
 
 #[test]
-fn signed_urls_are_fetched_by_others() {
+fn signed_urls_are_fetched_by_another_client() {
     run(async {
         let (service, store) = start().await;
         service.prepare_for_presigned().await;
@@ -58,7 +58,7 @@ fn signed_urls_are_fetched_by_others() {
 }
 
 #[test]
-fn the_suite_holds_with_checksums_and_unsigned_bodies_too() {
+fn suite_passes_with_checksums_and_unsigned_bodies() {
     run(async {
         let (service, _) = start().await;
         for setting in [("checksum", "sha256"), ("checksum", "crc64nvme"), ("payload-signing", "unsigned")] {
@@ -69,7 +69,7 @@ fn the_suite_holds_with_checksums_and_unsigned_bodies_too() {
 }
 
 #[test]
-fn attributes_of_every_kind_are_kept() {
+fn attributes_of_every_kind_round_trip() {
     run(async {
         let (service, store) = start().await;
         let mut attributes = Attributes::new();
@@ -88,7 +88,7 @@ fn attributes_of_every_kind_are_kept() {
 }
 
 #[test]
-fn a_body_too_large_for_one_call_is_written_in_parts() {
+fn body_too_large_for_one_call_is_uploaded_in_parts() {
     run(async {
         let (service, store) = start().await;
         let path = Path::from("large");
@@ -105,7 +105,7 @@ fn a_body_too_large_for_one_call_is_written_in_parts() {
 }
 
 #[test]
-fn an_update_needs_what_it_replaces() {
+fn update_requires_the_matching_version() {
     run(async {
         let (_service, store) = start().await;
         let path = Path::from("k");
@@ -116,7 +116,7 @@ fn an_update_needs_what_it_replaces() {
 }
 
 #[test]
-fn many_are_deleted_as_a_stream() {
+fn delete_stream_deletes_many_blobs() {
     run(async {
         let (_service, store) = start().await;
         let paths: Vec<Path> = (0..30).map(|n| Path::from(format!("many/{n:02}"))).collect();
@@ -138,7 +138,7 @@ fn many_are_deleted_as_a_stream() {
 }
 
 #[test]
-fn writers_of_the_crate_work_on_it() {
+fn object_store_writers_work() {
     run(async {
         let (service, store) = start().await;
         let path = Path::from("written");
@@ -163,7 +163,7 @@ fn writers_of_the_crate_work_on_it() {
 }
 
 #[test]
-fn what_is_in_the_way_is_named() {
+fn already_exists_error_names_the_path() {
     run(async {
         let (service, store) = start().await;
         if service.cannot(Kind::Garage, "it takes no notice of conditions on what is written")
@@ -186,7 +186,7 @@ fn what_is_in_the_way_is_named() {
 }
 
 #[test]
-fn an_upload_is_completed_once_all_of_it_is_there() {
+fn upload_completes_after_all_parts() {
     run(async {
         let (_service, store) = start().await;
         let path = Path::from("k");
@@ -202,7 +202,7 @@ fn an_upload_is_completed_once_all_of_it_is_there() {
 }
 
 #[test]
-fn errors_say_what_was_tried() {
+fn errors_name_the_operation_and_path() {
     run(async {
         let (_service, store) = start().await;
         let error = store.get(&Path::from("no/such")).await.unwrap_err();
@@ -214,7 +214,7 @@ fn errors_say_what_was_tried() {
 }
 
 #[test]
-fn ranges_beyond_a_blob_are_an_error_and_panic_nobody() {
+fn ranges_beyond_the_blob_are_errors() {
     run(async {
         let (_service, store) = start().await;
         let path = Path::from("short");

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_made_up_anew_and_quoted_for_the_configuration() {
+    fn keys_are_generated_and_quoted_for_the_configuration() {
         assert_eq!(random(32).len(), 32);
         assert_ne!(random(32), random(32));
         assert_eq!(quoted("a\"b"), "'a\"b'");

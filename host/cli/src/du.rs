@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_counts_in_each_folder_that_holds_it() {
+    fn blob_counts_in_each_of_its_folders() {
         let all = |key, prefix, depth| folders(key, prefix, depth).collect::<Vec<_>>();
         assert_eq!(all("a/b/c", "", 0), [""]);
         assert_eq!(all("a/b/c", "", 1), ["", "a/"]);

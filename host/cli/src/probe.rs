@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_or_the_region_says_where_to_go() {
+    fn probe_targets_the_endpoint_or_the_regions_host() {
         let some = |https: bool, host: &str, port: u16| Some((https, host.to_owned(), port));
         assert_eq!(target(&[("bucket", "b"), ("endpoint", "http://127.0.0.1:9000")]), some(false, "127.0.0.1", 9000));
         assert_eq!(target(&[("bucket", "b"), ("endpoint", "minio:9000")]), some(true, "minio", 9000));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn awss_further_hosts_are_probed_where_they_are_meant() {
+    fn probe_targets_special_aws_hosts_if_configured() {
         let aws = |settings: &[(&str, &str)]| {
             let (https, host, port) = target(&[&[("region", "eu-west-1")], settings].concat()).unwrap();
             assert!(https && port == 443);

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_keep_to_few_digits() {
+    fn sizes_and_times_are_rounded() {
         let sizes = [0, 1023, 1024, 8_900, 1_048_575, 1_048_576, 12 << 20, u64::MAX];
         assert_eq!(
             sizes.map(size),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_know_leap_years() {
+    fn timestamps_handle_leap_years() {
         let at = |seconds: u64| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_do_not_reach_the_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(plain("a\u{1b}[2J\nb é"), "a\\u{1b}[2J\\nb é");
         assert_eq!(plain("a\u{202e}gpj.exe"), "a\\u{202e}gpj.exe");
     }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_outweigh_dates_and_dates_are_whole_seconds() {
+    fn etags_take_precedence_and_dates_are_whole_seconds() {
         let tag = ETag::Strong("t".to_owned());
         let written = time("2026-01-02T03:04:05.900Z");
         let same = || Some(ETagCondition::ETag(ETag::Strong("t".to_owned())));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_suffix_is_the_whole_and_an_empty_blob_has_no_range() {
+    fn long_suffix_is_the_whole_blob_and_an_empty_blob_has_no_range() {
         let all = Range::Int { first: 0, last: Some(4) };
         assert_eq!(plain_range(Range::Suffix { length: 9 }, 5).unwrap(), all);
         assert_eq!(plain_range(Range::Int { first: 0, last: None }, 5).unwrap(), all);

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_a_file_name_of_its_own_and_is_found_by_it() {
+    fn file_names_of_keys_are_unique_and_reversible() {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::new(Storage::open(folder.path()).unwrap());
         let mut names = std::collections::HashSet::new();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_put_there_is_no_key() {
+    fn foreign_file_names_are_not_keys() {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::new(Storage::open(folder.path()).unwrap());
         for name in [".DS_Store", "with space", "%zz", "%2f", "a%41", "%L00", "%ff"] {

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_meet_without_gap_or_overlap_and_fold_at_the_delimiter() {
+    fn pages_have_no_gap_or_overlap_and_fold_at_the_delimiter() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path()).unwrap();
         let keys = Keys::new(storage.clone());

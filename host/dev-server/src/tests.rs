@@ -63,7 +63,7 @@ impl Asker {
 }
 
 #[tokio::test]
-async fn keys_that_no_file_system_takes_are_kept_apart() {
+async fn keys_invalid_as_file_names_are_stored_separately() {
     let asker = Asker::start().await;
     let long = "k".repeat(1024);
     let keys =
@@ -85,7 +85,7 @@ async fn keys_that_no_file_system_takes_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
+async fn ranges_conditions_and_metadata_match_s3() {
     let asker = Asker::start().await;
     let put = asker.put("one/k", &[("x-amz-meta-Colour", "blue"), ("cache-control", "no-cache")], "0123456789").await;
     let tag = put.header("etag").to_owned();
@@ -144,7 +144,7 @@ async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
 }
 
 #[tokio::test]
-async fn of_many_who_create_one_key_one_succeeds() {
+async fn one_of_many_concurrent_creates_succeeds() {
     let asker = std::sync::Arc::new(Asker::start().await);
     let tries: Vec<_> = (0..16)
         .map(|n| {
@@ -164,7 +164,7 @@ async fn of_many_who_create_one_key_one_succeeds() {
 }
 
 #[tokio::test]
-async fn it_answers_nobody_without_keys_and_stops_when_told() {
+async fn requests_without_keys_are_denied_and_shutdown_stops_the_server() {
     let server = DevServer::builder().buckets(["one"]).start().await.unwrap();
     let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let address = server.address();
@@ -177,7 +177,7 @@ async fn it_answers_nobody_without_keys_and_stops_when_told() {
 }
 
 #[tokio::test]
-async fn a_bucket_name_that_s3_does_not_take_is_refused() {
+async fn invalid_bucket_name_is_rejected() {
     for name in ["ab", "Upper", "a_b", "..", "a/b", "192.168.1.1"] {
         let error = DevServer::builder().buckets([name]).start().await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
@@ -185,7 +185,7 @@ async fn a_bucket_name_that_s3_does_not_take_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_on_all_addresses_gives_an_endpoint_that_stores_connect_to() {
+async fn server_on_all_addresses_reports_a_connectable_endpoint() {
     let server = DevServer::builder().listen("0.0.0.0:0").start().await.unwrap();
     assert_eq!(server.endpoint(), format!("http://127.0.0.1:{}", server.address().port()));
 }

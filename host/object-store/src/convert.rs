@@ -176,7 +176,7 @@ mod tests {
     use sandbucket::Failure;
 
     #[test]
-    fn properties_come_back_as_they_went() {
+    fn properties_round_trip() {
         let mut given = Attributes::new();
         for (attribute, value) in NAMES.iter().map(|(name, attribute)| (attribute.clone(), *name)) {
             given.insert(attribute, value.into());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_keep_their_kind_and_their_words() {
+    fn errors_keep_their_kind_and_message() {
         let failure = || Box::new(Failure::new("what was tried, and where"));
         let theirs = |ours| error("a/b", ours);
         assert!(

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_brings_a_parts_checksum_along() {
+    fn part_id_carries_the_checksum() {
         let part = read(4, &PartId { content_id: "\"e\"\nchecksum-crc32=y/Q5Jg==\na=b=c".to_owned() }).unwrap();
         assert_eq!((part.number, part.etag.as_str()), (5, "\"e\""));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());

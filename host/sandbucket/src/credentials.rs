@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_replace_those_of_settings_and_are_not_shown() {
+    fn credentials_override_those_of_settings_and_are_not_shown() {
         let mut settings = Settings::default();
         for (name, value) in [("bucket", "b"), ("access-key", "old"), ("secret-key", "o"), ("session-token", "t")] {
             settings.push(name.to_owned(), value.to_owned());

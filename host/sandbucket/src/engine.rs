@@ -398,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cache_folder_is_that_of_the_first_variable() {
+    fn first_variable_sets_the_cache_folder() {
         let of = |set: &[(&str, &str)]| {
             usual_cache(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
         };
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn engine_is_made_without_blocking_the_runtime() {
+    async fn engine_is_built_without_blocking_the_runtime() {
         // The only thread of the runtime counts while the engine is made.
         let counting = tokio::spawn(async {
             for _ in 0..3 {

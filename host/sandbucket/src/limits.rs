@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_sizes_and_durations_with_units() {
+    fn sizes_and_durations_are_parsed_with_units() {
         let limits: Limits = toml::from_str(
             "memory = \"128 MiB\"\nretire-memory = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
         )
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_limit() {
+    fn invalid_limits_are_rejected() {
         for text in
             ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "max-put = \"99999999999 GiB\""]
         {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_hold_together_and_what_does_not_is_named() {
+    fn defaults_are_consistent_and_inconsistent_limits_are_named() {
         assert_eq!(Limits::default().check(), Ok(()));
         assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().message.contains("instances"));
         assert!(

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_is_cut() {
+    fn long_text_is_truncated() {
         assert_eq!(sanitize("abcdef", 3), "abc…");
         let long = sanitized("\n".repeat(1 << 20), 64);
         assert!(long.len() < 80, "{}", long.len());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_that_is_obeyed_or_hidden_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         let ranges = [
             ('\u{0}', '\u{1f}'),
             ('\u{7f}', '\u{9f}'),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_seen_stays_and_costs_nothing() {
+    fn visible_text_is_borrowed_unchanged() {
         for text in ["", "plain", "é ü ß", "日本語", "🪣", "\u{a0}", "שלום", "مرحبا", "❤\u{fe0f}", "\\u{202e}"]
         {
             assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text), "{text}");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_same_values_with_and_without_escapes() {
+    fn json_values_are_equal_with_and_without_escapes() {
         let text = "[\n  \"a\u{202e}\u{7f}\u{9b}\u{e0041}\"\n]";
         let shown = escaped_json(text);
         assert_eq!(shown, "[\n  \"a\\u202e\\u007f\\u009b\\udb40\\udc41\"\n]");

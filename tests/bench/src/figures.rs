@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_to_the_best_native_client_by_each_measure() {
+    fn ratios_compare_with_the_best_native_client_per_measure() {
         let outcomes = vec![
             outcome(Kind::Sandbucket, 4.0, 2.0),
             outcome(Kind::ObjectStore, 2.0, 4.0),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn median_of_odd_and_even_counts() {
         assert_eq!(median(vec![]), None);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0]), Some(2.5));

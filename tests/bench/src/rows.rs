@@ -272,7 +272,7 @@ mod tests {
     use super::{all, thousands};
 
     #[test]
-    fn each_row_has_a_name_of_its_own() {
+    fn row_names_are_unique() {
         let rows = all();
         let names: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len());
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_spelt_in_threes() {
+    fn numbers_are_grouped_by_thousands() {
         assert_eq!([7, 999, 1_000, 1_234_567].map(thousands), ["7", "999", "1,000", "1,234,567"]);
     }
 }

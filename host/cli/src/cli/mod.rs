@@ -266,12 +266,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_arguments_do_not_contradict_each_other() {
+    fn argument_definitions_are_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn ranges_are_read_as_http_has_them() {
+    fn ranges_are_parsed_as_http_ranges() {
         assert_eq!(range("0-99").unwrap(), ByteRange::from(0..100));
         assert_eq!(range("5-5").unwrap(), ByteRange::from(5..6));
         assert_eq!(range("7-").unwrap(), ByteRange::From(7));

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_units() {
+    fn times_are_parsed_with_units() {
         for (text, seconds) in [("30s", 30), ("15m", 900), ("12h", 43_200), ("7d", 604_800), ("0s", 0)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
         }

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_binary_units() {
+    fn sizes_are_parsed_with_binary_units() {
         for (text, bytes) in
             [("1", 1), ("5B", 5), ("16KiB", 16 << 10), ("8MiB", 8 << 20), ("5GiB", 5 << 30), ("6TiB", 6 << 40)]
         {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_older_or_of_another_size_is_copied() {
+    async fn missing_older_and_resized_files_are_copied() {
         let source = || {
             listing(vec![found("a", 1, 5), found("a-", 1, 5), found("a/b", 1, 5), found("c", 1, 7), found("d", 2, 5)])
         };
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listings_out_of_order_are_not_compared() {
+    async fn unsorted_listings_are_not_compared() {
         let wrong = || listing(vec![found("b", 1, 5), found("a", 1, 5)]);
         for (source, target) in [(wrong(), listing(vec![])), (listing(vec![found("c", 1, 1)]), wrong())] {
             let failure = steps(Comparison::new(source, Some((target, Rule::Newer)), true)).await.unwrap_err();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_of_unknown_age_is_not_current() {
+    fn blob_of_unknown_age_is_not_current() {
         let ours = found("a", 1, 5);
         assert!(is_current(Rule::Newer, &ours, &found("a", 1, 5)) && is_current(Rule::Newer, &ours, &found("a", 1, 6)));
         assert!(!is_current(Rule::Newer, &found("a", 1, 7), &found("a", 1, 6)));

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_those_of_s3() {
+    fn computed_etags_match_s3() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
         let size: u64 = (11 << 20) + 7;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_fill_the_file_have_no_empty_one_after_them() {
+    fn file_of_whole_parts_has_no_empty_last_part() {
         let (one, two) = (Md5::digest([7; 4]), Md5::digest([8; 4]));
         let both = Md5::digest([one, two].concat());
         assert_eq!(tag(&[7, 7, 7, 7, 8, 8, 8, 8][..], Some(4)).unwrap(), format!("{}-2", hex(&both)));

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pattern_that_matches_decides() {
+    fn last_matching_pattern_wins() {
         assert!(!filter(&[]).excludes("a"));
         let only_text = filter(&["--exclude", "*", "--include", "*.txt"]);
         assert!(only_text.excludes("a.bin") && only_text.excludes("b/a") && !only_text.excludes("b/a.txt"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_those_of_shells() {
+    fn patterns_match_like_shell_globs() {
         for (pattern, name, excluded) in [
             ("*.tmp", "a/b.tmp", true),
             ("*.tmp", "a.tmp.txt", false),

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_leads_out_of_the_folder() {
+    fn keys_do_not_escape_the_folder() {
         let folder = Path::new("/tmp/x");
         assert_eq!(inside(folder, "a/b c/é.txt").unwrap(), Path::new("/tmp/x/a/b c/é.txt"));
         for evil in ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", "./a", "a/.", "a\0b"] {

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_one_keeps_its_name_in_a_folder() {
+    fn single_blob_keeps_its_name_in_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.txt");
         std::fs::write(&file, "12345").unwrap();

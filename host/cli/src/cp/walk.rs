@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn files_come_in_the_order_of_their_whole_names() {
+    fn files_are_ordered_by_their_full_names() {
         let folder = tempfile::tempdir().unwrap();
         let mut expected = [
             "a/z",
@@ -267,7 +267,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn symlinks_are_followed_and_cycles_are_left_out() {
+    fn symlinks_are_followed_and_cycles_are_skipped() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

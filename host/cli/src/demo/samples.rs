@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_of_the_users_is_read_whole_or_refused() {
+    async fn users_file_is_read_whole_or_rejected() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "12345").unwrap();
         assert_eq!(read(file.path(), 5).await.unwrap(), "12345");

@@ -130,7 +130,7 @@ impl Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_goes_in_by_stdin_and_out_by_stdout_whole_and_by_range() {
+async fn body_is_read_from_stdin_and_written_to_stdout_whole_and_by_range() {
     let bench = Bench::start().await;
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     bench.run_with(&["put", "a/b c.bin"], &body).await.ends_with(0);
@@ -144,7 +144,7 @@ async fn a_body_goes_in_by_stdin_and_out_by_stdout_whole_and_by_range() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
+async fn file_round_trips_or_leaves_no_partial_file() {
     let bench = Bench::start().await;
     // More than is read at once.
     let body: Vec<u8> = (0..9_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -178,7 +178,7 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
+async fn body_too_large_for_one_call_is_uploaded_in_parts() {
     let bench = Bench::start().await;
     let section = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
     std::fs::write(bench.path("sandbucket.toml"), format!("{section}[sandbox]\nmax-put = \"5MiB\"\n")).unwrap();
@@ -204,7 +204,7 @@ async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_exit_status_says_what_happened() {
+async fn exit_status_reports_the_kind_of_error() {
     let bench = Bench::start().await;
     bench.run(&["put", "k", "sandbucket.toml"]).await.ends_with(0);
     let missing = bench.run(&["head", "nothing"]).await.ends_with(3);
@@ -240,7 +240,7 @@ async fn the_exit_status_says_what_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_passes_on_a_service_that_works_and_leaves_nothing_behind() {
+async fn check_passes_on_a_working_service_and_cleans_up() {
     let bench = Bench::start().await;
     let ran = bench.run(&["check"]).await.ends_with(0);
     for step in [
@@ -268,7 +268,7 @@ async fn check_passes_on_a_service_that_works_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_names_the_step_that_fails_and_what_to_do() {
+async fn check_names_the_failed_step_and_the_remedy() {
     let bench = Bench::start().await;
     let failed = |report: Value| -> Vec<(String, String)> {
         let steps = report["steps"].as_array().unwrap().clone();
@@ -301,7 +301,7 @@ async fn check_names_the_step_that_fails_and_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_succeeds_and_shows_what_the_plugin_can_reach() {
+async fn demo_succeeds_and_shows_the_plugins_imports() {
     let bench = Bench::start().await;
     let ran = bench.run(&["demo", "sandbucket.toml"]).await.ends_with(0);
     for word in ["wasi:http/outgoing-handler@0.2", "yours/sandbucket.toml", "wrong key", "as they should be"] {
@@ -318,7 +318,7 @@ async fn the_demo_succeeds_and_shows_what_the_plugin_can_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_come_from_the_plugin_without_a_configuration() {
+async fn settings_are_listed_without_a_configuration() {
     let bench = Bench::start().await;
     std::fs::remove_file(bench.path("sandbucket.toml")).unwrap();
     let settings = bench.run(&["settings", "--json"]).await.ends_with(0).json();
@@ -331,7 +331,7 @@ async fn settings_come_from_the_plugin_without_a_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_enough_is_no_error_to_talk_about() {
+async fn closed_stdout_pipe_prints_no_error() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "large"], &vec![7; 3_000_000]).await.ends_with(0);
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
@@ -349,7 +349,7 @@ async fn a_reader_that_has_enough_is_no_error_to_talk_about() {
 /// A `put` that the user ends half-way has its parts cleared away before the command ends.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_put_leaves_nothing_behind() {
+async fn interrupted_put_aborts_its_upload() {
     let bench = Bench::start().await;
     let uploads = async || bench.run(&["uploads", "--json"]).await.ends_with(0).stdout().lines().count();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
@@ -372,7 +372,7 @@ async fn an_interrupted_put_leaves_nothing_behind() {
 /// Starts, prints a configuration that works, and stops when it is told to.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dev_server_prints_a_configuration_that_works() {
+async fn dev_server_prints_a_working_configuration() {
     use std::io::{BufRead, BufReader};
 
     let bench = Bench::start().await;

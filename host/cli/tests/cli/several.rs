@@ -46,7 +46,7 @@ fn lines(output: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_goes_to_the_store_and_comes_back_as_it_was() {
+async fn folder_round_trips_through_the_store() {
     let bench = Bench::start().await;
     plant(&bench.path("src"));
     let up = bench.run(&["cp", "--recursive", "src", "store:backup/2026"]).await;
@@ -73,7 +73,7 @@ async fn a_folder_goes_to_the_store_and_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn newer_copies_what_changed_and_nothing_else() {
+async fn newer_copies_changed_files_only() {
     let bench = Bench::start().await;
     plant(&bench.path("src"));
     let copied = async |arguments: &[&str]| {
@@ -98,7 +98,7 @@ async fn newer_copies_what_changed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_is_written_outside_of_the_folder() {
+async fn keys_are_not_written_outside_the_folder() {
     let bench = Bench::start().await;
     for key in ["in/ok", "in/../evil", "in//evil", "in/a/../../evil", "in/./evil"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -115,7 +115,7 @@ async fn no_key_is_written_outside_of_the_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_not_there_is_a_failure() {
+async fn missing_source_is_an_error() {
     let bench = Bench::start().await;
     for arguments in
         [&["cp", "-r", "no-such-folder", "store:x"][..], &["cp", "-r", "--newer", "no-such-folder", "store:x"]]
@@ -130,7 +130,7 @@ async fn a_source_that_is_not_there_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_failure_does_not_keep_the_others_back() {
+async fn one_failed_file_does_not_stop_the_others() {
     let bench = Bench::start().await;
     std::fs::create_dir(bench.path("src")).unwrap();
     let long = "n".repeat(200);
@@ -150,7 +150,7 @@ async fn one_failure_does_not_keep_the_others_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_configuration_is_another_store() {
+async fn config_option_selects_another_store() {
     let bench = Bench::start().await;
     let section = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
     std::fs::write(bench.path("other.toml"), format!("{section}key-prefix = \"other/\"\n")).unwrap();
@@ -167,7 +167,7 @@ async fn another_configuration_is_another_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rm_recursive_asks_or_wants_a_word() {
+async fn rm_recursive_prompts_or_requires_yes() {
     let bench = Bench::start().await;
     for key in ["d/1", "d/2", "e"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -183,7 +183,7 @@ async fn rm_recursive_asks_or_wants_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ls_and_du_tell_folders_and_sums() {
+async fn ls_and_du_show_folders_and_totals() {
     let bench = Bench::start().await;
     for (key, size) in [("a", 1), ("f/1", 10), ("f/g/2", 100), ("h/3", 1000)] {
         bench.run_with(&["put", key], &vec![b'x'; size]).await.ends_with(0);
@@ -201,7 +201,7 @@ async fn ls_and_du_tell_folders_and_sums() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_presigned_url_is_printed_and_works() {
+async fn presigned_url_is_printed_and_works() {
     use http_body_util::BodyExt;
     let bench = Bench::start().await;
     bench.run_with(&["put", "k é"], b"for anybody").await.ends_with(0);
@@ -224,7 +224,7 @@ async fn a_presigned_url_is_printed_and_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_call_may_be_told_besides_reaches_it() {
+async fn further_options_reach_the_request() {
     let bench = Bench::start().await;
     for key in ["k", "l", "d/1", "d/2"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -250,7 +250,7 @@ async fn what_a_call_may_be_told_besides_reaches_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_deleted_alone() {
+async fn rm_deletes_a_single_version() {
     let bench = Bench::start().await;
     for key in ["a", "b"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -280,7 +280,7 @@ async fn tags_are_shown_set_and_cleared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mv_leaves_one_of_two() {
+async fn mv_moves_the_blob() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "d/k", "-m", "a=1"], b"body").await.ends_with(0);
     bench.run_with(&["put", "there"], b"x").await.ends_with(0);
@@ -296,7 +296,7 @@ async fn mv_leaves_one_of_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_left_behind_are_listed_and_aborted() {
+async fn abandoned_uploads_are_listed_and_aborted() {
     let bench = Bench::start().await;
     let engine = sandbucket::Engine::new(sandbucket::Limits::default()).unwrap();
     let store = sandbucket::Config::load(bench.path("sandbucket.toml")).unwrap().open(&engine).await.unwrap();
@@ -317,7 +317,7 @@ async fn uploads_left_behind_are_listed_and_aborted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shells_and_manuals_know_every_subcommand() {
+async fn completions_and_manuals_cover_every_subcommand() {
     let bench = Bench::start().await;
     bench.run(&["man", "pages"]).await.ends_with(0);
     let all = [

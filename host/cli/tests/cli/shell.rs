@@ -268,7 +268,7 @@ async fn symlinks_to_files_are_followed_and_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recursive_copy_follows_symlinks_and_reports_what_it_leaves_out() {
+async fn recursive_copy_follows_symlinks_and_reports_skipped_files() {
     let bench = Bench::start().await;
     std::fs::create_dir_all(bench.path("src/sub")).unwrap();
     std::fs::create_dir(bench.path("real")).unwrap();
@@ -293,7 +293,7 @@ async fn recursive_copy_follows_symlinks_and_reports_what_it_leaves_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changes_while_it_is_read_is_not_stored() {
+async fn file_modified_while_read_is_not_stored() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"as it was").await.ends_with(0);
     type Change = fn(&Path);
@@ -360,7 +360,7 @@ async fn closed_standard_streams_are_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn file_names_with_colons_and_backslashes_come_back() {
+async fn file_names_with_colons_and_backslashes_round_trip() {
     let bench = Bench::start().await;
     let odd = ["2024-01-01T12:30:00.log", "back\\slash", "C:\\x", "-dash", " around ", "new\nline", "a%2Fb+c?d#e&f;g"];
     std::fs::create_dir(bench.path("src")).unwrap();
@@ -380,7 +380,7 @@ async fn file_names_with_colons_and_backslashes_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_ends_in_a_slash_is_a_folder_made_before_reading() {
+async fn target_with_trailing_slash_is_a_folder_created_before_reading() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "d/k"], b"body").await.ends_with(0);
     for (call, folder) in [(["get", "d/k"], "new/got/"), (["cp", "store:d/k"], "new/copied/")] {
@@ -397,7 +397,7 @@ async fn a_target_that_ends_in_a_slash_is_a_folder_made_before_reading() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rm_recursive_deletes_a_folder_and_a_prefix_only_when_told() {
+async fn rm_recursive_deletes_a_folder_and_a_prefix_only_on_request() {
     let bench = Bench::start().await;
     for key in ["foo/1", "foo/a/2", "foo", "foobar", "foo-old/3", "z"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -420,7 +420,7 @@ async fn rm_recursive_deletes_a_folder_and_a_prefix_only_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_prefix_is_reported() {
+async fn missing_prefix_is_reported() {
     let bench = Bench::start().await;
     // An empty bucket is none.
     bench.run(&["ls"]).await.ends_with(0);
@@ -452,7 +452,7 @@ async fn a_missing_prefix_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
+async fn many_jobs_run_within_a_small_descriptor_limit() {
     let bench = Bench::start().await;
     std::fs::create_dir(bench.path("many")).unwrap();
     for n in 0..100 {
@@ -481,7 +481,7 @@ async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_is_a_new_file_beside_hard_links_of_the_old_one() {
+async fn download_replaces_the_file_and_keeps_its_hard_links() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"new").await.ends_with(0);
     std::fs::write(bench.path("file"), "old").unwrap();

@@ -61,7 +61,7 @@ fn plant(bench: &Bench, folder: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_copied_is_current_in_both_directions() {
+async fn copied_files_are_current_in_both_directions() {
     let bench = Bench::start().await;
     plant(&bench, "src");
     assert_eq!(copied(&bench, &["sync", "src", "store:x"]).await, 8);
@@ -94,7 +94,7 @@ async fn what_was_copied_is_current_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn downloads_have_the_date_of_the_blob() {
+async fn downloaded_files_have_the_blobs_date() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"body").await.ends_with(0);
     let head = bench.run(&["head", "k"]).await.stdout();
@@ -116,7 +116,7 @@ async fn downloads_have_the_date_of_the_blob() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sync_deletes_what_the_source_lacks_when_told() {
+async fn sync_with_delete_removes_extraneous_files() {
     let bench = Bench::start().await;
     plant(&bench, "src");
     bench.run(&["sync", "src", "store:x"]).await.ends_with(0);
@@ -168,7 +168,7 @@ async fn sync_deletes_what_the_source_lacks_when_told() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn sync_deletes_nothing_after_an_error_and_nothing_outside() {
+async fn sync_deletes_nothing_after_an_error_or_outside_the_target() {
     use std::os::unix::fs::symlink;
     let bench = Bench::start().await;
     write(&bench, "src/a", "a");
@@ -215,7 +215,7 @@ async fn sync_deletes_nothing_after_an_error_and_nothing_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patterns_say_what_takes_part() {
+async fn patterns_select_files() {
     let bench = Bench::start().await;
     for name in ["a.txt", "a.bin", "sub/b.txt", "sub/b.bin", "sub/deep/c.txt"] {
         write(&bench, &format!("src/{name}"), "x");
@@ -239,7 +239,7 @@ async fn patterns_say_what_takes_part() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn symlinks_are_followed_skipped_or_errors() {
+async fn symlink_option_follows_skips_or_fails() {
     use std::os::unix::fs::symlink;
     let bench = Bench::start().await;
     write(&bench, "src/a", "a");
@@ -258,7 +258,7 @@ async fn symlinks_are_followed_skipped_or_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_one_inside_the_other_are_not_copied() {
+async fn nested_source_and_target_are_rejected() {
     let bench = Bench::start().await;
     for key in ["x/1", "x/y/2"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -281,7 +281,7 @@ async fn folders_one_inside_the_other_are_not_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn part_sizes_are_those_asked_for() {
+async fn part_size_option_is_honoured() {
     let bench = Bench::start().await;
     std::fs::write(bench.path("file"), vec![7; 13 << 20]).unwrap();
     let body = std::fs::read(bench.path("file")).unwrap();

@@ -156,7 +156,7 @@ async fn irregular_files_in_a_bucket_are_not_read_listed_or_deleted() {
 }
 
 #[tokio::test]
-async fn writes_replace_irregular_files_and_not_what_they_lead_to() {
+async fn writes_replace_irregular_files_and_not_their_targets() {
     let bench = Bench::start().await;
     bench.asker.put("one/regular", &[], "inside").await;
     for (what, plant) in IRREGULAR {
@@ -188,7 +188,7 @@ async fn writes_replace_irregular_files_and_not_what_they_lead_to() {
 }
 
 #[tokio::test]
-async fn a_link_is_no_bucket() {
+async fn symlink_is_not_a_bucket() {
     let bench = Bench::start().await;
     for target in [bench.outside.clone(), bench.data.join("one"), "one".into(), "../outside".into(), "absent".into()] {
         let at = bench.data.join("two");
@@ -214,7 +214,7 @@ async fn a_link_is_no_bucket() {
 }
 
 #[tokio::test]
-async fn a_link_is_no_folder_of_a_key() {
+async fn symlink_is_not_a_folder_of_a_key() {
     let bench = Bench::start().await;
     symlink(&bench.outside, bench.data.join("one/folder")).unwrap();
     for key in ["folder/secret", "folder//secret", "folder/folder/k", "folder%2Fsecret", "..%2F..%2Foutside%2Fsecret"] {
@@ -265,7 +265,7 @@ async fn irregular_side_files_are_not_read_or_written_through() {
 }
 
 #[tokio::test]
-async fn linked_side_folders_are_neither_used_nor_emptied() {
+async fn symlinked_side_folders_are_neither_used_nor_emptied() {
     let bench = Bench::start().await;
     let long = format!("one/{}", "k".repeat(200));
     for (name, path) in [(".extras", "one/k"), (".long-keys", long.as_str()), (".uploads", "one/k")] {
@@ -288,7 +288,7 @@ async fn linked_side_folders_are_neither_used_nor_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_is_swapped_in_meanwhile_is_not_followed() {
+async fn symlink_swapped_in_during_a_request_is_not_followed() {
     let bench = Bench::start().await;
     bench.asker.put("one/k", &[], "inside").await;
     let stop = Arc::new(AtomicBool::new(false));

@@ -109,7 +109,7 @@ mod tests {
 
     /// The check values of the CRC catalogue, of "123456789", and those of `sha256sum` and `md5sum`.
     #[tokio::test]
-    async fn known_sums() {
+    async fn digests_match_known_values() {
         let body = Chunks::from(vec![Bytes::from("1234"), Bytes::from("56789")]);
         let shared = Shared::default();
         let sums = of(&body, &ALL, &shared, true).await;
@@ -125,7 +125,7 @@ mod tests {
 
     /// Each has its own, whether it is made with others or not, and all that were wanted.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn many_at_once() {
+    async fn concurrent_digests_are_correct() {
         let shared = Shared::default();
         let wanted = [DigestAlgorithm::Sha256, DigestAlgorithm::Crc32];
         // From some that are made alone to some that are too much for a moment.

@@ -121,7 +121,7 @@ mod tests {
 
     /// A runtime whose blocking pool is full hashes all the same.
     #[test]
-    fn a_full_blocking_pool_does_not_delay_hashing() {
+    fn full_blocking_pool_does_not_delay_hashing() {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
         let (release, blocked) = std::sync::mpsc::channel::<()>();
@@ -138,7 +138,7 @@ mod tests {
 
     /// More large bodies than threads do not keep a small one waiting until they are done.
     #[tokio::test]
-    async fn a_small_body_is_not_kept_waiting_by_large_ones() {
+    async fn small_body_does_not_wait_for_large_ones() {
         let large = body(64 << 20, 1);
         let at_once = 4 * available_parallelism().map_or(1, usize::from);
         let mut waiting: Vec<_> = (0..at_once).map(|_| Box::pin(digests(&large, &ALGORITHMS))).collect();

@@ -111,7 +111,7 @@ mod tests {
 
     /// From a task of one thread and of several, more than one worker takes at a time.
     #[test]
-    fn each_has_its_own() {
+    fn batched_hashes_belong_to_their_inputs() {
         for threads in [1, 4] {
             let runtime = Builder::new_multi_thread().worker_threads(threads).build().expect("a runtime");
             let shared = Shared::default();
@@ -133,7 +133,7 @@ mod tests {
 
     /// Some are given up, and the runtime ends before others are made: who comes after is served.
     #[test]
-    fn those_who_are_left_behind_do_no_harm() {
+    fn dropped_hashes_do_not_affect_the_batch() {
         let shared = Shared::default();
         let runtime = || Builder::new_current_thread().build().expect("a runtime");
         let first = runtime();

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_of_aws_tools_are_read() {
+    fn expirations_of_aws_tools_are_parsed() {
         let seconds =
             |text: &str| parse(text).map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
         for (text, expected) in [

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_and_files_are_put_in_once() {
+    fn variables_and_files_are_interpolated_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         fs::write(&path, "s3cr%{env:A}%t\r\n\n").unwrap();

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_text_as_plugins_read_it() {
+    fn values_convert_to_plugin_text() {
         assert_eq!(Duration::from_micros(1_500).into_text(), "2ms");
         assert_eq!(Duration::from_secs(90).into_text(), "90000ms");
         assert_eq!((5.into_text(), true.into_text(), "%{x".into_text()), ("5".into(), "true".into(), "%{x".into()));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_names_and_no_values() {
+    fn debug_output_contains_names_and_no_values() {
         let mut settings = Settings::default();
         settings.push("secret-key".to_owned(), "hush".to_owned());
         assert_eq!(format!("{settings:?}"), r#"["secret-key"]"#);

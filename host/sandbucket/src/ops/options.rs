@@ -383,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_without_a_field_are_no_record() {
+    fn default_options_convert_to_none() {
         assert!(CallOptions::default().record(None).is_none());
         assert!(HeadOptions::default().record(None).is_none());
         assert!(GetOptions::default().record(None).is_none());

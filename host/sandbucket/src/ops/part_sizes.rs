@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_equal_first_and_then_reach_the_largest_object() {
+    fn parts_are_equal_first_and_then_grow_to_the_largest_object() {
         let sizes = PartSizes::new(DEFAULT_PART_SIZE, None);
         assert!((1..=5000).all(|number| sizes.size(number) == 8 * MIB));
         assert_eq!([5001, 5500, 5501].map(|number| sizes.size(number)), [16 * MIB, 16 * MIB, 32 * MIB]);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grown_part_is_a_small_share_of_what_was_written() {
+    fn grown_part_is_a_small_share_of_the_bytes_written() {
         let sizes = PartSizes::new(DEFAULT_PART_SIZE, None);
         let mut written = 0;
         for number in 1..=MAX_PARTS {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_length_takes_equal_parts() {
+    fn length_hint_gives_equal_parts() {
         for announced in [0, 1, 8 * MIB, 40 << 30, 77 << 30, 100 << 30, 5 << 40] {
             let sizes = PartSizes::new(DEFAULT_PART_SIZE, Some(announced));
             let needed = announced.div_ceil(sizes.base);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn grown_parts_are_sent_fewer_at_a_time() {
+    fn grown_parts_lower_the_concurrency() {
         let sizes = PartSizes::new(DEFAULT_PART_SIZE, None);
         assert_eq!(sizes.at_once(1, 4), 4);
         for number in 1..=MAX_PARTS {

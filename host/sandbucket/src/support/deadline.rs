@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn timeout_passes_on_what_is_in_time() {
+    async fn timeout_returns_a_result_in_time() {
         assert_eq!(timeout(Duration::ZERO, async { 1 }).await.unwrap(), 1);
         assert_eq!(timeout(Duration::MAX, async { 2 }).await.unwrap(), 2);
     }

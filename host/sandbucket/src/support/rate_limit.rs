@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_let_through_and_then_one_each_period() {
+    fn burst_passes_and_then_one_per_period() {
         let period = Duration::from_secs(10);
         let (limit, now) = (RateLimit::new(3, period), Instant::now());
         assert!((0..3).all(|_| limit.allow_at(now) == Some(0)));

@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rusts_ranges_are_byte_ranges() {
+    fn std_ranges_convert_to_byte_ranges() {
         assert_eq!(ByteRange::from(2..5), ByteRange::Within(2..5));
         assert_eq!(ByteRange::from(2..=5), ByteRange::Within(2..6));
         assert_eq!(ByteRange::from(..5), ByteRange::Within(0..5));

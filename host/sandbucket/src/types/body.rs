@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_kept_apart_and_joined_when_asked() {
+    fn pieces_stay_separate_until_joined() {
         let pieces: Vec<Bytes> = ["", "ab", "", "c"].map(Bytes::from).into();
         let chunks = Chunks::from(pieces);
         assert_eq!((chunks.length(), chunks.pieces().count()), (3, 2));

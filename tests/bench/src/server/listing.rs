@@ -62,7 +62,7 @@ mod tests {
     use super::Pages;
 
     #[test]
-    fn pages_lead_through_the_whole_list() {
+    fn pages_cover_the_whole_list() {
         let pages = Pages::default();
         let (mut keys, mut continuation) = (0, None);
         loop {

@@ -212,7 +212,7 @@ mod tests {
     use super::{argument, within};
 
     #[test]
-    fn ranges_are_those_of_http() {
+    fn ranges_are_parsed_as_http_ranges() {
         let of = |value: &'static str| within(&HeaderValue::from_static(value), 100);
         assert_eq!(of("bytes=0-9"), Some(0..10));
         assert_eq!(of("bytes=90-"), Some(90..100));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_searched_by_whole_names() {
+    fn query_parameters_match_by_whole_names() {
         let query = "list-type=2&prefix=list%2F1000%2F&uploads";
         assert_eq!(argument(query, "prefix").as_deref(), Some("list/1000/"));
         assert_eq!(argument(query, "uploads").as_deref(), Some(""));

@@ -40,7 +40,7 @@ const VARIABLES: [(&str, &str); 3] =
     [("AWS_ACCESS_KEY_ID", "EK"), ("AWS_SECRET_ACCESS_KEY", "ES"), ("AWS_SESSION_TOKEN", "ET")];
 
 #[test]
-fn the_sections_own_keys_come_first() {
+fn keys_of_the_section_take_precedence() {
     let home = Home::new(CREDENTIALS, CONFIG);
     let own = [("access-key", "K"), ("secret-key", "S"), ("region", "r")];
     let expected = vec!["access-key=K".to_owned(), "region=r".to_owned(), "secret-key=S".to_owned()];
@@ -49,7 +49,7 @@ fn the_sections_own_keys_come_first() {
 }
 
 #[test]
-fn then_its_profile_the_environment_and_the_profiles_named_or_not() {
+fn profile_environment_and_default_profile_follow_in_order() {
     let home = Home::new(CREDENTIALS, CONFIG);
     let of = |profile, variables: &[(&str, &str)]| home.complete(&[], profile, variables).unwrap().join(" ");
     assert_eq!(of(Some("temp"), &VARIABLES), "access-key=TK region=t-region secret-key=TS security-token=TT");
@@ -64,7 +64,7 @@ fn then_its_profile_the_environment_and_the_profiles_named_or_not() {
 }
 
 #[test]
-fn nothing_anywhere_is_anonymous() {
+fn requests_without_any_credentials_are_anonymous() {
     let home = Home::new("", "[default]\nregion = d-region\n");
     assert_eq!(home.complete(&[], None, &[]), Ok(vec!["region=d-region".to_owned()]));
     let nowhere = Environment::of(&[("HOME", "/no/such/home")]);
@@ -72,7 +72,7 @@ fn nothing_anywhere_is_anonymous() {
 }
 
 #[test]
-fn other_files_can_be_named() {
+fn variables_select_other_files() {
     let home = Home::new("", "");
     let elsewhere = home.folder.path().join("keys");
     fs::write(&elsewhere, CREDENTIALS).unwrap();
@@ -82,7 +82,7 @@ fn other_files_can_be_named() {
 }
 
 #[test]
-fn what_is_missing_is_named_and_no_secret_is() {
+fn errors_name_missing_settings_and_no_secret() {
     let home = Home::new(CREDENTIALS, CONFIG);
     let error = |profile, variables: &[(&str, &str)]| home.complete(&[], profile, variables).unwrap_err();
     let missing = error(Some("nobody"), &[]);
@@ -151,7 +151,7 @@ fn files_and_variables_are_read_as_botocore_reads_them() {
 }
 
 #[test]
-fn more_spellings_than_botocores_are_read() {
+fn spellings_beyond_botocores_are_read() {
     let pair = "aws_access_key_id = AK\naws_secret_access_key = SK\n";
     let is_read = |home: &Home, profile: Option<&str>| {
         assert_eq!(home.complete(&[], profile, &[]).unwrap(), ["access-key=AK", "secret-key=SK"]);
@@ -246,7 +246,7 @@ fn keys_of_a_profile_go_to_its_endpoint() {
 }
 
 #[test]
-fn profile_without_the_word_profile_is_pointed_out() {
+fn section_without_the_word_profile_is_pointed_out() {
     let error = Home::new("", "[work]\naws_access_key_id = AK\n").complete(&[], Some("work"), &[]).unwrap_err();
     assert!(error.contains("it must be [profile work]"), "{error}");
 }

@@ -258,7 +258,7 @@ mod tests {
 
     /// A call's future is made and moved with each call: what is seldom taken is behind a pointer.
     #[test]
-    fn the_futures_of_calls_are_small() {
+    fn call_futures_are_small() {
         fn size<T, F>(_: impl Fn(T) -> F) -> usize {
             size_of::<F>()
         }

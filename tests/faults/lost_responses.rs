@@ -20,7 +20,7 @@ fn conditional_put_with_an_id_reconciles_a_lost_response() {
 }
 
 #[test]
-fn conditional_put_never_takes_another_writers_identical_blob_for_its_own() {
+fn conditional_put_does_not_claim_another_writers_identical_blob() {
     run(async {
         // Ours was lost on its way; theirs, with the same bytes, is as new as ours would be.
         for id in [None, Some("ours")] {
@@ -37,7 +37,7 @@ fn conditional_put_never_takes_another_writers_identical_blob_for_its_own() {
 }
 
 #[test]
-fn a_conditional_put_that_took_no_effect_is_sent_again() {
+fn conditional_put_that_was_not_applied_is_retried() {
     run(async {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         bench.store.put("new", "mine").if_absent().await.unwrap();
@@ -49,7 +49,7 @@ fn a_conditional_put_that_took_no_effect_is_sent_again() {
 }
 
 #[test]
-fn a_conditional_put_that_somebody_else_won_is_no_success() {
+fn conditional_put_won_by_another_writer_fails() {
     run(async {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         bench.server.keep("/sandbucket-tests/new", "theirs");
@@ -78,7 +78,7 @@ fn conditional_update_with_an_id_reconciles_a_lost_response() {
 }
 
 #[test]
-fn a_conditional_put_whose_outcome_cannot_be_told_says_so() {
+fn conditional_put_with_unknown_outcome_is_a_distinct_error() {
     run(async {
         let bench = Bench::new([Act::silent().applied().then_reset()]).await;
         bench.server.then(vec![Act::silent().then_reset(); 20]);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_503_is_tried_again() {
+fn response_503_is_retried() {
     run(async {
         let bench = Bench::new([Act::error(503, "ServiceUnavailable")]).await;
         bench.store.put("k", "written twice").await.unwrap();
@@ -15,7 +15,7 @@ fn a_503_is_tried_again() {
 }
 
 #[test]
-fn a_503_for_ever_is_told_as_it_is() {
+fn lasting_503_is_reported_with_its_status() {
     run(async {
         let bench = Bench::new(always(Act::error(503, "ServiceUnavailable"))).await;
         let failure = match bench.read().await {
@@ -31,7 +31,7 @@ fn a_503_for_ever_is_told_as_it_is() {
 }
 
 #[test]
-fn a_slow_down_is_heeded() {
+fn slow_down_is_retried_with_backoff() {
     run(async {
         let bench = Bench::new(always(Act::error(503, "SlowDown"))).await;
         let failure = refused!(bench.read().await, Throttled);
@@ -44,7 +44,7 @@ fn a_slow_down_is_heeded() {
 }
 
 #[test]
-fn codes_that_ask_for_another_try_get_one_whatever_their_status() {
+fn retryable_error_codes_are_retried_whatever_their_status() {
     run(async {
         for (status, code) in
             [(400, "RequestTimeout"), (408, "RequestTimeout"), (500, "InternalError"), (502, "x"), (504, "y")]
@@ -58,7 +58,7 @@ fn codes_that_ask_for_another_try_get_one_whatever_their_status() {
 }
 
 #[test]
-fn what_is_final_is_not_asked_twice() {
+fn final_errors_are_not_retried() {
     run(async {
         for (status, code) in
             [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidRequest"), (501, "NotImplemented")]
@@ -75,7 +75,7 @@ fn what_is_final_is_not_asked_twice() {
 }
 
 #[test]
-fn retry_after_is_waited_for() {
+fn retry_after_delays_the_retry() {
     run(async {
         let bench = Bench::new([Act::answer(429, "retry-after: 2\r\n", "")]).await;
         let start = Instant::now();
@@ -87,7 +87,7 @@ fn retry_after_is_waited_for() {
 }
 
 #[test]
-fn a_retry_after_beyond_the_time_limit_ends_the_call() {
+fn retry_after_beyond_the_time_limit_ends_the_call() {
     run(async {
         let bench = Bench::new([Act::answer(429, "retry-after: 3600\r\n", "")]).await;
         let got = bench.store.get("k").time_limit(Duration::from_secs(5)).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_refusal_while_the_body_is_under_way_is_heard() {
+fn error_response_during_the_request_body_is_returned() {
     run(async {
         let body = "<Error><Code>QuotaExceeded</Code><Message>full</Message></Error>";
         let act = Act::answer(403, "connection: close\r\n", body).before_body().then_close();
@@ -16,7 +16,7 @@ fn a_refusal_while_the_body_is_under_way_is_heard() {
 }
 
 #[test]
-fn a_wrong_region_is_told_with_the_right_one() {
+fn wrong_region_error_names_the_right_region() {
     run(async {
         let moved = Act::answer(
             301,
@@ -41,7 +41,7 @@ fn a_wrong_region_is_told_with_the_right_one() {
 }
 
 #[test]
-fn a_redirect_to_another_host_is_not_followed() {
+fn redirect_to_another_host_is_not_followed() {
     run(async {
         let elsewhere = Faulty::start([]).await;
         elsewhere.keep(PATH, "not yours");
@@ -56,7 +56,7 @@ fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[test]
-fn a_wrong_clock_is_set_by_the_services() {
+fn clock_skew_is_corrected_by_the_services_date() {
     run(async {
         // The full hour that comes 6 to 7 hours from now.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -91,7 +91,7 @@ fn day_and_hour(date: &str) -> (String, String) {
 }
 
 #[test]
-fn a_clock_years_apart_over_http_is_not_followed() {
+fn clock_skew_of_years_over_plain_http_is_not_corrected() {
     run(async {
         let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
         for date in ["Tue, 01 Jan 2036 00:00:00 GMT", "Tue, 01 Jan 2013 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]
@@ -114,7 +114,7 @@ fn a_clock_years_apart_over_http_is_not_followed() {
 }
 
 #[test]
-fn a_wait_of_centuries_ends_the_call_at_once() {
+fn retry_after_of_centuries_ends_the_call_at_once() {
     run(async {
         for told in ["1000000000000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
             let act = Act::answer(503, &format!("retry-after: {told}\r\n"), "<Error><Code>SlowDown</Code></Error>");
@@ -128,7 +128,7 @@ fn a_wait_of_centuries_ends_the_call_at_once() {
 }
 
 #[test]
-fn a_customer_key_is_not_sent_over_plain_http_unless_allowed() {
+fn customer_key_is_not_sent_over_plain_http_unless_allowed() {
     run(async {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let bench = Bench::new([]).await;
@@ -151,7 +151,7 @@ fn a_customer_key_is_not_sent_over_plain_http_unless_allowed() {
 }
 
 #[test]
-fn a_clock_that_stays_wrong_is_not_argued_with_for_ever() {
+fn lasting_clock_skew_ends_in_an_error() {
     run(async {
         let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
         let bench = Bench::new(vec![Act::answer(403, "date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", body); 20]).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_not_http_is_an_error() {
+fn non_http_response_is_an_error() {
     run(async {
         for garbage in [
             "SSH-2.0-OpenSSH_9.9\r\n",
@@ -42,7 +42,7 @@ fn contradictory_lengths_are_an_error() {
 }
 
 #[test]
-fn success_without_an_entity_tag_is_believed_of_a_dated_blob_and_of_a_write_without_a_body() {
+fn success_without_etag_is_accepted_for_a_dated_blob_and_an_empty_put_response() {
     run(async {
         let dated = Act::answer(200, "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n", "untagged");
         let bench = Bench::new([dated]).await;
@@ -66,7 +66,7 @@ fn success_without_an_entity_tag_is_believed_of_a_dated_blob_and_of_a_write_with
 }
 
 #[test]
-fn a_range_other_than_the_one_asked_for_is_an_error() {
+fn response_with_another_range_than_requested_is_an_error() {
     run(async {
         let wrong = [
             // Another place, more than asked, a size that cannot be, and none at all.
@@ -88,7 +88,7 @@ fn a_range_other_than_the_one_asked_for_is_an_error() {
 }
 
 #[test]
-fn of_a_service_that_ignores_the_range_the_right_part_is_taken() {
+fn requested_range_is_cut_from_a_response_that_ignores_range() {
     run(async {
         let bench = Bench::new([Act::answer(200, "etag: \"x\"\r\n", "right")]).await;
         let blob = bench.store.get("k").range(1..3).await.unwrap();
@@ -99,7 +99,7 @@ fn of_a_service_that_ignores_the_range_the_right_part_is_taken() {
 }
 
 #[test]
-fn what_follows_an_answer_is_not_taken_for_the_next_one() {
+fn bytes_after_a_response_are_not_parsed_as_the_next_response() {
     run(async {
         let mut two = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\nright".to_vec();
         two.extend_from_slice(b"HTTP/1.1 200 OK\r\netag: \"y\"\r\ncontent-length: 5\r\n\r\nwrong");
@@ -111,7 +111,7 @@ fn what_follows_an_answer_is_not_taken_for_the_next_one() {
 }
 
 #[test]
-fn a_length_beyond_all_bounds_takes_no_memory() {
+fn huge_content_length_allocates_no_memory() {
     run(async {
         let act =
             Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 99999999999999\r\n\r\nright").then_close();
@@ -124,7 +124,7 @@ fn a_length_beyond_all_bounds_takes_no_memory() {
 }
 
 #[test]
-fn headers_beyond_the_bound_are_an_error() {
+fn headers_beyond_the_limit_are_an_error() {
     run(async {
         let one_long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\ncontent-length: 5\r\n\r\nright", "x".repeat(4 << 20));
         let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 5\r\n\r\nright", "x-many: x\r\n".repeat(100_000));
@@ -143,7 +143,7 @@ fn headers_beyond_the_bound_are_an_error() {
 }
 
 #[test]
-fn an_error_body_is_read_no_further_than_the_bound() {
+fn error_body_is_read_up_to_the_limit() {
     run(async {
         let act = Act::answer(500, "", format!("<Error><Code>{}</Code></Error>", "E".repeat(8 << 20))).then_close();
         let bench = Bench::new(always(act)).await;
@@ -156,7 +156,7 @@ fn an_error_body_is_read_no_further_than_the_bound() {
 }
 
 #[test]
-fn an_error_need_not_be_xml() {
+fn error_body_may_be_other_than_xml() {
     run(async {
         let bodies: [&[u8]; 7] = [
             b"",
@@ -181,7 +181,7 @@ fn an_error_need_not_be_xml() {
 }
 
 #[test]
-fn success_of_a_kind_that_was_not_asked_for_is_an_error() {
+fn unexpected_success_status_is_an_error() {
     run(async {
         for act in [Act::answer(204, "", ""), Act::answer(304, "etag: \"x\"\r\n", ""), Act::answer(299, "", "?")] {
             let bench = Bench::new(always(act)).await;
@@ -192,7 +192,7 @@ fn success_of_a_kind_that_was_not_asked_for_is_an_error() {
 }
 
 #[test]
-fn interim_answers_are_passed_over() {
+fn informational_responses_are_skipped() {
     run(async {
         let raw = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n\
                    HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\nright";
@@ -204,7 +204,7 @@ fn interim_answers_are_passed_over() {
 }
 
 #[test]
-fn a_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
+fn listing_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
     run(async {
         let long = "n".repeat(1025);
         let blob = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");

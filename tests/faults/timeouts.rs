@@ -6,7 +6,7 @@ use sandbucket_tests::faulty::etag;
 use sandbucket_tests::{builder, settings};
 
 #[test]
-fn no_answer_is_a_timeout() {
+fn missing_response_is_a_timeout() {
     run(async {
         let bench = Bench::new(always(Act::silent().then_stall())).await;
         let failure = refused!(bench.read().await, Timeout);
@@ -17,7 +17,7 @@ fn no_answer_is_a_timeout() {
 }
 
 #[test]
-fn an_answer_that_stops_is_a_timeout() {
+fn response_body_that_stalls_is_a_timeout() {
     run(async {
         let tag = etag(b"right");
         let half = Act::answer(200, &format!("etag: {tag}\r\ncontent-length: 5\r\n"), "ri").then_stall();
@@ -31,7 +31,7 @@ fn an_answer_that_stops_is_a_timeout() {
 }
 
 #[test]
-fn a_limit_that_is_shorter_than_the_setting_is_named() {
+fn timeout_error_names_the_limit_that_is_shorter_than_the_setting() {
     run(async {
         let mut limits = Limits::default();
         limits.first_byte_timeout = Duration::from_millis(500);
@@ -61,7 +61,7 @@ fn a_limit_that_is_shorter_than_the_setting_is_named() {
 }
 
 #[test]
-fn a_head_of_an_answer_that_stops_is_a_timeout() {
+fn response_head_that_stalls_is_a_timeout() {
     run(async {
         let bench = Bench::new(always(Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncont").then_stall())).await;
         let failure = refused!(bench.read().await, Timeout);
@@ -71,7 +71,7 @@ fn a_head_of_an_answer_that_stops_is_a_timeout() {
 }
 
 #[test]
-fn a_service_that_stops_reading_is_a_timeout() {
+fn service_that_stops_reading_the_body_is_a_timeout() {
     run(async {
         let bench = Bench::with([Act::silent().before_body().then_freeze()], &[("max-retries", "0")]).await;
         let failure = refused!(bench.store.put("k", vec![7; 16 << 20]).await, Timeout);
@@ -81,7 +81,7 @@ fn a_service_that_stops_reading_is_a_timeout() {
 }
 
 #[test]
-fn a_drip_that_never_ends_is_ended_by_the_calls_time_limit() {
+fn endless_drip_of_a_body_ends_at_the_calls_time_limit() {
     run(async {
         let drip = Act::drip("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 1000000\r\n\r\n");
         let bench = Bench::with([drip], &[("max-retries", "0")]).await;
@@ -96,7 +96,7 @@ fn a_drip_that_never_ends_is_ended_by_the_calls_time_limit() {
 }
 
 #[test]
-fn a_drip_of_headers_is_a_timeout() {
+fn slow_drip_of_headers_is_a_timeout() {
     run(async {
         let bench = Bench::with([Act::drip("HTTP/1.1 200 OK\r\nx-drip: ")], &[("max-retries", "0")]).await;
         let failure = refused!(bench.read().await, Timeout);
@@ -106,7 +106,7 @@ fn a_drip_of_headers_is_a_timeout() {
 }
 
 #[test]
-fn a_drip_of_an_error_ends_too() {
+fn slow_drip_of_an_error_body_is_a_timeout() {
     run(async {
         let drip = Act::drip("HTTP/1.1 403 Forbidden\r\ncontent-length: 1000000\r\n\r\n");
         let bench = Bench::with([drip], &[("max-retries", "0")]).await;
