@@ -1,5 +1,5 @@
-//! Amazon's clients and plain ones read what is written here, and the other way round: in parts, with checksums, with
-//! metadata beyond ASCII, and through presigned URLs; on moto and on the embedded server.
+//! Interoperability with Amazon's and generic clients in both directions: multipart uploads, checksums, non-ASCII metadata
+//! and presigned URLs, on moto and on the dev server.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use sandbucket_tests::python::{Boto, hex};
 use sandbucket_tests::{BUCKET, Kind, Service, plain, run};
 use serde_json::{Value, json};
 
-/// The least that a part but the last may have.
+/// Minimum size of a part other than the last.
 const PART: usize = 5 << 20;
-/// The same for boto3 and here: each by boto3's name for it and the settings'.
+/// Checksums that both sides support: boto3's name and the setting's value.
 const CHECKSUMS: [(&str, &str); 4] =
     [("CRC32", "crc32"), ("CRC32C", "crc32c"), ("CRC64NVME", "crc64nvme"), ("SHA256", "sha256")];
-/// More than ASCII, and longer than one encoded word.
+/// Non-ASCII text, longer than one encoded word.
 const ODD: &str = "très foncé, 青い 🪣, and much more than the 75 characters that an encoded word of RFC 2047 may have";
 
-/// A server, and Python's clients of it.
+/// A server, and Python clients for it.
 struct Bench {
     service: Service,
     boto: Boto,
@@ -47,7 +47,7 @@ impl Bench {
     }
 }
 
-/// So many bytes, no two stretches of them alike.
+/// Bytes without a repeating pattern.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
@@ -104,7 +104,7 @@ fn boto3_verifies_checksums_of_sandbucket() {
                     continue;
                 }
                 let name = format!("Checksum{theirs}");
-                // It was there to be checked; that it was wrong would have failed the call.
+                // The checksum was present; a wrong one would have failed the call.
                 assert!(
                     got["checksums"][&name].is_string(),
                     "{}: {ours}: only {}",
@@ -142,7 +142,7 @@ fn non_ascii_metadata_round_trips_with_boto3() {
             let got = bench.get("ours").await;
             assert_eq!(got["decoded"], json!({"colour": ODD}), "{got}");
 
-            // boto3 takes ASCII alone: those who want more encode it, as here. One word in each of the two encodings.
+            // boto3 accepts ASCII only: its users encode other text, as here, with one word in each encoding.
             let encoded = "=?UTF-8?B?dHLDqHMg?= =?utf-8?Q?fonc=C3=A9=2C_bleu?=";
             let put =
                 json!({"op": "put", "bucket": BUCKET, "key": "theirs", "body": "", "metadata": {"colour": encoded}});
@@ -167,7 +167,7 @@ fn urllib_fetches_urls_presigned_by_sandbucket() {
                 let signed = store.presign(PresignedMethod::Get, key).await.unwrap();
                 let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": signed.url})).await;
                 assert_eq!((&got["status"], &got["body"]), (&json!(200), &json!(hex(b"body"))), "{key}");
-                // The last digit of the signature is another.
+                // Another last digit of the signature.
                 let (rest, last) = signed.url.split_at(signed.url.len() - 1);
                 let other = format!("{rest}{}", if last == "0" { "1" } else { "0" });
                 let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": other})).await;
@@ -211,7 +211,7 @@ fn aws_cli_reads_and_writes_the_same_blobs() {
             let ours = format!("s3://{BUCKET}/a b/ours.txt");
             assert_eq!(bench.aws(&["s3", "cp", &ours, "-"], b"").await, hex(b"body"));
 
-            // More than it sends at once.
+            // More than one chunk.
             let body = bytes((8 << 20) + 1017);
             let theirs = format!("s3://{BUCKET}/theirs");
             bench.aws(&["s3", "cp", "-", &theirs, "--content-type", "text/x-b", "--metadata", "m=1"], &body).await;
@@ -231,7 +231,7 @@ fn botocore_reads_profiles_as_the_table_says() {
     let output = std::process::Command::new(python).arg(format!("{scripts}/profiles.py")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    // `sandbucket`'s own tests hold what it reads against the same table.
+    // Unit tests of `sandbucket` check the same table.
     let cases: Vec<Value> = serde_json::from_str(include_str!("interop/profiles.json")).unwrap();
     assert_eq!(read.len(), cases.len());
     for (case, read) in cases.iter().zip(read) {

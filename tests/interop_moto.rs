@@ -1,5 +1,4 @@
-//! Held against other people's programs: what is written here is read by boto3, and the other way round, through a moto
-//! server that checks signatures.
+//! Interoperability with boto3 in both directions, through a moto server that verifies signatures.
 
 use futures::TryStreamExt;
 use sandbucket::{BlobName, Error, Store};
@@ -24,7 +23,7 @@ impl Bench {
     }
 }
 
-/// A body of its own for every key, with every byte in it.
+/// A distinct body for every key, with every byte value.
 fn body_of(key: &str) -> Vec<u8> {
     key.bytes().chain(0..=255).collect()
 }
@@ -43,7 +42,7 @@ fn boto3_reads_blobs_written_by_sandbucket() {
             assert_eq!(got["metadata"], json!({"colour": "dark blue"}), "{key:?}");
             assert_eq!(got["etag"].as_str(), written.etag.as_deref(), "{key:?}");
         }
-        // Each under its own name, and nothing besides.
+        // Every key is listed literally, and no other.
         let listed = bench.boto.call(json!({"op": "keys", "bucket": BUCKET})).await.unwrap();
         let mut listed: Vec<String> = serde_json::from_value(listed["keys"].clone()).unwrap();
         let mut wanted = Kind::Moto.odd_keys();
@@ -86,7 +85,7 @@ fn request_with_a_wrong_secret_is_rejected() {
             assert_eq!(failure.answer.unwrap().status, 403);
             refused!(store.get("k").await, AccessDenied);
         }
-        // Whether the body is signed or not, and under any region, moto takes what is signed consistently.
+        // moto accepts every region and payload signing mode, if the signature is consistent.
         for settings in [("payload-signing", "unsigned"), ("payload-signing", "signed"), ("region", "eu-central-1")] {
             let store = bench.store(&[settings]).await;
             store.put("k", "x").await.unwrap_or_else(|error| panic!("{settings:?}: {error}"));
@@ -145,7 +144,7 @@ fn versions_are_listed_read_and_deleted() {
 
         store.copy(BlobName::from("k").version(&first), "restored").await.unwrap();
         assert_eq!(store.get("restored").await.unwrap().bytes().await.unwrap(), "first");
-        // Hidden, and there all the same.
+        // A delete marker hides the versions, which still exist.
         store.delete("k").await.unwrap();
         refused!(store.get("k").await, NotFound);
         assert_eq!(read(&first).await, "first");
@@ -155,7 +154,7 @@ fn versions_are_listed_read_and_deleted() {
         assert_eq!(told, [(0, true, true), (5, false, false), (6, false, false)]);
         assert!(entries.iter().all(|entry| entry.blob.key == "k" && entry.version.is_some()), "{entries:?}");
 
-        // For good, one alone and the others together.
+        // Deletes versions permanently: one alone, and the others in bulk.
         store.delete("k").version(&first).await.unwrap();
         refused!(store.get("k").version(&first).await, NotFound);
         let rest = entries.iter().filter(|entry| entry.version.as_deref() != Some(first.as_str()));

@@ -1,4 +1,4 @@
-//! TLS and the way out: which certificates and which addresses are taken.
+//! TLS and egress: which certificates and which addresses are accepted.
 
 mod front;
 
@@ -49,7 +49,7 @@ fn certificate_must_match_name_and_trusted_authority() {
     });
 }
 
-/// A certificate that signs itself, marked as an authority's as `openssl req -x509` does, for localhost.
+/// A self-signed certificate for localhost, marked as an authority as `openssl req -x509` does.
 fn self_signed(authority: IsCa, last_year: i32) -> (rcgen::Certificate, Vec<u8>) {
     let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
     parameters.is_ca = authority;
@@ -183,14 +183,14 @@ fn only_the_allowed_authority_is_reached() {
     });
 }
 
-/// A public name may not lead into this machine, though nothing in a request shows that it does.
+/// A public name must not resolve to this machine, though nothing in the request shows that it does.
 #[test]
 fn connected_address_is_checked() {
     run(async {
         let server = dev_server().await;
         let endpoint = server.endpoint();
         let port = endpoint.rsplit(':').next().unwrap();
-        // `localhost` counts as private by its name; written as the policy of a public name it is not.
+        // `localhost` is private by its name; under the policy of a public name it is not.
         let strict = Egress::only(&format!("http://localhost:{port}")).unwrap().only_public();
         let options = StoreOptions::new()
             .setting("bucket", BUCKET)

@@ -1,7 +1,7 @@
-//! What each service can do, found out by doing it through the host's API. `make interop` runs this, and it writes
+//! The capabilities of each service, probed through the host's API. `make interop` runs this, and writes
 //! `docs/capabilities.md`.
 //!
-//! That a service cannot do something is no failure of the test; that the plugin or the host cannot is.
+//! A missing capability of a service does not fail the test; an error of the plugin or the host does.
 
 mod listing;
 mod multipart;
@@ -39,7 +39,7 @@ fn capability_table_matches_each_service() {
         let service = run(kind.start());
         let mut column = Vec::new();
         for (number, probe) in probes().into_iter().flat_map(|(_, probes)| probes).enumerate() {
-            // What the service does with a condition, not what is checked before.
+            // The probes test how the service treats a condition, so the plugin must not check it beforehand.
             let settings =
                 [("max-retries", "0"), ("allow-insecure-sse-customer-key", "true"), ("check-conditions", "false")];
             let store = run(service.open(&settings));

@@ -1,4 +1,4 @@
-//! The page: a table of services and capabilities.
+//! Renders the page: a table of services and capabilities.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ single node.
 
 ";
 
-/// One outcome, as a cell.
+/// One outcome as a table cell.
 pub fn cell(outcome: &Outcome) -> String {
     match outcome {
         Ok(()) => "yes".to_owned(),
@@ -28,7 +28,7 @@ fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ").replace('|', "\\|")
 }
 
-/// The whole page. The columns have their outcomes in the order of the names.
+/// The whole page. Each column lists its outcomes in the order of the names.
 pub fn page(areas: &[(&str, Vec<&str>)], columns: &[(Kind, Vec<Outcome>)]) -> String {
     let mut page = HEAD.to_owned();
     let mut place = 0;

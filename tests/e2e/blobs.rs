@@ -1,4 +1,4 @@
-//! Blobs in and out: bodies of every size, parts of them, and what is kept beside them.
+//! Puts and gets of blobs of every size, ranges, and metadata.
 
 use std::time::{Duration, SystemTime};
 
@@ -79,7 +79,7 @@ fn missing_blob_is_not_found_and_its_delete_succeeds() {
         assert_eq!(failure.attempts, 1);
         let answer = failure.answer.unwrap();
         assert_eq!((answer.status, answer.code.as_deref()), (404, Some("NoSuchKey")));
-        // Garage numbers no requests.
+        // Garage sends no request ID.
         assert!(answer.request_id.is_some() || server.kind == Kind::Garage);
         refused!(store.head("nothing").await, NotFound);
         store.delete("nothing").await.unwrap();
@@ -126,7 +126,7 @@ fn blob_of_many_chunks_is_read_whole_and_by_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        // Larger than the chunk that the host reads at once, and of no round size.
+        // Larger than the host's read buffer, and not a multiple of it.
         let body: Vec<u8> = (0..21_000_001u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         store.put("large", body.clone()).await.unwrap();
         let blob = store.get("large").await.unwrap();
@@ -139,7 +139,7 @@ fn blob_of_many_chunks_is_read_whole_and_by_range() {
         let blob = store.get("large").range(ByteRange::Last(12_000_000)).await.unwrap();
         assert!(blob.bytes().await.unwrap() == body[9_000_001..], "the end differs");
 
-        // A reader that stops in the middle costs nothing but what it read.
+        // A dropped body costs only the bytes that were read.
         drop(store.get("large").await.unwrap());
         assert_eq!(store.head("large").await.unwrap().size, body.len() as u64);
     });

@@ -1,4 +1,4 @@
-//! Preconditions: the four of a read, the two of a write.
+//! Preconditions: four of a read, two of a write.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sandbucket_tests::{Kind, Service, refused, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Of Garage.
+/// Why Garage is skipped.
 const IGNORED: &str = "it does not look at a write's preconditions: it answers 200 and writes";
 
 #[test]
@@ -73,7 +73,7 @@ fn put_if_absent_succeeds_once() {
         assert_eq!(failure.attempts, 1);
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "first");
 
-        // Of many at once, one wins.
+        // Of many concurrent writers one succeeds.
         let writers: Vec<_> = (0..8)
             .map(|n| {
                 let store = store.clone();
@@ -101,7 +101,7 @@ fn put_if_match_replaces_the_matching_version_only() {
         refused!(store.put("k", "third").if_match(&tag).await, PreconditionFailed);
         assert_eq!(store.get("k").if_match(&next).await.unwrap().bytes().await.unwrap(), "second");
         let error = store.put("nothing", "x").if_match(&tag).await.unwrap_err();
-        // S3 says that there is nothing to match; others that it does not match.
+        // S3 reports a missing key, other services a failed condition.
         assert!(
             matches!(error, sandbucket::Error::NotFound(_) | sandbucket::Error::PreconditionFailed(_)),
             "{error:?}"

@@ -1,4 +1,4 @@
-//! Bodies that go past the sandbox: of every size, from every kind of source, over one connection or several.
+//! Uploads and downloads of every size, from every kind of body, over one connection or several.
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -20,7 +20,7 @@ fn blobs_of_every_size_round_trip() {
             let got = store.get("k").await.unwrap();
             assert_eq!((got.info().size, got.range()), (size as u64, 0..size as u64));
             assert!(got.bytes().await.unwrap() == body, "{size}");
-            // In pieces, which together are the same.
+            // The same bytes in several chunks.
             let (first, rest) = (body.slice(..size / 3), body.slice(size / 3..));
             store.put("pieces", vec![first, rest]).await.unwrap();
             let pieces: Vec<Bytes> = store.get("pieces").await.unwrap().try_collect().await.unwrap();
@@ -33,7 +33,7 @@ fn blobs_of_every_size_round_trip() {
 fn stream_of_known_length_is_put_in_one_request() {
     run(async {
         let server = Service::start().await;
-        // With and without a digest that must be known before.
+        // With and without a digest of the body that must be known before it is sent.
         for signing in ["signed", "unsigned"] {
             let store = server.open(&[("payload-signing", signing)]).await;
             let body = bytes(3_000_000);
@@ -45,7 +45,7 @@ fn stream_of_known_length_is_put_in_one_request() {
             let length = body.len() as u64;
             store.put("k", Body::stream(length, pieces(&body))).await.unwrap();
             assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body);
-            // What is not as long as it said leaves what was there.
+            // A stream of another length than announced leaves the old blob in place.
             for (claimed, words) in [(length + 1, "3000000"), (length - 1, "2999999")] {
                 let failed = store.put("k", Body::stream(claimed, pieces(&bytes(3_000_000)))).await.unwrap_err();
                 assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
@@ -53,7 +53,7 @@ fn stream_of_known_length_is_put_in_one_request() {
             }
             let failed = store.put("k", Body::stream(0, pieces(&bytes(1)))).await.unwrap_err();
             assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
-            // What the plugin does not know, it says of a stream, too.
+            // An unknown attribute is reported for a stream, too.
             let odd = store.put("k", Body::stream(length, pieces(&body))).attribute("no-such", "x");
             assert!(refused!(odd.await, Unsupported).message.contains("no-such"));
             let broken = futures::stream::iter([Ok(Bytes::from("abc")), Err(std::io::Error::other("no more"))]);
@@ -69,20 +69,20 @@ fn many_bodies_may_be_open_at_once() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        // More than a connection holds on its way.
+        // More than the buffers of a connection.
         let body = bytes(8 << 20);
         store.put("k", body.clone()).await.unwrap();
         let mut open = Vec::new();
         for _ in 0..20 {
             open.push(store.get("k").await.unwrap());
         }
-        // One instance has opened them all, and is free.
+        // One instance has opened all of them, and is idle.
         let pool = store.pool();
         assert_eq!((pool.created, pool.idle, pool.busy), (1, 1, 0), "{pool:?}");
         for blob in open {
             assert!(blob.bytes().await.unwrap() == body);
         }
-        // What is dropped on the way is no burden.
+        // Dropped bodies leak nothing.
         for _ in 0..20 {
             drop(store.get("k").await.unwrap());
         }
@@ -117,7 +117,7 @@ fn download_over_several_connections_returns_the_blob() {
             assert_eq!(download.file(file).await.unwrap().size, size as u64);
             assert!(std::fs::read(&path).unwrap() == body, "{size}");
             assert_eq!(told.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
-            // As a stream it is told as well, of one part at a time too.
+            // The download stream reports the overwrite, too, also with a single connection.
             let download = store.download("k").part_size(PART as u64).concurrency(1).progress(progress);
             download.await.unwrap().try_collect::<Vec<_>>().await.unwrap();
             assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), size as u64);

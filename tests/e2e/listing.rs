@@ -1,4 +1,4 @@
-//! What there is: lists, page by page or as a stream, and what is deleted all at once.
+//! Listings, by page or as a stream, and bulk deletes.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn unusual_keys_are_listed_literally() {
         let store = server.open(&[]).await;
         let odd: BTreeSet<String> = server.kind.odd_keys().into_iter().collect();
         write(&store, &odd).await;
-        // A set is in the order of the bytes of UTF-8, and so is a list.
+        // Listings and sets are both ordered by UTF-8 bytes.
         assert_eq!(all(&store, "").await, odd.iter().cloned().collect::<Vec<_>>());
         for key in &odd {
             let listed = all(&store, key).await;
@@ -140,7 +140,7 @@ fn invalid_list_or_batch_is_rejected_before_a_request() {
         assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("page-size")));
         let failure = refused!(store.list("").continuation("of another store").await, InvalidArgument);
         assert_eq!(failure.subject.as_deref(), Some("continuation"));
-        // All is refused or nothing is.
+        // Either the whole batch is rejected or nothing.
         for outcome in store.delete_many(["k", ""]).await.unwrap() {
             let failure = refused!(outcome, InvalidArgument);
             assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("key")));

@@ -1,4 +1,4 @@
-//! URLs that anybody may use, fetched by a client that knows nothing of S3.
+//! Presigned URLs, fetched by a client without any knowledge of S3.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn presigned_urls_permit_their_method_only() {
         assert_eq!((answer.status, answer.content_type.as_deref()), (200, Some("text/html")));
 
         if checks {
-            // For another method or key, or with another header, it is good for nothing.
+            // Another method, key or header invalidates the signature.
             let changed = get.url.replace("tenant", "tenanT");
             let wrong = [("DELETE", &get.url), ("GET", &changed)];
             for (method, url) in wrong {
@@ -42,7 +42,7 @@ fn presigned_urls_permit_their_method_only() {
             assert_eq!(plain::fetch("PUT", &put.url, &type_, "x").await.unwrap().status, 403);
             let brief = store.presign(Get, key).expires(Duration::from_secs(1)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2500)).await;
-            // S3 answers 403, Garage 400.
+            // S3 responds 403, Garage 400.
             assert!([400, 403].contains(&plain::fetch("GET", &brief.url, &[], "").await.unwrap().status));
         }
 

@@ -1,10 +1,10 @@
-//! Opening a store: whom the service lets in, and settings that cannot be used.
+//! Opening a store: authentication, and settings that are rejected.
 
 use sandbucket::{Error, Failure};
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, engine, open, refused, run, settings};
 
-/// What opening a store with these further settings is refused with.
+/// The error of opening a store with these further settings.
 async fn refusal(further: &[(&str, &str)]) -> Failure {
     let failure = refused!(engine().store(settings("http://127.0.0.1:9", further)).await, InvalidSettings);
     assert_eq!(failure.attempts, 0, "{failure:?}");
@@ -92,7 +92,7 @@ fn virtual_hosted_style_reaches_the_bucket() {
         let server = Service::start().await;
         let endpoint = server.endpoint().replace("127.0.0.1", "localhost");
         let store = open(&endpoint, &[("addressing-style", "virtual")]).await;
-        // Where the system knows no names under localhost there is nothing to be tested.
+        // Skipped if the system does not resolve names under localhost.
         if tokio::net::lookup_host(format!("{BUCKET}.localhost:80")).await.is_err() {
             return;
         }
@@ -173,7 +173,7 @@ fn malformed_endpoint_error_names_the_endpoint() {
                 Error::InvalidSettings(failure) => {
                     assert_eq!(failure.subject.as_deref(), Some("endpoint"), "{wrong:?}")
                 }
-                // The host has to read it too, for what it lets the plugin reach.
+                // The host parses it, too, for the egress policy.
                 Error::Config { key, .. } => {
                     assert!(key.as_deref().is_some_and(|key| key.contains("endpoint")), "{error:?}")
                 }

@@ -1,4 +1,4 @@
-//! Many calls at once, and many blobs at random.
+//! Many concurrent calls, and many random blobs.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn instance_memory_does_not_grow_with_blob_size() {
         store.put("k", "x").await.unwrap();
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "x");
         let before = store.pool();
-        // What it begins with.
+        // The initial linear memory.
         assert_eq!(before.memory, 448 << 10, "{before:?}");
         let body = Bytes::from(vec![7; 50 << 20]);
         store.put("large", body.clone()).await.unwrap();
@@ -70,7 +70,7 @@ fn instance_memory_is_stable_over_many_calls() {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         store.put("k", "x").await.unwrap();
-        // More than the handles that an instance may hold: one that each call left behind would show.
+        // More calls than an instance may hold handles: a leaked handle per call would exhaust them.
         for _ in 0..1500 {
             store.head("k").await.unwrap();
         }
@@ -116,7 +116,7 @@ fn progress_callback_reaches_the_total() {
     });
 }
 
-/// Any text that S3 takes as a key: mostly short, with what URLs give a meaning to more often than by chance.
+/// Any key that S3 accepts: mostly short, with more of the characters that have a meaning in URLs than by chance.
 fn any_key() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => proptest::sample::select("/.+%~ &=?#:;@$,!'()*\\\"<>[]^`{|}_-".chars().collect::<Vec<_>>()),
@@ -133,7 +133,7 @@ fn any_blob_under_any_key_round_trips() {
         let store = server.open(&[]).await;
         let runtime = tokio::runtime::Handle::current();
         let kind = server.kind;
-        // The cases are drawn by a thread of their own, which waits for each.
+        // Proptest draws the cases on a thread of its own, which waits for each.
         let cases = tokio::task::spawn_blocking(move || {
             let strategy = (any_key(), proptest::collection::vec(any::<u8>(), 0..2000));
             let config = Config { cases: 200, failure_persistence: None, ..Config::default() };

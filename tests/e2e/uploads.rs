@@ -1,4 +1,4 @@
-//! Blobs written in parts.
+//! Multipart uploads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,13 +28,13 @@ fn completed_upload_joins_its_parts() {
         let begin = store.create_upload("k +é").content_type("text/plain").metadata("a", "grün");
         let id = begin.attribute("cache-control", "no-store").await.unwrap();
         let body = body(5 * MIB + 3);
-        // In any order, one of them twice.
+        // In any order, one part twice.
         let last = store.upload_part("k +é", &id, 7, body.slice(5 * MIB..)).await.unwrap();
         store.upload_part("k +é", &id, 2, "to be replaced").await.unwrap();
         let first = store.upload_part("k +é", &id, 2, body.slice(..5 * MIB)).await.unwrap();
         refused!(store.head("k +é").await, NotFound);
 
-        // moto ends a list of parts with its first page.
+        // moto ends a listing of parts after its first page.
         let page = if server.kind == Kind::Moto { 1000 } else { 1 };
         let listed: Vec<Part> = store.list_parts("k +é", &id).page_size(page).parts().try_collect().await.unwrap();
         let told: Vec<_> = listed.iter().map(|part| (part.number, part.size, part.etag.as_str())).collect();
@@ -66,12 +66,12 @@ fn aborted_upload_creates_no_blob() {
         let id = store.create_upload("k").await.unwrap();
         let part = store.upload_part("k", &id, 1, "x").await.unwrap();
         store.abort_upload("k", &id).await.unwrap();
-        // Once more is no error.
+        // A second abort is no error.
         store.abort_upload("k", &id).await.unwrap();
         assert_eq!(left_behind(&store).await, 0);
         if !server.cannot(Kind::Moto, "it breaks down (500) where there is no such upload") {
             refused!(store.upload_part("k", &id, 2, "x").await, NotFound);
-            // Ceph says, with 500, that another completion is going on.
+            // Ceph responds 500: another completion is in progress.
             if server.kind != Kind::Ceph {
                 refused!(store.complete_upload("k", &id, [part]).await, NotFound);
             }
@@ -95,7 +95,7 @@ fn completing_with_missing_parts_fails() {
         }
         let failure = refused!(store.upload_part("k", &id, 10_001, "x").await, InvalidArgument);
         assert_eq!(failure.subject.as_deref(), Some("number"));
-        // It is still there to be completed.
+        // The upload still exists and can be completed.
         store.complete_upload("k", &id, [part]).await.unwrap();
     });
 }
@@ -162,7 +162,7 @@ fn failed_stream_aborts_its_upload() {
         writer.abort().await;
         assert_eq!(left_behind(&store).await, 0);
 
-        // Dropped halfway: it is cleared away in the background.
+        // A dropped writer aborts its upload in the background.
         let mut writer = store.upload("k").part_size(5 * MIB).begin().unwrap();
         writer.write(body(11 * MIB)).await.unwrap();
         drop(writer);
@@ -187,7 +187,7 @@ fn conditional_upload_succeeds_if_blobs_are_dated_at_the_initiation() {
         assert_eq!(info.etag, written.etag);
         let age = info.last_modified.unwrap().duration_since(begun).unwrap_or_default();
         assert!(age < Duration::from_secs(2), "dated {age:?} after the initiation");
-        // The next one is another writer's.
+        // The next write is another writer's.
         let mut writer = store.upload("k").part_size(8).if_absent().begin().unwrap();
         writer.write("twenty-four bytes of it.").await.unwrap();
         refused!(writer.finish().await, PreconditionFailed);

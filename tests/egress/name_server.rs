@@ -1,4 +1,4 @@
-//! A name server on loopback that answers by script, over UDP and TCP on one port.
+//! A scripted name server on loopback, over UDP and TCP on one port.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,37 +12,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-/// What is said to a query for a name, whatever the type.
+/// The response to a query for a name.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// These addresses, those of the type that was asked for, with this TTL in seconds.
+    /// These addresses, filtered by the queried type, with this TTL in seconds.
     Addresses(Vec<IpAddr>, u32),
-    /// Loopback's IPv4 address; nothing at all about IPv6.
+    /// The IPv4 loopback address, and no response to IPv6 queries.
     OnlyIpv4,
-    /// The same as the first after this time.
+    /// These addresses after this delay.
     Late(Duration, Vec<IpAddr>),
-    /// There is no such name, or another response code.
+    /// An error code such as NXDOMAIN.
     Code(ResponseCode),
-    /// Nothing at all.
+    /// No response.
     Nothing,
-    /// Another name for it, of which nothing else is said.
+    /// A CNAME without an address.
     Alias(String),
-    /// This many addresses of 127.0.0.0/8: over UDP, that they are too many for it.
+    /// This many addresses of 127.0.0.0/8; truncated over UDP.
     Many(u32),
-    /// Too many for UDP, and over TCP, too.
+    /// Truncated over UDP and TCP.
     AlwaysTruncated,
-    /// A right answer to another query: its id is another.
+    /// A response with another query ID.
     WrongId,
-    /// A right answer about another name.
+    /// A response about another name.
     WrongName,
-    /// The id, then nonsense.
+    /// The query ID, followed by garbage.
     Garbage,
-    /// Fewer bytes than an id has.
+    /// Fewer bytes than a query ID has.
     Short,
 }
 
 impl Reply {
-    /// Loopback's address.
+    /// The loopback address.
     pub fn here() -> Reply {
         Reply::Addresses(vec![Ipv4Addr::LOCALHOST.into()], 60)
     }
@@ -50,7 +50,7 @@ impl Reply {
 
 type Script = dyn Fn(&str) -> Reply + Send + Sync;
 
-/// The server. It ends when this is dropped.
+/// The server. Dropping it stops it.
 pub struct NameServer {
     pub address: SocketAddr,
     asked: Arc<Mutex<HashMap<String, usize>>>,
@@ -64,11 +64,11 @@ impl Drop for NameServer {
 }
 
 impl NameServer {
-    /// Answers queries as the script says, by the name without the dot at its end.
+    /// Responds to queries by `script`, which gets the name without its trailing dot.
     pub async fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> NameServer {
         let (udp, tcp) = loop {
             let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a TCP port");
-            // The same number may be taken for UDP.
+            // The same port may be taken for UDP.
             if let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("its address")).await {
                 break (udp, tcp);
             }
@@ -99,7 +99,7 @@ impl NameServer {
         NameServer { address, asked, tasks: [over_udp, over_tcp] }
     }
 
-    /// How many queries for IPv4 addresses of this name came over UDP. Those for IPv6 addresses come beside them.
+    /// The number of IPv4 queries for this name over UDP.
     pub fn asked(&self, name: &str) -> usize {
         self.asked.lock().unwrap().get(name).copied().unwrap_or(0)
     }

@@ -1,5 +1,5 @@
-//! Settings are a tenant's: whatever endpoint they name, only public addresses are reached, unless the program or the
-//! operator says otherwise.
+//! Settings come from a tenant: whatever endpoint they name, only public addresses are reached, unless the embedding
+//! program or the operator allows more.
 
 use super::*;
 use sandbucket::{Config, IpNet};
@@ -20,7 +20,7 @@ async fn network() -> NameServer {
     .await
 }
 
-/// Every way to name this machine.
+/// Every notation of this machine's addresses.
 const HERE: [&str; 16] = [
     "127.0.0.1",
     "127.1",
@@ -48,7 +48,7 @@ fn settings_alone_reach_no_private_address() {
         let engine = engine(&names, |_| {});
         for host in HERE {
             let endpoint = format!("http://{host}:{port}");
-            // What the plugin does not take for an endpoint is refused before anything is asked.
+            // An invalid endpoint is rejected before a lookup.
             let Ok(store) = engine.store(once(&endpoint)).await else { continue };
             let said = unreached(&store).await;
             assert!(said.contains("may only reach") || said.contains("not public"), "{host}: {said}");
@@ -108,7 +108,7 @@ fn private_address_is_reached_if_the_store_allows_it() {
     });
 }
 
-/// Neither its open connection nor what it knows of the name serves the other.
+/// Neither its open connection nor its cached lookup serves the other.
 #[test]
 fn connection_is_not_shared_with_a_store_of_a_narrower_policy() {
     run(async {
@@ -171,10 +171,10 @@ fn configuration_file_reaches_its_private_endpoint_with_any_engine() {
             let (store, _) = open(host, further).await;
             assert_eq!(store.get("k").await.expect(host).bytes().await.unwrap(), "here");
         }
-        // A public name has to lead to a public address, in a file, too.
+        // A public name must resolve to a public address, in a file, too.
         let said = unreached(&open("private.test", "").await.0).await;
         assert!(said.contains("not public"), "{said}");
-        // Its networks are for the engine made of it.
+        // Its networks apply to the engine built from it.
         let further = "[sandbox]\nallow-networks = [\"127.0.0.1/32\"]\n";
         let (_, config) = open("private.test", further).await;
         let engine = config.engine().cache_dir(CACHE).name_servers([names.address]).build().unwrap();

@@ -1,4 +1,4 @@
-//! What a store has of its own.
+//! Options of a single store.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::child::is_child;
 use crate::two_keys::TwoKeys;
 
-/// A service that says each time, after a while, that there is no such blob.
+/// A service that responds to every request with 404 after a delay.
 struct Slow(String, JoinHandle<()>);
 
 impl Slow {

@@ -1,4 +1,4 @@
-//! Ranges as Rust writes them, and empty ones.
+//! Every type of range of the standard library, and empty ranges.
 
 use std::ops::Bound;
 

@@ -3,7 +3,7 @@
 use super::*;
 use sandbucket_tests::faulty::etag;
 
-/// The beginning of the blob that is there.
+/// A response truncated after two bytes of the blob.
 fn half() -> Act {
     Act::answer(200, &format!("etag: {}\r\ncontent-length: 5\r\n", etag(b"right")), "ri")
 }
@@ -23,9 +23,9 @@ fn lasting_resets_are_a_network_error() {
     run(async {
         let bench = Bench::new(always(Act::silent().then_reset())).await;
         let failure = refused!(bench.read().await, Network);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert!(failure.retryable);
-        assert_eq!(bench.requests(), TRIES);
+        assert_eq!(bench.requests(), ATTEMPTS);
         bench.ends_well().await;
     });
 }
@@ -54,7 +54,7 @@ fn stale_pooled_connection_is_retried() {
 #[test]
 fn reset_in_the_body_resumes_the_read() {
     run(async {
-        // The rest is asked for, of the same content.
+        // The read resumes with a range and `if-match`.
         let bench = Bench::new([half().then_reset()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
@@ -73,7 +73,7 @@ fn overwritten_blob_is_not_resumed() {
         let failure = refused!(bench.read().await, PreconditionFailed);
         is_decent(&failure, 2);
         bench.ends_well().await;
-        // Nor by a service that heeds no condition.
+        // Nor on a service that ignores conditions.
         let whole = Act::answer(200, "etag: \"x\"\r\n", "wrong");
         let bench = Bench::new([half().then_close(), whole]).await;
         let failure = refused!(bench.read().await, PreconditionFailed);
@@ -111,7 +111,7 @@ fn truncated_bodies_are_never_returned() {
         let script = [half().then_close(), none.clone().then_close(), none.clone().then_close(), none.then_close()];
         let bench = Bench::new(script).await;
         let failure = refused!(bench.read().await, Integrity);
-        // As often as `resumes` says.
+        // As many attempts as `resumes` allows.
         is_decent(&failure, 4);
         assert!(failure.message.contains("after 2 of the 5 bytes"), "{failure:?}");
         bench.ends_well().await;

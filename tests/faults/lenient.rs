@@ -1,11 +1,12 @@
-//! What services leave out, or write in their own way: decoration that is missing or odd is no error, data that is short is.
+//! Lenient parsing of what services omit or format differently: missing or unusual metadata is accepted, truncated data is
+//! an error.
 
 use futures::TryStreamExt;
 use sandbucket::BlobInfo;
 
 use super::*;
 
-/// A response whose body comes in these chunks, complete or broken off after them.
+/// A chunked response, complete or truncated after these chunks.
 fn chunked(status: u16, headers: &str, chunks: &[&str], complete: bool) -> Act {
     let mut text = format!("HTTP/1.1 {status} OK\r\ntransfer-encoding: chunked\r\n{headers}\r\n");
     for chunk in chunks {
@@ -52,7 +53,7 @@ fn long_chunked_response_is_read_to_its_end() {
         assert_eq!(blob.bytes().await.unwrap(), chunk.repeat(3));
         let pieces: Vec<_> = bench.store.get("k").range(5..).await.unwrap().try_collect().await.unwrap();
         assert_eq!(pieces.concat(), chunk.repeat(3).as_bytes()[5..]);
-        // A download asks for a first part, and then for all of it.
+        // A download requests a first part, and then the whole blob.
         let file = tempfile::NamedTempFile::new().unwrap();
         let info = bench.store.download("k").file(file.reopen().unwrap()).await.unwrap();
         assert_eq!((info.size, std::fs::read(file.path()).unwrap()), (300_000, chunk.repeat(3).into_bytes()));
@@ -71,7 +72,7 @@ fn chunked_response_that_breaks_off_is_resumed_or_an_error() {
         assert_eq!(blob.bytes().await.unwrap(), chunk.clone() + "hello");
         assert_eq!(bench.server.seen()[1].header("range"), Some("bytes=100000-"));
         assert_eq!(bench.server.seen()[1].header("if-match"), Some("\"x\""));
-        // Without an entity tag there is nothing to tell the rest by.
+        // Without an ETag a resumed read cannot verify that the content is the same.
         let untagged = "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n";
         bench.server.then([chunked(200, untagged, &[&chunk], false), chunked(200, untagged, &["hello"], false)]);
         let failure = match bench.store.get("k").await {
@@ -88,7 +89,7 @@ fn chunked_response_that_breaks_off_is_resumed_or_an_error() {
 fn body_that_ends_with_the_connection_only_is_an_error() {
     run(async {
         let bench = Bench::new(always(Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\n\r\nhello").then_close())).await;
-        is_decent(&refused!(bench.read().await, Integrity), TRIES);
+        is_decent(&refused!(bench.read().await, Integrity), ATTEMPTS);
         bench.ends_well().await;
     });
 }
@@ -176,7 +177,7 @@ fn conditional_put_to_a_service_that_rejects_quoted_etags_succeeds() {
         let asked: Vec<_> = seen.iter().map(|request| (request.method.as_str(), request.header("if-match"))).collect();
         let bare = tag.trim_matches('"');
         assert_eq!(asked, [("PUT", Some(tag.as_str())), ("HEAD", None), ("PUT", Some(bare))]);
-        // Where something else is there, the write is refused.
+        // If the ETag differs, the write fails.
         bench.server.then([unmet()]);
         refused!(bench.store.put("k", "new").if_match("\"other\"").await, PreconditionFailed);
         drop(bench);
@@ -213,9 +214,9 @@ fn delete_reports_existence_if_the_service_does() {
         let absent = || Act::error(404, "NoSuchKey");
         let bench = Bench::new([absent(), Act::answer(204, "", ""), Act::silent().then_reset(), absent()]).await;
         assert_eq!(bench.store.delete("k").await.unwrap().existed, Some(false));
-        // Amazon S3 answers 204 either way.
+        // Amazon S3 responds 204 in both cases.
         assert_eq!(bench.store.delete("k").await.unwrap().existed, None);
-        // The first request of this one may have deleted it.
+        // The first attempt may have deleted it.
         assert_eq!(bench.store.delete("k").await.unwrap().existed, None);
         bench.ends_well().await;
     });

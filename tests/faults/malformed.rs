@@ -1,4 +1,4 @@
-//! Answers that make no sense, and answers without end.
+//! Malformed, contradictory and oversized responses.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn non_http_response_is_an_error() {
                 Err(Error::Network(failure) | Error::Integrity(failure)) => *failure,
                 other => panic!("{garbage:?}: {other:?}"),
             };
-            is_decent(&failure, TRIES);
+            is_decent(&failure, ATTEMPTS);
             bench.ends_well().await;
         }
     });
@@ -35,7 +35,7 @@ fn contradictory_lengths_are_an_error() {
                 Err(Error::Network(failure) | Error::Integrity(failure)) => *failure,
                 other => panic!("{lengths:?}: {other:?}"),
             };
-            is_decent(&failure, TRIES);
+            is_decent(&failure, ATTEMPTS);
             bench.ends_well().await;
         }
     });
@@ -50,14 +50,14 @@ fn success_without_etag_is_accepted_for_a_dated_blob_and_an_empty_put_response()
         assert_eq!(blob.info().etag, None);
         assert_eq!(blob.bytes().await.unwrap(), "untagged");
         bench.server.then(always(Act::answer(200, "", "what is this")));
-        is_decent(&refused!(bench.read().await, Integrity), TRIES);
+        is_decent(&refused!(bench.read().await, Integrity), ATTEMPTS);
         bench.server.then([Act::answer(200, "", "")]);
         assert_eq!(bench.store.put("k", "x").await.unwrap().etag, None);
         for body in ["OK", "<html>Welcome</html>", "<Error><Code>InternalError</Code></Error>"] {
             bench.server.then(always(Act::answer(200, "", body)));
-            is_decent(&refused!(bench.store.put("k", "x").await, Integrity), TRIES);
+            is_decent(&refused!(bench.store.put("k", "x").await, Integrity), ATTEMPTS);
         }
-        // An error that calls itself a success, as some services have it.
+        // An error document with a success status, as some services send it.
         bench.server.then([Act::answer(200, "etag: \"x\"\r\n", "<Error><Code>InternalError</Code></Error>")]);
         bench.store.put("k", "x").await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), b"x");
@@ -69,7 +69,7 @@ fn success_without_etag_is_accepted_for_a_dated_blob_and_an_empty_put_response()
 fn response_with_another_range_than_requested_is_an_error() {
     run(async {
         let wrong = [
-            // Another place, more than asked, a size that cannot be, and none at all.
+            // Another range, a longer one, an impossible size, and none.
             "content-range: bytes 1-3/5\r\n",
             "content-range: bytes 0-4/5\r\n",
             "content-range: bytes 0-2/1\r\n",
@@ -148,7 +148,7 @@ fn error_body_is_read_up_to_the_limit() {
         let act = Act::answer(500, "", format!("<Error><Code>{}</Code></Error>", "E".repeat(8 << 20))).then_close();
         let bench = Bench::new(always(act)).await;
         let failure = refused!(bench.read().await, Service);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert_eq!(status(&failure), 500);
         assert!(format!("{:?}", failure.answer).len() < 4096, "the answer is kept whole");
         bench.ends_well().await;
@@ -217,7 +217,7 @@ fn listing_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
         ] {
             let bench = Bench::new(always(Act::answer(200, "", page(&inside)))).await;
             let failure = refused!(bench.store.list("").await, Integrity);
-            is_decent(&failure, TRIES);
+            is_decent(&failure, ATTEMPTS);
             assert!(failure.message.contains("list") && !failure.message.contains(&long), "{failure:?}");
             bench.ends_well().await;
         }

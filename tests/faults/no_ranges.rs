@@ -1,4 +1,4 @@
-//! Services, proxies and caches that ignore `Range` and answer with the whole blob.
+//! Services, proxies and caches that ignore `Range` and respond with the whole blob.
 
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -8,12 +8,12 @@ use super::*;
 
 const PART: u64 = 64 << 10;
 
-/// Bytes of which no two stretches are alike.
+/// Bytes without a repeating pattern.
 fn blob(length: usize) -> Vec<u8> {
     (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// A service without ranges, and a blob of 16 parts on it.
+/// A service that ignores ranges, with a blob of 16 parts.
 async fn bench(script: impl IntoIterator<Item = Act>) -> (Bench, Vec<u8>) {
     let bench = Bench::new(script).await;
     bench.server.ignore_ranges();
@@ -99,14 +99,14 @@ fn interrupted_download_restarts_and_skips_received_bytes() {
 #[test]
 fn restarts_from_the_beginning_are_limited() {
     run(async {
-        // Each goes a little further than the one before.
+        // Each response goes further than the one before.
         let further = (1..=4).map(|part| Act::well().up_to(part * 200_000).then_close());
         let (bench, body) = bench(further).await;
         let download = bench.store.download("k").part_size(PART).await.unwrap();
         let failure = refused!(bytes(download).await, Integrity);
         assert!(failure.message.contains("ignores `Range`"), "{failure:?}");
         assert_eq!(bench.requests(), 4);
-        // A read without a range is bounded alike.
+        // The same limit applies to a read without a range.
         bench.server.then((1..=4).map(|part| Act::well().up_to(part * 200_000).then_close()));
         let failure = refused!(bench.read().await, Integrity);
         assert!(failure.message.contains("ignores `Range`"), "{failure:?}");
@@ -118,7 +118,7 @@ fn restarts_from_the_beginning_are_limited() {
 #[test]
 fn get_ranges_of_object_store_read_the_whole_blob_once() {
     run(async {
-        // A busy machine is not to take for a stall what eight bodies at once take.
+        // Eight concurrent bodies on a busy machine must not count as a stall.
         let bench = Bench::with([], &[("timeout", "30s")]).await;
         let body = blob(24 << 20);
         bench.server.keep(PATH, body.clone());

@@ -1,4 +1,4 @@
-//! Proxies: those that do what they are asked to, and those that do not.
+//! Proxies, well-behaved and misbehaving.
 
 use sandbucket::{Egress, Proxy, StoreOptions, TlsOptions};
 use sandbucket_tests::faulty::proxy::{FaultyProxy, Manners};
@@ -7,7 +7,7 @@ use sandbucket_tests::{builder, engine, settings};
 use super::front::front;
 use super::*;
 
-/// A name that leads nowhere but through the proxy.
+/// A name that resolves through the proxy only.
 const HOST: &str = "s3.behind-the-proxy.test";
 
 fn options(endpoint: &str, proxy: &str) -> StoreOptions {
@@ -67,7 +67,7 @@ fn plain_endpoint_is_reached_through_a_forwarding_proxy() {
         let seen = proxy.seen();
         assert_eq!(seen.len(), 2, "the connection is kept: {seen:?}");
         assert!(seen[0].contains("proxy-authorization: Basic dXNlcjpwQHNz\r\n"), "{seen:?}");
-        // That it opens no tunnels is remembered.
+        // The store remembers that the proxy opens no tunnels.
         server.make_stale(Act::silent().then_reset());
         store.head("k").await.unwrap();
         assert!(proxy.seen()[2..].iter().all(|head| head.starts_with("HEAD http://")), "{:?}", proxy.seen());
@@ -189,7 +189,7 @@ fn refused_tunnel_error_names_the_proxy_its_status_and_the_target() {
 #[test]
 fn informational_response_before_the_tunnel_is_skipped() {
     run(async {
-        // The TLS that follows fails, as there is none.
+        // The TLS handshake that follows fails, as the server has none.
         let twice = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec();
         let proxy = FaultyProxy::start(Manners::Says(twice), "http://127.0.0.1:1").await;
         let failure = failure(&store(&format!("https://{HOST}"), &proxy.url("")).await).await;
@@ -244,7 +244,7 @@ fn private_endpoint_is_not_reached_through_a_proxy() {
             }
         }
         assert!(proxy.seen().is_empty(), "{:?}", proxy.seen());
-        // Nor is a proxy at a private address that a tenant names.
+        // Nor is a proxy at a private address that a tenant configures.
         let settings = settings(&format!("https://{HOST}"), &[("max-retries", "0")]);
         let tenants = Proxy::url(&proxy.url("")).unwrap();
         let store = engine.open(StoreOptions::new().settings(settings.clone()).proxy(tenants)).await.unwrap();
@@ -254,7 +254,7 @@ fn private_endpoint_is_not_reached_through_a_proxy() {
             "{failure:?}"
         );
         assert!(proxy.seen().is_empty());
-        // The plugin reaches its endpoint alone, and none at all without one.
+        // The plugin reaches its endpoint only, and nothing without one.
         let none = StoreOptions::new().settings(settings).egress(Egress::none()).proxy(trusted());
         assert!(engine.open(none).await.unwrap().head("k").await.is_err());
         assert!(proxy.seen().is_empty());
@@ -281,7 +281,7 @@ fn store_overrides_the_engines_proxy() {
         assert_eq!(open(&format!("http://{HOST}"), Some(Proxy::url(&own.url("")).unwrap())).await, (1, 1));
         assert_eq!(open(&format!("http://localhost:{port}"), None).await, (1, 1));
         assert_eq!(open(&server.endpoint(), Some(Proxy::none())).await, (1, 1));
-        // Those with another password share no connection.
+        // Proxies with different passwords share no connection.
         assert_eq!(open(&format!("http://{HOST}"), Some(Proxy::url(&own.url("other:user@")).unwrap())).await, (1, 2));
     });
 }

@@ -1,4 +1,4 @@
-//! A service that refuses, moves, or tells another time.
+//! Services that reject requests, redirect them, or have another clock.
 
 use super::*;
 
@@ -58,7 +58,7 @@ fn redirect_to_another_host_is_not_followed() {
 #[test]
 fn clock_skew_is_corrected_by_the_services_date() {
     run(async {
-        // The full hour that comes 6 to 7 hours from now.
+        // A full hour that is 6 to 7 hours from now.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs((now / 3600 + 7) * 3600));
         let (day, hour) = day_and_hour(&later);
@@ -73,7 +73,7 @@ fn clock_skew_is_corrected_by_the_services_date() {
         let second = seen[1].header("x-amz-date").unwrap();
         assert!(second.starts_with(&format!("{day}T{hour}")), "{second}");
         assert!(seen[1].header("authorization").unwrap().contains(&format!("/{day}/eu-central-1/s3/")));
-        // It is remembered: the next call is right at once.
+        // The correction is kept: the next call is signed correctly at once.
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
         assert_eq!(seen.len(), 3);
@@ -103,7 +103,7 @@ fn clock_skew_of_years_over_plain_http_is_not_corrected() {
                 failure.message.contains(" days and ") && failure.message.contains("set this machine's clock"),
                 "{failure:?}"
             );
-            // What is signed from here on goes by our own clock.
+            // Later requests are signed with the local clock.
             assert_eq!(bench.read().await.unwrap(), b"right");
             let seen = bench.server.seen();
             let days = |n: usize| seen[n].header("x-amz-date").unwrap()[..6].to_owned();
@@ -116,8 +116,8 @@ fn clock_skew_of_years_over_plain_http_is_not_corrected() {
 #[test]
 fn retry_after_of_centuries_ends_the_call_at_once() {
     run(async {
-        for told in ["1000000000000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
-            let act = Act::answer(503, &format!("retry-after: {told}\r\n"), "<Error><Code>SlowDown</Code></Error>");
+        for seconds in ["1000000000000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            let act = Act::answer(503, &format!("retry-after: {seconds}\r\n"), "<Error><Code>SlowDown</Code></Error>");
             let bench = Bench::new([act]).await;
             let failure = refused!(bench.read().await, Throttled);
             is_decent(&failure, 1);
@@ -157,6 +157,6 @@ fn lasting_clock_skew_ends_in_an_error() {
         let bench = Bench::new(vec![Act::answer(403, "date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", body); 20]).await;
         let error = bench.read().await.unwrap_err();
         assert!(error.failure().is_some(), "{error:?}");
-        assert!(bench.requests() <= TRIES + 1, "{} requests", bench.requests());
+        assert!(bench.requests() <= ATTEMPTS + 1, "{} requests", bench.requests());
     });
 }

@@ -1,4 +1,4 @@
-//! Pooled connections that died while they were idle: a service that restarted, or a NAT or load balancer that forgot them.
+//! Stale pooled connections: the service restarted, or a NAT or load balancer dropped its state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::*;
 
-/// A store with several idle connections, on each of which the server does this from now on.
+/// A store with several idle connections, on each of which the server does `act` from now on.
 async fn stale(act: Act, further: &[(&str, &str)]) -> (Bench, usize) {
     let slow = Act::well().delayed(Duration::from_millis(200));
     let bench = Bench::with(vec![slow; 6], further).await;
@@ -21,7 +21,7 @@ async fn stale(act: Act, further: &[(&str, &str)]) -> (Bench, usize) {
 }
 
 impl Bench {
-    /// How many requests there were on the first so many connections, after the first `before` requests.
+    /// The number of requests on the first `connections` connections, without the first `before` requests.
     fn on_stale(&self, connections: usize, before: usize) -> usize {
         self.server.seen()[before..].iter().filter(|seen| seen.connection <= connections).count()
     }
@@ -124,7 +124,8 @@ fn complete_upload_on_a_stale_connection_succeeds() {
             bench.server.then([Act::answer(200, "", completed)]);
             let written = bench.store.complete_upload("k", "the-id", [part]).await.unwrap();
             assert_eq!(written.etag.as_deref(), Some("\"all-1\""));
-            // The service may take minutes for it: a dead connection would cost as long, so that it takes a new one.
+            // The service may take minutes to complete: a dead connection would go unnoticed as long, so the request takes
+            // a new one.
             assert_eq!(bench.on_stale(connections, before), 0);
             bench.ends_well().await;
         }
@@ -171,7 +172,7 @@ fn connection_that_became_idle_while_another_was_dead_is_evicted() {
 fn failed_reconnect_after_a_stale_connection_reports_a_request_that_may_have_been_sent() {
     run(async {
         let (bench, _) = stale(Act::silent().then_reset(), &[("max-retries", "0")]).await;
-        // Nothing listens any more; the connections are still served.
+        // The port is closed; open connections are still served.
         bench.server.stop_listening().await;
         let failure = refused!(bench.store.put("k", "new").await, Network);
         assert!(failure.message.contains("broke"), "{failure:?}");

@@ -1,4 +1,4 @@
-//! A service that asks for patience, and for how much.
+//! Throttling: responses that ask for a retry or for a delay.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn lasting_503_is_reported_with_its_status() {
             Err(Error::Throttled(failure) | Error::Service(failure)) => *failure,
             other => panic!("{other:?}"),
         };
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert!(failure.retryable);
         assert_eq!((status(&failure), code(&failure)), (503, Some("ServiceUnavailable")));
         assert_eq!(failure.answer.unwrap().request_id.as_deref(), Some("REQ-ServiceUnavailable"));
@@ -35,7 +35,7 @@ fn slow_down_is_retried_with_backoff() {
     run(async {
         let bench = Bench::new(always(Act::error(503, "SlowDown"))).await;
         let failure = refused!(bench.read().await, Throttled);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert_eq!(code(&failure), Some("SlowDown"));
         bench.server.then([Act::error(503, "SlowDown"), Act::error(500, "InternalError")]);
         assert_eq!(bench.read().await.unwrap(), b"right");

@@ -1,4 +1,4 @@
-//! Silence: a service that stops answering, reading or sending.
+//! Timeouts: a service that stops responding, reading or sending.
 
 use super::*;
 use sandbucket::{Engine, Limits};
@@ -10,7 +10,7 @@ fn missing_response_is_a_timeout() {
     run(async {
         let bench = Bench::new(always(Act::silent().then_stall())).await;
         let failure = refused!(bench.read().await, Timeout);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert!(failure.retryable);
         bench.ends_well().await;
     });
@@ -51,7 +51,7 @@ fn timeout_error_names_the_limit_that_is_shorter_than_the_setting() {
             };
             let limited = told(&engine, "5s").await;
             assert!(limited.contains("500ms, which is all that `") && limited.contains(name), "{limited}");
-            // Where it is the setting that is shorter, that is what ran out.
+            // If the setting is shorter, the error names the setting.
             if name == "first-byte-timeout" {
                 let asked = told(&engine, "200ms").await;
                 assert!(asked.contains("200") && !asked.contains("-timeout"), "{asked}");
@@ -65,7 +65,7 @@ fn response_head_that_stalls_is_a_timeout() {
     run(async {
         let bench = Bench::new(always(Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncont").then_stall())).await;
         let failure = refused!(bench.read().await, Timeout);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         bench.ends_well().await;
     });
 }
@@ -110,7 +110,7 @@ fn slow_drip_of_an_error_body_is_a_timeout() {
     run(async {
         let drip = Act::drip("HTTP/1.1 403 Forbidden\r\ncontent-length: 1000000\r\n\r\n");
         let bench = Bench::with([drip], &[("max-retries", "0")]).await;
-        // The status is known, its explanation never comes: either may be told.
+        // The status has arrived and the body never ends: either may be reported.
         let failure = match bench.store.get("k").time_limit(Duration::from_secs(3)).await {
             Err(Error::AccessDenied(failure) | Error::Timeout(failure)) => *failure,
             Err(other) => panic!("{other:?}"),

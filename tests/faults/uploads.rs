@@ -1,4 +1,4 @@
-//! Uploads on a service that stops in their midst: how far ahead they read, and what they leave behind.
+//! Uploads on a service that stops midway: how far they read ahead, and which uploads they abort.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use super::*;
 use sandbucket_tests::faulty::etag;
 
 const PART: usize = 64 * 1024;
-/// What the source gives at once.
+/// Size of the chunks that the source yields.
 const PIECE: usize = 16 * 1024;
 
 fn begun() -> Act {
@@ -28,7 +28,7 @@ fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::
 fn upload_reads_ahead_within_its_memory_limit() {
     run(async {
         const AT_ONCE: usize = 3;
-        // No part is ever answered.
+        // No part gets a response.
         let script = [vec![begun()], vec![Act::silent().then_stall(); AT_ONCE]].concat();
         let server = Faulty::start(script).await;
         let store = open(&server.endpoint(), &[]).await;
@@ -43,7 +43,7 @@ fn upload_reads_ahead_within_its_memory_limit() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // What is under way, a part that is being filled, and the piece that does not fit it.
+        // The parts in flight, the part being filled, and the chunk that does not fit it.
         let read = read.load(Ordering::Relaxed);
         assert!((AT_ONCE * PART..=(AT_ONCE + 1) * PART + PIECE).contains(&read), "{read} bytes were read");
         upload.abort();
@@ -63,7 +63,7 @@ fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
             (vec![begun(), taken(), taken(), refused()], vec!["POST", "PUT", "PUT", "POST"]),
         ] {
             let bench = Bench::new(script).await;
-            // Once aborted, there is no list of its parts.
+            // After the abort, its parts cannot be listed.
             bench.server.then([Act::answer(204, "", ""), Act::error(404, "NoSuchUpload")]);
             let upload = bench.store.upload("k").part_size(PART).concurrency(1);
             let failure = refused!(upload.stream(pieces(8)).await, AccessDenied);
@@ -78,7 +78,7 @@ fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
     });
 }
 
-/// The entity tag of a blob of so many parts.
+/// The ETag of a blob of `parts` parts.
 fn composite(parts: usize) -> String {
     let sum = etag(&vec![7; PART]);
     let sum: Vec<u8> =
@@ -101,7 +101,7 @@ fn still_there() -> Act {
 #[test]
 fn complete_upload_reconciles_lost_response_whatever_the_date() {
     run(async {
-        // As on Amazon S3: dated at the initiation, which is long past for a long upload.
+        // Amazon S3 dates the blob at the initiation, which is long past for a long upload.
         let done = || {
             let head = format!("etag: {}\r\nlast-modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n", composite(2));
             Act::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{head}\r\n", 2 * PART))
@@ -136,7 +136,7 @@ fn upload_whose_completion_may_be_in_progress_is_not_aborted() {
         let methods: Vec<_> = bench.server.seen().iter().map(|seen| seen.method.clone()).collect();
         assert_eq!(methods, ["POST", "PUT", "PUT", "POST", "GET"], "completed once, and never aborted");
         bench.ends_well().await;
-        // Nor where the caller gives up in the middle of it.
+        // Nor if the caller drops it during the completion.
         let bench = Bench::new(vec![begun(), taken(), taken(), Act::silent().then_stall()]).await;
         let upload = bench.store.upload("k").part_size(PART).concurrency(1);
         let upload = tokio::spawn(async move { upload.stream(pieces(2 * PART / PIECE)).await });
@@ -167,7 +167,7 @@ fn completion_and_copy_may_outlast_the_timeout() {
     run(async {
         let slow = |body: &str| Act::answer(200, "", body).delayed(Duration::from_secs(3));
         let completed = || slow("<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag></CompleteMultipartUploadResult>");
-        // The bench's timeout is a second.
+        // The bench's timeout is one second.
         let bench = Bench::new([begun(), taken(), taken(), completed()]).await;
         let upload = bench.store.upload("k").part_size(PART).concurrency(1);
         upload.stream(pieces(2 * PART / PIECE)).await.expect("the service takes its time");
@@ -185,7 +185,7 @@ fn length_hint_enlarges_parts_from_the_first_one() {
         let script = [vec![begun()], vec![taken(); 3], vec![Act::answer(200, "", completed)]].concat();
         let server = Faulty::start(script).await;
         let store = open(&server.endpoint(), &[]).await;
-        // 9,000 parts of one byte would not do, nor 10,000 of a mebibyte.
+        // 9,000 parts of one byte would not suffice, nor would 10,000 of one MiB.
         let upload = store.upload("k").part_size(1).length_hint(9_000 * (1 << 20) + 1).concurrency(1);
         upload.stream(pieces(5 * (1 << 20) / PIECE)).await.unwrap();
         let lengths: Vec<_> =

@@ -1,4 +1,4 @@
-//! What the crate's suite leaves out, or leaves to each store: tags, signing, checksums, large bodies, bulk deletes.
+//! Tests beyond the crate's suite: tags, signing, checksums, large bodies, bulk deletes.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ fn delete_stream_deletes_many_blobs() {
         let deleted: Vec<Path> = store.delete_stream(locations).try_collect().await.unwrap();
         assert_eq!(deleted, paths);
         assert_eq!(store.list(None).count().await, 0);
-        // An error in the stream is told.
+        // An error in the input stream is passed on.
         let failing = futures::stream::iter([
             Ok(Path::from("a")),
             Err(Error::NotImplemented { operation: "x".into(), implementer: "y".into() }),
@@ -148,7 +148,7 @@ fn object_store_writers_work() {
         }
         writer.finish().await.unwrap();
         assert_eq!(store.head(&path).await.unwrap().size, 12 << 20);
-        // None of it, and nothing is left behind.
+        // The blob is not written, and the upload is aborted.
         let mut upload = store.put_multipart(&Path::from("aborted")).await.unwrap();
         upload.put_part(vec![b'z'; 1 << 20].into()).await.unwrap();
         upload.abort().await.unwrap();
@@ -193,7 +193,7 @@ fn upload_completes_after_all_parts() {
         let mut upload = store.put_multipart(&path).await.unwrap();
         let (first, last) = (upload.put_part(vec![b'a'; 5 << 20].into()), upload.put_part("b".into()));
         first.await.unwrap();
-        // Too early, and nothing is lost by it.
+        // Completing too early fails, and the upload continues.
         assert!(upload.complete().await.unwrap_err().to_string().contains("1 of 2"));
         last.await.unwrap();
         upload.complete().await.unwrap();
@@ -219,7 +219,7 @@ fn ranges_beyond_the_blob_are_errors() {
         let (_service, store) = start().await;
         let path = Path::from("short");
         store.put(&path, vec![7; 50].into()).await.unwrap();
-        // Near each other, they are fetched as one.
+        // Adjacent ranges are fetched in one request.
         for ranges in [&[0..10, 100..110][..], &[100..110, 0..10], &[0..10, 51..60], &[60..70, 80..90]] {
             store.get_ranges(&path, ranges).await.expect_err("there is nothing in one of them");
         }

@@ -1,10 +1,10 @@
-//! The server that `host_http` scripts does what the target takes it for.
+//! Tests that the scripted server of `host_http` does what the target assumes.
 
 use bytes::Bytes;
 use http::Method;
 use sandbucket::fuzzing::{HttpOutcome, HttpScript, exchange_over_http};
 
-/// Two requests, of which the first gets `response` and the second, on the same connection or another, one that says which.
+/// Sends two requests: the first gets `response`, the second, on the same or another connection, one that says which.
 fn two_requests(response: &[u8]) -> Vec<HttpOutcome> {
     let second = |name: &str| vec![format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{name}").into_bytes()];
     let connections = vec![vec![vec![response.to_vec()], second("same!")], vec![second("other")]];

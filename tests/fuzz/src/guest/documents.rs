@@ -6,7 +6,7 @@ use sandbucket_s3::s3::requests::{DeleteEntry, Method};
 use sandbucket_s3::s3::response::Head;
 use sandbucket_s3::s3::{service_error, xml};
 
-/// The outermost elements of the documents that S3 answers with.
+/// The root elements of S3's response documents.
 const ROOTS: [&str; 12] = [
     "ListBucketResult",
     "ListVersionsResult",
@@ -22,7 +22,7 @@ const ROOTS: [&str; 12] = [
     "Error",
 ];
 
-/// A body, as it comes from the service.
+/// A response body.
 pub fn guest_documents(body: &[u8]) {
     let head = Head { status: 200, headers: vec![] };
     let answer = service_error::parse(&head, body, "us-east-1");
@@ -33,7 +33,7 @@ pub fn guest_documents(body: &[u8]) {
     for name in ROOTS {
         let Ok(document) = xml::document(body, name) else { continue };
         let root = document.root();
-        // Listings are known by what is in them, and some services call a result a response.
+        // Listings are recognised by their content, and some services name the root of a result "response".
         let is_another_name = name.starts_with("List") || root.name() == name.replace("Result", "Response");
         assert!(root.name() == name || is_another_name, "{} for {name}", root.name());
         let blobs = [DeleteEntry { key: "a", version: None }, DeleteEntry { key: "b", version: Some("v") }];
