@@ -42,8 +42,8 @@ impl Bench {
     }
 
     async fn aws(&mut self, arguments: &[&str], body: &[u8]) -> String {
-        let answer = self.ask(json!({"op": "aws", "arguments": arguments, "body": hex(body)})).await;
-        answer["body"].as_str().unwrap_or_default().to_owned()
+        let response = self.ask(json!({"op": "aws", "arguments": arguments, "body": hex(body)})).await;
+        response["body"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -100,7 +100,7 @@ fn boto3_verifies_checksums_of_sandbucket() {
                 store.put(ours, bytes(1017)).await.unwrap_or_else(|error| panic!("{ours}: {error}"));
                 let got = bench.get(ours).await;
                 assert_eq!(got["body"], hex(&bytes(1017)));
-                if bench.service.cannot(Kind::Moto, "it tells no checksums") {
+                if bench.service.cannot(Kind::Moto, "it returns no checksums") {
                     continue;
                 }
                 let name = format!("Checksum{theirs}");

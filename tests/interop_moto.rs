@@ -149,9 +149,9 @@ fn versions_are_listed_read_and_deleted() {
         refused!(store.get("k").await, NotFound);
         assert_eq!(read(&first).await, "first");
         let entries: Vec<_> = store.list_versions("k").entries().try_collect().await.unwrap();
-        let mut told: Vec<_> = entries.iter().map(|entry| (entry.blob.size, entry.latest, entry.deleted)).collect();
-        told.sort();
-        assert_eq!(told, [(0, true, true), (5, false, false), (6, false, false)]);
+        let mut reported: Vec<_> = entries.iter().map(|entry| (entry.blob.size, entry.latest, entry.deleted)).collect();
+        reported.sort();
+        assert_eq!(reported, [(0, true, true), (5, false, false), (6, false, false)]);
         assert!(entries.iter().all(|entry| entry.blob.key == "k" && entry.version.is_some()), "{entries:?}");
 
         // Deletes versions permanently: one alone, and the others in bulk.

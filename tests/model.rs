@@ -109,7 +109,7 @@ fn written(result: Result<sandbucket::Written>, may: bool, doing: &str) -> Optio
         Ok(written) if may => Some(written.etag.expect("a tag")),
         Err(Error::PreconditionFailed(_) | Error::NotFound(_)) if !may => None,
         other => {
-            panic!("{doing}: it {} have gone well, and it came to {other:?}", if may { "should" } else { "should not" })
+            panic!("{doing}: it {} have succeeded, but returned {other:?}", if may { "should" } else { "should not" })
         }
     }
 }
@@ -208,7 +208,10 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
                 list = list.start_after(KEYS[*after]);
             }
             let pages: Vec<_> = list.pages().try_collect().await.unwrap();
-            assert!(pages.iter().all(|told| told.entries.len() + told.prefixes.len() <= *page as usize), "{doing}");
+            assert!(
+                pages.iter().all(|listed| listed.entries.len() + listed.prefixes.len() <= *page as usize),
+                "{doing}"
+            );
             let entries = pages.iter().flat_map(|page| &page.entries).map(|entry| (entry.key.clone(), entry.size));
             let prefixes: Vec<_> = pages.iter().flat_map(|page| page.prefixes.clone()).collect();
             let after = after.map_or("", |after| KEYS[after]);
@@ -249,7 +252,7 @@ async fn part(
                     Some((part, bytes.to_vec()))
                 }
                 (Err(_), None) => None,
-                (copied, wanted) => panic!("{doing}: a part came to {copied:?}, where the model has {wanted:?}"),
+                (copied, wanted) => panic!("{doing}: a part is {copied:?}, but {wanted:?} in the model"),
             }
         }
     }

@@ -61,8 +61,8 @@ fn timeout_waiting_for_an_instance_is_a_limit_error() {
         while slow.pool().busy == 0 {
             tokio::task::yield_now().await;
         }
-        let told = other.head("k").time_limit(Duration::from_millis(200)).await;
-        assert!(matches!(told, Err(Error::Busy { limit: 1, .. })), "{told:?}");
+        let outcome = other.head("k").time_limit(Duration::from_millis(200)).await;
+        assert!(matches!(outcome, Err(Error::Busy { limit: 1, .. })), "{outcome:?}");
         // Aborting the call releases its instance at once.
         holding.abort();
         refused!(other.head("k").await, NotFound);

@@ -46,9 +46,9 @@ impl From<Error> for Lack {
     fn from(error: Error) -> Self {
         let Some(failure) = error.failure() else { return Lack::Ours(error.to_string()) };
         match (&failure.answer, &error) {
-            (Some(answer), _) => {
-                let code = answer.code.as_deref().map_or(String::new(), |code| format!(" `{code}`"));
-                Lack::Service(format!("answers {}{code}", answer.status))
+            (Some(response), _) => {
+                let code = response.code.as_deref().map_or(String::new(), |code| format!(" `{code}`"));
+                Lack::Service(format!("responds {}{code}", response.status))
             }
             // No response, or a malformed one.
             (None, Error::Integrity(_) | Error::Network(_) | Error::Timeout(_)) if failure.attempts > 0 => {

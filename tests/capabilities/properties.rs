@@ -98,7 +98,7 @@ async fn checked(b: &Bench<'_>, name: &str, right: &str) -> Outcome {
     match b.store.put(b.key("wrong"), "987654321").attribute(&attribute, right).await {
         Ok(_) => Err(Lack::Service("takes a wrong one".to_owned())),
         Err(error) => match error.failure().and_then(|failure| failure.answer.as_ref()) {
-            Some(answer) if answer.status == 400 => Ok(()),
+            Some(response) if response.status == 400 => Ok(()),
             _ => Err(error.into()),
         },
     }

@@ -93,5 +93,5 @@ pub fn probes() -> Vec<Probe> {
 
 /// The plain client got no response.
 fn lost(error: anyhow::Error) -> Lack {
-    Lack::Service(format!("gives no answer ({error:#})"))
+    Lack::Service(format!("sends no response ({error:#})"))
 }

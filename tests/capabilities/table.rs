@@ -20,7 +20,7 @@ pub fn cell(outcome: &Outcome) -> String {
     match outcome {
         Ok(()) => "yes".to_owned(),
         Err(Lack::Service(what)) => format!("no: {}", one_line(what)),
-        Err(Lack::Ours(what)) => format!("(could not be asked: {})", one_line(what)),
+        Err(Lack::Ours(what)) => format!("(could not be probed: {})", one_line(what)),
     }
 }
 
@@ -59,10 +59,10 @@ mod tests {
 
     #[test]
     fn every_outcome_is_in_its_row_and_column() {
-        let no = || Err(Lack::Service("answers 501 | `NotImplemented`\nand no more".to_owned()));
+        let no = || Err(Lack::Service("responds 501 | `NotImplemented`\nand no more".to_owned()));
         let columns = [(Kind::Dev, vec![Ok(()), no(), Ok(())]), (Kind::Garage, vec![no(), Ok(()), Ok(())])];
         let page = page(&[("One", vec!["a", "b"]), ("Two", vec!["c"])], &columns);
-        let no = "no: answers 501 \\| `NotImplemented` and no more";
+        let no = "no: responds 501 \\| `NotImplemented` and no more";
         for line in [format!("| a | yes | {no} |"), format!("| b | {no} | yes |"), "| c | yes | yes |".to_owned()] {
             assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
         }

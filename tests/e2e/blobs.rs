@@ -77,10 +77,10 @@ fn missing_blob_is_not_found_and_its_delete_succeeds() {
         assert!(failure.message.contains("nothing"), "{failure:?}");
         assert!(!failure.retryable);
         assert_eq!(failure.attempts, 1);
-        let answer = failure.answer.unwrap();
-        assert_eq!((answer.status, answer.code.as_deref()), (404, Some("NoSuchKey")));
+        let response = failure.answer.unwrap();
+        assert_eq!((response.status, response.code.as_deref()), (404, Some("NoSuchKey")));
         // Garage sends no request ID.
-        assert!(answer.request_id.is_some() || server.kind == Kind::Garage);
+        assert!(response.request_id.is_some() || server.kind == Kind::Garage);
         refused!(store.head("nothing").await, NotFound);
         store.delete("nothing").await.unwrap();
 
@@ -107,11 +107,16 @@ fn get_range_supports_every_form_of_range() {
             (ByteRange::Last(3), 7..10),
             (ByteRange::Last(1000), 0..10),
         ];
-        for (asked, got) in cases {
-            let blob = store.get("k").range(asked.clone()).await.unwrap_or_else(|error| panic!("{asked:?}: {error}"));
-            assert_eq!(blob.range(), got, "{asked:?}");
-            assert_eq!(blob.info().size, 10, "{asked:?}");
-            assert_eq!(blob.bytes().await.unwrap(), "0123456789"[got.start as usize..got.end as usize], "{asked:?}");
+        for (requested, got) in cases {
+            let blob =
+                store.get("k").range(requested.clone()).await.unwrap_or_else(|error| panic!("{requested:?}: {error}"));
+            assert_eq!(blob.range(), got, "{requested:?}");
+            assert_eq!(blob.info().size, 10, "{requested:?}");
+            assert_eq!(
+                blob.bytes().await.unwrap(),
+                "0123456789"[got.start as usize..got.end as usize],
+                "{requested:?}"
+            );
         }
         refused!(store.get("k").range(10..11).await, InvalidRange);
         refused!(store.get("k").range(1 << 40..).await, InvalidRange);

@@ -7,7 +7,7 @@ use sandbucket_tests::{Kind, Service, refused, run};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Why Garage is skipped.
-const IGNORED: &str = "it does not look at a write's preconditions: it answers 200 and writes";
+const IGNORED: &str = "it ignores a write's preconditions: it responds 200 and writes";
 
 #[test]
 fn reads_honour_etag_conditions() {
@@ -49,7 +49,7 @@ fn reads_honour_date_conditions() {
 fn etag_conditions_take_precedence_over_dates() {
     run(async {
         let server = Service::start().await;
-        if server.cannot(Kind::Moto, "it answers 412 where the tag matches and the date does not") {
+        if server.cannot(Kind::Moto, "it responds 412 where the tag matches and the date does not") {
             return;
         }
         let store = server.open(&[]).await;

@@ -108,19 +108,19 @@ fn download_over_several_connections_returns_the_blob() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("file");
             let file = std::fs::File::create(&path).unwrap();
-            let told = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-            let most = told.clone();
+            let reported = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+            let most = reported.clone();
             let progress = move |bytes| {
                 most.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
             };
             let download = store.download("k").part_size(PART as u64).progress(progress.clone());
             assert_eq!(download.file(file).await.unwrap().size, size as u64);
             assert!(std::fs::read(&path).unwrap() == body, "{size}");
-            assert_eq!(told.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
+            assert_eq!(reported.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
             // The download stream reports the overwrite, too, also with a single connection.
             let download = store.download("k").part_size(PART as u64).concurrency(1).progress(progress);
             download.await.unwrap().try_collect::<Vec<_>>().await.unwrap();
-            assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), size as u64);
+            assert_eq!(reported.load(std::sync::atomic::Ordering::Relaxed), size as u64);
         }
     });
 }
@@ -164,7 +164,7 @@ fn download_of_an_overwritten_blob_fails() {
         let failed = loop {
             match download.try_next().await {
                 Ok(Some(piece)) => came += piece.len(),
-                Ok(None) => panic!("it came to its end"),
+                Ok(None) => panic!("the stream ended without an error"),
                 Err(failed) => break failed,
             }
         };

@@ -120,14 +120,15 @@ fn unusual_keys_are_deleted_in_bulk() {
 fn list_versions_works_on_an_unversioned_bucket() {
     run(async {
         let server = Service::start().await;
-        if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+        if server.cannot(Kind::Garage, "it responds 501 `NotImplemented`") {
             return;
         }
         let store = server.open(&[]).await;
         write(&store, ["a", "b+ é", "c"]).await;
         let entries: Vec<_> = store.list_versions("").page_size(2).entries().try_collect().await.unwrap();
-        let told: Vec<_> = entries.iter().map(|entry| (entry.blob.key.as_str(), entry.latest, entry.deleted)).collect();
-        assert_eq!(told, [("a", true, false), ("b+ é", true, false), ("c", true, false)]);
+        let reported: Vec<_> =
+            entries.iter().map(|entry| (entry.blob.key.as_str(), entry.latest, entry.deleted)).collect();
+        assert_eq!(reported, [("a", true, false), ("b+ é", true, false), ("c", true, false)]);
         assert!(entries.iter().all(|entry| entry.version.is_none()), "{entries:?}");
     });
 }

@@ -14,22 +14,22 @@ fn presigned_urls_permit_their_method_only() {
         let key = "a +/é?&=.txt";
         let put = store.presign(Put, key).header("content-type", "text/plain").await.unwrap();
         assert_eq!(put.headers, [("content-type".to_owned(), "text/plain".to_owned())]);
-        let answer = plain::fetch("PUT", &put.url, &put.headers, "body").await.unwrap();
-        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        let response = plain::fetch("PUT", &put.url, &put.headers, "body").await.unwrap();
+        assert_eq!(response.status, 200, "{:?}", response.body);
         assert_eq!(store.head(key).await.unwrap().content_type.as_deref(), Some("text/plain"));
 
         let get = store.presign(Get, key).expires(Duration::from_secs(60)).await.unwrap();
-        let answer = plain::fetch("GET", &get.url, &get.headers, "").await.unwrap();
+        let response = plain::fetch("GET", &get.url, &get.headers, "").await.unwrap();
         assert_eq!(
-            (answer.status, &*answer.body, answer.content_type.as_deref()),
+            (response.status, &*response.body, response.content_type.as_deref()),
             (200, &b"body"[..], Some("text/plain"))
         );
         let head = store.presign(Head, key).await.unwrap();
-        let answer = plain::fetch("HEAD", &head.url, &head.headers, "").await.unwrap();
-        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        let response = plain::fetch("HEAD", &head.url, &head.headers, "").await.unwrap();
+        assert_eq!((response.status, response.body.len()), (200, 0));
         let other = store.presign(Get, key).attribute("response-content-type", "text/html").await.unwrap();
-        let answer = plain::fetch("GET", &other.url, &[], "").await.unwrap();
-        assert_eq!((answer.status, answer.content_type.as_deref()), (200, Some("text/html")));
+        let response = plain::fetch("GET", &other.url, &[], "").await.unwrap();
+        assert_eq!((response.status, response.content_type.as_deref()), (200, Some("text/html")));
 
         if checks {
             // Another method, key or header invalidates the signature.
@@ -47,8 +47,8 @@ fn presigned_urls_permit_their_method_only() {
         }
 
         let delete = store.presign(Delete, key).await.unwrap();
-        let answer = plain::fetch("DELETE", &delete.url, &delete.headers, "").await.unwrap();
-        assert!((200..300).contains(&answer.status), "{}", answer.status);
+        let response = plain::fetch("DELETE", &delete.url, &delete.headers, "").await.unwrap();
+        assert!((200..300).contains(&response.status), "{}", response.status);
         if server.kind != Kind::Moto {
             refused!(store.head(key).await, NotFound);
         }

@@ -74,7 +74,7 @@ fn metadata_of_any_text_round_trips() {
 fn tags_are_set_read_and_deleted() {
     run(async {
         let server = Service::start().await;
-        if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+        if server.cannot(Kind::Garage, "it responds 501 `NotImplemented`") {
             return;
         }
         let store = server.open(&[]).await;

@@ -5,7 +5,7 @@ use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, engine, open, refused, run, settings};
 
 /// The error of opening a store with these further settings.
-async fn refusal(further: &[(&str, &str)]) -> Failure {
+async fn open_error(further: &[(&str, &str)]) -> Failure {
     let failure = refused!(engine().store(settings("http://127.0.0.1:9", further)).await, InvalidSettings);
     assert_eq!(failure.attempts, 0, "{failure:?}");
     assert!(!failure.retryable, "{failure:?}");
@@ -107,8 +107,8 @@ fn verify_after_write_checks_the_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("verify-after-write", "true")]).await;
-        store.put("k", "seen to be there").await.unwrap();
-        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "seen to be there");
+        store.put("k", "verified").await.unwrap();
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "verified");
     });
 }
 
@@ -116,7 +116,7 @@ fn verify_after_write_checks_the_blob() {
 fn unknown_setting_error_suggests_the_nearest_name() {
     run(async {
         for (wrong, nearest) in [("buckett", "bucket"), ("acces-key", "access-key"), ("max-retry", "max-retries")] {
-            let failure = refusal(&[(wrong, "x")]).await;
+            let failure = open_error(&[(wrong, "x")]).await;
             assert_eq!(failure.subject.as_deref(), Some(wrong), "{failure:?}");
             assert!(failure.message.contains(nearest), "{failure:?}");
         }
@@ -146,7 +146,7 @@ fn malformed_setting_error_names_the_setting() {
             ("region", "a/b"),
         ];
         for (name, value) in cases {
-            let failure = refusal(&[(name, value)]).await;
+            let failure = open_error(&[(name, value)]).await;
             assert_eq!(failure.subject.as_deref(), Some(name), "{value:?}: {failure:?}");
             assert!(failure.message.contains(name), "{value:?}: {failure:?}");
         }
@@ -187,8 +187,8 @@ fn malformed_endpoint_error_names_the_endpoint() {
 #[test]
 fn access_key_without_secret_key_is_rejected() {
     run(async {
-        assert_eq!(refusal(&[("secret-key", "")]).await.subject.as_deref(), Some("secret-key"));
-        assert_eq!(refusal(&[("access-key", "")]).await.subject.as_deref(), Some("access-key"));
+        assert_eq!(open_error(&[("secret-key", "")]).await.subject.as_deref(), Some("secret-key"));
+        assert_eq!(open_error(&[("access-key", "")]).await.subject.as_deref(), Some("access-key"));
     });
 }
 
@@ -199,7 +199,7 @@ fn duplicate_setting_is_rejected() {
         doubled.push(("bucket".to_owned(), "another".to_owned()));
         let failure = refused!(engine().store(doubled).await, InvalidSettings);
         assert_eq!(failure.subject.as_deref(), Some("bucket"));
-        let failure = refusal(&[("security-token", "a"), ("session-token", "b")]).await;
+        let failure = open_error(&[("security-token", "a"), ("session-token", "b")]).await;
         assert!(failure.message.contains("token"), "{failure:?}");
     });
 }
@@ -207,7 +207,7 @@ fn duplicate_setting_is_rejected() {
 #[test]
 fn profile_is_resolved_by_the_host() {
     run(async {
-        let failure = refusal(&[("profile", "work")]).await;
+        let failure = open_error(&[("profile", "work")]).await;
         assert_eq!(failure.subject.as_deref(), Some("profile"), "{failure:?}");
     });
 }

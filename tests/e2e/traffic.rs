@@ -104,15 +104,15 @@ fn progress_callback_reaches_the_total() {
         use std::sync::atomic::{AtomicU64, Ordering};
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        let (sent, told) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (last, times) = (sent.clone(), told.clone());
+        let (sent, reported) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (last, times) = (sent.clone(), reported.clone());
         let put = store.put("k", vec![7; 5 << 20]).progress(move |bytes| {
             last.fetch_max(bytes, Ordering::Relaxed);
             times.fetch_add(1, Ordering::Relaxed);
         });
         put.await.unwrap();
         assert_eq!(sent.load(Ordering::Relaxed), 5 << 20);
-        assert!(told.load(Ordering::Relaxed) > 1);
+        assert!(reported.load(Ordering::Relaxed) > 1);
     });
 }
 

@@ -37,8 +37,8 @@ fn completed_upload_joins_its_parts() {
         // moto ends a listing of parts after its first page.
         let page = if server.kind == Kind::Moto { 1000 } else { 1 };
         let listed: Vec<Part> = store.list_parts("k +é", &id).page_size(page).parts().try_collect().await.unwrap();
-        let told: Vec<_> = listed.iter().map(|part| (part.number, part.size, part.etag.as_str())).collect();
-        assert_eq!(told, [(2, 5 * MIB as u64, first.etag.as_str()), (7, 3, last.etag.as_str())]);
+        let reported: Vec<_> = listed.iter().map(|part| (part.number, part.size, part.etag.as_str())).collect();
+        assert_eq!(reported, [(2, 5 * MIB as u64, first.etag.as_str()), (7, 3, last.etag.as_str())]);
         let uploads: Vec<_> = store.list_uploads("k").uploads().try_collect().await.unwrap();
         assert_eq!(uploads.iter().map(|upload| (upload.key.as_str(), &upload.id)).collect::<Vec<_>>(), [("k +é", &id)]);
 
@@ -130,8 +130,8 @@ fn stream_of_unknown_length_is_uploaded_in_parts() {
         for length in [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 17 * MIB + 5] {
             let body = body(length);
             let pieces: Vec<_> = body.chunks(999_999).map(Bytes::copy_from_slice).collect();
-            let told = Arc::new(AtomicU64::new(0));
-            let progress = told.clone();
+            let reported = Arc::new(AtomicU64::new(0));
+            let progress = reported.clone();
             let upload = store.upload("k").part_size(5 * MIB).content_type("text/plain").metadata("a", "1");
             let upload = upload.progress(move |sent| progress.store(sent, Ordering::Relaxed));
             let stream = futures::stream::iter(pieces).map(Ok::<_, std::io::Error>);
@@ -141,7 +141,7 @@ fn stream_of_unknown_length_is_uploaded_in_parts() {
             assert_eq!((info.size, &info.etag), (length as u64, &written.etag));
             assert_eq!((info.content_type.as_deref(), info.metadata.len()), (Some("text/plain"), 1));
             assert!(blob.bytes().await.unwrap() == body, "{length} bytes");
-            assert_eq!(told.load(Ordering::Relaxed), length as u64);
+            assert_eq!(reported.load(Ordering::Relaxed), length as u64);
         }
         assert_eq!(left_behind(&store).await, 0);
     });

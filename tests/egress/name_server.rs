@@ -53,7 +53,7 @@ type Script = dyn Fn(&str) -> Reply + Send + Sync;
 /// The server. Dropping it stops it.
 pub struct NameServer {
     pub address: SocketAddr,
-    asked: Arc<Mutex<HashMap<String, usize>>>,
+    queries: Arc<Mutex<HashMap<String, usize>>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -74,55 +74,55 @@ impl NameServer {
             }
         };
         let address = udp.local_addr().expect("its address");
-        let asked = Arc::new(Mutex::new(HashMap::new()));
+        let queries = Arc::new(Mutex::new(HashMap::new()));
         let script: Arc<Script> = Arc::new(script);
-        let answering = (script.clone(), asked.clone());
+        let context = (script.clone(), queries.clone());
         let over_udp = tokio::spawn(async move {
             let udp = Arc::new(udp);
             let mut buffer = vec![0; 4096];
             while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
-                let (udp, query, (script, asked)) = (udp.clone(), buffer[..length].to_vec(), answering.clone());
+                let (udp, query, (script, queries)) = (udp.clone(), buffer[..length].to_vec(), context.clone());
                 tokio::spawn(async move {
-                    if let Some(response) = answer(&query, &*script, &asked, false).await {
+                    if let Some(response) = respond(&query, &*script, &queries, false).await {
                         let _ = udp.send_to(&response, from).await;
                     }
                 });
             }
         });
-        let answering = (script, asked.clone());
+        let context = (script, queries.clone());
         let over_tcp = tokio::spawn(async move {
             while let Ok((stream, _)) = tcp.accept().await {
-                let (script, asked) = answering.clone();
-                tokio::spawn(async move { serve(stream, &*script, &asked).await });
+                let (script, queries) = context.clone();
+                tokio::spawn(async move { serve(stream, &*script, &queries).await });
             }
         });
-        NameServer { address, asked, tasks: [over_udp, over_tcp] }
+        NameServer { address, queries, tasks: [over_udp, over_tcp] }
     }
 
     /// The number of IPv4 queries for this name over UDP.
-    pub fn asked(&self, name: &str) -> usize {
-        self.asked.lock().unwrap().get(name).copied().unwrap_or(0)
+    pub fn queries(&self, name: &str) -> usize {
+        self.queries.lock().unwrap().get(name).copied().unwrap_or(0)
     }
 }
 
-async fn serve(mut stream: TcpStream, script: &Script, asked: &Mutex<HashMap<String, usize>>) -> Option<()> {
+async fn serve(mut stream: TcpStream, script: &Script, queries: &Mutex<HashMap<String, usize>>) -> Option<()> {
     loop {
         let mut query = vec![0; stream.read_u16().await.ok()?.into()];
         stream.read_exact(&mut query).await.ok()?;
-        if let Some(response) = answer(&query, script, asked, true).await {
+        if let Some(response) = respond(&query, script, queries, true).await {
             stream.write_u16(response.len().try_into().ok()?).await.ok()?;
             stream.write_all(&response).await.ok()?;
         }
     }
 }
 
-async fn answer(query: &[u8], script: &Script, asked: &Mutex<HashMap<String, usize>>, tcp: bool) -> Option<Vec<u8>> {
+async fn respond(query: &[u8], script: &Script, queries: &Mutex<HashMap<String, usize>>, tcp: bool) -> Option<Vec<u8>> {
     let query = Message::from_vec(query).ok()?;
     let question = query.queries.first()?.clone();
     let (name, kind) = (question.name().clone(), question.query_type());
     let text = name.to_ascii().trim_end_matches('.').to_lowercase();
     if kind == RecordType::A && !tcp {
-        *asked.lock().unwrap().entry(text.clone()).or_default() += 1;
+        *queries.lock().unwrap().entry(text.clone()).or_default() += 1;
     }
     let id = query.metadata.id;
     let mut response = query.into_response();

@@ -139,7 +139,7 @@ fn concurrent_calls_of_several_runtimes_share_one_query() {
         });
         heads(store).await;
         elsewhere.await.unwrap();
-        assert_eq!(names.asked("one.test"), 1);
+        assert_eq!(names.queries("one.test"), 1);
     });
 }
 
@@ -155,11 +155,11 @@ fn lookup_is_cached_until_its_ttl_expires() {
         for _ in 0..3 {
             store.head("k").await.unwrap();
         }
-        let asked = names.asked("ttl.test");
-        assert!(asked == 1 || begun.elapsed() > Duration::from_secs(3), "asked {asked} times within its TTL");
+        let queries = names.queries("ttl.test");
+        assert!(queries == 1 || begun.elapsed() > Duration::from_secs(3), "{queries} queries within its TTL");
         sleep(Duration::from_millis(4100)).await;
         store.head("k").await.unwrap();
-        assert_eq!(names.asked("ttl.test"), asked + 1);
+        assert_eq!(names.queries("ttl.test"), queries + 1);
     });
 }
 
@@ -182,8 +182,8 @@ fn missing_name_is_cached_for_seconds() {
             let said = unreached(&store).await;
             assert!(said.contains("new.test could not be resolved: there is no such name"), "{said}");
         }
-        let asked = names.asked("new.test");
-        assert!(asked == 1 || begun.elapsed() > Duration::from_secs(2), "asked {asked} times");
+        let queries = names.queries("new.test");
+        assert!(queries == 1 || begun.elapsed() > Duration::from_secs(2), "{queries} queries");
         there.store(1, Ordering::SeqCst);
         sleep(Duration::from_millis(3100)).await;
         store.head("k").await.unwrap();
@@ -218,7 +218,7 @@ fn expired_lookup_is_used_if_the_name_server_fails() {
         silent.store(3, Ordering::SeqCst);
         let end = Instant::now() + LONG;
         while store.head("k").await.is_ok() {
-            assert!(Instant::now() < end, "the old answer is still used");
+            assert!(Instant::now() < end, "the expired lookup is still used");
             sleep(Duration::from_millis(200)).await;
         }
     });
@@ -227,8 +227,8 @@ fn expired_lookup_is_used_if_the_name_server_fails() {
 #[test]
 fn changed_address_is_checked_against_the_policy() {
     run(async {
-        let asked = AtomicUsize::new(0);
-        let names = NameServer::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        let queries = AtomicUsize::new(0);
+        let names = NameServer::start(move |_| match queries.fetch_add(1, Ordering::SeqCst) {
             // Both families of the first lookup.
             0 | 1 => Reply::Addresses(vec![[203, 0, 113, 1].into()], 1),
             _ => Reply::Addresses(vec![[127, 0, 0, 1].into()], 1),

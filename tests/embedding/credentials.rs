@@ -79,8 +79,8 @@ fn expiring_credentials_are_renewed_once_before_they_expire() {
     run(async {
         let service = TwoKeys::start().await;
         service.set_valid(1, true);
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = asked.clone();
+        let renewals = Arc::new(AtomicUsize::new(0));
+        let counter = renewals.clone();
         let provider = move || {
             let n = counter.fetch_add(1, SeqCst);
             async move {
@@ -98,7 +98,7 @@ fn expiring_credentials_are_renewed_once_before_they_expire() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         stopped.store(true, SeqCst);
         assert!(join_all(tasks).await.into_iter().all(|ended| ended.is_ok()), "a call failed");
-        assert_eq!(asked.load(SeqCst), 2, "one renewal, whatever the number of calls");
+        assert_eq!(renewals.load(SeqCst), 2, "one renewal, whatever the number of calls");
     });
 }
 
@@ -107,8 +107,8 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
     run(async {
         let service = TwoKeys::start().await;
         let broken = Arc::new(AtomicBool::new(false));
-        let (asked, state) = (Arc::new(AtomicUsize::new(0)), broken.clone());
-        let counter = asked.clone();
+        let (renewals, state) = (Arc::new(AtomicUsize::new(0)), broken.clone());
+        let counter = renewals.clone();
         let provider = move || {
             counter.fetch_add(1, SeqCst);
             let broken = state.load(SeqCst);
@@ -134,7 +134,7 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
             );
             assert!(failure.retryable && failure.attempts == 0, "{failure:?}");
         }
-        assert!(asked.load(SeqCst) < 8, "it was asked {} times", asked.load(SeqCst));
+        assert!(renewals.load(SeqCst) < 8, "it was asked {} times", renewals.load(SeqCst));
         broken.store(false, SeqCst);
         tokio::time::sleep(Duration::from_millis(500)).await;
         store.put("k", "x").await.expect("there are others");

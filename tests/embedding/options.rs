@@ -62,8 +62,8 @@ fn store_timeout_may_exceed_the_engines_default() {
         for name in ["`first-byte-timeout`", "Limits::first_byte_timeout", "StoreOptions::timeout"] {
             assert!(failure.message.contains(name), "{failure:?}");
         }
-        let patient = opened(&engine, options(&slow.0).timeout(Duration::from_secs(20))).await;
-        refused!(patient.head("k").await, NotFound);
+        let extended = opened(&engine, options(&slow.0).timeout(Duration::from_secs(20))).await;
+        refused!(extended.head("k").await, NotFound);
     });
 }
 
@@ -77,9 +77,9 @@ fn store_and_call_time_limits_may_exceed_the_default_but_not_the_maximum() {
         let usual = opened(&engine, options(&slow.0)).await;
         refused!(usual.head("k").await, Timeout);
         refused!(usual.head("k").time_limit(Duration::from_secs(20)).await, NotFound);
-        let patient = opened(&engine, options(&slow.0).call_time(Duration::from_secs(20))).await;
-        refused!(patient.head("k").await, NotFound);
-        assert_eq!(patient.limits().call_time, Duration::from_secs(20));
+        let extended = opened(&engine, options(&slow.0).call_time(Duration::from_secs(20))).await;
+        refused!(extended.head("k").await, NotFound);
+        assert_eq!(extended.limits().call_time, Duration::from_secs(20));
         let failure = refused!(engine.open(options(&slow.0).call_time(Duration::from_secs(61))).await, InvalidArgument);
         assert!(failure.message.contains("Limits::max_call_time"), "{failure:?}");
         for zero in [options(&slow.0).call_time(Duration::ZERO), options(&slow.0).timeout(Duration::ZERO)] {

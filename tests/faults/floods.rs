@@ -168,8 +168,8 @@ fn check(name: &str, call: Call, outcome: Result<Vec<u8>, Error>, says: &str) {
         ) => {
             is_decent(&failure, 1);
             // Excess bytes after one response can be all of the next one.
-            let told = call != Call::Get || failure.message.contains(says);
-            assert!(told, "{name}: {call:?} does not say \"{says}\": {failure:?}");
+            let named = call != Call::Get || failure.message.contains(says);
+            assert!(named, "{name}: {call:?} does not say \"{says}\": {failure:?}");
         }
         // If time ends the call, the host may end it before the plugin does.
         Err(Error::Overdue { .. }) if says == "time limit" => {}

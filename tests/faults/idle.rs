@@ -28,8 +28,8 @@ async fn server() -> (u16, Arc<AtomicUsize>, Arc<AtomicUsize>) {
                     request.extend_from_slice(&chunk[..count]);
                     if request.ends_with(b"\r\n\r\n") {
                         request.clear();
-                        let answer = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\n";
-                        if tcp.write_all(answer).await.is_err() {
+                        let response = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\n";
+                        if tcp.write_all(response).await.is_err() {
                             break;
                         }
                     }

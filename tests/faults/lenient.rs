@@ -174,9 +174,10 @@ fn conditional_put_to_a_service_that_rejects_quoted_etags_succeeds() {
         let bench = Bench::new([unmet(), Act::well(), Act::answer(200, TAG, "")]).await;
         bench.store.put("k", "new").if_match(&tag).await.unwrap();
         let seen = bench.server.seen();
-        let asked: Vec<_> = seen.iter().map(|request| (request.method.as_str(), request.header("if-match"))).collect();
+        let requested: Vec<_> =
+            seen.iter().map(|request| (request.method.as_str(), request.header("if-match"))).collect();
         let bare = tag.trim_matches('"');
-        assert_eq!(asked, [("PUT", Some(tag.as_str())), ("HEAD", None), ("PUT", Some(bare))]);
+        assert_eq!(requested, [("PUT", Some(tag.as_str())), ("HEAD", None), ("PUT", Some(bare))]);
         // If the ETag differs, the write fails.
         bench.server.then([unmet()]);
         refused!(bench.store.put("k", "new").if_match("\"other\"").await, PreconditionFailed);

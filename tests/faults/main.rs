@@ -82,7 +82,7 @@ fn code(failure: &Failure) -> Option<&str> {
 }
 
 fn status(failure: &Failure) -> u16 {
-    failure.answer.as_ref().map_or(0, |answer| answer.status)
+    failure.answer.as_ref().map_or(0, |response| response.status)
 }
 
 /// Asserts what holds for every error: attempts, bucket, length, no secret.

@@ -150,7 +150,7 @@ fn error_body_is_read_up_to_the_limit() {
         let failure = refused!(bench.read().await, Service);
         is_decent(&failure, ATTEMPTS);
         assert_eq!(status(&failure), 500);
-        assert!(format!("{:?}", failure.answer).len() < 4096, "the answer is kept whole");
+        assert!(format!("{:?}", failure.answer).len() < 4096, "the error body is kept whole");
         bench.ends_well().await;
     });
 }

@@ -51,8 +51,8 @@ fn plain_endpoint_is_reached_through_a_forwarding_proxy() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        let refusal = Manners::OnlyForwards("HTTP/1.1 403 Forbidden\r\n\r\n");
-        let proxy = FaultyProxy::start(refusal, &server.endpoint()).await;
+        let rejection = Manners::OnlyForwards("HTTP/1.1 403 Forbidden\r\n\r\n");
+        let proxy = FaultyProxy::start(rejection, &server.endpoint()).await;
         let store = store(&format!("http://{HOST}:9000"), &proxy.url("user:p%40ss@")).await;
         for _ in 0..3 {
             assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
@@ -93,8 +93,8 @@ fn temporarily_refused_tunnel_is_retried() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        for refusal in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", ""] {
-            let proxy = FaultyProxy::start(Manners::OnlyForwards(refusal), &server.endpoint()).await;
+        for rejection in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", ""] {
+            let proxy = FaultyProxy::start(Manners::OnlyForwards(rejection), &server.endpoint()).await;
             let store = store(&format!("http://{HOST}"), &proxy.url("")).await;
             assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
             let methods =
@@ -291,8 +291,8 @@ fn stale_connection_to_a_proxy_is_replaced() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        let refusal = Manners::OnlyForwards("HTTP/1.1 501 Not Implemented\r\n\r\n");
-        let proxy = FaultyProxy::start(refusal, &server.endpoint()).await;
+        let rejection = Manners::OnlyForwards("HTTP/1.1 501 Not Implemented\r\n\r\n");
+        let proxy = FaultyProxy::start(rejection, &server.endpoint()).await;
         let store = store(&format!("http://{HOST}"), &proxy.url("user:pass@")).await;
         store.head("k").await.unwrap();
         server.make_stale(Act::silent().then_reset());

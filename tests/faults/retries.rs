@@ -6,7 +6,7 @@ use sandbucket_tests::engine;
 use super::*;
 
 /// A store with default retries and a short timeout.
-async fn patient(endpoint: &str) -> Store {
+async fn store_with_default_retries(endpoint: &str) -> Store {
     open(endpoint, &[("timeout", "2s")]).await
 }
 
@@ -17,7 +17,7 @@ fn default_retries_outlast_a_restart_of_the_service() {
         let starting = || Act::error(503, "SlowDown");
         let server = Faulty::start(vec![starting(); 7]).await;
         server.keep(PATH, "right");
-        let store = patient(&server.endpoint()).await;
+        let store = store_with_default_retries(&server.endpoint()).await;
         let got = store.get("k").await.expect("the service is back in time").bytes().await.unwrap();
         assert_eq!((got.as_ref(), server.seen().len()), (&b"right"[..], 8));
     });
@@ -30,7 +30,7 @@ fn default_retries_outlast_refused_connections() {
         let endpoint = server.endpoint();
         let port = server.port();
         drop(server);
-        let store = patient(&endpoint).await;
+        let store = store_with_default_retries(&endpoint).await;
         let put = tokio::spawn(async move { store.put("k", "x").await });
         tokio::time::sleep(Duration::from_secs(3)).await;
         let server = Faulty::start_on(port).await;

@@ -58,8 +58,8 @@ fn resent_body_is_complete_and_its_progress_ends_at_its_length() {
         let (bench, _) = stale(Act::silent().before_body().then_reset(), &[("max-retries", "0")]).await;
         let body = vec![7; 3 << 20];
         let last = Arc::new(AtomicU64::new(0));
-        let told = last.clone();
-        bench.store.put("k", body.clone()).progress(move |bytes| told.store(bytes, Relaxed)).await.unwrap();
+        let reported = last.clone();
+        bench.store.put("k", body.clone()).progress(move |bytes| reported.store(bytes, Relaxed)).await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), body);
         assert_eq!(last.load(Relaxed), body.len() as u64);
         bench.ends_well().await;

@@ -41,7 +41,7 @@ fn timeout_error_names_the_limit_that_is_shorter_than_the_setting() {
         let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_stall();
         for (act, name) in [(Act::silent().then_stall(), "first-byte-timeout"), (half, "between-bytes-timeout")] {
             let server = Faulty::start([act.clone(), act]).await;
-            let told = async |engine: &Engine, timeout| {
+            let error_message = async |engine: &Engine, timeout| {
                 let settings = settings(&server.endpoint(), &[("timeout", timeout), ("max-retries", "0")]);
                 let read = async { engine.store(settings).await?.get("k").await?.bytes().await };
                 match read.await {
@@ -49,12 +49,12 @@ fn timeout_error_names_the_limit_that_is_shorter_than_the_setting() {
                     other => panic!("{other:?}"),
                 }
             };
-            let limited = told(&engine, "5s").await;
+            let limited = error_message(&engine, "5s").await;
             assert!(limited.contains("500ms, which is all that `") && limited.contains(name), "{limited}");
             // If the setting is shorter, the error names the setting.
             if name == "first-byte-timeout" {
-                let asked = told(&engine, "200ms").await;
-                assert!(asked.contains("200") && !asked.contains("-timeout"), "{asked}");
+                let shorter = error_message(&engine, "200ms").await;
+                assert!(shorter.contains("200") && !shorter.contains("-timeout"), "{shorter}");
             }
         }
     });

@@ -58,7 +58,7 @@ fn upload_reads_ahead_within_its_memory_limit() {
 fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
     run(async {
         let refused = || Act::error(403, "AccessDenied");
-        for (script, asked) in [
+        for (script, requested) in [
             (vec![begun(), taken(), refused()], vec!["POST", "PUT", "PUT"]),
             (vec![begun(), taken(), taken(), refused()], vec!["POST", "PUT", "PUT", "POST"]),
         ] {
@@ -70,7 +70,7 @@ fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
             is_decent(&failure, 1);
             let seen = bench.server.seen();
             let methods: Vec<_> = seen.iter().map(|seen| seen.method.as_str()).collect();
-            assert_eq!(methods, [asked, vec!["DELETE", "GET"]].concat());
+            assert_eq!(methods, [requested, vec!["DELETE", "GET"]].concat());
             assert!(seen[1..].iter().all(|seen| seen.target.contains("uploadId=the-id")), "{seen:?}");
             assert_eq!(bench.server.blob(PATH).unwrap(), b"right", "what was there stays");
             bench.ends_well().await;

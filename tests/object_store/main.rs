@@ -38,7 +38,7 @@ suite!(put_get_attributes without Ceph: "its metadata have hyphens for underscor
 suite!(get_opts => |store| integration::get_opts(&store));
 suite!(put_opts
     without Garage: "it takes no notice of conditions on what is written"
-    without Ceph: "it answers 500 to writes on the same condition at once, where the suite expects 412"
+    without Ceph: "it responds 500 to writes on the same condition at once, where the suite expects 412"
     => |store| integration::put_opts(&store, true));
 suite!(stream_get => |store| integration::stream_get(&store));
 suite!(list_uses_directories_correctly => |store| integration::list_uses_directories_correctly(&store));

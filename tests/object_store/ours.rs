@@ -18,7 +18,7 @@ use super::start;
 fn put_sends_tags() {
     run(async {
         let (service, store) = start().await;
-        if service.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+        if service.cannot(Kind::Garage, "it responds 501 `NotImplemented`") {
             return;
         }
         let mut tags = TagSet::default();
@@ -47,8 +47,8 @@ fn signed_urls_are_fetched_by_another_client() {
         assert_eq!(plain::fetch("GET", url.as_str(), &[], "").await.unwrap().body, "body");
         let html = SignedUrlOptions::new().with_query([("response-content-type", "text/html")]);
         let url = store.signed_url_opts(Method::GET, &path, minute, &html).await.unwrap();
-        let answer = plain::fetch("GET", url.as_str(), &[], "").await.unwrap();
-        assert_eq!(answer.content_type.as_deref(), Some("text/html"));
+        let response = plain::fetch("GET", url.as_str(), &[], "").await.unwrap();
+        assert_eq!(response.content_type.as_deref(), Some("text/html"));
         for (method, query) in [(Method::POST, ("versionId", "v")), (Method::GET, ("unheard-of", "x"))] {
             let options = SignedUrlOptions::new().with_query([query]);
             let refused = store.signed_url_opts(method, &path, minute, &options).await.unwrap_err();

@@ -85,8 +85,8 @@ impl Act {
     }
 
     /// Reads the request and responds with this status, these further header lines (each with CRLF) and this body.
-    pub fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
-        Act::raw(wire::answer(status, headers, body.as_ref()))
+    pub fn response(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
+        Act::raw(wire::response(status, headers, body.as_ref()))
     }
 
     /// Responds with an S3 error document.

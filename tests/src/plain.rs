@@ -36,7 +36,7 @@ pub async fn fetch(method: &str, url: &str, headers: &[(String, String)], body: 
     let response = sender.send_request(request.body(Full::new(body.into()))?).await.context("asking")?;
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = response.into_body().collect().await.context("reading the answer")?.to_bytes();
+    let body = response.into_body().collect().await.context("reading the response")?.to_bytes();
     connection.abort();
     Ok(Response { status, content_type, body })
 }

@@ -174,9 +174,9 @@ impl Boto {
     /// If the call fails: with the service's error code.
     pub async fn call(&mut self, command: Value) -> Result<Value> {
         self.script.say(&command).await?;
-        let answer = self.script.hear().await?;
-        ensure!(answer.get("error").is_none(), "boto3 could not {command}: {}", answer["error"]);
-        Ok(answer)
+        let response = self.script.hear().await?;
+        ensure!(response.get("error").is_none(), "boto3 could not {command}: {}", response["error"]);
+        Ok(response)
     }
 }
 

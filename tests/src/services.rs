@@ -160,8 +160,8 @@ impl Service {
     pub async fn prepare_for_presigned(&self) -> bool {
         if self.kind == Kind::Moto {
             let url = format!("{}/moto-api/reset-auth", self.endpoint());
-            let answer = plain::fetch("POST", &url, &[], "1000").await.expect("moto answers");
-            assert_eq!(answer.status, 200, "moto goes on with authentication");
+            let response = plain::fetch("POST", &url, &[], "1000").await.expect("a response of moto");
+            assert_eq!(response.status, 200, "moto still authenticates");
         }
         self.kind != Kind::Moto
     }

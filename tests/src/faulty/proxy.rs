@@ -100,9 +100,9 @@ async fn serve(mut client: TcpStream, manners: Manners, server: String, seen: Ar
             return;
         }
         Manners::Wants(value) if !text.lines().any(|line| line == format!("proxy-authorization: {value}")) => {
-            let refusal =
+            let rejection =
                 b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
-            let _ = client.write_all(refusal).await;
+            let _ = client.write_all(rejection).await;
             return;
         }
         Manners::OnlyTunnels if !text.starts_with("CONNECT ") => {

@@ -30,7 +30,7 @@ impl Seen {
 }
 
 /// A serialised response.
-pub fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+pub fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} Scripted\r\n{headers}").into_bytes();
     if !headers.to_ascii_lowercase().contains("content-length:") && status != 204 && status != 304 {
         bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
@@ -157,21 +157,21 @@ pub fn store(blobs: &mut BTreeMap<String, Kept>, request: &Seen) -> Vec<u8> {
                 _ => true,
             };
             if !holds {
-                return answer(412, "", b"<Error><Code>PreconditionFailed</Code></Error>");
+                return response(412, "", b"<Error><Code>PreconditionFailed</Code></Error>");
             }
             let tag = etag(&request.body);
             let metadata = request.headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-"));
             let metadata = metadata.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             blobs.insert(path, Kept { body: request.body.clone(), written: NOW, metadata });
-            answer(200, &format!("date: {NOW}\r\netag: {tag}\r\n"), b"")
+            response(200, &format!("date: {NOW}\r\netag: {tag}\r\n"), b"")
         }
         "DELETE" => {
             blobs.remove(&path);
-            answer(204, "", b"")
+            response(204, "", b"")
         }
         _ => match there {
-            None if request.method == "HEAD" => answer(404, "", b""),
-            None => answer(404, "", b"<Error><Code>NoSuchKey</Code></Error>"),
+            None if request.method == "HEAD" => response(404, "", b""),
+            None => response(404, "", b"<Error><Code>NoSuchKey</Code></Error>"),
             Some(kept) => read(request, kept),
         },
     }
@@ -192,7 +192,7 @@ fn read(request: &Seen, kept: &Kept) -> Vec<u8> {
         }
     };
     if request.method == "HEAD" {
-        return answer(status, &format!("{headers}content-length: {}\r\n", body.len()), b"");
+        return response(status, &format!("{headers}content-length: {}\r\n", body.len()), b"");
     }
-    answer(status, &headers, body)
+    response(status, &headers, body)
 }

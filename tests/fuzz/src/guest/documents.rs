@@ -25,9 +25,9 @@ const ROOTS: [&str; 12] = [
 /// A response body.
 pub fn guest_documents(body: &[u8]) {
     let head = Head { status: 200, headers: vec![] };
-    let answer = service_error::parse(&head, body, "us-east-1");
-    let _ = service_error::classify(Method::Get, &head, &answer, false);
-    let _ = retry::decide(&head, &answer, 0, true);
+    let error = service_error::parse(&head, body, "us-east-1");
+    let _ = service_error::classify(Method::Get, &head, &error, false);
+    let _ = retry::decide(&head, &error, 0, true);
     let _ = service_error::is_error_document(body);
     let _ = xml::read(&String::from_utf8_lossy(body));
     for name in ROOTS {
@@ -40,10 +40,10 @@ pub fn guest_documents(body: &[u8]) {
         if let Ok(fates) = delete_many::delete_many(&root, &blobs) {
             assert_eq!(fates.len(), blobs.len());
         }
-        for (prefix, asked) in [("", None), ("p/", None), ("p/", Some("p/k"))] {
-            let _ = listing::list(&root, prefix, asked);
-            let _ = listing::list_versions(&root, prefix, asked);
-            let _ = multipart::uploads(&root, &Head::default(), prefix, asked);
+        for (prefix, requested) in [("", None), ("p/", None), ("p/", Some("p/k"))] {
+            let _ = listing::list(&root, prefix, requested);
+            let _ = listing::list_versions(&root, prefix, requested);
+            let _ = multipart::uploads(&root, &Head::default(), prefix, requested);
         }
         let _ = tags::tags(&root);
         let _ = (multipart::upload_id(&root), multipart::etag(&root));

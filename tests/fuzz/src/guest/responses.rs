@@ -47,16 +47,16 @@ fn read(head: &Head<'_>, body: &[u8], range: ByteRange) {
     if let Ok((info, span)) = response::blob_part(head, range) {
         assert!(span.start <= span.end && span.end <= info.size, "{span:?} of {}", info.size);
     }
-    let answer = service_error::parse(head, body, "us-east-1");
-    for word in [&answer.code, &answer.message, &answer.request_id, &answer.region].into_iter().flatten() {
+    let error = service_error::parse(head, body, "us-east-1");
+    for word in [&error.code, &error.message, &error.request_id, &error.region].into_iter().flatten() {
         assert!(!word.chars().any(char::is_control), "{word:?}");
         assert!(word.len() <= 2048, "{}", word.len());
     }
     for method in [Method::Get, Method::Head, Method::Put] {
-        let _ = service_error::classify(method, head, &answer, false);
-        let _ = service_error::classify(method, head, &answer, true);
+        let _ = service_error::classify(method, head, &error, false);
+        let _ = service_error::classify(method, head, &error, true);
     }
-    let _ = retry::decide(head, &answer, 1_700_000_000, true);
+    let _ = retry::decide(head, &error, 1_700_000_000, true);
     for (_, value) in &head.headers {
         let decoded = encoded_words::decode(value);
         assert_eq!(encoded_words::decode(&encoded_words::encode(&decoded)), decoded);

@@ -37,7 +37,7 @@ impl<'a, 'b> Service<'a, 'b> {
     }
 
     /// Checks a request as it would be sent, and takes its outcome from the input.
-    fn answer(
+    fn outcome(
         &mut self,
         request: &Request,
         waits: Waits,
@@ -195,7 +195,7 @@ impl Transport for Service<'_, '_> {
     fn begin(&mut self, request: &Request, _: u64, waits: Waits) -> std::result::Result<Pending, TransportError> {
         match self.answer(request, waits) {
             Err(error) if error.not_sent => Err(error),
-            answer => Ok(Pending(answer)),
+            outcome => Ok(Pending(outcome)),
         }
     }
 }
@@ -231,7 +231,7 @@ impl Body for Chunks {
     }
 
     fn read(&mut self, max: usize) -> std::result::Result<Option<Vec<u8>>, TransportError> {
-        assert!(max > 0, "nothing is asked for");
+        assert!(max > 0, "an empty read");
         if self.now.get() >= self.deadline {
             return Err(error(Kind::Timeout, false));
         }

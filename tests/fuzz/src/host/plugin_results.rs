@@ -124,9 +124,9 @@ fn shown(error: Error) {
     if let Some(failure) = error.failure() {
         line(&failure.message, MAX_MESSAGE);
         failure.subject.iter().for_each(|text| line(text, MAX_WORD));
-        if let Some(answer) = &failure.answer {
-            answer.message.iter().for_each(|text| line(text, MAX_MESSAGE));
-            for text in [&answer.code, &answer.request_id, &answer.region].into_iter().flatten() {
+        if let Some(response) = &failure.answer {
+            response.message.iter().for_each(|text| line(text, MAX_MESSAGE));
+            for text in [&response.code, &response.request_id, &response.region].into_iter().flatten() {
                 line(text, MAX_WORD);
             }
         }

@@ -20,7 +20,7 @@ pub fn host_ranges(data: &[u8]) {
 
 fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
     let (size, a, b) = (number(u)?, number(u)?, number(u)?);
-    let (asked, guest) = match u.int_in_range(0..=3)? {
+    let (requested, guest) = match u.int_in_range(0..=3)? {
         0 => (ByteRange::Whole, GuestRange::Whole),
         1 => (ByteRange::From(a), GuestRange::From(a)),
         2 => (ByteRange::Within(a..b), GuestRange::Within(Span { start: a, end: b })),
@@ -33,7 +33,7 @@ fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
     };
     let given = if bool::arbitrary(u)? { 0..size } else { number(u)?..number(u)? };
 
-    if let Ok((range, given)) = checked_ranges(size, range.clone(), given, asked.clone()) {
+    if let Ok((range, given)) = checked_ranges(size, range.clone(), given, requested.clone()) {
         assert!(given.start <= range.start && range.start <= range.end);
         assert!(range.end <= given.end && given.end <= size);
         // A range without a byte of the blob may be requested as well.
@@ -43,7 +43,7 @@ fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
         }
     }
     let body = vec![7; u.int_in_range(0..=9)?];
-    if let Ok((range, body)) = checked_inline(size, range, body, asked) {
+    if let Ok((range, body)) = checked_inline(size, range, body, requested) {
         assert!(range.start <= range.end && range.end <= size);
         assert_eq!(range.end - range.start, body.len() as u64);
     }
