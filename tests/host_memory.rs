@@ -74,7 +74,7 @@ fn host_memory_of_a_call_is_bounded_whatever_the_plugin_does() {
         for (plugin, modes) in [(ROGUE, &SIMPLE[..]), (ROGUE_SANS_IO, &SANS_IO[..])] {
             let engine = builder().limits(limits.clone()).plugin_file(Path::new(plugin)).build().expect("an engine");
             for mode in modes {
-                let service = Faulty::start((0..100).map(|_| Act::answer(200, "", ""))).await;
+                let service = Faulty::start((0..100).map(|_| Act::respond(200, "", ""))).await;
                 let endpoint = service.endpoint();
                 let target = endpoint.replace("http://", "");
                 let store: Store =

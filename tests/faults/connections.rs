@@ -5,7 +5,7 @@ use sandbucket_tests::faulty::etag;
 
 /// A response truncated after two bytes of the blob.
 fn half() -> Act {
-    Act::answer(200, &format!("etag: {}\r\ncontent-length: 5\r\n", etag(b"right")), "ri")
+    Act::respond(200, &format!("etag: {}\r\ncontent-length: 5\r\n", etag(b"right")), "ri")
 }
 
 #[test]
@@ -69,12 +69,12 @@ fn reset_in_the_body_resumes_the_read() {
 fn overwritten_blob_is_not_resumed() {
     run(async {
         let other = "etag: \"other\"\r\ncontent-length: 5\r\n";
-        let bench = Bench::new([Act::answer(200, other, "ri").then_close()]).await;
+        let bench = Bench::new([Act::respond(200, other, "ri").then_close()]).await;
         let failure = refused!(bench.read().await, PreconditionFailed);
         is_decent(&failure, 2);
         bench.ends_well().await;
         // Nor on a service that ignores conditions.
-        let whole = Act::answer(200, "etag: \"x\"\r\n", "wrong");
+        let whole = Act::respond(200, "etag: \"x\"\r\n", "wrong");
         let bench = Bench::new([half().then_close(), whole]).await;
         let failure = refused!(bench.read().await, PreconditionFailed);
         is_decent(&failure, 2);
@@ -86,7 +86,7 @@ fn overwritten_blob_is_not_resumed() {
 #[test]
 fn read_resumes_on_a_service_that_ignores_ranges() {
     run(async {
-        let whole = Act::answer(200, &format!("etag: {}\r\n", etag(b"right")), "right");
+        let whole = Act::respond(200, &format!("etag: {}\r\n", etag(b"right")), "right");
         let bench = Bench::new([half().then_close(), whole]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         bench.ends_well().await;
@@ -107,7 +107,8 @@ fn truncated_body_resumes_the_read() {
 fn truncated_bodies_are_never_returned() {
     run(async {
         let tag = etag(b"right");
-        let none = Act::answer(206, &format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n"), "");
+        let none =
+            Act::respond(206, &format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n"), "");
         let script = [half().then_close(), none.clone().then_close(), none.clone().then_close(), none.then_close()];
         let bench = Bench::new(script).await;
         let failure = refused!(bench.read().await, Integrity);

@@ -66,7 +66,7 @@ fn chunked_response_that_breaks_off_is_resumed_or_an_error() {
     run(async {
         let chunk = "0123456789".repeat(10_000);
         let torn = || chunked(200, TAG, &[&chunk], false);
-        let rest = Act::answer(206, "etag: \"x\"\r\ncontent-range: bytes 100000-100004/100005\r\n", "hello");
+        let rest = Act::respond(206, "etag: \"x\"\r\ncontent-range: bytes 100000-100004/100005\r\n", "hello");
         let bench = Bench::new([torn(), rest]).await;
         let blob = bench.store.get("k").await.unwrap();
         assert_eq!(blob.bytes().await.unwrap(), chunk.clone() + "hello");
@@ -119,7 +119,7 @@ fn unusual_dates_do_not_fail_a_get() {
             ("Mon, 01 Jan 0001 00:00:00 GMT", None),
             ("soon", None),
         ] {
-            let bench = Bench::new([Act::answer(200, &format!("last-modified: {date}\r\n"), "body")]).await;
+            let bench = Bench::new([Act::respond(200, &format!("last-modified: {date}\r\n"), "body")]).await;
             let blob = bench.store.get("k").await.unwrap();
             assert_eq!(blob.info().last_modified, read, "{date}");
             assert_eq!(blob.bytes().await.unwrap(), "body");
@@ -135,7 +135,7 @@ fn listing_with_circular_continuation_tokens_is_an_error() {
                 "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{next}</NextContinuationToken>\
                  <Contents><Key>{key}</Key><Size>1</Size></Contents></ListBucketResult>"
             );
-            Act::answer(200, "content-type: application/xml\r\n", body)
+            Act::respond(200, "content-type: application/xml\r\n", body)
         };
         let bench = Bench::new([page("a", "t1"), page("b", "t2"), page("c", "t3"), page("d", "t2")]).await;
         let mut entries = bench.store.list("").entries();
@@ -157,8 +157,8 @@ fn listing_with_circular_continuation_tokens_is_an_error() {
 #[test]
 fn download_of_a_blob_with_a_weak_etag_uses_one_connection() {
     run(async {
-        let part = Act::answer(206, "etag: W/\"x\"\r\ncontent-range: bytes 0-4/10\r\n", "hello");
-        let bench = Bench::new([part, Act::answer(200, "etag: W/\"x\"\r\n", "hellohello")]).await;
+        let part = Act::respond(206, "etag: W/\"x\"\r\ncontent-range: bytes 0-4/10\r\n", "hello");
+        let bench = Bench::new([part, Act::respond(200, "etag: W/\"x\"\r\n", "hellohello")]).await;
         let pieces: Vec<_> = bench.store.download("k").part_size(5).await.unwrap().try_collect().await.unwrap();
         assert_eq!(pieces.concat(), b"hellohello");
         assert!(bench.server.seen().iter().all(|request| request.header("if-match").is_none()));
@@ -171,7 +171,7 @@ fn conditional_put_to_a_service_that_rejects_quoted_etags_succeeds() {
     run(async {
         let unmet = || Act::error(412, "PreconditionFailed");
         let tag = sandbucket_tests::faulty::etag(b"right");
-        let bench = Bench::new([unmet(), Act::well(), Act::answer(200, TAG, "")]).await;
+        let bench = Bench::new([unmet(), Act::well(), Act::respond(200, TAG, "")]).await;
         bench.store.put("k", "new").if_match(&tag).await.unwrap();
         let seen = bench.server.seen();
         let requested: Vec<_> =
@@ -198,7 +198,7 @@ fn get_of_an_archived_blob_is_a_distinct_error() {
 #[test]
 fn missing_bucket_and_html_404_are_not_reported_as_a_missing_blob() {
     run(async {
-        let page = Act::answer(404, "content-type: text/html\r\n", "<html>Not Found</html>");
+        let page = Act::respond(404, "content-type: text/html\r\n", "<html>Not Found</html>");
         let bench = Bench::new([page, Act::error(404, "NoSuchBucket"), Act::error(404, "NoSuchKey")]).await;
         let failure = refused!(bench.store.delete("k").await, NotFound);
         assert!(failure.message.contains("endpoint"), "{failure:?}");
@@ -213,7 +213,7 @@ fn missing_bucket_and_html_404_are_not_reported_as_a_missing_blob() {
 fn delete_reports_existence_if_the_service_does() {
     run(async {
         let absent = || Act::error(404, "NoSuchKey");
-        let bench = Bench::new([absent(), Act::answer(204, "", ""), Act::silent().then_reset(), absent()]).await;
+        let bench = Bench::new([absent(), Act::respond(204, "", ""), Act::silent().then_reset(), absent()]).await;
         assert_eq!(bench.store.delete("k").await.unwrap().existed, Some(false));
         // Amazon S3 responds 204 in both cases.
         assert_eq!(bench.store.delete("k").await.unwrap().existed, None);

@@ -8,7 +8,7 @@ fn conditional_put_with_an_id_reconciles_a_lost_response() {
         for break_off in [
             Act::silent().applied().then_reset(),
             Act::silent().applied().then_close(),
-            Act::answer(503, "", "").applied(),
+            Act::respond(503, "", "").applied(),
         ] {
             let bench = Bench::new([break_off]).await;
             let written = bench.store.put("new", "mine").if_absent().write_id("w-1").await.unwrap();

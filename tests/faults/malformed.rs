@@ -44,21 +44,21 @@ fn contradictory_lengths_are_an_error() {
 #[test]
 fn success_without_etag_is_accepted_for_a_dated_blob_and_an_empty_put_response() {
     run(async {
-        let dated = Act::answer(200, "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n", "untagged");
+        let dated = Act::respond(200, "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n", "untagged");
         let bench = Bench::new([dated]).await;
         let blob = bench.store.get("k").await.unwrap();
         assert_eq!(blob.info().etag, None);
         assert_eq!(blob.bytes().await.unwrap(), "untagged");
-        bench.server.then(always(Act::answer(200, "", "what is this")));
+        bench.server.then(always(Act::respond(200, "", "what is this")));
         is_decent(&refused!(bench.read().await, Integrity), ATTEMPTS);
-        bench.server.then([Act::answer(200, "", "")]);
+        bench.server.then([Act::respond(200, "", "")]);
         assert_eq!(bench.store.put("k", "x").await.unwrap().etag, None);
         for body in ["OK", "<html>Welcome</html>", "<Error><Code>InternalError</Code></Error>"] {
-            bench.server.then(always(Act::answer(200, "", body)));
+            bench.server.then(always(Act::respond(200, "", body)));
             is_decent(&refused!(bench.store.put("k", "x").await, Integrity), ATTEMPTS);
         }
         // An error document with a success status, as some services send it.
-        bench.server.then([Act::answer(200, "etag: \"x\"\r\n", "<Error><Code>InternalError</Code></Error>")]);
+        bench.server.then([Act::respond(200, "etag: \"x\"\r\n", "<Error><Code>InternalError</Code></Error>")]);
         bench.store.put("k", "x").await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), b"x");
         bench.ends_well().await;
@@ -77,7 +77,7 @@ fn response_with_another_range_than_requested_is_an_error() {
             "",
         ];
         for range in wrong {
-            let act = Act::answer(206, &format!("etag: \"x\"\r\n{range}"), "rig");
+            let act = Act::respond(206, &format!("etag: \"x\"\r\n{range}"), "rig");
             let bench = Bench::new(always(act)).await;
             let got = bench.store.get("k").range(0..3).await;
             let failure = refused!(got, Integrity);
@@ -90,7 +90,7 @@ fn response_with_another_range_than_requested_is_an_error() {
 #[test]
 fn requested_range_is_cut_from_a_response_that_ignores_range() {
     run(async {
-        let bench = Bench::new([Act::answer(200, "etag: \"x\"\r\n", "right")]).await;
+        let bench = Bench::new([Act::respond(200, "etag: \"x\"\r\n", "right")]).await;
         let blob = bench.store.get("k").range(1..3).await.unwrap();
         assert_eq!((blob.range(), blob.info().size), (1..3, 5));
         assert_eq!(blob.bytes().await.unwrap(), "ig");
@@ -145,7 +145,7 @@ fn headers_beyond_the_limit_are_an_error() {
 #[test]
 fn error_body_is_read_up_to_the_limit() {
     run(async {
-        let act = Act::answer(500, "", format!("<Error><Code>{}</Code></Error>", "E".repeat(8 << 20))).then_close();
+        let act = Act::respond(500, "", format!("<Error><Code>{}</Code></Error>", "E".repeat(8 << 20))).then_close();
         let bench = Bench::new(always(act)).await;
         let failure = refused!(bench.read().await, Service);
         is_decent(&failure, ATTEMPTS);
@@ -168,13 +168,13 @@ fn error_body_may_be_other_than_xml() {
             b"<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]><Error><Code>&b;&b;</Code></Error>",
         ];
         for body in bodies {
-            let bench = Bench::new([Act::answer(403, "", body)]).await;
+            let bench = Bench::new([Act::respond(403, "", body)]).await;
             let failure = refused!(bench.read().await, AccessDenied);
             is_decent(&failure, 1);
             assert_eq!(status(&failure), 403);
             bench.ends_well().await;
         }
-        let bench = Bench::new([Act::answer(404, "", "")]).await;
+        let bench = Bench::new([Act::respond(404, "", "")]).await;
         is_decent(&refused!(bench.read().await, NotFound), 1);
         bench.ends_well().await;
     });
@@ -183,7 +183,7 @@ fn error_body_may_be_other_than_xml() {
 #[test]
 fn unexpected_success_status_is_an_error() {
     run(async {
-        for act in [Act::answer(204, "", ""), Act::answer(304, "etag: \"x\"\r\n", ""), Act::answer(299, "", "?")] {
+        for act in [Act::respond(204, "", ""), Act::respond(304, "etag: \"x\"\r\n", ""), Act::respond(299, "", "?")] {
             let bench = Bench::new(always(act)).await;
             let error = bench.read().await.unwrap_err();
             assert!(matches!(error, Error::Integrity(_) | Error::NotModified(_) | Error::Service(_)), "{error:?}");
@@ -215,7 +215,7 @@ fn listing_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
             blob("k").repeat(1001),
             "<Contents><Key>k</Key><Size>1</Size><ETag>".to_owned() + &long + "</ETag></Contents>",
         ] {
-            let bench = Bench::new(always(Act::answer(200, "", page(&inside)))).await;
+            let bench = Bench::new(always(Act::respond(200, "", page(&inside)))).await;
             let failure = refused!(bench.store.list("").await, Integrity);
             is_decent(&failure, ATTEMPTS);
             assert!(failure.message.contains("list") && !failure.message.contains(&long), "{failure:?}");

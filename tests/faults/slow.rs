@@ -25,7 +25,7 @@ fn two_hundred_slow_lists_deletes_and_copies_run_concurrently_with_four_instance
         let limits = Limits::default().with_instances(INSTANCES).with_instances_per_store(OPERATIONS);
         let engine = builder().limits(limits).build().unwrap();
         // One response for each kind of operation.
-        let responses = [Act::answer(200, "", LIST), Act::answer(204, "", ""), Act::answer(200, "", COPY)];
+        let responses = [Act::respond(200, "", LIST), Act::respond(204, "", ""), Act::respond(200, "", COPY)];
         let mut servers = Vec::new();
         let mut stores = Vec::new();
         for response in responses {

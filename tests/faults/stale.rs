@@ -121,7 +121,7 @@ fn complete_upload_on_a_stale_connection_succeeds() {
             let before = bench.requests();
             let part = sandbucket::Part::new(1, "\"part\"");
             let completed = "<CompleteMultipartUploadResult><ETag>\"all-1\"</ETag></CompleteMultipartUploadResult>";
-            bench.server.then([Act::answer(200, "", completed)]);
+            bench.server.then([Act::respond(200, "", completed)]);
             let written = bench.store.complete_upload("k", "the-id", [part]).await.unwrap();
             assert_eq!(written.etag.as_deref(), Some("\"all-1\""));
             // The service may take minutes to complete: a dead connection would go unnoticed as long, so the request takes

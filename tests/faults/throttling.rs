@@ -77,7 +77,7 @@ fn final_errors_are_not_retried() {
 #[test]
 fn retry_after_delays_the_retry() {
     run(async {
-        let bench = Bench::new([Act::answer(429, "retry-after: 2\r\n", "")]).await;
+        let bench = Bench::new([Act::respond(429, "retry-after: 2\r\n", "")]).await;
         let start = Instant::now();
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
@@ -89,7 +89,7 @@ fn retry_after_delays_the_retry() {
 #[test]
 fn retry_after_beyond_the_time_limit_ends_the_call() {
     run(async {
-        let bench = Bench::new([Act::answer(429, "retry-after: 3600\r\n", "")]).await;
+        let bench = Bench::new([Act::respond(429, "retry-after: 3600\r\n", "")]).await;
         let got = bench.store.get("k").time_limit(Duration::from_secs(5)).await;
         let failure = refused!(got, Throttled);
         is_decent(&failure, 1);

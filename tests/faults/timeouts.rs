@@ -20,9 +20,9 @@ fn missing_response_is_a_timeout() {
 fn response_body_that_stalls_is_a_timeout() {
     run(async {
         let tag = etag(b"right");
-        let half = Act::answer(200, &format!("etag: {tag}\r\ncontent-length: 5\r\n"), "ri").then_stall();
+        let half = Act::respond(200, &format!("etag: {tag}\r\ncontent-length: 5\r\n"), "ri").then_stall();
         let header = format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n");
-        let none = Act::answer(206, &header, "").then_stall();
+        let none = Act::respond(206, &header, "").then_stall();
         let bench = Bench::new([half, none.clone(), none.clone(), none]).await;
         let failure = refused!(bench.read().await, Timeout);
         is_decent(&failure, 4);
@@ -38,7 +38,7 @@ fn timeout_error_names_the_limit_that_is_shorter_than_the_setting() {
         limits.between_bytes_timeout = Duration::from_millis(500);
         limits.resumes = 0;
         let engine = builder().limits(limits).build().unwrap();
-        let half = Act::answer(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_stall();
+        let half = Act::respond(200, "etag: \"x\"\r\ncontent-length: 5\r\n", "ri").then_stall();
         for (act, name) in [(Act::silent().then_stall(), "first-byte-timeout"), (half, "between-bytes-timeout")] {
             let server = Faulty::start([act.clone(), act]).await;
             let error_message = async |engine: &Engine, timeout| {

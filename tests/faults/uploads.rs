@@ -13,11 +13,11 @@ const PART: usize = 64 * 1024;
 const PIECE: usize = 16 * 1024;
 
 fn begun() -> Act {
-    Act::answer(200, "", "<InitiateMultipartUploadResult><UploadId>the-id</UploadId></InitiateMultipartUploadResult>")
+    Act::respond(200, "", "<InitiateMultipartUploadResult><UploadId>the-id</UploadId></InitiateMultipartUploadResult>")
 }
 
 fn taken() -> Act {
-    Act::answer(200, "etag: \"part\"\r\n", "")
+    Act::respond(200, "etag: \"part\"\r\n", "")
 }
 
 fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::Error>> {
@@ -64,7 +64,7 @@ fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
         ] {
             let bench = Bench::new(script).await;
             // After the abort, its parts cannot be listed.
-            bench.server.then([Act::answer(204, "", ""), Act::error(404, "NoSuchUpload")]);
+            bench.server.then([Act::respond(204, "", ""), Act::error(404, "NoSuchUpload")]);
             let upload = bench.store.upload("k").part_size(PART).concurrency(1);
             let failure = refused!(upload.stream(pieces(8)).await, AccessDenied);
             is_decent(&failure, 1);
@@ -87,11 +87,11 @@ fn composite(parts: usize) -> String {
 }
 
 fn taken_as_sent() -> Act {
-    Act::answer(200, &format!("etag: {}\r\n", etag(&vec![7; PART])), "")
+    Act::respond(200, &format!("etag: {}\r\n", etag(&vec![7; PART])), "")
 }
 
 fn still_there() -> Act {
-    Act::answer(
+    Act::respond(
         200,
         "",
         "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
@@ -165,7 +165,7 @@ fn slow_copy_is_requested_once() {
 #[test]
 fn completion_and_copy_may_outlast_the_timeout() {
     run(async {
-        let slow = |body: &str| Act::answer(200, "", body).delayed(Duration::from_secs(3));
+        let slow = |body: &str| Act::respond(200, "", body).delayed(Duration::from_secs(3));
         let completed = || slow("<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag></CompleteMultipartUploadResult>");
         // The bench's timeout is one second.
         let bench = Bench::new([begun(), taken(), taken(), completed()]).await;
@@ -182,7 +182,7 @@ fn completion_and_copy_may_outlast_the_timeout() {
 fn length_hint_enlarges_parts_from_the_first_one() {
     run(async {
         let completed = "<CompleteMultipartUploadResult><ETag>\"of-3\"</ETag></CompleteMultipartUploadResult>";
-        let script = [vec![begun()], vec![taken(); 3], vec![Act::answer(200, "", completed)]].concat();
+        let script = [vec![begun()], vec![taken(); 3], vec![Act::respond(200, "", completed)]].concat();
         let server = Faulty::start(script).await;
         let store = open(&server.endpoint(), &[]).await;
         // 9,000 parts of one byte would not suffice, nor would 10,000 of one MiB.

@@ -85,7 +85,7 @@ impl Act {
     }
 
     /// Reads the request and responds with this status, these further header lines (each with CRLF) and this body.
-    pub fn response(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
+    pub fn respond(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
         Act::raw(wire::response(status, headers, body.as_ref()))
     }
 
@@ -95,7 +95,7 @@ impl Act {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>scripted</Message>\
              <RequestId>REQ-{code}</RequestId></Error>"
         );
-        Act::answer(status, "content-type: application/xml\r\n", body)
+        Act::respond(status, "content-type: application/xml\r\n", body)
     }
 
     /// Sends these bytes and then one more every 50 ms, endlessly.

@@ -1,4 +1,4 @@
-//! `check`: the configured service step by step, from the settings to a blob deleted again.
+//! `check`: tests the configured service step by step, from the settings to the deletion of a blob.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,11 +17,11 @@ use crate::probe::{PATIENCE, Target};
 use crate::report::{Report, Step, Verdict};
 use crate::text;
 
-/// What comes after the connection, in order; so that what is not tried is still listed.
+/// The steps after the connection, in order, so that skipped ones are listed as well.
 const OPERATIONS: [&str; 8] =
     ["credentials", "put", "head", "get", "get range", "put if absent", "complete if absent", "delete"];
 
-/// Ends with everything tidied up, also when it is interrupted.
+/// Cleans up at the end, also if interrupted.
 pub async fn run(context: &Context, arguments: cli::Check) -> Result<Exit, Failure> {
     let mut check = Check { report: Report::new(context), probe: None };
     let outcome = tokio::select! {
@@ -35,14 +35,14 @@ pub async fn run(context: &Context, arguments: cli::Check) -> Result<Exit, Failu
 
 struct Check<'a> {
     report: Report<'a>,
-    /// The probe, from when it may exist to when it is deleted.
+    /// The probe, from when it may exist until it is deleted.
     probe: Option<Probe>,
 }
 
 #[derive(Clone)]
 struct Probe {
     store: Store,
-    /// The same, but that it leaves conditions to the service.
+    /// The same store, except that the plugin does not check conditions itself.
     trusting: Store,
     key: String,
 }
@@ -63,7 +63,7 @@ impl Check<'_> {
         self.operations(probe).await
     }
 
-    /// The file, the plugin, and what the plugin says of the settings.
+    /// The file, the plugin, and the plugin's validation of the settings.
     async fn settings(&mut self, context: &Context) -> Result<Option<(Config, Store, Store)>, Failure> {
         let begun = Instant::now();
         let opened = async {
@@ -129,7 +129,7 @@ impl Check<'_> {
         }
         let begun = Instant::now();
         let tls = config.tls();
-        // What is wrong with the certificate is told even where the store would take it.
+        // Errors of the certificate are reported even if the store would accept it.
         let strict = TlsOptions { allow_invalid_certs: false, ..tls.clone() };
         let shaking = handshake(&strict, &target.host, stream);
         let outcome = match tokio::time::timeout(PATIENCE, shaking).await {
@@ -150,10 +150,10 @@ impl Check<'_> {
         self.report.add(step)
     }
 
-    /// Whether the service takes the signature. Reading a key that is not there tells, and needs no blob.
+    /// Whether the service accepts the signature. Reading a missing key shows it, without a blob.
     async fn credentials(&mut self, probe: &Probe) -> Result<bool, Failure> {
         let begun = Instant::now();
-        // Not `head`, whose answer has no body to say what is wrong.
+        // Not `head`, whose response has no body to explain an error.
         let outcome = probe.store.get(&probe.key).range(0..1).await;
         let took = begun.elapsed();
         let step = match outcome {
@@ -161,7 +161,7 @@ impl Check<'_> {
                 Step::ok("credentials", took, "accepted, and the bucket is there")
             }
             Ok(_) | Err(Error::InvalidRange(_)) => Step::ok("credentials", took, "accepted"),
-            // Who may not list may not know what is missing: S3 then denies instead.
+            // Without the permission to list, S3 denies access to a missing key.
             Err(Error::AccessDenied(told)) if matches!(code(&told), None | Some("AccessDenied")) => {
                 let mut step = Step::doubtful("credentials", took, told.message.clone());
                 step.hint =
@@ -179,7 +179,7 @@ impl Check<'_> {
 
         let begun = Instant::now();
         let put = store.put(key, body.clone()).content_type("application/x-sandbucket-check").metadata("check", "yes");
-        // From here on it may be there, whatever is answered.
+        // From here on it may exist, whatever the response.
         self.probe = Some(probe.clone());
         let outcome = put.await;
         match outcome {
@@ -250,7 +250,7 @@ impl Check<'_> {
         self.report.add(step).map(drop)
     }
 
-    /// Removes the probe where it may have been left. Says its key if it cannot.
+    /// Deletes the probe if it may exist. Returns its key if that fails.
     async fn tidy_up(&mut self) -> Option<String> {
         let probe = self.probe.take()?;
         let delete = probe.store.delete(&probe.key).time_limit(PATIENCE);
@@ -267,7 +267,7 @@ impl Check<'_> {
         self.skip_operations(0, &format!("{what} must be right first"))
     }
 
-    /// Lists the operations from this one on as not tried.
+    /// Lists the operations from this one on as skipped.
     fn skip_operations(&mut self, from: usize, why: &str) -> Result<(), Failure> {
         for (n, name) in OPERATIONS[from..].iter().enumerate() {
             self.report.add(Step::skipped(name, if n == 0 { why } else { "" }))?;
@@ -296,7 +296,7 @@ impl Check<'_> {
     }
 }
 
-/// Completes an upload to a key that is there, on the condition that it is not.
+/// Completes an upload to an existing key, on the condition that it does not exist.
 async fn complete_if_absent(store: &Store, key: &str) -> Result<(), Error> {
     let upload = store.create_upload(key).await?;
     let completed = async {
@@ -305,7 +305,7 @@ async fn complete_if_absent(store: &Store, key: &str) -> Result<(), Error> {
     };
     let completed = completed.await;
     if completed.is_err() {
-        // What is left behind is removed as far as it goes; what counts is the other error.
+        // Best effort: the other error counts.
         let _ = store.abort_upload(key, &upload).await;
     }
     completed.map(drop)
@@ -323,7 +323,7 @@ fn code(told: &sandbucket::Failure) -> Option<&str> {
     told.answer.as_ref()?.code.as_deref()
 }
 
-/// A key that nobody else uses.
+/// A unique key.
 fn probe_key() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("sandbucket-check-{:x}-{:x}", std::process::id(), now.as_nanos())

@@ -1,4 +1,4 @@
-//! A question before what cannot be undone.
+//! Confirmation of irreversible actions.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// Asks whoever sits at the terminal whether to `verb` it: `what`, and what would have been `done` to it.
+/// Asks on the terminal whether to `verb` `what`; `done` is the verb's participle for the error message.
 pub fn confirm(verb: &str, done: &str, what: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         let message = format!("{what} would be {done}, and nobody is at a terminal to be asked");

@@ -1,8 +1,8 @@
-//! What the command's exit status says.
+//! Exit statuses of the command.
 
 use std::process::ExitCode;
 
-/// One status for each thing that a script can act upon.
+/// One status per kind of error that a script can act upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -14,13 +14,13 @@ pub enum Exit {
     Denied = 5,
     Network = 6,
     Config = 7,
-    /// As shells have it for a process ended by SIGHUP.
+    /// The shells' status for a process terminated by SIGHUP.
     HungUp = 129,
-    /// As shells have it for a process ended by SIGINT.
+    /// The shells' status for a process terminated by SIGINT.
     Interrupted = 130,
-    /// As shells have it for a process ended by SIGPIPE.
+    /// The shells' status for a process terminated by SIGPIPE.
     BrokenPipe = 141,
-    /// As shells have it for a process ended by SIGTERM.
+    /// The shells' status for a process terminated by SIGTERM.
     Terminated = 143,
 }
 

@@ -1,4 +1,4 @@
-//! Why the command did not do what it was to do: one message, at most one cause and one hint, and an exit status.
+//! The error of a command: one message, at most one cause and one hint, and an exit status.
 
 use std::io;
 use std::path::Path;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 
-/// A failure, told for people.
+/// An error for people.
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
     pub message: String,
-    /// What the service itself said.
+    /// The service's own message.
     pub cause: Option<String>,
-    /// What to do.
+    /// Advice.
     pub hint: Option<String>,
-    /// For programs: the error's case in the contract, and what the service answered.
+    /// For programs: the error's variant in the contract, and the service's response.
     kind: &'static str,
     retryable: bool,
     answer: Option<Box<Value>>,
@@ -43,7 +43,7 @@ impl Failure {
         Failure::ended_by(Exit::Interrupted)
     }
 
-    /// Ended by the signal of this exit status.
+    /// Terminated by the signal of this exit status.
     pub fn ended_by(exit: Exit) -> Self {
         let message = match exit {
             Exit::Terminated => "terminated by SIGTERM",
@@ -53,7 +53,7 @@ impl Failure {
         Failure::new(exit, message)
     }
 
-    /// A file of the user's that cannot be read or written.
+    /// A local file that cannot be read or written.
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
         Failure::new(Exit::Failure, format!("{doing} {}: {error}", path.display()))
     }
@@ -82,7 +82,7 @@ impl From<Error> for Failure {
         if let Some(answer) = error.failure().and_then(|told| told.answer.as_ref()) {
             let code = answer.code.as_deref();
             failure.hint = code.and_then(hint_for_code).map(str::to_owned);
-            // The plugin's message mostly says it already.
+            // The plugin's message usually contains it.
             failure.cause = answer.message.clone().filter(|words| !failure.message.contains(words.as_str()));
             failure.answer = Some(Box::new(json!({
                 "status": answer.status,
@@ -130,7 +130,7 @@ fn classify(error: &Error) -> (Exit, &'static str) {
     }
 }
 
-/// What to do about S3's own codes, where its words leave that open.
+/// Advice for S3's error codes, if the service's message gives none.
 fn hint_for_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "InvalidAccessKeyId" => "compare `access-key` and `endpoint`: one service does not know another's keys",
@@ -148,7 +148,7 @@ const SETTINGS: &str = "`sandbucket settings` lists what there is to set";
 
 fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
-        // Other refusals of this setting have a code, which comes first.
+        // Other rejections of this setting have a code, which takes precedence.
         Error::AccessDenied(told) if told.subject.as_deref() == Some("access-key") => {
             "credentials come from `access-key` and `secret-key`, `profile`, AWS_ACCESS_KEY_ID, AWS_PROFILE or the default profile"
         }

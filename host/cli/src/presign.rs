@@ -1,4 +1,4 @@
-//! `presign`: a URL for others.
+//! `presign`: creates a presigned URL.
 
 use sandbucket::PresignedMethod;
 use serde_json::json;

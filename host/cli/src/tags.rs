@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// Shows them, or gives the blob others.
+/// Shows or replaces them.
 pub async fn run(context: &Context, arguments: cli::Tags) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let key = &arguments.key;

@@ -1,4 +1,4 @@
-//! The server as a client sees it: statuses, headers and bodies over HTTP.
+//! Tests of the server as a client sees it: statuses, headers and bodies over HTTP.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -28,7 +28,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Status and S3's code, as `404 NoSuchKey`.
+    /// Status and S3's error code, as `404 NoSuchKey`.
     fn error(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
         let code = body.split("<Code>").nth(1).and_then(|rest| rest.split("</Code>").next()).unwrap_or("");
@@ -37,7 +37,7 @@ impl Answer {
 }
 
 impl Asker {
-    /// A server that takes unsigned requests too.
+    /// A server that also accepts unsigned requests.
     async fn start() -> Self {
         let server = DevServer::builder().anonymous(true).buckets(["one"]).start().await.unwrap();
         Asker { server, client: Client::builder(TokioExecutor::new()).build_http() }

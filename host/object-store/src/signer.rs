@@ -1,4 +1,4 @@
-//! URLs for others.
+//! Presigned URLs.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Signer for SandbucketStore {
         self.signed_url_opts(method, path, expires_in, &SignedUrlOptions::new()).await
     }
 
-    /// Of parameters, `versionId` and the `response-…` of S3 are taken.
+    /// Of query parameters, `versionId` and S3's `response-…` are supported.
     async fn signed_url_opts(
         &self,
         method: Method,

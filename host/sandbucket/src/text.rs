@@ -1,19 +1,19 @@
-//! Text from outside (a service, a plugin, a key) made fit to be shown on a terminal or in a log.
+//! Escaping of text from outside (a service, a plugin, a key) for display on a terminal or in a log.
 //!
-//! Not part of the API: the command uses it, and so does what reads a plugin's results.
+//! Not part of the API: used by the command and by the validation of plugin results.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a terminal, or a program that shows text, may obey or hide this character instead of showing it: control
-/// characters (C0, DEL, C1), line and paragraph separators, and what Unicode calls format characters: bidirectional
-/// controls (U+061C, U+200E/F, U+202A-202E, U+2066-2069), zero-width ones (U+200B-200D, U+2060-2065, U+FEFF), the soft
-/// hyphen, interlinear annotations and tags (U+E0000-E007F).
+/// Whether a terminal or a viewer may interpret or hide this character instead of displaying it: control characters (C0,
+/// DEL, C1), line and paragraph separators, and Unicode format characters: bidirectional controls (U+061C, U+200E/F,
+/// U+202A-202E, U+2066-2069), zero-width ones (U+200B-200D, U+2060-2065, U+FEFF), the soft hyphen, interlinear annotations
+/// and tags (U+E0000-E007F).
 ///
-/// Zero-width joiners belong to the spelling of some scripts and of composed emoji. They count all the same: two keys
-/// must not look alike, and an escape can be read by everybody.
+/// Zero-width joiners are part of the spelling of some scripts and of composed emoji. They are included, because two keys
+/// must not look alike, and everybody can read an escape.
 pub fn is_unsafe_for_display(c: char) -> bool {
-    // Mostly it is ASCII, which the first test settles.
+    // The first test decides for ASCII, the common case.
     c.is_control()
         || (c > '\u{a0}'
             && matches!(c,
@@ -21,13 +21,13 @@ pub fn is_unsafe_for_display(c: char) -> bool {
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
 }
 
-/// The text on one line, with what is [unsafe](is_unsafe_for_display) as Rust escapes it: `\n`, `\u{202e}`.
+/// Escapes [unsafe](is_unsafe_for_display) characters like Rust, on one line: `\n`, `\u{202e}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, |out, c| out.extend(c.escape_default()))
 }
 
-/// JSON with what is [unsafe](is_unsafe_for_display) as `\u202e`: the same values, fit for a terminal. JSON has such
-/// characters inside strings alone, but for the line breaks between its lines, which stay.
+/// Escapes [unsafe](is_unsafe_for_display) characters of JSON as `\u202e`: the values stay the same, and a terminal can
+/// display it. Such characters occur only inside strings, except for the line breaks between lines, which stay.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     replaced(json, |out, c| match c {
         '\n' => out.push(c),
@@ -50,7 +50,7 @@ fn replaced(text: &str, put: impl Fn(&mut String, char)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The text on one line, with what is unsafe escaped, cut to about `max` bytes.
+/// Escapes unsafe characters, on one line, and truncates to about `max` bytes.
 pub(crate) fn sanitize(text: &str, max: usize) -> String {
     let mut safe = String::with_capacity(text.len().min(max));
     for c in text.chars() {
@@ -67,7 +67,7 @@ pub(crate) fn sanitize(text: &str, max: usize) -> String {
     safe
 }
 
-/// As [`sanitize`], without a copy where nothing is to be changed.
+/// Like [`sanitize`], without a copy if nothing changes.
 pub(crate) fn sanitized(text: String, max: usize) -> String {
     if text.len() <= max && !text.chars().any(is_unsafe_for_display) { text } else { sanitize(&text, max) }
 }

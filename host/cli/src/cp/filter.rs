@@ -1,4 +1,4 @@
-//! Which names take part: patterns to exclude and to include, of which the last that matches decides.
+//! Filters by patterns to exclude and to include; the last matching pattern decides.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use globset::{GlobBuilder, GlobMatcher};
@@ -21,14 +21,14 @@ impl Filter {
         self.rules.is_empty()
     }
 
-    /// Whether a file or blob of this name, relative to the folder, is left alone.
+    /// Whether a file or blob with this name, relative to the folder, is excluded.
     pub fn excludes(&self, name: &str) -> bool {
         let last = self.rules.iter().rev().find(|(pattern, _)| pattern.is_match(name));
         last.is_some_and(|(_, verdict)| *verdict == Verdict::Exclude)
     }
 }
 
-/// As `aws s3 sync` has it: `*` goes across `/`.
+/// Matches like `aws s3 sync`: `*` also matches `/`.
 fn pattern(text: &str) -> Result<GlobMatcher, String> {
     let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).empty_alternates(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
@@ -47,7 +47,7 @@ const RULES: [(&str, Verdict, &str); 2] = [
     ),
 ];
 
-/// By hand, since derived arguments lose their order among each other.
+/// Implemented manually, because derived arguments lose their relative order.
 impl Args for Filter {
     fn augment_args(command: Command) -> Command {
         RULES.iter().fold(command, |command, (name, _, help)| {

@@ -1,4 +1,4 @@
-//! `cp` and `sync`: files and blobs, one or many, to the store, from it, or within it.
+//! `cp` and `sync`: copy one or many files and blobs to, from and within stores.
 
 mod compare;
 mod content;
@@ -30,23 +30,23 @@ use compare::Rule;
 use many::Many;
 use plan::{Item, Place};
 
-/// How long transfers may take to end when a signal has come.
+/// Time for transfers to end after a signal.
 const STOPPING: Duration = Duration::from_secs(10);
 
-/// What every transfer needs.
+/// The context of all transfers.
 struct Job {
     from: Store,
     to: Store,
-    /// Whether these two are one, so that the service itself copies.
+    /// Whether both stores are the same, so that the service copies.
     same: bool,
-    /// Whether the keys of one may show in the listing of the other.
+    /// Whether the keys of one may appear in the listing of the other.
     same_bucket: bool,
     attributes: Vec<(String, String)>,
     sizes: cli::PartSizes,
     progress: Progress,
-    /// Bytes that are through, of all transfers together.
+    /// Bytes transferred so far, by all transfers.
     through: AtomicU64,
-    /// Turns true when the user has had enough.
+    /// Becomes true when the user interrupts the command.
     stopped: watch::Receiver<bool>,
 }
 
@@ -55,7 +55,7 @@ impl Job {
         self.progress.reached(self.through.fetch_add(bytes, Ordering::Relaxed) + bytes);
     }
 
-    /// How many bytes went through.
+    /// The number of bytes transferred.
     fn total(&self) -> u64 {
         self.through.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ pub async fn run(context: &Context, arguments: cli::Cp) -> Result<Exit, Failure>
     stoppable(|stopped| copy(context, arguments, stopped)).await
 }
 
-/// Runs it to its end, or until a signal comes.
+/// Runs `work` to its end, or until a signal arrives.
 async fn stoppable<F>(work: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<Exit, Failure>
 where
     F: Future<Output = Result<Exit, Failure>>,
@@ -75,7 +75,7 @@ where
     tokio::select! {
         outcome = &mut work => outcome,
         failure = signals::received() => {
-            // Each transfer ends in good order: half-written files go, and so do the parts of uploads.
+            // Transfers end gracefully: they delete incomplete files and abort uploads.
             let _ = stop.send(true);
             let _ = tokio::time::timeout(STOPPING, work).await;
             Err(failure)
@@ -110,7 +110,7 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     Ok(Exit::Success)
 }
 
-/// `sync`: makes one folder like another.
+/// `sync`: makes one folder equal to another.
 pub async fn sync(context: &Context, arguments: cli::Sync) -> Result<Exit, Failure> {
     stoppable(|stopped| synchronise(context, arguments, stopped)).await
 }
@@ -171,14 +171,14 @@ async fn job(
     }))
 }
 
-/// Whether two configurations lead to the same bucket, by what they say.
+/// Whether two configurations name the same bucket, by their settings.
 fn same_bucket(one: &Config, other: &Config) -> bool {
     ["bucket", "endpoint", "region", "key-prefix"]
         .iter()
         .all(|name| setting(one.settings(), name) == setting(other.settings(), name))
 }
 
-/// What is to be copied, with --dry-run.
+/// Prints a planned copy, for --dry-run.
 fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
     let (from, to) = (item.from.shown(), item.to.shown());
     match context.output.json {
@@ -187,11 +187,11 @@ fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
     }
 }
 
-/// Reports an item that was copied.
+/// Prints a completed copy.
 fn copied(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
     let (from, to) = (item.from.shown(), item.to.shown());
     match (&item.to, context.output.json) {
-        // The blob has standard output to itself.
+        // Standard output carries only the blob.
         (Place::Stream, true) => context.output.value_aside(&json!({ "from": from, "to": to, "size": size })),
         (Place::Stream, false) => {}
         (_, true) => context.output.report(&json!({ "from": from, "to": to, "size": size }))?,

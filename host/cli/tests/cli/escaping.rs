@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Bench;
 
-/// What a terminal obeys or hides, each of another kind, with letters around it.
+/// Characters that a terminal interprets or hides, one of each kind, with letters around them.
 const HOSTILE: [&str; 10] = [
     "a\u{1b}[2Jb",
     "a\nb",
@@ -18,7 +18,7 @@ const HOSTILE: [&str; 10] = [
     "a\u{e0041}b",
 ];
 
-/// The same as the command shows it.
+/// Their escaped forms.
 const SHOWN: [&str; 10] = [
     "a\\u{1b}[2Jb",
     "a\\nb",
@@ -94,7 +94,7 @@ async fn hostile_metadata_and_tags_are_escaped() {
         bench.run_with(&["put", "k", "-"], b"body").await.ends_with(0);
         let tag = format!("n={value}");
         if !bench.run(&["tags", "k", "--set", &tag]).await.output.status.success() {
-            // XML cannot say all control characters.
+            // XML cannot represent all control characters.
             continue;
         }
         let ran = bench.run(&["tags", "k"]).await.ends_with(0);

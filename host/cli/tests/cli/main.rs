@@ -1,4 +1,4 @@
-//! The command, run as a user runs it, against a server in this process.
+//! Tests of the command as users run it, against a server in this process.
 
 mod escaping;
 mod profiles;
@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 use sandbucket_dev_server::DevServer;
 use serde_json::Value;
 
-/// A server, a folder with a configuration for it, and the command to run there.
+/// A server, a folder with its configuration, and the command.
 struct Bench {
     folder: tempfile::TempDir,
     server: DevServer,
@@ -44,14 +44,14 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// Runs the command in the folder, with this on standard input.
+    /// Runs the command in the folder with this standard input.
     async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let (folder, arguments) = (self.folder.path().to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect());
         let input = input.to_owned();
         tokio::task::spawn_blocking(move || run(&folder, &[], arguments, &input)).await.unwrap()
     }
 
-    /// Runs the command in the folder, with these variables too.
+    /// Runs the command in the folder with these variables.
     async fn run_in(&self, variables: &[(&'static str, &str)], arguments: &[&str]) -> Ran {
         let (folder, arguments) = (self.folder.path().to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect());
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
@@ -88,7 +88,7 @@ fn run(folder: &Path, variables: &[(&str, String)], arguments: Vec<String>, inpu
     Ran { arguments, output }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 struct Ran {
     arguments: Vec<String>,
     output: Output,
@@ -146,7 +146,7 @@ async fn body_is_read_from_stdin_and_written_to_stdout_whole_and_by_range() {
 #[tokio::test(flavor = "multi_thread")]
 async fn file_round_trips_or_leaves_no_partial_file() {
     let bench = Bench::start().await;
-    // More than is read at once.
+    // More than one read.
     let body: Vec<u8> = (0..9_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(bench.path("photo.png"), &body).unwrap();
     let put = bench.run(&["--json", "put", "photo", "photo.png", "-m", "Colour=blue", "-a", "cache-control=no-cache"]);
@@ -163,7 +163,7 @@ async fn file_round_trips_or_leaves_no_partial_file() {
     let shown = bench.run(&["head", "photo"]).await.ends_with(0).stdout();
     assert!(shown.contains("8.6 MiB (9000000 bytes)") && shown.contains("metadata colour"), "{shown}");
 
-    // A checksum is of all of it, and goes with all of it.
+    // A checksum of the body applies to a single request.
     let wrong = bench.run(&["--json", "put", "photo", "photo.png", "-a", "content-md5=AAAAAAAAAAAAAAAAAAAAAA=="]).await;
     assert_eq!(wrong.error()["answer"]["code"], "BadDigest");
 
@@ -195,7 +195,7 @@ async fn body_too_large_for_one_call_is_uploaded_in_parts() {
     }
     let head = bench.run(&["head", "a", "--json"]).await.json();
     assert_eq!((head["metadata"]["a"].as_str(), head["content-type"].as_str()), (Some("1"), Some("text/plain")));
-    // One that may not be leaves nothing behind.
+    // A failed condition leaves nothing behind.
     bench.run(&["put", "a", "large.txt", "--if-absent"]).await.ends_with(4);
     let uploads = bench.run(&["uploads", "--json"]).await.ends_with(0);
     assert_eq!(uploads.stdout(), "");
@@ -290,7 +290,7 @@ async fn check_names_the_failed_step_and_the_remedy() {
     let report = failed(bench.run(&["check", "--json"]).await.ends_with(6).json());
     assert!(matches!(&report[..], [(step, _)] if step == "DNS"), "{report:?}");
 
-    // A server that speaks no TLS, asked for it.
+    // HTTPS to a server without TLS.
     bench.configure(&bench.server.endpoint().replace("http:", "https:"), "the-secret");
     let report = failed(bench.run(&["check", "--json"]).await.ends_with(6).json());
     assert!(matches!(&report[..], [(step, hint)] if step == "TLS" && hint.contains("http://")), "{report:?}");
@@ -346,7 +346,7 @@ async fn closed_stdout_pipe_prints_no_error() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
-/// A `put` that the user ends half-way has its parts cleared away before the command ends.
+/// An interrupted `put` aborts its upload before it exits.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_put_aborts_its_upload() {
@@ -355,7 +355,7 @@ async fn interrupted_put_aborts_its_upload() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
     command.current_dir(bench.folder.path()).args(["put", "k"]).stdin(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    // Its input stays open: there might be more to come.
+    // Its input stays open: more could follow.
     let mut stdin = child.stdin.take().unwrap();
     let stdin = tokio::task::spawn_blocking(move || stdin.write_all(&vec![7; 20 << 20]).map(|()| stdin));
     let stdin = stdin.await.unwrap().unwrap();
@@ -369,7 +369,7 @@ async fn interrupted_put_aborts_its_upload() {
     bench.run(&["head", "k"]).await.ends_with(3);
 }
 
-/// Starts, prints a configuration that works, and stops when it is told to.
+/// Starts, prints a working configuration, and stops on a signal.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_server_prints_a_working_configuration() {

@@ -1,8 +1,8 @@
-//! Keys and endpoint that come from AWS's shared files, and requests without any.
+//! Keys and endpoint from AWS's shared files, and anonymous requests.
 
 use super::Bench;
 
-/// Writes both of AWS's shared files, which are one in these tests, and a configuration without keys.
+/// Writes AWS's shared files, which are one file in these tests, and a configuration without keys.
 fn write(bench: &Bench, shared: &str, section: &str) {
     std::fs::write(bench.path("none"), shared).unwrap();
     let section = format!("[store.blob.s3]\nbucket = \"bench\"\nregion = \"us-east-1\"\nmax-retries = 0\n{section}");

@@ -1,4 +1,5 @@
-//! Proxies of the environment and of the section. The one that is named is not there: an error shows that it was to be used.
+//! Proxies from the environment and from the configuration section. The named proxy does not exist: an error shows that it
+//! was to be used.
 
 use super::Bench;
 

@@ -1,4 +1,4 @@
-//! What works on many blobs: ls, cp, rm --recursive, du, and what is made of the arguments.
+//! Subcommands on many blobs: ls, cp, rm --recursive, du, and their arguments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Writes files of odd names, one of them of several parts.
+/// Writes files with unusual names, one of them with several parts.
 fn plant(folder: &Path) {
     for (name, body) in [
         ("a.txt", b"one".to_vec()),
@@ -40,7 +40,7 @@ fn plant(folder: &Path) {
     }
 }
 
-/// Each line of its output, read as JSON.
+/// Each line of the output, parsed as JSON.
 fn lines(output: &str) -> Vec<Value> {
     output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
 }
@@ -58,11 +58,11 @@ async fn folder_round_trips_through_the_store() {
     assert_eq!(keys.len(), 5);
     bench.run(&["cp", "--recursive", "store:backup/2026/", "restored"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("restored")), tree(&bench.path("src")));
-    // What other programs write for a folder is no file.
+    // Placeholders of folders, as other programs write them, are not files.
     bench.run_with(&["put", "backup/2026/marker/"], b"").await.ends_with(0);
     bench.run(&["cp", "--recursive", "store:backup/2026", "again"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("again")), tree(&bench.path("src")));
-    // At the service, from one folder to another; and one blob alone, to a folder and to standard output.
+    // Copies by the service, from one folder to another; and a single blob, to a folder and to standard output.
     bench.run(&["cp", "-r", "store:backup", "store:copy"]).await.ends_with(0);
     bench.run(&["cp", "store:copy/2026/a.txt", "."]).await.ends_with(0);
     assert_eq!(std::fs::read(bench.path("a.txt")).unwrap(), b"one");
@@ -123,7 +123,7 @@ async fn missing_source_is_an_error() {
         let ran = bench.run(arguments).await.ends_with(1);
         assert!(ran.stderr().contains("reading no-such-folder: "), "{}", ran.stderr());
     }
-    // The target may well be made.
+    // The target may be created.
     bench.run_with(&["put", "d/a"], b"x").await.ends_with(0);
     bench.run(&["cp", "-r", "--newer", "store:d", "new"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("new")).len(), 1);
@@ -137,7 +137,7 @@ async fn one_failed_file_does_not_stop_the_others() {
     for name in ["a", "b", &long] {
         std::fs::write(bench.path("src").join(name), "x").unwrap();
     }
-    // With this before it, one key is longer than S3 takes.
+    // With this prefix, one key exceeds S3's limit.
     let ran = bench.run(&["cp", "-r", "src", &format!("store:{}", "p".repeat(900))]).await;
     let ran = ran.ends_with(1);
     assert!(ran.stderr().contains("1,024") && ran.stderr().contains("copied 2 of 3"), "{}", ran.stderr());
@@ -172,7 +172,7 @@ async fn rm_recursive_prompts_or_requires_yes() {
     for key in ["d/1", "d/2", "e"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
     }
-    // Nobody is at a terminal here.
+    // There is no terminal.
     let asked = bench.run_with(&["rm", "--recursive", "d/"], b"y\n").await;
     let asked = asked.ends_with(2);
     assert!(asked.stderr().contains("2 blobs") && asked.stderr().contains("--yes"), "{}", asked.stderr());
@@ -258,7 +258,7 @@ async fn rm_deletes_a_single_version() {
     let both = bench.run(&["rm", "a", "b", "--version-id", "v"]).await.ends_with(2);
     assert!(both.stderr().contains("one key"), "{}", both.stderr());
     bench.run(&["rm", "-r", "a", "--version-id", "v"]).await.ends_with(2);
-    // No version has such a name, which is found before anything is sent.
+    // An invalid version is rejected before a request.
     let wrong = bench.run(&["rm", "a", "--version-id", "\t"]).await.ends_with(2);
     assert!(wrong.stderr().contains("version"), "{}", wrong.stderr());
     assert_eq!(bench.run(&["ls"]).await.stdout().lines().count(), 2);
@@ -307,7 +307,7 @@ async fn abandoned_uploads_are_listed_and_aborted() {
     assert_eq!(listed.iter().map(|upload| upload["key"].as_str().unwrap()).collect::<Vec<_>>(), ["d/a", "d/b"]);
     assert!(listed.iter().all(|upload| upload["id"].is_string() && upload["initiated"].is_string()), "{listed:?}");
     assert_eq!(bench.run(&["uploads"]).await.ends_with(0).stdout().lines().count(), 3);
-    // Nobody is at a terminal here.
+    // There is no terminal.
     let asked = bench.run_with(&["uploads", "d/", "--abort"], b"y\n").await.ends_with(2);
     assert!(asked.stderr().contains("2 uploads") && asked.stderr().contains("--yes"), "{}", asked.stderr());
     let aborted = bench.run(&["uploads", "d/", "--abort", "--yes", "--json"]).await.ends_with(0).json();

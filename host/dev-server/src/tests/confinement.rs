@@ -1,4 +1,4 @@
-//! The server does not leave its folder: links, FIFOs and sockets in it are no blobs, buckets or side files.
+//! The server stays in its folder: links, FIFOs and sockets in it are no blobs, buckets or side files.
 
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::os::unix::net::UnixListener;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::*;
 
-/// What is outside of the server's folder.
+/// Content outside the server's folder.
 const SECRET: &str = "outside";
 
-/// A server, its folder, and a folder beside it that it has nothing to do with.
+/// A server, its folder, and an unrelated folder beside it.
 struct Bench {
     asker: Asker,
     data: PathBuf,
@@ -46,7 +46,7 @@ impl Bench {
         self.asker.ask(Method::DELETE, path, &[], "").await
     }
 
-    /// Writes a key in parts.
+    /// Writes a key as a multipart upload.
     async fn upload(&self, path: &str, body: &str) -> Answer {
         let begun = self.post(&format!("{path}?uploads"), "").await;
         if begun.status != 200 {
@@ -62,7 +62,7 @@ impl Bench {
         self.post(&format!("{path}?uploadId={id}"), &parts).await
     }
 
-    /// Nothing outside was written, added or removed.
+    /// Asserts that nothing outside was written, added or removed.
     #[track_caller]
     fn outside_is_untouched(&self) {
         let mut found = Vec::new();
@@ -88,12 +88,12 @@ fn between(answer: &Answer, before: &str, after: &str) -> String {
     text.unwrap_or_else(|| panic!("no {before} in {body}")).to_owned()
 }
 
-/// In time, or it hangs: a FIFO that is opened waits for somebody who writes.
+/// Fails after a timeout: opening a FIFO blocks until somebody writes.
 async fn in_time<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work).await.expect("an operation hangs")
 }
 
-/// What is planted at a path, and a name for it.
+/// A kind of file and how to create it at a path.
 type Plant = (&'static str, fn(&Bench, &Path));
 
 const IRREGULAR: [Plant; 9] = [
@@ -109,7 +109,7 @@ const IRREGULAR: [Plant; 9] = [
         assert!(made.success());
     }),
     ("socket", |bench, at| {
-        // A socket's path is shorter than that of a side file may be.
+        // The path of a socket must be shorter than that of a side file.
         let short = bench.data.join(".socket");
         drop(UnixListener::bind(&short).unwrap());
         std::fs::rename(short, at).unwrap();
@@ -277,7 +277,7 @@ async fn symlinked_side_folders_are_neither_used_nor_emptied() {
             _ => bench.asker.put(path, &[], "x").await,
         };
         assert_eq!(answer.status, 500, "{name}: {}", answer.error());
-        // A server that starts tidies up, but not there.
+        // On start the server removes leftovers, but not there.
         let again = DevServer::builder().folder(&bench.data).buckets(["one"]).start().await.unwrap();
         again.stop().await;
         assert!(at.symlink_metadata().unwrap().is_symlink(), "{name}");
@@ -298,7 +298,7 @@ async fn symlink_swapped_in_during_a_request_is_not_followed() {
             let (file, spare) = (data.join("one/k"), data.join("one/.spare"));
             let (bucket, away) = (data.join("one"), data.join(".away"));
             while !stop.load(Ordering::Relaxed) {
-                // A blob, and then a whole bucket.
+                // First a blob, then a whole bucket.
                 std::fs::rename(&file, &spare).unwrap();
                 symlink(outside.join("secret"), &file).unwrap();
                 std::fs::rename(&spare, &file).unwrap();
@@ -321,7 +321,7 @@ async fn symlink_swapped_in_during_a_request_is_not_followed() {
     stop.store(true, Ordering::Relaxed);
     swapper.join().unwrap();
     bench.outside_is_untouched();
-    // Nothing of this kind was made on the way.
+    // The race replaced nothing else.
     let kind = bench.data.join("one/k").symlink_metadata().unwrap().file_type();
     assert!(kind.is_file() && !kind.is_fifo() && !kind.is_socket());
 }

@@ -1,4 +1,4 @@
-//! Digests of bodies, made with what the processor has for it: a sandbox takes many times as long.
+//! Digests of bodies, computed natively with the processor's instructions: in the sandbox they take many times as long.
 
 mod pool;
 mod shared;
@@ -13,14 +13,14 @@ use crate::types::body::Chunks;
 
 pub(crate) use shared::Shared;
 
-/// From how many bytes on digests are made on a thread of their own: about a millisecond's work. Below, handing it over
-/// costs more than it saves.
-const APART: u64 = 2 << 20;
+/// Minimum length in bytes for hashing on the thread pool: about a millisecond of work. Below, the handover costs more than
+/// it saves.
+const POOL_FROM: u64 = 2 << 20;
 
-/// From how many bytes on a SHA-256 is made with others: below, it takes no longer than finding them.
-const TOGETHER: u64 = 16 << 10;
+/// Minimum length in bytes for batching a SHA-256 with others: below, batching takes longer than hashing.
+const BATCH_FROM: u64 = 16 << 10;
 
-/// A digest in the making.
+/// The digest of a body that is hashed chunk by chunk.
 pub(crate) enum Summing {
     Sha256(Sha256),
     Md5(Md5),
@@ -56,13 +56,13 @@ impl Summing {
     }
 }
 
-/// These digests of a body. The SHA-256 is made with those of others, unless none wait here and, by the caller's word, none
-/// are to be expected.
+/// Computes digests of a body. The SHA-256 is batched with those of other bodies, unless none are waiting and the caller
+/// expects none.
 pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &Shared, alone: bool) -> Vec<Digest> {
     let mut left = algorithms.to_vec();
     let mut digests = Vec::new();
-    // What costs least to ask comes first: most writes want no SHA-256, or have little to sum.
-    if (TOGETHER..APART).contains(&body.length())
+    // The cheapest conditions come first: most writes need no SHA-256, or have little to hash.
+    if (BATCH_FROM..POOL_FROM).contains(&body.length())
         && let Some(sha256) = left.iter().position(|&algorithm| algorithm == DigestAlgorithm::Sha256)
         && sha256_multi::is_faster()
         && !(alone && shared.is_idle())
@@ -76,9 +76,9 @@ pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &S
     digests
 }
 
-/// Digests of one body, where making them is in nobody's way.
+/// Computes the digests of one body where they block nobody.
 async fn apart(body: &Chunks, algorithms: Vec<DigestAlgorithm>) -> Vec<Digest> {
-    if body.length() < APART {
+    if body.length() < POOL_FROM {
         return now(body.pieces(), &algorithms);
     }
     match pool::digests(body, &algorithms).await {
@@ -117,19 +117,19 @@ mod tests {
         assert_eq!(hex(0), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
         assert_eq!(hex(1), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!((hex(2).as_str(), hex(3).as_str(), hex(4).as_str()), ("cbf43926", "e3069283", "ae8b14860a799888"));
-        // On another thread it is the same.
-        let large = Chunks::from(vec![Bytes::from(vec![7; APART as usize])]);
+        // The thread pool computes the same.
+        let large = Chunks::from(vec![Bytes::from(vec![7; POOL_FROM as usize])]);
         assert_eq!(of(&large, &ALL, &shared, false).await[0].value, now(large.pieces(), &ALL)[0].value);
         assert!(of(&body, &[], &shared, false).await.is_empty());
     }
 
-    /// Each has its own, whether it is made with others or not, and all that were wanted.
+    /// Every body gets all of its own digests, batched or not.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn concurrent_digests_are_correct() {
         let shared = Shared::default();
         let wanted = [DigestAlgorithm::Sha256, DigestAlgorithm::Crc32];
-        // From some that are made alone to some that are too much for a moment.
-        let lengths = (0..40).map(|n| [100, TOGETHER, 100_000, APART - 1][n % 4] as usize + n);
+        // From bodies that are hashed alone to bodies that are hashed on the thread pool.
+        let lengths = (0..40).map(|n| [100, BATCH_FROM, 100_000, POOL_FROM - 1][n % 4] as usize + n);
         let bodies: Vec<Chunks> = lengths.map(|length| vec![length as u8; length].into()).collect();
         let each = bodies.iter().map(|body| of(body, &wanted, &shared, false));
         for (body, mut digests) in bodies.iter().zip(futures::future::join_all(each).await) {

@@ -1,4 +1,4 @@
-//! Credentials that are found outside of a store's settings, and found again before they expire.
+//! Credentials found outside a store's settings, and their renewal before they expire.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::config::settings::Settings;
 use crate::credentials::{Credentials, CredentialsProvider};
 use crate::error::{Error, Result};
 
-/// Settings with what was found for them.
+/// Settings, completed with credentials.
 pub(crate) struct Completed {
     pub(crate) settings: Settings,
     pub(crate) ca_file: Option<PathBuf>,
-    /// Where to find others before these expire.
+    /// The provider of new credentials before these expire.
     pub(crate) renewal: Option<(Arc<dyn CredentialsProvider>, Option<SystemTime>)>,
 }
 
-/// Completes settings from this profile, or as a section without one.
+/// Completes settings from this profile, or like a section without one.
 ///
 /// # Errors
 /// [`Error::Config`].
@@ -41,7 +41,7 @@ pub(crate) async fn find(settings: Settings, profile: Option<String>) -> Result<
     Ok(Completed { settings, ca_file: found.ca_file, renewal })
 }
 
-/// Looks for credentials again where they were found.
+/// Looks for credentials again in the same place.
 pub(super) struct FoundAgain {
     profile: Option<String>,
     environment: Environment,
@@ -66,7 +66,7 @@ impl CredentialsProvider for FoundAgain {
     }
 }
 
-/// Files are read, and programs run, where that holds nobody up.
+/// Reads files and runs programs on a thread that may block.
 async fn blocking<T: Send + 'static>(
     find: impl FnOnce() -> std::result::Result<T, String> + Send + 'static,
 ) -> std::result::Result<T, String> {

@@ -106,15 +106,15 @@ async fn error_about_a_rejected_setting_names_its_line() {
     for (text, place, words) in [
         ("bucket = 'demo'\ntimeout = 'soon'", ":3: store.blob.s3.timeout: ", "30s"),
         ("buckt = 'b'", ":2: store.blob.s3.buckt: ", "bucket"),
-        // By the name that it has there.
+        // The name that the file uses.
         (
             "bucket = 'demo'\naccess-key = 'a'\nsecret-key = 's'\nsession-token = 'hushé'",
             ":5: store.blob.s3.session-token: ",
             "ASCII",
         ),
-        // What the host makes nothing of.
+        // Values that the host rejects.
         ("bucket = 'demo'\nca-file = '/no/such.pem'", ":3: store.blob.s3.ca-file: ", "/no/such.pem"),
-        // What is missing is on no line.
+        // A missing setting has no line.
         ("region = 'r'", ": store.blob.s3.bucket: ", "missing"),
         ("bucket = 'demo'\nsecret-key = 'hush'", ": store.blob.s3.access-key: ", "secret-key"),
     ] {
@@ -122,7 +122,7 @@ async fn error_about_a_rejected_setting_names_its_line() {
         assert!(error.starts_with(&format!("/etc/app/sandbucket.toml{place}")), "{error}");
         assert!(error.contains(words) && !error.contains("hush"), "{error}");
     }
-    // What is not in the file has no place there.
+    // A setting from elsewhere has no place in the file.
     let found = [("AWS_ACCESS_KEY_ID", "a/b"), ("AWS_SECRET_ACCESS_KEY", "hush")];
     assert!(matches!(refused("bucket = 'demo'", &found).await, Error::InvalidSettings(_)));
 }
@@ -182,7 +182,7 @@ fn size_and_number_of_keys_are_bounded() {
     assert!(many.contains("store.blob.s3: 257 keys where 256 are allowed"), "{many}");
     assert!(error(&format!("{section}{}", keys(60_000))).contains("256 are allowed"));
     assert!(error(&format!("{section}[sandbox]\n{}", keys(257))).contains("sandbox: 257 keys"));
-    // What others keep in the file is theirs.
+    // Other sections of the file are not limited.
     assert!(read(&format!("{section}[other]\n{}", keys(257)), &[]).is_ok());
     let filler = "#".repeat(1 << 20);
     assert!(error(&format!("{section}{filler}")).contains("longer than 1048576 bytes"));

@@ -1,4 +1,5 @@
-//! The operations of a store, typed: each makes the contract's operation of its arguments, and takes the output that belongs to it.
+//! The operations of a store, typed: each converts its arguments to an operation of the contract, and checks the type of
+//! the output.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -28,13 +29,13 @@ use crate::types::multipart::{Part, PartPage, UploadPage};
 /// A call in flight.
 pub type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// A store's operations.
+/// The operations of a store.
 #[derive(Clone)]
 pub(crate) struct Calls {
     driver: Driver,
 }
 
-/// The output of this operation, or an error if it is another's.
+/// Unwraps the output of this operation; another operation's output is an error.
 macro_rules! expect {
     ($output:expr, $variant:ident) => {
         match $output {
@@ -57,12 +58,12 @@ impl Calls {
         self.driver.pool()
     }
 
-    /// An error that the host finds, in the form of the plugin's: with the key, the bucket and the endpoint.
+    /// An error detected by the host, formatted like the plugin's: with key, bucket and endpoint.
     pub(crate) fn failure(&self, subject: &str, operation: &str, key: &str, what: &str) -> Box<Failure> {
         self.pool().failure(subject, operation, key, what)
     }
 
-    /// The digests that writes send of their bodies.
+    /// The digests that writes send with their bodies.
     pub(crate) fn wanted_digests(&self) -> &[wit::DigestAlgorithm] {
         self.driver.wanted_digests()
     }
@@ -75,7 +76,7 @@ impl Calls {
         self.pool().limits()
     }
 
-    /// The common options in the contract's form.
+    /// Converts the common options to the contract's form.
     fn call(&self, call: &CallOptions) -> Option<wit::CallOptions> {
         call.record(self.driver.plugin_time_limit(call.time_limit))
     }
@@ -90,7 +91,7 @@ impl Calls {
         expect!(self.run(Operation::Head(head), &options.call).await?, Head)
     }
 
-    /// Begins to read.
+    /// Opens a blob for reading.
     pub(crate) async fn get(&self, key: &str, options: &GetOptions) -> Result<Opened> {
         let get = sans_io::Get { key: key.to_owned(), options: options.record(self.call(&options.call)) };
         let limit = options.call.time_limit;
@@ -120,7 +121,7 @@ impl Calls {
         self.write(key, body.length(), digests, options, Payload::Here(body), progress).await
     }
 
-    /// Writes a blob from a stream of this length, whose bytes come once: the store must want no digests of them.
+    /// Writes a blob from a stream of this length, which can be read once: the store must not require digests.
     pub(crate) async fn put_stream(
         &self,
         key: &str,
@@ -147,7 +148,7 @@ impl Calls {
         expect!(self.driver.run(put, options.call.time_limit, payload, progress).await?.0, Put)
     }
 
-    /// The digests of a body that the plugin sends. One without `sans-io` has the body, and computes them.
+    /// The digests that the plugin sends with the body. A plugin without `sans-io` has the body, and computes them.
     async fn digests(&self, body: &Chunks) -> Vec<wit::Digest> {
         let pool = self.pool();
         if !pool.is_sans_io() {
@@ -161,7 +162,7 @@ impl Calls {
         expect!(self.run(Operation::Delete(delete), &options.call).await?, Delete)
     }
 
-    /// Deletes up to 1,000 blobs, with an outcome for each.
+    /// Deletes up to 1,000 blobs, with an outcome per blob.
     pub(crate) async fn delete_many(&self, blobs: Vec<wit::BlobRef>, call: &CallOptions) -> Result<Vec<Result<()>>> {
         let count = blobs.len();
         let options = only_call(self.call(call), |call| wit::DeleteManyOptions { call });
@@ -308,27 +309,27 @@ impl Calls {
     }
 }
 
-/// A blob being read, whose ranges hold.
+/// A blob opened for reading, with validated ranges.
 pub(crate) struct Opened {
     pub(crate) info: BlobInfo,
     /// The requested range.
     pub(crate) range: Range<u64>,
-    /// The range that the body contains: that, or more.
+    /// The range in the body: the requested one, or a larger one.
     pub(crate) body_range: Range<u64>,
     /// A digest of the body.
     pub(crate) digest: Option<wit::Digest>,
     pub(crate) body: OpenedBody,
 }
 
-/// The body of a blob being read.
+/// The body of an opened blob.
 pub(crate) enum OpenedBody {
     Response(ResponseBody),
-    /// Of a plugin without `sans-io`.
+    /// From a plugin without `sans-io`.
     Memory(Bytes),
 }
 
-/// The requested range, and that of the body, if the one is within the other and both are of the blob. A plugin is not trusted to
-/// give the bytes that were requested.
+/// Returns the requested range and that of the body, if the body's contains it and both lie within the blob. The host does
+/// not rely on the plugin to return the requested bytes.
 pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -> Result<(Range<u64>, Range<u64>)> {
     let wrong = |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
     let (range, given) = (head.range.start..head.range.end, head.body_range.start..head.body_range.end);
@@ -343,7 +344,8 @@ pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -
     Ok((range, given))
 }
 
-/// A blob that the plugin gave in memory. A plugin is not trusted to count, nor to give the bytes that were requested.
+/// A blob that the plugin returned in memory. The host does not rely on the plugin's counts, nor on it to return the
+/// requested bytes.
 pub(crate) fn checked(
     (info, wit::Span { start, end }, body): (BlobInfo, wit::Span, Vec<u8>),
     requested: &ByteRange,
@@ -360,7 +362,7 @@ pub(crate) fn checked(
     Ok((info, wanted, body.into()))
 }
 
-/// The bytes that this range is of a blob of this size.
+/// The bytes that this range selects of a blob of this size.
 pub(crate) fn wanted(range: &ByteRange, size: u64) -> Range<u64> {
     match range {
         ByteRange::Whole => 0..size,

@@ -1,7 +1,7 @@
-//! Best-effort abort of abandoned multipart uploads at the service.
+//! Best-effort abort of abandoned multipart uploads.
 //!
-//! What a store has to clean up in the background is bounded in number and in time, whatever the service does: see
-//! [`Cleanup`]. The rest is left to the service's lifecycle rule for incomplete uploads.
+//! The background cleanup of a store is bounded in number and in time, whatever the service does: see [`Cleanup`]. The rest
+//! is left to the service's lifecycle rule for incomplete uploads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,33 +17,33 @@ use crate::support::deadline;
 use crate::support::rate_limit::RateLimit;
 use crate::types::multipart::Part;
 
-/// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
+/// Maximum number of aborts per upload: parts that were in flight can outlive the first one.
 const ABORTS: usize = 3;
 
-/// Cleanups of one store that make requests at the same time.
+/// Concurrent cleanups of one store.
 const MAX_CONCURRENT: usize = 4;
 
-/// Cleanups of one store that wait until others are done.
+/// Queued cleanups of one store.
 const MAX_QUEUED: usize = 256;
 
-/// How long a cleanup may take, from when the upload was abandoned; never longer than a call (`call-time`).
+/// Deadline of a cleanup, counted from the abandonment of the upload; at most the time of a call (`call-time`).
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Time between warnings of a store that has too much to clean up.
+/// Interval between warnings of a store with too many cleanups.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The bounds of one store's cleanups.
+/// The limits of one store's cleanups.
 pub(crate) struct Cleanup {
-    /// Those that are queued or make requests.
+    /// Permits of queued and running cleanups.
     pending: Arc<Semaphore>,
-    /// Those that make requests. Of the store's calls at once, one is left to others.
+    /// Permits of running cleanups. One of the store's concurrent calls is left to others.
     running: Semaphore,
-    /// For warnings of uploads that are left to the service.
+    /// Rate of warnings about uploads that are left to the service.
     warnings: RateLimit,
 }
 
 impl Cleanup {
-    /// For a store that may make so many calls at once.
+    /// For a store with this many concurrent calls.
     pub(crate) fn new(calls: usize) -> Cleanup {
         Cleanup {
             pending: Arc::new(Semaphore::new(MAX_CONCURRENT + MAX_QUEUED)),
@@ -52,15 +52,15 @@ impl Cleanup {
         }
     }
 
-    /// Counts an upload that is left to the service. How many to warn of now; none where a warning was given lately.
+    /// Counts an upload that is left to the service. Returns the number to report in a warning, if one is due.
     fn skip(&self) -> Option<u64> {
         self.warnings.allow().map(|suppressed| suppressed + 1)
     }
 }
 
-/// Whether an upload whose completion failed this way is certain not to be completed, and so can be aborted. Else the service may
-/// have completed it, or may still be at work on it: aborting it could destroy the blob. It is left to the caller, who can
-/// complete or abort it once the outcome shows, or to a lifecycle rule of the bucket.
+/// Whether an upload whose completion failed with `error` is certain not to be completed, so that it can be aborted.
+/// Otherwise the service may have completed it, or may still be completing it: aborting it could destroy the blob. It is
+/// left to the caller, who can complete or abort it once the outcome is known, or to a lifecycle rule of the bucket.
 pub(crate) fn is_not_completed(error: &Error) -> bool {
     matches!(
         error,
@@ -80,14 +80,14 @@ pub(crate) fn is_not_completed(error: &Error) -> bool {
     )
 }
 
-/// Warns that an upload was not aborted, as it may be completed.
+/// Warns that an upload is not aborted, because it may be completed.
 pub(crate) fn warn_of_unknown_outcome(calls: &Calls, key: &str, upload: &str) {
     if let Some(count) = calls.pool().cleanup().skip() {
         tracing::warn!(count, key, upload, "the outcome of a completion is unknown: its upload was not aborted");
     }
 }
 
-/// The cleanups in the background of all stores of an engine.
+/// The background cleanups of all stores of an engine.
 pub(crate) struct Cleanups(watch::Sender<usize>);
 
 impl Default for Cleanups {
@@ -97,13 +97,13 @@ impl Default for Cleanups {
 }
 
 impl Cleanups {
-    /// Counts one, until it is dropped.
+    /// Counts a cleanup until the guard is dropped.
     fn begin(&self) -> Counted {
         self.0.send_modify(|count| *count += 1);
         Counted(self.0.clone())
     }
 
-    /// Waits until there is none.
+    /// Waits until no cleanup is left.
     pub(crate) async fn drain(&self) {
         // The sender outlives this.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
@@ -115,9 +115,8 @@ impl Cleanups {
     }
 }
 
-/// Clears an upload away in the background, as long as the runtime goes on: for what is dropped on the way. What is still
-/// running for it ends first. Where the store has too many to clear away already, or it takes too long, it is left to the
-/// service.
+/// Aborts a dropped upload in the background, as long as the runtime runs. Its requests in flight finish first. If the
+/// store has too many cleanups, or this one takes too long, the upload is left to the service.
 pub(crate) fn abort_in_background(
     calls: &Calls,
     key: &str,
@@ -148,7 +147,7 @@ pub(crate) fn abort_in_background(
         let time = DEADLINE.min(calls.limits().call_time);
         let cleared = deadline::timeout(time, async {
             running.shutdown().await;
-            // It is never closed.
+            // The semaphore is never closed.
             let _running = calls.pool().cleanup().running.acquire().await;
             abort_best_effort(&calls, &key, &upload, &call).await;
         });
@@ -161,7 +160,7 @@ pub(crate) fn abort_in_background(
     });
 }
 
-/// A cleanup that is counted, also where its task ends early.
+/// Counts a cleanup, also if its task ends early.
 struct Counted(watch::Sender<usize>);
 
 impl Drop for Counted {
@@ -170,10 +169,10 @@ impl Drop for Counted {
     }
 }
 
-/// Aborts an upload, and sees that no part of it is left. What it cannot do, it logs: the error that counts is another.
+/// Aborts an upload, and checks that no part of it is left. Errors are logged, because the caller reports another one.
 pub(crate) async fn abort_best_effort(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
     for attempt in 0..ABORTS {
-        // A part that was cut off may still be taken.
+        // The service may still accept an interrupted part.
         deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;
         if let Err(error) = calls.abort_upload(key, upload, &without_customer_key(call)).await {
             if let Some(count) = calls.pool().cleanup().skip() {

@@ -1,7 +1,8 @@
-//! Options of operations, as builders collect them, and their conversion to the contract's records.
+//! Options of operations, as the builders collect them, and their conversion to the contract's records.
 //!
-//! A record without any field is the same as none in the contract, and cheaper to pass: `record!` decides. Options common to
-//! all calls are converted apart, as the driver decides on the time limit that a plugin is given.
+//! In the contract a record without any field is equivalent to none, and more expensive to pass: the macro `record!`
+//! decides. Options common to all calls are converted separately, because the driver sets the time limit that the plugin
+//! gets.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,7 @@ type Pairs = Vec<(String, String)>;
 /// Options common to all calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallOptions {
-    /// The time limit of the whole call. Default: that of the store.
+    /// Time limit of the whole call. Default: that of the store.
     pub(crate) time_limit: Option<Duration>,
     pub(crate) attributes: Pairs,
 }
@@ -69,7 +70,7 @@ pub(crate) struct PutOptions {
     pub(crate) call: CallOptions,
 }
 
-/// The properties that a copy is stored with.
+/// The properties of a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Properties {
     pub(crate) content_type: Option<String>,
@@ -109,7 +110,7 @@ pub(crate) struct CopyPartOptions {
     pub(crate) call: CallOptions,
 }
 
-/// Options of the other lists: parts, which have no prefix, uploads and buckets.
+/// Options of the other listings: parts (which have no prefix), uploads and buckets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PageOptions {
     pub(crate) prefix: String,
@@ -124,14 +125,14 @@ pub(crate) struct CompleteOptions {
     pub(crate) call: CallOptions,
 }
 
-/// Options of the operations that have a version and nothing else of their own: `delete`, `get-tags`, `set-tags`.
+/// Options of operations with a version only: `delete`, `get-tags`, `set-tags`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VersionOptions {
     pub(crate) version: Option<String>,
     pub(crate) call: CallOptions,
 }
 
-/// A blob to copy.
+/// The source of a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CopySource {
     /// Its bucket. Default: the store's.
@@ -157,7 +158,7 @@ fn pairs(pairs: &Pairs) -> Option<Pairs> {
     (!pairs.is_empty()).then(|| pairs.clone())
 }
 
-/// The record with these fields, or none if every field is.
+/// A record with these fields, or `None` if every field is `None`.
 macro_rules! record {
     ($($record:ident)::+ { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
         $($(let $field = $value;)?)*
@@ -169,7 +170,7 @@ macro_rules! record {
 type Call = Option<wit::CallOptions>;
 
 impl CallOptions {
-    /// With this time limit for the plugin.
+    /// Converts them, with this time limit for the plugin.
     pub(crate) fn record(&self, time_limit: Option<Duration>) -> Call {
         record!(wit::CallOptions {
             time_limit: time_limit.map(nanos),
@@ -324,7 +325,7 @@ impl VersionOptions {
     }
 }
 
-/// Options of an operation that has none of its own.
+/// Options of an operation without options of its own.
 pub(crate) fn only_call<T>(call: Call, record: impl FnOnce(Call) -> T) -> Option<T> {
     call.is_some().then(|| record(call))
 }
@@ -373,7 +374,7 @@ fn span(range: &Range<u64>) -> wit::Span {
     wit::Span { start: range.start, end: range.end }
 }
 
-/// A duration in nanoseconds. One beyond 584 years becomes the longest.
+/// A duration in nanoseconds. Durations beyond 584 years saturate.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -395,7 +396,7 @@ mod tests {
         let call = CallOptions::default().record(Some(Duration::from_secs(1)));
         assert_eq!(call.as_ref().and_then(|call| call.time_limit), Some(1_000_000_000));
         assert!(HeadOptions::default().record(call).is_some());
-        // An empty set of properties replaces the source's.
+        // An empty set of properties still replaces the source's.
         let replaced = CopyOptions { properties: Some(Properties::default()), ..CopyOptions::default() };
         assert!(replaced.record(None).is_some());
         let last = GetOptions { range: ByteRange::Last(1), ..GetOptions::default() };

@@ -1,8 +1,9 @@
-//! Timers that fire whatever else their task does.
+//! Timers that fire independently of what else their task does.
 //!
-//! tokio's own sit behind its cooperative budget: in a task that has spent it, as a connection does that always has data, a
-//! [`Sleep`] is pending without a look at the clock. And they fire only once the runtime has polled its timer driver, which
-//! it does every 61 polls of tasks. A deadline of this crate is polled outside the budget, and looks at the clock itself.
+//! tokio's timers are subject to its cooperative budget: in a task that has spent it, for example on a connection that
+//! always has data, a [`Sleep`] stays pending without checking the clock. They also fire only after the runtime polls its
+//! timer driver, every 61 polls of tasks. Timers of this module are polled outside the budget, and check the clock
+//! themselves.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -12,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
-/// How many polls share one look at the clock: those of a task that waits for its wakers are far fewer, and pay nothing.
+/// Polls per check of the clock: a task that waits for its wakers is polled far less often, and pays nothing.
 const POLLS_PER_LOOK: u8 = 16;
 
 /// Counts polls of a timer.
@@ -51,7 +52,7 @@ pub(crate) fn sleep(duration: Duration) -> Timer {
     Timer { sleep: tokio::time::sleep(duration), polls: Polls::default() }
 }
 
-/// The time was up.
+/// The time limit passed.
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
@@ -96,10 +97,10 @@ mod tests {
 
     use super::*;
 
-    /// Longer than any of these takes, but for what is stuck.
+    /// Longer than any of these takes, unless it hangs.
     const STUCK: Duration = Duration::from_secs(20);
 
-    /// Spends the whole budget in each poll, and is woken at once, as a connection that always has data is.
+    /// Spends the whole budget in each poll, and is woken at once, like a connection that always has data.
     fn spend_budget() -> impl Future<Output = ()> {
         let began = std::time::Instant::now();
         poll_fn(move |cx| {
@@ -128,7 +129,7 @@ mod tests {
             assert!(timeout(limit, pending::<()>()).await.is_err());
         });
         poll_fn(|cx| {
-            // The sibling comes first, and leaves no budget.
+            // The sibling is polled first, and leaves no budget.
             assert!(busy.as_mut().poll(cx).is_pending());
             timers.as_mut().poll(cx)
         })
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(timeout(Duration::MAX, async { 2 }).await.unwrap(), 2);
     }
 
-    /// No timer driver runs here: only the clock can tell.
+    /// Without a timer driver, only the clock can fire the deadline.
     #[test]
     fn deadline_is_compared_with_the_clock() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

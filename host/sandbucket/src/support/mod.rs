@@ -1,4 +1,4 @@
-//! What every layer may use: time, and limits on log lines.
+//! Utilities of all layers: deadlines, and rate limits of log messages.
 
 pub(crate) mod deadline;
 pub(crate) mod rate_limit;
