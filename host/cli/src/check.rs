@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::handshake::handshake;
 use crate::output::Tone;
-use crate::probe::{PATIENCE, Target};
+use crate::probe::{TIMEOUT, Target};
 use crate::report::{Report, Step, Verdict};
 use crate::text;
 
@@ -28,7 +28,7 @@ pub async fn run(context: &Context, arguments: cli::Check) -> Result<Exit, Failu
         outcome = check.walk(context, &arguments) => outcome,
         failure = crate::signals::received() => Err(failure),
     };
-    let left = check.tidy_up().await;
+    let left = check.clean_up().await;
     outcome?;
     check.summary(context, left)
 }
@@ -75,9 +75,9 @@ impl Check<'_> {
         };
         match opened.await {
             Ok((config, store, trusting)) => {
-                let told = |name: &str| setting(config.settings(), name).map(str::to_owned);
-                let bucket = told("bucket").unwrap_or_default();
-                let place = told("endpoint").or_else(|| told("region")).unwrap_or_else(|| "us-east-1".to_owned());
+                let value = |name: &str| setting(config.settings(), name).map(str::to_owned);
+                let bucket = value("bucket").unwrap_or_default();
+                let place = value("endpoint").or_else(|| value("region")).unwrap_or_else(|| "us-east-1".to_owned());
                 let detail = format!("bucket \"{bucket}\" at {place}, from {}", context.config_file.display());
                 self.report.add(Step::ok("settings", begun.elapsed(), detail))?;
                 Ok(Some((config, store, trusting)))
@@ -125,19 +125,19 @@ impl Check<'_> {
         self.report.add(Step::ok("TCP", begun.elapsed(), format!("connected to {peer}")))?;
 
         if !target.https {
-            return self.report.add(Step::skipped("TLS", "plain http: anybody on the way can read along"));
+            return self.report.add(Step::skipped("TLS", "plain http: the connection is not encrypted"));
         }
         let begun = Instant::now();
         let tls = config.tls();
         // Errors of the certificate are reported even if the store would accept it.
         let strict = TlsOptions { allow_invalid_certs: false, ..tls.clone() };
         let shaking = handshake(&strict, &target.host, stream);
-        let outcome = match tokio::time::timeout(PATIENCE, shaking).await {
+        let outcome = match tokio::time::timeout(TIMEOUT, shaking).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(format!("no answer in {} s", PATIENCE.as_secs())),
+            Err(_) => Err(format!("no response in {} s", TIMEOUT.as_secs())),
         };
         let step = match outcome {
-            Ok(told) => Step::ok("TLS", begun.elapsed(), told),
+            Ok(agreed) => Step::ok("TLS", begun.elapsed(), agreed),
             Err(message) if tls.allow_invalid_certs => {
                 let detail = format!("{message}; going on, since `allow-invalid-certs` is set");
                 Step::doubtful("TLS", begun.elapsed(), detail)
@@ -157,15 +157,17 @@ impl Check<'_> {
         let outcome = probe.store.get(&probe.key).range(0..1).await;
         let took = begun.elapsed();
         let step = match outcome {
-            Err(Error::NotFound(told)) if code(&told) != Some("NoSuchBucket") => {
+            Err(Error::NotFound(failure)) if code(&failure) != Some("NoSuchBucket") => {
                 Step::ok("credentials", took, "accepted, and the bucket is there")
             }
             Ok(_) | Err(Error::InvalidRange(_)) => Step::ok("credentials", took, "accepted"),
             // Without the permission to list, S3 denies access to a missing key.
-            Err(Error::AccessDenied(told)) if matches!(code(&told), None | Some("AccessDenied")) => {
-                let mut step = Step::doubtful("credentials", took, told.message.clone());
-                step.hint =
-                    Some("this is also how S3 answers who may read and write, but not list; going on".to_owned());
+            Err(Error::AccessDenied(failure)) if matches!(code(&failure), None | Some("AccessDenied")) => {
+                let mut step = Step::doubtful("credentials", took, failure.message.clone());
+                step.hint = Some(
+                    "S3 also responds like this if the credentials may read and write, but not list; continuing"
+                        .to_owned(),
+                );
                 step
             }
             Err(error) => Step::failed("credentials", took, error.into()),
@@ -212,13 +214,15 @@ impl Check<'_> {
 
         let (second, took) = timed(store.put(key, body.clone()).if_absent()).await;
         let step = match second {
-            Err(Error::PreconditionFailed(_)) => Step::ok("put if absent", took, "refused, as it should be"),
+            Err(Error::PreconditionFailed(_)) => Step::ok("put if absent", took, "rejected, as expected"),
             Ok(_) => {
-                let mut step = Step::doubtful("put if absent", took, "this service does not look at the condition");
+                let mut step = Step::doubtful("put if absent", took, "the service ignores the condition");
                 step.hint = Some("do not rely on conditional writes here".to_owned());
                 step
             }
-            Err(Error::Unsupported(told) | Error::Service(told)) => Step::doubtful("put if absent", took, told.message),
+            Err(Error::Unsupported(failure) | Error::Service(failure)) => {
+                Step::doubtful("put if absent", took, failure.message)
+            }
             Err(error) => Step::failed("put if absent", took, error.into()),
         };
         self.report.add(step)?;
@@ -226,12 +230,13 @@ impl Check<'_> {
         let (completed, took) = timed(complete_if_absent(trusting, key)).await;
         let name = "complete if absent";
         let step = match completed {
-            Err(Error::PreconditionFailed(_)) => Step::ok(name, took, "refused, as it should be"),
+            Err(Error::PreconditionFailed(_)) => Step::ok(name, took, "rejected, as expected"),
             Ok(_) => {
-                let what = "this service does not look at the condition of a completed upload";
+                let what = "the service ignores the condition of a completed upload";
                 let mut step = Step::doubtful(name, took, what);
-                step.hint =
-                    Some("the setting `check-conditions` (on by default) has it checked with a HEAD before".to_owned());
+                step.hint = Some(
+                    "the setting `check-conditions` (on by default) checks it with a HEAD before the write".to_owned(),
+                );
                 step
             }
             Err(Error::Unsupported(failure) | Error::Service(failure)) => Step::doubtful(name, took, failure.message),
@@ -243,7 +248,7 @@ impl Check<'_> {
         let step = match deleted {
             Ok(_) => {
                 self.probe = None;
-                Step::ok("delete", took, "the probe is gone")
+                Step::ok("delete", took, "the probe is deleted")
             }
             Err(error) => Step::failed("delete", took, error.into()),
         };
@@ -251,9 +256,9 @@ impl Check<'_> {
     }
 
     /// Deletes the probe if it may exist. Returns its key if that fails.
-    async fn tidy_up(&mut self) -> Option<String> {
+    async fn clean_up(&mut self) -> Option<String> {
         let probe = self.probe.take()?;
-        let delete = probe.store.delete(&probe.key).time_limit(PATIENCE);
+        let delete = probe.store.delete(&probe.key).time_limit(TIMEOUT);
         match delete.await {
             Ok(_) => None,
             Err(_) => Some(probe.key),
@@ -319,8 +324,8 @@ fn compared(name: &'static str, took: Duration, outcome: Result<Bytes, Error>, e
     }
 }
 
-fn code(told: &sandbucket::Failure) -> Option<&str> {
-    told.answer.as_ref()?.code.as_deref()
+fn code(failure: &sandbucket::Failure) -> Option<&str> {
+    failure.answer.as_ref()?.code.as_deref()
 }
 
 /// A unique key.

@@ -24,7 +24,7 @@ const RANDOM: usize = 6;
 pub struct Destination {
     /// tokio's file, so that a blocked write, for example to a pipe, can be abandoned.
     into: Into,
-    half: Option<Half>,
+    half: Option<PartialFile>,
     /// The user's name for it; `None` for standard output.
     name: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ enum Into {
 }
 
 /// A temporary file in the folder of the final one.
-struct Half {
+struct PartialFile {
     path: TempPath,
     target: PathBuf,
 }
@@ -53,7 +53,7 @@ impl Destination {
         match resolve(file).map_err(failed)? {
             Target::Regular(target) => {
                 let (opened, path) = beside(&target).map_err(failed)?.into_parts();
-                Ok(Destination { into: Into::File(opened.into()), half: Some(Half { path, target }), name })
+                Ok(Destination { into: Into::File(opened.into()), half: Some(PartialFile { path, target }), name })
             }
             Target::Stdout => {
                 standard::output()?;
@@ -85,7 +85,7 @@ impl Destination {
         };
         flushed.map_err(|error| self.failed(error))?;
         match self.half.take() {
-            Some(Half { path, target }) => path.persist(target).map_err(|error| self.failed(error.error)),
+            Some(PartialFile { path, target }) => path.persist(target).map_err(|error| self.failed(error.error)),
             None => Ok(()),
         }
     }

@@ -27,25 +27,26 @@ pub enum Exit {
 /// The same for `--help`.
 pub const HELP: &str = "\
 Exit status:
-  0  done, and all is as it should be
-  1  failed in a way that has no status of its own
-  2  wrong usage, or an argument that the service does not take
+  0  success
+  1  any other error
+  2  wrong usage, or an argument that the service rejects
   3  no such key, version or bucket
-  4  a condition did not hold, or the range is outside the blob
+  4  a condition failed, or the range is outside the blob
   5  access denied: wrong, expired or insufficient credentials
-  6  the service could not be reached, was too slow, or asked for fewer requests
+  6  the service could not be reached, was too slow, or throttled the requests
   7  the configuration, or a setting in it, is wrong
   129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM, with uploads aborted and temporary files removed
-  141  nobody reads the output any more
+  141  the reader of standard output has closed it
 
 Environment:
-  SANDBUCKET_CONFIG  the configuration file, where --config is not given
+  SANDBUCKET_CONFIG  the configuration file, unless --config is given
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
-                     the proxy, where the section has no setting `proxy` (lower case counts too, and first)
+                     the proxy, unless the section has a setting `proxy` (lower-case names take precedence)
   SANDBUCKET_CACHE_DIR
-                     where the compiled plugin is kept, in place of ~/.cache/sandbucket; `cache-dir` in [sandbox] comes first
-  NO_COLOR           if set, no colours
-  RUST_LOG           what to log to standard error, in place of --verbose";
+                     the folder of the compile cache, instead of ~/.cache/sandbucket; `cache-dir` in [sandbox] takes
+                     precedence
+  NO_COLOR           disables colours if set
+  RUST_LOG           the log filter for standard error, instead of --verbose";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

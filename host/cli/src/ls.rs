@@ -58,11 +58,11 @@ async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Resul
         let entry = entry?;
         is_empty = false;
         if context.output.json {
-            let mut told = to_json(&entry.blob);
-            told["version"] = json!(entry.version);
-            told["latest"] = json!(entry.latest);
-            told["deleted"] = json!(entry.deleted);
-            context.output.row(&told)?;
+            let mut row = to_json(&entry.blob);
+            row["version"] = json!(entry.version);
+            row["latest"] = json!(entry.latest);
+            row["deleted"] = json!(entry.deleted);
+            context.output.row(&row)?;
             continue;
         }
         let size = if entry.deleted { "deleted".to_owned() } else { text::size(entry.blob.size) };

@@ -21,7 +21,6 @@ mod ls;
 mod manual;
 mod mv;
 mod output;
-mod pour;
 mod presign;
 mod probe;
 mod progress;
@@ -34,6 +33,7 @@ mod source;
 mod standard;
 mod tags;
 mod text;
+mod upload_source;
 mod uploads;
 
 use std::process::ExitCode;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
                 signals::listen();
-                descriptors::bound(descriptors::USUAL);
+                descriptors::bound(descriptors::DEFAULT_TRANSFERS);
                 let outcome = run(cli.command, &context).await;
                 // Aborts abandoned uploads, if the service responds soon.
                 let _ = tokio::time::timeout(CLEANUP_TIME, context::drain()).await;

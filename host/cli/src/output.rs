@@ -46,7 +46,7 @@ impl Output {
     }
 
     /// Whether notes are shown.
-    pub fn has_remarks(&self) -> bool {
+    pub fn has_notes(&self) -> bool {
         !self.json && !self.quiet
     }
 
@@ -85,7 +85,7 @@ impl Output {
 
     /// Prints a note, which is not part of the result.
     pub fn note(&self, note: &str) {
-        if self.has_remarks() {
+        if self.has_notes() {
             let _ = writeln!(io::stderr(), "{note}");
         }
     }
@@ -133,7 +133,7 @@ fn paint(colours: bool, tone: Tone, text: &str) -> String {
 /// A reader that closes the pipe early, such as `head`, causes no error message.
 pub fn stdout_failed(error: io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::new(Exit::BrokenPipe, "nobody reads standard output any more"),
+        io::ErrorKind::BrokenPipe => Failure::new(Exit::BrokenPipe, "the reader of standard output has closed it"),
         _ => Failure::new(Exit::Failure, format!("standard output cannot be written: {error}")),
     }
 }

@@ -56,21 +56,21 @@ impl Target {
                 if addresses.is_empty() { Err(format!("{} has no address", self.host)) } else { Ok(addresses) }
             }
             Ok(Err(error)) => Err(format!("{} cannot be resolved: {error}", self.host)),
-            Err(_) => Err(format!("no name server answers about {}", self.host)),
+            Err(_) => Err(format!("no name server responds for {}", self.host)),
         }
     }
 
     /// Connects to the first address that accepts.
     pub async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, String> {
-        let mut refusals = Vec::new();
+        let mut errors = Vec::new();
         for address in addresses {
             match tokio::time::timeout(TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => refusals.push(format!("{address}: {error}")),
-                Err(_) => refusals.push(format!("{address}: no answer in {} s", TIMEOUT.as_secs())),
+                Ok(Err(error)) => errors.push(format!("{address}: {error}")),
+                Err(_) => errors.push(format!("{address}: no response in {} s", TIMEOUT.as_secs())),
             }
         }
-        Err(refusals.join("; "))
+        Err(errors.join("; "))
     }
 }
 

@@ -28,7 +28,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Progress { bar, allowed: output.has_remarks() && io::stderr().is_terminal() }
+        Progress { bar, allowed: output.has_notes() && io::stderr().is_terminal() }
     }
 
     /// Sets the number of bytes transferred.

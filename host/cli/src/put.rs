@@ -8,11 +8,11 @@ use crate::cli;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::pour::pour;
 use crate::progress::Progress;
 use crate::report::milliseconds;
 use crate::source::Source;
 use crate::text;
+use crate::upload_source::upload_source;
 
 /// Of any length: a body larger than a part is uploaded in parts.
 pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure> {
@@ -55,7 +55,7 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     let begun = Instant::now();
     let upload = upload.progress(move |bytes| shown.reached(bytes));
     // An interrupt drops the upload.
-    let (size, written) = pour(upload, source, |_| {}, std::future::pending()).await?;
+    let (size, written) = upload_source(upload, source, |_| {}, std::future::pending()).await?;
     let took = begun.elapsed();
     drop(progress);
 

@@ -40,7 +40,7 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
                 };
                 report.deleted(one, outcome.map(drop))
             }
-            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version is of one blob: give one key with it")),
+            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version belongs to one blob: give a single key")),
             (_, None) => delete(&store, arguments.keys, attributes, &mut report).await,
         }
     };
@@ -126,7 +126,7 @@ fn apart(prefixes: &[String]) -> impl Iterator<Item = &String> {
 }
 
 fn missing(prefix: &str) -> Failure {
-    let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that only begin so";
+    let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that merely have this prefix";
     plan::missing(prefix).with_hint(hint)
 }
 

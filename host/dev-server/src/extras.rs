@@ -83,7 +83,7 @@ impl Extras {
         self.storage_class.clone().filter(|class| class != "STANDARD").map(StorageClass::from)
     }
 
-    pub fn told_encryption(&self) -> Option<ServerSideEncryption> {
+    pub fn reported_encryption(&self) -> Option<ServerSideEncryption> {
         self.encryption.clone().map(ServerSideEncryption::from)
     }
 

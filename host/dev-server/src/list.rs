@@ -27,11 +27,11 @@ pub(super) fn page(
 ) -> S3Result<ListObjectsV2Output> {
     let prefix = input.prefix.as_deref().unwrap_or("");
     let delimiter = input.delimiter.as_deref().filter(|d| !d.is_empty());
-    let asked = input.max_keys.unwrap_or(MAX_PAGE);
-    if asked < 0 {
+    let max_keys = input.max_keys.unwrap_or(MAX_PAGE);
+    if max_keys < 0 {
         return Err(s3_error!(InvalidArgument, "max-keys must not be negative"));
     }
-    let limit = usize::try_from(asked.min(MAX_PAGE)).unwrap_or(0);
+    let limit = usize::try_from(max_keys.min(MAX_PAGE)).unwrap_or(0);
     // What XML cannot represent is encoded in tokens, as in keys.
     let token = input.continuation_token.as_deref().map(|token| percent_decode_str(token).decode_utf8_lossy());
     let after = token.as_deref().or(input.start_after.as_deref());
@@ -96,7 +96,7 @@ pub(super) fn page(
     }
     Ok(ListObjectsV2Output {
         key_count: Some(count),
-        max_keys: Some(asked.min(MAX_PAGE)),
+        max_keys: Some(max_keys.min(MAX_PAGE)),
         is_truncated: Some(truncated),
         contents: (!contents.is_empty()).then_some(contents),
         common_prefixes: (!common_prefixes.is_empty()).then_some(common_prefixes),

@@ -17,13 +17,13 @@ struct Asker {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-struct Answer {
+struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Answer {
+impl Response {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -43,21 +43,21 @@ impl Asker {
         Asker { server, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         let mut request = Request::builder().method(method).uri(format!("{}/{path}", self.server.endpoint()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::from(body.to_owned())).unwrap();
         let (head, body) = self.client.request(request).await.unwrap().into_parts();
-        Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+        Response { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         self.ask(Method::GET, path, headers, "").await
     }
 
-    async fn put(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn put(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         self.ask(Method::PUT, path, headers, body).await
     }
 }

@@ -145,7 +145,7 @@ impl Uploads {
         let after: i32 = input.part_number_marker.unwrap_or(0);
         let limit = input.max_parts.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE);
         self.with(&input.bucket, &input.key, &input.upload_id, |upload| {
-            let mut parts: Vec<Part> = upload.parts.range(after.saturating_add(1)..).map(told).collect();
+            let mut parts: Vec<Part> = upload.parts.range(after.saturating_add(1)..).map(to_part).collect();
             let is_truncated = parts.len() > usize::try_from(limit).unwrap_or(0);
             parts.truncate(usize::try_from(limit).unwrap_or(0));
             Ok(ListPartsOutput {
@@ -183,7 +183,7 @@ impl Uploads {
         let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
         let last = found.last().filter(|_| is_truncated).cloned();
         let uploads = found.into_iter().map(|(key, id, initiated)| MultipartUpload {
-            key: Some(list::told(key, by_url)),
+            key: Some(list::response_key(key, by_url)),
             upload_id: Some(id),
             initiated: Some(Timestamp::from(initiated)),
             ..Default::default()
@@ -191,11 +191,11 @@ impl Uploads {
         ListMultipartUploadsOutput {
             uploads: Some(uploads.collect()),
             is_truncated: Some(is_truncated),
-            next_key_marker: last.as_ref().map(|(key, _, _)| list::told(key.clone(), by_url)),
+            next_key_marker: last.as_ref().map(|(key, _, _)| list::response_key(key.clone(), by_url)),
             next_upload_id_marker: last.map(|(_, id, _)| id),
-            key_marker: input.key_marker.map(|key| list::told(key, by_url)),
+            key_marker: input.key_marker.map(|key| list::response_key(key, by_url)),
             upload_id_marker: input.upload_id_marker,
-            prefix: input.prefix.map(|prefix| list::told(prefix, by_url)),
+            prefix: input.prefix.map(|prefix| list::response_key(prefix, by_url)),
             encoding_type: input.encoding_type,
             bucket: Some(input.bucket),
             ..Default::default()
@@ -249,7 +249,7 @@ impl Uploads {
     }
 }
 
-fn told((number, part): (&i32, &Taken)) -> Part {
+fn to_part((number, part): (&i32, &Taken)) -> Part {
     let checksum = part.checksum.clone();
     Part {
         part_number: Some(*number),

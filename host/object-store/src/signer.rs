@@ -45,7 +45,7 @@ impl Signer for SandbucketStore {
         let presigned = presign.await.map_err(|failed| error(path.as_ref(), failed))?;
         if presigned.headers.len() != given {
             let names: Vec<&str> = presigned.headers.iter().map(|(name, _)| name.as_str()).collect();
-            let why = format!("the store's settings want headers that a URL cannot tell: {}", names.join(", "));
+            let why = format!("the store's settings require headers that a URL cannot carry: {}", names.join(", "));
             return Err(not_supported(why));
         }
         Url::parse(&presigned.url).map_err(generic)

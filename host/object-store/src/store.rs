@@ -155,11 +155,11 @@ impl ObjectStore for SandbucketStore {
             async move {
                 let batch = batch.map_err(|failed| failed.1)?;
                 let outcomes = store.delete_many(batch.iter().map(|path| path.as_ref())).await.map_err(generic)?;
-                let told = batch.into_iter().zip(outcomes).map(|(path, outcome)| match outcome {
+                let results = batch.into_iter().zip(outcomes).map(|(path, outcome)| match outcome {
                     Ok(()) => Ok(path),
                     Err(failed) => Err(error(path.as_ref(), failed)),
                 });
-                Ok::<_, object_store::Error>(futures::stream::iter(told.collect::<Vec<_>>()))
+                Ok::<_, object_store::Error>(futures::stream::iter(results.collect::<Vec<_>>()))
             }
         });
         deleted.buffered(MAX_CONCURRENCY).try_flatten().boxed()

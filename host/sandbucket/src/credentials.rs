@@ -16,8 +16,8 @@ use crate::text::sanitize;
 /// SDKs.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// Bounds of the delay after a failed renewal, which is a quarter of the time left.
-const MIN_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(200);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Time limit of a provider.
 const PROVIDER_TIME: Duration = Duration::from_secs(60);
 /// Maximum number of characters of a provider's error.
@@ -207,18 +207,18 @@ impl Renewal {
         if left == 0 {
             tracing::warn!("the store's new credentials have expired already: is this machine's clock right?");
             self.expires.store(u64::MAX, Relaxed);
-            self.due.store(now + MAX_PAUSE.as_millis() as u64, Relaxed);
+            self.due.store(now + MAX_RETRY_DELAY.as_millis() as u64, Relaxed);
             return;
         }
         self.expires.store(expires, Relaxed);
-        self.due.store((expires - before).max(now + MIN_PAUSE.as_millis() as u64), Relaxed);
+        self.due.store((expires - before).max(now + MIN_RETRY_DELAY.as_millis() as u64), Relaxed);
     }
 
     /// Records that the provider failed.
     pub(crate) fn failed(&self, why: String) {
         let now = now();
         let left = self.expires.load(Relaxed).saturating_sub(now);
-        let pause = (left / 4).clamp(MIN_PAUSE.as_millis() as u64, MAX_PAUSE.as_millis() as u64);
+        let pause = (left / 4).clamp(MIN_RETRY_DELAY.as_millis() as u64, MAX_RETRY_DELAY.as_millis() as u64);
         self.due.store(now + pause, Relaxed);
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }

@@ -309,7 +309,7 @@ impl Engine {
         let share = self.runtime.instance_share();
         let end = Instant::now() + limits.call_time;
         let granted = self.runtime.instance_permit("making an instance", &share, end, || None).await?;
-        let Grant::Permit(permit) = granted else { return Err(Error::plugin("nobody hands over a bare instance")) };
+        let Grant::Permit(permit) = granted else { return Err(Error::plugin("no call takes over a bare instance")) };
         let compute = self.runtime.compute_share();
         Ok(BareInstance {
             sandbox: Sandbox::new(&self.runtime, gate, &compute, limits.call_time).await?,

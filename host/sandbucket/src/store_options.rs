@@ -231,15 +231,15 @@ impl StoreOptions {
                 Ok(None)
             }
             Source::Provider(provider) => {
-                let asked = credentials::ask(&*provider).await.map_err(|why| {
+                let queried = credentials::ask(&*provider).await.map_err(|why| {
                     let message = format!("opening the store: the credentials provider failed: {why}");
                     let mut failure = Failure::ours("access-key", message);
                     failure.retryable = true;
                     Error::AccessDenied(failure)
                 })?;
-                asked.add_to(&mut self.settings);
+                queried.add_to(&mut self.settings);
                 let renewal = Renewal::new(provider, None);
-                renewal.of(&asked);
+                renewal.of(&queried);
                 Ok(Some(renewal))
             }
             Source::Found(profile) => {

@@ -70,7 +70,7 @@ impl Remembered {
 }
 
 fn failed(error: &std::io::Error) -> Failure {
-    let message = format!("the list of what is to be deleted, in a temporary file: {error}");
+    let message = format!("the temporary file with the names to delete: {error}");
     Failure::new(Exit::Failure, message).with_hint("TMPDIR names the folder for it")
 }
 

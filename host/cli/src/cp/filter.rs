@@ -38,12 +38,12 @@ const RULES: [(&str, Verdict, &str); 2] = [
     (
         "exclude",
         Verdict::Exclude,
-        "Leave out what matches this pattern, relative to the folders: `*.tmp`, `cache/*`; may be given several times",
+        "Exclude names that match this pattern, relative to the folders: `*.tmp`, `cache/*`; may be given several times",
     ),
     (
         "include",
         Verdict::Include,
-        "Take what matches this pattern after all: of all --exclude and --include, the last that matches decides",
+        "Include names that match this pattern: of all --exclude and --include, the last match decides",
     ),
 ];
 

@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::text;
 
 /// The folders and the operation.
-pub struct Many {
+pub struct RecursiveCopy {
     pub from: Place,
     pub to: Place,
     /// `None` to copy everything.
@@ -47,7 +47,7 @@ struct Tally {
 
 type Transferred = (Item, Result<Option<u64>, Failure>);
 
-pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, Failure> {
+pub async fn run(context: &Context, job: Arc<Job>, many: RecursiveCopy) -> Result<Exit, Failure> {
     check_apart(&job, &many)?;
     let begun = Instant::now();
     let source = listing::of_source(&job.from, &many.from, many.links, &many.filter)?;
@@ -95,7 +95,7 @@ pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, F
 
 /// # Errors
 /// If the copies would be listed again, endlessly.
-fn check_apart(job: &Job, many: &Many) -> Result<(), Failure> {
+fn check_apart(job: &Job, many: &RecursiveCopy) -> Result<(), Failure> {
     let (true, Place::Store(from), Place::Store(to)) = (job.same_bucket, &many.from, &many.to) else { return Ok(()) };
     let (from, to) = (folder(from), folder(to));
     // With --delete, a source inside the target would be extraneous.
@@ -113,7 +113,7 @@ fn check_apart(job: &Job, many: &Many) -> Result<(), Failure> {
 async fn copy(
     context: &Context,
     job: &Arc<Job>,
-    many: &Many,
+    many: &RecursiveCopy,
     mut comparison: Comparison,
     tally: &mut Tally,
     extras: &mut Extras,
@@ -158,7 +158,7 @@ async fn copy(
     Ok(listed.unwrap_or(Ok(())))
 }
 
-fn item(job: &Job, many: &Many, found: Found, there: Option<Found>) -> Result<Item, Failure> {
+fn item(job: &Job, many: &RecursiveCopy, found: Found, there: Option<Found>) -> Result<Item, Failure> {
     let (from, to) = (place(&many.from, &found.name)?, place(&many.to, &found.name)?);
     if let (true, Place::Store(folder_), Place::Store(key)) = (job.same_bucket, &many.from, &to)
         && key.starts_with(&folder(folder_))
@@ -191,14 +191,21 @@ impl Tally {
             }
             Ok((_, Ok(None))) => self.unchanged += 1,
             Ok((_, Err(failure))) => self.fail(context, &failure),
-            Err(broken) => self.fail(context, &Failure::new(Exit::Failure, format!("a transfer broke down: {broken}"))),
+            Err(broken) => self
+                .fail(context, &Failure::new(Exit::Failure, format!("a transfer panicked or was cancelled: {broken}"))),
         }
         Ok(())
     }
 }
 
 /// Deletes the extraneous files, unless there was an error: a file that could not be listed or read must not lose its copy.
-async fn delete(context: &Context, job: &Job, many: &Many, extras: Extras, tally: &mut Tally) -> Result<(), Failure> {
+async fn delete(
+    context: &Context,
+    job: &Job,
+    many: &RecursiveCopy,
+    extras: Extras,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
     if tally.failed > 0 {
         let message = "nothing was deleted, because of the errors above";
         context.output.failure(&Failure::new(Exit::Failure, message));

@@ -27,7 +27,7 @@ use crate::progress::Progress;
 use crate::signals;
 use crate::text;
 use compare::Rule;
-use many::Many;
+use many::RecursiveCopy;
 use plan::{Item, Place};
 
 /// Time for transfers to end after a signal.
@@ -98,7 +98,7 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     let Some(item) = item else {
         let rule = arguments.newer.then_some(Rule::Newer);
         let filter = Arc::new(arguments.filter);
-        let many = Many { from, to, rule, filter, links: arguments.links, delete: false, dry_run, jobs };
+        let many = RecursiveCopy { from, to, rule, filter, links: arguments.links, delete: false, dry_run, jobs };
         return many::run(context, job, many).await;
     };
     if dry_run {
@@ -120,7 +120,7 @@ async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Re
     let transfers = arguments.transfers;
     let output = context.output.quiet_if(transfers.quiet);
     let context = &Context { output, config_file: context.config_file.clone() };
-    let many = Many {
+    let many = RecursiveCopy {
         from,
         to,
         rule: Some(if arguments.size_only { Rule::Size } else { Rule::Newer }),
@@ -137,7 +137,7 @@ async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Re
 fn places(from: &str, to: &str) -> Result<(Place, Place), Failure> {
     let (from, to) = (Place::read(from), Place::read(to));
     if matches!((&from, &to), (Place::Local(_) | Place::Stream, Place::Local(_) | Place::Stream)) {
-        let message = "neither of the two is in the store: a place there is written store:KEY";
+        let message = "neither the source nor the target is in the store: write it as store:KEY";
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok((from, to))

@@ -57,7 +57,7 @@ pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
     let usage = |message: String| Err(Failure::new(Exit::Usage, message));
     let name = match from {
         Place::Store(key) if key.is_empty() => {
-            return usage("store: alone is all there is: add --recursive".to_owned());
+            return usage("`store:` without a key means all blobs: add --recursive".to_owned());
         }
         Place::Store(key) => key.rsplit('/').next().unwrap_or_default().to_owned(),
         Place::Local(path) if path.is_dir() => {

@@ -14,9 +14,9 @@ use super::{Job, content};
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fetch::fetch;
-use crate::pour::pour;
 use crate::source::Source;
 use crate::text;
+use crate::upload_source::upload_source;
 
 /// Copies it, and returns its length; `None` if the copy was not needed.
 pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
@@ -84,7 +84,7 @@ async fn upload(job: &Job, source: Source, key: &str, media_type: Option<&str>) 
     if let Some(media_type) = media_type {
         upload = upload.content_type(media_type);
     }
-    let (done, _) = pour(upload, source, |bytes| job.passed(bytes), stopped(job)).await?;
+    let (done, _) = upload_source(upload, source, |bytes| job.passed(bytes), stopped(job)).await?;
     Ok(done)
 }
 
@@ -146,10 +146,10 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
             upload = upload.attribute(name, value);
         }
     }
-    let came = AtomicU64::new(0);
+    let received = AtomicU64::new(0);
     let pieces = blob.inspect(|piece| {
         if let Ok(piece) = piece {
-            came.fetch_add(piece.len() as u64, Relaxed);
+            received.fetch_add(piece.len() as u64, Relaxed);
             job.passed(piece.len() as u64);
         }
     });
@@ -164,5 +164,5 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let ending = futures::stream::select(pieces.map(Some).chain(futures::stream::once(async { None })), stop.map(Some));
     let body = ending.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready);
     upload.stream(body).await?;
-    Ok(came.load(Relaxed))
+    Ok(received.load(Relaxed))
 }

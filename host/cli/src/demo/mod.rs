@@ -79,7 +79,7 @@ impl Demo<'_> {
         self.together(&store, &samples[0]).await?;
 
         self.heading("\nRefused, as it should be")?;
-        self.refusals(&store, &samples[0]).await?;
+        self.rejected_operations(&store, &samples[0]).await?;
         self.delete(&store, ODD_KEY).await?;
         self.wrong_key(&engine, &server).await?;
 
@@ -201,7 +201,7 @@ impl Demo<'_> {
         self.report.add(step).map(drop)
     }
 
-    async fn refusals(&mut self, store: &Store, sample: &Sample) -> Result<(), Failure> {
+    async fn rejected_operations(&mut self, store: &Store, sample: &Sample) -> Result<(), Failure> {
         let (missing, took) = timed(read(store, "no/such/key", None)).await;
         self.refused("missing key", took, missing, |error| matches!(error, Error::NotFound(_)))?;
 

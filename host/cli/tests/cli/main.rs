@@ -105,9 +105,10 @@ impl Ran {
 
     #[track_caller]
     fn ends_with(self, status: i32) -> Self {
-        let told = format!("{:?}\n--- stdout\n{}\n--- stderr\n{}", self.arguments, self.stdout_lossy(), self.stderr());
-        assert_eq!(self.output.status.code(), Some(status), "{told}");
-        assert!(!self.stderr().contains("panicked"), "{told}");
+        let output =
+            format!("{:?}\n--- stdout\n{}\n--- stderr\n{}", self.arguments, self.stdout_lossy(), self.stderr());
+        assert_eq!(self.output.status.code(), Some(status), "{output}");
+        assert!(!self.stderr().contains("panicked"), "{output}");
         self
     }
 
@@ -231,12 +232,12 @@ async fn exit_status_reports_the_kind_of_error() {
     assert!(unreachable.stderr().contains("127.0.0.1:1"), "{}", unreachable.stderr());
     std::fs::write(bench.path("sandbucket.toml"), "[store.blob.s3]\nbuckt = \"bench\"\n").unwrap();
     let wrong = bench.run(&["get", "k"]).await.ends_with(7);
-    let told = wrong.stderr();
+    let output = wrong.stderr();
     assert!(
-        told.contains("sandbucket.toml:2: store.blob.s3.buckt: ") && told.contains("did you mean bucket"),
-        "{told}"
+        output.contains("sandbucket.toml:2: store.blob.s3.buckt: ") && output.contains("did you mean bucket"),
+        "{output}"
     );
-    assert!(told.contains("hint: ") && told.contains("sandbucket settings"), "{told}");
+    assert!(output.contains("hint: ") && output.contains("sandbucket settings"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,8 +79,9 @@ async fn newer_copies_changed_files_only() {
     let copied = async |arguments: &[&str]| {
         let ran = bench.run(&[&["cp", "--recursive", "--newer", "--json"], arguments].concat()).await;
         let ran = ran.ends_with(0);
-        let told = lines(&ran.stdout());
-        let mut names: Vec<String> = told.iter().filter_map(|line| Some(line["from"].as_str()?.to_owned())).collect();
+        let reported = lines(&ran.stdout());
+        let mut names: Vec<String> =
+            reported.iter().filter_map(|line| Some(line["from"].as_str()?.to_owned())).collect();
         names.sort();
         names
     };
@@ -173,9 +174,13 @@ async fn rm_recursive_prompts_or_requires_yes() {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
     }
     // There is no terminal.
-    let asked = bench.run_with(&["rm", "--recursive", "d/"], b"y\n").await;
-    let asked = asked.ends_with(2);
-    assert!(asked.stderr().contains("2 blobs") && asked.stderr().contains("--yes"), "{}", asked.stderr());
+    let unconfirmed = bench.run_with(&["rm", "--recursive", "d/"], b"y\n").await;
+    let unconfirmed = unconfirmed.ends_with(2);
+    assert!(
+        unconfirmed.stderr().contains("2 blobs") && unconfirmed.stderr().contains("--yes"),
+        "{}",
+        unconfirmed.stderr()
+    );
     bench.run(&["rm", "-r", "d/", "d/1", "--yes"]).await.ends_with(0);
     let left = bench.run(&["ls", "-r", "--json"]).await;
     assert_eq!(lines(&left.stdout()).len(), 1);
@@ -194,9 +199,9 @@ async fn ls_and_du_show_folders_and_totals() {
     let versions = lines(&bench.run(&["ls", "--versions", "--json", "f/"]).await.stdout());
     assert!(versions.len() == 2 && versions.iter().all(|entry| entry["latest"] == true), "{versions:?}");
     let sums = lines(&bench.run(&["du", "--depth", "1", "--json"]).await.stdout());
-    let told: Vec<_> =
+    let reported: Vec<_> =
         sums.iter().map(|sum| (sum["prefix"].as_str().unwrap(), sum["bytes"].as_u64().unwrap())).collect();
-    assert_eq!(told, [("", 1111), ("f/", 110), ("h/", 1000)]);
+    assert_eq!(reported, [("", 1111), ("f/", 110), ("h/", 1000)]);
     assert!(bench.run(&["du", "f/"]).await.stdout().contains("2 blobs  f/"));
 }
 
@@ -205,15 +210,16 @@ async fn presigned_url_is_printed_and_works() {
     use http_body_util::BodyExt;
     let bench = Bench::start().await;
     bench.run_with(&["put", "k é"], b"for anybody").await.ends_with(0);
-    let told =
+    let reported =
         bench.run(&["presign", "k é", "--expires", "1m", "-a", "response-content-type=text/x-a", "--json"]).await;
-    let told: Value = serde_json::from_str(&told.stdout()).unwrap();
-    assert_eq!(told["method"], "GET");
+    let reported: Value = serde_json::from_str(&reported.stdout()).unwrap();
+    assert_eq!(reported["method"], "GET");
     let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let request = http::Request::get(told["url"].as_str().unwrap()).body(http_body_util::Empty::<bytes::Bytes>::new());
-    let answer = client.request(request.unwrap()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].as_bytes()), (200, &b"text/x-a"[..]));
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "for anybody");
+    let request =
+        http::Request::get(reported["url"].as_str().unwrap()).body(http_body_util::Empty::<bytes::Bytes>::new());
+    let response = client.request(request.unwrap()).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["content-type"].as_bytes()), (200, &b"text/x-a"[..]));
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "for anybody");
     let put = bench.run(&["presign", "k", "-m", "put", "--header", "content-type=text/plain"]).await;
     assert!(
         put.stdout().starts_with("http://") && put.stderr().contains("content-type: text/plain"),
@@ -271,8 +277,8 @@ async fn tags_are_shown_set_and_cleared() {
     assert_eq!(bench.run(&["tags", "k"]).await.ends_with(0).stdout(), "old=1\n");
     let set = bench.run(&["tags", "k", "--set", "a=b=c", "-s", "é=", "--json"]).await.ends_with(0).json();
     assert_eq!(set["tags"], serde_json::json!({ "a": "b=c", "é": "" }));
-    let told = bench.run(&["tags", "k", "--json"]).await.ends_with(0).json();
-    assert_eq!((told["key"].as_str(), &told["tags"]), (Some("k"), &set["tags"]));
+    let reported = bench.run(&["tags", "k", "--json"]).await.ends_with(0).json();
+    assert_eq!((reported["key"].as_str(), &reported["tags"]), (Some("k"), &set["tags"]));
     bench.run(&["tags", "k", "--set", "a=1", "--clear"]).await.ends_with(2);
     bench.run(&["tags", "k", "--clear"]).await.ends_with(0);
     assert_eq!(bench.run(&["tags", "k"]).await.ends_with(0).stdout(), "");
@@ -308,8 +314,12 @@ async fn abandoned_uploads_are_listed_and_aborted() {
     assert!(listed.iter().all(|upload| upload["id"].is_string() && upload["initiated"].is_string()), "{listed:?}");
     assert_eq!(bench.run(&["uploads"]).await.ends_with(0).stdout().lines().count(), 3);
     // There is no terminal.
-    let asked = bench.run_with(&["uploads", "d/", "--abort"], b"y\n").await.ends_with(2);
-    assert!(asked.stderr().contains("2 uploads") && asked.stderr().contains("--yes"), "{}", asked.stderr());
+    let unconfirmed = bench.run_with(&["uploads", "d/", "--abort"], b"y\n").await.ends_with(2);
+    assert!(
+        unconfirmed.stderr().contains("2 uploads") && unconfirmed.stderr().contains("--yes"),
+        "{}",
+        unconfirmed.stderr()
+    );
     let aborted = bench.run(&["uploads", "d/", "--abort", "--yes", "--json"]).await.ends_with(0).json();
     assert_eq!(aborted["aborted"].as_array().unwrap().len(), 2);
     assert_eq!(lines(&bench.run(&["uploads", "--json"]).await.stdout())[0]["key"], "e");

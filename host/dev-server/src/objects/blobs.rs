@@ -54,8 +54,8 @@ macro_rules! conditions_of {
 /// Fills in the side data of a blob.
 macro_rules! tell {
     ($output:expr, $extras:expr) => {
-        $output.storage_class = $extras.told_class();
-        $output.server_side_encryption = $extras.told_encryption();
+        $output.storage_class = $extras.reported_class();
+        $output.server_side_encryption = $extras.reported_encryption();
         $output.ssekms_key_id = $extras.kms_key.clone();
         $output.sse_customer_algorithm = $extras.customer_key.as_ref().map(|_| "AES256".to_owned());
         $output.sse_customer_key_md5 = $extras.customer_key.clone();
@@ -165,7 +165,7 @@ impl Objects {
         self.keep(&extras, &bucket, &name)?;
         let mut output = PutObjectOutput {
             e_tag: sums.e_tag.clone().map(ETag::Strong),
-            server_side_encryption: extras.told_encryption(),
+            server_side_encryption: extras.reported_encryption(),
             ssekms_key_id: extras.kms_key,
             ..PutObjectOutput::default()
         };

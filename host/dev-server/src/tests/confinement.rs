@@ -34,20 +34,20 @@ impl Bench {
         Bench { asker, data, outside, _folder: folder }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         self.asker.get(path, &[]).await
     }
 
-    async fn post(&self, path: &str, body: &str) -> Answer {
+    async fn post(&self, path: &str, body: &str) -> Response {
         self.asker.ask(Method::POST, path, &[], body).await
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    async fn delete(&self, path: &str) -> Response {
         self.asker.ask(Method::DELETE, path, &[], "").await
     }
 
     /// Writes a key as a multipart upload.
-    async fn upload(&self, path: &str, body: &str) -> Answer {
+    async fn upload(&self, path: &str, body: &str) -> Response {
         let begun = self.post(&format!("{path}?uploads"), "").await;
         if begun.status != 200 {
             return begun;
@@ -82,8 +82,8 @@ impl Bench {
     }
 }
 
-fn between(answer: &Answer, before: &str, after: &str) -> String {
-    let body = String::from_utf8_lossy(&answer.body).into_owned();
+fn between(response: &Response, before: &str, after: &str) -> String {
+    let body = String::from_utf8_lossy(&response.body).into_owned();
     let text = body.split(before).nth(1).and_then(|rest| rest.split(after).next());
     text.unwrap_or_else(|| panic!("no {before} in {body}")).to_owned()
 }
@@ -272,11 +272,11 @@ async fn symlinked_side_folders_are_neither_used_nor_emptied() {
         let at = bench.data.join(name);
         let _ = std::fs::remove_dir_all(&at);
         symlink(&bench.outside, &at).unwrap();
-        let answer = match name {
+        let response = match name {
             ".uploads" => bench.upload(path, "x").await,
             _ => bench.asker.put(path, &[], "x").await,
         };
-        assert_eq!(answer.status, 500, "{name}: {}", answer.error());
+        assert_eq!(response.status, 500, "{name}: {}", response.error());
         // On start the server removes leftovers, but not there.
         let again = DevServer::builder().folder(&bench.data).buckets(["one"]).start().await.unwrap();
         again.stop().await;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
-use super::Summing;
+use super::Hasher;
 use crate::sandbox::bindings::wit::{Digest, DigestAlgorithm};
 use crate::types::body::Chunks;
 
@@ -34,7 +34,7 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
 /// Digests of a body. `None` if there are no threads, or a job panicked.
 pub(super) async fn digests(body: &Chunks, algorithms: &[DigestAlgorithm]) -> Option<Vec<Digest>> {
     let pool = POOL.as_ref()?;
-    let sums = algorithms.iter().map(|&algorithm| (algorithm, Summing::new(algorithm))).collect();
+    let sums = algorithms.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm))).collect();
     let (sender, receiver) = oneshot::channel();
     jobs().push_back(Job { left: body.pieces().cloned().collect(), sums, sender });
     pool.spawn_fifo(run_slice);
@@ -63,7 +63,7 @@ fn run_slice() {
 /// A body that is being hashed.
 struct Job {
     left: VecDeque<Bytes>,
-    sums: Vec<(DigestAlgorithm, Summing)>,
+    sums: Vec<(DigestAlgorithm, Hasher)>,
     sender: oneshot::Sender<Vec<Digest>>,
 }
 
@@ -115,7 +115,7 @@ mod tests {
         for (bytes, pieces) in [(SLICE, 1), (3 * SLICE + 1, 1), (SLICE, 64), (4 * SLICE, 3), (0, 1), (9, 9)] {
             let body = body(bytes, pieces);
             let made = digests(&body, &ALGORITHMS).await.expect("digests");
-            assert_eq!(values(made), values(super::super::now(body.pieces(), &ALGORITHMS)), "{bytes} in {pieces}");
+            assert_eq!(values(made), values(super::super::hash_now(body.pieces(), &ALGORITHMS)), "{bytes} in {pieces}");
         }
     }
 
@@ -128,8 +128,8 @@ mod tests {
         let digests = runtime.block_on(async {
             let _stuck = tokio::task::spawn_blocking(move || blocked.recv());
             let large = body(2 * super::super::POOL_FROM as usize, 1);
-            let shared = super::super::Shared::default();
-            let made = super::super::of(&large, &ALGORITHMS, &shared, false);
+            let batcher = super::super::Batcher::default();
+            let made = super::super::of(&large, &ALGORITHMS, &batcher, false);
             tokio::time::timeout(Duration::from_secs(60), made).await
         });
         drop(release);

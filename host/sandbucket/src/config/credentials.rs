@@ -83,7 +83,7 @@ pub(super) fn complete(
     let profiles = match &choice {
         Choice::None => Profiles::default(),
         Choice::Section(_) | Choice::Variable(..) => Profiles::read(environment).map_err(|error| error.message)?,
-        Choice::Default => unasked(environment, from_variables)?,
+        Choice::Default => unrequested(environment, from_variables)?,
     };
     let (found, name) = match &choice {
         Choice::None => (&empty, ""),
@@ -187,7 +187,7 @@ fn variables(
 
 /// The profiles, if none is requested explicitly. A file in its default place that cannot be read counts as absent if it is
 /// not a regular file, or if there are credentials without it. A file that a variable names is requested.
-fn unasked(environment: &Environment, has_credentials: bool) -> Result<Profiles, String> {
+fn unrequested(environment: &Environment, has_credentials: bool) -> Result<Profiles, String> {
     Profiles::read(environment).or_else(|error| {
         let is_absent = match error.cause {
             Cause::NoFile => true,

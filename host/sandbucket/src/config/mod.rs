@@ -1,10 +1,10 @@
 //! The configuration file: the section `[store.blob.s3]`, and `[sandbox]` for the host's own limits.
 
 mod credentials;
+mod discovery;
 mod document;
 pub(crate) mod environment;
 mod expiration;
-mod found;
 pub(crate) mod input;
 mod interpolate;
 mod process;
@@ -30,10 +30,10 @@ use crate::http::{Egress, Proxy, TlsOptions};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
 use crate::text::sanitize;
+use discovery::Rediscovery;
+pub(crate) use discovery::find;
 use document::Document;
 use environment::Environment;
-use found::FoundAgain;
-pub(crate) use found::find;
 use input::MAX_CONFIG;
 pub use settings::SettingValue;
 
@@ -203,8 +203,8 @@ impl Config {
             options = options.proxy(proxy.clone());
         }
         if self.expires.is_some() {
-            let again = FoundAgain::provider(self.profile.clone(), self.environment.clone());
-            options = options.renewed_by(again, self.expires);
+            let rediscovery = Rediscovery::provider(self.profile.clone(), self.environment.clone());
+            options = options.renewed_by(rediscovery, self.expires);
         }
         match engine.open(options).await {
             Err(error) => Err(self.placed(error, engine).await),
@@ -226,12 +226,12 @@ impl Config {
         let known = engine.settings().await.unwrap_or_default();
         names.extend(known.into_iter().filter(|known| known.name == *subject).flat_map(|known| known.aliases));
         let found = names.iter().find_map(|name| Some((name, *self.lines.get(name)?)));
-        let elsewhere = self.settings.iter().any(|(name, _)| names.contains(name));
+        let is_set = self.settings.iter().any(|(name, _)| names.contains(name));
         let origin = names.iter().find_map(|name| self.origins.get(name.as_str()));
         let (name, line) = match (found, origin) {
             (Some((name, line)), _) => (name, Some(line)),
             (None, Some(origin)) => return found_in(origin, error),
-            (None, None) if elsewhere => return error,
+            (None, None) if is_set => return error,
             (None, None) => (subject, None),
         };
         let (key, message) = (Some(format!("{SECTION}.{name}")), message.clone());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use crate::checksum::Summing;
+use crate::checksum::Hasher;
 use crate::error::{Error, Result};
 use crate::http::ResponseBody;
 use crate::ops::calls::{Call, Calls, Opened, OpenedBody, wanted};
@@ -39,7 +39,7 @@ pub struct Blob {
     /// Offset of the next chunk to return.
     position: u64,
     /// Chunks that were read ahead.
-    peeked: VecDeque<Bytes>,
+    read_ahead: VecDeque<Bytes>,
     body: Body,
     source: Source,
     /// Consecutive resumptions without progress.
@@ -85,8 +85,8 @@ struct Source {
 
 /// A checksum to verify.
 struct Check {
-    sum: Summing,
-    told: Vec<u8>,
+    sum: Hasher,
+    expected: Vec<u8>,
 }
 
 impl Blob {
@@ -106,7 +106,7 @@ impl Blob {
         }
         let opened = calls.get(&key, &options).await?;
         let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
-        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+        if blob.info.known_size().is_none() { Box::pin(blob.read_ahead()).await } else { Ok(blob) }
     }
 
     fn begun(mut source: Source, end: End, opened: Opened, wanted: ByteRange) -> Result<Blob> {
@@ -123,7 +123,7 @@ impl Blob {
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::of(body, given) };
         let mut blob = Blob::new(info, range, position, body, source, end);
-        blob.check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
+        blob.check = digest.map(|digest| Check { sum: Hasher::new(digest.algorithm), expected: digest.value });
         if blob.range.is_empty() {
             blob.verify()?;
         }
@@ -131,8 +131,8 @@ impl Blob {
     }
 
     fn new(info: BlobInfo, range: Range<u64>, position: u64, body: Body, source: Source, end: End) -> Blob {
-        let (peeked, resumed, restarts, attempts) = (VecDeque::new(), 0, 0, 1);
-        Blob { info, range, position, peeked, body, source, resumed, restarts, attempts, end, check: None }
+        let (read_ahead, resumed, restarts, attempts) = (VecDeque::new(), 0, 0, 1);
+        Blob { info, range, position, read_ahead, body, source, resumed, restarts, attempts, end, check: None }
     }
 
     /// Opens an empty range of a blob that must exist, under the same conditions. HTTP cannot express an empty range.
@@ -147,14 +147,14 @@ impl Blob {
     }
 
     /// Reads ahead.
-    async fn peeked(mut self) -> Result<Blob> {
+    async fn read_ahead(mut self) -> Result<Blob> {
         let mut pieces = VecDeque::new();
         while self.position - self.range.start < PEEK
             && let Some(piece) = self.next().await
         {
             pieces.push_back(piece?);
         }
-        self.peeked = pieces;
+        self.read_ahead = pieces;
         Ok(self)
     }
 
@@ -177,7 +177,7 @@ impl Blob {
     /// Reads the rest of the range into memory.
     pub async fn bytes(mut self) -> Result<Bytes> {
         let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
-        let ahead: usize = self.peeked.iter().map(Bytes::len).sum();
+        let ahead: usize = self.read_ahead.iter().map(Bytes::len).sum();
         // If the end is unknown, the buffer grows.
         let end = if self.range.end == BlobInfo::UNKNOWN_SIZE { self.position } else { self.range.end };
         let left = end - self.position + ahead as u64;
@@ -212,17 +212,17 @@ impl Blob {
             let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
             let piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
-                Some(Err(trouble)) => {
-                    let trouble = trouble.sanitized();
-                    let timed_out = trouble.is_timeout();
-                    return Poll::Ready(self.broke_off(&trouble.words, timed_out).map(|()| None));
+                Some(Err(error)) => {
+                    let error = error.sanitized();
+                    let timed_out = error.is_timeout();
+                    return Poll::Ready(self.resume(&error.words, timed_out).map(|()| None));
                 }
                 // A chunked body ends with the blob.
                 None if given.end == BlobInfo::UNKNOWN_SIZE => {
                     let size = given.start;
                     return Poll::Ready(self.ended_at(size).map(|()| None));
                 }
-                None => return Poll::Ready(self.broke_off("it ended", false).map(|()| None)),
+                None => return Poll::Ready(self.resume("it ended", false).map(|()| None)),
             };
             let start = given.start;
             let end = start.saturating_add(piece.len() as u64);
@@ -261,17 +261,17 @@ impl Blob {
     }
 
     /// Resumes an interrupted read, unless that is impossible or was tried too often.
-    fn broke_off(&mut self, words: &str, timed_out: bool) -> Result<()> {
+    fn resume(&mut self, words: &str, timed_out: bool) -> Result<()> {
         let Source { calls, key, mut options } = self.source.clone();
-        let came = self.position - self.range.start;
+        let received = self.position - self.range.start;
         let whole = self.announced();
-        let mut broken = format!("its body broke off after {came} {whole}: {words}");
+        let mut broken = format!("its body broke off after {received} {whole}: {words}");
         let resumes = calls.limits().resumes;
         let may_resume = self.resumed < resumes && self.restarts < resumes;
         let Some(etag) = self.info.etag.clone().filter(|_| may_resume) else {
             self.body = Body::Over;
             if self.info.etag.is_none() {
-                broken.push_str("; it has no entity tag by which the rest of the same content could be told");
+                broken.push_str("; it has no ETag to verify that the rest has the same content");
             } else if self.restarts > 0 {
                 let restarts = self.restarts;
                 broken.push_str(&format!(
@@ -284,7 +284,7 @@ impl Blob {
                 error => error,
             });
         };
-        tracing::debug!(key, came, whole, words, "a download is taken up again");
+        tracing::debug!(key, received, whole, words, "a download resumes");
         let pause = if self.resumed == 0 { Duration::ZERO } else { MAX_FIRST_BACKOFF * (1 << self.resumed.min(6)) };
         self.resumed += 1;
         self.attempts += 1;
@@ -318,7 +318,7 @@ impl Blob {
     }
 
     /// Hashes the chunk, and compares the checksum at the end.
-    fn checked(&mut self, piece: &Bytes) -> Result<()> {
+    fn hash_and_verify(&mut self, piece: &Bytes) -> Result<()> {
         if let Some(check) = &mut self.check {
             check.sum.update(piece);
         }
@@ -326,13 +326,13 @@ impl Blob {
     }
 
     fn verify(&mut self) -> Result<()> {
-        let verified = self.check.take().is_none_or(|Check { sum, told }| sum.finish() == told);
-        if verified { Ok(()) } else { Err(self.wrong("its checksum is not that of the bytes that came")) }
+        let verified = self.check.take().is_none_or(|Check { sum, expected }| sum.finish() == expected);
+        if verified { Ok(()) } else { Err(self.wrong("its checksum does not match the received bytes")) }
     }
 
     fn wrong(&self, words: &str) -> Error {
         let Source { calls, key, .. } = &self.source;
-        let mut failure = calls.failure("body", "get", key, &format!("the answer cannot be trusted: {words}"));
+        let mut failure = calls.failure("body", "get", key, &format!("the response is invalid: {words}"));
         failure.retryable = true;
         failure.attempts = self.attempts;
         Error::Integrity(failure)
@@ -340,8 +340,8 @@ impl Blob {
 
     /// The error of a read beyond its deadline.
     fn overdue(&self, limit: Duration) -> Error {
-        let (came, whole) = (self.position - self.range.start, self.announced());
-        let what = format!("its time limit of {limit:?} ran out after {came} {whole}");
+        let (received, whole) = (self.position - self.range.start, self.announced());
+        let what = format!("its time limit of {limit:?} ran out after {received} {whole}");
         let Source { calls, key, .. } = &self.source;
         let mut failure = calls.failure("time-limit", "get", key, &what);
         (failure.retryable, failure.attempts) = (true, self.attempts);
@@ -357,8 +357,8 @@ impl Blob {
                     (self.position, self.body) = (self.range.end, Body::Over);
                     return Poll::Ready(Some(Ok(body)).filter(|_| !self.range.is_empty()));
                 }
-                Body::Resuming(asked) => {
-                    let opened = ready!(asked.as_mut().poll(cx))?;
+                Body::Resuming(request) => {
+                    let opened = ready!(request.as_mut().poll(cx))?;
                     if opened.body_range.start < opened.range.start {
                         self.restarts += 1;
                     }
@@ -376,7 +376,7 @@ impl Blob {
                     if self.position == self.range.end {
                         self.body = Body::Over;
                     }
-                    return Poll::Ready(Some(self.checked(&piece).map(|()| piece)));
+                    return Poll::Ready(Some(self.hash_and_verify(&piece).map(|()| piece)));
                 }
             }
         }
@@ -412,7 +412,7 @@ impl Stream for Blob {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if let Some(piece) = this.peeked.pop_front() {
+        if let Some(piece) = this.read_ahead.pop_front() {
             return Poll::Ready(Some(Ok(piece)));
         }
         let mut polled = this.poll_body(cx);

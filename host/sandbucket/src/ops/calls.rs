@@ -170,7 +170,7 @@ impl Calls {
         let outcomes = expect!(self.run(delete, call).await?, DeleteMany)?;
         if outcomes.len() != count {
             let message = format!(
-                "delete several blobs: the plugin returned {} outcomes for {count} blobs that were to be deleted",
+                "delete several blobs: the plugin returned {} outcomes for {count} blobs to delete",
                 outcomes.len()
             );
             return Err(Error::Integrity(Failure::ours("blobs", message)));
@@ -339,7 +339,7 @@ pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -
     }
     let wanted = wanted(requested, size);
     if wanted != range {
-        return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
+        return wrong(format!("returns the range {range:?} instead of {wanted:?}"));
     }
     Ok((range, given))
 }
@@ -353,7 +353,7 @@ pub(crate) fn checked(
     let wanted = wanted(requested, info.size);
     if wanted != (start..end) || end > info.size || end.checked_sub(start) != Some(body.len() as u64) {
         let message = format!(
-            "get: the plugin gave {} bytes, said to be the range {start} to {end} of {}, where {wanted:?} was asked for",
+            "get: the plugin returned {} bytes as the range {start} to {end} of {}, instead of {wanted:?}",
             body.len(),
             info.size
         );

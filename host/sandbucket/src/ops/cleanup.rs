@@ -125,7 +125,7 @@ pub(crate) fn abort_in_background(
     mut running: JoinSet<Result<Part>>,
 ) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        tracing::warn!(key, upload, "an upload was given up outside the runtime: its parts stay");
+        tracing::warn!(key, upload, "an upload was dropped outside the runtime: its parts stay");
         return;
     };
     let cleanup = calls.pool().cleanup();
@@ -145,13 +145,13 @@ pub(crate) fn abort_in_background(
     let counted = calls.pool().engine().cleanups().begin();
     runtime.spawn(async move {
         let time = DEADLINE.min(calls.limits().call_time);
-        let cleared = deadline::timeout(time, async {
+        let aborted = deadline::timeout(time, async {
             running.shutdown().await;
             // The semaphore is never closed.
             let _running = calls.pool().cleanup().running.acquire().await;
             abort_best_effort(&calls, &key, &upload, &call).await;
         });
-        if cleared.await.is_err()
+        if aborted.await.is_err()
             && let Some(count) = calls.pool().cleanup().skip()
         {
             tracing::warn!(count, key, upload, deadline = ?time, "abandoned uploads were not aborted in time: parts may stay");

@@ -94,56 +94,56 @@ impl Download {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written, and the errors of `get`.
     pub async fn file(self, file: File) -> Result<BlobInfo> {
-        let (first, ahead) = self.begin().await?;
+        let (first, remaining) = self.begin().await?;
         let mut info = first.info().clone();
         let file = Arc::new(file);
         let origin = first.range().start;
         let mut writing = JoinSet::new();
-        writing.spawn(write(first, file.clone(), origin, ahead.received.clone()));
-        let mut parts = ahead.parts();
+        writing.spawn(write(first, file.clone(), origin, remaining.received.clone()));
+        let mut parts = remaining.parts();
         loop {
-            while writing.len() < ahead.concurrency
+            while writing.len() < remaining.concurrency
                 && let Some(part) = parts.next()
             {
-                let (ahead, file) = (ahead.clone(), file.clone());
+                let (remaining, file) = (remaining.clone(), file.clone());
                 writing.spawn(async move {
-                    let received = ahead.received.clone();
-                    write(ahead.open(part).await?, file, origin, received).await
+                    let received = remaining.received.clone();
+                    write(remaining.open(part).await?, file, origin, received).await
                 });
             }
             match writing.join_next().await {
                 None => return Ok(info),
                 // A chunked body reveals its length at its end.
-                Some(written) => info.size = written.map_err(|error| ended(&ahead.key, &error))??.min(info.size),
+                Some(written) => info.size = written.map_err(|error| ended(&remaining.key, &error))??.min(info.size),
             }
         }
     }
 
     async fn call(self) -> Result<Downloading> {
-        let (first, ahead) = self.begin().await?;
-        let (info, range) = (first.info().clone(), first.range().start..ahead.end);
-        let parts = ahead.parts();
+        let (first, remaining) = self.begin().await?;
+        let (info, range) = (first.info().clone(), first.range().start..remaining.end);
+        let parts = remaining.parts();
         Ok(Downloading {
             info,
             range,
             current: Some(Current::Stream(Box::new(first))),
             waiting: VecDeque::new(),
             parts,
-            ahead,
+            remaining,
         })
     }
 
     /// Opens the first part, which determines the others.
-    async fn begin(self) -> Result<(Blob, Ahead)> {
+    async fn begin(self) -> Result<(Blob, Remaining)> {
         let Download { calls, key, mut options, part_size, concurrency, progress } = self;
         if part_size == 0 || concurrency == 0 {
             let subject = if part_size == 0 { "part_size" } else { "concurrency" };
             let message = format!("download \"{key}\": {subject} must be above 0");
             return Err(Error::InvalidArgument(Failure::ours(subject, message)));
         }
-        let received = Arc::new(Received { told: progress, bytes: AtomicU64::new(0) });
-        let asked = options.range.clone();
-        let (start, end) = match &asked {
+        let received = Arc::new(Received { progress, bytes: AtomicU64::new(0) });
+        let requested = options.range.clone();
+        let (start, end) = match &requested {
             ByteRange::Whole => (0, u64::MAX),
             ByteRange::From(start) => (*start, u64::MAX),
             ByteRange::Within(range) => (range.start, range.end),
@@ -152,10 +152,10 @@ impl Download {
         if end > start {
             options.range = ByteRange::Within(start..end.min(start.saturating_add(part_size)));
         }
-        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), asked.clone()).await {
+        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), requested.clone()).await {
             // An empty blob has no first byte.
-            Err(Error::InvalidRange(_)) if matches!(asked, ByteRange::Whole) => {
-                options.range = asked.clone();
+            Err(Error::InvalidRange(_)) if matches!(requested, ByteRange::Whole) => {
+                options.range = requested.clone();
                 Blob::open(calls.clone(), key.clone(), options.clone()).await?
             }
             first => first?,
@@ -166,7 +166,7 @@ impl Download {
         let one_connection = first.info().strong_etag().is_none() || first.info().known_size().is_none();
         let first = if one_connection && first.range().end < end {
             // The content of the parts could differ unnoticed, or their number is unknown.
-            options.range = asked;
+            options.range = requested;
             let all = Blob::open(calls.clone(), key.clone(), options.clone()).await?;
             end = all.range().end;
             all
@@ -176,9 +176,9 @@ impl Download {
         if let Some(etag) = first.info().strong_etag() {
             options.conditions.if_match = Some(etag.clone());
         }
-        let same = (size, first.info().etag.clone());
+        let expected = (size, first.info().etag.clone());
         let next = first.range().end;
-        Ok((first, Ahead { calls, key, options, same, next, end, part_size, concurrency, received }))
+        Ok((first, Remaining { calls, key, options, expected, next, end, part_size, concurrency, received }))
     }
 }
 
@@ -186,12 +186,12 @@ awaited!(Download => Downloading, call);
 
 /// The requests that are left.
 #[derive(Clone)]
-struct Ahead {
+struct Remaining {
     calls: Calls,
     key: String,
     options: GetOptions,
     /// Size and ETag, which all parts must share.
-    same: (u64, Option<String>),
+    expected: (u64, Option<String>),
     next: u64,
     end: u64,
     part_size: u64,
@@ -199,7 +199,7 @@ struct Ahead {
     received: Arc<Received>,
 }
 
-impl Ahead {
+impl Remaining {
     fn parts(&self) -> Parts {
         Parts { next: self.next, end: self.end, size: self.part_size }
     }
@@ -208,7 +208,7 @@ impl Ahead {
         let options = GetOptions { range: ByteRange::Within(part), ..self.options.clone() };
         let blob = Blob::open(self.calls.clone(), self.key.clone(), options).await?;
         // Some services ignore conditions.
-        if (blob.info().size, &blob.info().etag) != (self.same.0, &self.same.1) {
+        if (blob.info().size, &blob.info().etag) != (self.expected.0, &self.expected.1) {
             let what = "the blob was changed while it was being read";
             return Err(Error::PreconditionFailed(self.calls.failure("if-match", "download", &self.key, what)));
         }
@@ -235,14 +235,14 @@ impl Iterator for Parts {
 
 /// Counts the received bytes.
 struct Received {
-    told: Option<Progress>,
+    progress: Option<Progress>,
     bytes: AtomicU64,
 }
 
 impl Received {
     fn more(&self, bytes: usize) {
-        if let Some(told) = &self.told {
-            told(self.bytes.fetch_add(bytes as u64, Relaxed) + bytes as u64);
+        if let Some(progress) = &self.progress {
+            progress(self.bytes.fetch_add(bytes as u64, Relaxed) + bytes as u64);
         }
     }
 }
@@ -252,9 +252,9 @@ pub struct Downloading {
     info: BlobInfo,
     range: Range<u64>,
     current: Option<Current>,
-    waiting: VecDeque<Fetched>,
+    waiting: VecDeque<PrefetchedPart>,
     parts: Parts,
-    ahead: Ahead,
+    remaining: Remaining,
 }
 
 /// The part that is read next.
@@ -265,9 +265,9 @@ enum Current {
 }
 
 /// A part that is fetched into memory. Dropping it aborts the task.
-struct Fetched(JoinHandle<Result<Vec<Bytes>>>);
+struct PrefetchedPart(JoinHandle<Result<Vec<Bytes>>>);
 
-impl Drop for Fetched {
+impl Drop for PrefetchedPart {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -285,16 +285,16 @@ impl Downloading {
     }
 
     /// Starts parts up to the concurrency, the current one included.
-    fn fetch_ahead(&mut self) {
-        while self.waiting.len() + usize::from(self.current.is_some()) < self.ahead.concurrency
+    fn prefetch(&mut self) {
+        while self.waiting.len() + usize::from(self.current.is_some()) < self.remaining.concurrency
             && let Some(part) = self.parts.next()
         {
-            let ahead = self.ahead.clone();
+            let remaining = self.remaining.clone();
             let fetching = async move {
-                let mut blob = ahead.open(part).await?;
+                let mut blob = remaining.open(part).await?;
                 let (mut pieces, mut small) = (Vec::new(), BytesMut::new());
                 while let Some(piece) = blob.try_next().await? {
-                    ahead.received.more(piece.len());
+                    remaining.received.more(piece.len());
                     if piece.len() < COALESCE_BELOW {
                         small.extend_from_slice(&piece);
                         continue;
@@ -309,17 +309,17 @@ impl Downloading {
                 }
                 Ok(pieces)
             };
-            self.waiting.push_back(Fetched(tokio::spawn(fetching)));
+            self.waiting.push_back(PrefetchedPart(tokio::spawn(fetching)));
         }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         loop {
-            self.fetch_ahead();
+            self.prefetch();
             match &mut self.current {
                 Some(Current::Stream(blob)) => {
                     if let Some(piece) = ready!(blob.poll_next_unpin(cx)) {
-                        self.ahead.received.more(piece.as_ref().map_or(0, Bytes::len));
+                        self.remaining.received.more(piece.as_ref().map_or(0, Bytes::len));
                         return Poll::Ready(Some(piece));
                     }
                 }
@@ -331,9 +331,9 @@ impl Downloading {
                 None => {}
             }
             self.current = None;
-            self.fetch_ahead();
+            self.prefetch();
             let Some(next) = self.waiting.front_mut() else { return Poll::Ready(None) };
-            let fetched = ready!(next.0.poll_unpin(cx)).map_err(|error| ended(&self.ahead.key, &error));
+            let fetched = ready!(next.0.poll_unpin(cx)).map_err(|error| ended(&self.remaining.key, &error));
             self.waiting.pop_front();
             self.current = Some(Current::Pieces(fetched??.into_iter()));
         }

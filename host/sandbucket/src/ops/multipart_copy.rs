@@ -35,7 +35,7 @@ const MAX_COPY: u64 = 5 << 30;
 type Attributes = Vec<(String, String)>;
 
 /// A copy within the store and its options.
-pub(crate) struct Order<'a> {
+pub(crate) struct CopyRequest<'a> {
     pub(crate) calls: &'a Calls,
     pub(crate) source: CopySource,
     pub(crate) to: &'a str,
@@ -47,48 +47,48 @@ pub(crate) struct Order<'a> {
 
 /// Copies a blob: a small one with one request, a large one in parts. One request can take the service minutes, during
 /// which nothing shows progress, and S3 limits it to 5 GiB.
-pub(crate) async fn copy(order: Order<'_>) -> Result<Written> {
-    if order.part_size.is_none() && order.length.is_some_and(|length| length <= MAX_SINGLE_COPY) {
-        return match single_copy(&order).await {
-            Err(Error::TooLarge(_)) if order.source.bucket.is_none() => by_parts(order, None).await,
+pub(crate) async fn copy(request: CopyRequest<'_>) -> Result<Written> {
+    if request.part_size.is_none() && request.length.is_some_and(|length| length <= MAX_SINGLE_COPY) {
+        return match single_copy(&request).await {
+            Err(Error::TooLarge(_)) if request.source.bucket.is_none() => multipart(request, None).await,
             done => done,
         };
     }
     // The store's requests do not reach a blob in another bucket.
-    if order.source.bucket.is_some() {
-        return single_copy(&order).await;
+    if request.source.bucket.is_some() {
+        return single_copy(&request).await;
     }
-    let info = match order.look().await {
+    let info = match request.head_source().await {
         Ok(info) => info,
         Err(error @ (Error::NotFound(_) | Error::PreconditionFailed(_) | Error::InvalidArgument(_))) => {
             return Err(error);
         }
         // The caller may be allowed to copy but not to read the source.
-        Err(_) => return single_copy(&order).await,
+        Err(_) => return single_copy(&request).await,
     };
-    let is_large = info.known_size().is_some_and(|size| size > order.part_size.unwrap_or(MAX_SINGLE_COPY));
+    let is_large = info.known_size().is_some_and(|size| size > request.part_size.unwrap_or(MAX_SINGLE_COPY));
     if is_large && info.etag.is_some() {
         let fits = info.size <= MAX_COPY;
         // Some services do not support copies of parts.
-        return match by_parts(order.clone(), Some(info)).await {
-            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => single_copy(&order).await,
+        return match multipart(request.clone(), Some(info)).await {
+            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => single_copy(&request).await,
             done => done,
         };
     }
-    match single_copy(&order).await {
-        Err(Error::TooLarge(_)) => by_parts(order, Some(info)).await,
+    match single_copy(&request).await {
+        Err(Error::TooLarge(_)) => multipart(request, Some(info)).await,
         done => done,
     }
 }
 
-async fn single_copy(order: &Order<'_>) -> Result<Written> {
-    order.calls.copy(&order.source, order.to, &order.options).await
+async fn single_copy(request: &CopyRequest<'_>) -> Result<Written> {
+    request.calls.copy(&request.source, request.to, &request.options).await
 }
 
-impl Order<'_> {
+impl CopyRequest<'_> {
     fn clone(&self) -> Self {
-        let Order { calls, to, part_size, length, .. } = *self;
-        Order { calls, source: self.source.clone(), to, options: self.options.clone(), part_size, length }
+        let CopyRequest { calls, to, part_size, length, .. } = *self;
+        CopyRequest { calls, source: self.source.clone(), to, options: self.options.clone(), part_size, length }
     }
 
     /// The attributes for reading the source, and the other ones of the call.
@@ -98,7 +98,7 @@ impl Order<'_> {
     }
 
     /// The source's metadata, if its conditions hold.
-    async fn look(&self) -> Result<BlobInfo> {
+    async fn head_source(&self) -> Result<BlobInfo> {
         let mut call = inherited(&self.options.call);
         call.attributes.retain(|(name, _)| name != "sse-customer-key");
         // A HEAD takes the source's customer key as the customer key.
@@ -118,13 +118,13 @@ impl Order<'_> {
 }
 
 /// Copies a blob in parts.
-async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
+async fn multipart(request: CopyRequest<'_>, info: Option<BlobInfo>) -> Result<Written> {
     let info = match info {
         Some(info) => info,
-        None => order.look().await?,
+        None => request.head_source().await?,
     };
-    let (source_attributes, attributes) = order.source_attributes();
-    let Order { calls, source, to, options, part_size, .. } = order;
+    let (source_attributes, attributes) = request.source_attributes();
+    let CopyRequest { calls, source, to, options, part_size, .. } = request;
     let CopyOptions { condition, properties, mut call, .. } = options;
     call.attributes = attributes;
     let Some(etag) = info.etag.clone() else {
@@ -143,7 +143,7 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
         Some(Properties { content_type, metadata }) => {
             PutOptions { content_type, metadata, condition: WriteCondition::Always, call: call.clone() }
         }
-        None => kept(calls, &source, &info, call.clone()).await?,
+        None => copied_properties(calls, &source, &info, call.clone()).await?,
     };
     let part_size = part_size.unwrap_or(DEFAULT_PART_SIZE).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
     let upload = calls.create_upload(to, &write).await?;
@@ -219,7 +219,12 @@ pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: CopyO
 }
 
 /// The options of a write that gives the copy the source's properties.
-async fn kept(calls: &Calls, source: &CopySource, info: &BlobInfo, mut call: CallOptions) -> Result<PutOptions> {
+async fn copied_properties(
+    calls: &Calls,
+    source: &CopySource,
+    info: &BlobInfo,
+    mut call: CallOptions,
+) -> Result<PutOptions> {
     for (name, value) in info.attributes.iter().filter(|(name, _)| COPIED_ATTRIBUTES.contains(&name.as_str())) {
         if call.attributes.iter().all(|(given, _)| given != name) {
             call.attributes.push((name.clone(), value.clone()));

@@ -111,7 +111,7 @@ impl Upload {
             match piece {
                 Ok(piece) => writer.write(piece).await?,
                 Err(error) => {
-                    let doing = format!("upload \"{}\": reading what is to be written", writer.key);
+                    let doing = format!("upload \"{}\": reading the body", writer.key);
                     writer.abort().await;
                     return Err(Error::Io { doing, source: Arc::new(std::io::Error::other(error)) });
                 }
@@ -162,7 +162,7 @@ impl Upload {
             options,
             sizes: PartSizes::new(part_size, length_hint),
             concurrency,
-            progress: progress.map(|told| Arc::new(TotalProgress { told, total: AtomicU64::new(0) })),
+            progress: progress.map(|progress| Arc::new(TotalProgress { progress, total: AtomicU64::new(0) })),
             filling: Chunks::default(),
             small: BytesMut::new(),
             upload: None,
@@ -214,7 +214,7 @@ impl Writer {
         let taken = self.take(piece.into()).await;
         match &taken {
             Ok(()) => self.broken = false,
-            Err(_) => self.clear().await,
+            Err(_) => self.abort_upload().await,
         }
         taken
     }
@@ -232,7 +232,7 @@ impl Writer {
             && (!self.completing || is_not_completed(error))
         {
             self.completing = false;
-            self.clear().await;
+            self.abort_upload().await;
         }
         if done.is_ok() {
             self.upload = None;
@@ -242,7 +242,7 @@ impl Writer {
 
     /// Aborts the upload.
     pub async fn abort(mut self) {
-        self.clear().await;
+        self.abort_upload().await;
     }
 
     fn check(&self) -> Result<()> {
@@ -308,7 +308,7 @@ impl Writer {
             }
         };
         while self.running.len() >= self.sizes.concurrency(self.begun + 1, self.concurrency) {
-            self.gather().await?;
+            self.wait_for_part().await?;
         }
         self.begun += 1;
         let (calls, key, number) = (self.calls.clone(), self.key.clone(), self.begun);
@@ -319,7 +319,7 @@ impl Writer {
     }
 
     /// Waits for one part in flight.
-    async fn gather(&mut self) -> Result<()> {
+    async fn wait_for_part(&mut self) -> Result<()> {
         match self.running.join_next().await {
             None => Ok(()),
             Some(Ok(part)) => {
@@ -343,7 +343,7 @@ impl Writer {
             self.send(rest).await?;
         }
         while !self.running.is_empty() {
-            self.gather().await?;
+            self.wait_for_part().await?;
         }
         self.parts.sort_by_key(|part| part.number);
         let parts = std::mem::take(&mut self.parts);
@@ -355,7 +355,7 @@ impl Writer {
     }
 
     /// Aborts the upload at the service.
-    async fn clear(&mut self) {
+    async fn abort_upload(&mut self) {
         self.broken = true;
         self.running.shutdown().await;
         if let Some(upload) = self.upload.clone() {
@@ -385,7 +385,7 @@ impl std::fmt::Debug for Writer {
 
 /// Sums the progress of all parts.
 struct TotalProgress {
-    told: Progress,
+    progress: Progress,
     total: AtomicU64,
 }
 
@@ -396,7 +396,7 @@ impl TotalProgress {
         Arc::new(move |now| {
             let before = last.swap(now, Relaxed);
             let total = sum.total.fetch_add(now.wrapping_sub(before), Relaxed).wrapping_add(now.wrapping_sub(before));
-            (sum.told)(total);
+            (sum.progress)(total);
         })
     }
 }

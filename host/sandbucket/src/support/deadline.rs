@@ -14,7 +14,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 /// Polls per check of the clock: a task that waits for its wakers is polled far less often, and pays nothing.
-const POLLS_PER_LOOK: u8 = 16;
+const POLLS_PER_CHECK: u8 = 16;
 
 /// Counts polls of a timer.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(crate) fn poll_sleep(mut sleep: Pin<&mut Sleep>, polls: &mut Polls, cx: &mut
     if pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {
         return Poll::Ready(());
     }
-    polls.0 = (polls.0 + 1) % POLLS_PER_LOOK;
+    polls.0 = (polls.0 + 1) % POLLS_PER_CHECK;
     if polls.0 == 0 && Instant::now() >= sleep.deadline() { Poll::Ready(()) } else { Poll::Pending }
 }
 
@@ -151,6 +151,6 @@ mod tests {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(timer.as_mut().poll(&mut cx).is_pending());
         std::thread::sleep(Duration::from_millis(30));
-        assert!((0..POLLS_PER_LOOK).any(|_| timer.as_mut().poll(&mut cx).is_ready()));
+        assert!((0..POLLS_PER_CHECK).any(|_| timer.as_mut().poll(&mut cx).is_ready()));
     }
 }

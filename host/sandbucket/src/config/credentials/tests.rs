@@ -74,9 +74,9 @@ fn requests_without_any_credentials_are_anonymous() {
 #[test]
 fn variables_select_other_files() {
     let home = Home::new("", "");
-    let elsewhere = home.folder.path().join("keys");
-    fs::write(&elsewhere, CREDENTIALS).unwrap();
-    let variables = [("AWS_SHARED_CREDENTIALS_FILE", elsewhere.to_str().unwrap())];
+    let other_file = home.folder.path().join("keys");
+    fs::write(&other_file, CREDENTIALS).unwrap();
+    let variables = [("AWS_SHARED_CREDENTIALS_FILE", other_file.to_str().unwrap())];
     assert_eq!(home.complete(&[], None, &variables).unwrap(), ["access-key=DK", "secret-key=DS"]);
     assert_eq!(home.complete(&[], None, &[("AWS_SHARED_CREDENTIALS_FILE", "~/keys")]).unwrap().len(), 2);
 }

@@ -99,8 +99,8 @@ impl Copy {
 
     async fn call(self) -> Result<Written> {
         let Copy { calls, source, to, options, part_size, length } = self;
-        let order = multipart_copy::Order { calls: &calls, source, to: &to, options, part_size, length };
-        multipart_copy::copy(order).await
+        let request = multipart_copy::CopyRequest { calls: &calls, source, to: &to, options, part_size, length };
+        multipart_copy::copy(request).await
     }
 }
 

@@ -77,7 +77,7 @@ impl DeleteMany {
             let batch: Vec<_> = blobs.by_ref().take(BATCH).collect();
             (!batch.is_empty()).then_some(batch)
         });
-        let asked = batches.map(|batch| {
+        let requests = batches.map(|batch| {
             let (calls, call, count) = (calls.clone(), options.call.clone(), batch.len());
             async move {
                 match calls.delete_many(batch, &call).await {
@@ -87,9 +87,9 @@ impl DeleteMany {
             }
         });
         let mut outcomes = Vec::with_capacity(total);
-        let mut answers = futures::stream::iter(asked).buffered(MAX_CONCURRENCY);
-        while let Some(answer) = answers.next().await {
-            outcomes.extend(answer);
+        let mut results = futures::stream::iter(requests).buffered(MAX_CONCURRENCY);
+        while let Some(result) = results.next().await {
+            outcomes.extend(result);
         }
         Ok(outcomes)
     }

@@ -76,7 +76,7 @@ impl Put {
 
 /// Passes on the chunks, and fails if they do not have `length` bytes in total.
 fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Cause>> + Send {
-    let wrong = move |came: u64| Some(Err(format!("it has {came} bytes, and {length} were announced").into()));
+    let wrong = move |received: u64| Some(Err(format!("it has {received} bytes, and {length} were announced").into()));
     futures::stream::unfold((pieces, 0), move |(mut pieces, before)| async move {
         let piece = match pieces.next().await {
             Some(Ok(piece)) => piece,
@@ -84,11 +84,11 @@ fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Caus
             None if before == length => return None,
             None => return wrong(before).map(|wrong| (wrong, (pieces, length))),
         };
-        let came = before + piece.len() as u64;
-        if came > length {
-            return wrong(came).map(|wrong| (wrong, (pieces, length)));
+        let received = before + piece.len() as u64;
+        if received > length {
+            return wrong(received).map(|wrong| (wrong, (pieces, length)));
         }
-        Some((Ok(piece), (pieces, came)))
+        Some((Ok(piece), (pieces, received)))
     })
 }
 

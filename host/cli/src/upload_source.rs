@@ -11,7 +11,7 @@ const CHUNK: usize = 1 << 20;
 
 /// Writes everything from this source, and returns its length. Calls `passed` with each chunk that was read and accepted;
 /// if `stop` resolves before the end of the source, or the source changes, nothing is written.
-pub async fn pour(
+pub async fn upload_source(
     upload: Upload,
     mut source: Source,
     mut passed: impl FnMut(u64),

@@ -12,7 +12,7 @@ const MAX_BATCH: usize = 16;
 
 /// Bodies waiting to be hashed, of all stores.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Mutex<Waiting>>);
+pub(crate) struct Batcher(Arc<Mutex<Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
@@ -21,18 +21,18 @@ struct Waiting {
     tasks: usize,
 }
 
-impl Shared {
+impl Batcher {
     /// Whether no body is waiting.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting().tasks == 0
     }
 
     /// The SHA-256 of a body; `None` if the runtime shuts down.
-    pub(super) async fn sum(&self, body: Chunks) -> Option<Digest> {
-        self.ask(body).await.ok()
+    pub(super) async fn sha256(&self, body: Chunks) -> Option<Digest> {
+        self.enqueue(body).await.ok()
     }
 
-    fn ask(&self, body: Chunks) -> oneshot::Receiver<Digest> {
+    fn enqueue(&self, body: Chunks) -> oneshot::Receiver<Digest> {
         let (sender, receiver) = oneshot::channel();
         // A request joins the batch of a running task; once that is full, it starts another task.
         let needs_task = {
@@ -44,7 +44,7 @@ impl Shared {
         };
         if needs_task {
             // Spawned outside the lock, which the task takes as well if it ends at once.
-            drop(tokio::spawn(Worker { shared: self.clone(), is_done: false }.work()));
+            drop(tokio::spawn(Worker { batcher: self.clone(), is_done: false }.work()));
         }
         receiver
     }
@@ -56,14 +56,14 @@ impl Shared {
 
 /// A running task.
 struct Worker {
-    shared: Shared,
+    batcher: Batcher,
     is_done: bool,
 }
 
 impl Worker {
     async fn work(mut self) {
         let mut hasher = MultiSha256::new();
-        while self.goes_on(&mut hasher) {
+        while self.take_requests(&mut hasher) {
             // The receiver may have been dropped.
             hasher.advance(|sender| !sender.is_closed(), |sender, sum| _ = sender.send(sum));
             tokio::task::yield_now().await;
@@ -71,8 +71,8 @@ impl Worker {
     }
 
     /// Adds the requests that arrived since. Returns false if nothing is left to do.
-    fn goes_on(&mut self, hasher: &mut MultiSha256<oneshot::Sender<Digest>, Chunks>) -> bool {
-        let mut waiting = self.shared.waiting();
+    fn take_requests(&mut self, hasher: &mut MultiSha256<oneshot::Sender<Digest>, Chunks>) -> bool {
+        let mut waiting = self.batcher.waiting();
         let count = MAX_BATCH.saturating_sub(hasher.len()).min(waiting.bodies.len());
         waiting.bodies.drain(..count).for_each(|(sender, body)| hasher.push(sender, body));
         if hasher.is_empty() {
@@ -87,7 +87,7 @@ impl Drop for Worker {
     /// If the runtime drops the task first, the waiting calls notice their dropped senders.
     fn drop(&mut self) {
         if !self.is_done {
-            let mut waiting = self.shared.waiting();
+            let mut waiting = self.batcher.waiting();
             waiting.tasks -= 1;
             waiting.bodies.clear();
         }
@@ -114,39 +114,39 @@ mod tests {
     fn batched_hashes_belong_to_their_inputs() {
         for threads in [1, 4] {
             let runtime = Builder::new_multi_thread().worker_threads(threads).build().expect("a runtime");
-            let shared = Shared::default();
+            let batcher = Batcher::default();
             let each = (0..50).map(|n| {
                 (
                     n,
                     runtime.spawn({
-                        let shared = shared.clone();
-                        async move { shared.sum(body(n)).await }
+                        let batcher = batcher.clone();
+                        async move { batcher.sha256(body(n)).await }
                     }),
                 )
             });
             for (n, sum) in each.collect::<Vec<_>>() {
                 assert_eq!(runtime.block_on(sum).expect("no panic"), expected(n));
             }
-            assert_eq!(shared.waiting().bodies.len(), 0);
+            assert_eq!(batcher.waiting().bodies.len(), 0);
         }
     }
 
     /// Some requests are dropped, and the runtime shuts down before others are hashed: later ones still succeed.
     #[test]
     fn dropped_hashes_do_not_affect_the_batch() {
-        let shared = Shared::default();
+        let batcher = Batcher::default();
         let runtime = || Builder::new_current_thread().build().expect("a runtime");
         let first = runtime();
         let begun = {
             let _within = first.enter();
-            drop(shared.ask(body(5000)));
-            shared.ask(body(5000))
+            drop(batcher.enqueue(body(5000)));
+            batcher.enqueue(body(5000))
         };
         drop(first);
         let second = runtime();
         assert!(second.block_on(begun).is_err());
-        assert_eq!(second.block_on(shared.sum(body(7))), expected(7));
+        assert_eq!(second.block_on(batcher.sha256(body(7))), expected(7));
         drop(second);
-        assert!(shared.is_idle());
+        assert!(batcher.is_idle());
     }
 }

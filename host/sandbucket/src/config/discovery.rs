@@ -37,24 +37,24 @@ pub(crate) async fn find(settings: Settings, profile: Option<String>) -> Result<
         Error::Config { path: None, line: None, key: Some(key.to_owned()), message }
     })?;
     let renewal =
-        found.expires.map(|expires| (FoundAgain::provider(profile, Environment::of_process()), Some(expires)));
+        found.expires.map(|expires| (Rediscovery::provider(profile, Environment::of_process()), Some(expires)));
     Ok(Completed { settings, ca_file: found.ca_file, renewal })
 }
 
 /// Looks for credentials again in the same place.
-pub(super) struct FoundAgain {
+pub(super) struct Rediscovery {
     profile: Option<String>,
     environment: Environment,
 }
 
-impl FoundAgain {
+impl Rediscovery {
     pub(super) fn provider(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
-        Arc::new(FoundAgain { profile, environment })
+        Arc::new(Rediscovery { profile, environment })
     }
 }
 
 #[async_trait]
-impl CredentialsProvider for FoundAgain {
+impl CredentialsProvider for Rediscovery {
     async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
         let (profile, environment) = (self.profile.clone(), self.environment.clone());
         let found = blocking(move || {
@@ -62,7 +62,7 @@ impl CredentialsProvider for FoundAgain {
             let found = complete(&mut settings, profile.as_deref(), &environment)?;
             Ok(Credentials::of_settings(&settings, found.expires))
         });
-        Ok(found.await?.ok_or("there are no credentials any more where they were found")?)
+        Ok(found.await?.ok_or("the credentials are no longer where they were found")?)
     }
 }
 
