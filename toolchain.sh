@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that this machine can build the plugin for wasm32-unknown-unknown, and installs what is missing.
 #
-# Two ways lead there; host/sandbucket/build/component.rs takes the same two, in the same order:
+# There are two ways, in the same order as in host/sandbucket/build/component.rs:
 #   1. rustup's precompiled standard library for the target, added with `rustup target add`;
 #   2. Debian's rustc-web, cargo-web and rust-web-src, which build the standard library from source, linked with the
 #      wasm-component-ld of the rustup toolchain. For machines that reach package registries but not rustup's server.
@@ -12,19 +12,19 @@ target=wasm32-unknown-unknown
 say() { echo "toolchain: $*" >&2; }
 
 command -v cargo >/dev/null 2>&1 && command -v rustc >/dev/null 2>&1 || {
-    say "no Rust here: install it with rustup (https://rustup.rs), version 1.95 or newer"
+    say "Rust is missing: install it with rustup (https://rustup.rs), version 1.95 or newer"
     exit 1
 }
 
 has_target() { ls "$(rustc --print sysroot)/lib/rustlib/$target/lib/"libstd-*.rlib >/dev/null 2>&1; }
 
 has_debian() {
-    # The compiler and the library source come as a pair: one without the other builds nothing.
+    # Both the compiler and the library source are required.
     [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] &&
         [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock" ]
 }
 
-has_target && { say "$target is here"; exit 0; }
+has_target && { say "$target is installed"; exit 0; }
 
 if command -v rustup >/dev/null 2>&1; then
     say "adding $target with rustup"

@@ -1,4 +1,4 @@
-//! Builds `tests/rogue`, the plugin that misbehaves, as a component: with the interface `sans-io`, and without.
+//! Builds `tests/rogue`, the misbehaving plugin, as a component with and without the interface `sans-io`.
 
 use std::env;
 use std::path::{Path, PathBuf};

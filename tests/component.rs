@@ -1,4 +1,4 @@
-//! The built component itself: its imports, exports and size.
+//! Tests of the built component: imports, exports and size.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload, Valid
 /// In bytes. Every user downloads, compiles and stores it.
 const MAX_SIZE: usize = 1024 * 1024;
 
-/// All interfaces the plugin may import. It need not use each; one added here widens the sandbox.
+/// All interfaces that the plugin may import. It need not use each; adding one widens the sandbox.
 const MAY_IMPORT: [&str; 7] = [
     "wasi:clocks/monotonic-clock@0.2.0",
     "wasi:clocks/wall-clock@0.2.0",
@@ -20,7 +20,7 @@ const MAY_IMPORT: [&str; 7] = [
     "wasi:io/streams@0.2.0",
 ];
 
-/// Imported or exported interfaces by name, with the functions in each.
+/// Imported or exported interfaces by name, with their functions.
 type Interfaces = BTreeMap<String, Vec<String>>;
 
 /// The imports and exports of the component itself, without those of nested components.
@@ -66,7 +66,7 @@ fn imports_are_http_streams_and_clocks() {
     for name in imports.keys() {
         assert!(MAY_IMPORT.contains(&name.as_str()), "the component imports {name}");
     }
-    // An S3 client imports these, or this test reads the wrong component.
+    // An S3 client imports these; otherwise this test reads the wrong component.
     assert_eq!(imports["wasi:http/outgoing-handler@0.2.0"], ["handle"]);
     assert!(!imports["wasi:clocks/wall-clock@0.2.0"].is_empty());
 }
@@ -129,7 +129,7 @@ fn exports_are_those_of_the_contract() {
     ] {
         assert!(functions.iter().any(|name| name == wanted), "{wanted} is missing from {functions:?}");
     }
-    // By these the host sees that the plugin leaves I/O to it.
+    // These exports show the host that the plugin is sans-I/O.
     assert_eq!(exports["sandbucket:blob/sans-io@0.2.0"], ["begin", "resume"]);
     for types in ["buckets", "listing", "multipart", "types"] {
         assert_eq!(exports[&format!("sandbucket:blob/{types}@0.2.0")], [""; 0], "{types}");

@@ -1,4 +1,4 @@
-//! `docs/features.md` and `SECURITY.md` name a test for each thing that they claim: they must be there.
+//! Checks that the tests named in `docs/features.md` and `SECURITY.md` exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn each_row_names_tests_that_exist() {
     for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         assert_eq!(cells.len(), 7, "{row}");
-        // A heading, or what we do not have.
+        // A heading, or a feature that Sandbucket lacks.
         if cells[0].starts_with("**") || cells[0].is_empty() || cells[6] == "–" {
             assert!(cells[1].is_empty() || cells[1] == "Sandbucket" || cells[1].starts_with("no"), "{row}");
             continue;
@@ -40,7 +40,8 @@ fn each_security_statement_names_tests_that_exist() {
     assert!(held.len() > 40, "only {} tests are named", held.len());
 }
 
-/// The names of a list such as `` `tests/e2e/blobs.rs::a_test`, `host/sandbucket/src/a.rs::another` ``, each of which must be a test.
+/// Parses a list such as `` `tests/e2e/blobs.rs::a_test`, `host/sandbucket/src/a.rs::another` ``, and asserts that each
+/// test exists.
 fn named_tests(root: &Path, list: &str) -> Vec<String> {
     let names = list.split(", ").map(|test| {
         let name = test.trim_matches('`');

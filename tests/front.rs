@@ -1,4 +1,4 @@
-//! TLS before a server that speaks plain HTTP.
+//! A TLS front for a server that speaks plain HTTP.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
-/// A TLS front before a server: its port, and its certificate in PEM.
+/// Starts a TLS front for a server. Returns its port and its certificate in PEM.
 pub async fn front(server: &str) -> (u16, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let port = front_with(server, cert.der().clone(), &signing_key.serialize_der()).await;
     (port, cert.pem())
 }
 
-/// A TLS front with this certificate and its key: its port.
+/// Starts a TLS front with this certificate and key. Returns its port.
 pub async fn front_with(server: &str, certificate: CertificateDer<'static>, key: &[u8]) -> u16 {
     let key = ring::sign::any_supported_type(&PrivateKeyDer::try_from(key.to_vec()).unwrap()).unwrap();
     let certified = tokio_rustls::rustls::sign::CertifiedKey::new(vec![certificate], key);
@@ -25,7 +25,7 @@ pub async fn front_with(server: &str, certificate: CertificateDer<'static>, key:
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        // Unlike `with_single_cert`, this takes certificates that rustls itself would not.
+        // Unlike `with_single_cert`, this accepts certificates that rustls itself rejects.
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -16,7 +16,7 @@ struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all is passed on to the system's allocator.
+// SAFETY: all calls are forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         PEAK.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
@@ -32,9 +32,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The instance's limit. Its linear memory is mapped, not allocated, and so not in what is measured.
+/// Memory limit of an instance. Linear memory is mapped, not allocated, and so not counted.
 const MEMORY: usize = 96 << 20;
-/// Host memory of one call: an eighth of the limit, a page of a listing, and what any call allocates.
+/// Maximum host memory of one call: an eighth of the limit, a page of a listing, and the overhead of any call.
 const MOST: usize = MEMORY / 8 + (16 << 20);
 
 #[test]
@@ -69,12 +69,12 @@ fn host_memory_of_a_call_is_bounded_whatever_the_plugin_does() {
     run(async {
         let mut limits = Limits::default();
         limits.memory = MEMORY;
-        // Some of them retry for ever.
+        // Some misdeeds retry endlessly.
         limits.call_time = Duration::from_secs(1);
         for (plugin, modes) in [(ROGUE, &SIMPLE[..]), (ROGUE_SANS_IO, &SANS_IO[..])] {
             let engine = builder().limits(limits.clone()).plugin_file(Path::new(plugin)).build().expect("an engine");
             for mode in modes {
-                let service = Faulty::start((0..100).map(|_| Act::answer(200, "", ""))).await;
+                let service = Faulty::start((0..100).map(|_| Act::respond(200, "", ""))).await;
                 let endpoint = service.endpoint();
                 let target = endpoint.replace("http://", "");
                 let store: Store =

@@ -1,5 +1,5 @@
-//! Amazon's clients and plain ones read what is written here, and the other way round: in parts, with checksums, with
-//! metadata beyond ASCII, and through presigned URLs; on moto and on the embedded server.
+//! Interoperability with Amazon's and generic clients in both directions: multipart uploads, checksums, non-ASCII metadata
+//! and presigned URLs, on moto and on the dev server.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use sandbucket_tests::python::{Boto, hex};
 use sandbucket_tests::{BUCKET, Kind, Service, plain, run};
 use serde_json::{Value, json};
 
-/// The least that a part but the last may have.
+/// Minimum size of a part other than the last.
 const PART: usize = 5 << 20;
-/// The same for boto3 and here: each by boto3's name for it and the settings'.
+/// Checksums that both sides support: boto3's name and the setting's value.
 const CHECKSUMS: [(&str, &str); 4] =
     [("CRC32", "crc32"), ("CRC32C", "crc32c"), ("CRC64NVME", "crc64nvme"), ("SHA256", "sha256")];
-/// More than ASCII, and longer than one encoded word.
+/// Non-ASCII text, longer than one encoded word.
 const ODD: &str = "très foncé, 青い 🪣, and much more than the 75 characters that an encoded word of RFC 2047 may have";
 
-/// A server, and Python's clients of it.
+/// A server, and Python clients for it.
 struct Bench {
     service: Service,
     boto: Boto,
@@ -42,18 +42,18 @@ impl Bench {
     }
 
     async fn aws(&mut self, arguments: &[&str], body: &[u8]) -> String {
-        let answer = self.ask(json!({"op": "aws", "arguments": arguments, "body": hex(body)})).await;
-        answer["body"].as_str().unwrap_or_default().to_owned()
+        let response = self.ask(json!({"op": "aws", "arguments": arguments, "body": hex(body)})).await;
+        response["body"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// So many bytes, no two stretches of them alike.
+/// Bytes without a repeating pattern.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
 #[test]
-fn boto3_reads_what_is_uploaded_here_in_parts() {
+fn boto3_reads_multipart_uploads_of_sandbucket() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -71,7 +71,7 @@ fn boto3_reads_what_is_uploaded_here_in_parts() {
 }
 
 #[test]
-fn what_boto3_uploads_in_parts_is_read_here() {
+fn sandbucket_reads_multipart_uploads_of_boto3() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -92,7 +92,7 @@ fn what_boto3_uploads_in_parts_is_read_here() {
 }
 
 #[test]
-fn boto3_checks_the_checksums_that_are_written_here() {
+fn boto3_verifies_checksums_of_sandbucket() {
     run(async {
         for mut bench in benches().await {
             for (theirs, ours) in CHECKSUMS {
@@ -100,11 +100,11 @@ fn boto3_checks_the_checksums_that_are_written_here() {
                 store.put(ours, bytes(1017)).await.unwrap_or_else(|error| panic!("{ours}: {error}"));
                 let got = bench.get(ours).await;
                 assert_eq!(got["body"], hex(&bytes(1017)));
-                if bench.service.cannot(Kind::Moto, "it tells no checksums") {
+                if bench.service.cannot(Kind::Moto, "it returns no checksums") {
                     continue;
                 }
                 let name = format!("Checksum{theirs}");
-                // It was there to be checked; that it was wrong would have failed the call.
+                // The checksum was present; a wrong one would have failed the call.
                 assert!(
                     got["checksums"][&name].is_string(),
                     "{}: {ours}: only {}",
@@ -117,7 +117,7 @@ fn boto3_checks_the_checksums_that_are_written_here() {
 }
 
 #[test]
-fn what_boto3_writes_with_checksums_is_read_here() {
+fn sandbucket_verifies_checksums_of_boto3() {
     run(async {
         for mut bench in benches().await {
             for (theirs, ours) in CHECKSUMS {
@@ -134,7 +134,7 @@ fn what_boto3_writes_with_checksums_is_read_here() {
 }
 
 #[test]
-fn metadata_beyond_ascii_goes_both_ways() {
+fn non_ascii_metadata_round_trips_with_boto3() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -142,7 +142,7 @@ fn metadata_beyond_ascii_goes_both_ways() {
             let got = bench.get("ours").await;
             assert_eq!(got["decoded"], json!({"colour": ODD}), "{got}");
 
-            // boto3 takes ASCII alone: those who want more encode it, as here. One word in each of the two encodings.
+            // boto3 accepts ASCII only: its users encode other text, as here, with one word in each encoding.
             let encoded = "=?UTF-8?B?dHLDqHMg?= =?utf-8?Q?fonc=C3=A9=2C_bleu?=";
             let put =
                 json!({"op": "put", "bucket": BUCKET, "key": "theirs", "body": "", "metadata": {"colour": encoded}});
@@ -154,7 +154,7 @@ fn metadata_beyond_ascii_goes_both_ways() {
 }
 
 #[test]
-fn urllib_fetches_what_is_presigned_here() {
+fn urllib_fetches_urls_presigned_by_sandbucket() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -167,7 +167,7 @@ fn urllib_fetches_what_is_presigned_here() {
                 let signed = store.presign(PresignedMethod::Get, key).await.unwrap();
                 let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": signed.url})).await;
                 assert_eq!((&got["status"], &got["body"]), (&json!(200), &json!(hex(b"body"))), "{key}");
-                // The last digit of the signature is another.
+                // Another last digit of the signature.
                 let (rest, last) = signed.url.split_at(signed.url.len() - 1);
                 let other = format!("{rest}{}", if last == "0" { "1" } else { "0" });
                 let got = bench.ask(json!({"op": "fetch", "method": "GET", "url": other})).await;
@@ -186,7 +186,7 @@ fn urllib_fetches_what_is_presigned_here() {
 }
 
 #[test]
-fn what_boto3_presigns_is_fetched_plainly() {
+fn urls_presigned_by_boto3_are_fetched() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -203,7 +203,7 @@ fn what_boto3_presigns_is_fetched_plainly() {
 }
 
 #[test]
-fn the_aws_command_reads_and_writes_the_same_blobs() {
+fn aws_cli_reads_and_writes_the_same_blobs() {
     run(async {
         for mut bench in benches().await {
             let store = bench.service.open(&[]).await;
@@ -211,7 +211,7 @@ fn the_aws_command_reads_and_writes_the_same_blobs() {
             let ours = format!("s3://{BUCKET}/a b/ours.txt");
             assert_eq!(bench.aws(&["s3", "cp", &ours, "-"], b"").await, hex(b"body"));
 
-            // More than it sends at once.
+            // More than one chunk.
             let body = bytes((8 << 20) + 1017);
             let theirs = format!("s3://{BUCKET}/theirs");
             bench.aws(&["s3", "cp", "-", &theirs, "--content-type", "text/x-b", "--metadata", "m=1"], &body).await;
@@ -225,13 +225,13 @@ fn the_aws_command_reads_and_writes_the_same_blobs() {
 }
 
 #[test]
-fn botocore_reads_the_profiles_of_the_table_as_it_says() {
+fn botocore_reads_profiles_as_the_table_says() {
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/interop");
     let python = sandbucket_tests::python::interpreter().unwrap();
     let output = std::process::Command::new(python).arg(format!("{scripts}/profiles.py")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    // `sandbucket`'s own tests hold what it reads against the same table.
+    // Unit tests of `sandbucket` check the same table.
     let cases: Vec<Value> = serde_json::from_str(include_str!("interop/profiles.json")).unwrap();
     assert_eq!(read.len(), cases.len());
     for (case, read) in cases.iter().zip(read) {

@@ -1,5 +1,4 @@
-//! Held against other people's programs: what is written here is read by boto3, and the other way round, through a moto
-//! server that checks signatures.
+//! Interoperability with boto3 in both directions, through a moto server that verifies signatures.
 
 use futures::TryStreamExt;
 use sandbucket::{BlobName, Error, Store};
@@ -24,13 +23,13 @@ impl Bench {
     }
 }
 
-/// A body of its own for every key, with every byte in it.
+/// A distinct body for every key, with every byte value.
 fn body_of(key: &str) -> Vec<u8> {
     key.bytes().chain(0..=255).collect()
 }
 
 #[test]
-fn what_is_written_here_is_read_by_boto3() {
+fn boto3_reads_blobs_written_by_sandbucket() {
     run(async {
         let mut bench = Bench::new().await;
         let store = bench.store(&[]).await;
@@ -43,7 +42,7 @@ fn what_is_written_here_is_read_by_boto3() {
             assert_eq!(got["metadata"], json!({"colour": "dark blue"}), "{key:?}");
             assert_eq!(got["etag"].as_str(), written.etag.as_deref(), "{key:?}");
         }
-        // Each under its own name, and nothing besides.
+        // Every key is listed literally, and no other.
         let listed = bench.boto.call(json!({"op": "keys", "bucket": BUCKET})).await.unwrap();
         let mut listed: Vec<String> = serde_json::from_value(listed["keys"].clone()).unwrap();
         let mut wanted = Kind::Moto.odd_keys();
@@ -54,7 +53,7 @@ fn what_is_written_here_is_read_by_boto3() {
 }
 
 #[test]
-fn what_boto3_writes_is_read_here() {
+fn sandbucket_reads_blobs_written_by_boto3() {
     run(async {
         let mut bench = Bench::new().await;
         let store = bench.store(&[]).await;
@@ -77,7 +76,7 @@ fn what_boto3_writes_is_read_here() {
 }
 
 #[test]
-fn the_right_signature_is_what_opens_the_door() {
+fn request_with_a_wrong_secret_is_rejected() {
     run(async {
         let bench = Bench::new().await;
         for wrong in [[("secret-key", "wrong")], [("access-key", "AKIAWRONGWRONGWRONG")]] {
@@ -86,7 +85,7 @@ fn the_right_signature_is_what_opens_the_door() {
             assert_eq!(failure.response.unwrap().status, 403);
             refused!(store.get("k").await, AccessDenied);
         }
-        // Whether the body is signed or not, and under any region, moto takes what is signed consistently.
+        // moto accepts every region and payload signing mode, if the signature is consistent.
         for settings in [("payload-signing", "unsigned"), ("payload-signing", "signed"), ("region", "eu-central-1")] {
             let store = bench.store(&[settings]).await;
             store.put("k", "x").await.unwrap_or_else(|error| panic!("{settings:?}: {error}"));
@@ -96,7 +95,7 @@ fn the_right_signature_is_what_opens_the_door() {
 }
 
 #[test]
-fn what_is_not_there_is_told_by_name() {
+fn missing_blob_is_a_not_found_error() {
     run(async {
         let bench = Bench::new().await;
         let failure = refused!(bench.store(&[]).await.get("nothing").await, NotFound);
@@ -108,7 +107,7 @@ fn what_is_not_there_is_told_by_name() {
 }
 
 #[test]
-fn ranges_and_conditions() {
+fn ranges_and_conditions_are_honoured() {
     run(async {
         let bench = Bench::new().await;
         let store = bench.store(&[]).await;
@@ -131,7 +130,7 @@ fn ranges_and_conditions() {
 }
 
 #[test]
-fn versions_are_kept_told_apart_and_deleted() {
+fn versions_are_listed_read_and_deleted() {
     run(async {
         let mut bench = Bench::new().await;
         bench.boto.call(json!({"op": "keep-versions", "bucket": BUCKET})).await.unwrap();
@@ -145,17 +144,17 @@ fn versions_are_kept_told_apart_and_deleted() {
 
         store.copy(BlobName::from("k").version(&first), "restored").await.unwrap();
         assert_eq!(store.get("restored").await.unwrap().bytes().await.unwrap(), "first");
-        // Hidden, and there all the same.
+        // A delete marker hides the versions, which still exist.
         store.delete("k").await.unwrap();
         refused!(store.get("k").await, NotFound);
         assert_eq!(read(&first).await, "first");
         let entries: Vec<_> = store.list_versions("k").entries().try_collect().await.unwrap();
-        let mut told: Vec<_> = entries.iter().map(|entry| (entry.blob.size, entry.latest, entry.deleted)).collect();
-        told.sort();
-        assert_eq!(told, [(0, true, true), (5, false, false), (6, false, false)]);
+        let mut reported: Vec<_> = entries.iter().map(|entry| (entry.blob.size, entry.latest, entry.deleted)).collect();
+        reported.sort();
+        assert_eq!(reported, [(0, true, true), (5, false, false), (6, false, false)]);
         assert!(entries.iter().all(|entry| entry.blob.key == "k" && entry.version.is_some()), "{entries:?}");
 
-        // For good, one alone and the others together.
+        // Deletes versions permanently: one alone, and the others in bulk.
         store.delete("k").version(&first).await.unwrap();
         refused!(store.get("k").version(&first).await, NotFound);
         let rest = entries.iter().filter(|entry| entry.version.as_deref() != Some(first.as_str()));

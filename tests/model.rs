@@ -1,4 +1,4 @@
-//! A store against a model of one: whatever is done to both, in whatever order, both have the same in them.
+//! Random operations on a store and on a model of it: both have the same content after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use sandbucket::{Error, Part, Result, Store};
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, open, run};
 
-/// How many runs, and how many operations in each: thousands in all.
+/// Number of runs and of operations per run: thousands in total.
 const RUNS: u32 = 40;
 const OPERATIONS: usize = 100;
 
-/// Few enough that they meet, odd enough to hurt.
+/// Few enough to collide, and unusual enough to reveal encoding errors.
 const KEYS: [&str; 16] = [
     "a", "a/", "a//b", "a/b", "a/../b", "a b+%2F", "b/", ".", "..", "/x", "é", "e\u{301}", "\u{1}\t", "🪣/1", "🪣/2",
     "~?&=#",
 ];
 
-/// What is done; keys are places in [`KEYS`].
+/// An operation; keys are indices into [`KEYS`].
 #[derive(Clone, Debug)]
 enum Operation {
     Put(usize, Vec<u8>, When),
@@ -33,24 +33,24 @@ enum Operation {
     List { prefix: String, delimiter: Option<String>, after: Option<usize>, page: u32 },
 }
 
-/// What a part of an upload is made of.
+/// The source of a part.
 #[derive(Clone, Debug)]
 enum Piece {
     Bytes(Vec<u8>),
-    /// These, after others that they are to replace.
+    /// These bytes, uploaded over a first version of the part.
     Replaced(Vec<u8>),
-    /// What a blob has in it, where there is such a blob: all of it, or a stretch of this beginning and length.
+    /// A copy of the blob at this index: whole, or the range of this offset and length.
     Blob(usize, Option<(usize, usize)>),
 }
 
-/// Under which condition something is written.
+/// The condition of a write.
 #[derive(Clone, Copy, Debug)]
 enum When {
     Always,
     Absent,
-    /// Over what is there.
+    /// If the current ETag matches.
     Same,
-    /// Over what is not there.
+    /// If another ETag matches.
     Other,
 }
 
@@ -81,10 +81,10 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What both have in them: the bytes, and the tag that the store gave them.
+/// The content: bytes and ETag by key.
 type Model = BTreeMap<String, (Vec<u8>, String)>;
 
-/// What a write is to come to, by the model.
+/// Whether the condition of a write holds, by the model.
 fn may_write(model: &Model, key: &str, when: When) -> bool {
     match when {
         When::Always => true,
@@ -94,7 +94,7 @@ fn may_write(model: &Model, key: &str, when: When) -> bool {
     }
 }
 
-/// The tag to give for this condition.
+/// The ETag for this condition.
 fn tag(model: &Model, key: &str, when: When) -> Option<String> {
     match when {
         When::Same => Some(model.get(key).map_or_else(|| "\"nothing\"".to_owned(), |(_, tag)| tag.clone())),
@@ -103,18 +103,18 @@ fn tag(model: &Model, key: &str, when: When) -> Option<String> {
     }
 }
 
-/// Sees that the outcome is the one that the model has, and gives the tag of what was written.
+/// Asserts that the outcome is the model's, and returns the new ETag.
 fn written(result: Result<sandbucket::Written>, may: bool, doing: &str) -> Option<String> {
     match result {
         Ok(written) if may => Some(written.etag.expect("a tag")),
         Err(Error::PreconditionFailed(_) | Error::NotFound(_)) if !may => None,
         other => {
-            panic!("{doing}: it {} have gone well, and it came to {other:?}", if may { "should" } else { "should not" })
+            panic!("{doing}: it {} have succeeded, but returned {other:?}", if may { "should" } else { "should not" })
         }
     }
 }
 
-/// With a condition, where there is one.
+/// Adds the condition, if any.
 macro_rules! on {
     ($call:expr, $when:expr, $tag:expr) => {
         match ($when, $tag) {
@@ -139,7 +139,7 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
             let key = KEYS[*key];
             let id = store.create_upload(key).await.unwrap();
             let (mut parts, mut body) = (Vec::new(), Vec::new());
-            // Their numbers alone say in which order they are.
+            // The part numbers alone determine the order.
             for (n, piece) in pieces.iter().enumerate().rev() {
                 if let Some((part, bytes)) = part(store, model, (key, &id, 3 * n as u32 + 1), piece, &doing).await {
                     parts.insert(0, part);
@@ -162,7 +162,7 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
         }
         Operation::Copy(from, to, when) => {
             let (from, to) = (KEYS[*from], KEYS[*to]);
-            // Onto itself, S3 copies only what changes.
+            // S3 copies a blob onto itself only if something changes.
             let copy = on!(store.copy(from, to).replace(), when, tag(model, to, *when)).await;
             let may = model.contains_key(from) && may_write(model, to, *when);
             if let Some(tag) = written(copy, may, &doing) {
@@ -208,7 +208,10 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
                 list = list.start_after(KEYS[*after]);
             }
             let pages: Vec<_> = list.pages().try_collect().await.unwrap();
-            assert!(pages.iter().all(|told| told.entries.len() + told.prefixes.len() <= *page as usize), "{doing}");
+            assert!(
+                pages.iter().all(|listed| listed.entries.len() + listed.prefixes.len() <= *page as usize),
+                "{doing}"
+            );
             let entries = pages.iter().flat_map(|page| &page.entries).map(|entry| (entry.key.clone(), entry.size));
             let prefixes: Vec<_> = pages.iter().flat_map(|page| page.prefixes.clone()).collect();
             let after = after.map_or("", |after| KEYS[after]);
@@ -219,7 +222,7 @@ async fn apply(store: &Store, model: &mut Model, operation: &Operation) {
     }
 }
 
-/// A part with what it has in it; none of a blob that is not there, or has not the stretch in it.
+/// A part and its content; `None` if the blob does not exist or is too short.
 async fn part(
     store: &Store,
     model: &Model,
@@ -249,20 +252,20 @@ async fn part(
                     Some((part, bytes.to_vec()))
                 }
                 (Err(_), None) => None,
-                (copied, wanted) => panic!("{doing}: a part came to {copied:?}, where the model has {wanted:?}"),
+                (copied, wanted) => panic!("{doing}: a part is {copied:?}, but {wanted:?} in the model"),
             }
         }
     }
 }
 
-/// What a list is to tell, by the model.
+/// The expected listing, by the model.
 fn expected(model: &Model, prefix: &str, delimiter: Option<&str>, after: &str) -> (Vec<(String, u64)>, Vec<String>) {
     let (mut keys, mut folders) = (Vec::new(), BTreeSet::new());
     for (key, (body, _)) in model.iter().filter(|(key, _)| key.starts_with(prefix)) {
         match delimiter.and_then(|delimiter| key[prefix.len()..].find(delimiter).map(|at| at + delimiter.len())) {
             Some(end) => {
                 let folder = &key[..prefix.len() + end];
-                // A folder comes where its own name does.
+                // A folder is sorted by its own name.
                 if folder > after {
                     folders.insert(folder.to_owned());
                 }
@@ -274,7 +277,7 @@ fn expected(model: &Model, prefix: &str, delimiter: Option<&str>, after: &str) -
     (keys, folders.into_iter().collect())
 }
 
-/// All that there is, read as it is.
+/// The whole content of the store.
 async fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
     let entries: Vec<_> = store.list("").entries().try_collect().await.unwrap();
     let mut all = BTreeMap::new();
@@ -286,8 +289,8 @@ async fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_store_is_what_its_model_is() {
-    // Parts are as small as the blobs.
+fn store_behaves_like_its_model() {
+    // Parts may be as small as the blobs.
     let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).min_part(0);
     let server = run(server.start()).unwrap();
     let runs = std::cell::Cell::new(0);
@@ -301,7 +304,7 @@ fn a_store_is_what_its_model_is() {
 }
 
 async fn one(server: &DevServer, run: u32, operations: Vec<Operation>) {
-    // Each run has a place of its own.
+    // Each run has its own prefix.
     let prefix = format!("run {run}/");
     let store = open(&server.endpoint(), &[("key-prefix", &prefix)]).await;
     let mut model = Model::new();

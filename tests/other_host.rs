@@ -276,14 +276,14 @@ fn store_streams_parts_on_stock_wasi_http() {
 fn body_writer_retries_and_drops_an_attempt() {
     run(async {
         let body = bytes(200_000);
-        let busy = || Act::answer(503, "", "<Error><Code>SlowDown</Code></Error>");
-        let service = Faulty::start([busy(), Act::answer(200, "etag: \"e\"\r\n", "")]).await;
+        let busy = || Act::respond(503, "", "<Error><Code>SlowDown</Code></Error>");
+        let service = Faulty::start([busy(), Act::respond(200, "etag: \"e\"\r\n", "")]).await;
         let mut host = Host::open(&service.endpoint(), &[]).await;
         let written = host.put("k", &body, &put_options(&body, WriteCondition::Always)).await.unwrap();
         assert_eq!((written.etag.as_deref(), service.seen().len()), (Some("\"e\""), 2));
         assert!(service.seen().iter().all(|seen| seen.body == body));
         // A part is retried in the same way.
-        let service = Faulty::start([busy(), Act::answer(200, "etag: \"e\"\r\n", "")]).await;
+        let service = Faulty::start([busy(), Act::respond(200, "etag: \"e\"\r\n", "")]).await;
         let mut host = Host::open(&service.endpoint(), &[]).await;
         let part = host.upload_part("k", "an-upload", 7, &body).await.unwrap();
         assert_eq!((part.number, part.size, &*part.etag, service.seen().len()), (7, 200_000, "\"e\"", 2));
@@ -646,7 +646,7 @@ fn second_driver_runs_every_operation_on_buckets() {
 #[test]
 fn second_driver_retries_and_resumes_a_truncated_body() {
     run(async {
-        let busy = || Act::answer(503, "", "<Error><Code>SlowDown</Code></Error>");
+        let busy = || Act::respond(503, "", "<Error><Code>SlowDown</Code></Error>");
         let service = Faulty::start([busy(), Act::well(), Act::well().up_to(300).then_close(), Act::well()]).await;
         let mut host = Host::open(&service.endpoint(), &[]).await;
         let body = bytes(10_000);

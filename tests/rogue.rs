@@ -312,7 +312,7 @@ fn headers_and_methods_are_limited_over_wasi_http() {
 #[test]
 fn requests_without_backoff_are_delayed_over_wasi_http() {
     run(async {
-        let own = Faulty::start((0..100_000).map(|_| Act::answer(200, "", ""))).await;
+        let own = Faulty::start((0..100_000).map(|_| Act::respond(200, "", ""))).await;
         let target = authority(&own);
         let store = rogue("asks", &own.endpoint(), &target).await.unwrap();
         let error = store.get("k").await.expect_err("it never returns");

@@ -75,7 +75,7 @@ fn call(store: &Store, operation: &str) -> BoxFuture<'static, Result<(), Error>>
 
 /// A service that responds to any number of requests with an empty success.
 async fn agreeable() -> Faulty {
-    Faulty::start((0..10_000).map(|_| Act::answer(200, "", ""))).await
+    Faulty::start((0..10_000).map(|_| Act::respond(200, "", ""))).await
 }
 
 /// A store whose requests go to this service.
@@ -114,7 +114,7 @@ fn body_ranges_are_validated() {
     run(async {
         // They are impossible, or not those that were requested.
         for mode in ["body-of-another-range", "body-shorter-than-range", "backward-body", "body-past-the-end"] {
-            let service = Faulty::start([Act::answer(200, "", "0123456789")]).await;
+            let service = Faulty::start([Act::respond(200, "", "0123456789")]).await;
             let store = at(&service, mode).await;
             let failure = refused!(store.get("k").await, Integrity);
             assert!(failure.message.contains("the plugin gives"), "{mode}: {failure:?}");
@@ -127,7 +127,7 @@ fn digests_are_validated() {
     run(async {
         for mode in ["wrong-digest", "short-digest", "long-digest"] {
             // As often as the host reads again.
-            let service = Faulty::start((0..100).map(|_| Act::answer(200, "", "0123456789"))).await;
+            let service = Faulty::start((0..100).map(|_| Act::respond(200, "", "0123456789"))).await;
             let store = at(&service, mode).await;
             let read = async { store.get("k").time_limit(Duration::from_secs(1)).await?.bytes().await };
             let error = read.await.expect_err(mode);
@@ -240,7 +240,7 @@ fn body_for_the_caller_needs_an_unread_successful_response() {
     run(async {
         // The driver has read the body, or the response is an error.
         for (mode, status) in [("buffered-get", 200), ("get-of-error-response", 404), ("get-of-error-response", 503)] {
-            let own = Faulty::start((0..10).map(|_| Act::answer(status, "", "0123456789"))).await;
+            let own = Faulty::start((0..10).map(|_| Act::respond(status, "", "0123456789"))).await;
             let error = match at(&own, mode).await.get("k").await {
                 Ok(blob) => blob.bytes().await.expect_err(mode),
                 Err(error) => error,
@@ -248,7 +248,7 @@ fn body_for_the_caller_needs_an_unread_successful_response() {
             assert!(is_plugin_error(&error), "{mode}: {error:?}");
         }
         // A document that the plugin leaves unread is no part of the next response.
-        let own = Faulty::start((0..10).map(|_| Act::answer(200, "", "x".repeat(100_000)))).await;
+        let own = Faulty::start((0..10).map(|_| Act::respond(200, "", "x".repeat(100_000)))).await;
         let store = at(&own, "unread-document").await;
         for _ in 0..3 {
             store.list("").await.expect("an empty page");
@@ -300,7 +300,7 @@ fn buffered_responses_are_bounded() {
     run(async {
         let bystanders = Bystanders::at_work().await;
         // 4 GiB are read only as far as they arrive.
-        let own = Faulty::start([Act::answer(200, "", "small")]).await;
+        let own = Faulty::start([Act::respond(200, "", "small")]).await;
         at(&own, "buffer-4gib").await.list("").await.expect("an empty page");
         let endless = || Act::flood("HTTP/1.1 200 OK\r\ncontent-length: 100000000000\r\n\r\n", "x");
         let own = Faulty::start((0..100).map(|_| endless())).await;
@@ -323,7 +323,7 @@ fn trap_fails_only_its_operation_of_a_batch() {
     run(async {
         // All are passed to the plugin in one call, in which one of them traps or loops.
         for mode in ["one-traps", "one-traps-in-resume", "one-loops"] {
-            let service = Faulty::start((0..8).map(|_| Act::answer(200, "", "0123456789"))).await;
+            let service = Faulty::start((0..8).map(|_| Act::respond(200, "", "0123456789"))).await;
             let store = at(&service, mode).await;
             let keys = ["a", "b", "c", "misdeed", "d", "e", "f", "g"];
             let calls = keys.map(|key| store.get(key).into_future());
@@ -355,7 +355,7 @@ fn miscounted_results_fail_the_operation() {
             assert_eq!(own.seen().len(), usize::from(mode.starts_with("resume-")), "{mode}");
         }
         // Results in another order are requests and outputs of other operations.
-        let own = Faulty::start((0..100).map(|_| Act::answer(200, "", "0123456789"))).await;
+        let own = Faulty::start((0..100).map(|_| Act::respond(200, "", "0123456789"))).await;
         let store = at(&own, "reversed-results").await;
         let calls = ["head", "get", "put", "delete", "list", "get-tags"].map(|operation| call(&store, operation));
         for outcome in join_all(calls).await {
@@ -705,7 +705,7 @@ fn steps_send_no_requests_over_wasi_http() {
 #[test]
 fn attempts_without_backoff_are_delayed() {
     run(async {
-        let own = Faulty::start((0..100_000).map(|_| Act::answer(200, "", ""))).await;
+        let own = Faulty::start((0..100_000).map(|_| Act::respond(200, "", ""))).await;
         let store = at(&own, "endless-retries").await;
         refused!(store.get("k").time_limit(Duration::from_secs(1)).await, Network);
         let sent = own.seen().len();
@@ -717,7 +717,7 @@ fn attempts_without_backoff_are_delayed() {
 fn blob_larger_than_memory_is_too_large() {
     run(async {
         let open = async |mode| {
-            let service = Faulty::start([Act::answer(200, "", "a few bytes")]).await;
+            let service = Faulty::start([Act::respond(200, "", "a few bytes")]).await;
             let store = at(&service, mode).await;
             (service, store)
         };

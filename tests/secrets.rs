@@ -1,11 +1,11 @@
-//! No secret stays in memory once stores and engine are dropped: this process scans its own memory for those it made.
+//! No secret stays in memory once stores and engine are dropped: this process scans its own memory for them.
 //!
-//! The secrets are made at run time and kept masked, so that nothing but the code under test has copies in the clear. The
-//! server, which must know them, is this program started once more.
+//! The secrets are generated at run time and kept masked, so that only the code under test has copies in the clear. The
+//! server, which must know them, is this program started again.
 //!
 //! The secret key never leaves the plugin and the store's settings, and must be gone whatever the allocator does. A session
-//! token and a customer key are also sent, through buffers of hyper and wasmtime that are freed and not wiped: with an
-//! allocator that wipes what is freed, they must be gone as well, which shows that nothing holds on to them.
+//! token and a customer key are also sent, through buffers of hyper and wasmtime that are freed without being wiped: with
+//! an allocator that wipes freed memory they must be gone as well, which shows that nothing keeps them alive.
 #![cfg(target_os = "linux")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -22,17 +22,17 @@ use zeroize::{Zeroize, Zeroizing};
 
 const BUCKET: &str = "secrets";
 const ACCESS_KEY: &str = "an-access-key";
-/// Set in the process that is the server.
+/// Set in the server process.
 const SERVER: &str = "SANDBUCKET_SECRETS_SERVER";
-/// How many bytes of a secret are a find: also a part of one must not stay.
+/// Number of bytes of a secret that count as a find: partial copies must not stay either.
 const PIECE: usize = 16;
 const BLOCK: usize = 1 << 20;
 
-/// The server is on loopback, over plain http.
+/// The server is on loopback, over plain HTTP.
 const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 const NAMES: [&str; 3] = ["secret-key", "security-token", "sse-customer-key"];
 
-/// The system's allocator, which also wipes what is freed while this is set.
+/// The system allocator, which wipes freed memory while this is set.
 static WIPE: AtomicBool = AtomicBool::new(false);
 
 struct Wiping;
@@ -40,20 +40,20 @@ struct Wiping;
 #[global_allocator]
 static ALLOCATOR: Wiping = Wiping;
 
-// SAFETY: all of it is the system's allocator's; what is wiped is a block that its owner gives back.
+// SAFETY: all calls are forwarded to the system allocator; it wipes only blocks that their owner frees.
 unsafe impl GlobalAlloc for Wiping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
+        // SAFETY: by the caller's contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's.
+        // SAFETY: by the caller's contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's: the block has this layout, and nobody uses it any more.
+        // SAFETY: by the caller's contract the block has this layout, and is no longer used.
         unsafe {
             if WIPE.load(Relaxed) {
                 std::ptr::write_bytes(block, 0, layout.size());
@@ -64,7 +64,7 @@ unsafe impl GlobalAlloc for Wiping {
     }
 }
 
-/// A secret of which only a masked copy is in memory.
+/// A secret of which memory holds only a masked copy.
 struct Masked {
     name: &'static str,
     mask: Vec<u8>,
@@ -89,7 +89,7 @@ impl Masked {
         text
     }
 
-    /// Where this begins with some piece of the secret.
+    /// Whether a piece of the secret begins here.
     fn is_at(&self, memory: &[u8]) -> bool {
         let starts = (0..).step_by(PIECE).take_while(|start| start + PIECE <= self.masked.len());
         starts.into_iter().any(|start| {
@@ -106,7 +106,7 @@ impl Secrets {
         Secrets([
             Masked::random(NAMES[0], letters, 40, b""),
             Masked::random(NAMES[1], letters, 320, b""),
-            // 32 bytes in base64: of the character before the `=`, two bits count, which are zero in `A`.
+            // 32 bytes in base64: two bits of the character before `=` count, which are zero in `A`.
             Masked::random(NAMES[2], letters, 42, b"A="),
         ])
     }
@@ -115,11 +115,11 @@ impl Secrets {
         self.0.iter().find(|secret| secret.name == name).unwrap().reveal()
     }
 
-    /// How often each is in this process's writable memory.
+    /// Counts the occurrences of each secret in this process's writable memory.
     fn scan(&self) -> [usize; 3] {
         let memory = File::open("/proc/self/mem").unwrap();
         let mut block = vec![0; BLOCK + PIECE];
-        // By the first two bytes of a piece, whether it is worth a closer look.
+        // Indexes the first two bytes of all pieces, to skip most addresses.
         let mut firsts = vec![false; 1 << 16];
         for secret in &self.0 {
             let clear = |n: usize| secret.masked[n] ^ secret.mask[n];
@@ -151,7 +151,7 @@ impl Secrets {
                     if at + PIECE > read || !firsts[usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))] {
                         continue;
                     }
-                    // What was read for the scan itself.
+                    // The scan's own buffer.
                     let address = place + at as u64;
                     if (own..own + block.len() as u64).contains(&address) {
                         continue;
@@ -173,7 +173,7 @@ impl Secrets {
     }
 }
 
-/// For finding out who left a secret: what is around it.
+/// Prints the surroundings of a find, to identify its owner.
 fn show(name: &str, region: &str, bytes: &[u8], at: usize) {
     let around = &bytes[at.saturating_sub(128)..(at + 48).min(bytes.len())];
     let mut text = Zeroizing::new(String::with_capacity(around.len()));
@@ -181,11 +181,11 @@ fn show(name: &str, region: &str, bytes: &[u8], at: usize) {
     eprintln!("{name} in {region}: {}", *text);
 }
 
-/// The server, in a process of its own. It ends with its standard input.
+/// The server, in its own process. It exits when its standard input closes.
 struct Server {
     child: Child,
     endpoint: String,
-    /// Open to the end: it writes more than is read.
+    /// Kept open: the server writes more than is read.
     _stdout: BufReader<ChildStdout>,
 }
 
@@ -220,7 +220,7 @@ impl Drop for Server {
     }
 }
 
-/// Does nothing unless it is started by [`Server::start`].
+/// Does nothing unless [`Server::start`] runs it.
 #[test]
 fn server_process() {
     if std::env::var_os(SERVER).is_none() {
@@ -232,7 +232,7 @@ fn server_process() {
         let server = DevServer::builder().credentials(ACCESS_KEY, secret_key).session_token(token).buckets([BUCKET]);
         let server = server.start().await.unwrap();
         println!("endpoint={}", server.endpoint());
-        // The server has threads of its own.
+        // The server has its own threads.
         lines.next();
     });
 }
@@ -243,13 +243,13 @@ async fn use_store(store: &Store) {
     store.head("a.txt").await.unwrap();
     let page = store.list("").await.unwrap();
     assert_eq!(page.entries.len(), 1);
-    // With a session token in it, which is the caller's to wipe.
+    // The URL contains the session token, and the caller must wipe it.
     let mut presigned = store.presign(PresignedMethod::Get, "a.txt").await.unwrap();
     presigned.url.zeroize();
     presigned.headers.iter_mut().for_each(|(_, value)| value.zeroize());
 }
 
-/// Opens stores, uses and drops them, and the engine.
+/// Opens, uses and drops stores and the engine.
 fn use_and_drop(secrets: &Secrets, server: &Server) {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -276,7 +276,7 @@ fn use_and_drop(secrets: &Secrets, server: &Server) {
         text.push_str(&format!("{} = {}\n", INSECURE.0, INSECURE.1));
         for (n, name) in NAMES.iter().enumerate() {
             let path = folder.path().join(name);
-            // One in the file itself, the others beside it.
+            // One secret is in the file, the others are in files that it references.
             std::fs::write(&path, secrets.reveal(name).as_bytes()).unwrap();
             if n > 0 {
                 text.push_str(&format!("{name} = '%{{file:{}}}%'\n", path.display()));

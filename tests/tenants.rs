@@ -1,4 +1,4 @@
-//! Many stores on one engine: they share its instances and connections, and nothing else.
+//! Many stores on one engine: they share its instances and connections, and affect each other in nothing else.
 
 use std::future::IntoFuture;
 use std::path::Path;
@@ -21,7 +21,7 @@ async fn open(engine: &Engine, server: &DevServer, further: &[(&str, &str)]) -> 
 }
 
 #[test]
-fn more_stores_than_instances_take_turns() {
+fn more_stores_than_instances_share_them() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|limits| {
@@ -44,26 +44,26 @@ fn more_stores_than_instances_take_turns() {
         let held: usize = stores.iter().map(|store| store.pool().idle + store.pool().busy).sum();
         assert!(held <= 3, "{held} instances where 3 are allowed");
         assert!(stores.iter().all(|store| store.pool().discarded == 0));
-        // The others' blobs are there, under their own names.
+        // The blobs of the other stores exist, under their own names.
         let all = open(&engine, &server, &[]).await;
         assert_eq!(all.get("tenant-11/k5").await.unwrap().bytes().await.unwrap(), "11 5");
     });
 }
 
 #[test]
-fn no_instance_in_time_is_an_error_that_says_so() {
+fn timeout_waiting_for_an_instance_is_a_limit_error() {
     run(async {
         let engine = rogue_engine(|limits| limits.instances = 1);
-        // A plugin without sans-io holds its instance for as long as a call takes.
+        // A plugin without sans-io holds its instance for the whole call.
         let slow = rogue(&engine, "sleep", "").await;
         let other = rogue(&engine, "", "").await;
         let holding = tokio::spawn(slow.delete("k").into_future());
         while slow.pool().busy == 0 {
             tokio::task::yield_now().await;
         }
-        let told = other.head("k").time_limit(Duration::from_millis(200)).await;
-        assert!(matches!(told, Err(Error::Busy { limit: 1, .. })), "{told:?}");
-        // Giving the call up frees its instance at once.
+        let outcome = other.head("k").time_limit(Duration::from_millis(200)).await;
+        assert!(matches!(outcome, Err(Error::Busy { limit: 1, .. })), "{outcome:?}");
+        // Aborting the call releases its instance at once.
         holding.abort();
         refused!(other.head("k").await, NotFound);
         assert_eq!((slow.pool().busy, slow.pool().discarded), (0, 1));
@@ -71,7 +71,7 @@ fn no_instance_in_time_is_an_error_that_says_so() {
 }
 
 #[test]
-fn asking_for_the_settings_takes_its_turn() {
+fn settings_query_waits_for_an_instance() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|limits| limits.instances = 1);
@@ -83,7 +83,7 @@ fn asking_for_the_settings_takes_its_turn() {
 }
 
 #[test]
-fn a_store_with_wrong_keys_harms_no_other() {
+fn store_with_wrong_keys_does_not_affect_others() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|_| {});
@@ -108,7 +108,7 @@ fn a_store_with_wrong_keys_harms_no_other() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_sent() {
+fn oversized_body_is_rejected_before_a_request() {
     run(async {
         let server = dev_server().await;
         let engine = engine(|limits| limits.max_put = 1000);
@@ -121,7 +121,7 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
     });
 }
 
-/// Tasks that end when this is dropped.
+/// Tasks that are aborted on drop.
 struct Tasks(Vec<JoinHandle<()>>);
 
 impl Drop for Tasks {
@@ -130,7 +130,7 @@ impl Drop for Tasks {
     }
 }
 
-/// Starts `calls` lists in each store, of which each holds its instance and never ends, and waits until no more of them get an instance.
+/// Starts `calls` endless lists in each store, each of which holds an instance, and waits until no more of them get one.
 async fn stall(stores: &[Store], calls: usize) -> Tasks {
     let lists = stores.iter().flat_map(|store| (0..calls).map(move |_| store.clone()));
     let tasks = Tasks(lists.map(|store| tokio::spawn(async move { drop(store.list("").await) })).collect());
@@ -144,7 +144,7 @@ async fn stall(stores: &[Store], calls: usize) -> Tasks {
     tasks
 }
 
-/// Bounds what would go on at once, were it not for other tenants.
+/// Bounds a call that would finish at once without other tenants.
 async fn soon<T>(call: impl IntoFuture<Output = T>) -> Result<T, tokio::time::error::Elapsed> {
     tokio::time::timeout(Duration::from_secs(5), call).await
 }
@@ -167,14 +167,14 @@ fn stalled_calls_of_sixteen_stores_leave_instances_to_neighbours_and_new_stores(
         let new = soon(rogue(&engine, "", "")).await.expect("a new store opens");
         soon(new.delete("k")).await.expect("the new store works").unwrap();
         assert!(!soon(engine.settings()).await.expect("the settings are given").unwrap().is_empty());
-        // More than a store's guaranteed instance is there for a neighbour, too.
+        // More than a store's guaranteed instance is available to a neighbour.
         let deletes = (0..3).map(|n| neighbour.delete(format!("k{n}")).into_future());
         soon(try_join_all(deletes)).await.expect("several calls go on").unwrap();
     });
 }
 
 #[test]
-fn waiting_ends_in_an_error_that_names_the_limit() {
+fn queue_timeout_error_names_the_limit() {
     run(async {
         let engine = rogue_engine(|limits| {
             limits.instances = 1;
@@ -183,12 +183,12 @@ fn waiting_ends_in_an_error_that_names_the_limit() {
         });
         let noisy = rogue(&engine, "sleep", "").await;
         let stalled = stall(std::slice::from_ref(&noisy), 1).await;
-        // All of the engine's instances are taken: by another store, for a call's whole time and not for longer than this.
+        // Another store holds all instances for a whole call each: waiting is limited.
         let another = || engine.store([("mode", ""), ("target", ""), ("endpoint", "http://127.0.0.1:9")]);
         let error = soon(another()).await.expect("it waits briefly").unwrap_err();
         assert!(matches!(error, Error::Busy { name: "instances", limit: 1, .. }), "{error:?}");
         assert!(error.is_retryable() && error.to_string().contains("`instances`"), "{error}");
-        // The store's own calls are in the way: it may wait as long as the call may take.
+        // The store's own calls hold the instances: waiting is limited by the call's time only.
         let error = noisy.delete("k").time_limit(Duration::from_millis(500)).await.unwrap_err();
         assert!(matches!(error, Error::Busy { name: "instances-per-store", limit: 1, .. }), "{error:?}");
         assert!(error.is_retryable() && error.to_string().contains("`instances-per-store`"), "{error}");
@@ -198,7 +198,7 @@ fn waiting_ends_in_an_error_that_names_the_limit() {
 }
 
 #[test]
-fn calls_aborted_while_they_wait_or_run_lose_no_instance() {
+fn calls_aborted_while_queued_or_running_leak_no_instance() {
     run(async {
         let engine = rogue_engine(|limits| {
             limits.instances = 5;
@@ -217,7 +217,7 @@ fn calls_aborted_while_they_wait_or_run_lose_no_instance() {
                 call.abort();
             }
         }
-        // All five are there again, and one store may have all but the reserve.
+        // All five instances are available again; one store may use all but the reserve.
         let store = rogue(&engine, "", "").await;
         for _ in 0..10 {
             let deletes = (0..16).map(|n| store.delete(format!("k{n}")).into_future());
@@ -235,9 +235,8 @@ fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times[(times.len() - 1) * percent / 100]
 }
 
-/// How long a task takes that puts four times to a store in memory and yields in between, as if it waited for a service:
-/// from when it is spawned, again and again, as long as `end` is not past. Called from a thread that is none of the
-/// runtime's workers.
+/// Latencies of a task that puts four blobs to an in-memory store, and yields in between as if it waited for a service.
+/// Measured from spawn, repeatedly until `end`. Call it from a thread that is not a worker of the runtime.
 async fn latencies(store: &Store, rounds: usize, end: Instant) -> Vec<Duration> {
     let mut times = Vec::new();
     while times.len() < rounds && Instant::now() < end {
@@ -256,8 +255,8 @@ async fn latencies(store: &Store, rounds: usize, end: Instant) -> Vec<Duration> 
     times
 }
 
-/// Measures a store beside `noisy` others, each with `calls` endless sequences of calls that spin: for `milliseconds`,
-/// or until they are stopped where there are none. All on a runtime of two workers.
+/// Measures a store beside `noisy` others, each with `calls` endless sequences of spinning calls: for `milliseconds`, or
+/// until they are stopped. All run on a runtime with two workers.
 fn neighbour_of_spinning_stores(noisy: usize, calls: usize, milliseconds: Option<u64>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let measuring = async {
@@ -299,7 +298,7 @@ fn neighbour_of_spinning_stores(noisy: usize, calls: usize, milliseconds: Option
     assert!(beside <= bound, "a neighbour's p50 rose from {alone:?} to {beside:?}, above {bound:?}");
 }
 
-/// A store of the rogue plugin, whose settings are its own.
+/// A store of the rogue plugin with this misdeed.
 async fn rogue(engine: &Engine, mode: &str, target: &str) -> Store {
     let settings = [("mode", mode), ("endpoint", "http://127.0.0.1:9"), ("target", target)];
     engine.store(settings).await.expect("a store of the rogue plugin")
@@ -312,7 +311,7 @@ fn rogue_engine(change: impl FnOnce(&mut Limits)) -> Engine {
 }
 
 #[test]
-fn waiting_to_compute_is_no_cpu_time_and_ends_with_the_call() {
+fn waiting_for_cpu_is_not_charged_and_ends_with_the_call() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let cpu_time = Duration::from_millis(300);
@@ -324,9 +323,9 @@ fn waiting_to_compute_is_no_cpu_time_and_ends_with_the_call() {
             let error = ended.unwrap().unwrap_err();
             assert!(matches!(error, Error::OutOfTime { .. }), "{error:?}");
         }
-        // They computed for 3 s, one at a time but for the first slices.
+        // Each computed for 3 s, one at a time except for the first slices.
         assert!(began.elapsed() > cpu_time * 5, "they ended after {:?}: waiting was counted", began.elapsed());
-        // Given up while they compute or wait, they leave all that they had to others.
+        // Aborted while they compute or wait, they release everything.
         for _ in 0..5 {
             let calls: Vec<_> = (0..32).map(|_| tokio::spawn(looping.delete("k").into_future())).collect();
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -334,7 +333,7 @@ fn waiting_to_compute_is_no_cpu_time_and_ends_with_the_call() {
         }
         let error = soon(looping.delete("k")).await.expect("the store may compute").unwrap_err();
         assert!(matches!(error, Error::OutOfTime { .. }), "{error:?}");
-        // The time that a call may take holds while it waits.
+        // The call's time limit applies while it waits.
         let engine = rogue_engine(|limits| {
             limits.cpu_time = Duration::from_secs(600);
             limits.call_time = Duration::from_secs(1);
@@ -360,7 +359,7 @@ fn endless_loops_of_four_stores_leave_a_neighbour_its_latency() {
 }
 
 #[test]
-fn short_spinning_calls_without_end_leave_a_neighbour_its_latency() {
+fn endless_short_spinning_calls_leave_a_neighbour_its_latency() {
     for milliseconds in [2, 9, 30] {
         neighbour_of_spinning_stores(1, 64, Some(milliseconds));
         neighbour_of_spinning_stores(4, 16, Some(milliseconds));

@@ -1,4 +1,4 @@
-//! TLS and the way out: which certificates and which addresses are taken.
+//! TLS and egress: which certificates and which addresses are accepted.
 
 mod front;
 
@@ -22,7 +22,7 @@ async fn words(store: &Store) -> String {
 }
 
 #[test]
-fn a_certificate_must_be_trusted_by_name_and_authority() {
+fn certificate_must_match_name_and_trusted_authority() {
     run(async {
         let server = dev_server().await;
         let (port, pem) = front(&server.endpoint()).await;
@@ -49,7 +49,7 @@ fn a_certificate_must_be_trusted_by_name_and_authority() {
     });
 }
 
-/// A certificate that signs itself, marked as an authority's as `openssl req -x509` does, for localhost.
+/// A self-signed certificate for localhost, marked as an authority as `openssl req -x509` does.
 fn self_signed(authority: IsCa, last_year: i32) -> (rcgen::Certificate, Vec<u8>) {
     let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
     parameters.is_ca = authority;
@@ -141,7 +141,7 @@ fn certificate_that_openssl_makes_by_default_is_accepted_or_the_error_says_what_
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_told_apart() {
+fn server_without_tls_is_a_distinct_error() {
     run(async {
         let server = dev_server().await;
         let endpoint = server.endpoint().replace("http://", "https://");
@@ -151,7 +151,7 @@ fn a_server_that_does_not_speak_tls_is_told_apart() {
 }
 
 #[test]
-fn a_ca_file_that_is_none_is_named() {
+fn malformed_ca_file_error_names_the_file() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.pem");
@@ -168,7 +168,7 @@ fn a_ca_file_that_is_none_is_named() {
 }
 
 #[test]
-fn nothing_but_the_allowed_authority_is_reached() {
+fn only_the_allowed_authority_is_reached() {
     run(async {
         let server = dev_server().await;
         let closed =
@@ -183,14 +183,14 @@ fn nothing_but_the_allowed_authority_is_reached() {
     });
 }
 
-/// A public name may not lead into this machine, though nothing in a request shows that it does.
+/// A public name must not resolve to this machine, though nothing in the request shows that it does.
 #[test]
-fn the_address_really_connected_to_is_checked() {
+fn connected_address_is_checked() {
     run(async {
         let server = dev_server().await;
         let endpoint = server.endpoint();
         let port = endpoint.rsplit(':').next().unwrap();
-        // `localhost` counts as private by its name; written as the policy of a public name it is not.
+        // `localhost` is private by its name; under the policy of a public name it is not.
         let strict = Egress::only(&format!("http://localhost:{port}")).unwrap().only_public();
         let options = StoreOptions::new()
             .setting("bucket", BUCKET)

@@ -1,4 +1,4 @@
-//! Tells the program which versions of the clients it was built with, as the workspace's lock file has them.
+//! Passes the versions of the clients from the workspace's lock file to the program.
 
 use std::path::Path;
 use std::process::exit;
@@ -24,7 +24,7 @@ fn main() {
     }
 }
 
-/// All versions of a crate that are locked: the newest last.
+/// All locked versions of a crate, the newest last.
 fn versions(lock: &str, name: &str) -> String {
     let named = format!("name = \"{name}\"");
     let mut lines = lock.lines();

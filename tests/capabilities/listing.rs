@@ -1,4 +1,4 @@
-//! Lists of blobs, and what is done to many of them.
+//! Listings and bulk operations.
 
 use futures::TryStreamExt;
 use sandbucket::{ListPage, Store};
@@ -49,7 +49,7 @@ pub fn probes() -> Vec<Probe> {
             same("the list", keys(&b.store.list(b.key("")).await?), wanted)?;
         }),
         probe!("list in the order of UTF-8's bytes", |b| {
-            // In that of UTF-16, the second comes first.
+            // In UTF-16 order the second would be first.
             let keys_ = ["\u{ffff}", "\u{10000}"].map(|key| b.key(key));
             write(&b.store, &keys_).await?;
             same("the list", keys(&b.store.list(b.key("")).await?), keys_.to_vec())?;

@@ -1,7 +1,7 @@
-//! What each service can do, found out by doing it through the host's API. `make interop` runs this, and it writes
+//! The capabilities of each service, probed through the host's API. `make interop` runs this, and writes
 //! `docs/capabilities.md`.
 //!
-//! That a service cannot do something is no failure of the test; that the plugin or the host cannot is.
+//! A missing capability of a service does not fail the test; an error of the plugin or the host does.
 
 mod listing;
 mod multipart;
@@ -32,14 +32,14 @@ fn probes() -> Vec<(&'static str, Vec<Probe>)> {
 
 #[test]
 #[ignore = "needs Garage and moto: run by `make interop`"]
-fn what_each_service_can_do_is_written_down() {
+fn capability_table_matches_each_service() {
     let mut columns = Vec::new();
     let mut ours = Vec::new();
     for kind in Kind::ALL {
         let service = run(kind.start());
         let mut column = Vec::new();
         for (number, probe) in probes().into_iter().flat_map(|(_, probes)| probes).enumerate() {
-            // What the service does with a condition, not what is checked before.
+            // The probes test how the service treats a condition, so the plugin must not check it beforehand.
             let settings =
                 [("max-retries", "0"), ("allow-insecure-sse-customer-key", "true"), ("check-conditions", "false")];
             let store = run(service.open(&settings));

@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Multipart uploads.
 
 use futures::TryStreamExt;
 use sandbucket::{Error, Part, Store};
@@ -6,7 +6,7 @@ use sandbucket::{Error, Part, Store};
 use crate::probe::{Lack, Probe, holds, same};
 use crate::{must_refuse, probe};
 
-/// The least that a part but the last may have.
+/// Minimum size of a part other than the last.
 const LEAST: usize = 5 << 20;
 
 pub fn probes() -> Vec<Probe> {
@@ -38,7 +38,7 @@ pub fn probes() -> Vec<Probe> {
             b.store.abort_upload(b.key("k"), &id).await?;
         }),
         probe!("a part copied from a blob", |b| {
-            // S3 itself copies stretches of blobs above 5 MiB alone.
+            // S3 copies ranges only of blobs above 5 MiB.
             b.store.put(b.key("from"), vec![b'x'; 6 << 20]).await?;
             let id = b.store.create_upload(b.key("k")).await?;
             let part = b.store.copy_part(b.key("k"), &id, 1, b.key("from")).range(2..5 << 20).await?;

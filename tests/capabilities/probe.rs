@@ -1,4 +1,4 @@
-//! A probe: something that is done on a service, and what came of it.
+//! A probe: an operation on a service, and its outcome.
 
 use std::fmt::Debug;
 
@@ -6,39 +6,39 @@ use futures::future::BoxFuture;
 use sandbucket::{Error, Store};
 use sandbucket_tests::Service;
 
-/// Something that a service may be able to do.
+/// A probe of one capability.
 pub struct Probe {
-    /// As the table has it.
+    /// Its name in the table.
     pub name: &'static str,
-    /// Does it.
+    /// Runs it.
     pub run: for<'a> fn(Bench<'a>) -> BoxFuture<'a, Outcome>,
 }
 
-/// What a probe works with.
+/// The environment of a probe.
 pub struct Bench<'a> {
     pub service: &'a Service,
-    /// Without retries: what the service says first is what counts.
+    /// Without retries: the first response counts.
     pub store: Store,
-    /// What only this probe uses.
+    /// A prefix that only this probe uses.
     pub folder: String,
 }
 
 impl Bench<'_> {
-    /// A key of this probe's own.
+    /// A key of this probe.
     pub fn key(&self, name: &str) -> String {
         format!("{}/{name}", self.folder)
     }
 }
 
-/// Whether it can.
+/// Whether the service has the capability.
 pub type Outcome = Result<(), Lack>;
 
-/// Why not.
+/// Why it does not.
 #[derive(Debug)]
 pub enum Lack {
-    /// What the service answered, or did instead.
+    /// The service's response, or its deviating behaviour.
     Service(String),
-    /// The plugin or the host failed, or would not even ask.
+    /// The plugin or the host failed, or rejected the operation.
     Ours(String),
 }
 
@@ -46,11 +46,11 @@ impl From<Error> for Lack {
     fn from(error: Error) -> Self {
         let Some(failure) = error.failure() else { return Lack::Ours(error.to_string()) };
         match (&failure.response, &error) {
-            (Some(answer), _) => {
-                let code = answer.code.as_deref().map_or(String::new(), |code| format!(" `{code}`"));
-                Lack::Service(format!("answers {}{code}", answer.status))
+            (Some(response), _) => {
+                let code = response.code.as_deref().map_or(String::new(), |code| format!(" `{code}`"));
+                Lack::Service(format!("responds {}{code}", response.status))
             }
-            // What came was no answer, or not the one announced.
+            // No response, or a malformed one.
             (None, Error::Integrity(_) | Error::Network(_) | Error::Timeout(_)) if failure.attempts > 0 => {
                 let words = failure.message.split_once("http://").and_then(|(_, rest)| rest.split_once(": "));
                 Lack::Service(words.map_or(failure.message.as_str(), |(_, words)| words).to_owned())
@@ -60,7 +60,7 @@ impl From<Error> for Lack {
     }
 }
 
-/// The service answered well, but not with this.
+/// Compares a value of a successful response.
 pub fn same<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Outcome {
     if got == wanted {
         return Ok(());
@@ -68,12 +68,12 @@ pub fn same<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Outcome {
     holds(false, || format!("{what} is {got:?} instead of {wanted:?}"))
 }
 
-/// The service answered well, but this does not hold.
+/// Checks a property of a successful response.
 pub fn holds(truth: bool, what: impl FnOnce() -> String) -> Outcome {
     if truth { Ok(()) } else { Err(Lack::Service(what())) }
 }
 
-/// The service must refuse this in the case given; that it does something else is told.
+/// The service must reject this with the given error; any other outcome is reported.
 #[macro_export]
 macro_rules! must_refuse {
     ($result:expr, $case:ident) => {
@@ -85,7 +85,7 @@ macro_rules! must_refuse {
     };
 }
 
-/// A probe of this name: what is done with the bench.
+/// A probe with this name and body.
 #[macro_export]
 macro_rules! probe {
     ($name:literal, |$bench:ident| $body:block) => {

@@ -1,9 +1,9 @@
-//! What is kept beside a blob, encryption, and checksums.
+//! Metadata, encryption, and checksums.
 
 use crate::probe;
 use crate::probe::{Bench, Lack, Outcome, Probe, holds, same};
 
-/// `123456789`, on which checksums are shown by custom, and each of its checksums in base64.
+/// `123456789`, the usual check input of checksums, and each of its checksums in base64.
 const CHECKED: &str = "123456789";
 const CRC32: &str = "y/Q5Jg==";
 const CRC32C: &str = "4waSgw==";
@@ -79,7 +79,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// Whether what is said with a write is said again with a look at it.
+/// Whether a property of a write is returned by a HEAD.
 async fn kept(b: &Bench<'_>, name: &str, value: &str) -> Outcome {
     b.store.put(b.key(name), "x").attribute(name, value).await?;
     let attributes = b.store.head(b.key(name)).await?.attributes;
@@ -90,21 +90,21 @@ async fn kept(b: &Bench<'_>, name: &str, value: &str) -> Outcome {
     }
 }
 
-/// Whether the right checksum is taken and a wrong one is not.
+/// Whether the right checksum is accepted and a wrong one rejected.
 async fn checked(b: &Bench<'_>, name: &str, right: &str) -> Outcome {
     let attribute = format!("checksum-{name}");
     b.store.put(b.key("right"), CHECKED).attribute(&attribute, right).await?;
-    // What another body has.
+    // The checksum of another body.
     match b.store.put(b.key("wrong"), "987654321").attribute(&attribute, right).await {
         Ok(_) => Err(Lack::Service("takes a wrong one".to_owned())),
         Err(error) => match error.failure().and_then(|failure| failure.response.as_ref()) {
-            Some(answer) if answer.status == 400 => Ok(()),
+            Some(response) if response.status == 400 => Ok(()),
             _ => Err(error.into()),
         },
     }
 }
 
-/// Whether the checksum that the plugin sends comes back with the blob, which the plugin then checks.
+/// Whether the checksum that the plugin sends is returned with the blob, which the plugin then verifies.
 async fn given(b: &Bench<'_>, name: &str, right: &str) -> Outcome {
     let store = b.service.try_open(&[("checksum", name)]).await?;
     store.put(b.key("k"), CHECKED).await?;

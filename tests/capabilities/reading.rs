@@ -1,4 +1,4 @@
-//! Reads, presigned ones among them, and who may make them.
+//! Reads, presigned URLs, and access control.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ pub fn probes() -> Vec<Probe> {
     ]
 }
 
-/// The plain client got no answer.
+/// The plain client got no response.
 fn lost(error: anyhow::Error) -> Lack {
-    Lack::Service(format!("gives no answer ({error:#})"))
+    Lack::Service(format!("sends no response ({error:#})"))
 }

@@ -1,4 +1,4 @@
-//! The page: a table of services and capabilities.
+//! Renders the page: a table of services and capabilities.
 
 use std::fmt::Write;
 
@@ -15,12 +15,12 @@ single node.
 
 ";
 
-/// One outcome, as a cell.
+/// One outcome as a table cell.
 pub fn cell(outcome: &Outcome) -> String {
     match outcome {
         Ok(()) => "yes".to_owned(),
         Err(Lack::Service(what)) => format!("no: {}", one_line(what)),
-        Err(Lack::Ours(what)) => format!("(could not be asked: {})", one_line(what)),
+        Err(Lack::Ours(what)) => format!("(could not be probed: {})", one_line(what)),
     }
 }
 
@@ -28,7 +28,7 @@ fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ").replace('|', "\\|")
 }
 
-/// The whole page. The columns have their outcomes in the order of the names.
+/// The whole page. Each column lists its outcomes in the order of the names.
 pub fn page(areas: &[(&str, Vec<&str>)], columns: &[(Kind, Vec<Outcome>)]) -> String {
     let mut page = HEAD.to_owned();
     let mut place = 0;
@@ -59,10 +59,10 @@ mod tests {
 
     #[test]
     fn every_outcome_is_in_its_row_and_column() {
-        let no = || Err(Lack::Service("answers 501 | `NotImplemented`\nand no more".to_owned()));
+        let no = || Err(Lack::Service("responds 501 | `NotImplemented`\nand no more".to_owned()));
         let columns = [(Kind::Dev, vec![Ok(()), no(), Ok(())]), (Kind::Garage, vec![no(), Ok(()), Ok(())])];
         let page = page(&[("One", vec!["a", "b"]), ("Two", vec!["c"])], &columns);
-        let no = "no: answers 501 \\| `NotImplemented` and no more";
+        let no = "no: responds 501 \\| `NotImplemented` and no more";
         for line in [format!("| a | yes | {no} |"), format!("| b | {no} | yes |"), "| c | yes | yes |".to_owned()] {
             assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
         }

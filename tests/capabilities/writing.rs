@@ -1,4 +1,4 @@
-//! Writes and copies, and their preconditions; keys that not every service can hold.
+//! Writes and copies, their preconditions, and keys that not every service supports.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub fn probes() -> Vec<Probe> {
     ]
 }
 
-/// Whether each is a blob of its own: all are written before any is read.
+/// Whether the keys are distinct blobs: all are written before any is read.
 async fn hold<const N: usize>(store: &Store, keys: [String; N]) -> Outcome {
     for key in &keys {
         store.put(key, key.clone()).await?;

@@ -1,4 +1,4 @@
-//! Blobs in and out: bodies of every size, parts of them, and what is kept beside them.
+//! Puts and gets of blobs of every size, ranges, and metadata.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use sandbucket::ByteRange;
 use sandbucket_tests::{Kind, Service, refused, run};
 
 #[test]
-fn a_blob_comes_back_as_it_was_put() {
+fn put_blob_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -41,7 +41,7 @@ fn a_blob_comes_back_as_it_was_put() {
 }
 
 #[test]
-fn a_blob_is_replaced_whole() {
+fn put_replaces_the_whole_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -55,7 +55,7 @@ fn a_blob_is_replaced_whole() {
 }
 
 #[test]
-fn an_empty_blob_is_a_blob() {
+fn empty_blob_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -69,7 +69,7 @@ fn an_empty_blob_is_a_blob() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found_and_may_be_deleted() {
+fn missing_blob_is_not_found_and_its_delete_succeeds() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -79,7 +79,7 @@ fn what_is_not_there_is_not_found_and_may_be_deleted() {
         assert_eq!(failure.attempts, 1);
         let response = failure.response.unwrap();
         assert_eq!((response.status, response.code.as_deref()), (404, Some("NoSuchKey")));
-        // Garage numbers no requests.
+        // Garage sends no request ID.
         assert!(response.request_id.is_some() || server.kind == Kind::Garage);
         refused!(store.head("nothing").await, NotFound);
         store.delete("nothing").await.unwrap();
@@ -91,7 +91,7 @@ fn what_is_not_there_is_not_found_and_may_be_deleted() {
 }
 
 #[test]
-fn parts_are_read_by_every_form_of_range() {
+fn get_range_supports_every_form_of_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -107,11 +107,16 @@ fn parts_are_read_by_every_form_of_range() {
             (ByteRange::Last(3), 7..10),
             (ByteRange::Last(1000), 0..10),
         ];
-        for (asked, got) in cases {
-            let blob = store.get("k").range(asked.clone()).await.unwrap_or_else(|error| panic!("{asked:?}: {error}"));
-            assert_eq!(blob.range(), got, "{asked:?}");
-            assert_eq!(blob.info().size, 10, "{asked:?}");
-            assert_eq!(blob.bytes().await.unwrap(), "0123456789"[got.start as usize..got.end as usize], "{asked:?}");
+        for (requested, got) in cases {
+            let blob =
+                store.get("k").range(requested.clone()).await.unwrap_or_else(|error| panic!("{requested:?}: {error}"));
+            assert_eq!(blob.range(), got, "{requested:?}");
+            assert_eq!(blob.info().size, 10, "{requested:?}");
+            assert_eq!(
+                blob.bytes().await.unwrap(),
+                "0123456789"[got.start as usize..got.end as usize],
+                "{requested:?}"
+            );
         }
         refused!(store.get("k").range(10..11).await, InvalidRange);
         refused!(store.get("k").range(1 << 40..).await, InvalidRange);
@@ -122,11 +127,11 @@ fn parts_are_read_by_every_form_of_range() {
 }
 
 #[test]
-fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
+fn blob_of_many_chunks_is_read_whole_and_by_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        // Larger than the chunk that the host reads at once, and of no round size.
+        // Larger than the host's read buffer, and not a multiple of it.
         let body: Vec<u8> = (0..21_000_001u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         store.put("large", body.clone()).await.unwrap();
         let blob = store.get("large").await.unwrap();
@@ -139,14 +144,14 @@ fn a_blob_of_many_chunks_comes_back_whole_and_in_parts() {
         let blob = store.get("large").range(ByteRange::Last(12_000_000)).await.unwrap();
         assert!(blob.bytes().await.unwrap() == body[9_000_001..], "the end differs");
 
-        // A reader that stops in the middle costs nothing but what it read.
+        // A dropped body costs only the bytes that were read.
         drop(store.get("large").await.unwrap());
         assert_eq!(store.head("large").await.unwrap().size, body.len() as u64);
     });
 }
 
 #[test]
-fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
+fn blob_overwritten_during_a_read_is_never_mixed() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -161,7 +166,7 @@ fn a_blob_that_changes_while_it_is_read_is_never_mixed() {
 }
 
 #[test]
-fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
+fn invalid_metadata_is_rejected_before_a_request() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -179,7 +184,7 @@ fn metadata_that_s3_does_not_take_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn attributes_are_kept() {
+fn attributes_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;

@@ -1,4 +1,4 @@
-//! Buckets: created, found, listed and deleted; and copies across them.
+//! Bucket operations (create, exists, list, delete), and copies across buckets.
 
 use std::future::IntoFuture;
 
@@ -23,7 +23,7 @@ fn bucket_is_created_listed_and_deleted() {
         assert_eq!(names(&store, "oth").await, ["other"]);
         let page = store.list_buckets("").await.unwrap();
         assert!(page.buckets.iter().all(|bucket| bucket.created.is_some()) && page.next.is_none(), "{page:?}");
-        // It is a bucket like any other.
+        // A new bucket is usable.
         let other = open(&server.endpoint(), &[("bucket", "other")]).await;
         other.put("k", "x").await.unwrap();
         refused!(store.delete_bucket("other").into_future().await, Conflict);
@@ -60,12 +60,12 @@ fn blob_is_copied_from_another_bucket() {
         assert_eq!(blob.info().metadata, [("a".to_owned(), "b".to_owned())]);
         assert_eq!(blob.bytes().await.unwrap(), "from the other");
         refused!(store.copy("none", "k2").from_bucket("other").await, NotFound);
-        // As a part, too.
+        // The same as a part of an upload.
         let upload = store.create_upload("parts").await.unwrap();
         let part = store.copy_part("parts", upload.as_str(), 1, "a/k").from_bucket("other").await.unwrap();
         store.complete_upload("parts", upload, [part]).await.unwrap();
         assert_eq!(store.get("parts").await.unwrap().bytes().await.unwrap(), "from the other");
-        // The store's own bucket has no such key.
+        // The store's own bucket does not have the key.
         refused!(store.copy("a/k", "k3").await, NotFound);
         let url = store.presign(PresignedMethod::Get, "k").await.unwrap().url;
         assert!(url.contains(BUCKET), "the bucket of a copy's source is of no other operation");

@@ -1,4 +1,4 @@
-//! Preconditions: the four of a read, the two of a write.
+//! Preconditions: four of a read, two of a write.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use sandbucket_tests::{Kind, Service, refused, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Of Garage.
-const IGNORED: &str = "it does not look at a write's preconditions: it answers 200 and writes";
+/// Why Garage is skipped.
+const IGNORED: &str = "it ignores a write's preconditions: it responds 200 and writes";
 
 #[test]
-fn reads_heed_the_entity_tag() {
+fn reads_honour_etag_conditions() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -28,7 +28,7 @@ fn reads_heed_the_entity_tag() {
 }
 
 #[test]
-fn reads_heed_the_date() {
+fn reads_honour_date_conditions() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -46,10 +46,10 @@ fn reads_heed_the_date() {
 }
 
 #[test]
-fn the_tag_outweighs_the_date() {
+fn etag_conditions_take_precedence_over_dates() {
     run(async {
         let server = Service::start().await;
-        if server.cannot(Kind::Moto, "it answers 412 where the tag matches and the date does not") {
+        if server.cannot(Kind::Moto, "it responds 412 where the tag matches and the date does not") {
             return;
         }
         let store = server.open(&[]).await;
@@ -61,7 +61,7 @@ fn the_tag_outweighs_the_date() {
 }
 
 #[test]
-fn a_write_if_absent_happens_once() {
+fn put_if_absent_succeeds_once() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, IGNORED) {
@@ -73,7 +73,7 @@ fn a_write_if_absent_happens_once() {
         assert_eq!(failure.attempts, 1);
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "first");
 
-        // Of many at once, one wins.
+        // Of many concurrent writers one succeeds.
         let writers: Vec<_> = (0..8)
             .map(|n| {
                 let store = store.clone();
@@ -89,7 +89,7 @@ fn a_write_if_absent_happens_once() {
 }
 
 #[test]
-fn a_write_if_match_replaces_what_the_caller_knows() {
+fn put_if_match_replaces_the_matching_version_only() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, IGNORED) {
@@ -101,7 +101,7 @@ fn a_write_if_match_replaces_what_the_caller_knows() {
         refused!(store.put("k", "third").if_match(&tag).await, PreconditionFailed);
         assert_eq!(store.get("k").if_match(&next).await.unwrap().bytes().await.unwrap(), "second");
         let error = store.put("nothing", "x").if_match(&tag).await.unwrap_err();
-        // S3 says that there is nothing to match; others that it does not match.
+        // S3 reports a missing key, other services a failed condition.
         assert!(
             matches!(error, sandbucket::Error::NotFound(_) | sandbucket::Error::PreconditionFailed(_)),
             "{error:?}"

@@ -1,10 +1,10 @@
-//! Copies at the service, and names that change.
+//! Server-side copies and renames.
 
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
 
 #[test]
-fn a_copy_has_what_the_source_has() {
+fn copy_preserves_body_and_metadata() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
@@ -27,7 +27,7 @@ fn a_copy_has_what_the_source_has() {
 }
 
 #[test]
-fn odd_keys_are_copied_to_odd_keys() {
+fn unusual_keys_are_copied_to_unusual_keys() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -47,7 +47,7 @@ fn odd_keys_are_copied_to_odd_keys() {
 }
 
 #[test]
-fn a_copy_may_have_other_properties() {
+fn copy_may_replace_properties() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -62,7 +62,7 @@ fn a_copy_may_have_other_properties() {
 }
 
 #[test]
-fn a_copy_depends_on_what_it_is_told() {
+fn copy_honours_its_conditions() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Moto, "it copies whatever the condition") {
@@ -85,9 +85,9 @@ fn a_copy_depends_on_what_it_is_told() {
 }
 
 #[test]
-fn a_copy_may_be_made_of_parts() {
+fn multipart_copy_copies_the_blob() {
     run(async {
-        // S3 draws the line at 5 GiB.
+        // S3's limit for a single copy is 5 GiB.
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).copy_limit(6 << 20);
         let server = server.start().await.unwrap();
         let store = open(&server.endpoint(), &[]).await;
@@ -107,7 +107,7 @@ fn a_copy_may_be_made_of_parts() {
         );
         assert_eq!(blob.bytes().await.unwrap(), body);
         assert_eq!(store.tags("to").await.unwrap(), [("t".to_owned(), "1".to_owned())]);
-        // Other properties, and conditions at both ends; nothing is left behind by those that do not hold.
+        // With other properties, and with conditions on source and destination; failed conditions leave nothing behind.
         store.copy("from", "to").replace().content_type("text/html").await.unwrap();
         assert_eq!(store.head("to").await.unwrap().content_type.as_deref(), Some("text/html"));
         refused!(store.copy("from", "to").if_absent().await, PreconditionFailed);
@@ -119,16 +119,17 @@ fn a_copy_may_be_made_of_parts() {
 }
 
 #[test]
-fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
+fn dropped_multipart_copy_is_aborted() {
     run(async {
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]).min_part(1);
         let server = server.start().await.unwrap();
         let store = open(&server.endpoint(), &[]).await;
-        // Of so many parts that it is given up while they are copied: once it is being completed, it is not aborted.
+        // With so many parts that the copy is dropped while they are copied: an upload is not aborted once its completion
+        // has begun.
         store.put("from", vec![7; 4 << 20]).await.unwrap();
         let left = async || store.list_uploads("").await.unwrap().uploads.len();
         let copy = tokio::spawn(store.copy("from", "to").part_size(1 << 10).into_future());
-        // An upload whose id has not come back yet is nobody's to abort: it has come where there is a part.
+        // An upload without a response to its initiation cannot be aborted; a part shows that the response has arrived.
         let has_part = async || match store.list_uploads("").await.unwrap().uploads.first() {
             Some(upload) => !store.list_parts("to", &upload.id).await.unwrap().parts.is_empty(),
             None => false,
@@ -145,7 +146,7 @@ fn a_copy_by_parts_that_is_dropped_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_rename_leaves_one_of_two() {
+fn rename_moves_the_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -153,7 +154,7 @@ fn a_rename_leaves_one_of_two() {
         store.rename("from", "to").await.unwrap();
         refused!(store.head("from").await, NotFound);
         assert_eq!(store.get("to").await.unwrap().bytes().await.unwrap(), "body");
-        // To itself, nothing is lost.
+        // A rename to the same key keeps the blob.
         store.rename("to", "to").await.unwrap();
         assert_eq!(store.head("to").await.unwrap().size, 4);
         refused!(store.rename("from", "to").await, NotFound);

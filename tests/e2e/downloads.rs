@@ -1,4 +1,4 @@
-//! Bodies that go past the sandbox: of every size, from every kind of source, over one connection or several.
+//! Uploads and downloads of every size, from every kind of body, over one connection or several.
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -10,7 +10,7 @@ fn bytes(count: usize) -> Bytes {
 }
 
 #[test]
-fn blobs_of_every_size_go_and_come() {
+fn blobs_of_every_size_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -20,7 +20,7 @@ fn blobs_of_every_size_go_and_come() {
             let got = store.get("k").await.unwrap();
             assert_eq!((got.info().size, got.range()), (size as u64, 0..size as u64));
             assert!(got.bytes().await.unwrap() == body, "{size}");
-            // In pieces, which together are the same.
+            // The same bytes in several chunks.
             let (first, rest) = (body.slice(..size / 3), body.slice(size / 3..));
             store.put("pieces", vec![first, rest]).await.unwrap();
             let pieces: Vec<Bytes> = store.get("pieces").await.unwrap().try_collect().await.unwrap();
@@ -30,10 +30,10 @@ fn blobs_of_every_size_go_and_come() {
 }
 
 #[test]
-fn a_stream_of_known_length_is_written_as_it_comes() {
+fn stream_of_known_length_is_put_in_one_request() {
     run(async {
         let server = Service::start().await;
-        // With and without a digest that must be known before.
+        // With and without a digest of the body that must be known before it is sent.
         for signing in ["signed", "unsigned"] {
             let store = server.open(&[("payload-signing", signing)]).await;
             let body = bytes(3_000_000);
@@ -45,7 +45,7 @@ fn a_stream_of_known_length_is_written_as_it_comes() {
             let length = body.len() as u64;
             store.put("k", Body::stream(length, pieces(&body))).await.unwrap();
             assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body);
-            // What is not as long as it said leaves what was there.
+            // A stream of another length than announced leaves the old blob in place.
             for (claimed, words) in [(length + 1, "3000000"), (length - 1, "2999999")] {
                 let failed = store.put("k", Body::stream(claimed, pieces(&bytes(3_000_000)))).await.unwrap_err();
                 assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
@@ -53,7 +53,7 @@ fn a_stream_of_known_length_is_written_as_it_comes() {
             }
             let failed = store.put("k", Body::stream(0, pieces(&bytes(1)))).await.unwrap_err();
             assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{failed:?}");
-            // What the plugin does not know, it says of a stream, too.
+            // An unknown attribute is reported for a stream, too.
             let odd = store.put("k", Body::stream(length, pieces(&body))).attribute("no-such", "x");
             assert!(refused!(odd.await, Unsupported).message.contains("no-such"));
             let broken = futures::stream::iter([Ok(Bytes::from("abc")), Err(std::io::Error::other("no more"))]);
@@ -65,24 +65,24 @@ fn a_stream_of_known_length_is_written_as_it_comes() {
 }
 
 #[test]
-fn any_number_of_reads_may_be_open_at_once() {
+fn many_bodies_may_be_open_at_once() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        // More than a connection holds on its way.
+        // More than the buffers of a connection.
         let body = bytes(8 << 20);
         store.put("k", body.clone()).await.unwrap();
         let mut open = Vec::new();
         for _ in 0..20 {
             open.push(store.get("k").await.unwrap());
         }
-        // One instance has opened them all, and is free.
+        // One instance has opened all of them, and is idle.
         let pool = store.pool();
         assert_eq!((pool.created, pool.idle, pool.busy), (1, 1, 0), "{pool:?}");
         for blob in open {
             assert!(blob.bytes().await.unwrap() == body);
         }
-        // What is dropped on the way is no burden.
+        // Dropped bodies leak nothing.
         for _ in 0..20 {
             drop(store.get("k").await.unwrap());
         }
@@ -91,7 +91,7 @@ fn any_number_of_reads_may_be_open_at_once() {
 }
 
 #[test]
-fn a_download_over_several_connections_is_the_blob() {
+fn download_over_several_connections_returns_the_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -108,25 +108,25 @@ fn a_download_over_several_connections_is_the_blob() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("file");
             let file = std::fs::File::create(&path).unwrap();
-            let told = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-            let most = told.clone();
+            let reported = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+            let most = reported.clone();
             let progress = move |bytes| {
                 most.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
             };
             let download = store.download("k").part_size(PART as u64).progress(progress.clone());
             assert_eq!(download.file(file).await.unwrap().size, size as u64);
             assert!(std::fs::read(&path).unwrap() == body, "{size}");
-            assert_eq!(told.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
-            // As a stream it is told as well, of one part at a time too.
+            assert_eq!(reported.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
+            // The download stream reports the overwrite, too, also with a single connection.
             let download = store.download("k").part_size(PART as u64).concurrency(1).progress(progress);
             download.await.unwrap().try_collect::<Vec<_>>().await.unwrap();
-            assert_eq!(told.load(std::sync::atomic::Ordering::Relaxed), size as u64);
+            assert_eq!(reported.load(std::sync::atomic::Ordering::Relaxed), size as u64);
         }
     });
 }
 
 #[test]
-fn a_part_of_a_blob_can_be_downloaded() {
+fn download_of_a_range_returns_the_range() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -151,7 +151,7 @@ fn a_part_of_a_blob_can_be_downloaded() {
 }
 
 #[test]
-fn what_is_overwritten_during_a_download_is_not_put_together() {
+fn download_of_an_overwritten_blob_fails() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -164,7 +164,7 @@ fn what_is_overwritten_during_a_download_is_not_put_together() {
         let failed = loop {
             match download.try_next().await {
                 Ok(Some(piece)) => came += piece.len(),
-                Ok(None) => panic!("it came to its end"),
+                Ok(None) => panic!("the stream ended without an error"),
                 Err(failed) => break failed,
             }
         };

@@ -1,15 +1,15 @@
-//! Keys that clients get wrong, and those that S3 does not take.
+//! Keys that clients get wrong, and keys that S3 rejects.
 
 use std::collections::BTreeSet;
 
 use sandbucket_tests::{Service, keys, open, refused, run};
 
 #[test]
-fn odd_keys_are_blobs_like_any_other() {
+fn unusual_keys_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        // All are written first: two that were taken for one would overwrite each other.
+        // All are written first: two keys treated as one would overwrite each other.
         for key in server.kind.odd_keys() {
             store.put(&key, key.clone()).await.unwrap_or_else(|error| panic!("putting {key:?}: {error}"));
         }
@@ -26,15 +26,15 @@ fn odd_keys_are_blobs_like_any_other() {
 }
 
 #[test]
-fn odd_keys_are_all_different() {
+fn unusual_keys_are_distinct() {
     let keys = keys::odd();
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
 }
 
 #[test]
-fn keys_that_s3_does_not_take_are_refused_before_a_request() {
+fn invalid_keys_are_rejected_before_a_request() {
     run(async {
-        // Nobody listens there: a request would end in another error.
+        // Nothing listens there: a request would end in another error.
         let store = open("http://127.0.0.1:9", &[]).await;
         for key in ["".to_owned(), "n".repeat(1025), "🪣".repeat(256) + "n"] {
             let failure = refused!(store.put(&key, "x").await, InvalidArgument);
@@ -48,7 +48,7 @@ fn keys_that_s3_does_not_take_are_refused_before_a_request() {
 }
 
 #[test]
-fn a_prefix_keeps_tenants_apart() {
+fn key_prefix_separates_tenants() {
     run(async {
         let server = Service::start().await;
         let ours = server.open(&[("key-prefix", "tenant a/")]).await;
@@ -57,7 +57,7 @@ fn a_prefix_keeps_tenants_apart() {
         ours.put("k", "ours").await.unwrap();
         refused!(theirs.get("k").await, NotFound);
         assert_eq!(all.get("tenant a/k").await.unwrap().bytes().await.unwrap(), "ours");
-        // No way out of it, and no longer than S3 takes.
+        // Keys do not escape the prefix, and prefix and key together respect S3's limit.
         theirs.put("../tenant a/k", "theirs").await.unwrap();
         assert_eq!(ours.get("k").await.unwrap().bytes().await.unwrap(), "ours");
         ours.put("n".repeat(1024 - "tenant a/".len()), "x").await.unwrap();

@@ -1,4 +1,4 @@
-//! What there is: lists, page by page or as a stream, and what is deleted all at once.
+//! Listings, by page or as a stream, and bulk deletes.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ async fn all(store: &Store, prefix: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_list_tells_what_was_written() {
+fn list_returns_written_blobs() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -44,13 +44,13 @@ fn a_list_tells_what_was_written() {
 }
 
 #[test]
-fn odd_keys_are_listed_as_they_are() {
+fn unusual_keys_are_listed_literally() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         let odd: BTreeSet<String> = server.kind.odd_keys().into_iter().collect();
         write(&store, &odd).await;
-        // A set is in the order of the bytes of UTF-8, and so is a list.
+        // Listings and sets are both ordered by UTF-8 bytes.
         assert_eq!(all(&store, "").await, odd.iter().cloned().collect::<Vec<_>>());
         for key in &odd {
             let listed = all(&store, key).await;
@@ -62,7 +62,7 @@ fn odd_keys_are_listed_as_they_are() {
 }
 
 #[test]
-fn folders_are_what_a_delimiter_makes() {
+fn delimiter_folds_keys_into_folders() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -77,7 +77,7 @@ fn folders_are_what_a_delimiter_makes() {
 }
 
 #[test]
-fn a_list_of_many_comes_in_pages_and_goes_in_batches() {
+fn long_list_is_paged_and_deleted_in_batches() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
@@ -101,7 +101,7 @@ fn a_list_of_many_comes_in_pages_and_goes_in_batches() {
 }
 
 #[test]
-fn odd_keys_are_deleted_all_at_once() {
+fn unusual_keys_are_deleted_in_bulk() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -117,30 +117,31 @@ fn odd_keys_are_deleted_all_at_once() {
 }
 
 #[test]
-fn versions_are_listed_where_there_are_none() {
+fn list_versions_works_on_an_unversioned_bucket() {
     run(async {
         let server = Service::start().await;
-        if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+        if server.cannot(Kind::Garage, "it responds 501 `NotImplemented`") {
             return;
         }
         let store = server.open(&[]).await;
         write(&store, ["a", "b+ é", "c"]).await;
         let entries: Vec<_> = store.list_versions("").page_size(2).entries().try_collect().await.unwrap();
-        let told: Vec<_> = entries.iter().map(|entry| (entry.blob.key.as_str(), entry.latest, entry.deleted)).collect();
-        assert_eq!(told, [("a", true, false), ("b+ é", true, false), ("c", true, false)]);
+        let reported: Vec<_> =
+            entries.iter().map(|entry| (entry.blob.key.as_str(), entry.latest, entry.deleted)).collect();
+        assert_eq!(reported, [("a", true, false), ("b+ é", true, false), ("c", true, false)]);
         assert!(entries.iter().all(|entry| entry.version.is_none()), "{entries:?}");
     });
 }
 
 #[test]
-fn a_list_or_a_batch_that_cannot_be_is_refused_before_a_request() {
+fn invalid_list_or_batch_is_rejected_before_a_request() {
     run(async {
         let store = sandbucket_tests::open("http://127.0.0.1:9", &[]).await;
         let failure = refused!(store.list("").page_size(0).await, InvalidArgument);
         assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("page-size")));
         let failure = refused!(store.list("").continuation("of another store").await, InvalidArgument);
         assert_eq!(failure.subject.as_deref(), Some("continuation"));
-        // All is refused or nothing is.
+        // Either the whole batch is rejected or nothing.
         for outcome in store.delete_many(["k", ""]).await.unwrap() {
             let failure = refused!(outcome, InvalidArgument);
             assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("key")));

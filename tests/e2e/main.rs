@@ -1,4 +1,4 @@
-//! The whole path, from the host's API through the sandboxed plugin to an S3 server that checks signatures.
+//! End to end: from the host's API through the sandboxed plugin to an S3 server that verifies signatures.
 
 mod blobs;
 mod buckets;

@@ -1,4 +1,4 @@
-//! URLs that anybody may use, fetched by a client that knows nothing of S3.
+//! Presigned URLs, fetched by a client without any knowledge of S3.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sandbucket::PresignedMethod::{Delete, Get, Head, Put};
 use sandbucket_tests::{Kind, Service, plain, refused, run};
 
 #[test]
-fn presigned_urls_do_what_they_say() {
+fn presigned_urls_permit_their_method_only() {
     run(async {
         let server = Service::start().await;
         let checks = server.prepare_for_presigned().await;
@@ -14,25 +14,25 @@ fn presigned_urls_do_what_they_say() {
         let key = "a +/é?&=.txt";
         let put = store.presign(Put, key).header("content-type", "text/plain").await.unwrap();
         assert_eq!(put.headers, [("content-type".to_owned(), "text/plain".to_owned())]);
-        let answer = plain::fetch("PUT", &put.url, &put.headers, "body").await.unwrap();
-        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        let response = plain::fetch("PUT", &put.url, &put.headers, "body").await.unwrap();
+        assert_eq!(response.status, 200, "{:?}", response.body);
         assert_eq!(store.head(key).await.unwrap().content_type.as_deref(), Some("text/plain"));
 
         let get = store.presign(Get, key).expires(Duration::from_secs(60)).await.unwrap();
-        let answer = plain::fetch("GET", &get.url, &get.headers, "").await.unwrap();
+        let response = plain::fetch("GET", &get.url, &get.headers, "").await.unwrap();
         assert_eq!(
-            (answer.status, &*answer.body, answer.content_type.as_deref()),
+            (response.status, &*response.body, response.content_type.as_deref()),
             (200, &b"body"[..], Some("text/plain"))
         );
         let head = store.presign(Head, key).await.unwrap();
-        let answer = plain::fetch("HEAD", &head.url, &head.headers, "").await.unwrap();
-        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        let response = plain::fetch("HEAD", &head.url, &head.headers, "").await.unwrap();
+        assert_eq!((response.status, response.body.len()), (200, 0));
         let other = store.presign(Get, key).attribute("response-content-type", "text/html").await.unwrap();
-        let answer = plain::fetch("GET", &other.url, &[], "").await.unwrap();
-        assert_eq!((answer.status, answer.content_type.as_deref()), (200, Some("text/html")));
+        let response = plain::fetch("GET", &other.url, &[], "").await.unwrap();
+        assert_eq!((response.status, response.content_type.as_deref()), (200, Some("text/html")));
 
         if checks {
-            // For another method or key, or with another header, it is good for nothing.
+            // Another method, key or header invalidates the signature.
             let changed = get.url.replace("tenant", "tenanT");
             let wrong = [("DELETE", &get.url), ("GET", &changed)];
             for (method, url) in wrong {
@@ -42,13 +42,13 @@ fn presigned_urls_do_what_they_say() {
             assert_eq!(plain::fetch("PUT", &put.url, &type_, "x").await.unwrap().status, 403);
             let brief = store.presign(Get, key).expires(Duration::from_secs(1)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2500)).await;
-            // S3 answers 403, Garage 400.
+            // S3 responds 403, Garage 400.
             assert!([400, 403].contains(&plain::fetch("GET", &brief.url, &[], "").await.unwrap().status));
         }
 
         let delete = store.presign(Delete, key).await.unwrap();
-        let answer = plain::fetch("DELETE", &delete.url, &delete.headers, "").await.unwrap();
-        assert!((200..300).contains(&answer.status), "{}", answer.status);
+        let response = plain::fetch("DELETE", &delete.url, &delete.headers, "").await.unwrap();
+        assert!((200..300).contains(&response.status), "{}", response.status);
         if server.kind != Kind::Moto {
             refused!(store.head(key).await, NotFound);
         }
@@ -56,7 +56,7 @@ fn presigned_urls_do_what_they_say() {
 }
 
 #[test]
-fn presigning_asks_nobody_and_shows_no_secret() {
+fn presigning_sends_no_request_and_shows_no_secret() {
     run(async {
         let store = sandbucket_tests::open("http://127.0.0.1:9", &[("security-token", "a token")]).await;
         let url = store.presign(Get, "k").version("v1").await.unwrap();

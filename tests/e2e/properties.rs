@@ -1,4 +1,4 @@
-//! What is stored beside a blob's bytes, and the sums that vouch for them.
+//! Metadata, tags, storage classes, encryption and checksums.
 
 use sandbucket::{BlobInfo, Store};
 use sandbucket_tests::{Kind, Service, refused, run};
@@ -18,7 +18,7 @@ async fn put_with(store: &Store, attributes: &[(&str, &str)]) -> sandbucket::Res
 }
 
 #[test]
-fn content_headers_are_kept() {
+fn content_headers_round_trip() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -37,7 +37,7 @@ fn content_headers_are_kept() {
 }
 
 #[test]
-fn metadata_of_any_text_comes_back() {
+fn metadata_of_any_text_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -57,7 +57,7 @@ fn metadata_of_any_text_comes_back() {
                 eprintln!("left out on the dev server: it reads encoded words, and gives them back unencoded");
                 continue;
             }
-            // Some services do not keep what is empty.
+            // Some services drop empty values.
             let there = metadata.iter().find(|(there, _)| there == name).map_or("", |(_, value)| value.as_str());
             assert_eq!(there, text, "{name}");
         }
@@ -71,10 +71,10 @@ fn metadata_of_any_text_comes_back() {
 }
 
 #[test]
-fn tags_are_set_read_and_taken_away() {
+fn tags_are_set_read_and_deleted() {
     run(async {
         let server = Service::start().await;
-        if server.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+        if server.cannot(Kind::Garage, "it responds 501 `NotImplemented`") {
             return;
         }
         let store = server.open(&[]).await;
@@ -99,7 +99,7 @@ fn tags_are_set_read_and_taken_away() {
 }
 
 #[test]
-fn a_storage_class_and_a_way_to_encrypt_are_taken_by_call_or_store() {
+fn storage_class_and_encryption_are_set_per_call_or_store() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, "it keeps neither") || server.cannot(Kind::Ceph, "it has one storage class") {
@@ -120,7 +120,7 @@ fn a_storage_class_and_a_way_to_encrypt_are_taken_by_call_or_store() {
 }
 
 #[test]
-fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
+fn blob_encrypted_with_a_customer_key_requires_that_key() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Moto, "it gives the blob without the key as well")
@@ -139,7 +139,7 @@ fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
         keyless.get("k").attribute("sse-customer-key", KEY).await.unwrap();
         let error = keyless.get("k").attribute("sse-customer-key", OTHER_KEY).await.unwrap_err();
         assert!(!error.to_string().contains(OTHER_KEY), "{error}");
-        // From one key to another, and in parts.
+        // From one key to another, also as a multipart copy.
         let copy = keyless.copy("k", "l").attribute("source-sse-customer-key", KEY);
         copy.attribute("sse-customer-key", OTHER_KEY).await.unwrap();
         let got = keyless.get("l").attribute("sse-customer-key", OTHER_KEY).await.unwrap();
@@ -148,11 +148,11 @@ fn a_blob_encrypted_with_its_owners_key_opens_with_it_alone() {
         let pieces = futures::stream::iter([Ok::<_, std::io::Error>(body.clone())]);
         store.upload("m").part_size(5 * 1024 * 1024).stream(pieces).await.unwrap();
         assert_eq!(store.get("m").await.unwrap().bytes().await.unwrap(), body);
-        // A store's own key is that of what it copies as well.
+        // A store's own key also applies to the source of its copies.
         store.copy("k", "copied").await.unwrap();
         assert_eq!(store.get("copied").await.unwrap().bytes().await.unwrap(), "body");
         store.delete("copied").await.unwrap();
-        // What touches no content needs no key, and takes none.
+        // Operations that do not touch the content require and accept no key.
         let rename = keyless.rename("l", "n").attribute("source-sse-customer-key", OTHER_KEY);
         rename.attribute("sse-customer-key", KEY).await.unwrap();
         assert_eq!(store.get("n").await.unwrap().bytes().await.unwrap(), "body");
@@ -205,7 +205,7 @@ fn unknown_attribute_of_a_large_body_is_an_error_that_names_it() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        // More than an instance has memory for: the body never goes there.
+        // More than the memory limit of an instance: the body never enters it.
         let body = vec![0; 200 << 20];
         let failure = refused!(store.put("k", body).attribute("typo", "1").await, Unsupported);
         assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("typo")));

@@ -1,11 +1,11 @@
-//! Opening a store: whom the service lets in, and settings that cannot be used.
+//! Opening a store: authentication, and settings that are rejected.
 
 use sandbucket::{Error, Failure};
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, engine, open, refused, run, settings};
 
-/// What opening a store with these further settings is refused with.
-async fn refusal(further: &[(&str, &str)]) -> Failure {
+/// The error of opening a store with these further settings.
+async fn open_error(further: &[(&str, &str)]) -> Failure {
     let failure = refused!(engine().store(settings("http://127.0.0.1:9", further)).await, InvalidSettings);
     assert_eq!(failure.attempts, 0, "{failure:?}");
     assert!(!failure.retryable, "{failure:?}");
@@ -14,7 +14,7 @@ async fn refusal(further: &[(&str, &str)]) -> Failure {
 }
 
 #[test]
-fn a_wrong_secret_is_refused_and_told() {
+fn wrong_secret_is_rejected_with_its_error_code() {
     run(async {
         let server = Service::start().await;
         for wrong in [("secret-key", "wrong"), ("access-key", "nobody")] {
@@ -32,7 +32,7 @@ fn a_wrong_secret_is_refused_and_told() {
 }
 
 #[test]
-fn without_keys_requests_are_anonymous() {
+fn requests_without_keys_are_anonymous() {
     run(async {
         let closed = Service::start().await;
         if closed.cannot(Kind::Moto, "it breaks down (500) at a request without a signature") {
@@ -56,7 +56,7 @@ fn without_keys_requests_are_anonymous() {
 }
 
 #[test]
-fn a_session_token_goes_along_under_either_name() {
+fn session_token_is_sent_under_either_name() {
     run(async {
         let server = DevServer::builder()
             .credentials(ACCESS_KEY, SECRET_KEY)
@@ -75,7 +75,7 @@ fn a_session_token_goes_along_under_either_name() {
 }
 
 #[test]
-fn bodies_are_taken_signed_and_unsigned() {
+fn signed_and_unsigned_bodies_are_accepted() {
     run(async {
         let server = Service::start().await;
         for signing in ["auto", "signed", "unsigned"] {
@@ -87,12 +87,12 @@ fn bodies_are_taken_signed_and_unsigned() {
 }
 
 #[test]
-fn a_bucket_may_be_in_the_host_name() {
+fn virtual_hosted_style_reaches_the_bucket() {
     run(async {
         let server = Service::start().await;
         let endpoint = server.endpoint().replace("127.0.0.1", "localhost");
         let store = open(&endpoint, &[("addressing-style", "virtual")]).await;
-        // Where the system knows no names under localhost there is nothing to be tested.
+        // Skipped if the system does not resolve names under localhost.
         if tokio::net::lookup_host(format!("{BUCKET}.localhost:80")).await.is_err() {
             return;
         }
@@ -103,20 +103,20 @@ fn a_bucket_may_be_in_the_host_name() {
 }
 
 #[test]
-fn a_write_may_be_verified() {
+fn verify_after_write_checks_the_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("verify-after-write", "true")]).await;
-        store.put("k", "seen to be there").await.unwrap();
-        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "seen to be there");
+        store.put("k", "verified").await.unwrap();
+        assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "verified");
     });
 }
 
 #[test]
-fn an_unknown_setting_is_named_with_the_nearest_one() {
+fn unknown_setting_error_suggests_the_nearest_name() {
     run(async {
         for (wrong, nearest) in [("buckett", "bucket"), ("acces-key", "access-key"), ("max-retry", "max-retries")] {
-            let failure = refusal(&[(wrong, "x")]).await;
+            let failure = open_error(&[(wrong, "x")]).await;
             assert_eq!(failure.subject.as_deref(), Some(wrong), "{failure:?}");
             assert!(failure.message.contains(nearest), "{failure:?}");
         }
@@ -124,7 +124,7 @@ fn an_unknown_setting_is_named_with_the_nearest_one() {
 }
 
 #[test]
-fn a_malformed_setting_is_named() {
+fn malformed_setting_error_names_the_setting() {
     run(async {
         let cases = [
             ("bucket", "UPPER/slash"),
@@ -146,7 +146,7 @@ fn a_malformed_setting_is_named() {
             ("region", "a/b"),
         ];
         for (name, value) in cases {
-            let failure = refusal(&[(name, value)]).await;
+            let failure = open_error(&[(name, value)]).await;
             assert_eq!(failure.subject.as_deref(), Some(name), "{value:?}: {failure:?}");
             assert!(failure.message.contains(name), "{value:?}: {failure:?}");
         }
@@ -154,7 +154,7 @@ fn a_malformed_setting_is_named() {
 }
 
 #[test]
-fn an_endpoint_that_is_no_url_is_named() {
+fn malformed_endpoint_error_names_the_endpoint() {
     run(async {
         for wrong in [
             "ftp://127.0.0.1",
@@ -173,7 +173,7 @@ fn an_endpoint_that_is_no_url_is_named() {
                 Error::InvalidSettings(failure) => {
                     assert_eq!(failure.subject.as_deref(), Some("endpoint"), "{wrong:?}")
                 }
-                // The host has to read it too, for what it lets the plugin reach.
+                // The host parses it, too, for the egress policy.
                 Error::Config { key, .. } => {
                     assert!(key.as_deref().is_some_and(|key| key.contains("endpoint")), "{error:?}")
                 }
@@ -185,29 +185,29 @@ fn an_endpoint_that_is_no_url_is_named() {
 }
 
 #[test]
-fn half_a_pair_of_keys_is_refused() {
+fn access_key_without_secret_key_is_rejected() {
     run(async {
-        assert_eq!(refusal(&[("secret-key", "")]).await.subject.as_deref(), Some("secret-key"));
-        assert_eq!(refusal(&[("access-key", "")]).await.subject.as_deref(), Some("access-key"));
+        assert_eq!(open_error(&[("secret-key", "")]).await.subject.as_deref(), Some("secret-key"));
+        assert_eq!(open_error(&[("access-key", "")]).await.subject.as_deref(), Some("access-key"));
     });
 }
 
 #[test]
-fn a_setting_given_twice_is_refused() {
+fn duplicate_setting_is_rejected() {
     run(async {
         let mut doubled = settings("http://127.0.0.1:9", &[]);
         doubled.push(("bucket".to_owned(), "another".to_owned()));
         let failure = refused!(engine().store(doubled).await, InvalidSettings);
         assert_eq!(failure.subject.as_deref(), Some("bucket"));
-        let failure = refusal(&[("security-token", "a"), ("session-token", "b")]).await;
+        let failure = open_error(&[("security-token", "a"), ("session-token", "b")]).await;
         assert!(failure.message.contains("token"), "{failure:?}");
     });
 }
 
 #[test]
-fn a_profile_is_the_hosts_business() {
+fn profile_is_resolved_by_the_host() {
     run(async {
-        let failure = refusal(&[("profile", "work")]).await;
+        let failure = open_error(&[("profile", "work")]).await;
         assert_eq!(failure.subject.as_deref(), Some("profile"), "{failure:?}");
     });
 }
@@ -224,7 +224,7 @@ fn blank_settings_count_as_absent() {
 }
 
 #[test]
-fn nobody_at_the_endpoint_is_a_network_error_that_names_it() {
+fn unreachable_endpoint_is_a_network_error_that_names_it() {
     run(async {
         // A port that was free a moment ago.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Many calls at once, and many blobs at random.
+//! Many concurrent calls, and many random blobs.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sandbucket_tests::{Service, run};
 
 #[test]
-fn many_calls_at_once_do_not_mix() {
+fn concurrent_calls_return_their_own_blobs() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -33,7 +33,7 @@ fn many_calls_at_once_do_not_mix() {
 }
 
 #[test]
-fn calls_one_after_another_need_one_instance() {
+fn sequential_calls_use_one_instance() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -46,14 +46,14 @@ fn calls_one_after_another_need_one_instance() {
 }
 
 #[test]
-fn an_instance_stays_as_small_as_it_was_whatever_the_blobs_size() {
+fn instance_memory_does_not_grow_with_blob_size() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         store.put("k", "x").await.unwrap();
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "x");
         let before = store.pool();
-        // What it begins with.
+        // The initial linear memory.
         assert_eq!(before.memory, 448 << 10, "{before:?}");
         let body = Bytes::from(vec![7; 50 << 20]);
         store.put("large", body.clone()).await.unwrap();
@@ -65,12 +65,12 @@ fn an_instance_stays_as_small_as_it_was_whatever_the_blobs_size() {
 }
 
 #[test]
-fn an_instance_does_not_wear_out() {
+fn instance_memory_is_stable_over_many_calls() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         store.put("k", "x").await.unwrap();
-        // More than the handles that an instance may hold: one that each call left behind would show.
+        // More calls than an instance may hold handles: a leaked handle per call would exhaust them.
         for _ in 0..1500 {
             store.head("k").await.unwrap();
         }
@@ -80,7 +80,7 @@ fn an_instance_does_not_wear_out() {
 }
 
 #[test]
-fn a_call_that_is_given_up_leaves_no_trace() {
+fn dropped_call_leaks_no_instance() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -98,25 +98,25 @@ fn a_call_that_is_given_up_leaves_no_trace() {
 }
 
 #[test]
-fn progress_is_told_to_the_end() {
+fn progress_callback_reaches_the_total() {
     run(async {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicU64, Ordering};
         let server = Service::start().await;
         let store = server.open(&[]).await;
-        let (sent, told) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (last, times) = (sent.clone(), told.clone());
+        let (sent, reported) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (last, times) = (sent.clone(), reported.clone());
         let put = store.put("k", vec![7; 5 << 20]).progress(move |bytes| {
             last.fetch_max(bytes, Ordering::Relaxed);
             times.fetch_add(1, Ordering::Relaxed);
         });
         put.await.unwrap();
         assert_eq!(sent.load(Ordering::Relaxed), 5 << 20);
-        assert!(told.load(Ordering::Relaxed) > 1);
+        assert!(reported.load(Ordering::Relaxed) > 1);
     });
 }
 
-/// Any text that S3 takes as a key: mostly short, with what URLs give a meaning to more often than by chance.
+/// Any key that S3 accepts: mostly short, with more of the characters that have a meaning in URLs than by chance.
 fn any_key() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => proptest::sample::select("/.+%~ &=?#:;@$,!'()*\\\"<>[]^`{|}_-".chars().collect::<Vec<_>>()),
@@ -127,13 +127,13 @@ fn any_key() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn any_blob_under_any_key_comes_back() {
+fn any_blob_under_any_key_round_trips() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         let runtime = tokio::runtime::Handle::current();
         let kind = server.kind;
-        // The cases are drawn by a thread of their own, which waits for each.
+        // Proptest draws the cases on a thread of its own, which waits for each.
         let cases = tokio::task::spawn_blocking(move || {
             let strategy = (any_key(), proptest::collection::vec(any::<u8>(), 0..2000));
             let config = Config { cases: 200, failure_persistence: None, ..Config::default() };

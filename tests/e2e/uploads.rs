@@ -1,4 +1,4 @@
-//! Blobs written in parts.
+//! Multipart uploads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,24 +21,24 @@ async fn left_behind(store: &Store) -> usize {
 }
 
 #[test]
-fn parts_make_a_blob() {
+fn completed_upload_joins_its_parts() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
         let begin = store.create_upload("k +é").content_type("text/plain").metadata("a", "grün");
         let id = begin.attribute("cache-control", "no-store").await.unwrap();
         let body = body(5 * MIB + 3);
-        // In any order, one of them twice.
+        // In any order, one part twice.
         let last = store.upload_part("k +é", &id, 7, body.slice(5 * MIB..)).await.unwrap();
         store.upload_part("k +é", &id, 2, "to be replaced").await.unwrap();
         let first = store.upload_part("k +é", &id, 2, body.slice(..5 * MIB)).await.unwrap();
         refused!(store.head("k +é").await, NotFound);
 
-        // moto ends a list of parts with its first page.
+        // moto ends a listing of parts after its first page.
         let page = if server.kind == Kind::Moto { 1000 } else { 1 };
         let listed: Vec<Part> = store.list_parts("k +é", &id).page_size(page).parts().try_collect().await.unwrap();
-        let told: Vec<_> = listed.iter().map(|part| (part.number, part.size, part.etag.as_str())).collect();
-        assert_eq!(told, [(2, 5 * MIB as u64, first.etag.as_str()), (7, 3, last.etag.as_str())]);
+        let reported: Vec<_> = listed.iter().map(|part| (part.number, part.size, part.etag.as_str())).collect();
+        assert_eq!(reported, [(2, 5 * MIB as u64, first.etag.as_str()), (7, 3, last.etag.as_str())]);
         let uploads: Vec<_> = store.list_uploads("k").uploads().try_collect().await.unwrap();
         assert_eq!(uploads.iter().map(|upload| (upload.key.as_str(), &upload.id)).collect::<Vec<_>>(), [("k +é", &id)]);
 
@@ -59,19 +59,19 @@ fn parts_make_a_blob() {
 }
 
 #[test]
-fn an_upload_ends_without_a_blob() {
+fn aborted_upload_creates_no_blob() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         let id = store.create_upload("k").await.unwrap();
         let part = store.upload_part("k", &id, 1, "x").await.unwrap();
         store.abort_upload("k", &id).await.unwrap();
-        // Once more is no error.
+        // A second abort is no error.
         store.abort_upload("k", &id).await.unwrap();
         assert_eq!(left_behind(&store).await, 0);
         if !server.cannot(Kind::Moto, "it breaks down (500) where there is no such upload") {
             refused!(store.upload_part("k", &id, 2, "x").await, NotFound);
-            // Ceph says, with 500, that another completion is going on.
+            // Ceph responds 500: another completion is in progress.
             if server.kind != Kind::Ceph {
                 refused!(store.complete_upload("k", &id, [part]).await, NotFound);
             }
@@ -81,7 +81,7 @@ fn an_upload_ends_without_a_blob() {
 }
 
 #[test]
-fn parts_that_are_not_there_make_no_blob() {
+fn completing_with_missing_parts_fails() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -95,13 +95,13 @@ fn parts_that_are_not_there_make_no_blob() {
         }
         let failure = refused!(store.upload_part("k", &id, 10_001, "x").await, InvalidArgument);
         assert_eq!(failure.subject.as_deref(), Some("number"));
-        // It is still there to be completed.
+        // The upload still exists and can be completed.
         store.complete_upload("k", &id, [part]).await.unwrap();
     });
 }
 
 #[test]
-fn completing_depends_on_what_is_there() {
+fn conditional_completion_depends_on_the_current_blob() {
     run(async {
         let server = Service::start().await;
         if server.cannot(Kind::Garage, "it takes no notice of conditions on what is written") {
@@ -123,15 +123,15 @@ fn completing_depends_on_what_is_there() {
 }
 
 #[test]
-fn a_stream_of_unknown_length_is_written_in_parts() {
+fn stream_of_unknown_length_is_uploaded_in_parts() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
         for length in [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 17 * MIB + 5] {
             let body = body(length);
             let pieces: Vec<_> = body.chunks(999_999).map(Bytes::copy_from_slice).collect();
-            let told = Arc::new(AtomicU64::new(0));
-            let progress = told.clone();
+            let reported = Arc::new(AtomicU64::new(0));
+            let progress = reported.clone();
             let upload = store.upload("k").part_size(5 * MIB).content_type("text/plain").metadata("a", "1");
             let upload = upload.progress(move |sent| progress.store(sent, Ordering::Relaxed));
             let stream = futures::stream::iter(pieces).map(Ok::<_, std::io::Error>);
@@ -141,14 +141,14 @@ fn a_stream_of_unknown_length_is_written_in_parts() {
             assert_eq!((info.size, &info.etag), (length as u64, &written.etag));
             assert_eq!((info.content_type.as_deref(), info.metadata.len()), (Some("text/plain"), 1));
             assert!(blob.bytes().await.unwrap() == body, "{length} bytes");
-            assert_eq!(told.load(Ordering::Relaxed), length as u64);
+            assert_eq!(reported.load(Ordering::Relaxed), length as u64);
         }
         assert_eq!(left_behind(&store).await, 0);
     });
 }
 
 #[test]
-fn a_stream_that_fails_leaves_nothing_behind() {
+fn failed_stream_aborts_its_upload() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -162,7 +162,7 @@ fn a_stream_that_fails_leaves_nothing_behind() {
         writer.abort().await;
         assert_eq!(left_behind(&store).await, 0);
 
-        // Dropped halfway: it is cleared away in the background.
+        // A dropped writer aborts its upload in the background.
         let mut writer = store.upload("k").part_size(5 * MIB).begin().unwrap();
         writer.write(body(11 * MIB)).await.unwrap();
         drop(writer);
@@ -173,7 +173,7 @@ fn a_stream_that_fails_leaves_nothing_behind() {
 }
 
 #[test]
-fn conditional_upload_is_ours_also_where_blobs_are_dated_at_the_initiation() {
+fn conditional_upload_succeeds_if_blobs_are_dated_at_the_initiation() {
     run(async {
         let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]);
         let server = server.min_part(1).initiation_dates(true).start().await.unwrap();
@@ -187,7 +187,7 @@ fn conditional_upload_is_ours_also_where_blobs_are_dated_at_the_initiation() {
         assert_eq!(info.etag, written.etag);
         let age = info.last_modified.unwrap().duration_since(begun).unwrap_or_default();
         assert!(age < Duration::from_secs(2), "dated {age:?} after the initiation");
-        // The next one is another writer's.
+        // The next write is another writer's.
         let mut writer = store.upload("k").part_size(8).if_absent().begin().unwrap();
         writer.write("twenty-four bytes of it.").await.unwrap();
         refused!(writer.finish().await, PreconditionFailed);

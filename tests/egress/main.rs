@@ -1,4 +1,4 @@
-//! What stores reach: names resolved by a scripted name server, and addresses that a policy allows or not.
+//! Egress: names resolved by a scripted name server, and addresses that a policy allows or refuses.
 
 mod name_server;
 mod names;
@@ -13,10 +13,10 @@ use tokio::net::TcpListener;
 
 use name_server::{NameServer, Reply};
 
-/// Where the blob `k` is in the requests.
+/// The path of the blob `k` in requests.
 const PATH: &str = "/sandbucket-tests/k";
 
-/// An engine that asks this name server, and reaches public addresses alone.
+/// An engine that uses this name server, and reaches public addresses only.
 fn engine(names: &NameServer, change: impl FnOnce(&mut Limits)) -> Engine {
     let mut limits = Limits::default();
     change(&mut limits);
@@ -24,7 +24,7 @@ fn engine(names: &NameServer, change: impl FnOnce(&mut Limits)) -> Engine {
     builder.build().expect("an engine")
 }
 
-/// Settings for this endpoint, with which a call is one attempt.
+/// Settings for this endpoint, with one attempt per call.
 fn once(endpoint: &str) -> Vec<(String, String)> {
     settings(endpoint, &[("max-retries", "0"), ("addressing-style", "path")])
 }
@@ -34,7 +34,7 @@ async fn open_private(engine: &Engine, endpoint: &str) -> Store {
     engine.open(StoreOptions::new().settings(once(endpoint)).allow_private()).await.expect("the store opens")
 }
 
-/// What the error of a call that reaches nobody says.
+/// The error message of a call that reaches no server.
 async fn unreached(store: &Store) -> String {
     match store.head("k").await {
         Err(Error::Network(failure) | Error::Timeout(failure)) => failure.message,
@@ -42,7 +42,7 @@ async fn unreached(store: &Store) -> String {
     }
 }
 
-/// A listener on loopback, and how many connections were made to it.
+/// A listener on loopback, and the number of its connections.
 async fn listener() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("its address").port();

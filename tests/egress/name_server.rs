@@ -1,4 +1,4 @@
-//! A name server on loopback that answers by script, over UDP and TCP on one port.
+//! A scripted name server on loopback, over UDP and TCP on one port.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,37 +12,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-/// What is said to a query for a name, whatever the type.
+/// The response to a query for a name.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// These addresses, those of the type that was asked for, with this TTL in seconds.
+    /// These addresses, filtered by the queried type, with this TTL in seconds.
     Addresses(Vec<IpAddr>, u32),
-    /// Loopback's IPv4 address; nothing at all about IPv6.
+    /// The IPv4 loopback address, and no response to IPv6 queries.
     OnlyIpv4,
-    /// The same as the first after this time.
+    /// These addresses after this delay.
     Late(Duration, Vec<IpAddr>),
-    /// There is no such name, or another response code.
+    /// An error code such as NXDOMAIN.
     Code(ResponseCode),
-    /// Nothing at all.
+    /// No response.
     Nothing,
-    /// Another name for it, of which nothing else is said.
+    /// A CNAME without an address.
     Alias(String),
-    /// This many addresses of 127.0.0.0/8: over UDP, that they are too many for it.
+    /// This many addresses of 127.0.0.0/8; truncated over UDP.
     Many(u32),
-    /// Too many for UDP, and over TCP, too.
+    /// Truncated over UDP and TCP.
     AlwaysTruncated,
-    /// A right answer to another query: its id is another.
+    /// A response with another query ID.
     WrongId,
-    /// A right answer about another name.
+    /// A response about another name.
     WrongName,
-    /// The id, then nonsense.
+    /// The query ID, followed by garbage.
     Garbage,
-    /// Fewer bytes than an id has.
+    /// Fewer bytes than a query ID has.
     Short,
 }
 
 impl Reply {
-    /// Loopback's address.
+    /// The loopback address.
     pub fn here() -> Reply {
         Reply::Addresses(vec![Ipv4Addr::LOCALHOST.into()], 60)
     }
@@ -50,10 +50,10 @@ impl Reply {
 
 type Script = dyn Fn(&str) -> Reply + Send + Sync;
 
-/// The server. It ends when this is dropped.
+/// The server. Dropping it stops it.
 pub struct NameServer {
     pub address: SocketAddr,
-    asked: Arc<Mutex<HashMap<String, usize>>>,
+    queries: Arc<Mutex<HashMap<String, usize>>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -64,65 +64,65 @@ impl Drop for NameServer {
 }
 
 impl NameServer {
-    /// Answers queries as the script says, by the name without the dot at its end.
+    /// Responds to queries by `script`, which gets the name without its trailing dot.
     pub async fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> NameServer {
         let (udp, tcp) = loop {
             let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a TCP port");
-            // The same number may be taken for UDP.
+            // The same port may be taken for UDP.
             if let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("its address")).await {
                 break (udp, tcp);
             }
         };
         let address = udp.local_addr().expect("its address");
-        let asked = Arc::new(Mutex::new(HashMap::new()));
+        let queries = Arc::new(Mutex::new(HashMap::new()));
         let script: Arc<Script> = Arc::new(script);
-        let answering = (script.clone(), asked.clone());
+        let context = (script.clone(), queries.clone());
         let over_udp = tokio::spawn(async move {
             let udp = Arc::new(udp);
             let mut buffer = vec![0; 4096];
             while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
-                let (udp, query, (script, asked)) = (udp.clone(), buffer[..length].to_vec(), answering.clone());
+                let (udp, query, (script, queries)) = (udp.clone(), buffer[..length].to_vec(), context.clone());
                 tokio::spawn(async move {
-                    if let Some(response) = answer(&query, &*script, &asked, false).await {
+                    if let Some(response) = respond(&query, &*script, &queries, false).await {
                         let _ = udp.send_to(&response, from).await;
                     }
                 });
             }
         });
-        let answering = (script, asked.clone());
+        let context = (script, queries.clone());
         let over_tcp = tokio::spawn(async move {
             while let Ok((stream, _)) = tcp.accept().await {
-                let (script, asked) = answering.clone();
-                tokio::spawn(async move { serve(stream, &*script, &asked).await });
+                let (script, queries) = context.clone();
+                tokio::spawn(async move { serve(stream, &*script, &queries).await });
             }
         });
-        NameServer { address, asked, tasks: [over_udp, over_tcp] }
+        NameServer { address, queries, tasks: [over_udp, over_tcp] }
     }
 
-    /// How many queries for IPv4 addresses of this name came over UDP. Those for IPv6 addresses come beside them.
-    pub fn asked(&self, name: &str) -> usize {
-        self.asked.lock().unwrap().get(name).copied().unwrap_or(0)
+    /// The number of IPv4 queries for this name over UDP.
+    pub fn queries(&self, name: &str) -> usize {
+        self.queries.lock().unwrap().get(name).copied().unwrap_or(0)
     }
 }
 
-async fn serve(mut stream: TcpStream, script: &Script, asked: &Mutex<HashMap<String, usize>>) -> Option<()> {
+async fn serve(mut stream: TcpStream, script: &Script, queries: &Mutex<HashMap<String, usize>>) -> Option<()> {
     loop {
         let mut query = vec![0; stream.read_u16().await.ok()?.into()];
         stream.read_exact(&mut query).await.ok()?;
-        if let Some(response) = answer(&query, script, asked, true).await {
+        if let Some(response) = respond(&query, script, queries, true).await {
             stream.write_u16(response.len().try_into().ok()?).await.ok()?;
             stream.write_all(&response).await.ok()?;
         }
     }
 }
 
-async fn answer(query: &[u8], script: &Script, asked: &Mutex<HashMap<String, usize>>, tcp: bool) -> Option<Vec<u8>> {
+async fn respond(query: &[u8], script: &Script, queries: &Mutex<HashMap<String, usize>>, tcp: bool) -> Option<Vec<u8>> {
     let query = Message::from_vec(query).ok()?;
     let question = query.queries.first()?.clone();
     let (name, kind) = (question.name().clone(), question.query_type());
     let text = name.to_ascii().trim_end_matches('.').to_lowercase();
     if kind == RecordType::A && !tcp {
-        *asked.lock().unwrap().entry(text.clone()).or_default() += 1;
+        *queries.lock().unwrap().entry(text.clone()).or_default() += 1;
     }
     let id = query.metadata.id;
     let mut response = query.into_response();

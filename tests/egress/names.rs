@@ -1,4 +1,4 @@
-//! Names: what slow, silent and lying name servers do to a store and to the others.
+//! Name resolution: how slow, silent and forging name servers affect a store and its neighbours.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,16 +11,15 @@ use sandbucket_tests::faulty::Faulty;
 use sandbucket_tests::{refused, run};
 use tokio::time::{sleep, timeout};
 
-/// More than any of these calls may take, on a slow machine, too.
+/// More than any of these calls takes, even on a slow machine.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Each call makes its own connection, and so looks its name up.
+/// Every call opens a connection, and resolves its name.
 fn unpooled(limits: &mut Limits) {
     limits.idle_connections = 0;
 }
 
-/// How long heads of blobs take, each by a store at a host that nobody has asked for yet, one after another. Pauses between
-/// them do not count.
+/// Time that sequential HEADs take, each by a new store on a new host, without the pauses in between.
 async fn heads(engine: &Engine, hosts: &[String], port: u16, pause: Duration) -> Duration {
     let mut took = Duration::ZERO;
     for host in hosts {
@@ -34,7 +33,7 @@ async fn heads(engine: &Engine, hosts: &[String], port: u16, pause: Duration) ->
 }
 
 #[test]
-fn names_without_an_answer_do_not_delay_others() {
+fn names_without_a_response_do_not_delay_others() {
     run(async {
         let names = NameServer::start(|name| match name {
             name if name.ends_with("quick.test") => Reply::here(),
@@ -46,8 +45,8 @@ fn names_without_an_answer_do_not_delay_others() {
         let engine = engine(&names, |_| {});
         let hosts = |of: &str| -> Vec<String> { (0..10).map(|n| format!("n{n}.{of}{n}-quick.test")).collect() };
         let idle = heads(&engine, &hosts("idle"), server.port(), Duration::ZERO).await;
-        // Below as many domains as there are names, and more of them than there are places for slow ones. So many calls
-        // at once would take every thread of tokio's blocking pool, of which there are 512.
+        // Fewer domains than names, and more than the places for slow lookups. As many calls would take all 512 threads of
+        // tokio's blocking pool.
         let mut slow = Vec::new();
         for n in 0..60 {
             slow.push(engine.store(once(&format!("http://s3.slow{n}.test:9"))).await.expect("the store opens"));
@@ -55,21 +54,21 @@ fn names_without_an_answer_do_not_delay_others() {
         let waiting = tokio::spawn(async move {
             join_all(slow.iter().map(|store| async { join_all((0..16).map(|_| unreached(store))).await })).await
         });
-        // Some seconds long, so that the slow ones are at each stage meanwhile.
+        // Lasts some seconds, so that the slow lookups pass through every stage.
         let busy = heads(&engine, &hosts("busy"), server.port(), Duration::from_millis(300)).await;
         let literal = heads(&engine, &["127.0.0.1".to_owned()], server.port(), Duration::ZERO).await;
-        // The first ones may wait for those that are in the quick lane to leave it.
+        // The first lookups may wait for slow ones to leave the fast lane.
         assert!(busy < 20 * idle + Duration::from_secs(4), "{busy:?} beside slow names, {idle:?} without");
         assert!(literal < Duration::from_secs(4), "{literal:?}");
-        let told = timeout(LONG, waiting).await.expect("the slow lookups end").unwrap();
-        let told = told.into_iter().flatten().collect::<Vec<_>>();
-        assert_eq!(told.len(), 960);
-        assert!(told.iter().all(|told| told.contains("could not be resolved")), "{told:?}");
+        let outcomes = timeout(LONG, waiting).await.expect("the slow lookups end").unwrap();
+        let outcomes = outcomes.into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(outcomes.len(), 960);
+        assert!(outcomes.iter().all(|outcomes| outcomes.contains("could not be resolved")), "{outcomes:?}");
     });
 }
 
 #[test]
-fn a_full_blocking_pool_does_not_delay_names() {
+fn full_blocking_pool_does_not_delay_lookups() {
     let names = run(NameServer::start(|_| Reply::here()));
     let server = run(Faulty::start([]));
     server.keep(PATH, "here");
@@ -86,7 +85,7 @@ fn a_full_blocking_pool_does_not_delay_names() {
 }
 
 #[test]
-fn a_name_server_that_is_silent_about_ipv6_is_not_waited_for() {
+fn lookup_does_not_wait_for_a_missing_ipv6_response() {
     run(async {
         let names = NameServer::start(|_| Reply::OnlyIpv4).await;
         let server = Faulty::start([]).await;
@@ -98,7 +97,7 @@ fn a_name_server_that_is_silent_about_ipv6_is_not_waited_for() {
 }
 
 #[test]
-fn names_of_one_domain_do_not_take_all_places() {
+fn names_of_one_domain_do_not_use_up_all_lookups() {
     run(async {
         let names = NameServer::start(|name| match name {
             name if name.ends_with("quick.test") => Reply::here(),
@@ -121,7 +120,7 @@ fn names_of_one_domain_do_not_take_all_places() {
 }
 
 #[test]
-fn concurrent_calls_send_one_query_from_whichever_runtime() {
+fn concurrent_calls_of_several_runtimes_share_one_query() {
     run(async {
         let names = NameServer::start(|_| Reply::Late(Duration::from_millis(300), vec![[127, 0, 0, 1].into()])).await;
         let server = Faulty::start([]).await;
@@ -129,8 +128,8 @@ fn concurrent_calls_send_one_query_from_whichever_runtime() {
         let engine = engine(&names, |limits| limits.instances_per_store = 128);
         let store = open_private(&engine, &format!("http://one.test:{}", server.port())).await;
         let heads = async |store: Store| {
-            for told in join_all((0..32).map(|_| async { store.head("k").await })).await {
-                told.expect("a head");
+            for outcomes in join_all((0..32).map(|_| async { store.head("k").await })).await {
+                outcomes.expect("a head");
             }
         };
         let other = store.clone();
@@ -140,12 +139,12 @@ fn concurrent_calls_send_one_query_from_whichever_runtime() {
         });
         heads(store).await;
         elsewhere.await.unwrap();
-        assert_eq!(names.asked("one.test"), 1);
+        assert_eq!(names.queries("one.test"), 1);
     });
 }
 
 #[test]
-fn an_answer_is_used_until_its_ttl_is_over() {
+fn lookup_is_cached_until_its_ttl_expires() {
     run(async {
         let names = NameServer::start(|_| Reply::Addresses(vec![[127, 0, 0, 1].into()], 4)).await;
         let server = Faulty::start([]).await;
@@ -156,16 +155,16 @@ fn an_answer_is_used_until_its_ttl_is_over() {
         for _ in 0..3 {
             store.head("k").await.unwrap();
         }
-        let asked = names.asked("ttl.test");
-        assert!(asked == 1 || begun.elapsed() > Duration::from_secs(3), "asked {asked} times within its TTL");
+        let queries = names.queries("ttl.test");
+        assert!(queries == 1 || begun.elapsed() > Duration::from_secs(3), "{queries} queries within its TTL");
         sleep(Duration::from_millis(4100)).await;
         store.head("k").await.unwrap();
-        assert_eq!(names.asked("ttl.test"), asked + 1);
+        assert_eq!(names.queries("ttl.test"), queries + 1);
     });
 }
 
 #[test]
-fn a_name_that_is_none_is_asked_for_again_after_some_seconds() {
+fn missing_name_is_cached_for_seconds() {
     run(async {
         let there = Arc::new(AtomicUsize::new(0));
         let is_there = there.clone();
@@ -183,8 +182,8 @@ fn a_name_that_is_none_is_asked_for_again_after_some_seconds() {
             let said = unreached(&store).await;
             assert!(said.contains("new.test could not be resolved: there is no such name"), "{said}");
         }
-        let asked = names.asked("new.test");
-        assert!(asked == 1 || begun.elapsed() > Duration::from_secs(2), "asked {asked} times");
+        let queries = names.queries("new.test");
+        assert!(queries == 1 || begun.elapsed() > Duration::from_secs(2), "{queries} queries");
         there.store(1, Ordering::SeqCst);
         sleep(Duration::from_millis(3100)).await;
         store.head("k").await.unwrap();
@@ -192,7 +191,7 @@ fn a_name_that_is_none_is_asked_for_again_after_some_seconds() {
 }
 
 #[test]
-fn an_old_answer_is_used_where_the_name_server_fails() {
+fn expired_lookup_is_used_if_the_name_server_fails() {
     run(async {
         let silent = Arc::new(AtomicUsize::new(0));
         let is_silent = silent.clone();
@@ -215,21 +214,21 @@ fn an_old_answer_is_used_where_the_name_server_fails() {
             store.head("k").await.unwrap();
             assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         }
-        // That the name is gone is an answer: sooner or later it counts.
+        // NXDOMAIN is a valid response, and replaces the expired one eventually.
         silent.store(3, Ordering::SeqCst);
         let end = Instant::now() + LONG;
         while store.head("k").await.is_ok() {
-            assert!(Instant::now() < end, "the old answer is still used");
+            assert!(Instant::now() < end, "the expired lookup is still used");
             sleep(Duration::from_millis(200)).await;
         }
     });
 }
 
 #[test]
-fn an_address_that_changes_is_checked_each_time() {
+fn changed_address_is_checked_against_the_policy() {
     run(async {
-        let asked = AtomicUsize::new(0);
-        let names = NameServer::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        let queries = AtomicUsize::new(0);
+        let names = NameServer::start(move |_| match queries.fetch_add(1, Ordering::SeqCst) {
             // Both families of the first lookup.
             0 | 1 => Reply::Addresses(vec![[203, 0, 113, 1].into()], 1),
             _ => Reply::Addresses(vec![[127, 0, 0, 1].into()], 1),
@@ -248,7 +247,7 @@ fn an_address_that_changes_is_checked_each_time() {
 }
 
 #[test]
-fn a_name_server_that_lies_does_no_harm() {
+fn forged_and_malformed_dns_responses_are_ignored() {
     run(async {
         let lies = BTreeMap::from([
             ("id.test", Reply::WrongId),
@@ -265,13 +264,13 @@ fn a_name_server_that_lies_does_no_harm() {
             ("servfail.test", Reply::Code(ResponseCode::ServFail)),
             ("silent.test", Reply::Nothing),
             ("many.test", Reply::Many(1000)),
-            // So many that hickory may not take them.
+            // More addresses than hickory may accept.
             ("more.test", Reply::Many(3000)),
         ]);
         let script = lies.clone();
         let names = NameServer::start(move |name| match script.get(name) {
             Some(reply) => reply.clone(),
-            // A chain of aliases without an end.
+            // An endless chain of aliases.
             None if name.ends_with("x.chain.test") && name.len() < 200 => Reply::Alias(format!("x.{name}.")),
             None => Reply::here(),
         })
@@ -280,8 +279,8 @@ fn a_name_server_that_lies_does_no_harm() {
         server.keep(PATH, "here");
         let engine = engine(&names, |limits| limits.connect_timeout = Duration::from_secs(4));
         let port = server.port();
-        // All at once, so that they may also harm each other.
-        let told = join_all(lies.keys().map(|name| {
+        // Concurrently, so that they can affect each other.
+        let outcomes = join_all(lies.keys().map(|name| {
             let engine = engine.clone();
             async move {
                 let store = open_private(&engine, &format!("http://{name}:{port}")).await;
@@ -289,12 +288,12 @@ fn a_name_server_that_lies_does_no_harm() {
             }
         }))
         .await;
-        for (name, told) in told {
-            // Whether the server is at these addresses, too, is this machine's to know.
-            let said = told.map_or_else(|error| error.to_string(), |_| "found".to_owned());
+        for (name, outcomes) in outcomes {
+            // Whether a server listens at these addresses depends on the machine.
+            let said = outcomes.map_or_else(|error| error.to_string(), |_| "found".to_owned());
             let resolved = !said.contains("could not be resolved");
-            // Over TCP, which is tried once UDP came to nothing, hickory does not hold the question against what was asked. Who
-            // answers there is the name server itself, which can say any address of any name.
+            // Over TCP, which hickory tries after UDP fails, it does not compare the question. There the peer is the name
+            // server itself, which may return any address for any name.
             let may_be = name == "more.test" || name == "name.test";
             assert!(resolved == (name == "many.test") || may_be, "{name}: {said}");
             assert!(said.len() < 1000 && !said.contains('\u{fffd}'), "{name}: {said}");
@@ -306,7 +305,7 @@ fn a_name_server_that_lies_does_no_harm() {
 }
 
 #[test]
-fn a_name_with_both_families_is_reached_by_the_one_that_works() {
+fn dual_stack_name_is_reached_by_the_family_that_works() {
     run(async {
         let both: Vec<IpAddr> = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
         let names = NameServer::start(move |_| Reply::Addresses(both.clone(), 60)).await;

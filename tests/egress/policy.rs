@@ -1,5 +1,5 @@
-//! Settings are a tenant's: whatever endpoint they name, only public addresses are reached, unless the program or the
-//! operator says otherwise.
+//! Settings come from a tenant: whatever endpoint they name, only public addresses are reached, unless the embedding
+//! program or the operator allows more.
 
 use super::*;
 use sandbucket::{Config, IpNet};
@@ -20,7 +20,7 @@ async fn network() -> NameServer {
     .await
 }
 
-/// Every way to name this machine.
+/// Every notation of this machine's addresses.
 const HERE: [&str; 16] = [
     "127.0.0.1",
     "127.1",
@@ -48,7 +48,7 @@ fn settings_alone_reach_no_private_address() {
         let engine = engine(&names, |_| {});
         for host in HERE {
             let endpoint = format!("http://{host}:{port}");
-            // What the plugin does not take for an endpoint is refused before anything is asked.
+            // An invalid endpoint is rejected before a lookup.
             let Ok(store) = engine.store(once(&endpoint)).await else { continue };
             let said = unreached(&store).await;
             assert!(said.contains("may only reach") || said.contains("not public"), "{host}: {said}");
@@ -95,7 +95,7 @@ fn some_addresses_are_reached_under_no_policy() {
 }
 
 #[test]
-fn a_store_that_is_allowed_to_reaches_a_private_address() {
+fn private_address_is_reached_if_the_store_allows_it() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -108,9 +108,9 @@ fn a_store_that_is_allowed_to_reaches_a_private_address() {
     });
 }
 
-/// Neither its open connection nor what it knows of the name serves the other.
+/// Neither its open connection nor its cached lookup serves the other.
 #[test]
-fn a_wider_store_opens_no_way_for_a_narrower_one() {
+fn connection_is_not_shared_with_a_store_of_a_narrower_policy() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -133,7 +133,7 @@ fn a_wider_store_opens_no_way_for_a_narrower_one() {
 }
 
 #[test]
-fn an_allowed_network_is_for_all_stores_of_the_engine() {
+fn engines_allowed_network_applies_to_all_stores() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -152,7 +152,7 @@ fn an_allowed_network_is_for_all_stores_of_the_engine() {
 }
 
 #[test]
-fn an_operators_file_reaches_its_private_endpoint_with_any_engine() {
+fn configuration_file_reaches_its_private_endpoint_with_any_engine() {
     run(async {
         let names = network().await;
         let server = Faulty::start([]).await;
@@ -171,10 +171,10 @@ fn an_operators_file_reaches_its_private_endpoint_with_any_engine() {
             let (store, _) = open(host, further).await;
             assert_eq!(store.get("k").await.expect(host).bytes().await.unwrap(), "here");
         }
-        // A public name has to lead to a public address, in a file, too.
+        // A public name must resolve to a public address, in a file, too.
         let said = unreached(&open("private.test", "").await.0).await;
         assert!(said.contains("not public"), "{said}");
-        // Its networks are for the engine made of it.
+        // Its networks apply to the engine built from it.
         let further = "[sandbox]\nallow-networks = [\"127.0.0.1/32\"]\n";
         let (_, config) = open("private.test", further).await;
         let engine = config.engine().cache_dir(CACHE).name_servers([names.address]).build().unwrap();
@@ -184,7 +184,7 @@ fn an_operators_file_reaches_its_private_endpoint_with_any_engine() {
 }
 
 #[test]
-fn allowed_networks_that_are_none_are_an_error_that_names_them() {
+fn malformed_allowed_network_is_an_error_that_names_it() {
     for (value, part) in [("\"10.0.0.0/8\"", "a list"), ("[\"10.0.0.0/99\"]", "10.0.0.0/99"), ("[1]", "a number")] {
         let text = format!("[store.blob.s3]\nbucket = \"b\"\n[sandbox]\nallow-networks = {value}\n");
         let error = Config::parse(&text).unwrap_err().to_string();

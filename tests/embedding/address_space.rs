@@ -1,4 +1,4 @@
-//! Little address space: there are fewer instances, and calls wait for them.
+//! Limited address space: fewer instances fit, and calls wait for them.
 
 use std::future::IntoFuture;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn engine(limits: Limits) -> Result<Engine> {
     builder().limits(limits).build()
 }
 
-/// 2,000 calls at once in 40 stores, of which each takes an instance for its steps.
+/// 2,000 concurrent calls of 40 stores, each of which needs an instance for its steps.
 async fn two_thousand_calls(engine: &Engine) {
     let server = dev_server().await;
     let mut stores = Vec::new();
@@ -38,7 +38,7 @@ async fn two_thousand_calls(engine: &Engine) {
         }
         assert!(failed.is_empty(), "{} calls failed, the first: {}", failed.len(), failed[0]);
     }
-    // There are as few instances as fit.
+    // There are as many instances as fit.
     let held: usize = stores.iter().map(|store| store.pool().idle).sum();
     assert!((1..40).contains(&held), "{held} instances");
 }
@@ -74,10 +74,10 @@ fn no_room_for_one_instance_under_ulimit_is_an_error_that_names_what_to_set() {
 }
 
 #[test]
-fn waiting_in_vain_for_an_instance_names_the_address_space() {
+fn timeout_waiting_for_an_instance_names_the_address_space() {
     run(async {
         let limits = Limits::default().with_address_space(100 << 20).with_instance_wait(Duration::from_millis(300));
-        // A plugin without sans-io holds its instance for as long as a call takes.
+        // A plugin without sans-io holds its instance for the whole call.
         let engine = builder().limits(limits).plugin_file(Path::new(ROGUE)).build().expect("an engine");
         let open = || engine.store([("mode", "sleep"), ("endpoint", "http://127.0.0.1:9")]);
         let slow = open().await.expect("the store opens");

@@ -1,12 +1,12 @@
-//! A test in a process of its own, with limits and variables of its own.
+//! Runs a test in a child process with its own limits and environment.
 
 use std::process::Command;
 
 /// Set in the child process.
 const CHILD: &str = "SANDBUCKET_TEST_CHILD";
 
-/// Runs the test of this name again in a child process, under `ulimit` with these arguments and with these variables. In the child
-/// it does nothing and gives true: the test goes on then.
+/// Runs the test `test` again in a child process, under `ulimit` with these arguments and with these variables. Returns
+/// true in the child, where the test continues.
 pub fn is_child(test: &str, ulimit: Option<&str>, variables: &[(&str, &str)]) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;

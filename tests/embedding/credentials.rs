@@ -1,4 +1,4 @@
-//! Credentials that change while a store is in use.
+//! Credentials that are replaced while a store is in use.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ async fn open(engine: &Engine, service: &TwoKeys, options: StoreOptions) -> Stor
     engine.open(options.settings(service.settings())).await.expect("the store opens")
 }
 
-/// Puts, reads, lists and deletes until it is stopped; gives how often.
+/// Puts, reads, lists and deletes until it is stopped; returns the number of rounds.
 async fn traffic(store: Store, task: usize, stopped: Arc<AtomicBool>) -> usize {
     let mut rounds = 0;
     while !stopped.load(SeqCst) {
@@ -46,7 +46,7 @@ fn keys_rotated_under_load_fail_no_call() {
             let (new, old) = (rotation % 2, 1 - rotation % 2);
             service.set_valid(new, true);
             store.set_credentials(TwoKeys::credentials(new)).await.expect("the plugin takes them");
-            // At once: requests on their way are refused, and made again.
+            // Immediately: requests in flight are rejected, and retried.
             service.set_valid(old, false);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -59,14 +59,14 @@ fn keys_rotated_under_load_fail_no_call() {
 }
 
 #[test]
-fn credentials_that_the_plugin_refuses_leave_the_old_ones() {
+fn rejected_credentials_leave_the_old_ones_in_place() {
     run(async {
         let service = TwoKeys::start().await;
         let store = open(engine(), &service, StoreOptions::new().credentials(TwoKeys::credentials(0))).await;
         let error = store.set_credentials(Credentials::new("a\nb", "hush hush")).await.expect_err("no access key");
         assert!(matches!(error, Error::InvalidSettings(_)) && !format!("{error:?}").contains("hush"), "{error:?}");
         store.put("k", "x").await.expect("the old ones hold");
-        // Those that the service does not know are another matter.
+        // Credentials that the service does not know fail.
         store.set_credentials(Credentials::new("nobody", "nothing")).await.expect("they are well formed");
         refused!(store.put("k", "x").await, AccessDenied);
         store.set_credentials(TwoKeys::credentials(0)).await.expect("well formed");
@@ -79,12 +79,12 @@ fn expiring_credentials_are_renewed_once_before_they_expire() {
     run(async {
         let service = TwoKeys::start().await;
         service.set_valid(1, true);
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = asked.clone();
+        let renewals = Arc::new(AtomicUsize::new(0));
+        let counter = renewals.clone();
         let provider = move || {
             let n = counter.fetch_add(1, SeqCst);
             async move {
-                // Others wait for none of this.
+                // Other calls do not wait for the renewal.
                 tokio::time::sleep(Duration::from_millis(if n > 0 { 200 } else { 0 })).await;
                 let life = if n == 0 { Duration::from_secs(2) } else { Duration::from_secs(3600) };
                 Ok::<_, io::Error>(TwoKeys::credentials(n.min(1)).expires_at(SystemTime::now() + life))
@@ -98,7 +98,7 @@ fn expiring_credentials_are_renewed_once_before_they_expire() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         stopped.store(true, SeqCst);
         assert!(join_all(tasks).await.into_iter().all(|ended| ended.is_ok()), "a call failed");
-        assert_eq!(asked.load(SeqCst), 2, "one renewal, whatever the number of calls");
+        assert_eq!(renewals.load(SeqCst), 2, "one renewal, whatever the number of calls");
     });
 }
 
@@ -107,8 +107,8 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
     run(async {
         let service = TwoKeys::start().await;
         let broken = Arc::new(AtomicBool::new(false));
-        let (asked, state) = (Arc::new(AtomicUsize::new(0)), broken.clone());
-        let counter = asked.clone();
+        let (renewals, state) = (Arc::new(AtomicUsize::new(0)), broken.clone());
+        let counter = renewals.clone();
         let provider = move || {
             counter.fetch_add(1, SeqCst);
             let broken = state.load(SeqCst);
@@ -121,7 +121,7 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
         };
         let store = open(engine(), &service, StoreOptions::new().credentials_provider(provider)).await;
         broken.store(true, SeqCst);
-        // Due after a second.
+        // Renewal is due after one second.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         store.put("k", "x").await.expect("the old ones hold");
         tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -134,7 +134,7 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
             );
             assert!(failure.retryable && failure.attempts == 0, "{failure:?}");
         }
-        assert!(asked.load(SeqCst) < 8, "it was asked {} times", asked.load(SeqCst));
+        assert!(renewals.load(SeqCst) < 8, "it was asked {} times", renewals.load(SeqCst));
         broken.store(false, SeqCst);
         tokio::time::sleep(Duration::from_millis(500)).await;
         store.put("k", "x").await.expect("there are others");
@@ -142,7 +142,7 @@ fn failed_renewal_keeps_the_old_credentials_until_they_expire() {
 }
 
 #[test]
-fn instances_of_former_credentials_are_not_used_again() {
+fn instances_with_former_credentials_are_not_reused() {
     run(async {
         let service = TwoKeys::start().await;
         service.set_valid(1, true);
@@ -164,7 +164,7 @@ fn instances_of_former_credentials_are_not_used_again() {
 fn credential_process_is_run_again_before_its_credentials_expire() {
     let folder = tempfile::tempdir().expect("a folder");
     let (config, script) = (folder.path().join("config"), folder.path().join("keys.sh"));
-    // The first pair holds for three seconds.
+    // The first pair is valid for three seconds.
     let text = r#"
 cd "$1"
 if [ -e ran ]; then key=second-key; secret='the %{second} secret'; life='1 hour'

@@ -1,4 +1,4 @@
-//! What programs that embed the library set and change: address space, credentials, time limits, ranges.
+//! Options of embedding programs: address space, credentials, time limits, ranges.
 
 mod address_space;
 mod child;

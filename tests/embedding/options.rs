@@ -1,4 +1,4 @@
-//! What a store has of its own.
+//! Options of a single store.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::child::is_child;
 use crate::two_keys::TwoKeys;
 
-/// A service that says each time, after a while, that there is no such blob.
+/// A service that responds to every request with 404 after a delay.
 struct Slow(String, JoinHandle<()>);
 
 impl Slow {
@@ -51,7 +51,7 @@ async fn opened(engine: &Engine, options: StoreOptions) -> Store {
 }
 
 #[test]
-fn store_sets_a_longer_timeout_than_the_engines() {
+fn store_timeout_may_exceed_the_engines_default() {
     run(async {
         let slow = Slow::start(Duration::from_millis(1_200)).await;
         let short = Duration::from_millis(300);
@@ -62,13 +62,13 @@ fn store_sets_a_longer_timeout_than_the_engines() {
         for name in ["`first-byte-timeout`", "Limits::first_byte_timeout", "StoreOptions::timeout"] {
             assert!(failure.message.contains(name), "{failure:?}");
         }
-        let patient = opened(&engine, options(&slow.0).timeout(Duration::from_secs(20))).await;
-        refused!(patient.head("k").await, NotFound);
+        let extended = opened(&engine, options(&slow.0).timeout(Duration::from_secs(20))).await;
+        refused!(extended.head("k").await, NotFound);
     });
 }
 
 #[test]
-fn store_and_call_may_ask_for_more_time_than_the_default_and_not_for_more_than_the_maximum() {
+fn store_and_call_time_limits_may_exceed_the_default_but_not_the_maximum() {
     run(async {
         let slow = Slow::start(Duration::from_millis(1_200)).await;
         let limits =
@@ -77,9 +77,9 @@ fn store_and_call_may_ask_for_more_time_than_the_default_and_not_for_more_than_t
         let usual = opened(&engine, options(&slow.0)).await;
         refused!(usual.head("k").await, Timeout);
         refused!(usual.head("k").time_limit(Duration::from_secs(20)).await, NotFound);
-        let patient = opened(&engine, options(&slow.0).call_time(Duration::from_secs(20))).await;
-        refused!(patient.head("k").await, NotFound);
-        assert_eq!(patient.limits().call_time, Duration::from_secs(20));
+        let extended = opened(&engine, options(&slow.0).call_time(Duration::from_secs(20))).await;
+        refused!(extended.head("k").await, NotFound);
+        assert_eq!(extended.limits().call_time, Duration::from_secs(20));
         let failure = refused!(engine.open(options(&slow.0).call_time(Duration::from_secs(61))).await, InvalidArgument);
         assert!(failure.message.contains("Limits::max_call_time"), "{failure:?}");
         for zero in [options(&slow.0).call_time(Duration::ZERO), options(&slow.0).timeout(Duration::ZERO)] {
@@ -89,7 +89,7 @@ fn store_and_call_may_ask_for_more_time_than_the_default_and_not_for_more_than_t
 }
 
 #[test]
-fn messages_name_the_limit_as_programs_and_files_do() {
+fn error_messages_name_the_limit_as_in_code_and_configuration() {
     run(async {
         let store = opened(engine(), options("http://127.0.0.1:9")).await;
         drop(store);
@@ -104,7 +104,7 @@ fn messages_name_the_limit_as_programs_and_files_do() {
 }
 
 #[test]
-fn secret_with_an_interpolation_mark_is_taken_as_it_is() {
+fn secret_with_an_interpolation_mark_is_taken_literally() {
     run(async {
         let service = TwoKeys::start().await;
         service.set_valid(1, true);
@@ -115,7 +115,7 @@ fn secret_with_an_interpolation_mark_is_taken_as_it_is() {
 }
 
 #[test]
-fn settings_are_numbers_durations_and_truth_values() {
+fn settings_accept_numbers_durations_and_booleans() {
     run(async {
         let server = sandbucket_tests::dev_server().await;
         let options = StoreOptions::new()
@@ -129,7 +129,7 @@ fn settings_are_numbers_durations_and_truth_values() {
 }
 
 #[test]
-fn credentials_come_from_the_environment_or_a_profile() {
+fn credentials_are_read_from_the_environment_or_a_profile() {
     let folder = tempfile::tempdir().expect("a folder");
     let (config, credentials) = (folder.path().join("config"), folder.path().join("credentials"));
     std::fs::write(&config, "[profile work]\nregion = us-east-1\n").expect("a file");
@@ -143,7 +143,7 @@ fn credentials_come_from_the_environment_or_a_profile() {
         ("AWS_REGION", "us-east-1"),
         ("HOME", "/nonexistent"),
     ];
-    if !is_child("options::credentials_come_from_the_environment_or_a_profile", None, &variables) {
+    if !is_child("options::credentials_are_read_from_the_environment_or_a_profile", None, &variables) {
         return;
     }
     run(async {

@@ -1,4 +1,4 @@
-//! Ranges as Rust writes them, and empty ones.
+//! Every type of range of the standard library, and empty ranges.
 
 use std::ops::Bound;
 
@@ -13,7 +13,7 @@ async fn join(mut all: BytesMut, piece: bytes::Bytes) -> sandbucket::Result<Byte
 }
 
 #[test]
-fn empty_range_of_a_blob_gives_no_bytes() {
+fn empty_range_returns_no_bytes() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;
@@ -33,7 +33,7 @@ fn empty_range_of_a_blob_gives_no_bytes() {
 }
 
 #[test]
-fn ranges_of_any_kind_are_taken() {
+fn get_accepts_every_range_type() {
     run(async {
         let server = Service::start().await;
         let store = server.open(&[]).await;

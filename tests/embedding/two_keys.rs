@@ -1,4 +1,5 @@
-//! A service that knows two pairs of keys, of which it can drop one: a proxy before two dev servers with the same folder.
+//! A service that accepts two pairs of keys, each of which can be revoked: a proxy in front of two dev servers on one
+//! folder.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 const ACCESS_KEYS: [&str; 2] = ["first-key", "second-key"];
 const SECRET_KEYS: [&str; 2] = ["the first secret", "the %{second} secret"];
 
-/// The service. It ends when this is dropped.
+/// The service. Dropping it stops it.
 pub struct TwoKeys {
     pub endpoint: String,
     shared: Arc<Shared>,
@@ -28,14 +29,14 @@ pub struct TwoKeys {
 }
 
 struct Shared {
-    /// Each knows one pair, and verifies signatures.
+    /// Each accepts one pair, and verifies signatures.
     servers: [DevServer; 2],
     valid: [AtomicBool; 2],
     _folder: tempfile::TempDir,
 }
 
 impl TwoKeys {
-    /// Starts it. The first pair is valid.
+    /// Starts it with the first pair valid.
     pub async fn start() -> TwoKeys {
         let folder = tempfile::tempdir().expect("a folder");
         let server = |n: usize| {
@@ -63,17 +64,17 @@ impl TwoKeys {
         TwoKeys { endpoint, shared, task }
     }
 
-    /// This pair.
+    /// The pair `n`.
     pub fn credentials(n: usize) -> Credentials {
         Credentials::new(ACCESS_KEYS[n], SECRET_KEYS[n])
     }
 
-    /// What a store needs but for credentials.
+    /// The settings of a store, without credentials.
     pub fn settings(&self) -> [(&'static str, String); 3] {
         [("bucket", BUCKET.to_owned()), ("region", "us-east-1".to_owned()), ("endpoint", self.endpoint.clone())]
     }
 
-    /// Accepts or refuses this pair from now on.
+    /// Makes a pair valid or revokes it.
     pub fn set_valid(&self, n: usize, valid: bool) {
         self.shared.valid[n].store(valid, SeqCst);
     }
@@ -90,7 +91,7 @@ impl Shared {
         let signed = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let knows = |n: usize| signed.contains(&format!("Credential={}/", ACCESS_KEYS[n]));
         let of = usize::from(knows(1));
-        // The other one does not know the key.
+        // The other server does not know the key.
         let valid = self.valid[of].load(SeqCst);
         self.servers[if valid { of } else { 1 - of }].address()
     }

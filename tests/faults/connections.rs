@@ -3,13 +3,13 @@
 use super::*;
 use sandbucket_tests::faulty::etag;
 
-/// The beginning of the blob that is there.
+/// A response truncated after two bytes of the blob.
 fn half() -> Act {
-    Act::answer(200, &format!("etag: {}\r\ncontent-length: 5\r\n", etag(b"right")), "ri")
+    Act::respond(200, &format!("etag: {}\r\ncontent-length: 5\r\n", etag(b"right")), "ri")
 }
 
 #[test]
-fn a_reset_before_the_answer_is_tried_again() {
+fn reset_before_the_response_is_retried() {
     run(async {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -19,19 +19,19 @@ fn a_reset_before_the_answer_is_tried_again() {
 }
 
 #[test]
-fn resets_without_end_are_a_network_error() {
+fn lasting_resets_are_a_network_error() {
     run(async {
         let bench = Bench::new(always(Act::silent().then_reset())).await;
         let failure = refused!(bench.read().await, Network);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert!(failure.retryable);
-        assert_eq!(bench.requests(), TRIES);
+        assert_eq!(bench.requests(), ATTEMPTS);
         bench.ends_well().await;
     });
 }
 
 #[test]
-fn a_connection_closed_without_an_answer_is_tried_again() {
+fn connection_closed_without_a_response_is_retried() {
     run(async {
         let bench = Bench::new([Act::silent().then_close(), Act::silent().then_close()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -41,7 +41,7 @@ fn a_connection_closed_without_an_answer_is_tried_again() {
 }
 
 #[test]
-fn a_kept_connection_that_was_closed_meanwhile_costs_no_call() {
+fn stale_pooled_connection_is_retried() {
     run(async {
         let bench = Bench::with([Act::well().then_close(), Act::well().then_reset()], &[("max-retries", "1")]).await;
         for _ in 0..3 {
@@ -52,9 +52,9 @@ fn a_kept_connection_that_was_closed_meanwhile_costs_no_call() {
 }
 
 #[test]
-fn a_reset_in_the_body_is_tried_again() {
+fn reset_in_the_body_resumes_the_read() {
     run(async {
-        // The rest is asked for, of the same content.
+        // The read resumes with a range and `if-match`.
         let bench = Bench::new([half().then_reset()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
@@ -66,15 +66,15 @@ fn a_reset_in_the_body_is_tried_again() {
 }
 
 #[test]
-fn what_was_overwritten_meanwhile_is_not_put_together() {
+fn overwritten_blob_is_not_resumed() {
     run(async {
         let other = "etag: \"other\"\r\ncontent-length: 5\r\n";
-        let bench = Bench::new([Act::answer(200, other, "ri").then_close()]).await;
+        let bench = Bench::new([Act::respond(200, other, "ri").then_close()]).await;
         let failure = refused!(bench.read().await, PreconditionFailed);
         is_decent(&failure, 2);
         bench.ends_well().await;
-        // Nor by a service that heeds no condition.
-        let whole = Act::answer(200, "etag: \"x\"\r\n", "wrong");
+        // Nor on a service that ignores conditions.
+        let whole = Act::respond(200, "etag: \"x\"\r\n", "wrong");
         let bench = Bench::new([half().then_close(), whole]).await;
         let failure = refused!(bench.read().await, PreconditionFailed);
         is_decent(&failure, 2);
@@ -84,9 +84,9 @@ fn what_was_overwritten_meanwhile_is_not_put_together() {
 }
 
 #[test]
-fn the_rest_is_found_in_the_whole_where_a_service_knows_no_ranges() {
+fn read_resumes_on_a_service_that_ignores_ranges() {
     run(async {
-        let whole = Act::answer(200, &format!("etag: {}\r\n", etag(b"right")), "right");
+        let whole = Act::respond(200, &format!("etag: {}\r\n", etag(b"right")), "right");
         let bench = Bench::new([half().then_close(), whole]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         bench.ends_well().await;
@@ -94,7 +94,7 @@ fn the_rest_is_found_in_the_whole_where_a_service_knows_no_ranges() {
 }
 
 #[test]
-fn half_a_body_is_read_again() {
+fn truncated_body_resumes_the_read() {
     run(async {
         let bench = Bench::new([half().then_close()]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -104,14 +104,15 @@ fn half_a_body_is_read_again() {
 }
 
 #[test]
-fn half_bodies_without_end_are_never_returned() {
+fn truncated_bodies_are_never_returned() {
     run(async {
         let tag = etag(b"right");
-        let none = Act::answer(206, &format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n"), "");
+        let none =
+            Act::respond(206, &format!("etag: {tag}\r\ncontent-range: bytes 2-4/5\r\ncontent-length: 3\r\n"), "");
         let script = [half().then_close(), none.clone().then_close(), none.clone().then_close(), none.then_close()];
         let bench = Bench::new(script).await;
         let failure = refused!(bench.read().await, Integrity);
-        // As often as `resumes` says.
+        // As many attempts as `resumes` allows.
         is_decent(&failure, 4);
         assert!(failure.message.contains("after 2 of the 5 bytes"), "{failure:?}");
         bench.ends_well().await;
@@ -119,7 +120,7 @@ fn half_bodies_without_end_are_never_returned() {
 }
 
 #[test]
-fn a_put_whose_connection_breaks_is_sent_again_whole() {
+fn put_on_a_broken_connection_is_resent_whole() {
     run(async {
         let bench = Bench::new([Act::silent().before_body().then_reset()]).await;
         let body = vec![7; 3 << 20];

@@ -1,5 +1,5 @@
-//! Floods: a service that sends without end, as fast as the connection takes it. Each call ends within its limits, and
-//! other stores of the same runtime go on meanwhile, though there are more floods than workers.
+//! Floods: a service that sends endlessly, as fast as the connection takes it. Each call ends within its limits, and other
+//! stores of the runtime make progress, although there are more floods than workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,22 +12,22 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// Workers of the runtime that the flooded calls run on.
+/// Worker threads of the runtime that runs the flooded calls.
 const WORKERS: usize = 2;
-/// In which a neighbour finishes ten reads, and in which the flooded calls end that are limited to [`CALL_TIME`]: many times
-/// what it takes.
+/// Time in which a neighbour completes ten reads, and in which flooded calls limited to [`CALL_TIME`] end. Many times what
+/// they need.
 const BOUND: Duration = Duration::from_secs(30);
-/// What all calls may take. The limit of a read that is shorter than this is that of its body, too.
+/// Time limit of every call. It also limits the body of a read that is shorter.
 const CALL_TIME: Duration = Duration::from_secs(3);
 
-// They close the connection: what follows the response to a HEAD would otherwise be taken for the next response.
+// They close the connection: bytes after the response to a HEAD would otherwise be parsed as the next response.
 const CHUNKED: &str = "HTTP/1.1 206 Partial Content\r\nconnection: close\r\netag: \"x\"\r\ncontent-range: bytes 0-4/5\r\n\
                        transfer-encoding: chunked\r\n\r\n";
 const HUGE: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\netag: \"x\"\r\ncontent-length: 1099511627776\r\n\r\n";
 const HUGE_CHUNKED: &str = "HTTP/1.1 206 Partial Content\r\nconnection: close\r\netag: \"x\"\r\n\
                             content-range: bytes 0-1099511627775/1099511627776\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// A call of the store. The first three send their requests through the host, the others through wasi:http.
+/// An operation on the store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Call {
     Get,
@@ -40,7 +40,7 @@ enum Call {
 const CALLS: [Call; 5] = [Call::Get, Call::Head, Call::Put, Call::List, Call::Delete];
 
 impl Call {
-    /// What was read, where something is.
+    /// Runs the operation; returns the body of a read.
     async fn on(self, store: &Store) -> Result<Vec<u8>, Error> {
         match self {
             Call::Get => {
@@ -48,7 +48,7 @@ impl Call {
                 let mut read = Vec::new();
                 while let Some(piece) = blob.next().await {
                     read.extend_from_slice(&piece?);
-                    // What matters is that it goes on.
+                    // Only progress matters, not the bytes.
                     read.truncate(1 << 20);
                 }
                 Ok(read)
@@ -61,7 +61,7 @@ impl Call {
     }
 }
 
-/// A runtime of [`WORKERS`], an engine with short limits, and a store on a service that behaves.
+/// A runtime of [`WORKERS`], an engine with short limits, and a store on a well-behaved service.
 struct Arena {
     runtime: Option<Runtime>,
     engine: Engine,
@@ -103,7 +103,7 @@ impl Arena {
         self.engine.open(StoreOptions::new().settings(settings).tls(tls)).await.unwrap()
     }
 
-    /// Has all kinds of calls flooded again and again while a neighbour works. Whatever they end in comes back.
+    /// Floods all kinds of calls repeatedly while a neighbour works, and returns their outcomes.
     async fn flood(&self, name: &str, endpoint: &str) -> Vec<(Call, Result<Vec<u8>, Error>)> {
         let store = self.store(endpoint).await;
         let stop = Arc::new(AtomicBool::new(false));
@@ -145,8 +145,8 @@ impl Arena {
     }
 }
 
-/// Floods with each of these. Every call must end in the right bytes or a decent error, and each read in an error that says
-/// this. Where that is empty, the right bytes may come, too.
+/// Floods with each of `kinds`: a name, an act and an expected message. Every call must return the right bytes or a
+/// well-formed error, and each read an error with that message. An empty message also allows the right bytes.
 fn withstands(kinds: impl IntoIterator<Item = (&'static str, Act, &'static str)>) {
     run(async {
         let arena = Arena::new().await;
@@ -167,18 +167,18 @@ fn check(name: &str, call: Call, outcome: Result<Vec<u8>, Error>, says: &str) {
             Error::Network(failure) | Error::Integrity(failure) | Error::Timeout(failure) | Error::TooLarge(failure),
         ) => {
             is_decent(&failure, 1);
-            // What comes on top of one response can be all that there is of the next.
-            let told = call != Call::Get || failure.message.contains(says);
-            assert!(told, "{name}: {call:?} does not say \"{says}\": {failure:?}");
+            // Excess bytes after one response can be all of the next one.
+            let named = call != Call::Get || failure.message.contains(says);
+            assert!(named, "{name}: {call:?} does not say \"{says}\": {failure:?}");
         }
-        // Where it is the time that ends the call, the host may be the one to stop it.
+        // If time ends the call, the host may end it before the plugin does.
         Err(Error::Overdue { .. }) if says == "time limit" => {}
         Err(error) => panic!("{name}: {call:?}: {error:?}"),
     }
 }
 
 #[test]
-fn informational_responses_without_end_are_an_error() {
+fn endless_informational_responses_are_an_error() {
     let hints = "HTTP/1.1 102 Processing\r\nx-a: b\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n";
     let large = format!("HTTP/1.1 103 Early Hints\r\nlink: <{}>\r\n\r\n", "a".repeat(60_000));
     withstands([
@@ -190,7 +190,7 @@ fn informational_responses_without_end_are_an_error() {
 }
 
 #[test]
-fn response_headers_without_end_are_an_error() {
+fn endless_response_headers_are_an_error() {
     withstands([
         ("one line", Act::flood("HTTP/1.1 200 OK\r\nx: ", "y"), "header-bytes"),
         ("lines", Act::flood("HTTP/1.1 200 OK\r\n", "x: y\r\n"), "header-bytes"),
@@ -201,7 +201,7 @@ fn response_headers_without_end_are_an_error() {
 }
 
 #[test]
-fn chunk_framing_without_end_is_an_error() {
+fn endless_chunk_framing_is_an_error() {
     withstands([
         ("extension", Act::flood([CHUNKED, "5;"].concat(), "x"), "chunk extensions over limit"),
         ("extensions", Act::flood(HUGE_CHUNKED, "1;x\r\ny\r\n"), "chunk extensions over limit"),
@@ -211,7 +211,7 @@ fn chunk_framing_without_end_is_an_error() {
 }
 
 #[test]
-fn what_follows_a_whole_body_without_end_does_not_matter() {
+fn endless_bytes_after_a_complete_body_are_ignored() {
     let length = "HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\nright";
     withstands([
         ("trailers", Act::flood([CHUNKED, "5\r\nright\r\n0\r\n"].concat(), "x: y\r\n"), ""),
@@ -221,7 +221,7 @@ fn what_follows_a_whole_body_without_end_does_not_matter() {
 }
 
 #[test]
-fn bodies_without_end_are_read_for_no_longer_than_the_call_may_take() {
+fn endless_bodies_end_at_the_calls_time_limit() {
     withstands([
         ("one-byte chunks", Act::flood(HUGE_CHUNKED, "1\r\nx\r\n"), "time limit"),
         ("large chunks", Act::flood(HUGE_CHUNKED, format!("4000\r\n{}\r\n", "x".repeat(0x4000))), "time limit"),
@@ -232,7 +232,7 @@ fn bodies_without_end_are_read_for_no_longer_than_the_call_may_take() {
 }
 
 #[test]
-fn error_bodies_without_end_are_cut_off() {
+fn endless_error_bodies_are_truncated() {
     run(async {
         let arena = Arena::new().await;
         let head = "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -242,7 +242,7 @@ fn error_bodies_without_end_are_cut_off() {
             for (call, outcome) in arena.flood(name, &server.endpoint()).await {
                 match outcome {
                     Err(Error::AccessDenied(failure)) => is_decent(&failure, 1),
-                    // A deadline that comes before the end of the explanation.
+                    // The deadline passes before the error body ends.
                     Err(Error::Timeout(failure)) => is_decent(&failure, 1),
                     other => panic!("{name}: {call:?}: {other:?}"),
                 }
@@ -251,7 +251,7 @@ fn error_bodies_without_end_are_cut_off() {
     });
 }
 
-/// Reads a flood of one-byte chunks until the call's time limit of a second ends it.
+/// Reads a flood of one-byte chunks until the call's time limit of one second.
 async fn read_until_time_limit() {
     let server = Faulty::always(Act::flood(HUGE_CHUNKED, "1\r\nx\r\n")).await;
     let store = open(&server.endpoint(), &[]).await;
@@ -274,13 +274,13 @@ fn call_time_limit_fires_during_a_flood_of_tiny_chunks() {
 }
 
 #[test]
-fn call_time_limit_fires_where_no_cooperative_budget_ends_a_poll() {
+fn call_time_limit_fires_without_the_cooperative_budget() {
     run(tokio::task::unconstrained(read_until_time_limit()));
 }
 
-/// Each piece that is kept would cost whoever keeps it the buffer it was read into.
+/// Each retained piece would keep alive the buffer that it was read into.
 #[test]
-fn tiny_chunks_are_put_together() {
+fn tiny_chunks_are_coalesced() {
     run(async {
         const LENGTH: usize = 50_000;
         let head = format!(
@@ -303,7 +303,7 @@ fn tiny_chunks_are_put_together() {
 }
 
 mod tls {
-    //! Records that carry next to nothing, which no TLS library sends.
+    //! TLS records with one byte or none, which no TLS library sends.
 
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
@@ -318,8 +318,8 @@ mod tls {
 
     use super::*;
 
-    /// Answers the first request of each connection with `head`, and then sends records of this content for ever. It ends
-    /// with the process.
+    /// Responds to the first request of each connection with `head`, and then sends records with `content` until the
+    /// process ends.
     fn server(head: &'static str, content: &'static [u8]) -> String {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -339,7 +339,7 @@ mod tls {
         thread::spawn(move || {
             for tcp in listener.incoming() {
                 let config = config.clone();
-                // That the other side is gone ends it.
+                // The peer closing the connection ends it.
                 thread::spawn(move || serve(tcp.unwrap(), config, head, content));
             }
         });
@@ -365,7 +365,7 @@ mod tls {
         loop {
             let mut block = Vec::new();
             for _ in 0..1000 {
-                // What a record carries, and its type: application data.
+                // The content of the record and its type: application data.
                 let mut sealed = [content, &[23]].concat();
                 let header = [23, 3, 3, 0, (sealed.len() + 16) as u8];
                 let mut nonce: [u8; 12] = iv.as_ref().try_into().unwrap();
@@ -381,7 +381,7 @@ mod tls {
     }
 
     #[test]
-    fn tls_records_of_a_byte_or_none_hold_up_nobody() {
+    fn tiny_and_empty_tls_records_do_not_block_other_stores() {
         run(async {
             let arena = Arena::new().await;
             let kinds = [
@@ -394,7 +394,7 @@ mod tls {
             for (name, head, content, says) in kinds {
                 for (call, outcome) in arena.flood(name, &server(head, content)).await {
                     match (call, outcome) {
-                        // A header that comes byte by byte takes its time.
+                        // Headers that arrive byte by byte take longer.
                         (_, Err(Error::Timeout(failure))) if head != HUGE && !content.is_empty() => {
                             is_decent(&failure, 1);
                         }

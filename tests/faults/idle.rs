@@ -1,4 +1,4 @@
-//! Idle connections: how many an engine keeps open, whichever stores they are of.
+//! Idle connections: an engine bounds them over all of its stores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// A server on all loopback addresses that answers every HEAD: its port, how many connections were made to it, and how many
-/// are open.
+/// Starts a server on all loopback addresses that responds to every HEAD. Returns its port, the number of connections
+/// accepted so far, and the number of open ones.
 async fn server() -> (u16, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -28,8 +28,8 @@ async fn server() -> (u16, Arc<AtomicUsize>, Arc<AtomicUsize>) {
                     request.extend_from_slice(&chunk[..count]);
                     if request.ends_with(b"\r\n\r\n") {
                         request.clear();
-                        let answer = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\n";
-                        if tcp.write_all(answer).await.is_err() {
+                        let response = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\n";
+                        if tcp.write_all(response).await.is_err() {
                             break;
                         }
                     }
@@ -52,14 +52,14 @@ fn idle_connections_are_bounded_engine_wide_and_the_newest_are_kept() {
         let (port, made, open) = server().await;
         let head = async |nth: usize| {
             let endpoint = format!("http://127.0.{}.{}:{port}", nth / 250, 1 + nth % 250);
-            // Further ways of TLS have clients of their own.
+            // Other TLS options have their own client.
             let tls = TlsOptions { allow_invalid_certs: nth.is_multiple_of(2), ..TlsOptions::default() };
             let options = StoreOptions::new().settings(settings(&endpoint, &[("max-retries", "0")])).tls(tls);
             engine.open(options).await.unwrap().head("k").await.unwrap();
         };
         for nth in 0..AUTHORITIES {
             head(nth).await;
-            // The server hears a little later of what is closed.
+            // The server notices a closed connection slightly later.
             if nth % 100 == 0 {
                 assert!(open.load(SeqCst) <= LIMIT + 100, "{} open", open.load(SeqCst));
             }

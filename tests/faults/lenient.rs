@@ -1,11 +1,12 @@
-//! What services leave out, or write in their own way: decoration that is missing or odd is no error, data that is short is.
+//! Lenient parsing of what services omit or format differently: missing or unusual metadata is accepted, truncated data is
+//! an error.
 
 use futures::TryStreamExt;
 use sandbucket::BlobInfo;
 
 use super::*;
 
-/// A response whose body comes in these chunks, complete or broken off after them.
+/// A chunked response, complete or truncated after these chunks.
 fn chunked(status: u16, headers: &str, chunks: &[&str], complete: bool) -> Act {
     let mut text = format!("HTTP/1.1 {status} OK\r\ntransfer-encoding: chunked\r\n{headers}\r\n");
     for chunk in chunks {
@@ -52,7 +53,7 @@ fn long_chunked_response_is_read_to_its_end() {
         assert_eq!(blob.bytes().await.unwrap(), chunk.repeat(3));
         let pieces: Vec<_> = bench.store.get("k").range(5..).await.unwrap().try_collect().await.unwrap();
         assert_eq!(pieces.concat(), chunk.repeat(3).as_bytes()[5..]);
-        // A download asks for a first part, and then for all of it.
+        // A download requests a first part, and then the whole blob.
         let file = tempfile::NamedTempFile::new().unwrap();
         let info = bench.store.download("k").file(file.reopen().unwrap()).await.unwrap();
         assert_eq!((info.size, std::fs::read(file.path()).unwrap()), (300_000, chunk.repeat(3).into_bytes()));
@@ -65,13 +66,13 @@ fn chunked_response_that_breaks_off_is_resumed_or_an_error() {
     run(async {
         let chunk = "0123456789".repeat(10_000);
         let torn = || chunked(200, TAG, &[&chunk], false);
-        let rest = Act::answer(206, "etag: \"x\"\r\ncontent-range: bytes 100000-100004/100005\r\n", "hello");
+        let rest = Act::respond(206, "etag: \"x\"\r\ncontent-range: bytes 100000-100004/100005\r\n", "hello");
         let bench = Bench::new([torn(), rest]).await;
         let blob = bench.store.get("k").await.unwrap();
         assert_eq!(blob.bytes().await.unwrap(), chunk.clone() + "hello");
         assert_eq!(bench.server.seen()[1].header("range"), Some("bytes=100000-"));
         assert_eq!(bench.server.seen()[1].header("if-match"), Some("\"x\""));
-        // Without an entity tag there is nothing to tell the rest by.
+        // Without an ETag a resumed read cannot verify that the content is the same.
         let untagged = "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n";
         bench.server.then([chunked(200, untagged, &[&chunk], false), chunked(200, untagged, &["hello"], false)]);
         let failure = match bench.store.get("k").await {
@@ -88,13 +89,13 @@ fn chunked_response_that_breaks_off_is_resumed_or_an_error() {
 fn body_that_ends_with_the_connection_only_is_an_error() {
     run(async {
         let bench = Bench::new(always(Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\n\r\nhello").then_close())).await;
-        is_decent(&refused!(bench.read().await, Integrity), TRIES);
+        is_decent(&refused!(bench.read().await, Integrity), ATTEMPTS);
         bench.ends_well().await;
     });
 }
 
 #[test]
-fn head_without_a_length_gives_what_is_known() {
+fn head_without_content_length_returns_the_other_metadata() {
     run(async {
         let bare = "HTTP/1.1 200 OK\r\netag: \"x\"\r\nx-amz-meta-a: 1\r\nconnection: close\r\n\r\n";
         let bench = Bench::new([Act::raw(bare).then_close()]).await;
@@ -106,7 +107,7 @@ fn head_without_a_length_gives_what_is_known() {
 }
 
 #[test]
-fn dates_in_any_form_make_no_blob_unreadable() {
+fn unusual_dates_do_not_fail_a_get() {
     run(async {
         let second = Some(UNIX_EPOCH + Duration::from_secs(1_730_800_800));
         for (date, read) in [
@@ -118,7 +119,7 @@ fn dates_in_any_form_make_no_blob_unreadable() {
             ("Mon, 01 Jan 0001 00:00:00 GMT", None),
             ("soon", None),
         ] {
-            let bench = Bench::new([Act::answer(200, &format!("last-modified: {date}\r\n"), "body")]).await;
+            let bench = Bench::new([Act::respond(200, &format!("last-modified: {date}\r\n"), "body")]).await;
             let blob = bench.store.get("k").await.unwrap();
             assert_eq!(blob.info().last_modified, read, "{date}");
             assert_eq!(blob.bytes().await.unwrap(), "body");
@@ -127,14 +128,14 @@ fn dates_in_any_form_make_no_blob_unreadable() {
 }
 
 #[test]
-fn listing_whose_continuations_go_in_a_circle_ends_in_an_error() {
+fn listing_with_circular_continuation_tokens_is_an_error() {
     run(async {
         let page = |key: &str, next: &str| {
             let body = format!(
                 "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{next}</NextContinuationToken>\
                  <Contents><Key>{key}</Key><Size>1</Size></Contents></ListBucketResult>"
             );
-            Act::answer(200, "content-type: application/xml\r\n", body)
+            Act::respond(200, "content-type: application/xml\r\n", body)
         };
         let bench = Bench::new([page("a", "t1"), page("b", "t2"), page("c", "t3"), page("d", "t2")]).await;
         let mut entries = bench.store.list("").entries();
@@ -154,10 +155,10 @@ fn listing_whose_continuations_go_in_a_circle_ends_in_an_error() {
 }
 
 #[test]
-fn download_of_a_blob_with_a_weak_tag_uses_one_connection() {
+fn download_of_a_blob_with_a_weak_etag_uses_one_connection() {
     run(async {
-        let part = Act::answer(206, "etag: W/\"x\"\r\ncontent-range: bytes 0-4/10\r\n", "hello");
-        let bench = Bench::new([part, Act::answer(200, "etag: W/\"x\"\r\n", "hellohello")]).await;
+        let part = Act::respond(206, "etag: W/\"x\"\r\ncontent-range: bytes 0-4/10\r\n", "hello");
+        let bench = Bench::new([part, Act::respond(200, "etag: W/\"x\"\r\n", "hellohello")]).await;
         let pieces: Vec<_> = bench.store.download("k").part_size(5).await.unwrap().try_collect().await.unwrap();
         assert_eq!(pieces.concat(), b"hellohello");
         assert!(bench.server.seen().iter().all(|request| request.header("if-match").is_none()));
@@ -166,17 +167,18 @@ fn download_of_a_blob_with_a_weak_tag_uses_one_connection() {
 }
 
 #[test]
-fn conditional_put_to_a_service_that_refuses_quotes_succeeds() {
+fn conditional_put_to_a_service_that_rejects_quoted_etags_succeeds() {
     run(async {
         let unmet = || Act::error(412, "PreconditionFailed");
         let tag = sandbucket_tests::faulty::etag(b"right");
-        let bench = Bench::new([unmet(), Act::well(), Act::answer(200, TAG, "")]).await;
+        let bench = Bench::new([unmet(), Act::well(), Act::respond(200, TAG, "")]).await;
         bench.store.put("k", "new").if_match(&tag).await.unwrap();
         let seen = bench.server.seen();
-        let asked: Vec<_> = seen.iter().map(|request| (request.method.as_str(), request.header("if-match"))).collect();
+        let requested: Vec<_> =
+            seen.iter().map(|request| (request.method.as_str(), request.header("if-match"))).collect();
         let bare = tag.trim_matches('"');
-        assert_eq!(asked, [("PUT", Some(tag.as_str())), ("HEAD", None), ("PUT", Some(bare))]);
-        // Where something else is there, the write is refused.
+        assert_eq!(requested, [("PUT", Some(tag.as_str())), ("HEAD", None), ("PUT", Some(bare))]);
+        // If the ETag differs, the write fails.
         bench.server.then([unmet()]);
         refused!(bench.store.put("k", "new").if_match("\"other\"").await, PreconditionFailed);
         drop(bench);
@@ -184,7 +186,7 @@ fn conditional_put_to_a_service_that_refuses_quotes_succeeds() {
 }
 
 #[test]
-fn archived_blob_has_an_error_of_its_own() {
+fn get_of_an_archived_blob_is_a_distinct_error() {
     run(async {
         let bench = Bench::new([Act::error(403, "InvalidObjectState")]).await;
         let failure = refused!(bench.store.get("k").await, Archived);
@@ -194,9 +196,9 @@ fn archived_blob_has_an_error_of_its_own() {
 }
 
 #[test]
-fn missing_bucket_and_a_page_of_a_proxy_are_no_deleted_blob() {
+fn missing_bucket_and_html_404_are_not_reported_as_a_missing_blob() {
     run(async {
-        let page = Act::answer(404, "content-type: text/html\r\n", "<html>Not Found</html>");
+        let page = Act::respond(404, "content-type: text/html\r\n", "<html>Not Found</html>");
         let bench = Bench::new([page, Act::error(404, "NoSuchBucket"), Act::error(404, "NoSuchKey")]).await;
         let failure = refused!(bench.store.delete("k").await, NotFound);
         assert!(failure.message.contains("endpoint"), "{failure:?}");
@@ -208,14 +210,14 @@ fn missing_bucket_and_a_page_of_a_proxy_are_no_deleted_blob() {
 }
 
 #[test]
-fn deletion_says_whether_the_blob_was_there_where_the_service_does() {
+fn delete_reports_existence_if_the_service_does() {
     run(async {
         let absent = || Act::error(404, "NoSuchKey");
-        let bench = Bench::new([absent(), Act::answer(204, "", ""), Act::silent().then_reset(), absent()]).await;
+        let bench = Bench::new([absent(), Act::respond(204, "", ""), Act::silent().then_reset(), absent()]).await;
         assert_eq!(bench.store.delete("k").await.unwrap().existed, Some(false));
-        // Amazon S3 answers 204 either way.
+        // Amazon S3 responds 204 in both cases.
         assert_eq!(bench.store.delete("k").await.unwrap().existed, None);
-        // The first request of this one may have deleted it.
+        // The first attempt may have deleted it.
         assert_eq!(bench.store.delete("k").await.unwrap().existed, None);
         bench.ends_well().await;
     });

@@ -1,5 +1,5 @@
-//! A service that misbehaves: each case ends in the right result or the right error, in bounded time and with no more
-//! requests than it takes, and the store is as good as new afterwards.
+//! A misbehaving service: each case ends in the right result or the right error, in bounded time and with a bounded number
+//! of requests, and the store works afterwards.
 
 mod connections;
 mod floods;
@@ -7,16 +7,16 @@ mod floods;
 mod front;
 mod idle;
 mod lenient;
-mod lost_answers;
+mod lost_responses;
+mod malformed;
 mod no_ranges;
-mod nonsense;
-mod patience;
 mod proxies;
-mod refusals;
+mod rejections;
 mod retries;
-mod silence;
 mod slow;
 mod stale;
+mod throttling;
+mod timeouts;
 mod uploads;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,12 +25,12 @@ use sandbucket::{Error, Failure, Store};
 use sandbucket_tests::faulty::{Act, Faulty};
 use sandbucket_tests::{SECRET_KEY, open, refused, run};
 
-/// Where the blob `k` is in the requests.
+/// The path of the blob `k` in requests.
 const PATH: &str = "/sandbucket-tests/k";
-/// How often the bench's store asks at most.
-const TRIES: usize = 3;
+/// The maximum number of attempts of the bench's store.
+const ATTEMPTS: usize = 3;
 
-/// A faulty server, and a store on it that waits a second at most and tries [`TRIES`] times.
+/// A faulty server, and a store on it with a timeout of one second and [`ATTEMPTS`] attempts.
 struct Bench {
     server: Faulty,
     store: Store,
@@ -53,12 +53,12 @@ impl Bench {
         Ok(self.store.get("k").await?.bytes().await?.to_vec())
     }
 
-    /// How many requests the server was sent.
+    /// The number of requests that the server has received.
     fn requests(&self) -> usize {
         self.server.seen().len()
     }
 
-    /// What must hold after every case: the script was played, the next calls go well, and no instance was lost.
+    /// Asserts that the script was played, the next calls succeed, and no instance was lost.
     async fn ends_well(self) {
         assert_eq!(self.server.left(), 0, "the script was not played to its end");
         let before = self.requests();
@@ -72,9 +72,9 @@ impl Bench {
     }
 }
 
-/// The script that does this for as long as the store tries.
+/// A script that repeats `act` for every attempt.
 fn always(act: Act) -> Vec<Act> {
-    vec![act; TRIES]
+    vec![act; ATTEMPTS]
 }
 
 fn code(failure: &Failure) -> Option<&str> {
@@ -85,7 +85,7 @@ fn status(failure: &Failure) -> u16 {
     failure.response.as_ref().map_or(0, |response| response.status)
 }
 
-/// What every error must be like, whatever its case.
+/// Asserts what holds for every error: attempts, bucket, length, no secret.
 fn is_decent(failure: &Failure, attempts: usize) {
     assert_eq!(failure.attempts as usize, attempts, "{failure:?}");
     assert!(failure.message.contains("sandbucket-tests"), "does not name the bucket: {failure:?}");

@@ -1,4 +1,4 @@
-//! Services, proxies and caches that ignore `Range` and answer with the whole blob.
+//! Services, proxies and caches that ignore `Range` and respond with the whole blob.
 
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -8,12 +8,12 @@ use super::*;
 
 const PART: u64 = 64 << 10;
 
-/// Bytes of which no two stretches are alike.
+/// Bytes without a repeating pattern.
 fn blob(length: usize) -> Vec<u8> {
     (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// A service without ranges, and a blob of 16 parts on it.
+/// A service that ignores ranges, with a blob of 16 parts.
 async fn bench(script: impl IntoIterator<Item = Act>) -> (Bench, Vec<u8>) {
     let bench = Bench::new(script).await;
     bench.server.ignore_ranges();
@@ -32,7 +32,7 @@ async fn bytes(stream: impl futures::Stream<Item = Result<bytes::Bytes, Error>>)
 }
 
 #[test]
-fn download_takes_the_first_response_and_asks_no_more() {
+fn download_uses_the_first_response_and_sends_no_further_request() {
     run(async {
         let (bench, body) = bench([]).await;
         let download = bench.store.download("k").part_size(PART).await.unwrap();
@@ -55,7 +55,7 @@ fn download_takes_the_first_response_and_asks_no_more() {
 }
 
 #[test]
-fn download_into_a_file_takes_the_first_response_and_asks_no_more() {
+fn download_into_a_file_uses_the_first_response_and_sends_no_further_request() {
     run(async {
         let (bench, body) = bench([]).await;
         let file = tempfile::tempfile().unwrap();
@@ -70,7 +70,7 @@ fn download_into_a_file_takes_the_first_response_and_asks_no_more() {
 }
 
 #[test]
-fn chunked_response_without_ranges_is_one_download() {
+fn chunked_response_without_ranges_is_downloaded_in_one_request() {
     run(async {
         let body = blob(16 * PART as usize);
         let mut response = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
@@ -86,7 +86,7 @@ fn chunked_response_without_ranges_is_one_download() {
 }
 
 #[test]
-fn download_that_breaks_off_is_read_again_and_what_came_is_skipped() {
+fn interrupted_download_restarts_and_skips_received_bytes() {
     run(async {
         let (bench, body) = bench([Act::well().up_to(300_000).then_close()]).await;
         let download = bench.store.download("k").part_size(PART).await.unwrap();
@@ -97,16 +97,16 @@ fn download_that_breaks_off_is_read_again_and_what_came_is_skipped() {
 }
 
 #[test]
-fn blob_is_read_again_from_its_beginning_only_so_often() {
+fn restarts_from_the_beginning_are_limited() {
     run(async {
-        // Each goes a little further than the one before.
+        // Each response goes further than the one before.
         let further = (1..=4).map(|part| Act::well().up_to(part * 200_000).then_close());
         let (bench, body) = bench(further).await;
         let download = bench.store.download("k").part_size(PART).await.unwrap();
         let failure = refused!(bytes(download).await, Integrity);
         assert!(failure.message.contains("ignores `Range`"), "{failure:?}");
         assert_eq!(bench.requests(), 4);
-        // A read without a range is bounded alike.
+        // The same limit applies to a read without a range.
         bench.server.then((1..=4).map(|part| Act::well().up_to(part * 200_000).then_close()));
         let failure = refused!(bench.read().await, Integrity);
         assert!(failure.message.contains("ignores `Range`"), "{failure:?}");
@@ -118,7 +118,7 @@ fn blob_is_read_again_from_its_beginning_only_so_often() {
 #[test]
 fn get_ranges_of_object_store_read_the_whole_blob_once() {
     run(async {
-        // A busy machine is not to take for a stall what eight bodies at once take.
+        // Eight concurrent bodies on a busy machine must not count as a stall.
         let bench = Bench::with([], &[("timeout", "30s")]).await;
         let body = blob(24 << 20);
         bench.server.keep(PATH, body.clone());

@@ -1,4 +1,4 @@
-//! Proxies: those that do what they are asked to, and those that do not.
+//! Proxies, well-behaved and misbehaving.
 
 use sandbucket::{Egress, Proxy, StoreOptions, TlsOptions};
 use sandbucket_tests::faulty::proxy::{FaultyProxy, Manners};
@@ -7,7 +7,7 @@ use sandbucket_tests::{builder, engine, settings};
 use super::front::front;
 use super::*;
 
-/// A name that leads nowhere but through the proxy.
+/// A name that resolves through the proxy only.
 const HOST: &str = "s3.behind-the-proxy.test";
 
 fn options(endpoint: &str, proxy: &str) -> StoreOptions {
@@ -47,12 +47,12 @@ fn https_endpoint_is_reached_through_a_tunnel() {
 }
 
 #[test]
-fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
+fn plain_endpoint_is_reached_through_a_forwarding_proxy() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        let refusal = Manners::OnlyForwards("HTTP/1.1 403 Forbidden\r\n\r\n");
-        let proxy = FaultyProxy::start(refusal, &server.endpoint()).await;
+        let rejection = Manners::OnlyForwards("HTTP/1.1 403 Forbidden\r\n\r\n");
+        let proxy = FaultyProxy::start(rejection, &server.endpoint()).await;
         let store = store(&format!("http://{HOST}:9000"), &proxy.url("user:p%40ss@")).await;
         for _ in 0..3 {
             assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
@@ -67,7 +67,7 @@ fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
         let seen = proxy.seen();
         assert_eq!(seen.len(), 2, "the connection is kept: {seen:?}");
         assert!(seen[0].contains("proxy-authorization: Basic dXNlcjpwQHNz\r\n"), "{seen:?}");
-        // That it opens no tunnels is remembered.
+        // The store remembers that the proxy opens no tunnels.
         server.make_stale(Act::silent().then_reset());
         store.head("k").await.unwrap();
         assert!(proxy.seen()[2..].iter().all(|head| head.starts_with("HEAD http://")), "{:?}", proxy.seen());
@@ -75,7 +75,7 @@ fn plain_endpoint_is_reached_by_a_proxy_that_forwards() {
 }
 
 #[test]
-fn plain_endpoint_is_reached_through_a_tunnel_where_the_proxy_opens_one() {
+fn plain_endpoint_is_reached_through_a_tunnel_if_the_proxy_opens_one() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
@@ -89,12 +89,12 @@ fn plain_endpoint_is_reached_through_a_tunnel_where_the_proxy_opens_one() {
 }
 
 #[test]
-fn tunnel_is_tried_again_where_its_refusal_may_pass() {
+fn temporarily_refused_tunnel_is_retried() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        for refusal in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", ""] {
-            let proxy = FaultyProxy::start(Manners::OnlyForwards(refusal), &server.endpoint()).await;
+        for rejection in ["HTTP/1.1 502 Bad Gateway\r\n\r\n", ""] {
+            let proxy = FaultyProxy::start(Manners::OnlyForwards(rejection), &server.endpoint()).await;
             let store = store(&format!("http://{HOST}"), &proxy.url("")).await;
             assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "right");
             let methods =
@@ -129,7 +129,7 @@ fn https_proxy_is_reached_over_tls() {
 }
 
 #[test]
-fn certificate_in_the_tunnel_is_the_endpoints() {
+fn endpoints_certificate_is_verified_in_the_tunnel() {
     run(async {
         let server = Faulty::start([]).await;
         let (port, _) = front(&server.endpoint()).await;
@@ -142,7 +142,7 @@ fn certificate_in_the_tunnel_is_the_endpoints() {
 }
 
 #[test]
-fn proxy_that_wants_a_password_is_an_error_that_says_what_to_set() {
+fn proxy_that_requires_a_password_is_an_error_that_names_the_setting() {
     run(async {
         for endpoint in [format!("https://{HOST}"), format!("http://{HOST}")] {
             let proxy = FaultyProxy::start(Manners::Wants("Basic right".to_owned()), "http://127.0.0.1:1").await;
@@ -159,7 +159,7 @@ fn proxy_that_wants_a_password_is_an_error_that_says_what_to_set() {
 }
 
 #[test]
-fn proxy_that_opens_no_tunnel_is_named_with_its_status_and_the_target() {
+fn refused_tunnel_error_names_the_proxy_its_status_and_the_target() {
     run(async {
         let huge = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'x'; 64 << 10], b"\r\n\r\n".to_vec()].concat();
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: 1\r\n".repeat(1000));
@@ -187,9 +187,9 @@ fn proxy_that_opens_no_tunnel_is_named_with_its_status_and_the_target() {
 }
 
 #[test]
-fn informational_response_before_the_tunnel_is_passed_over() {
+fn informational_response_before_the_tunnel_is_skipped() {
     run(async {
-        // The TLS that follows fails, as there is none.
+        // The TLS handshake that follows fails, as the server has none.
         let twice = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n".to_vec();
         let proxy = FaultyProxy::start(Manners::Says(twice), "http://127.0.0.1:1").await;
         let failure = failure(&store(&format!("https://{HOST}"), &proxy.url("")).await).await;
@@ -198,7 +198,7 @@ fn informational_response_before_the_tunnel_is_passed_over() {
 }
 
 #[test]
-fn tunnel_that_closes_in_a_body_is_resumed_through_another() {
+fn body_of_a_closed_tunnel_resumes_through_another() {
     run(async {
         let server = Faulty::start([]).await;
         let body = vec![7; 1 << 20];
@@ -213,7 +213,7 @@ fn tunnel_that_closes_in_a_body_is_resumed_through_another() {
 }
 
 #[test]
-fn proxy_that_is_not_there_is_an_error_that_names_it() {
+fn unreachable_proxy_error_names_the_proxy() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -226,7 +226,7 @@ fn proxy_that_is_not_there_is_an_error_that_names_it() {
 }
 
 #[test]
-fn private_endpoint_is_not_reached_through_a_proxy_either() {
+fn private_endpoint_is_not_reached_through_a_proxy() {
     run(async {
         let engine =
             sandbucket::Engine::builder().cache_dir(sandbucket_tests::CACHE).proxy(Proxy::none()).build().unwrap();
@@ -244,7 +244,7 @@ fn private_endpoint_is_not_reached_through_a_proxy_either() {
             }
         }
         assert!(proxy.seen().is_empty(), "{:?}", proxy.seen());
-        // Nor is a proxy at a private address that a tenant names.
+        // Nor is a proxy at a private address that a tenant configures.
         let settings = settings(&format!("https://{HOST}"), &[("max-retries", "0")]);
         let tenants = Proxy::url(&proxy.url("")).unwrap();
         let store = engine.open(StoreOptions::new().settings(settings.clone()).proxy(tenants)).await.unwrap();
@@ -254,7 +254,7 @@ fn private_endpoint_is_not_reached_through_a_proxy_either() {
             "{failure:?}"
         );
         assert!(proxy.seen().is_empty());
-        // The plugin reaches its endpoint alone, and none at all without one.
+        // The plugin reaches its endpoint only, and nothing without one.
         let none = StoreOptions::new().settings(settings).egress(Egress::none()).proxy(trusted());
         assert!(engine.open(none).await.unwrap().head("k").await.is_err());
         assert!(proxy.seen().is_empty());
@@ -262,7 +262,7 @@ fn private_endpoint_is_not_reached_through_a_proxy_either() {
 }
 
 #[test]
-fn store_has_its_own_proxy_or_none_whatever_the_engine_has() {
+fn store_overrides_the_engines_proxy() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
@@ -281,7 +281,7 @@ fn store_has_its_own_proxy_or_none_whatever_the_engine_has() {
         assert_eq!(open(&format!("http://{HOST}"), Some(Proxy::url(&own.url("")).unwrap())).await, (1, 1));
         assert_eq!(open(&format!("http://localhost:{port}"), None).await, (1, 1));
         assert_eq!(open(&server.endpoint(), Some(Proxy::none())).await, (1, 1));
-        // Those with another password share no connection.
+        // Proxies with different passwords share no connection.
         assert_eq!(open(&format!("http://{HOST}"), Some(Proxy::url(&own.url("other:user@")).unwrap())).await, (1, 2));
     });
 }
@@ -291,8 +291,8 @@ fn stale_connection_to_a_proxy_is_replaced() {
     run(async {
         let server = Faulty::start([]).await;
         server.keep(PATH, "right");
-        let refusal = Manners::OnlyForwards("HTTP/1.1 501 Not Implemented\r\n\r\n");
-        let proxy = FaultyProxy::start(refusal, &server.endpoint()).await;
+        let rejection = Manners::OnlyForwards("HTTP/1.1 501 Not Implemented\r\n\r\n");
+        let proxy = FaultyProxy::start(rejection, &server.endpoint()).await;
         let store = store(&format!("http://{HOST}"), &proxy.url("user:pass@")).await;
         store.head("k").await.unwrap();
         server.make_stale(Act::silent().then_reset());

@@ -8,9 +8,9 @@ use sandbucket_tests::{builder, settings};
 
 use super::*;
 
-/// How long the service takes for each request.
+/// Delay of the service before each response.
 const DELAY: Duration = Duration::from_secs(3);
-/// Operations in flight at once, and instances for them.
+/// Concurrent operations, and the instances that they share.
 const OPERATIONS: usize = 200;
 const INSTANCES: usize = 4;
 
@@ -20,12 +20,12 @@ const COPY: &str = "<?xml version=\"1.0\"?><CopyObjectResult><ETag>\"e\"</ETag>\
                     <LastModified>2026-01-01T00:00:00.000Z</LastModified></CopyObjectResult>";
 
 #[test]
-fn two_hundred_slow_lists_deletes_and_copies_take_as_long_as_one_with_four_instances() {
+fn two_hundred_slow_lists_deletes_and_copies_run_concurrently_with_four_instances() {
     run(async {
         let limits = Limits::default().with_instances(INSTANCES).with_instances_per_store(OPERATIONS);
         let engine = builder().limits(limits).build().unwrap();
-        // Each responds to one kind of operation.
-        let responses = [Act::answer(200, "", LIST), Act::answer(204, "", ""), Act::answer(200, "", COPY)];
+        // One response for each kind of operation.
+        let responses = [Act::respond(200, "", LIST), Act::respond(204, "", ""), Act::respond(200, "", COPY)];
         let mut servers = Vec::new();
         let mut stores = Vec::new();
         for response in responses {
@@ -53,7 +53,7 @@ fn two_hundred_slow_lists_deletes_and_copies_take_as_long_as_one_with_four_insta
         for (n, outcome) in outcomes.into_iter().enumerate() {
             outcome.unwrap_or_else(|error| panic!("operation {n}: {error}"));
         }
-        // Were an instance held by each operation, it would be 50 times the delay.
+        // If each operation held an instance, it would take 50 times the delay.
         assert!(took >= DELAY && took < 2 * DELAY, "{took:?}");
         assert_eq!(servers.iter().map(|server| server.seen().len()).sum::<usize>(), OPERATIONS);
         for store in &stores {

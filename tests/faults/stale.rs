@@ -1,4 +1,4 @@
-//! Pooled connections that died while they were idle: a service that restarted, or a NAT or load balancer that forgot them.
+//! Stale pooled connections: the service restarted, or a NAT or load balancer dropped its state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::*;
 
-/// A store with several idle connections, on each of which the server does this from now on.
+/// A store with several idle connections, on each of which the server does `act` from now on.
 async fn stale(act: Act, further: &[(&str, &str)]) -> (Bench, usize) {
     let slow = Act::well().delayed(Duration::from_millis(200));
     let bench = Bench::with(vec![slow; 6], further).await;
@@ -21,14 +21,14 @@ async fn stale(act: Act, further: &[(&str, &str)]) -> (Bench, usize) {
 }
 
 impl Bench {
-    /// How many requests there were on the first so many connections, after the first `before` requests.
+    /// The number of requests on the first `connections` connections, without the first `before` requests.
     fn on_stale(&self, connections: usize, before: usize) -> usize {
         self.server.seen()[before..].iter().filter(|seen| seen.connection <= connections).count()
     }
 }
 
 #[test]
-fn repeatable_requests_that_a_stale_connection_resets_take_no_attempt() {
+fn idempotent_requests_that_a_stale_connection_resets_consume_no_attempt() {
     run(async {
         for act in [Act::silent().then_reset(), Act::silent().then_close(), Act::silent().before_body().then_reset()] {
             for operation in ["get", "head", "put"] {
@@ -53,13 +53,13 @@ fn repeatable_requests_that_a_stale_connection_resets_take_no_attempt() {
 }
 
 #[test]
-fn body_is_sent_again_whole_and_its_progress_ends_at_its_length() {
+fn resent_body_is_complete_and_its_progress_ends_at_its_length() {
     run(async {
         let (bench, _) = stale(Act::silent().before_body().then_reset(), &[("max-retries", "0")]).await;
         let body = vec![7; 3 << 20];
         let last = Arc::new(AtomicU64::new(0));
-        let told = last.clone();
-        bench.store.put("k", body.clone()).progress(move |bytes| told.store(bytes, Relaxed)).await.unwrap();
+        let reported = last.clone();
+        bench.store.put("k", body.clone()).progress(move |bytes| reported.store(bytes, Relaxed)).await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), body);
         assert_eq!(last.load(Relaxed), body.len() as u64);
         bench.ends_well().await;
@@ -81,7 +81,7 @@ fn dead_idle_connections_cost_one_timeout() {
 }
 
 #[test]
-fn dead_idle_connections_cost_concurrent_calls_one_timeout_each() {
+fn dead_idle_connections_cost_each_concurrent_call_one_timeout() {
     run(async {
         let (bench, connections) = stale(Act::silent().then_stall(), &[("max-retries", "1")]).await;
         let before = bench.requests();
@@ -95,7 +95,7 @@ fn dead_idle_connections_cost_concurrent_calls_one_timeout_each() {
 }
 
 #[test]
-fn conditional_write_is_not_repeated_by_the_transport_and_retried_on_a_new_connection() {
+fn conditional_write_is_not_resent_by_the_pool_and_retried_on_a_new_connection() {
     run(async {
         let (bench, connections) = stale(Act::silent().then_reset(), &[("max-retries", "0")]).await;
         let before = bench.requests();
@@ -114,17 +114,18 @@ fn conditional_write_is_not_repeated_by_the_transport_and_retried_on_a_new_conne
 }
 
 #[test]
-fn completion_of_an_upload_on_a_stale_connection_succeeds() {
+fn complete_upload_on_a_stale_connection_succeeds() {
     run(async {
         for act in [Act::silent().then_reset(), Act::silent().then_stall()] {
             let (bench, connections) = stale(act, &[("max-retries", "3")]).await;
             let before = bench.requests();
             let part = sandbucket::Part::new(1, "\"part\"");
             let completed = "<CompleteMultipartUploadResult><ETag>\"all-1\"</ETag></CompleteMultipartUploadResult>";
-            bench.server.then([Act::answer(200, "", completed)]);
+            bench.server.then([Act::respond(200, "", completed)]);
             let written = bench.store.complete_upload("k", "the-id", [part]).await.unwrap();
             assert_eq!(written.etag.as_deref(), Some("\"all-1\""));
-            // The service may take minutes for it: a dead connection would cost as long, so that it takes a new one.
+            // The service may take minutes to complete: a dead connection would go unnoticed as long, so the request takes
+            // a new one.
             assert_eq!(bench.on_stale(connections, before), 0);
             bench.ends_well().await;
         }
@@ -132,7 +133,7 @@ fn completion_of_an_upload_on_a_stale_connection_succeeds() {
 }
 
 #[test]
-fn rest_of_a_body_that_breaks_off_on_a_stale_connection_comes_over_a_new_one() {
+fn body_truncated_on_a_stale_connection_resumes_over_a_new_one() {
     run(async {
         let half = format!(
             "HTTP/1.1 200 OK\r\netag: {}\r\ncontent-length: 5\r\n\r\nri",
@@ -149,7 +150,7 @@ fn rest_of_a_body_that_breaks_off_on_a_stale_connection_comes_over_a_new_one() {
 }
 
 #[test]
-fn connection_that_became_idle_while_another_was_dead_is_not_trusted() {
+fn connection_that_became_idle_while_another_was_dead_is_evicted() {
     run(async {
         let slow = Act::well().delayed(Duration::from_millis(500));
         let bench = Bench::with([slow, Act::well()], &[("max-retries", "1")]).await;
@@ -168,10 +169,10 @@ fn connection_that_became_idle_while_another_was_dead_is_not_trusted() {
 }
 
 #[test]
-fn failure_on_a_stale_connection_of_a_service_that_is_gone_is_that_of_a_request_that_may_have_been_sent() {
+fn failed_reconnect_after_a_stale_connection_reports_a_request_that_may_have_been_sent() {
     run(async {
         let (bench, _) = stale(Act::silent().then_reset(), &[("max-retries", "0")]).await;
-        // Nothing listens any more; the connections are still served.
+        // The port is closed; open connections are still served.
         bench.server.stop_listening().await;
         let failure = refused!(bench.store.put("k", "new").await, Network);
         assert!(failure.message.contains("broke"), "{failure:?}");

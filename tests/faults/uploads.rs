@@ -1,4 +1,4 @@
-//! Uploads on a service that stops in their midst: how far ahead they read, and what they leave behind.
+//! Uploads on a service that stops midway: how far they read ahead, and which uploads they abort.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,15 +9,15 @@ use super::*;
 use sandbucket_tests::faulty::etag;
 
 const PART: usize = 64 * 1024;
-/// What the source gives at once.
+/// Size of the chunks that the source yields.
 const PIECE: usize = 16 * 1024;
 
 fn begun() -> Act {
-    Act::answer(200, "", "<InitiateMultipartUploadResult><UploadId>the-id</UploadId></InitiateMultipartUploadResult>")
+    Act::respond(200, "", "<InitiateMultipartUploadResult><UploadId>the-id</UploadId></InitiateMultipartUploadResult>")
 }
 
 fn taken() -> Act {
-    Act::answer(200, "etag: \"part\"\r\n", "")
+    Act::respond(200, "etag: \"part\"\r\n", "")
 }
 
 fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::Error>> {
@@ -25,10 +25,10 @@ fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::
 }
 
 #[test]
-fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
+fn upload_reads_ahead_within_its_memory_limit() {
     run(async {
         const AT_ONCE: usize = 3;
-        // No part is ever answered.
+        // No part gets a response.
         let script = [vec![begun()], vec![Act::silent().then_stall(); AT_ONCE]].concat();
         let server = Faulty::start(script).await;
         let store = open(&server.endpoint(), &[]).await;
@@ -43,7 +43,7 @@ fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // What is under way, a part that is being filled, and the piece that does not fit it.
+        // The parts in flight, the part being filled, and the chunk that does not fit it.
         let read = read.load(Ordering::Relaxed);
         assert!((AT_ONCE * PART..=(AT_ONCE + 1) * PART + PIECE).contains(&read), "{read} bytes were read");
         upload.abort();
@@ -55,22 +55,22 @@ fn a_source_is_read_no_further_ahead_than_memory_may_be_used() {
 }
 
 #[test]
-fn a_part_or_a_completion_that_is_refused_leaves_nothing_behind() {
+fn upload_is_aborted_if_a_part_or_the_completion_is_rejected() {
     run(async {
         let refused = || Act::error(403, "AccessDenied");
-        for (script, asked) in [
+        for (script, requested) in [
             (vec![begun(), taken(), refused()], vec!["POST", "PUT", "PUT"]),
             (vec![begun(), taken(), taken(), refused()], vec!["POST", "PUT", "PUT", "POST"]),
         ] {
             let bench = Bench::new(script).await;
-            // Once aborted, there is no list of its parts.
-            bench.server.then([Act::answer(204, "", ""), Act::error(404, "NoSuchUpload")]);
+            // After the abort, its parts cannot be listed.
+            bench.server.then([Act::respond(204, "", ""), Act::error(404, "NoSuchUpload")]);
             let upload = bench.store.upload("k").part_size(PART).concurrency(1);
             let failure = refused!(upload.stream(pieces(8)).await, AccessDenied);
             is_decent(&failure, 1);
             let seen = bench.server.seen();
             let methods: Vec<_> = seen.iter().map(|seen| seen.method.as_str()).collect();
-            assert_eq!(methods, [asked, vec!["DELETE", "GET"]].concat());
+            assert_eq!(methods, [requested, vec!["DELETE", "GET"]].concat());
             assert!(seen[1..].iter().all(|seen| seen.target.contains("uploadId=the-id")), "{seen:?}");
             assert_eq!(bench.server.blob(PATH).unwrap(), b"right", "what was there stays");
             bench.ends_well().await;
@@ -78,7 +78,7 @@ fn a_part_or_a_completion_that_is_refused_leaves_nothing_behind() {
     });
 }
 
-/// The entity tag of a blob of so many parts.
+/// The ETag of a blob of `parts` parts.
 fn composite(parts: usize) -> String {
     let sum = etag(&vec![7; PART]);
     let sum: Vec<u8> =
@@ -87,11 +87,11 @@ fn composite(parts: usize) -> String {
 }
 
 fn taken_as_sent() -> Act {
-    Act::answer(200, &format!("etag: {}\r\n", etag(&vec![7; PART])), "")
+    Act::respond(200, &format!("etag: {}\r\n", etag(&vec![7; PART])), "")
 }
 
 fn still_there() -> Act {
-    Act::answer(
+    Act::respond(
         200,
         "",
         "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
@@ -99,9 +99,9 @@ fn still_there() -> Act {
 }
 
 #[test]
-fn completion_with_a_lost_response_is_reconciled_whatever_the_date() {
+fn complete_upload_reconciles_lost_response_whatever_the_date() {
     run(async {
-        // As on Amazon S3: dated at the initiation, which is long past for a long upload.
+        // Amazon S3 dates the blob at the initiation, which is long past for a long upload.
         let done = || {
             let head = format!("etag: {}\r\nlast-modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n", composite(2));
             Act::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{head}\r\n", 2 * PART))
@@ -125,7 +125,7 @@ fn completion_with_a_lost_response_is_reconciled_whatever_the_date() {
 }
 
 #[test]
-fn upload_whose_completion_may_be_going_on_is_not_aborted() {
+fn upload_whose_completion_may_be_in_progress_is_not_aborted() {
     run(async {
         let script = vec![begun(), taken(), taken(), Act::silent().then_stall(), still_there()];
         let bench = Bench::with(script, &[("completion-timeout", "2s")]).await;
@@ -136,7 +136,7 @@ fn upload_whose_completion_may_be_going_on_is_not_aborted() {
         let methods: Vec<_> = bench.server.seen().iter().map(|seen| seen.method.clone()).collect();
         assert_eq!(methods, ["POST", "PUT", "PUT", "POST", "GET"], "completed once, and never aborted");
         bench.ends_well().await;
-        // Nor where the caller gives up in the middle of it.
+        // Nor if the caller drops it during the completion.
         let bench = Bench::new(vec![begun(), taken(), taken(), Act::silent().then_stall()]).await;
         let upload = bench.store.upload("k").part_size(PART).concurrency(1);
         let upload = tokio::spawn(async move { upload.stream(pieces(2 * PART / PIECE)).await });
@@ -151,7 +151,7 @@ fn upload_whose_completion_may_be_going_on_is_not_aborted() {
 }
 
 #[test]
-fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
+fn slow_copy_is_requested_once() {
     run(async {
         let there = || Act::raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\netag: \"e\"\r\n\r\n");
         let bench = Bench::with([there(), Act::silent().then_stall()], &[("completion-timeout", "2s")]).await;
@@ -163,11 +163,11 @@ fn copy_that_the_service_works_on_for_long_is_asked_for_once() {
 }
 
 #[test]
-fn completion_and_copy_may_take_longer_than_the_timeout() {
+fn completion_and_copy_may_outlast_the_timeout() {
     run(async {
-        let slow = |body: &str| Act::answer(200, "", body).delayed(Duration::from_secs(3));
+        let slow = |body: &str| Act::respond(200, "", body).delayed(Duration::from_secs(3));
         let completed = || slow("<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag></CompleteMultipartUploadResult>");
-        // The bench's timeout is a second.
+        // The bench's timeout is one second.
         let bench = Bench::new([begun(), taken(), taken(), completed()]).await;
         let upload = bench.store.upload("k").part_size(PART).concurrency(1);
         upload.stream(pieces(2 * PART / PIECE)).await.expect("the service takes its time");
@@ -179,13 +179,13 @@ fn completion_and_copy_may_take_longer_than_the_timeout() {
 }
 
 #[test]
-fn an_announced_length_makes_parts_larger_from_the_first_one() {
+fn length_hint_enlarges_parts_from_the_first_one() {
     run(async {
         let completed = "<CompleteMultipartUploadResult><ETag>\"of-3\"</ETag></CompleteMultipartUploadResult>";
-        let script = [vec![begun()], vec![taken(); 3], vec![Act::answer(200, "", completed)]].concat();
+        let script = [vec![begun()], vec![taken(); 3], vec![Act::respond(200, "", completed)]].concat();
         let server = Faulty::start(script).await;
         let store = open(&server.endpoint(), &[]).await;
-        // 9,000 parts of one byte would not do, nor 10,000 of a mebibyte.
+        // 9,000 parts of one byte would not suffice, nor would 10,000 of one MiB.
         let upload = store.upload("k").part_size(1).length_hint(9_000 * (1 << 20) + 1).concurrency(1);
         upload.stream(pieces(5 * (1 << 20) / PIECE)).await.unwrap();
         let lengths: Vec<_> =

@@ -10,7 +10,7 @@ url=http://127.0.0.1:7480/
 export CEPH_CONF="$root/ceph.conf"
 
 say() { echo "ceph: $*" >&2; }
-answers() { python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)' "$url" 2>/dev/null; }
+responds() { python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)' "$url" 2>/dev/null; }
 
 # Waits up to $1 seconds for a command to succeed.
 until_it() {
@@ -36,7 +36,7 @@ case ${1:-start} in
     *) say "usage: ceph.sh start|stop"; exit 2 ;;
 esac
 
-answers && { say "it runs at $url"; exit 0; }
+responds && { say "it runs at $url"; exit 0; }
 
 if ! command -v radosgw >/dev/null 2>&1; then
     command -v apt-get >/dev/null 2>&1 || { say "install Ceph's monitor, manager, OSD and RADOS Gateway first"; exit 1; }
@@ -103,6 +103,6 @@ ceph-osd -i 0 2>/dev/null
 is_up() { ceph osd stat 2>/dev/null | grep -q '1 up'; }
 until_it 60 is_up
 radosgw -n client.rgw
-until_it 120 answers
+until_it 120 responds
 radosgw-admin user create --uid tests --display-name tests --access-key minioadmin --secret-key minioadmin >/dev/null 2>&1
 say "it runs at $url"

@@ -49,8 +49,8 @@ def upload(s3, command):
     for number, start in enumerate(range(0, len(body), size), 1):
         piece = body[start : start + size]
         part = s3.upload_part(**where, **algorithm, UploadId=upload_id, PartNumber=number, Body=piece)
-        told = {name: part[name] for name in CHECKSUMS if name in part}
-        parts.append({"PartNumber": number, "ETag": part["ETag"], **told})
+        checksums = {name: part[name] for name in CHECKSUMS if name in part}
+        parts.append({"PartNumber": number, "ETag": part["ETag"], **checksums})
     s3.complete_multipart_upload(**where, UploadId=upload_id, MultipartUpload={"Parts": parts})
     return {}
 
@@ -63,8 +63,8 @@ def fetch(command):
         headers["content-type"] = "application/octet-stream"
     request = urllib.request.Request(command["url"], data=body, headers=headers, method=command["method"])
     try:
-        with urllib.request.urlopen(request) as answer:
-            return {"status": answer.status, "body": answer.read().hex()}
+        with urllib.request.urlopen(request) as response:
+            return {"status": response.status, "body": response.read().hex()}
     except urllib.error.HTTPError as error:
         return {"status": error.code, "body": error.read().hex()}
 
@@ -182,12 +182,12 @@ def main():
         make_bucket(s3, start["bucket"], start["region"])
     for line in sys.stdin:
         try:
-            answer = run(start, s3, json.loads(line))
+            response = run(start, s3, json.loads(line))
         except ClientError as error:
-            answer = {"error": error.response["Error"]["Code"]}
+            response = {"error": error.response["Error"]["Code"]}
         except Exception as error:  # Reported as the result: the test discards standard error.
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+            response = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(response), flush=True)
     if start.get("bucket"):
         remove_bucket(s3, start["bucket"])
 

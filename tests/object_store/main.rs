@@ -1,7 +1,7 @@
-//! The `object_store` crate's own integration suite, on a store of ours; and what that suite leaves to each store.
+//! The `object_store` crate's own integration suite on our store, and tests beyond that suite.
 //!
-//! All of its functions that are for S3 are here, one a test. On another service than the embedded one
-//! (`SANDBUCKET_SERVICE`) one is left out only for the service's own reason, which is written beside it.
+//! Each function of the suite for S3 is a test. On a service other than the dev server (`SANDBUCKET_SERVICE`) a test is
+//! skipped only for a documented limit of that service.
 
 mod ours;
 
@@ -9,14 +9,14 @@ use object_store::integration;
 use sandbucket_object_store::SandbucketStore;
 use sandbucket_tests::{Kind, Service, run};
 
-/// A store on the service that this run is about.
+/// A store on the service of this run.
 async fn start() -> (Service, SandbucketStore) {
     let service = Service::start().await;
     let store = service.open(&[]).await;
     (service, SandbucketStore::new(store))
 }
 
-/// A function of the suite as a test, left out on this service for this reason.
+/// A function of the suite as a test, skipped on a service for the given reason.
 macro_rules! suite {
     ($name:ident $(without $kind:ident: $why:literal)* => |$store:ident| $call:expr) => {
         #[test]
@@ -38,7 +38,7 @@ suite!(put_get_attributes without Ceph: "its metadata have hyphens for underscor
 suite!(get_opts => |store| integration::get_opts(&store));
 suite!(put_opts
     without Garage: "it takes no notice of conditions on what is written"
-    without Ceph: "it answers 500 to writes on the same condition at once, where the suite expects 412"
+    without Ceph: "it responds 500 to writes on the same condition at once, where the suite expects 412"
     => |store| integration::put_opts(&store, true));
 suite!(stream_get => |store| integration::stream_get(&store));
 suite!(list_uses_directories_correctly => |store| integration::list_uses_directories_correctly(&store));

@@ -1,4 +1,4 @@
-//! What the crate's suite leaves out, or leaves to each store: tags, signing, checksums, large bodies, bulk deletes.
+//! Tests beyond the crate's suite: tags, signing, checksums, large bodies, bulk deletes.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use sandbucket_tests::{Kind, plain, run};
 use super::start;
 
 #[test]
-fn tags_go_with_a_write() {
+fn put_sends_tags() {
     run(async {
         let (service, store) = start().await;
-        if service.cannot(Kind::Garage, "it answers 501 `NotImplemented`") {
+        if service.cannot(Kind::Garage, "it responds 501 `NotImplemented`") {
             return;
         }
         let mut tags = TagSet::default();
@@ -34,7 +34,7 @@ fn tags_go_with_a_write() {
 }
 
 #[test]
-fn signed_urls_are_fetched_by_others() {
+fn signed_urls_are_fetched_by_another_client() {
     run(async {
         let (service, store) = start().await;
         service.prepare_for_presigned().await;
@@ -47,8 +47,8 @@ fn signed_urls_are_fetched_by_others() {
         assert_eq!(plain::fetch("GET", url.as_str(), &[], "").await.unwrap().body, "body");
         let html = SignedUrlOptions::new().with_query([("response-content-type", "text/html")]);
         let url = store.signed_url_opts(Method::GET, &path, minute, &html).await.unwrap();
-        let answer = plain::fetch("GET", url.as_str(), &[], "").await.unwrap();
-        assert_eq!(answer.content_type.as_deref(), Some("text/html"));
+        let response = plain::fetch("GET", url.as_str(), &[], "").await.unwrap();
+        assert_eq!(response.content_type.as_deref(), Some("text/html"));
         for (method, query) in [(Method::POST, ("versionId", "v")), (Method::GET, ("unheard-of", "x"))] {
             let options = SignedUrlOptions::new().with_query([query]);
             let refused = store.signed_url_opts(method, &path, minute, &options).await.unwrap_err();
@@ -58,7 +58,7 @@ fn signed_urls_are_fetched_by_others() {
 }
 
 #[test]
-fn the_suite_holds_with_checksums_and_unsigned_bodies_too() {
+fn suite_passes_with_checksums_and_unsigned_bodies() {
     run(async {
         let (service, _) = start().await;
         for setting in [("checksum", "sha256"), ("checksum", "crc64nvme"), ("payload-signing", "unsigned")] {
@@ -69,7 +69,7 @@ fn the_suite_holds_with_checksums_and_unsigned_bodies_too() {
 }
 
 #[test]
-fn attributes_of_every_kind_are_kept() {
+fn attributes_of_every_kind_round_trip() {
     run(async {
         let (service, store) = start().await;
         let mut attributes = Attributes::new();
@@ -88,7 +88,7 @@ fn attributes_of_every_kind_are_kept() {
 }
 
 #[test]
-fn a_body_too_large_for_one_call_is_written_in_parts() {
+fn body_too_large_for_one_call_is_uploaded_in_parts() {
     run(async {
         let (service, store) = start().await;
         let path = Path::from("large");
@@ -105,7 +105,7 @@ fn a_body_too_large_for_one_call_is_written_in_parts() {
 }
 
 #[test]
-fn an_update_needs_what_it_replaces() {
+fn update_requires_the_matching_version() {
     run(async {
         let (_service, store) = start().await;
         let path = Path::from("k");
@@ -116,7 +116,7 @@ fn an_update_needs_what_it_replaces() {
 }
 
 #[test]
-fn many_are_deleted_as_a_stream() {
+fn delete_stream_deletes_many_blobs() {
     run(async {
         let (_service, store) = start().await;
         let paths: Vec<Path> = (0..30).map(|n| Path::from(format!("many/{n:02}"))).collect();
@@ -127,7 +127,7 @@ fn many_are_deleted_as_a_stream() {
         let deleted: Vec<Path> = store.delete_stream(locations).try_collect().await.unwrap();
         assert_eq!(deleted, paths);
         assert_eq!(store.list(None).count().await, 0);
-        // An error in the stream is told.
+        // An error in the input stream is passed on.
         let failing = futures::stream::iter([
             Ok(Path::from("a")),
             Err(Error::NotImplemented { operation: "x".into(), implementer: "y".into() }),
@@ -138,7 +138,7 @@ fn many_are_deleted_as_a_stream() {
 }
 
 #[test]
-fn writers_of_the_crate_work_on_it() {
+fn object_store_writers_work() {
     run(async {
         let (service, store) = start().await;
         let path = Path::from("written");
@@ -148,7 +148,7 @@ fn writers_of_the_crate_work_on_it() {
         }
         writer.finish().await.unwrap();
         assert_eq!(store.head(&path).await.unwrap().size, 12 << 20);
-        // None of it, and nothing is left behind.
+        // The blob is not written, and the upload is aborted.
         let mut upload = store.put_multipart(&Path::from("aborted")).await.unwrap();
         upload.put_part(vec![b'z'; 1 << 20].into()).await.unwrap();
         upload.abort().await.unwrap();
@@ -163,7 +163,7 @@ fn writers_of_the_crate_work_on_it() {
 }
 
 #[test]
-fn what_is_in_the_way_is_named() {
+fn already_exists_error_names_the_path() {
     run(async {
         let (service, store) = start().await;
         if service.cannot(Kind::Garage, "it takes no notice of conditions on what is written")
@@ -186,14 +186,14 @@ fn what_is_in_the_way_is_named() {
 }
 
 #[test]
-fn an_upload_is_completed_once_all_of_it_is_there() {
+fn upload_completes_after_all_parts() {
     run(async {
         let (_service, store) = start().await;
         let path = Path::from("k");
         let mut upload = store.put_multipart(&path).await.unwrap();
         let (first, last) = (upload.put_part(vec![b'a'; 5 << 20].into()), upload.put_part("b".into()));
         first.await.unwrap();
-        // Too early, and nothing is lost by it.
+        // Completing too early fails, and the upload continues.
         assert!(upload.complete().await.unwrap_err().to_string().contains("1 of 2"));
         last.await.unwrap();
         upload.complete().await.unwrap();
@@ -202,7 +202,7 @@ fn an_upload_is_completed_once_all_of_it_is_there() {
 }
 
 #[test]
-fn errors_say_what_was_tried() {
+fn errors_name_the_operation_and_path() {
     run(async {
         let (_service, store) = start().await;
         let error = store.get(&Path::from("no/such")).await.unwrap_err();
@@ -214,12 +214,12 @@ fn errors_say_what_was_tried() {
 }
 
 #[test]
-fn ranges_beyond_a_blob_are_an_error_and_panic_nobody() {
+fn ranges_beyond_the_blob_are_errors() {
     run(async {
         let (_service, store) = start().await;
         let path = Path::from("short");
         store.put(&path, vec![7; 50].into()).await.unwrap();
-        // Near each other, they are fetched as one.
+        // Adjacent ranges are fetched in one request.
         for ranges in [&[0..10, 100..110][..], &[100..110, 0..10], &[0..10, 51..60], &[60..70, 80..90]] {
             store.get_ranges(&path, ranges).await.expect_err("there is nothing in one of them");
         }

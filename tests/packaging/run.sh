@@ -36,6 +36,6 @@ cd "$folder"
 cargo build --quiet --package server --package sandbucket-cli
 if [ -e "$CARGO_TARGET_DIR/component" ]; then echo "the plugin was built from source"; exit 1; fi
 "$CARGO_TARGET_DIR/debug/server"
-# The number of settings shows that the command's own plugin answers.
+# The number of settings shows that the command's own plugin runs.
 test "$("$CARGO_TARGET_DIR/debug/sandbucket" settings --json | grep -c '"name"')" -gt 10
 echo "packaging: ${#crates[@]} crates of version $version"

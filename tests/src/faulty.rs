@@ -1,7 +1,7 @@
-//! An HTTP/1.1 server that misbehaves by script, one [`Act`] a request, and behaves well once the script is over.
+//! An HTTP/1.1 server that misbehaves by script, one [`Act`] per request, and behaves correctly once the script is over.
 //!
-//! It writes bytes straight to the socket: no HTTP library stands in the way of what is wrong. What it is asked it writes
-//! down ([`Faulty::seen`]). What it stores well is kept in memory, with S3's entity tags and write preconditions.
+//! It writes raw bytes to the socket, so that no HTTP library prevents malformed responses. It records the requests
+//! ([`Faulty::seen`]), and keeps blobs in memory with S3's ETags and write preconditions.
 
 pub mod proxy;
 mod wire;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use wire::{Kept, Reader};
 pub use wire::{Seen, etag};
 
-/// How long a closing connection is read on, so that what was sent last is not lost to a reset.
+/// How long a closing connection is still read, so that a reset does not discard the last bytes sent.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What the server does with one request.
@@ -28,9 +28,9 @@ pub struct Act {
     reads_body: bool,
     applies: bool,
     says: Says,
-    /// How long it waits before it responds.
+    /// Delay before the response.
     delay: Duration,
-    /// How many bytes of its response it sends at most.
+    /// Maximum number of bytes of the response.
     most: usize,
     end: End,
 }
@@ -38,31 +38,31 @@ pub struct Act {
 #[derive(Clone, Debug)]
 enum Says {
     Nothing,
-    /// What a good store answers.
+    /// The response of a correct store.
     Right,
     These(Vec<u8>),
-    /// These, and then one byte again and again for ever.
+    /// These bytes, and then one byte at a time, endlessly.
     Drip(Vec<u8>),
-    /// The first of these, and then the other again and again for ever.
+    /// The first bytes once, and then the second repeated endlessly.
     Flood(Vec<u8>, Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
-    /// The connection is kept for the next request.
+    /// Keeps the connection for the next request.
     Keep,
-    /// It is closed in good order.
+    /// Closes the connection gracefully.
     Close,
-    /// It is reset.
+    /// Resets the connection.
     Reset,
-    /// Nothing more comes, and it stays open.
+    /// Sends nothing more, and keeps the connection open.
     Stall,
-    /// Nor is anything more read.
+    /// Sends and reads nothing more, and keeps the connection open.
     Freeze,
 }
 
 impl Act {
-    /// Reads the request and does what a good store does.
+    /// Reads the request and responds as a correct store.
     pub fn well() -> Self {
         Act {
             reads_body: true,
@@ -79,54 +79,54 @@ impl Act {
         Act { applies: false, says: Says::Nothing, ..Act::well() }
     }
 
-    /// Reads the request and sends these bytes as they are.
+    /// Reads the request and sends these raw bytes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Act { says: Says::These(bytes.into()), ..Act::silent() }
     }
 
-    /// Reads the request and answers with this status, these further header lines (each ended by CRLF) and this body.
-    pub fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
-        Act::raw(wire::answer(status, headers, body.as_ref()))
+    /// Reads the request and responds with this status, these further header lines (each with CRLF) and this body.
+    pub fn respond(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Self {
+        Act::raw(wire::response(status, headers, body.as_ref()))
     }
 
-    /// Answers with an error as S3 words it.
+    /// Responds with an S3 error document.
     pub fn error(status: u16, code: &str) -> Self {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>scripted</Message>\
              <RequestId>REQ-{code}</RequestId></Error>"
         );
-        Act::answer(status, "content-type: application/xml\r\n", body)
+        Act::respond(status, "content-type: application/xml\r\n", body)
     }
 
-    /// Sends these bytes and then one more every 50 ms, for ever.
+    /// Sends these bytes and then one more every 50 ms, endlessly.
     pub fn drip(bytes: impl Into<Vec<u8>>) -> Self {
         Act { says: Says::Drip(bytes.into()), ..Act::silent() }
     }
 
-    /// Sends `head` and then `repeated` again and again, for ever and as fast as the connection takes it.
+    /// Sends `head` and then repeats `repeated` endlessly, as fast as the connection takes it.
     pub fn flood(head: impl Into<Vec<u8>>, repeated: impl Into<Vec<u8>>) -> Self {
         Act { says: Says::Flood(head.into(), repeated.into()), ..Act::silent() }
     }
 
-    /// Does it as soon as the head of the request is there, without reading the body.
+    /// Acts once the head of the request has arrived, without reading the body.
     pub fn before_body(mut self) -> Self {
         self.reads_body = false;
         self
     }
 
-    /// Also does with the blobs what was asked, whatever it then says of it.
+    /// Also applies the request to the blobs, whatever the response.
     pub fn applied(mut self) -> Self {
         self.applies = true;
         self
     }
 
-    /// Waits so long before it responds.
+    /// Waits before the response.
     pub fn delayed(mut self, by: Duration) -> Self {
         self.delay = by;
         self
     }
 
-    /// Sends so many bytes of its response at most, its head among them.
+    /// Truncates the response to this many bytes, its head included.
     pub fn up_to(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self
@@ -144,20 +144,20 @@ impl Act {
         self
     }
 
-    /// Sends nothing more, and leaves the connection open.
+    /// Sends nothing more, and keeps the connection open.
     pub fn then_stall(mut self) -> Self {
         self.end = End::Stall;
         self
     }
 
-    /// Sends nothing more and reads nothing more, and leaves the connection open.
+    /// Sends and reads nothing more, and keeps the connection open.
     pub fn then_freeze(mut self) -> Self {
         self.end = End::Freeze;
         self
     }
 }
 
-/// The server. It ends when this is dropped.
+/// The server. Dropping it stops it.
 pub struct Faulty {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
@@ -168,12 +168,12 @@ pub struct Faulty {
 #[derive(Default)]
 struct Shared {
     script: VecDeque<Act>,
-    /// What is done when the script is over; without it, what a good store does.
+    /// The act after the end of the script; by default that of a correct store.
     afterwards: Option<Act>,
     seen: Vec<Seen>,
     blobs: BTreeMap<String, Kept>,
     connections: usize,
-    /// What is done with requests on the connections up to this one, whatever the script says.
+    /// The act for all connections up to this number, instead of the script.
     stale: Option<(usize, Act)>,
     ignores_ranges: bool,
 }
@@ -185,12 +185,12 @@ impl Drop for Faulty {
 }
 
 impl Faulty {
-    /// Starts on a free loopback port with this script.
+    /// Starts on a free loopback port with a script.
     pub async fn start(script: impl IntoIterator<Item = Act>) -> Self {
         Faulty::listen_on(0, script).await
     }
 
-    /// Starts on this loopback port, without a script.
+    /// Starts on this loopback port without a script.
     pub async fn start_on(port: u16) -> Self {
         Faulty::listen_on(port, []).await
     }
@@ -204,19 +204,19 @@ impl Faulty {
         Faulty { address, shared, task, stop }
     }
 
-    /// From now on, does what a good store does.
+    /// From now on, responds as a correct store.
     pub fn recover(&self) {
         self.shared.lock().unwrap().afterwards = None;
     }
 
-    /// Starts on a free loopback port, and does the same with every request.
+    /// Starts on a free loopback port, and treats every request with `act`.
     pub async fn always(act: Act) -> Self {
         let server = Faulty::start([]).await;
         server.shared.lock().unwrap().afterwards = Some(act);
         server
     }
 
-    /// As the setting `endpoint` takes it.
+    /// The value of the setting `endpoint`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -226,17 +226,17 @@ impl Faulty {
         self.address.port()
     }
 
-    /// Adds to the script.
+    /// Appends to the script.
     pub fn then(&self, script: impl IntoIterator<Item = Act>) {
         self.shared.lock().unwrap().script.extend(script);
     }
 
-    /// How much of the script is still to come.
+    /// The number of acts left in the script.
     pub fn left(&self) -> usize {
         self.shared.lock().unwrap().script.len()
     }
 
-    /// The requests so far, in the order in which their heads came.
+    /// The requests so far, in the order in which their heads arrived.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.lock().unwrap().seen.clone()
     }
@@ -246,18 +246,18 @@ impl Faulty {
         self.shared.lock().unwrap().connections
     }
 
-    /// From now on does this with each request on a connection that there is already; the script is for new ones.
+    /// From now on, treats each request on an existing connection with `act`; the script applies to new connections.
     pub fn make_stale(&self, act: Act) {
         let mut shared = self.shared.lock().unwrap();
         shared.stale = Some((shared.connections, act));
     }
 
-    /// From now on gives the whole blob, with status 200, whatever range is asked for.
+    /// From now on, responds with the whole blob and status 200 to requests with a range.
     pub fn ignore_ranges(&self) {
         self.shared.lock().unwrap().ignores_ranges = true;
     }
 
-    /// Takes no more connections, and serves those that there are.
+    /// Accepts no more connections, and serves the existing ones.
     pub async fn stop_listening(&self) {
         self.stop.notify_one();
         while TcpStream::connect(self.address).await.is_ok() {
@@ -265,12 +265,12 @@ impl Faulty {
         }
     }
 
-    /// Puts a blob there, as somebody else did long ago. The path is that of the request, as it is sent.
+    /// Stores a blob, as another writer did long ago. The path is that of the request.
     pub fn keep(&self, path: &str, body: impl Into<Vec<u8>>) {
         self.shared.lock().unwrap().blobs.insert(path.to_owned(), Kept::since_long(body.into()));
     }
 
-    /// What is there.
+    /// The blob at this path.
     pub fn blob(&self, path: &str) -> Option<Vec<u8>> {
         self.shared.lock().unwrap().blobs.get(path).map(|kept| kept.body.clone())
     }
@@ -295,7 +295,7 @@ async fn listen(listener: TcpListener, shared: Arc<Mutex<Shared>>, stop: Arc<Not
     while connections.join_next().await.is_some() {}
 }
 
-/// One connection. That the other side is gone ends it, and is no matter of the server's.
+/// Serves one connection, until the peer closes it.
 async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Shared>>) {
     let mut reader = Reader::default();
     loop {

@@ -1,4 +1,4 @@
-//! Garage, a distributed store in the S3 manner, as one node on loopback: <https://garagehq.deuxfleurs.fr>.
+//! Garage, a distributed S3-compatible store, as a single node on loopback: <https://garagehq.deuxfleurs.fr>.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,21 +10,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-/// The version that is run. `interop/garage.sh` installs the same one.
+/// The version in use; `interop/garage.sh` installs it.
 pub const VERSION: &str = include_str!("../interop/garage-version");
 
-/// How long it may take to listen.
+/// Time limit of the start.
 const START: Duration = Duration::from_secs(30);
 
-/// A key id in the form that Garage demands. What it opens lives as long as a test.
+/// An access key in Garage's format. It is valid for the duration of a test.
 pub const ACCESS_KEY: &str = "GK5a6dbc0c7e57ab1e0dd5ec7e";
-/// Its secret, in the form that Garage demands.
+/// Its secret key, in Garage's format.
 pub const SECRET_KEY: &str = "7e57ab1e7e57ab1e7e57ab1e7e57ab1e7e57ab1e7e57ab1e7e57ab1e7e57ab1e";
 
-/// The program: what `SANDBUCKET_GARAGE` names, else what `make interop` has installed.
+/// The binary: that of `SANDBUCKET_GARAGE`, otherwise the one that `make interop` installs.
 ///
 /// # Errors
-/// If it is not there: then with what to do.
+/// If it is missing: with advice.
 pub fn program() -> Result<PathBuf> {
     if let Some(named) = env::var_os("SANDBUCKET_GARAGE").map(PathBuf::from) {
         anyhow::ensure!(named.is_file(), "SANDBUCKET_GARAGE names {}, which is no file", named.display());
@@ -41,27 +41,27 @@ pub fn program() -> Result<PathBuf> {
     Ok(installed)
 }
 
-/// A node at work. It is killed, and its folder removed, when this is dropped.
+/// A running node. Dropping it kills the process and deletes its folder.
 pub struct Garage {
     child: Child,
-    /// As the setting `endpoint` takes it.
+    /// The value of the setting `endpoint`.
     pub endpoint: String,
     folder: TempDir,
 }
 
 impl Drop for Garage {
     fn drop(&mut self) {
-        // Either fails only where it has ended by itself.
+        // Either fails only if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Garage {
-    /// Starts one that holds this bucket, for [`ACCESS_KEY`].
+    /// Starts a node with the bucket `bucket`, for [`ACCESS_KEY`].
     ///
     /// # Errors
-    /// If it is not installed, or does not come to listen: then with what it said.
+    /// If Garage is not installed, or does not start to listen: with its output.
     pub async fn start(bucket: &str) -> Result<Self> {
         let program = program()?;
         // A port that was free may be taken a moment later.
@@ -96,7 +96,7 @@ impl Garage {
             .with_context(|| format!("starting {}", program.display()))?;
         let mut garage = Garage { child, endpoint: format!("http://127.0.0.1:{api}"), folder };
         let begun = Instant::now();
-        // It listens once its bucket is there.
+        // Garage listens once its bucket exists.
         while tokio::net::TcpStream::connect(("127.0.0.1", api)).await.is_err() {
             if let Some(status) = garage.child.try_wait().context("waiting for Garage")? {
                 bail!("Garage has ended ({status}):\n{}", garage.log());
@@ -119,7 +119,7 @@ fn free_ports() -> Result<(u16, u16)> {
     Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }
 
-/// One node that keeps everything once. Names under `.localhost` are buckets, as with the embedded server.
+/// A single node without replication. Names under `.localhost` are buckets, as on the dev server.
 fn configuration(folder: &Path, api: u16, rpc: u16) -> String {
     let folder = folder.display();
     format!(

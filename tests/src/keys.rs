@@ -1,9 +1,9 @@
-//! Keys that S3 takes and that clients get wrong.
+//! Keys that S3 accepts and that clients get wrong.
 
-/// Odd keys, each one different from all the others.
+/// Unusual keys, all distinct.
 pub fn odd() -> Vec<String> {
     let mut keys: Vec<String> = [
-        // Nothing odd, and every mark that some part of a URL gives a meaning to.
+        // An ordinary key, and every character with a meaning in a URL.
         "plain.txt",
         "a b",
         " ",
@@ -25,7 +25,7 @@ pub fn odd() -> Vec<String> {
         "a\\b",
         "?versionId=1",
         "http://a.example/b",
-        // What tidy programs take away.
+        // Segments that path normalisation removes.
         "/",
         "//",
         "/a",
@@ -55,7 +55,7 @@ pub fn odd() -> Vec<String> {
         "a\u{1b}[31m",
         "\u{7f}",
         "\u{85}",
-        // More than ASCII: two spellings of one letter, four-byte characters, right-to-left, no-break and zero-width.
+        // Non-ASCII: two spellings of one letter, four-byte characters, right-to-left, no-break and zero-width.
         "é",
         "e\u{301}",
         "日本語/ファイル",
@@ -69,7 +69,7 @@ pub fn odd() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    // The longest there is, in three spellings.
+    // The maximum length, in three spellings.
     keys.push("n".repeat(1024));
     keys.push("/".repeat(1024));
     keys.push("🪣".repeat(256));

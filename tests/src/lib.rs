@@ -1,5 +1,5 @@
-//! What the tests share: one engine and one runtime a test program, odd keys, the services to test on, and a server
-//! that misbehaves by script.
+//! Test support: one engine and one runtime per test program, unusual keys, the services to test on, and a server that
+//! misbehaves by script.
 
 pub mod faulty;
 pub mod garage;
@@ -19,13 +19,13 @@ use tokio::runtime::Runtime;
 
 pub use services::{Kind, Service};
 
-/// The component of `tests/rogue`, of the world `simple-plugin`.
+/// The component of `tests/rogue`, built for the world `simple-plugin`.
 pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");
-/// The same of the world `plugin`, with the interface `sans-io`.
+/// The same, built for the world `plugin` with the interface `sans-io`.
 pub const ROGUE_SANS_IO: &str = env!("SANDBUCKET_ROGUE_SANS_IO");
-/// Where compiled components are kept between runs.
+/// The compile cache, kept between runs.
 pub const CACHE: &str = concat!(env!("OUT_DIR"), "/cache");
-/// Longer than any test should take, many times over: what hangs ends in a failure, and no slow machine fails.
+/// Time limit of a test: many times what any test takes, so that a hang fails and a slow machine does not.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The bucket of [`dev_server`].
@@ -40,13 +40,13 @@ static RUNTIME: LazyLock<Runtime> =
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| builder().build().expect("an engine with the real plugin"));
 
-/// Runs a test to its end, and fails it after [`PATIENCE`]. All tests of a program share a runtime, since they share an
-/// engine and with it open connections.
+/// Runs a test, and fails it after [`PATIENCE`]. All tests of a program share a runtime, because they share an engine and
+/// its connections.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
     RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the test hangs") })
 }
 
-/// An engine that reaches the tests' servers, which are all on this machine.
+/// An engine that may reach the tests' servers on loopback.
 pub fn builder() -> EngineBuilder {
     Engine::builder().cache_dir(Path::new(CACHE)).allow_private_networks().proxy(Proxy::none())
 }
@@ -56,7 +56,7 @@ pub fn engine() -> &'static Engine {
     &ENGINE
 }
 
-/// An embedded S3 server with [`BUCKET`] in it.
+/// An embedded S3 server with the bucket [`BUCKET`].
 pub async fn dev_server() -> DevServer {
     DevServer::builder()
         .credentials(ACCESS_KEY, SECRET_KEY)
@@ -66,7 +66,7 @@ pub async fn dev_server() -> DevServer {
         .expect("the embedded server starts")
 }
 
-/// The settings that suit [`dev_server`], then these: a name that is given again replaces the first one.
+/// The settings for [`dev_server`], followed by `further`: a name that is given again overrides the first.
 pub fn settings(endpoint: &str, further: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut settings: Vec<(String, String)> = Vec::new();
     let common = [("bucket", BUCKET), ("access-key", ACCESS_KEY), ("secret-key", SECRET_KEY), ("endpoint", endpoint)];
@@ -82,7 +82,7 @@ pub async fn open(endpoint: &str, further: &[(&str, &str)]) -> Store {
     engine().store(settings(endpoint, further)).await.expect("the store opens")
 }
 
-/// The failure inside the expected error; any other outcome fails the test.
+/// Unwraps the failure of the expected error variant; any other outcome fails the test.
 #[macro_export]
 macro_rules! refused {
     ($result:expr, $case:ident) => {

@@ -1,4 +1,4 @@
-//! A plain HTTP client, that knows nothing of S3: for URLs that anybody may fetch.
+//! A plain HTTP client without any knowledge of S3, for presigned URLs.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -6,21 +6,21 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What came back.
-pub struct Answer {
+/// A response.
+pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The media type it is said to have.
+    /// The `content-type` header.
     pub content_type: Option<String>,
     /// Its body.
     pub body: Bytes,
 }
 
-/// Makes this request of an `http` URL, with these headers and those that HTTP itself needs.
+/// Sends a request to an `http` URL with these headers and those that HTTP requires.
 ///
 /// # Errors
-/// If the server cannot be reached or breaks off. Any status is an answer.
-pub async fn fetch(method: &str, url: &str, headers: &[(String, String)], body: impl Into<Bytes>) -> Result<Answer> {
+/// If the server cannot be reached, or the response is truncated. Any status is a response.
+pub async fn fetch(method: &str, url: &str, headers: &[(String, String)], body: impl Into<Bytes>) -> Result<Response> {
     let uri: http::Uri = url.parse().context("the URL")?;
     let authority = uri.authority().context("an authority in the URL")?.clone();
     let stream = TcpStream::connect(authority.as_str()).await.context("connecting")?;
@@ -36,7 +36,7 @@ pub async fn fetch(method: &str, url: &str, headers: &[(String, String)], body: 
     let response = sender.send_request(request.body(Full::new(body.into()))?).await.context("asking")?;
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = response.into_body().collect().await.context("reading the answer")?.to_bytes();
+    let body = response.into_body().collect().await.context("reading the response")?.to_bytes();
     connection.abort();
-    Ok(Answer { status, content_type, body })
+    Ok(Response { status, content_type, body })
 }

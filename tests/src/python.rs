@@ -1,4 +1,4 @@
-//! boto3 and moto, in a virtual environment of the tests' own.
+//! boto3 and moto, in a virtual environment of the tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop");
 const ENVIRONMENT: &str = concat!(env!("OUT_DIR"), "/python");
 
-/// The Python that has boto3 and moto. Installs them at the first call of the first run, and again when what is wanted
-/// has changed.
+/// The Python interpreter with boto3 and moto. Installs them on the first call of the first run, and when the requirements
+/// change.
 ///
 /// # Errors
-/// If there is no Python 3 with `venv`, or if the packages cannot be installed: then with what pip said.
+/// If there is no Python 3 with `venv`, or pip fails: with pip's output.
 pub fn interpreter() -> Result<PathBuf> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     INSTALLED.get_or_init(|| install().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
@@ -28,7 +28,7 @@ fn install() -> Result<PathBuf> {
     let wanted = fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let environment = Path::new(ENVIRONMENT);
     let python = environment.join("bin/python");
-    // Written last, so that a half-made environment is never taken for a whole one.
+    // Written last, so that an incomplete environment is not used.
     let done = environment.join("installed");
     if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
@@ -50,7 +50,7 @@ fn heed(command: &mut Command) -> Result<()> {
     bail!("{command:?} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr))
 }
 
-/// A script at work, line by line. When this is dropped its input ends, and it is killed where nothing else ends it.
+/// A running script with a line-based protocol. Dropping it closes its input, and optionally kills it.
 struct Script {
     child: Child,
     input: ChildStdin,
@@ -84,7 +84,7 @@ impl Script {
     }
 }
 
-/// The version of moto that is installed.
+/// The installed version of moto.
 pub fn moto_version() -> &'static str {
     let wanted = include_str!("../interop/requirements.txt").lines().find(|line| line.starts_with("moto"));
     wanted.and_then(|line| line.split_once("==")).map_or("of any version", |(_, version)| version)
@@ -93,16 +93,16 @@ pub fn moto_version() -> &'static str {
 /// A moto server with authentication on.
 pub struct Moto {
     _script: Script,
-    /// As the setting `endpoint` takes it.
+    /// The value of the setting `endpoint`.
     pub endpoint: String,
-    /// Of a user who may do anything.
+    /// The access key of a user with all permissions.
     pub access_key: String,
     /// Its secret.
     pub secret_key: String,
 }
 
 impl Moto {
-    /// Starts one on a free loopback port, with this bucket in it.
+    /// Starts one on a free loopback port, with the bucket `bucket`.
     pub async fn start(bucket: &str) -> Result<Self> {
         let mut script = Script::start("server.py", &[bucket], true)?;
         let started = script.hear().await?;
@@ -116,19 +116,19 @@ impl Moto {
     }
 }
 
-/// A service that runs already, and a bucket that is to be made on it.
+/// A service that is already running, and the bucket to create on it.
 pub struct External {
-    /// As the setting `endpoint` takes it.
+    /// The value of the setting `endpoint`.
     pub endpoint: String,
     /// Its region.
     pub region: String,
-    /// Of a user who may make buckets.
+    /// The access key of a user who may create buckets.
     pub access_key: String,
     /// Its secret.
     pub secret_key: String,
-    /// Of temporary credentials.
+    /// The session token of temporary credentials.
     pub session_token: Option<String>,
-    /// A name that no bucket has.
+    /// A bucket name that is not in use.
     pub bucket: String,
 }
 
@@ -138,7 +138,7 @@ pub struct Boto {
 }
 
 impl Boto {
-    /// Starts one that talks to this endpoint with these keys.
+    /// Starts a client for this endpoint and these keys.
     pub async fn start(endpoint: &str, access_key: &str, secret_key: &str) -> Result<Self> {
         let mut script = Script::start("client.py", &[], true)?;
         let start = json!({
@@ -151,7 +151,7 @@ impl Boto {
         Ok(Boto { script })
     }
 
-    /// The same, with a new bucket that is removed when this is dropped.
+    /// The same, with a new bucket that is deleted on drop.
     pub async fn with_bucket(at: &External) -> Result<Self> {
         let mut script = Script::start("client.py", &[], false)?;
         let start = json!({
@@ -168,19 +168,19 @@ impl Boto {
         Ok(Boto { script })
     }
 
-    /// Does what `client.py` documents, and gives its answer.
+    /// Runs a command of `client.py` and returns its result.
     ///
     /// # Errors
-    /// If the call failed: with the service's code.
+    /// If the call fails: with the service's error code.
     pub async fn call(&mut self, command: Value) -> Result<Value> {
         self.script.say(&command).await?;
-        let answer = self.script.hear().await?;
-        ensure!(answer.get("error").is_none(), "boto3 could not {command}: {}", answer["error"]);
-        Ok(answer)
+        let response = self.script.hear().await?;
+        ensure!(response.get("error").is_none(), "boto3 could not {command}: {}", response["error"]);
+        Ok(response)
     }
 }
 
-/// Bytes as the scripts want them.
+/// Bytes in hexadecimal, as the scripts expect them.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

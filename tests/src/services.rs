@@ -1,9 +1,9 @@
-//! The servers that the tests run on: the embedded one, or a service that other people wrote.
+//! The services that the tests run on: the dev server, or an independent implementation.
 //!
-//! [`Service::start`] gives what `SANDBUCKET_SERVICE` names: `dev`, `moto`, `garage`, `ceph` (which `tests/interop/ceph.sh` starts), or
-//! the URL of any other service, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and `AWS_REGION` from the
-//! environment, where each test makes a bucket of its own and removes it. Without it, it is the embedded one: so the same tests run on
-//! each.
+//! [`Service::start`] starts the service of `SANDBUCKET_SERVICE`: `dev` (the default), `moto`, `garage`, `ceph` (which
+//! `tests/interop/ceph.sh` starts), or the URL of any other service, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+//! `AWS_SESSION_TOKEN` and `AWS_REGION` from the environment, on which each test creates and deletes a bucket. The same
+//! tests run on each.
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
@@ -16,18 +16,18 @@ use crate::garage::{self, Garage};
 use crate::python::{self, Boto, External, Moto};
 use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, keys, plain};
 
-/// Whose server it is.
+/// The implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The one in `sandbucket` itself.
+    /// The dev server of Sandbucket.
     Dev,
-    /// moto, with authentication on.
+    /// moto with authentication.
     Moto,
-    /// Garage, one node.
+    /// A Garage node.
     Garage,
-    /// Ceph's RADOS Gateway, one node, which runs already.
+    /// Ceph's RADOS Gateway on one node, already running.
     Ceph,
-    /// Any other, which runs already.
+    /// Any other service, already running.
     Other,
 }
 
@@ -35,7 +35,7 @@ impl Kind {
     /// All that `make interop` probes.
     pub const ALL: [Kind; 4] = [Kind::Dev, Kind::Moto, Kind::Garage, Kind::Ceph];
 
-    /// As people know it.
+    /// The display name.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Dev => "dev server",
@@ -46,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// As people know it, with the version that is run.
+    /// The display name and the version in use.
     pub fn version(self) -> String {
         match self {
             Kind::Dev => "dev server".to_owned(),
@@ -57,24 +57,24 @@ impl Kind {
         }
     }
 
-    /// Whether it can hold this key, in path style.
+    /// Whether it can store this key, in path style.
     pub fn takes(self, key: &str) -> bool {
         match self {
             Kind::Dev => true,
-            // Its URL patterns stop at a line feed: it answers 404, to boto3 as well.
+            // moto's URL patterns stop at a line feed: it responds 404, to boto3 as well.
             Kind::Moto => !key.contains('\n'),
-            // It takes slashes at a key's beginning for the end of the bucket's name: "/a" would be "a".
+            // Garage reads leading slashes of a key as the end of the bucket's name: "/a" would be "a".
             Kind::Garage => !key.starts_with('/'),
             Kind::Ceph | Kind::Other => true,
         }
     }
 
-    /// The odd keys that it can hold.
+    /// The unusual keys that it can store.
     pub fn odd_keys(self) -> Vec<String> {
         keys::odd().into_iter().filter(|key| self.takes(key)).collect()
     }
 
-    /// What `SANDBUCKET_SERVICE` names.
+    /// Parses `SANDBUCKET_SERVICE`.
     fn wanted() -> Result<Kind> {
         let Ok(word) = env::var("SANDBUCKET_SERVICE") else { return Ok(Kind::Dev) };
         match word.as_str() {
@@ -88,9 +88,9 @@ impl Kind {
     }
 }
 
-/// A server at work, with [`BUCKET`] in it and nobody else's. It ends when this is dropped.
+/// A running service with the bucket [`BUCKET`]. Dropping it stops the service.
 pub struct Service {
-    /// Whose it is.
+    /// Its implementation.
     pub kind: Kind,
     access_key: String,
     secret_key: String,
@@ -105,12 +105,12 @@ enum Running {
 }
 
 impl Service {
-    /// Starts the service that this run is about.
+    /// Starts the service of this run.
     pub async fn start() -> Self {
         Kind::wanted().expect("a service to test on").start().await
     }
 
-    /// As the setting `endpoint` takes it.
+    /// The value of the setting `endpoint`.
     pub fn endpoint(&self) -> String {
         match &self.running {
             Running::Dev(server) => server.endpoint(),
@@ -125,7 +125,7 @@ impl Service {
         if let Running::External(at, _) = &self.running { &at.bucket } else { BUCKET }
     }
 
-    /// The settings that suit it, then these: a name that is given again replaces the first one.
+    /// The settings for it, followed by `further`: a name that is given again overrides the first.
     pub fn settings(&self, further: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut own = vec![
             ("bucket", self.bucket()),
@@ -139,34 +139,34 @@ impl Service {
         crate::settings(&self.endpoint(), &[own.as_slice(), further].concat())
     }
 
-    /// A store of the real plugin on it.
+    /// Opens a store of the real plugin on it.
     pub async fn open(&self, further: &[(&str, &str)]) -> Store {
         self.try_open(further).await.expect("the store opens")
     }
 
-    /// The same, where the plugin may refuse the settings.
+    /// The same, for settings that the plugin may reject.
     pub async fn try_open(&self, further: &[(&str, &str)]) -> sandbucket::Result<Store> {
         engine().store(self.settings(further)).await
     }
 
-    /// boto3 as a client of it.
+    /// A boto3 client for it.
     pub async fn boto(&self) -> Boto {
         Boto::start(&self.endpoint(), &self.access_key, &self.secret_key).await.expect("a boto3 client")
     }
 
-    /// Has moto take what is asked next without a look at who asks. With authentication on it looks for a header that
-    /// presigned URLs do without, and breaks down (500): on it they are shown to be well formed, not well signed.
-    /// Gives whether signatures in URLs are checked.
+    /// Turns off moto's authentication, and returns whether the service verifies signatures in URLs. With authentication,
+    /// moto expects a header that presigned URLs do not have, and fails with 500; on moto the tests show well-formed URLs,
+    /// not valid signatures.
     pub async fn prepare_for_presigned(&self) -> bool {
         if self.kind == Kind::Moto {
             let url = format!("{}/moto-api/reset-auth", self.endpoint());
-            let answer = plain::fetch("POST", &url, &[], "1000").await.expect("moto answers");
-            assert_eq!(answer.status, 200, "moto goes on with authentication");
+            let response = plain::fetch("POST", &url, &[], "1000").await.expect("a response of moto");
+            assert_eq!(response.status, 200, "moto still authenticates");
         }
         self.kind != Kind::Moto
     }
 
-    /// Whether it is this one, which cannot do what the test is about, and why: that is said, and the test is over.
+    /// Returns whether this is `kind`, which cannot pass the test, and prints why the test is skipped.
     pub fn cannot(&self, kind: Kind, why: &str) -> bool {
         let cannot = self.kind == kind;
         if cannot {
@@ -175,14 +175,14 @@ impl Service {
         cannot
     }
 
-    /// Ends it in good order, where it knows how.
+    /// Stops it gracefully, if it supports that.
     pub async fn stop(self) {
         if let Running::Dev(server) = self.running {
             server.stop().await;
         }
     }
 
-    /// The secret key, which must not show anywhere.
+    /// The secret key, which must not appear in errors.
     pub fn secret_key(&self) -> &str {
         &self.secret_key
     }
@@ -215,12 +215,12 @@ impl Kind {
     }
 }
 
-/// A bucket's name that no other run takes.
+/// A bucket name that no other run uses.
 fn new_bucket() -> String {
     format!("{BUCKET}-{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// What `tests/interop/ceph.sh` starts.
+/// The service that `tests/interop/ceph.sh` starts.
 fn ceph() -> External {
     External {
         endpoint: "http://127.0.0.1:7480".to_owned(),
@@ -232,7 +232,7 @@ fn ceph() -> External {
     }
 }
 
-/// The version of its programs, as `ceph version 18.2.7 (...) reef (stable)`.
+/// The installed version, from `ceph version 18.2.7 (...) reef (stable)`.
 fn ceph_version() -> String {
     let output = std::process::Command::new("radosgw").arg("--version").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `check`: the configured service step by step, from the settings to a blob deleted again.
+//! `check`: tests the configured service step by step, from the settings to the deletion of a blob.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,36 +13,36 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::handshake::handshake;
 use crate::output::Tone;
-use crate::probe::{PATIENCE, Target};
+use crate::probe::{TIMEOUT, Target};
 use crate::report::{Report, Step, Verdict};
 use crate::text;
 
-/// What comes after the connection, in order; so that what is not tried is still listed.
+/// The steps after the connection, in order, so that skipped ones are listed as well.
 const OPERATIONS: [&str; 8] =
     ["credentials", "put", "head", "get", "get range", "put if absent", "complete if absent", "delete"];
 
-/// Ends with everything tidied up, also when it is interrupted.
+/// Cleans up at the end, also if interrupted.
 pub async fn run(context: &Context, arguments: cli::Check) -> Result<Exit, Failure> {
     let mut check = Check { report: Report::new(context), probe: None };
     let outcome = tokio::select! {
         outcome = check.walk(context, &arguments) => outcome,
         failure = crate::signals::received() => Err(failure),
     };
-    let left = check.tidy_up().await;
+    let left = check.clean_up().await;
     outcome?;
     check.summary(context, left)
 }
 
 struct Check<'a> {
     report: Report<'a>,
-    /// The probe, from when it may exist to when it is deleted.
+    /// The probe, from when it may exist until it is deleted.
     probe: Option<Probe>,
 }
 
 #[derive(Clone)]
 struct Probe {
     store: Store,
-    /// The same, but that it leaves conditions to the service.
+    /// The same store, except that the plugin does not check conditions itself.
     trusting: Store,
     key: String,
 }
@@ -63,7 +63,7 @@ impl Check<'_> {
         self.operations(probe).await
     }
 
-    /// The file, the plugin, and what the plugin says of the settings.
+    /// The file, the plugin, and the plugin's validation of the settings.
     async fn settings(&mut self, context: &Context) -> Result<Option<(Config, Store, Store)>, Failure> {
         let begun = Instant::now();
         let opened = async {
@@ -75,9 +75,9 @@ impl Check<'_> {
         };
         match opened.await {
             Ok((config, store, trusting)) => {
-                let told = |name: &str| setting(config.settings(), name).map(str::to_owned);
-                let bucket = told("bucket").unwrap_or_default();
-                let place = told("endpoint").or_else(|| told("region")).unwrap_or_else(|| "us-east-1".to_owned());
+                let value = |name: &str| setting(config.settings(), name).map(str::to_owned);
+                let bucket = value("bucket").unwrap_or_default();
+                let place = value("endpoint").or_else(|| value("region")).unwrap_or_else(|| "us-east-1".to_owned());
                 let detail = format!("bucket \"{bucket}\" at {place}, from {}", context.config_file.display());
                 self.report.add(Step::ok("settings", begun.elapsed(), detail))?;
                 Ok(Some((config, store, trusting)))
@@ -125,19 +125,19 @@ impl Check<'_> {
         self.report.add(Step::ok("TCP", begun.elapsed(), format!("connected to {peer}")))?;
 
         if !target.https {
-            return self.report.add(Step::skipped("TLS", "plain http: anybody on the way can read along"));
+            return self.report.add(Step::skipped("TLS", "plain http: the connection is not encrypted"));
         }
         let begun = Instant::now();
         let tls = config.tls();
-        // What is wrong with the certificate is told even where the store would take it.
+        // Errors of the certificate are reported even if the store would accept it.
         let strict = TlsOptions { allow_invalid_certs: false, ..tls.clone() };
         let shaking = handshake(&strict, &target.host, stream);
-        let outcome = match tokio::time::timeout(PATIENCE, shaking).await {
+        let outcome = match tokio::time::timeout(TIMEOUT, shaking).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(format!("no answer in {} s", PATIENCE.as_secs())),
+            Err(_) => Err(format!("no response in {} s", TIMEOUT.as_secs())),
         };
         let step = match outcome {
-            Ok(told) => Step::ok("TLS", begun.elapsed(), told),
+            Ok(agreed) => Step::ok("TLS", begun.elapsed(), agreed),
             Err(message) if tls.allow_invalid_certs => {
                 let detail = format!("{message}; going on, since `allow-invalid-certs` is set");
                 Step::doubtful("TLS", begun.elapsed(), detail)
@@ -150,22 +150,24 @@ impl Check<'_> {
         self.report.add(step)
     }
 
-    /// Whether the service takes the signature. Reading a key that is not there tells, and needs no blob.
+    /// Whether the service accepts the signature. Reading a missing key shows it, without a blob.
     async fn credentials(&mut self, probe: &Probe) -> Result<bool, Failure> {
         let begun = Instant::now();
-        // Not `head`, whose answer has no body to say what is wrong.
+        // Not `head`, whose response has no body to explain an error.
         let outcome = probe.store.get(&probe.key).range(0..1).await;
         let took = begun.elapsed();
         let step = match outcome {
-            Err(Error::NotFound(told)) if code(&told) != Some("NoSuchBucket") => {
+            Err(Error::NotFound(failure)) if code(&failure) != Some("NoSuchBucket") => {
                 Step::ok("credentials", took, "accepted, and the bucket is there")
             }
             Ok(_) | Err(Error::InvalidRange(_)) => Step::ok("credentials", took, "accepted"),
-            // Who may not list may not know what is missing: S3 then denies instead.
-            Err(Error::AccessDenied(told)) if matches!(code(&told), None | Some("AccessDenied")) => {
-                let mut step = Step::doubtful("credentials", took, told.message.clone());
-                step.hint =
-                    Some("this is also how S3 answers who may read and write, but not list; going on".to_owned());
+            // Without the permission to list, S3 denies access to a missing key.
+            Err(Error::AccessDenied(failure)) if matches!(code(&failure), None | Some("AccessDenied")) => {
+                let mut step = Step::doubtful("credentials", took, failure.message.clone());
+                step.hint = Some(
+                    "S3 also responds like this if the credentials may read and write, but not list; continuing"
+                        .to_owned(),
+                );
                 step
             }
             Err(error) => Step::failed("credentials", took, error.into()),
@@ -179,7 +181,7 @@ impl Check<'_> {
 
         let begun = Instant::now();
         let put = store.put(key, body.clone()).content_type("application/x-sandbucket-check").metadata("check", "yes");
-        // From here on it may be there, whatever is answered.
+        // From here on it may exist, whatever the response.
         self.probe = Some(probe.clone());
         let outcome = put.await;
         match outcome {
@@ -212,13 +214,15 @@ impl Check<'_> {
 
         let (second, took) = timed(store.put(key, body.clone()).if_absent()).await;
         let step = match second {
-            Err(Error::PreconditionFailed(_)) => Step::ok("put if absent", took, "refused, as it should be"),
+            Err(Error::PreconditionFailed(_)) => Step::ok("put if absent", took, "rejected, as expected"),
             Ok(_) => {
-                let mut step = Step::doubtful("put if absent", took, "this service does not look at the condition");
+                let mut step = Step::doubtful("put if absent", took, "the service ignores the condition");
                 step.hint = Some("do not rely on conditional writes here".to_owned());
                 step
             }
-            Err(Error::Unsupported(told) | Error::Service(told)) => Step::doubtful("put if absent", took, told.message),
+            Err(Error::Unsupported(failure) | Error::Service(failure)) => {
+                Step::doubtful("put if absent", took, failure.message)
+            }
             Err(error) => Step::failed("put if absent", took, error.into()),
         };
         self.report.add(step)?;
@@ -226,12 +230,13 @@ impl Check<'_> {
         let (completed, took) = timed(complete_if_absent(trusting, key)).await;
         let name = "complete if absent";
         let step = match completed {
-            Err(Error::PreconditionFailed(_)) => Step::ok(name, took, "refused, as it should be"),
+            Err(Error::PreconditionFailed(_)) => Step::ok(name, took, "rejected, as expected"),
             Ok(_) => {
-                let what = "this service does not look at the condition of a completed upload";
+                let what = "the service ignores the condition of a completed upload";
                 let mut step = Step::doubtful(name, took, what);
-                step.hint =
-                    Some("the setting `check-conditions` (on by default) has it checked with a HEAD before".to_owned());
+                step.hint = Some(
+                    "the setting `check-conditions` (on by default) checks it with a HEAD before the write".to_owned(),
+                );
                 step
             }
             Err(Error::Unsupported(failure) | Error::Service(failure)) => Step::doubtful(name, took, failure.message),
@@ -243,17 +248,17 @@ impl Check<'_> {
         let step = match deleted {
             Ok(_) => {
                 self.probe = None;
-                Step::ok("delete", took, "the probe is gone")
+                Step::ok("delete", took, "the probe is deleted")
             }
             Err(error) => Step::failed("delete", took, error.into()),
         };
         self.report.add(step).map(drop)
     }
 
-    /// Removes the probe where it may have been left. Says its key if it cannot.
-    async fn tidy_up(&mut self) -> Option<String> {
+    /// Deletes the probe if it may exist. Returns its key if that fails.
+    async fn clean_up(&mut self) -> Option<String> {
         let probe = self.probe.take()?;
-        let delete = probe.store.delete(&probe.key).time_limit(PATIENCE);
+        let delete = probe.store.delete(&probe.key).time_limit(TIMEOUT);
         match delete.await {
             Ok(_) => None,
             Err(_) => Some(probe.key),
@@ -267,7 +272,7 @@ impl Check<'_> {
         self.skip_operations(0, &format!("{what} must be right first"))
     }
 
-    /// Lists the operations from this one on as not tried.
+    /// Lists the operations from this one on as skipped.
     fn skip_operations(&mut self, from: usize, why: &str) -> Result<(), Failure> {
         for (n, name) in OPERATIONS[from..].iter().enumerate() {
             self.report.add(Step::skipped(name, if n == 0 { why } else { "" }))?;
@@ -296,7 +301,7 @@ impl Check<'_> {
     }
 }
 
-/// Completes an upload to a key that is there, on the condition that it is not.
+/// Completes an upload to an existing key, on the condition that it does not exist.
 async fn complete_if_absent(store: &Store, key: &str) -> Result<(), Error> {
     let upload = store.create_upload(key).await?;
     let completed = async {
@@ -305,7 +310,7 @@ async fn complete_if_absent(store: &Store, key: &str) -> Result<(), Error> {
     };
     let completed = completed.await;
     if completed.is_err() {
-        // What is left behind is removed as far as it goes; what counts is the other error.
+        // Best effort: the other error counts.
         let _ = store.abort_upload(key, &upload).await;
     }
     completed.map(drop)
@@ -319,11 +324,11 @@ fn compared(name: &'static str, took: Duration, outcome: Result<Bytes, Error>, e
     }
 }
 
-fn code(told: &sandbucket::Failure) -> Option<&str> {
-    told.response.as_ref()?.code.as_deref()
+fn code(failure: &sandbucket::Failure) -> Option<&str> {
+    failure.response.as_ref()?.code.as_deref()
 }
 
-/// A key that nobody else uses.
+/// A unique key.
 fn probe_key() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("sandbucket-check-{:x}-{:x}", std::process::id(), now.as_nanos())

@@ -1,4 +1,4 @@
-//! What every subcommand needs: where the configuration is, how to print, and the store itself.
+//! The context of every subcommand: configuration, output, and store.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The global arguments, understood.
+/// The parsed global arguments.
 #[derive(Debug)]
 pub struct Context {
     pub output: Output,
@@ -39,7 +39,7 @@ impl Context {
         })
     }
 
-    /// The configured store, with the plugin loaded.
+    /// Opens the configured store, and loads the plugin.
     pub async fn store(&self) -> Result<Store, Failure> {
         let config = self.config()?;
         let engine = engine(Some(&config)).await?;
@@ -47,7 +47,7 @@ impl Context {
     }
 }
 
-/// The engine, with the configured limits and plugin.
+/// Builds the engine with the configured limits and plugin.
 pub async fn engine(config: Option<&Config>) -> Result<Engine, Failure> {
     let builder = match config {
         Some(config) => config.engine(),
@@ -98,7 +98,7 @@ fn log(verbose: u8) {
         .init();
 }
 
-/// The setting of this name, without white space around it; none where it is blank.
+/// The setting of this name, trimmed; `None` if blank.
 pub fn setting<'a>(settings: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim());
     found.filter(|value| !value.is_empty())

@@ -1,14 +1,14 @@
-//! File descriptors: the soft limit is raised, and transfers are bounded by what it allows.
+//! File descriptors: raises the soft limit, and bounds concurrent transfers by it.
 
-/// What the process itself takes: standard streams, the runtime, signals, resolver and configuration.
+/// Descriptors of the process itself: standard streams, runtime, signals, resolver and configuration.
 const RESERVED: u64 = 24;
-/// What a transfer may take: its file, and connections for several parts at once.
+/// Descriptors of a transfer: its file, and connections for several parts.
 const PER_TRANSFER: u64 = 10;
 
-/// Transfers at once for which the limit is raised in any case.
-pub const USUAL: usize = 8;
+/// Number of transfers for which the limit is raised in any case.
+pub const DEFAULT_TRANSFERS: usize = 8;
 
-/// How many of the transfers that were asked for may run at once; at least one.
+/// How many of the requested transfers may run concurrently; at least one.
 #[cfg(unix)]
 pub fn bound(jobs: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};

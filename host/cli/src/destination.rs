@@ -1,7 +1,7 @@
-//! Where a download is written: a regular file appears when it is complete; anything else is written into.
+//! The destination of a download: a regular file appears when it is complete; anything else is written into.
 //!
-//! A FIFO, a device, standard output and an open descriptor (`/dev/stdout`, `/dev/fd/N`, `>(...)`) are never replaced. Symbolic
-//! links are followed: what they lead to is written, and they stay.
+//! A FIFO, a device, standard output and an open descriptor (`/dev/stdout`, `/dev/fd/N`, `>(...)`) are never replaced.
+//! Symbolic links are followed: their targets are written, and the links remain.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use crate::failure::Failure;
 use crate::output::stdout_failed;
 use crate::standard;
 
-/// What temporary files are named: this, then six letters or digits, then `SUFFIX`.
+/// Names of temporary files: this prefix, six letters or digits, and `SUFFIX`.
 const PREFIX: &str = ".sandbucket-";
 const SUFFIX: &str = ".part";
 const RANDOM: usize = 6;
 
-/// An open destination. When dropped before `finish`, a regular file is as it was.
+/// An open destination. Dropped before `finish`, it leaves a regular file unchanged.
 pub struct Destination {
-    /// Of tokio, so that a write that blocks, as to a pipe, can be given up.
+    /// tokio's file, so that a blocked write, for example to a pipe, can be abandoned.
     into: Into,
-    half: Option<Half>,
-    /// As the user named it; standard output where it is none.
+    half: Option<PartialFile>,
+    /// The user's name for it; `None` for standard output.
     name: Option<PathBuf>,
 }
 
@@ -34,8 +34,8 @@ enum Into {
     File(File),
 }
 
-/// A temporary file in the folder of the one it becomes.
-struct Half {
+/// A temporary file in the folder of the final one.
+struct PartialFile {
     path: TempPath,
     target: PathBuf,
 }
@@ -46,14 +46,14 @@ impl Destination {
         Ok(Destination { into: Into::Stdout(tokio::io::stdout()), half: None, name: None })
     }
 
-    /// Opens this file; waits for a reader where it is a FIFO.
+    /// Opens this file; waits for a reader of a FIFO.
     pub async fn open(file: &Path) -> Result<Self, Failure> {
         let failed = |error| Failure::file("writing", file, &error);
         let name = Some(file.to_owned());
         match resolve(file).map_err(failed)? {
             Target::Regular(target) => {
                 let (opened, path) = beside(&target).map_err(failed)?.into_parts();
-                Ok(Destination { into: Into::File(opened.into()), half: Some(Half { path, target }), name })
+                Ok(Destination { into: Into::File(opened.into()), half: Some(PartialFile { path, target }), name })
             }
             Target::Stdout => {
                 standard::output()?;
@@ -74,8 +74,7 @@ impl Destination {
         written.map_err(|error| self.failed(error))
     }
 
-    /// Flushes, and moves a regular file into its place, with this time of its last modification; with `sync`, after it is on the
-    /// disk.
+    /// Flushes, and moves a regular file into its place, with this modification time; with `sync`, after it is on the disk.
     pub async fn finish(mut self, modified: Option<SystemTime>, sync: bool) -> Result<(), Failure> {
         let flushed = match &mut self.into {
             Into::Stdout(stdout) => stdout.flush().await,
@@ -86,7 +85,7 @@ impl Destination {
         };
         flushed.map_err(|error| self.failed(error))?;
         match self.half.take() {
-            Some(Half { path, target }) => path.persist(target).map_err(|error| self.failed(error.error)),
+            Some(PartialFile { path, target }) => path.persist(target).map_err(|error| self.failed(error.error)),
             None => Ok(()),
         }
     }
@@ -100,7 +99,7 @@ impl Destination {
 }
 
 async fn settle(file: &mut File, modified: Option<SystemTime>, sync: bool) -> io::Result<()> {
-    // A date that the file system does not take is not worth the file.
+    // A date that the file system rejects does not fail the download.
     if let (Some(modified), Ok(file)) = (modified, file.try_clone().await) {
         let file = file.into_std().await;
         let _ = tokio::task::spawn_blocking(move || file.set_modified(modified)).await;
@@ -108,9 +107,9 @@ async fn settle(file: &mut File, modified: Option<SystemTime>, sync: bool) -> io
     if sync { file.sync_all().await } else { Ok(()) }
 }
 
-/// What a path leads to.
+/// The target of a path.
 enum Target {
-    /// A file, there or not, by a path without symbolic links at its end.
+    /// A file, existing or not, by a path that does not end in a symbolic link.
     Regular(PathBuf),
     Stdout,
     Special {
@@ -123,7 +122,7 @@ fn resolve(file: &Path) -> io::Result<Target> {
     // As many links as Linux follows.
     for _ in 0..=40 {
         if let Some(descriptor) = descriptor(&path) {
-            // Another descriptor is opened anew. For a regular file that is at its end, where a shell would go on writing.
+            // Other descriptors are opened again; a regular file in append mode, because a shell would continue at its end.
             let append = std::fs::metadata(&path)?.is_file();
             return Ok(if descriptor == "1" { Target::Stdout } else { Target::Special { append } });
         }
@@ -141,7 +140,7 @@ fn resolve(file: &Path) -> io::Result<Target> {
     Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// The number of the open descriptor that the path names, as `/dev/fd/N` and `/proc/self/fd/N` do; empty where it is another
+/// The number of the open descriptor that a path such as `/dev/fd/N` or `/proc/self/fd/N` names; empty for another
 /// process's.
 fn descriptor(path: &Path) -> Option<String> {
     let number = path.file_name()?.to_str()?;
@@ -152,24 +151,24 @@ fn descriptor(path: &Path) -> Option<String> {
     let own = folder.starts_with(format!("/proc/{}", std::process::id())) || folder.starts_with("/dev");
     match folder.starts_with("/proc") || folder == Path::new("/dev/fd") {
         true if folder.ends_with("fd") && own => Some(number.to_owned()),
-        // Those of another process.
+        // Descriptors of another process.
         true if folder.ends_with("fd") => Some(String::new()),
         _ => None,
     }
 }
 
-/// The folder that a file is in.
+/// The parent folder of a file.
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether the path means a folder, there or yet to be made, in which something is to keep its name.
+/// Whether the path denotes a folder, existing or not, in which the file keeps its name.
 pub fn is_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
         || path.is_dir()
 }
 
-/// A temporary file in the same folder. It gets the access rights of any new file.
+/// A temporary file in the same folder, with the permissions of any new file.
 fn beside(file: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX).rand_bytes(RANDOM);
@@ -178,7 +177,7 @@ fn beside(file: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder_of(file))
 }
 
-/// Whether a file of this name is what a download left that was killed. Earlier versions had no suffix.
+/// Whether a file of this name is left over from a download that was killed. Earlier versions had no suffix.
 pub fn is_leftover(name: &str) -> bool {
     let Some(random) = name.strip_prefix(PREFIX) else { return false };
     let random = random.strip_suffix(SUFFIX).unwrap_or(random);

@@ -1,4 +1,4 @@
-//! `dev-server`: an S3 server on this machine.
+//! `dev-server`: runs an S3 server on this machine.
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::Tone;
 use crate::text;
 
-/// Until it is interrupted, which is how it ends well.
+/// Runs until it is interrupted, which is its normal end.
 pub async fn run(context: &Context, arguments: cli::DevServer) -> Result<Exit, Failure> {
     let access_key = arguments.access_key.unwrap_or_else(|| format!("dev{}", random(8)));
     let secret_key = arguments.secret_key.unwrap_or_else(|| random(32));
@@ -72,7 +72,7 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// So many letters and digits that nobody guesses: the standard library seeds its hashers from the system.
+/// Random letters and digits: the standard library seeds its hashers from the system.
 fn random(length: usize) -> String {
     let mut text = String::new();
     while text.len() < length {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_made_up_anew_and_quoted_for_the_configuration() {
+    fn keys_are_generated_and_quoted_for_the_configuration() {
         assert_eq!(random(32).len(), 32);
         assert_ne!(random(32), random(32));
         assert_eq!(quoted("a\"b"), "'a\"b'");

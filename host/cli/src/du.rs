@@ -1,4 +1,4 @@
-//! `du`: how much is stored.
+//! `du`: sums up sizes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// What is in a folder and below.
+/// The sum of a folder and its subfolders.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Sum {
     blobs: u64,
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, arguments: cli::Du) -> Result<Exit, Failure>
     Ok(Exit::Success)
 }
 
-/// The prefix itself, and the folders below it that hold this key, down to this depth.
+/// The prefix itself, and the folders below it that contain this key, down to this depth.
 fn folders<'a>(key: &'a str, prefix: &'a str, depth: usize) -> impl Iterator<Item = &'a str> {
     let below = key.strip_prefix(prefix).unwrap_or_default();
     let deeper = below.match_indices('/').take(depth).map(move |(at, _)| &key[..prefix.len() + at + 1]);
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_counts_in_each_folder_that_holds_it() {
+    fn blob_counts_in_each_of_its_folders() {
         let all = |key, prefix, depth| folders(key, prefix, depth).collect::<Vec<_>>();
         assert_eq!(all("a/b/c", "", 0), [""]);
         assert_eq!(all("a/b/c", "", 1), ["", "a/"]);

@@ -1,8 +1,8 @@
-//! What the command's exit status says.
+//! Exit statuses of the command.
 
 use std::process::ExitCode;
 
-/// One status for each thing that a script can act upon.
+/// One status per kind of error that a script can act upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -14,38 +14,39 @@ pub enum Exit {
     Denied = 5,
     Network = 6,
     Config = 7,
-    /// As shells have it for a process ended by SIGHUP.
+    /// The shells' status for a process terminated by SIGHUP.
     HungUp = 129,
-    /// As shells have it for a process ended by SIGINT.
+    /// The shells' status for a process terminated by SIGINT.
     Interrupted = 130,
-    /// As shells have it for a process ended by SIGPIPE.
+    /// The shells' status for a process terminated by SIGPIPE.
     BrokenPipe = 141,
-    /// As shells have it for a process ended by SIGTERM.
+    /// The shells' status for a process terminated by SIGTERM.
     Terminated = 143,
 }
 
 /// The same for `--help`.
 pub const HELP: &str = "\
 Exit status:
-  0  done, and all is as it should be
-  1  failed in a way that has no status of its own
-  2  wrong usage, or an argument that the service does not take
+  0  success
+  1  any other error
+  2  wrong usage, or an argument that the service rejects
   3  no such key, version or bucket
-  4  a condition did not hold, or the range is outside the blob
+  4  a condition failed, or the range is outside the blob
   5  access denied: wrong, expired or insufficient credentials
-  6  the service could not be reached, was too slow, or asked for fewer requests
+  6  the service could not be reached, was too slow, or throttled the requests
   7  the configuration, or a setting in it, is wrong
   129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM, with uploads aborted and temporary files removed
-  141  nobody reads the output any more
+  141  the reader of standard output has closed it
 
 Environment:
-  SANDBUCKET_CONFIG  the configuration file, where --config is not given
+  SANDBUCKET_CONFIG  the configuration file, unless --config is given
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
-                     the proxy, where the section has no setting `proxy` (lower case counts too, and first)
+                     the proxy, unless the section has a setting `proxy` (lower-case names take precedence)
   SANDBUCKET_CACHE_DIR
-                     where the compiled plugin is kept, in place of ~/.cache/sandbucket; `cache-dir` in [sandbox] comes first
-  NO_COLOR           if set, no colours
-  RUST_LOG           what to log to standard error, in place of --verbose";
+                     the folder of the compile cache, instead of ~/.cache/sandbucket; `cache-dir` in [sandbox] takes
+                     precedence
+  NO_COLOR           disables colours if set
+  RUST_LOG           the log filter for standard error, instead of --verbose";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

@@ -1,4 +1,4 @@
-//! Why the command did not do what it was to do: one message, at most one cause and one hint, and an exit status.
+//! The error of a command: one message, at most one cause and one hint, and an exit status.
 
 use std::io;
 use std::path::Path;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 
-/// A failure, told for people.
+/// An error for people.
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
     pub message: String,
-    /// What the service itself said.
+    /// The service's own message.
     pub cause: Option<String>,
-    /// What to do.
+    /// Advice.
     pub hint: Option<String>,
-    /// For programs: the error's case in the contract, and the service's response.
+    /// For programs: the error's variant in the contract, and the service's response.
     kind: &'static str,
     retryable: bool,
     response: Option<Box<Value>>,
@@ -43,7 +43,7 @@ impl Failure {
         Failure::ended_by(Exit::Interrupted)
     }
 
-    /// Ended by the signal of this exit status.
+    /// Terminated by the signal of this exit status.
     pub fn ended_by(exit: Exit) -> Self {
         let message = match exit {
             Exit::Terminated => "terminated by SIGTERM",
@@ -53,7 +53,7 @@ impl Failure {
         Failure::new(exit, message)
     }
 
-    /// A file of the user's that cannot be read or written.
+    /// A local file that cannot be read or written.
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
         Failure::new(Exit::Failure, format!("{doing} {}: {error}", path.display()))
     }
@@ -79,10 +79,10 @@ impl From<Error> for Failure {
         let mut failure = Failure::new(exit, error.to_string());
         failure.kind = kind;
         failure.retryable = error.is_retryable();
-        if let Some(response) = error.failure().and_then(|told| told.response.as_ref()) {
+        if let Some(response) = error.failure().and_then(|failure| failure.response.as_ref()) {
             let code = response.code.as_deref();
             failure.hint = code.and_then(hint_for_code).map(str::to_owned);
-            // The plugin's message mostly says it already.
+            // The plugin's message usually contains it.
             failure.cause = response.message.clone().filter(|words| !failure.message.contains(words.as_str()));
             failure.response = Some(Box::new(json!({
                 "status": response.status,
@@ -130,16 +130,16 @@ fn classify(error: &Error) -> (Exit, &'static str) {
     }
 }
 
-/// What to do about S3's own codes, where its words leave that open.
+/// Advice for S3's error codes, if the service's message gives none.
 fn hint_for_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "InvalidAccessKeyId" => "compare `access-key` and `endpoint`: one service does not know another's keys",
-        "SignatureDoesNotMatch" => "compare `secret-key` with what was issued together with this `access-key`",
-        "ExpiredToken" => "the temporary credentials have run out: get new ones",
+        "SignatureDoesNotMatch" => "compare `secret-key` with the one that belongs to this `access-key`",
+        "ExpiredToken" => "the temporary credentials have expired: obtain new ones",
         "InvalidToken" => "`security-token` must be the one that came with these keys, and is for temporary keys only",
         "RequestTimeTooSkewed" => "this machine's clock and the service's differ too much: set the clock",
         "NoSuchBucket" => "create the bucket, or correct `bucket`, `endpoint` or `region`",
-        "NoSuchKey" => "keys are taken letter by letter, with `key-prefix`, where one is set, before them",
+        "NoSuchKey" => "keys are matched exactly, after `key-prefix` if it is set",
         _ => return None,
     })
 }
@@ -148,23 +148,25 @@ const SETTINGS: &str = "`sandbucket settings` lists what there is to set";
 
 fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
-        // Other refusals of this setting have a code, which comes first.
-        Error::AccessDenied(told) if told.subject.as_deref() == Some("access-key") => {
+        // Other rejections of this setting have a code, which takes precedence.
+        Error::AccessDenied(failure) if failure.subject.as_deref() == Some("access-key") => {
             "credentials come from `access-key` and `secret-key`, `profile`, AWS_ACCESS_KEY_ID, AWS_PROFILE or the default profile"
         }
-        Error::AccessDenied(_) => "do the credentials allow this on this bucket? `sandbucket check` tells step by step",
+        Error::AccessDenied(_) => {
+            "do the credentials allow this on this bucket? `sandbucket check` tests it step by step"
+        }
         Error::Network(_) | Error::Timeout(_) => "`sandbucket check` shows how far the connection gets",
-        Error::Throttled(_) => "try again later, or with fewer requests at a time",
-        Error::OutcomeUnknown(_) => "look with `sandbucket head` what is there now, before writing again",
+        Error::Throttled(_) => "retry later, or with fewer concurrent requests",
+        Error::OutcomeUnknown(_) => "check with `sandbucket head` what is stored now, before writing again",
         Error::InvalidSettings(_) => SETTINGS,
         Error::Config { key: Some(key), .. } if key.starts_with("store.blob.s3.") => SETTINGS,
-        Error::PreconditionFailed(_) => "the blob was left as it was",
-        Error::TooLarge(told) if told.subject.as_deref() == Some("body") => {
-            "a larger --part-size, or --expected-size, allows for more"
+        Error::PreconditionFailed(_) => "the blob is unchanged",
+        Error::TooLarge(failure) if failure.subject.as_deref() == Some("body") => {
+            "raise --part-size, or set --expected-size"
         }
-        Error::OutOfMemory { .. } => "a larger `memory` in the section [sandbox] allows for more",
-        Error::Busy { .. } => "try again later, or with fewer requests at a time",
-        Error::OutOfTime { .. } => "a larger `cpu-time` in the section [sandbox] allows for more",
+        Error::OutOfMemory { .. } => "raise `memory` in the section [sandbox]",
+        Error::Busy { .. } => "retry later, or with fewer concurrent requests",
+        Error::OutOfTime { .. } => "raise `cpu-time` in the section [sandbox]",
         _ => return None,
     })
 }

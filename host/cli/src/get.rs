@@ -1,4 +1,4 @@
-//! `get`: a blob, or a part of it, to a file or standard output.
+//! `get`: reads a blob, or a range of it, to a file or standard output.
 
 use std::time::{Instant, SystemTime};
 
@@ -21,7 +21,7 @@ use crate::text;
 
 pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure> {
     let to_stdout = arguments.file.as_os_str() == "-";
-    // In a folder, it keeps its name, as with `cp`.
+    // In a folder it keeps its name, as with `cp`.
     let file = if to_stdout { arguments.file } else { plan::file(&arguments.key, &arguments.file)? };
     let store = context.store().await?;
     let begun = Instant::now();
@@ -52,14 +52,14 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
     let total = Some(range.end - range.start).filter(|_| info.known_size().is_some());
     let progress = Progress::new(&context.output, total);
     let destination = if to_stdout { Destination::stdout()? } else { Destination::open(&file).await? };
-    // A part of it is something of its own.
+    // A range is not the blob, so it does not get its date.
     let modified = info.last_modified.filter(|_| is_whole);
     let size = copy(blob, &progress, destination, modified).await?;
     drop(progress);
 
     let took = begun.elapsed();
     let end = range.start + size;
-    // A chunked response has no length before its end.
+    // The length of a chunked response is known at its end.
     let whole = info.known_size().or(Some(end).filter(|_| range.end == BlobInfo::UNKNOWN_SIZE));
     if context.output.json {
         let report = json!({
@@ -71,7 +71,7 @@ pub async fn run(context: &Context, arguments: cli::Get) -> Result<Exit, Failure
             "version": info.version,
             "milliseconds": milliseconds(took),
         });
-        // The blob has standard output to itself.
+        // Standard output carries only the blob.
         if to_stdout { context.output.value_aside(&report) } else { context.output.value(&report)? }
     } else if !to_stdout {
         let (key, file) = (&arguments.key, file.display());

@@ -1,4 +1,4 @@
-//! A TLS handshake without the sandbox: whether a service's certificate can be trusted, and if not, why.
+//! A TLS handshake without the sandbox: whether a service's certificate is trusted, and if not, why.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sandbucket::TlsOptions;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Shakes hands as the store would. Gives what was agreed on, in words.
+/// Performs a handshake like the store, and describes the negotiated parameters.
 pub async fn handshake(options: &TlsOptions, host: &str, stream: TcpStream) -> Result<String, String> {
     let config = options.client_config().map_err(|e| e.to_string())?;
     let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is not a host name"))?;

@@ -1,4 +1,4 @@
-//! `head`: what is known of a blob.
+//! `head`: shows the metadata of a blob.
 
 use sandbucket::BlobInfo;
 use serde_json::{Map, Value, json};
@@ -29,7 +29,7 @@ pub async fn run(context: &Context, arguments: cli::Head) -> Result<Exit, Failur
     Ok(Exit::Success)
 }
 
-/// Names and values, as for people.
+/// Names and values for people.
 pub fn rows(info: &BlobInfo) -> Vec<(String, String)> {
     let size = match info.known_size() {
         Some(size) => format!("{} ({size} bytes)", text::size(size)),

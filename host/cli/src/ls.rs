@@ -1,4 +1,4 @@
-//! `ls`: what there is.
+//! `ls`: lists blobs.
 
 use futures::StreamExt;
 use sandbucket::{Entry, Store};
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// A line for each; as JSON, an object a line, so that a list of any length can be read as it comes.
+/// Prints a line per blob; JSON output has an object per line, so that it can be parsed while it is printed.
 pub async fn run(context: &Context, arguments: cli::Ls) -> Result<Exit, Failure> {
     let store = context.store().await?;
     if arguments.versions {
@@ -58,11 +58,11 @@ async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Resul
         let entry = entry?;
         is_empty = false;
         if context.output.json {
-            let mut told = to_json(&entry.blob);
-            told["version"] = json!(entry.version);
-            told["latest"] = json!(entry.latest);
-            told["deleted"] = json!(entry.deleted);
-            context.output.row(&told)?;
+            let mut row = to_json(&entry.blob);
+            row["version"] = json!(entry.version);
+            row["latest"] = json!(entry.latest);
+            row["deleted"] = json!(entry.deleted);
+            context.output.row(&row)?;
             continue;
         }
         let size = if entry.deleted { "deleted".to_owned() } else { text::size(entry.blob.size) };
@@ -73,7 +73,7 @@ async fn versions(context: &Context, store: &Store, arguments: cli::Ls) -> Resul
     ended(is_empty, &arguments.prefix)
 }
 
-/// An empty bucket is as it should be; a prefix that no key has is probably mistyped.
+/// An empty bucket is no error; a prefix without keys is probably mistyped.
 fn ended(is_empty: bool, prefix: &str) -> Result<Exit, Failure> {
     if is_empty && !prefix.is_empty() { Err(plan::missing(prefix)) } else { Ok(Exit::Success) }
 }

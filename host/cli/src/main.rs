@@ -1,4 +1,4 @@
-//! The `sandbucket` command: blobs in and out of S3 through the sandbox, from a shell.
+//! The `sandbucket` command: stores and reads blobs in S3 through the sandbox, from a shell.
 
 mod calls;
 mod check;
@@ -22,7 +22,6 @@ mod manual;
 mod mv;
 mod output;
 mod plugin;
-mod pour;
 mod presign;
 mod probe;
 mod progress;
@@ -35,6 +34,7 @@ mod source;
 mod standard;
 mod tags;
 mod text;
+mod upload_source;
 mod uploads;
 
 use std::process::ExitCode;
@@ -50,8 +50,8 @@ use failure::Failure;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long the parts of what was interrupted may take to be gone.
-const TIDYING: Duration = Duration::from_secs(5);
+/// Time limit of the abort of interrupted uploads.
+const CLEANUP_TIME: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -63,13 +63,13 @@ fn main() -> ExitCode {
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
                 signals::listen();
-                descriptors::bound(descriptors::USUAL);
+                descriptors::bound(descriptors::DEFAULT_TRANSFERS);
                 let outcome = run(cli.command, &context).await;
-                // Abandoned uploads are aborted, if the service responds soon.
-                let _ = tokio::time::timeout(TIDYING, context::drain()).await;
+                // Aborts abandoned uploads, if the service responds soon.
+                let _ = tokio::time::timeout(CLEANUP_TIME, context::drain()).await;
                 outcome
             });
-            // A read of standard input that nobody waits for any more must not hold up the end.
+            // A blocked read of standard input must not delay the exit.
             runtime.shutdown_background();
             outcome
         });
@@ -84,14 +84,14 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
-        // These have something to tidy up when they are interrupted.
+        // These clean up when they are interrupted.
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::DevServer(arguments) => dev_server::run(context, arguments).await,
         Command::Cp(arguments) => cp::run(context, arguments).await,
         Command::Sync(arguments) => cp::sync(context, arguments).await,
         other => tokio::select! {
             outcome = at_once(other, context) => outcome,
-            // What was begun is dropped: a half-written file goes, and so does the demo's server.
+            // Drops the work: incomplete files are deleted, and the demo's server is stopped.
             failure = signals::received() => Err(failure),
         },
     }

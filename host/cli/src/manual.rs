@@ -1,4 +1,4 @@
-//! `completions` and `man`: the command's own documentation, out of its arguments.
+//! `completions` and `man`: generated from the arguments.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `mv`: a blob by another name.
+//! `mv`: renames a blob.
 
 use serde_json::json;
 
@@ -9,11 +9,11 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// The service copies, and the first is deleted.
+/// The service copies the blob, and the source is deleted.
 pub async fn run(context: &Context, arguments: cli::Mv) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let from = arguments.from;
-    // To a folder, it keeps its name there, as with `cp`.
+    // To a folder it keeps its name, as with `cp`.
     let item = plan::one(&Place::Store(from.clone()), &Place::Store(arguments.to.clone()))?;
     let to = if let Place::Store(key) = item.to { key } else { arguments.to };
     let mut rename = store.rename(&from, &to);

@@ -1,4 +1,4 @@
-//! What the command prints: results to standard output, everything about it to standard error; for people or as JSON.
+//! Output of the command: results to standard output, everything else to standard error; for people or as JSON.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -9,17 +9,17 @@ use crate::failure::Failure;
 use crate::standard;
 use crate::text;
 
-/// Where and how to print.
+/// Output format and destination.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     pub json: bool,
-    /// Whether nothing but errors, and what was asked for, is printed.
+    /// Whether to print only errors and requested results.
     quiet: bool,
-    /// Colours on standard output, and on standard error.
+    /// Colours on standard output and on standard error.
     colours: (bool, bool),
 }
 
-/// Colours, by what they say.
+/// Colours by meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Good,
@@ -40,62 +40,62 @@ impl Output {
         }
     }
 
-    /// The same, without remarks where they are not wanted.
+    /// The same, without notes if `quiet`.
     pub fn quiet_if(self, quiet: bool) -> Self {
         Output { quiet: self.quiet || quiet, ..self }
     }
 
-    /// Whether there is anything but results to show.
-    pub fn has_remarks(&self) -> bool {
+    /// Whether notes are shown.
+    pub fn has_notes(&self) -> bool {
         !self.json && !self.quiet
     }
 
-    /// One line of a result.
+    /// Prints a line of a result.
     pub fn line(&self, line: impl AsRef<str>) -> Result<(), Failure> {
         standard::output()?;
         let mut out = io::stdout().lock();
         out.write_all(line.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(stdout_failed)
     }
 
-    /// A piece of a result that is printed bit by bit.
+    /// Prints a piece of a result without a line end.
     pub fn piece(&self, piece: impl AsRef<str>) -> Result<(), Failure> {
         standard::output()?;
         io::stdout().lock().write_all(piece.as_ref().as_bytes()).map_err(stdout_failed)
     }
 
-    /// A result for programs.
+    /// Prints a result as JSON.
     pub fn value(&self, value: &Value) -> Result<(), Failure> {
         self.line(text::json(&format!("{value:#}")))
     }
 
-    /// One of several results for programs, on a line of its own.
+    /// Prints one of several results as JSON, on one line.
     pub fn row(&self, value: &Value) -> Result<(), Failure> {
         self.line(text::json(&value.to_string()))
     }
 
-    /// A row about what was done, which is a remark where it is for people.
+    /// Prints a row about a completed action; a note in the format for people.
     pub fn report(&self, value: &Value) -> Result<(), Failure> {
         if self.quiet { Ok(()) } else { self.row(value) }
     }
 
-    /// A result for programs where standard output carries a blob.
+    /// Prints a result as JSON to standard error, because standard output carries a blob.
     pub fn value_aside(&self, value: &Value) {
         let _ = writeln!(io::stderr(), "{}", text::json(&value.to_string()));
     }
 
-    /// A remark that is not the result.
+    /// Prints a note, which is not part of the result.
     pub fn note(&self, note: &str) {
-        if self.has_remarks() {
+        if self.has_notes() {
             let _ = writeln!(io::stderr(), "{note}");
         }
     }
 
-    /// Text for a line on standard output, in a colour where there are colours.
+    /// Colours text for standard output, if enabled.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         paint(self.colours.0, tone, text)
     }
 
-    /// Why the command did not do what it was to do. Nobody is left to tell when standard error is gone too.
+    /// Prints the error of the command. Errors of standard error itself are ignored.
     pub fn failure(&self, failure: &Failure) {
         if failure.exit == Exit::BrokenPipe {
             return;
@@ -130,10 +130,10 @@ fn paint(colours: bool, tone: Tone, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-/// A reader that has had enough, such as `head`, is no error worth a word.
+/// A reader that closes the pipe early, such as `head`, causes no error message.
 pub fn stdout_failed(error: io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::new(Exit::BrokenPipe, "nobody reads standard output any more"),
+        io::ErrorKind::BrokenPipe => Failure::new(Exit::BrokenPipe, "the reader of standard output has closed it"),
         _ => Failure::new(Exit::Failure, format!("standard output cannot be written: {error}")),
     }
 }

@@ -1,4 +1,4 @@
-//! `presign`: a URL for others.
+//! `presign`: creates a presigned URL.
 
 use sandbucket::PresignedMethod;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub async fn run(context: &Context, arguments: cli::Presign) -> Result<Exit, Fai
         return Ok(Exit::Success);
     }
     for (name, value) in &presigned.headers {
-        context.output.note(&text::plain(&format!("to be sent with it: {name}: {value}")));
+        context.output.note(&text::plain(&format!("required header: {name}: {value}")));
     }
     context.output.line(text::plain(&presigned.url))?;
     Ok(Exit::Success)

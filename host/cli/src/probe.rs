@@ -1,5 +1,5 @@
-//! The way to a service without the sandbox: its name, its port, its certificate. What `check` tries first, since a
-//! connection that fails says more when it is known how far it got.
+//! A connection to a service without the sandbox: name, port, certificate. `check` tries it first, because a failed
+//! connection says more if it is known how far it got.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use url::Url;
 
 use crate::context::setting;
 
-/// As long as anybody wants to wait for an answer to "is it there?".
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit of each step.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a store's requests go.
+/// The destination of a store's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub https: bool,
@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Where the plugin sends its requests, by the settings. An endpoint that makes no sense is the plugin's to refuse.
+    /// The plugin's destination for these settings. The plugin rejects a malformed endpoint.
     pub fn of(settings: &[(String, String)]) -> Option<Target> {
         let setting = |name| setting(settings, name);
         let bucket = setting("bucket")?;
@@ -30,7 +30,7 @@ impl Target {
         // The bucket's own host is the second, if there is one.
         let service = reachable.first()?;
         let own = reachable.get(1).unwrap_or(service);
-        // The bucket is in the host's name where that is wanted, and on AWS, where it can be.
+        // The bucket is in the host name if configured, and on AWS if possible.
         let is_aws = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| service.ends_with(domain));
         let by_bucket = match setting("addressing-style").unwrap_or("auto").to_ascii_lowercase().as_str() {
             "virtual" => true,
@@ -38,39 +38,39 @@ impl Target {
             _ => is_aws && !bucket.contains('.'),
         };
         let url = Url::parse(if by_bucket { own } else { service }).ok()?;
-        // An IPv6 address is in brackets here, and is not in names.
+        // IPv6 addresses are bracketed here, and not in names.
         let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
         Some(Target { https: url.scheme() == "https", host, port: url.port_or_known_default()? })
     }
 
-    /// Whether the host is an address, so that there is no name to look up.
+    /// Whether the host is an address, which needs no lookup.
     pub fn is_address(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }
 
-    /// The host's addresses.
+    /// Resolves the host's addresses.
     pub async fn look_up(&self) -> Result<Vec<SocketAddr>, String> {
-        match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((self.host.as_str(), self.port))).await {
+        match tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((self.host.as_str(), self.port))).await {
             Ok(Ok(addresses)) => {
                 let addresses: Vec<SocketAddr> = addresses.collect();
                 if addresses.is_empty() { Err(format!("{} has no address", self.host)) } else { Ok(addresses) }
             }
             Ok(Err(error)) => Err(format!("{} cannot be resolved: {error}", self.host)),
-            Err(_) => Err(format!("no name server answers about {}", self.host)),
+            Err(_) => Err(format!("no name server responds for {}", self.host)),
         }
     }
 
-    /// A connection to the first address that takes one.
+    /// Connects to the first address that accepts.
     pub async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, String> {
-        let mut refusals = Vec::new();
+        let mut errors = Vec::new();
         for address in addresses {
-            match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+            match tokio::time::timeout(TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => refusals.push(format!("{address}: {error}")),
-                Err(_) => refusals.push(format!("{address}: no answer in {} s", PATIENCE.as_secs())),
+                Ok(Err(error)) => errors.push(format!("{address}: {error}")),
+                Err(_) => errors.push(format!("{address}: no response in {} s", TIMEOUT.as_secs())),
             }
         }
-        Err(refusals.join("; "))
+        Err(errors.join("; "))
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_or_the_region_says_where_to_go() {
+    fn probe_targets_the_endpoint_or_the_regions_host() {
         let some = |https: bool, host: &str, port: u16| Some((https, host.to_owned(), port));
         assert_eq!(target(&[("bucket", "b"), ("endpoint", "http://127.0.0.1:9000")]), some(false, "127.0.0.1", 9000));
         assert_eq!(target(&[("bucket", "b"), ("endpoint", "minio:9000")]), some(true, "minio", 9000));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn awss_further_hosts_are_probed_where_they_are_meant() {
+    fn probe_targets_special_aws_hosts_if_configured() {
         let aws = |settings: &[(&str, &str)]| {
             let (https, host, port) = target(&[&[("region", "eu-west-1")], settings].concat()).unwrap();
             assert!(https && port == 443);

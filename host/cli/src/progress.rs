@@ -1,4 +1,4 @@
-//! A bar for a transfer that takes a while, on a terminal.
+//! A progress bar for long transfers, on a terminal.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Output;
 
-/// A transfer that is done sooner has no bar.
-const PATIENCE: Duration = Duration::from_millis(600);
+/// A shorter transfer shows no bar.
+const SHOW_AFTER: Duration = Duration::from_millis(600);
 
-/// The progress of one transfer; a clone shows the same.
+/// The progress of one transfer; clones share it.
 #[derive(Debug, Clone)]
 pub struct Progress {
     bar: ProgressBar,
@@ -18,7 +18,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a transfer of so many bytes, where that is known.
+    /// For a transfer of `total` bytes, if known.
     pub fn new(output: &Output, total: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = match total {
@@ -28,15 +28,15 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Progress { bar, allowed: output.has_remarks() && io::stderr().is_terminal() }
+        Progress { bar, allowed: output.has_notes() && io::stderr().is_terminal() }
     }
 
-    /// So many bytes are through in all.
+    /// Sets the number of bytes transferred.
     pub fn reached(&self, bytes: u64) {
         if !self.allowed {
             return;
         }
-        if self.bar.is_hidden() && self.bar.elapsed() >= PATIENCE {
+        if self.bar.is_hidden() && self.bar.elapsed() >= SHOW_AFTER {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(bytes);
@@ -44,14 +44,14 @@ impl Progress {
 }
 
 impl Progress {
-    /// Takes it from the terminal, before what is printed at the end.
+    /// Removes the bar before the final output.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }
 
 impl Drop for Progress {
-    /// Leaves no trace on the terminal. Clones share the bar: the first to go takes it away, and hidden it stays.
+    /// Removes the bar. Clones share it: the first drop removes it, and it stays hidden.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! `put`: a file or standard input becomes a blob.
+//! `put`: stores a file or standard input.
 
 use std::time::Instant;
 
@@ -8,20 +8,20 @@ use crate::cli;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::pour::pour;
 use crate::progress::Progress;
 use crate::report::milliseconds;
 use crate::source::Source;
 use crate::text;
+use crate::upload_source::upload_source;
 
-/// Of any length: what does not fit one part goes in several.
+/// Of any length: a body larger than a part is uploaded in parts.
 pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure> {
-    // Opened first, a file that changes while the plugin is loaded is noticed too.
+    // Opened first, so that changes while the plugin is loaded are detected as well.
     let opened = match std::fs::metadata(&arguments.file).is_ok_and(|metadata| metadata.is_file()) {
         true => Some(Source::open(&arguments.file).await?),
         false => None,
     };
-    // A wrong configuration is told before standard input is read, or a FIFO waited for.
+    // A wrong configuration is reported before standard input is read, or a FIFO is awaited.
     let store = context.store().await?;
     let source = match opened {
         Some(opened) => opened,
@@ -29,7 +29,7 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     };
     let length = source.length();
     let mut upload = store.upload(&arguments.key);
-    // What is a checksum of the body goes with the body, as far as one call takes that.
+    // A checksum of the body belongs to the whole body, so it limits the upload to one request.
     let is_checksum = |name: &str| name.starts_with("checksum-") || name == "content-md5";
     if arguments.attributes.attribute.iter().any(|(name, _)| is_checksum(name)) {
         upload = upload.part_size(store.limits().max_put);
@@ -54,8 +54,8 @@ pub async fn run(context: &Context, arguments: cli::Put) -> Result<Exit, Failure
     let shown = progress.clone();
     let begun = Instant::now();
     let upload = upload.progress(move |bytes| shown.reached(bytes));
-    // An interrupt drops it all.
-    let (size, written) = pour(upload, source, |_| {}, std::future::pending()).await?;
+    // An interrupt drops the upload.
+    let (size, written) = upload_source(upload, source, |_| {}, std::future::pending()).await?;
     let took = begun.elapsed();
     drop(progress);
 

@@ -1,4 +1,4 @@
-//! A list of steps, each with what came of it: what `demo` and `check` print.
+//! A list of steps with their outcomes, for `demo` and `check`.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::failure::Failure;
 use crate::output::Tone;
 use crate::text;
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Ok,
-    /// It works, but not as well as it should.
+    /// Works, but not as it should.
     Doubtful,
     Failed,
-    /// Not tried, because what it needs failed or is not wanted.
+    /// Not tried, because a prerequisite failed or it is not wanted.
     Skipped,
 }
 
@@ -32,7 +32,7 @@ impl Verdict {
     }
 }
 
-/// One thing that was tried.
+/// One step.
 #[derive(Debug)]
 pub struct Step {
     pub name: &'static str,
@@ -40,7 +40,7 @@ pub struct Step {
     pub time: Option<Duration>,
     pub detail: String,
     pub hint: Option<String>,
-    /// The exit status, if this is the first step to fail.
+    /// The exit status, if this is the first failed step.
     pub exit: Exit,
 }
 
@@ -62,13 +62,13 @@ impl Step {
         Step { verdict: Verdict::Failed, time: Some(time), detail: failure.message, name, hint, exit: failure.exit }
     }
 
-    /// A step that came to something, but not to what it should.
+    /// A step that returned a wrong result.
     pub fn wrong(name: &'static str, time: Duration, detail: impl Into<String>) -> Self {
         Step { verdict: Verdict::Failed, exit: Exit::Failure, ..Step::ok(name, time, detail) }
     }
 }
 
-/// The steps so far. Each is printed as it comes, or all in the end as JSON.
+/// The steps so far. Each is printed at once, or all at the end as JSON.
 pub struct Report<'a> {
     context: &'a Context,
     steps: Vec<Step>,
@@ -79,7 +79,7 @@ impl<'a> Report<'a> {
         Report { context, steps: Vec::new() }
     }
 
-    /// Takes a step down, prints it for people, and says whether to go on.
+    /// Adds a step, prints it for people, and returns whether to continue.
     pub fn add(&mut self, step: Step) -> Result<bool, Failure> {
         let output = &self.context.output;
         if !output.json {
@@ -100,7 +100,7 @@ impl<'a> Report<'a> {
         self.steps.iter().filter(|step| step.verdict == verdict).count()
     }
 
-    /// Success, or the status of what failed first.
+    /// Success, or the status of the first failed step.
     pub fn exit(&self) -> Exit {
         self.steps.iter().find(|step| step.verdict == Verdict::Failed).map_or(Exit::Success, |step| step.exit)
     }
@@ -128,7 +128,7 @@ impl Step {
     }
 }
 
-/// To the microsecond.
+/// With microsecond precision.
 pub fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! `rm`: blobs away.
+//! `rm`: deletes blobs.
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -15,7 +15,7 @@ use crate::text;
 
 type Attributes = [(String, String)];
 
-/// All are tried; the first failure is the command's.
+/// Tries all blobs; the first error determines the exit status.
 pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let attributes = &arguments.attributes.attribute;
@@ -40,14 +40,14 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
                 };
                 report.deleted(one, outcome.map(drop))
             }
-            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version is of one blob: give one key with it")),
+            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version belongs to one blob: give a single key")),
             (_, None) => delete(&store, arguments.keys, attributes, &mut report).await,
         }
     };
     report.end(outcome)
 }
 
-/// Deletes what begins so as it is listed, a page at a time.
+/// Deletes the blobs with this prefix while listing them, page by page.
 async fn as_listed(
     store: &Store,
     prefixes: &[String],
@@ -58,7 +58,7 @@ async fn as_listed(
         let mut is_missing = true;
         let mut batches = list(store, prefix, attributes).map_ok(|(key, _)| key).try_chunks(BATCH);
         while let Some(batch) = batches.next().await {
-            // What came before an error was listed well.
+            // The entries before an error are valid.
             let (batch, failed) = match batch {
                 Ok(batch) => (batch, None),
                 Err(error) => (error.0, Some(error.1)),
@@ -78,7 +78,7 @@ async fn as_listed(
     Ok(())
 }
 
-/// Lists what begins so, asks, and deletes just that.
+/// Lists the blobs with this prefix, asks for confirmation, and deletes exactly those.
 async fn once_confirmed(
     store: &Store,
     prefixes: &[String],
@@ -109,15 +109,15 @@ async fn once_confirmed(
     Ok(())
 }
 
-/// Keys that begin so, and the sizes of their blobs.
+/// The keys with this prefix, and the sizes of their blobs.
 fn list(store: &Store, prefix: &str, attributes: &Attributes) -> BoxStream<'static, Result<(String, u64), Error>> {
-    // What is said of deleting is none of a list's.
+    // Attributes of the deletion do not apply to a listing.
     let attributes = attributes.iter().filter(|(name, _)| name != "bypass-governance-retention");
     let list = attributes.fold(store.list(prefix), |list, (name, value)| list.attribute(name, value));
     list.entries().map_ok(|entry| (entry.key, entry.size)).boxed()
 }
 
-/// The prefixes that no other one covers.
+/// The prefixes that no other prefix covers.
 fn apart(prefixes: &[String]) -> impl Iterator<Item = &String> {
     let covered = move |n: usize, prefix: &String| {
         prefixes.iter().enumerate().any(|(m, other)| prefix.starts_with(other) && (prefix != other || m < n))
@@ -126,7 +126,7 @@ fn apart(prefixes: &[String]) -> impl Iterator<Item = &String> {
 }
 
 fn missing(prefix: &str) -> Failure {
-    let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that only begin so";
+    let hint = "for a single blob, leave out --recursive; --prefix also deletes keys that merely have this prefix";
     plan::missing(prefix).with_hint(hint)
 }
 
@@ -141,11 +141,11 @@ async fn delete(
     keys.iter().zip(outcomes).try_for_each(|(key, outcome)| report.deleted(key, outcome))
 }
 
-/// What became of each, as it is known. As JSON it is one value, which is written piece by piece.
+/// Prints the outcome of each blob as it is known. JSON output is one value, written piece by piece.
 struct Report<'a> {
     context: &'a Context,
     first: Option<Failure>,
-    /// Whether the beginning of the JSON is written.
+    /// Whether the beginning of the JSON was written.
     is_begun: bool,
 }
 
@@ -179,7 +179,7 @@ impl Report<'_> {
     fn end(mut self, outcome: Result<(), Failure>) -> Result<Exit, Failure> {
         if self.context.output.json {
             let end = if self.is_begun { "\n  ]\n}" } else { "{\n  \"deleted\": []\n}" };
-            // Nothing was asked for that could be deleted where the usage is wrong.
+            // On a usage error nothing was requested.
             if !matches!(&outcome, Err(failure) if !self.is_begun && failure.exit == Exit::Usage) {
                 self.context.output.line(end)?;
             }

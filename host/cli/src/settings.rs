@@ -1,4 +1,4 @@
-//! `settings`: what the plugin knows, from the plugin itself.
+//! `settings`: lists the settings that the plugin documents.
 
 use sandbucket::{Setting, SettingKind};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::Tone;
 use crate::text;
 
-/// Needs no configuration; where there is one, the plugin it names is asked.
+/// Needs no configuration; if there is one, its plugin is queried.
 pub async fn run(context: &Context) -> Result<Exit, Failure> {
     let config = if context.config_file.exists() { Some(context.config()?) } else { None };
     let engine = context::engine(config.as_ref()).await?;

@@ -1,7 +1,8 @@
 //! Signals that end the command: SIGINT, SIGTERM and SIGHUP.
 //!
-//! Each is handled alike: uploads are aborted, temporary files removed, and the exit status is 128 plus the signal's number.
-//! SIGHUP stays ignored where it was ignored at the start, as under `nohup`. A second signal ends the process at once.
+//! Each is handled alike: uploads are aborted, temporary files are deleted, and the exit status is 128 plus the signal's
+//! number. SIGHUP stays ignored if it was ignored at the start, as under `nohup`. A second signal terminates the process at
+//! once.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +13,9 @@ use tokio::sync::watch;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// How long a signal may go unnoticed, as when the main task is blocked in a write to a pipe that nobody reads.
+/// How long a signal may go unnoticed, for example while the main task is blocked writing to a pipe that nobody reads.
 const NOTICE: Duration = Duration::from_secs(2);
-/// The longest time for cleanup once the signal was noticed.
+/// Time limit of the cleanup after the signal was noticed.
 const CLEANUP: Duration = Duration::from_secs(20);
 
 static CAUGHT: LazyLock<watch::Sender<Option<Exit>>> = LazyLock::new(|| watch::Sender::new(None));
@@ -88,7 +89,7 @@ pub async fn received() -> Failure {
     Failure::ended_by(exit)
 }
 
-/// Whether the process that started this one has the signal ignored. Known on Linux only.
+/// Whether the parent process has the signal ignored. Known on Linux only.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };

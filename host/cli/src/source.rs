@@ -1,4 +1,4 @@
-//! Where an upload is read from: a file, a FIFO or device, or standard input.
+//! The source of an upload: a file, a FIFO or device, or standard input.
 
 use std::fs::Metadata;
 use std::io;
@@ -15,7 +15,7 @@ use crate::standard;
 /// An open source.
 pub enum Source {
     Stdin(Stdin),
-    /// What is known of the file is from before it was read.
+    /// The file's metadata are from before it was read.
     File {
         file: File,
         before: Box<Metadata>,
@@ -29,7 +29,7 @@ impl Source {
         Ok(Source::Stdin(tokio::io::stdin()))
     }
 
-    /// Opens this file, or standard input where it is `-`; waits for a writer where it is a FIFO.
+    /// Opens this file, or standard input for `-`; waits for a writer of a FIFO.
     pub async fn open(path: &Path) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             return Self::stdin();
@@ -43,7 +43,7 @@ impl Source {
         Ok(Source::File { file, before: Box::new(before), path: path.to_owned() })
     }
 
-    /// How many bytes there are, where that is known before: a pipe or a device has a length of 0, whatever comes out of it.
+    /// The length, if known in advance: pipes and devices report 0, whatever they contain.
     pub fn length(&self) -> Option<u64> {
         match self {
             Source::File { before, .. } if before.is_file() => Some(before.len()),
@@ -51,7 +51,7 @@ impl Source {
         }
     }
 
-    /// Reads some bytes into what is free of the buffer; 0 at the end.
+    /// Reads into the free space of the buffer; returns 0 at the end.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, Failure> {
         match self {
             Source::Stdin(stdin) => stdin
@@ -65,7 +65,8 @@ impl Source {
     }
 
     /// # Errors
-    /// The file was written to, or got another length, since it was opened: what was read may be no state it ever had.
+    /// If the file was written to, or its length changed, since it was opened: the bytes read may be no state that it ever
+    /// had.
     pub async fn check_unchanged(&self) -> Result<(), Failure> {
         let Source::File { file, before, path } = self else { return Ok(()) };
         if !before.is_file() {

@@ -1,7 +1,7 @@
-//! Whether standard input and output were open when the process started.
+//! Detects whether standard input and output were open when the process started.
 //!
-//! Rust's runtime opens `/dev/null` for those that are closed, and reports reads and writes that fail with EBADF as success. A
-//! closed standard input would then look like an empty one, and `put` would replace a blob by nothing.
+//! Rust's runtime opens `/dev/null` for closed ones, and reports reads and writes that fail with EBADF as success. A closed
+//! standard input would then look like an empty one, and `put` would store an empty blob.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 static INPUT: AtomicBool = AtomicBool::new(true);
 static OUTPUT: AtomicBool = AtomicBool::new(true);
 
-/// Looks before the runtime of the standard library starts, after which it cannot be told any more.
+/// Runs before the standard library's runtime starts; afterwards the state is lost.
 // SAFETY: system calls and atomics only, neither of which needs that runtime.
 #[allow(unsafe_code)]
 #[cfg(unix)]
@@ -19,7 +19,7 @@ static OUTPUT: AtomicBool = AtomicBool::new(true);
 fn look() {
     use rustix::fs::{OFlags, fcntl_getfl};
     let is_open = |fd, unusable: OFlags| {
-        // SAFETY: one that is closed is an error of the call, and nothing keeps it beyond that.
+        // SAFETY: a closed descriptor makes the call fail, and the borrow ends with the call.
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
         fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::PATH) && flags & OFlags::RWMODE != unusable)
     };
@@ -28,7 +28,7 @@ fn look() {
 }
 
 /// # Errors
-/// Standard input is closed, or open for writing only.
+/// If standard input is closed, or open for writing only.
 pub fn input() -> Result<(), Failure> {
     if INPUT.load(Ordering::Relaxed) {
         return Ok(());
@@ -38,7 +38,7 @@ pub fn input() -> Result<(), Failure> {
 }
 
 /// # Errors
-/// Standard output is closed, or open for reading only.
+/// If standard output is closed, or open for reading only.
 pub fn output() -> Result<(), Failure> {
     match OUTPUT.load(Ordering::Relaxed) {
         true => Ok(()),

@@ -8,19 +8,19 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// Shows them, or gives the blob others.
+/// Shows or replaces them.
 pub async fn run(context: &Context, arguments: cli::Tags) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let key = &arguments.key;
     if arguments.set.is_empty() && !arguments.clear {
-        let mut asked = store.tags(key);
+        let mut request = store.tags(key);
         if let Some(version) = arguments.version_id {
-            asked = asked.version(version);
+            request = request.version(version);
         }
         for (name, value) in arguments.attributes.attribute {
-            asked = asked.attribute(name, value);
+            request = request.attribute(name, value);
         }
-        return show(context, key, asked.await?);
+        return show(context, key, request.await?);
     }
     let count = arguments.set.len();
     let mut given = store.set_tags(key, arguments.set.clone());
@@ -35,7 +35,7 @@ pub async fn run(context: &Context, arguments: cli::Tags) -> Result<Exit, Failur
         return show(context, key, arguments.set);
     }
     context.output.note(&match count {
-        0 => format!("{} has no tags any more", text::plain(key)),
+        0 => format!("{} has no tags now", text::plain(key)),
         1 => format!("{} has this tag alone", text::plain(key)),
         count => format!("{} has these {count} tags alone", text::plain(key)),
     });

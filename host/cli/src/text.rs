@@ -1,4 +1,4 @@
-//! Sizes, times and types as people read them.
+//! Formatting of sizes, times and types for people.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// `48 MiB/s`, or nothing where the time is too short to tell.
+/// `48 MiB/s`, or `None` if the time is too short to measure.
 pub fn speed(bytes: u64, time: Duration) -> Option<String> {
     let seconds = time.as_secs_f64();
     (bytes >= 1 << 20 && seconds > 0.0).then(|| format!("{:.0} MiB/s", bytes as f64 / seconds / f64::from(1 << 20)))
@@ -45,8 +45,7 @@ pub fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// Year, month and day so many days after 1 January 1970. A year is taken to begin in March, so that a leap day is its
-/// last.
+/// Year, month and day of a day counted from 1 January 1970. Years begin in March, so that a leap day is the last day.
 fn date(days: i64) -> (i64, i64, i64) {
     const PER_400_YEARS: i64 = 146_097;
     // From 1 March of the year 0.
@@ -60,7 +59,7 @@ fn date(days: i64) -> (i64, i64, i64) {
     (cycle * 400 + year + next_year, month, day_of_month)
 }
 
-/// The media type of files that end so, where there is no doubt.
+/// The media type of well-known file name endings.
 pub fn media_type(file: &Path) -> Option<&'static str> {
     let ending = file.extension()?.to_str()?.to_ascii_lowercase();
     Some(match ending.as_str() {
@@ -90,14 +89,14 @@ pub fn media_type(file: &Path) -> Option<&'static str> {
     })
 }
 
-/// A value from outside on one line: control and format characters, such as those that turn the direction of writing, are
-/// shown as escapes and not obeyed. Also where standard output is no terminal, unlike `ls` of coreutils: what is piped
-/// ends up on terminals and in logs, a line break in a key would make a line of its own, and `--json` is exact.
+/// Escapes control and format characters, such as bidirectional controls, of an outside value on one line. This also
+/// applies if standard output is no terminal, unlike in coreutils' `ls`: piped output ends up on terminals and in logs, a
+/// line break in a key would start a line, and `--json` is exact.
 pub fn plain(text: &str) -> String {
     sandbucket::text::escaped(text).into_owned()
 }
 
-/// JSON of the same values in which such characters are escaped.
+/// Escapes such characters in JSON, without changing its values.
 pub fn json(json: &str) -> String {
     sandbucket::text::escaped_json(json).into_owned()
 }
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_keep_to_few_digits() {
+    fn sizes_and_times_are_rounded() {
         let sizes = [0, 1023, 1024, 8_900, 1_048_575, 1_048_576, 12 << 20, u64::MAX];
         assert_eq!(
             sizes.map(size),
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_know_leap_years() {
+    fn timestamps_handle_leap_years() {
         let at = |seconds: u64| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_do_not_reach_the_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(plain("a\u{1b}[2J\nb é"), "a\\u{1b}[2J\\nb é");
         assert_eq!(plain("a\u{202e}gpj.exe"), "a\\u{202e}gpj.exe");
     }

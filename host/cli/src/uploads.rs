@@ -1,4 +1,4 @@
-//! `uploads`: uploads in parts that were neither completed nor aborted. Their parts are stored, and paid for.
+//! `uploads`: incomplete multipart uploads. Their parts are stored, and billed.
 
 use futures::TryStreamExt;
 use sandbucket::{PendingUpload, Store};
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// A line for each; as JSON, an object a line.
+/// Prints a line per upload; JSON output has an object per line.
 pub async fn run(context: &Context, arguments: cli::Uploads) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let mut list = store.list_uploads(&arguments.prefix);
@@ -33,7 +33,7 @@ pub async fn run(context: &Context, arguments: cli::Uploads) -> Result<Exit, Fai
     Ok(Exit::Success)
 }
 
-/// All are tried; the first failure is the command's.
+/// Tries all; the first error determines the exit status.
 async fn abort(
     context: &Context,
     store: &Store,

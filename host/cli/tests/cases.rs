@@ -1,7 +1,8 @@
-//! The scripts of `tests/cases`, each a test of its own: what users of other S3 clients reported, replayed on the command.
+//! Runs the scripts of `tests/cases` as tests: bug reports of other S3 clients, replayed on the command.
 //!
-//! A script passes when it exits with 0 within [`DEADLINE`]; else its output is the failure. They mostly wait, so that more of them run
-//! at once than there are processors. `cargo test --package sandbucket-cli --test cases b15` runs those whose names contain `b15`.
+//! A script passes if it exits with 0 within [`DEADLINE`]; otherwise its output is shown. Scripts mostly wait, so more of
+//! them run concurrently than there are processors. `cargo test --package sandbucket-cli --test cases b15` runs those whose
+//! names contain `b15`.
 
 #![cfg_attr(not(unix), allow(unused))]
 
@@ -14,27 +15,27 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_sandbucket");
-/// Where the compiled plugin is kept, for all scripts, although each has a HOME of its own.
+/// The compile cache for all scripts, although each has its own HOME.
 const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cases");
-/// Of a single script; the longest takes a minute.
+/// Time limit of a script; the longest takes a minute.
 const DEADLINE: Duration = Duration::from_secs(300);
-/// Scripts at once, unless `--test-threads` says otherwise.
-const AT_ONCE: usize = 8;
-/// How much of a failed script's output is shown, from its end.
+/// Concurrent scripts, unless `--test-threads` is given.
+const CONCURRENCY: usize = 8;
+/// Maximum size of a failed script's output, counted from its end.
 const OUTPUT: usize = 64 << 10;
 
 #[cfg(not(unix))]
 fn main() -> ExitCode {
-    // They are shell scripts, or need signals and FIFOs.
+    // Windows has no shell scripts, signals and FIFOs.
     ExitCode::SUCCESS
 }
 
 #[cfg(unix)]
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(AT_ONCE);
+    arguments.test_threads.get_or_insert(CONCURRENCY);
     if !arguments.list {
-        // Compiles the plugin, so that no script takes time for that.
+        // Compiles the plugin once, outside the scripts' time limits.
         let status = Command::new(COMMAND).arg("settings").env("XDG_CACHE_HOME", CACHE).stdout(Stdio::null()).status();
         assert!(status.is_ok_and(|status| status.success()), "`sandbucket settings` fails");
     }
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// The scripts by name, without their ending. They begin with a letter and two digits.
+/// The scripts by name, without extension. Names begin with a letter and two digits.
 fn scripts() -> Vec<(String, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases");
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -73,14 +74,14 @@ fn run(script: &Path) -> Result<(), Failed> {
         .env("NO_COLOR", "1")
         .env("PYTHONUNBUFFERED", "1")
         .env("XDG_CACHE_HOME", CACHE)
-        // Modules are not compiled into the source folder.
+        // Prevents Python from writing into the source folder.
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("SANDBUCKET_CONFIG")
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output.try_clone()?)
-        // With its servers, so that all of it can be killed.
+        // Its own process group with its servers, so that all can be killed.
         .process_group(0)
         .spawn()?;
     let begun = Instant::now();
@@ -92,7 +93,7 @@ fn run(script: &Path) -> Result<(), Failed> {
         }
     };
     if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-        // What is left of it: all, at the deadline; servers, where it did not stop them.
+        // Kills everything at the deadline, otherwise servers that the script did not stop.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
     let _ = child.wait();

@@ -1,4 +1,4 @@
-//! Who may ask: the pair of keys, the session token, and the bucket in the host name.
+//! Authentication: the key pair, the session token, and the bucket in the host name.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::{S3Result, s3_error};
 
-/// What a request must show.
+/// What a request must present.
 pub(super) struct Access {
     pub access_key: String,
     pub secret_key: SecretKey,
@@ -16,7 +16,7 @@ pub(super) struct Access {
     pub anonymous: bool,
 }
 
-/// Finds the secret that a signature is checked with.
+/// Looks up the secret key for signature verification.
 pub(super) struct Keys(pub Arc<Access>);
 
 #[async_trait::async_trait]
@@ -29,7 +29,7 @@ impl S3Auth for Keys {
     }
 }
 
-/// Decides once the signature is known to be right, or known to be absent.
+/// Authorises a request after its signature was verified or found absent.
 pub(super) struct Policy(pub Arc<Access>);
 
 #[async_trait::async_trait]
@@ -48,7 +48,7 @@ impl S3Access for Policy {
     }
 }
 
-/// `bucket.localhost` names a bucket; any other host is addressed by path.
+/// `bucket.localhost` names a bucket; every other host uses path style.
 pub(super) struct Hosts;
 
 impl S3Host for Hosts {

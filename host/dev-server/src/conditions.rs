@@ -1,4 +1,4 @@
-//! Preconditions and ranges, as RFC 9110 and S3 have them.
+//! Preconditions and ranges, by RFC 9110 and S3.
 
 use s3s::dto::{ETag, ETagCondition, Range, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3Result, s3_error};
@@ -13,7 +13,8 @@ pub(super) struct ReadConditions {
 }
 
 impl ReadConditions {
-    /// Whether the blob with this tag and this time may be sent. A tag outweighs a date of its kind.
+    /// Checks the preconditions against the blob's ETag and date. An ETag condition takes precedence over a date condition
+    /// of its kind.
     pub fn check(&self, tag: Option<&ETag>, written: Option<&Timestamp>) -> S3Result<()> {
         let holds = match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) => names(condition, tag),
@@ -35,8 +36,8 @@ impl ReadConditions {
     }
 }
 
-/// Whether a condition names this tag. Blobs here have strong tags only, so comparing values is enough. A list of tags
-/// reaches us as one with commas and quotes in it.
+/// Whether a condition lists this ETag. All ETags here are strong, so comparing values suffices. `s3s` passes a list of
+/// ETags as one value with commas and quotes.
 pub(super) fn names(condition: &ETagCondition, tag: Option<&ETag>) -> bool {
     match (condition, tag) {
         (ETagCondition::Any, _) => true,
@@ -48,7 +49,7 @@ pub(super) fn names(condition: &ETagCondition, tag: Option<&ETag>) -> bool {
     }
 }
 
-/// Whether a blob was written after that time, to the second: headers know no fractions.
+/// Whether a blob was written after this time, compared in seconds like the headers.
 fn after(written: Option<&Timestamp>, time: &Timestamp) -> bool {
     written.is_some_and(|written| match whole_seconds(written) {
         Some(written) => written > *time,
@@ -72,7 +73,7 @@ fn not_modified(tag: Option<&ETag>) -> S3Error {
     error
 }
 
-/// A range within a blob of this size: a suffix may be longer than the blob, and an empty blob has none.
+/// Resolves a range within a blob of this size: a suffix may be longer than the blob, and an empty blob has no range.
 pub(super) fn plain_range(range: Range, size: u64) -> S3Result<Range> {
     let span = range.check(size)?;
     if span.is_empty() {
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_outweigh_dates_and_dates_are_whole_seconds() {
+    fn etags_take_precedence_and_dates_are_whole_seconds() {
         let tag = ETag::Strong("t".to_owned());
         let written = time("2026-01-02T03:04:05.900Z");
         let same = || Some(ETagCondition::ETag(ETag::Strong("t".to_owned())));
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_suffix_is_the_whole_and_an_empty_blob_has_no_range() {
+    fn long_suffix_is_the_whole_blob_and_an_empty_blob_has_no_range() {
         let all = Range::Int { first: 0, last: Some(4) };
         assert_eq!(plain_range(Range::Suffix { length: 9 }, 5).unwrap(), all);
         assert_eq!(plain_range(Range::Int { first: 0, last: None }, 5).unwrap(), all);

@@ -1,5 +1,5 @@
-//! Bodies held against the digests that came with them, while they go by: a body that is another one ends in an error
-//! before it has replaced anything.
+//! Verification of bodies against the request's digests while they are streamed: a mismatch is an error before anything is
+//! replaced.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,14 @@ use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{Checksum, StreamingBlob};
 use s3s::{S3Error, S3Result, StdError, s3_error};
 
-/// What the sender says of a body.
+/// The digests that the sender declares.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     pub md5: Option<String>,
     pub checksum: Checksum,
 }
 
-/// Takes what the sender says out of an operation's input.
+/// Extracts the declared digests from an operation's input.
 macro_rules! expected_of {
     ($input:expr) => {
         $crate::digests::Expected {
@@ -36,16 +36,16 @@ macro_rules! expected_of {
 }
 pub(super) use expected_of;
 
-/// What a body came to.
+/// The computed digests of a body.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sum {
     /// Its MD5 in hex.
     pub md5: String,
-    /// Whether it was another body than was said.
+    /// Whether it differs from the declared ones.
     pub bad: bool,
 }
 
-/// Where a body's sum is found once it has gone by.
+/// Receives the digests of a body after it was streamed.
 #[derive(Debug, Default)]
 pub(super) struct Found(Arc<Mutex<Sum>>);
 
@@ -54,7 +54,7 @@ impl Found {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What to answer where writing the body failed.
+    /// The error to report if writing the body failed.
     pub fn explain(&self, error: S3Error) -> S3Error {
         if self.get().bad { bad_digest() } else { error }
     }
@@ -64,7 +64,7 @@ pub(super) fn bad_digest() -> S3Error {
     s3_error!(BadDigest, "The Content-MD5 or checksum value that you specified did not match what the server received.")
 }
 
-/// The body, and its sum once it has gone by.
+/// Wraps a body: verifies it, and stores its digests once it was streamed.
 pub(super) fn verified(body: Option<StreamingBlob>, expected: Expected) -> (StreamingBlob, Found) {
     let Expected { md5, checksum } = expected;
     let found = Found::default();
@@ -81,7 +81,7 @@ pub(super) fn verified(body: Option<StreamingBlob>, expected: Expected) -> (Stre
         Some(body) => Box::pin(body),
         None => Box::pin(futures::stream::empty()),
     };
-    // A last item, which is nothing or the error.
+    // A last item: nothing, or the error.
     let pieces = body.map_ok(Some).chain(futures::stream::once(async { Ok(None) }));
     let pieces = pieces.map(move |piece| {
         let Some(piece) = piece.map_err(io::Error::other)? else {
@@ -99,7 +99,7 @@ pub(super) fn verified(body: Option<StreamingBlob>, expected: Expected) -> (Stre
     (StreamingBlob::wrap(pieces), found)
 }
 
-/// The body written to this file, and its MD5 in hex and length. Each piece is shown to `watch` as well.
+/// Writes the body to a file, and returns its MD5 in hex and its length. Each chunk is also passed to `watch`.
 pub(super) async fn write(
     body: Option<StreamingBlob>,
     expected: Expected,

@@ -1,5 +1,5 @@
-//! What is kept of a blob besides its properties and digests: its entity tag for listings, tags, storage class and how it is
-//! said to be encrypted. A small file beside the buckets for each.
+//! Side data of a blob besides properties and digests: ETag for listings, tags, storage class and declared encryption, in a
+//! small file per blob beside the buckets.
 
 use std::io;
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::storage::{self, Storage};
 
-/// Beside the buckets; the dot keeps it from being one.
+/// Beside the buckets; the dot prevents it from being one.
 const FOLDER: &str = ".extras";
-/// The largest file that is read, in bytes: ten tags of 384 characters, each as long as JSON can make it, are a tenth of it.
+/// Maximum size of a file in bytes: ten tags of 384 characters, each encoded by JSON at its longest, take a tenth of it.
 const MAX_FILE: u64 = 256 * 1024;
 /// S3's storage classes.
 const CLASSES: [&str; 10] = [
@@ -26,10 +26,10 @@ const CLASSES: [&str; 10] = [
     "OUTPOSTS",
     "SNOW",
 ];
-/// The most tags that a blob has.
+/// Maximum number of tags of a blob.
 const MAX_TAGS: usize = 10;
 
-/// What is kept of one blob.
+/// The side data of one blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Extras {
     /// Without quotes.
@@ -38,12 +38,11 @@ pub(super) struct Extras {
     pub storage_class: Option<String>,
     pub encryption: Option<String>,
     pub kms_key: Option<String>,
-    /// The MD5 of the key that its owner encrypts it with, in base64. Nothing is encrypted here, but who does not show
-    /// the key does not get the blob.
+    /// MD5 of the customer key, in base64. Nothing is encrypted here, but reading the blob requires the same key.
     pub customer_key: Option<String>,
 }
 
-/// Takes what is kept here out of an operation's input.
+/// Extracts the side data from an operation's input.
 macro_rules! extras_of {
     ($input:expr) => {
         $crate::extras::Extras {
@@ -71,7 +70,7 @@ impl Extras {
     }
 
     pub fn remove(storage: &Storage, bucket: &str, name: &str) {
-        // Not every blob has some.
+        // Not every blob has side data.
         let _ = storage.folder(&[FOLDER, bucket]).and_then(|folder| storage::remove(&folder, name));
     }
 
@@ -79,16 +78,16 @@ impl Extras {
         self.etag.clone().map(ETag::Strong)
     }
 
-    /// As an answer tells it: S3 does not tell the usual one.
-    pub fn told_class(&self) -> Option<StorageClass> {
+    /// The storage class for a response: S3 omits the default one.
+    pub fn reported_class(&self) -> Option<StorageClass> {
         self.storage_class.clone().filter(|class| class != "STANDARD").map(StorageClass::from)
     }
 
-    pub fn told_encryption(&self) -> Option<ServerSideEncryption> {
+    pub fn reported_encryption(&self) -> Option<ServerSideEncryption> {
         self.encryption.clone().map(ServerSideEncryption::from)
     }
 
-    /// Whether who gives this key's MD5 may have the blob.
+    /// Checks that a request has the MD5 of the blob's customer key.
     pub fn opens_for(&self, key: Option<&String>) -> S3Result<()> {
         match (&self.customer_key, key) {
             (None, None) => Ok(()),
@@ -106,7 +105,7 @@ impl Extras {
     }
 }
 
-/// The tags of an `x-amz-tagging` header: a query.
+/// Parses an `x-amz-tagging` header, which is a query.
 pub(super) fn tags(header: Option<String>) -> S3Result<Vec<(String, String)>> {
     let tags: Vec<(String, String)> =
         url::form_urlencoded::parse(header.unwrap_or_default().as_bytes()).into_owned().collect();

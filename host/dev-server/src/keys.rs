@@ -1,11 +1,11 @@
-//! Which file holds which key.
+//! Mapping of keys to files.
 //!
-//! A key is any text of up to 1,024 bytes; a file name is not. `a//b`, `.`, `..`, a line break or a name of 300 bytes
-//! cannot be files, and `a` and `a/b` cannot both be, since one would have to be a file and a folder at once. So each
-//! key is one file in its bucket's folder, its name the key percent-encoded: `photos%2F2024%2Fcat.jpg`. What is longer
-//! than a file name may be is named by its SHA-256, and the key itself is written down beside the buckets.
+//! A key is any text of up to 1,024 bytes, unlike a file name: `a//b`, `.`, `..`, a line break or a name of 300 bytes
+//! cannot be files, and `a` and `a/b` cannot coexist, because one would be both a file and a folder. So each key is one
+//! file in its bucket's folder, named by the percent-encoded key: `photos%2F2024%2Fcat.jpg`. A longer name is replaced by
+//! the SHA-256 of the key, and the key itself is stored beside the buckets.
 //!
-//! A file system that does not tell `A` from `a` holds only one of two keys that differ in nothing else.
+//! A case-insensitive file system stores only one of two keys that differ in case only.
 
 use std::fmt::Write as _;
 use std::io;
@@ -15,19 +15,19 @@ use sha2::{Digest, Sha256};
 
 use super::storage::{self, Storage};
 
-/// All but letters, digits, `-`, `_` and inner dots.
+/// Everything but letters, digits, `-`, `_` and inner dots.
 const AWKWARD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-/// No percent-encoded name begins so: `L` is not a hexadecimal digit.
+/// No percent-encoded name has this prefix: `L` is not a hexadecimal digit.
 const LONG: &str = "%L";
-/// Bucket and name are put, each in base64, into the names of the files that hold properties. This is what fits
-/// into 255 bytes with the longest bucket name.
+/// Bucket and name, each in base64, are parts of the names of side files. This length fits into 255 bytes with the longest
+/// bucket name.
 const MAX_NAME: usize = 66;
-/// The longest key, in bytes.
+/// Maximum length of a key in bytes.
 const MAX_KEY: u64 = 1024;
-/// Beside the buckets; the dot keeps it from being one.
+/// Beside the buckets; the dot prevents it from being one.
 const LONG_KEYS: &str = ".long-keys";
 
-/// The keys of one server's folder.
+/// The keys in one server's folder.
 #[derive(Debug)]
 pub(super) struct Keys {
     storage: Storage,
@@ -38,7 +38,7 @@ impl Keys {
         Keys { storage }
     }
 
-    /// The name of the file that holds this key.
+    /// The name of the file for this key.
     pub fn name(&self, key: &str) -> String {
         let mut name = utf8_percent_encode(key, AWKWARD).to_string();
         // `.`, `..` and hidden files.
@@ -55,20 +55,20 @@ impl Keys {
         name
     }
 
-    /// The name of the file that is to hold this key, which is written down if the name does not tell it.
+    /// The name of the file for this key; a key that the name does not contain is stored.
     pub fn name_for_writing(&self, key: &str) -> io::Result<String> {
         let name = self.name(key);
         if name.starts_with(LONG) {
             let folder = self.storage.make_folder(&[LONG_KEYS])?;
             if !storage::is_file(&folder, &name) {
-                // Two that write the same note write the same.
+                // Concurrent writers store the same content.
                 self.storage.write(&folder, &name, key.as_bytes())?;
             }
         }
         Ok(name)
     }
 
-    /// The key that this file holds; none if it is not one of ours.
+    /// The key of this file; `None` if it is a foreign file.
     pub fn key(&self, name: &str) -> Option<String> {
         if name.starts_with(LONG) {
             let folder = self.storage.folder(&[LONG_KEYS]).ok()?;
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_a_file_name_of_its_own_and_is_found_by_it() {
+    fn file_names_of_keys_are_unique_and_reversible() {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::new(Storage::open(folder.path()).unwrap());
         let mut names = std::collections::HashSet::new();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_put_there_is_no_key() {
+    fn foreign_file_names_are_not_keys() {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::new(Storage::open(folder.path()).unwrap());
         for name in [".DS_Store", "with space", "%zz", "%2f", "a%41", "%L00", "%ff"] {

@@ -1,15 +1,15 @@
-//! An S3 server for this process: to try things out with, and to test against.
+//! An in-process S3 server for development and tests.
 //!
-//! It listens on loopback, keeps its blobs as files in a folder, verifies the signature of every request, and answers
-//! as S3 does where a client can tell the difference: any key up to 1,024 bytes, the four preconditions of a read,
-//! conditional writes and copies without a race, ranges, metadata, tags, listings, uploads in parts, checksums, presigned
-//! URLs, and S3's own error codes. The protocol is `s3s`; the files are this module's, reached through `cap-std`.
+//! It listens on loopback, stores blobs as files in a folder, verifies the signature of every request, and responds as S3
+//! does wherever a client can tell the difference: any key up to 1,024 bytes, the four preconditions of a read, race-free
+//! conditional writes and copies, ranges, metadata, tags, listings, multipart uploads, checksums, presigned URLs, and S3's
+//! own error codes. The crate `s3s` implements the protocol; this crate implements the storage on top of `cap-std`.
 //!
-//! It does not leave its folder: no symbolic link in it is followed, for a bucket, a blob or what is kept beside it. What is
-//! neither a regular file nor a folder is no blob: not listed, not found, not deleted, and replaced itself by a write.
+//! It stays in its folder: it follows no symbolic link, neither for buckets and blobs nor for side files. Everything other
+//! than regular files and folders is no blob: it is not listed, found or deleted, and a write replaces it.
 //!
-//! It is not made for production: one folder, one pair of keys, no versions (each blob is its one version, `null`), no
-//! TLS. Storage classes, ACLs and encryption are taken and told, and change nothing; uploads in parts end with the server.
+//! It is not made for production: one folder, one pair of keys, no versions (each blob has the version `null`), no TLS. It
+//! stores and returns storage classes, ACLs and encryption without any effect; multipart uploads end with the server.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -52,34 +52,34 @@ use objects::Objects;
 use serve::Running;
 use storage::Storage;
 
-/// The access key that holds where none is given.
+/// The default access key.
 pub const DEFAULT_ACCESS_KEY: &str = "sandbucket";
-/// The secret key that holds where none is given. It guards nothing: the server is on loopback.
+/// The default secret key. It protects nothing: the server is on loopback.
 pub const DEFAULT_SECRET_KEY: &str = "sandbucket-secret";
 
-/// The largest blob that S3 copies at once.
+/// S3's limit for a copy with one request, in bytes.
 const COPY_LIMIT: u64 = 5 << 30;
-/// The smallest part of an upload on S3, unless it is the last.
+/// S3's minimum size of a part other than the last, in bytes.
 const MIN_PART: u64 = 5 << 20;
 
-/// A server at work. Dropping it stops it; [`stop`](DevServer::stop) also waits until it has.
+/// A running server. Dropping it stops it; [`stop`](DevServer::stop) also waits for the end.
 #[derive(Debug)]
 pub struct DevServer {
     address: SocketAddr,
     folder: PathBuf,
     running: Running,
-    /// Last, so that it is removed once nobody answers any more.
+    /// Dropped last, so that the folder is deleted after the last response.
     _temporary: Option<tempfile::TempDir>,
 }
 
 impl DevServer {
-    /// A server to be set up. Without more it is on a free port of 127.0.0.1, in a temporary folder, without buckets.
+    /// Returns a builder. Default: a free port of 127.0.0.1, a temporary folder, no buckets.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where it is, as the setting `endpoint` takes it: `http://127.0.0.1:40123`. One that listens on all addresses is at
-    /// the loopback address for this machine: no store connects to `0.0.0.0`.
+    /// The URL, as the setting `endpoint` expects it: `http://127.0.0.1:40123`. A server on all addresses reports its
+    /// loopback address, because clients cannot connect to `0.0.0.0`.
     pub fn endpoint(&self) -> String {
         let mut address = self.address;
         match address.ip() {
@@ -90,23 +90,24 @@ impl DevServer {
         format!("http://{address}")
     }
 
-    /// The address it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The folder that holds its blobs. A temporary one is removed with the server.
+    /// The folder with the blobs. A temporary one is deleted with the server.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Stops: no new connections, those at work finish their answer (for at most five seconds), idle ones are closed.
+    /// Stops gracefully: accepts no connections, lets responses in progress finish for at most five seconds, and closes
+    /// idle connections.
     pub async fn stop(self) {
         self.running.stop().await;
     }
 }
 
-/// What a server is to be like. Made by [`DevServer::builder`].
+/// Builder of a server, from [`DevServer::builder`].
 #[derive(Clone)]
 pub struct Builder {
     folder: Option<PathBuf>,
@@ -149,51 +150,51 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Keeps the blobs here, also after the server has stopped. The folder is made where it is missing, and should
-    /// hold nothing else. It may be a symbolic link; what is in it may not, see [above](self).
+    /// Keeps the blobs in this folder, also after the server has stopped. Creates it if missing; it should contain nothing
+    /// else. The folder may be a symbolic link, its content may not, see [above](self).
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// The one pair of keys that requests may be signed with.
+    /// Sets the key pair that requests must be signed with.
     pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.access_key = access_key.into();
         self.secret_key = secret_key.into();
         self
     }
 
-    /// Makes the keys temporary ones: every signed request must carry this session token too.
+    /// Makes the keys temporary: every signed request must also carry this session token.
     pub fn session_token(mut self, token: impl Into<String>) -> Self {
         self.session_token = Some(token.into());
         self
     }
 
-    /// Answers unsigned requests as well. A request that is signed must still be signed rightly.
+    /// Also accepts unsigned requests. The signature of a signed request must still be valid.
     pub fn anonymous(mut self, allowed: bool) -> Self {
         self.anonymous = allowed;
         self
     }
 
-    /// How many bytes a blob may have to be copied at once: 5 GiB, as on S3, or fewer, to try out what happens then.
+    /// Sets the maximum size of a blob to copy with one request. Default: 5 GiB, as on S3; lower it to test larger copies.
     pub fn copy_limit(mut self, bytes: u64) -> Self {
         self.copy_limit = bytes;
         self
     }
 
-    /// How many bytes all parts of an upload but the last must have: 5 MiB, as on S3, or fewer, to try out many.
+    /// Sets the minimum size of all parts but the last. Default: 5 MiB, as on S3; lower it to test many parts.
     pub fn min_part(mut self, bytes: u64) -> Self {
         self.min_part = bytes;
         self
     }
 
-    /// Dates a blob that is written in parts at the initiation of its upload, as Amazon S3 does, and not at its completion.
+    /// Dates blobs of multipart uploads at the initiation, as Amazon S3 does, instead of at the completion.
     pub fn initiation_dates(mut self, enabled: bool) -> Self {
         self.initiation_dates = enabled;
         self
     }
 
-    /// Buckets to make where they are missing. Names are as S3 wants them: 3 to 63 of `a-z`, `0-9`, `-` and `.`.
+    /// Creates these buckets if missing. Names follow S3's rules: 3 to 63 of `a-z`, `0-9`, `-` and `.`.
     pub fn buckets<I, S>(mut self, buckets: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -203,7 +204,7 @@ impl Builder {
         self
     }
 
-    /// The address and port to listen on; port 0 is any free one.
+    /// Sets the address and port to listen on; port 0 selects a free one.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = address.into();
         self
@@ -213,7 +214,8 @@ impl Builder {
     ///
     /// # Errors
     /// If the folder cannot be made or written, if a bucket has a name that S3 does not take, or if the address
-    /// cannot be listened on. The message says which.
+    /// If the folder cannot be created or written, a bucket name is invalid, or the address cannot be bound. The message
+    /// says which.
     pub async fn start(self) -> io::Result<DevServer> {
         let (folder, temporary) = match self.folder {
             Some(folder) => (folder, None),

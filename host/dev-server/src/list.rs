@@ -1,4 +1,4 @@
-//! Listing a bucket: in the order of the keys' bytes, a page at a time, folded at a delimiter.
+//! Listings: ordered by the keys' bytes, paged, folded at a delimiter.
 
 use cap_std::fs::Dir;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -9,16 +9,16 @@ use super::extras::Extras;
 use super::keys::Keys;
 
 const MAX_PAGE: i32 = 1000;
-/// With `encoding-type=url` keys may hold what XML cannot say, such as control characters.
+/// With `encoding-type=url` keys may contain what XML cannot represent, such as control characters.
 const IN_XML: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// One entry of a page: a blob, or a prefix that stands for all blobs beneath it.
+/// An entry of a page: a blob, or a prefix that folds all blobs below it.
 enum Entry {
     Blob(String),
     Prefix(String),
 }
 
-/// The page that was asked for. `extras` tells what is kept of the file of a name.
+/// The requested page. `extras` returns the side data of a file.
 pub(super) fn page(
     bucket: &Dir,
     keys: &Keys,
@@ -27,12 +27,12 @@ pub(super) fn page(
 ) -> S3Result<ListObjectsV2Output> {
     let prefix = input.prefix.as_deref().unwrap_or("");
     let delimiter = input.delimiter.as_deref().filter(|d| !d.is_empty());
-    let asked = input.max_keys.unwrap_or(MAX_PAGE);
-    if asked < 0 {
+    let max_keys = input.max_keys.unwrap_or(MAX_PAGE);
+    if max_keys < 0 {
         return Err(s3_error!(InvalidArgument, "max-keys must not be negative"));
     }
-    let limit = usize::try_from(asked.min(MAX_PAGE)).unwrap_or(0);
-    // What XML cannot hold is encoded in a token, as in a key.
+    let limit = usize::try_from(max_keys.min(MAX_PAGE)).unwrap_or(0);
+    // What XML cannot represent is encoded in tokens, as in keys.
     let token = input.continuation_token.as_deref().map(|token| percent_decode_str(token).decode_utf8_lossy());
     let after = token.as_deref().or(input.start_after.as_deref());
 
@@ -54,7 +54,7 @@ pub(super) fn page(
             Some(end) => Entry::Prefix(key[..end].to_owned()),
             None => Entry::Blob(key),
         };
-        // A prefix is listed once, and comes after itself when it was the last of the page before.
+        // A prefix is listed once; if it was the last entry of the previous page, it is skipped.
         if matches!((&entry, entries.last()), (Entry::Prefix(new), Some(Entry::Prefix(last))) if new == last)
             || after.is_some_and(|after| entry.name() <= after)
         {
@@ -68,16 +68,16 @@ pub(super) fn page(
     }
 
     let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
-    let told = |text: String| told(text, by_url);
+    let response_key = |text: String| response_key(text, by_url);
     let next = if truncated { entries.last().map(|last| last.name().to_owned()) } else { None };
     let count = i32::try_from(entries.len()).unwrap_or(MAX_PAGE);
     let mut contents = Vec::new();
     let mut common_prefixes = Vec::new();
     for entry in entries {
         match entry {
-            Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix { prefix: Some(told(prefix)) }),
+            Entry::Prefix(prefix) => common_prefixes.push(CommonPrefix { prefix: Some(response_key(prefix)) }),
             Entry::Blob(key) => {
-                // Deleted since the folder was read: then it is not listed.
+                // Deleted since the folder was read.
                 let name = keys.name(&key);
                 let Some(metadata) = bucket.symlink_metadata(&name).ok().filter(|metadata| metadata.is_file()) else {
                     continue;
@@ -86,7 +86,7 @@ pub(super) fn page(
                 contents.push(Object {
                     size: i64::try_from(metadata.len()).ok(),
                     last_modified: metadata.modified().ok().map(|at| Timestamp::from(at.into_std())),
-                    key: Some(told(key)),
+                    key: Some(response_key(key)),
                     e_tag: extras.etag(),
                     storage_class: Some(extras.storage_class.unwrap_or_else(|| "STANDARD".to_owned()).into()),
                     ..Default::default()
@@ -96,27 +96,27 @@ pub(super) fn page(
     }
     Ok(ListObjectsV2Output {
         key_count: Some(count),
-        max_keys: Some(asked.min(MAX_PAGE)),
+        max_keys: Some(max_keys.min(MAX_PAGE)),
         is_truncated: Some(truncated),
         contents: (!contents.is_empty()).then_some(contents),
         common_prefixes: (!common_prefixes.is_empty()).then_some(common_prefixes),
-        next_continuation_token: next.map(|last| self::told(last, true)),
+        next_continuation_token: next.map(|last| self::response_key(last, true)),
         continuation_token: input.continuation_token,
-        delimiter: input.delimiter.map(told),
+        delimiter: input.delimiter.map(response_key),
         encoding_type: input.encoding_type,
         name: Some(input.bucket),
-        prefix: input.prefix.map(told),
-        start_after: input.start_after.map(told),
+        prefix: input.prefix.map(response_key),
+        start_after: input.start_after.map(response_key),
         ..Default::default()
     })
 }
 
-/// A key as an answer tells it.
-pub(super) fn told(key: String, by_url: bool) -> String {
+/// A key as it appears in a response.
+pub(super) fn response_key(key: String, by_url: bool) -> String {
     if by_url { utf8_percent_encode(&key, IN_XML).to_string() } else { key }
 }
 
-/// The key that a token stands for, as an answer tells it.
+/// The key of a continuation token, as it appears in a response.
 pub(super) fn marker(token: String, by_url: bool) -> String {
     if by_url { token } else { percent_decode_str(&token).decode_utf8_lossy().into_owned() }
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_meet_without_gap_or_overlap_and_fold_at_the_delimiter() {
+    fn pages_have_no_gap_or_overlap_and_fold_at_the_delimiter() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path()).unwrap();
         let keys = Keys::new(storage.clone());

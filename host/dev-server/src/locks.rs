@@ -1,8 +1,7 @@
-//! One writer, or many readers, for a key at a time.
+//! A readers-writer lock per key.
 //!
-//! A blob's bytes, properties and digests are written one after another, and whether a condition holds is looked at
-//! before. Without a lock a reader could see one blob's bytes with another's tag, and two conditional writes
-//! could both succeed.
+//! A blob's bytes, properties and digests are written one after another, after its conditions are checked. Without a lock a
+//! reader could see one blob's bytes with another's ETag, and two conditional writes could both succeed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +10,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 type Name = (String, String);
 
-/// The locks of the keys that are in use just now.
+/// The locks of the keys in use.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     in_use: Mutex<HashMap<Name, Arc<RwLock<()>>>>,
@@ -28,7 +27,7 @@ impl Locks {
 
     fn of(&self, bucket: &str, name: &str) -> Arc<RwLock<()>> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever holds or awaits a lock holds its Arc too.
+        // Every holder and waiter of a lock has an Arc of it.
         if in_use.len() >= 1024 {
             in_use.retain(|_, lock| Arc::strong_count(lock) > 1);
         }

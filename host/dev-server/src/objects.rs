@@ -1,4 +1,4 @@
-//! The operations, on the files of one folder.
+//! The S3 operations on the files of one folder.
 
 use std::io;
 
@@ -19,21 +19,21 @@ mod blobs;
 mod copies;
 mod parts;
 
-/// What S3 stores with a blob whose writer does not say.
+/// S3's default media type.
 const DEFAULT_TYPE: &str = "binary/octet-stream";
-/// What S3 takes of user metadata, names and values together.
+/// S3's limit for user metadata: names and values together, in bytes.
 const MAX_METADATA: usize = 2048;
 
-/// One folder's buckets.
+/// The buckets of one folder.
 #[derive(Debug)]
 pub(super) struct Objects {
     storage: Storage,
     keys: Keys,
     locks: Locks,
     uploads: Uploads,
-    /// The largest blob that is copied at once.
+    /// The largest blob that a single request copies.
     copy_limit: u64,
-    /// Whether a blob written in parts has the date of its upload's initiation.
+    /// Whether blobs of multipart uploads are dated at the initiation.
     initiation_dates: bool,
 }
 
@@ -43,7 +43,7 @@ impl Objects {
         Objects { storage, keys, locks: Locks::default(), uploads, copy_limit, initiation_dates }
     }
 
-    /// What is kept of the blob in this file.
+    /// The side data of the blob in this file.
     fn extras(&self, bucket: &str, name: &str) -> Extras {
         Extras::load(&self.storage, bucket, name)
     }
@@ -54,14 +54,14 @@ impl Objects {
 
     fn bucket(&self, bucket: &str) -> S3Result<Dir> {
         let absent = || s3_error!(NoSuchBucket, "The specified bucket does not exist");
-        // What is beside the buckets is none.
+        // Other files beside the buckets are no buckets.
         if !s3s::path::check_bucket_name(bucket) {
             return Err(absent());
         }
         self.storage.folder(&[bucket]).map_err(|_| absent())
     }
 
-    /// What is stored under this file name.
+    /// Opens the blob with this file name.
     fn look(&self, bucket: &str, name: &str) -> S3Result<Stored> {
         let folder = self.bucket(bucket)?;
         let mut found = Stored::open(&self.storage, &folder, bucket, name).map_err(|error| match error.kind() {
@@ -74,7 +74,7 @@ impl Objects {
         Ok(found)
     }
 
-    /// Whether a write with these conditions may go ahead. The caller holds the lock.
+    /// Checks the conditions of a write. The caller holds the lock.
     fn may_write(
         &self,
         bucket: &str,
@@ -104,7 +104,7 @@ impl Objects {
         }
         match (if_match, there) {
             (None, _) => Ok(()),
-            // S3 says so, and not that the condition failed.
+            // S3 reports the missing key, not the failed condition.
             (Some(_), None) => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
             (Some(condition), Some(there)) if names(condition, Some(&there.e_tag)) => Ok(()),
             _ => Err(failed()),
@@ -112,7 +112,7 @@ impl Objects {
     }
 }
 
-/// A bucket without versions has but the one named `null`.
+/// An unversioned bucket has only the version `null`.
 fn no_version(version: Option<&ObjectVersionId>) -> S3Result<()> {
     match version.map(String::as_str) {
         None | Some("null") => Ok(()),
@@ -271,7 +271,7 @@ impl S3 for Objects {
         }))
     }
 
-    /// A bucket that keeps no versions has one of each blob, named `null`.
+    /// An unversioned bucket has one version of each blob, named `null`.
     async fn list_object_versions(
         &self,
         request: S3Request<ListObjectVersionsInput>,

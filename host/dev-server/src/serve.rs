@@ -1,4 +1,4 @@
-//! Connections: taken, kept alive, and closed in good order.
+//! Connections: accept, keep-alive, graceful shutdown.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,14 +22,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How much of a refused request's body is still read, in bytes, and for how long.
+/// Bytes of a rejected request's body that are still read, and for how long.
 const DRAIN: usize = 256 << 10;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// How long answers under way may take once the server is told to stop.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// Time for responses in progress after the shutdown begins.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// The task that listens. Dropping this tells it to stop.
+/// The accept loop. Dropping this stops it.
 #[derive(Debug)]
 pub(super) struct Running {
     stop: watch::Sender<bool>,
@@ -46,7 +46,7 @@ impl Running {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.take() {
-            // It neither panics nor is cancelled but with the runtime.
+            // The task neither panics nor is cancelled, except with the runtime.
             let _ = task.await;
         }
     }
@@ -58,12 +58,12 @@ impl Drop for Running {
     }
 }
 
-/// A request's body, of which the rest can be read when the request has been answered.
+/// A request's body, whose rest can be read after the response.
 #[derive(Clone)]
 struct RequestBody(Arc<Mutex<Incoming>>);
 
 impl RequestBody {
-    /// Reads what is left, up to so many bytes.
+    /// Reads the rest, up to `most` bytes.
     async fn drain(&self, most: usize) {
         let mut read = 0;
         while read < most
@@ -94,18 +94,18 @@ impl http_body::Body for RequestBody {
 async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     let requests = Arc::new(AtomicU64::new(0));
-    // Dropped at the end, and with it whatever has still not finished.
+    // Dropped at the end, which aborts the remaining connections.
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            // Also when the sender is gone.
+            // Also if the sender is dropped.
             _ = stopped.wait_for(|stop| *stop) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: others will be closed.
+                // Probably out of file descriptors: others will be closed.
                 tracing::warn!(%error, "a connection could not be taken");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -115,7 +115,7 @@ async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::R
         let (service, requests) = (service.clone(), requests.clone());
         let service = service_fn(move |request| {
             let number = requests.fetch_add(1, Ordering::Relaxed);
-            answer(service.clone(), request, number)
+            respond(service.clone(), request, number)
         });
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
@@ -127,18 +127,18 @@ async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::R
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(LAST_ANSWERS, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await;
 }
 
-/// One answer, with a request id as S3 gives.
-async fn answer(service: S3Service, request: Request<Incoming>, number: u64) -> Result<Response<Body>, io::Error> {
+/// Responds to a request, with a request ID in S3's format.
+async fn respond(service: S3Service, request: Request<Incoming>, number: u64) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
     let body = RequestBody(Arc::new(Mutex::new(body)));
     let mut response = service
         .call(Request::from_parts(head, Body::http_body(body.clone())))
         .await
         .map_err(|error: HttpError| io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error)))?;
-    // A connection that is closed with bytes unread is reset, and the client may not get to see why it was refused.
+    // Closing a connection with unread bytes resets it, and the client may miss the error response.
     let _ = tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN)).await;
     if let Ok(id) = HeaderValue::try_from(format!("{number:016X}")) {
         response.headers_mut().insert("x-amz-request-id", id);

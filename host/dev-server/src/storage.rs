@@ -1,8 +1,8 @@
-//! The server's folder. Nothing outside of it is read, written or deleted, whatever is in it.
+//! The server's folder. Nothing outside it is read, written or deleted, whatever it contains.
 //!
-//! Folders and files are opened relative to the folder above them, one name at a time, and no symbolic link is followed:
-//! `cap-std` does so without a gap between a check and a use. What is neither a regular file nor a folder (a link, a FIFO,
-//! a socket, a device) is not there as far as reads, lists and deletions go; a write replaces it, and not what it leads to.
+//! Folders and files are opened relative to their parent folder, one name at a time, without following symbolic links:
+//! `cap-std` does so without a race between check and use. Everything other than regular files and folders (links, FIFOs,
+//! sockets, devices) is invisible to reads, listings and deletions; a write replaces it, and not its target.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -13,22 +13,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::fs::{Dir, OpenOptions};
 
-/// What the names of files begin and end with that are still being written.
+/// Prefix and suffix of the names of incomplete files.
 const TEMPORARY: (&str, &str) = (".tmp.", ".part");
 
-/// A folder that a server keeps everything in.
+/// The folder with all of a server's files.
 #[derive(Clone, Debug)]
 pub(super) struct Storage {
     root: Arc<Dir>,
-    /// How many temporary files there were.
+    /// The number of temporary files so far.
     temporary: Arc<AtomicU64>,
 }
 
 impl Storage {
-    /// Opens the folder, which may itself be reached through links: whoever starts the server chose it.
+    /// Opens the folder, whose own path may contain links: the user of the server chose it.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let root = Dir::open_ambient_dir(folder, cap_std::ambient_authority())?;
-        // Of a server that ended before.
+        // Leftovers of an earlier server.
         for entry in root.entries()?.flatten() {
             let name = entry.file_name();
             let left = name.to_str().is_some_and(|name| name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1));
@@ -43,7 +43,7 @@ impl Storage {
         &self.root
     }
 
-    /// The folder of this path.
+    /// Opens the folder at this path.
     pub fn folder(&self, path: &[&str]) -> io::Result<Dir> {
         let mut folder = self.root.try_clone()?;
         for name in path {
@@ -52,7 +52,7 @@ impl Storage {
         Ok(folder)
     }
 
-    /// The same, which is made where it is missing.
+    /// The same, created if missing.
     pub fn make_folder(&self, path: &[&str]) -> io::Result<Dir> {
         let mut folder = self.root.try_clone()?;
         for name in path {
@@ -64,7 +64,7 @@ impl Storage {
         Ok(folder)
     }
 
-    /// A new file, which is gone unless it is kept.
+    /// Creates a temporary file, deleted on drop unless kept.
     pub fn temporary(&self) -> io::Result<Temporary> {
         let (before, after) = TEMPORARY;
         loop {
@@ -77,7 +77,7 @@ impl Storage {
         }
     }
 
-    /// Writes a file whole, in place of what is there.
+    /// Replaces a file atomically.
     pub fn write(&self, folder: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
         let mut temporary = self.temporary()?;
         temporary.file.write_all(content)?;
@@ -85,7 +85,7 @@ impl Storage {
     }
 }
 
-/// A file that is being written.
+/// A temporary file.
 #[derive(Debug)]
 pub(super) struct Temporary {
     root: Arc<Dir>,
@@ -95,7 +95,7 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// Gives it its name in this folder, in place of what is there: a link itself, and not what it leads to.
+    /// Renames it into this folder, replacing what exists: a link itself, and not its target.
     pub fn keep(mut self, folder: &Dir, name: &str) -> io::Result<()> {
         self.root.rename(&self.name, folder, single(name)?)?;
         self.name.clear();
@@ -111,15 +111,15 @@ impl Drop for Temporary {
     }
 }
 
-/// Whether a regular file of this name is there.
+/// Whether there is a regular file of this name.
 pub(super) fn is_file(folder: &Dir, name: &str) -> bool {
     single(name).and_then(|name| folder.symlink_metadata(name)).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Opens a regular file for reading; what else there is of that name is not found.
+/// Opens a regular file for reading; anything else of that name is not found.
 pub(super) fn open(folder: &Dir, name: &str) -> io::Result<File> {
     let absent = || io::Error::from(io::ErrorKind::NotFound);
-    // A device is better not opened at all. What takes the file's place after this is seen to below.
+    // Opening a device can have side effects. Whatever replaces the file afterwards is detected below.
     if !is_file(folder, name) {
         return Err(absent());
     }
@@ -132,7 +132,7 @@ pub(super) fn open(folder: &Dir, name: &str) -> io::Result<File> {
     }
 }
 
-/// All of a regular file, if it has no more bytes than that.
+/// Reads a regular file up to a maximum size.
 pub(super) fn read(folder: &Dir, name: &str, longest: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     open(folder, name)?.take(longest.saturating_add(1)).read_to_end(&mut content)?;
@@ -142,8 +142,8 @@ pub(super) fn read(folder: &Dir, name: &str, longest: u64) -> io::Result<Vec<u8>
     Ok(content)
 }
 
-/// Removes a regular file, if there is one of this name. What takes its place meanwhile is removed itself, and not what it
-/// leads to.
+/// Deletes a regular file, if there is one of this name. What replaces it in the meantime is deleted itself, and not its
+/// target.
 pub(super) fn remove(folder: &Dir, name: &str) -> io::Result<()> {
     if !is_file(folder, name) {
         return Ok(());
@@ -154,7 +154,7 @@ pub(super) fn remove(folder: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
-/// The name, if it is one: `cap-std` would follow links within the folder that are in the middle of a path.
+/// Checks that this is a single name: `cap-std` follows links within the folder in the middle of a path.
 fn single(name: &str) -> io::Result<&str> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not the name of one file")));

@@ -1,5 +1,5 @@
-//! A blob's file, and what is kept beside it: its properties and its digests, in the files that `s3s-fs` 0.14 has for them,
-//! so that folders that were written with it can still be read.
+//! A blob's file and its side files: properties and digests, in the format of `s3s-fs` 0.14, so that folders written by it
+//! remain readable.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -15,12 +15,12 @@ use tokio::io::AsyncReadExt as _;
 use super::digests::hex;
 use super::storage::{self, Storage};
 
-/// The largest file of properties or digests that is read, in bytes. S3 takes 2 KiB of metadata and 8 KiB of headers.
+/// Maximum size of a side file in bytes. S3 accepts 2 KiB of metadata and 8 KiB of headers.
 const MAX_SIDE_FILE: u64 = 256 * 1024;
-/// How much of a file is read at once.
+/// Read size of a file.
 const CHUNK: usize = 64 * 1024;
 
-/// What a blob's writer says of it.
+/// The properties that a blob's writer sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Properties {
@@ -42,7 +42,7 @@ pub(super) struct Properties {
     pub website_redirect_location: Option<String>,
 }
 
-/// Takes a blob's properties out of an operation's input.
+/// Extracts a blob's properties from an operation's input.
 macro_rules! properties_of {
     ($input:expr) => {
         $crate::stored::Properties {
@@ -59,7 +59,7 @@ macro_rules! properties_of {
 }
 pub(super) use properties_of;
 
-/// As it is kept.
+/// The stored form.
 pub(super) fn expires(at: Option<Timestamp>) -> Option<String> {
     let mut text = Vec::new();
     at?.format(TimestampFormat::DateTime, &mut text).ok()?;
@@ -104,24 +104,24 @@ impl Sums {
     }
 }
 
-/// A blob that is there, and its open file.
+/// An existing blob and its open file.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub file: File,
     pub size: u64,
     pub modified: Timestamp,
     pub properties: Properties,
-    /// Its MD5 is always among them.
+    /// Always includes the MD5.
     pub sums: Sums,
-    /// What it is called by: its MD5, unless it was written in parts.
+    /// The MD5, unless the blob was uploaded in parts.
     pub e_tag: ETag,
 }
 
 impl Stored {
-    /// Opens what this file name holds.
+    /// Opens the blob with this file name.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] where there is no regular file of that name.
+    /// [`io::ErrorKind::NotFound`] if there is no regular file of that name.
     pub fn open(storage: &Storage, folder: &Dir, bucket: &str, name: &str) -> io::Result<Stored> {
         let mut file = storage::open(folder, name)?;
         let metadata = file.metadata()?;
@@ -129,7 +129,7 @@ impl Stored {
         let mut sums: Sums = side_file(storage, &sums_file(bucket, name)).unwrap_or_default();
         let md5 = match sums.e_tag.take() {
             Some(md5) => md5,
-            // Somebody else put it there.
+            // A foreign file.
             None => md5_of(&mut file)?,
         };
         sums.e_tag = Some(md5.clone());
@@ -137,7 +137,7 @@ impl Stored {
         Ok(Stored { file, size, modified, properties, sums, e_tag: ETag::Strong(md5) })
     }
 
-    /// The bytes from this one on, so many of them.
+    /// The body from byte `start`, `length` bytes long.
     pub fn body(mut self, start: u64, length: u64) -> io::Result<StreamingBlob> {
         self.file.seek(SeekFrom::Start(start))?;
         let file = tokio::fs::File::from_std(self.file);
@@ -156,7 +156,7 @@ impl Stored {
     }
 }
 
-/// Keeps what is told of a blob.
+/// Stores a blob's side files.
 pub(super) fn keep(
     storage: &Storage,
     bucket: &str,
@@ -185,7 +185,7 @@ fn side_file_of(bucket: &str, name: &str) -> String {
     format!(".bucket-{}.object-{}", encoded(bucket), encoded(name))
 }
 
-/// The MD5 of a file from its beginning, in hex.
+/// The MD5 of a whole file, in hex.
 fn md5_of(file: &mut File) -> io::Result<String> {
     let (mut sum, mut piece) = (Md5::new(), vec![0; CHUNK]);
     loop {

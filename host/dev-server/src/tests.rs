@@ -1,4 +1,4 @@
-//! The server as a client sees it: statuses, headers and bodies over HTTP.
+//! Tests of the server as a client sees it: statuses, headers and bodies over HTTP.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -17,18 +17,18 @@ struct Asker {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-struct Answer {
+struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Answer {
+impl Response {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Status and S3's code, as `404 NoSuchKey`.
+    /// Status and S3's error code, as `404 NoSuchKey`.
     fn error(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
         let code = body.split("<Code>").nth(1).and_then(|rest| rest.split("</Code>").next()).unwrap_or("");
@@ -37,33 +37,33 @@ impl Answer {
 }
 
 impl Asker {
-    /// A server that takes unsigned requests too.
+    /// A server that also accepts unsigned requests.
     async fn start() -> Self {
         let server = DevServer::builder().anonymous(true).buckets(["one"]).start().await.unwrap();
         Asker { server, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         let mut request = Request::builder().method(method).uri(format!("{}/{path}", self.server.endpoint()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::from(body.to_owned())).unwrap();
         let (head, body) = self.client.request(request).await.unwrap().into_parts();
-        Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+        Response { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         self.ask(Method::GET, path, headers, "").await
     }
 
-    async fn put(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn put(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         self.ask(Method::PUT, path, headers, body).await
     }
 }
 
 #[tokio::test]
-async fn keys_that_no_file_system_takes_are_kept_apart() {
+async fn keys_invalid_as_file_names_are_stored_separately() {
     let asker = Asker::start().await;
     let long = "k".repeat(1024);
     let keys =
@@ -85,7 +85,7 @@ async fn keys_that_no_file_system_takes_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
+async fn ranges_conditions_and_metadata_match_s3() {
     let asker = Asker::start().await;
     let put = asker.put("one/k", &[("x-amz-meta-Colour", "blue"), ("cache-control", "no-cache")], "0123456789").await;
     let tag = put.header("etag").to_owned();
@@ -144,7 +144,7 @@ async fn ranges_conditions_and_metadata_are_as_s3_has_them() {
 }
 
 #[tokio::test]
-async fn of_many_who_create_one_key_one_succeeds() {
+async fn one_of_many_concurrent_creates_succeeds() {
     let asker = std::sync::Arc::new(Asker::start().await);
     let tries: Vec<_> = (0..16)
         .map(|n| {
@@ -164,7 +164,7 @@ async fn of_many_who_create_one_key_one_succeeds() {
 }
 
 #[tokio::test]
-async fn it_answers_nobody_without_keys_and_stops_when_told() {
+async fn requests_without_keys_are_denied_and_shutdown_stops_the_server() {
     let server = DevServer::builder().buckets(["one"]).start().await.unwrap();
     let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let address = server.address();
@@ -177,7 +177,7 @@ async fn it_answers_nobody_without_keys_and_stops_when_told() {
 }
 
 #[tokio::test]
-async fn a_bucket_name_that_s3_does_not_take_is_refused() {
+async fn invalid_bucket_name_is_rejected() {
     for name in ["ab", "Upper", "a_b", "..", "a/b", "192.168.1.1"] {
         let error = DevServer::builder().buckets([name]).start().await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
@@ -185,7 +185,7 @@ async fn a_bucket_name_that_s3_does_not_take_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_on_all_addresses_gives_an_endpoint_that_stores_connect_to() {
+async fn server_on_all_addresses_reports_a_connectable_endpoint() {
     let server = DevServer::builder().listen("0.0.0.0:0").start().await.unwrap();
     assert_eq!(server.endpoint(), format!("http://127.0.0.1:{}", server.address().port()));
 }

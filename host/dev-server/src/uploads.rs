@@ -1,4 +1,4 @@
-//! Blobs written in parts: the uploads under way. They end with the server.
+//! Multipart uploads in progress. They end with the server.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,15 +15,15 @@ use super::extras::Extras;
 use super::list;
 use super::storage::Storage;
 
-/// Beside the buckets; the dot keeps it from being one.
+/// Beside the buckets; the dot prevents it from being one.
 const FOLDER: &str = ".uploads";
 const MAX_PAGE: i32 = 1000;
 
-/// The uploads of one server's folder.
+/// The uploads in one server's folder.
 #[derive(Debug)]
 pub(super) struct Uploads {
     storage: Storage,
-    /// All parts but the last are as large at least.
+    /// Minimum size of all parts but the last.
     min_part: u64,
     open: Mutex<HashMap<String, Upload>>,
 }
@@ -39,12 +39,12 @@ struct Upload {
     folder: Arc<Folder>,
 }
 
-/// The folder of an upload's parts. Dropping it removes it.
+/// The folder of an upload's parts, deleted on drop.
 #[derive(Debug)]
 pub(super) struct Folder {
     uploads: Dir,
     name: String,
-    /// The parts: a file for each, which is called by its number.
+    /// The parts: one file each, named by its number.
     pub parts: Dir,
 }
 
@@ -54,7 +54,7 @@ impl Drop for Folder {
     }
 }
 
-/// A part that was taken.
+/// An accepted part.
 #[derive(Clone, Debug)]
 struct Taken {
     md5: String,
@@ -63,7 +63,7 @@ struct Taken {
     checksum: Checksum,
 }
 
-/// What a blob is made of.
+/// The parts of a blob to complete.
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub begun: CreateMultipartUploadInput,
@@ -78,7 +78,7 @@ pub(super) struct Assembly {
 
 impl Uploads {
     pub fn new(storage: Storage, min_part: u64) -> Self {
-        // Of a server that ended before.
+        // Leftovers of an earlier server.
         if storage.folder(&[FOLDER]).is_ok() {
             let _ = storage.root().remove_dir_all(FOLDER);
         }
@@ -89,7 +89,7 @@ impl Uploads {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with an upload of this key.
+    /// Runs `act` on an upload of this key.
     fn with<T>(&self, bucket: &str, key: &str, id: &str, act: impl FnOnce(&mut Upload) -> S3Result<T>) -> S3Result<T> {
         let mut open = self.open();
         match open.get_mut(id).filter(|upload| upload.bucket == bucket && upload.key == key) {
@@ -99,7 +99,7 @@ impl Uploads {
     }
 
     pub fn begin(&self, begun: CreateMultipartUploadInput, extras: Extras) -> io::Result<String> {
-        // The standard library seeds its hashers from the system: nobody guesses an upload's id.
+        // The standard library seeds its hashers randomly: an upload's id cannot be guessed.
         let random = || RandomState::new().hash_one(0);
         let id = format!("u{:016x}{:016x}", random(), random());
         let uploads = self.storage.make_folder(&[FOLDER])?;
@@ -118,7 +118,7 @@ impl Uploads {
         Ok(id)
     }
 
-    /// Takes a part, and gives its entity tag.
+    /// Stores a part, and returns its ETag.
     pub async fn take(
         &self,
         (bucket, key, id): (&str, &str, &str),
@@ -145,7 +145,7 @@ impl Uploads {
         let after: i32 = input.part_number_marker.unwrap_or(0);
         let limit = input.max_parts.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE);
         self.with(&input.bucket, &input.key, &input.upload_id, |upload| {
-            let mut parts: Vec<Part> = upload.parts.range(after.saturating_add(1)..).map(told).collect();
+            let mut parts: Vec<Part> = upload.parts.range(after.saturating_add(1)..).map(to_part).collect();
             let is_truncated = parts.len() > usize::try_from(limit).unwrap_or(0);
             parts.truncate(usize::try_from(limit).unwrap_or(0));
             Ok(ListPartsOutput {
@@ -183,7 +183,7 @@ impl Uploads {
         let by_url = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == "url");
         let last = found.last().filter(|_| is_truncated).cloned();
         let uploads = found.into_iter().map(|(key, id, initiated)| MultipartUpload {
-            key: Some(list::told(key, by_url)),
+            key: Some(list::response_key(key, by_url)),
             upload_id: Some(id),
             initiated: Some(Timestamp::from(initiated)),
             ..Default::default()
@@ -191,18 +191,18 @@ impl Uploads {
         ListMultipartUploadsOutput {
             uploads: Some(uploads.collect()),
             is_truncated: Some(is_truncated),
-            next_key_marker: last.as_ref().map(|(key, _, _)| list::told(key.clone(), by_url)),
+            next_key_marker: last.as_ref().map(|(key, _, _)| list::response_key(key.clone(), by_url)),
             next_upload_id_marker: last.map(|(_, id, _)| id),
-            key_marker: input.key_marker.map(|key| list::told(key, by_url)),
+            key_marker: input.key_marker.map(|key| list::response_key(key, by_url)),
             upload_id_marker: input.upload_id_marker,
-            prefix: input.prefix.map(|prefix| list::told(prefix, by_url)),
+            prefix: input.prefix.map(|prefix| list::response_key(prefix, by_url)),
             encoding_type: input.encoding_type,
             bucket: Some(input.bucket),
             ..Default::default()
         }
     }
 
-    /// Sees whether the blob can be made of these parts, and tells of what.
+    /// Validates the parts of a completion, and returns them.
     pub fn assemble(&self, (bucket, key, id): (&str, &str, &str), parts: &[CompletedPart]) -> S3Result<Assembly> {
         self.with(bucket, key, id, |upload| {
             if parts.is_empty() {
@@ -241,7 +241,7 @@ impl Uploads {
         })
     }
 
-    /// Drops an upload and its parts.
+    /// Deletes an upload and its parts.
     pub fn end(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
         self.with(bucket, key, id, |_| Ok(()))?;
         self.open().remove(id);
@@ -249,7 +249,7 @@ impl Uploads {
     }
 }
 
-fn told((number, part): (&i32, &Taken)) -> Part {
+fn to_part((number, part): (&i32, &Taken)) -> Part {
     let checksum = part.checksum.clone();
     Part {
         part_number: Some(*number),

@@ -1,4 +1,4 @@
-//! Between this crate's types and those of `object_store`.
+//! Conversions between the types of Sandbucket and of `object_store`.
 
 use std::time::SystemTime;
 
@@ -7,10 +7,10 @@ use object_store::path::Path;
 use object_store::{Attribute, AttributeValue, Attributes, Error, GetRange, ObjectMeta, PutResult, Result, TagSet};
 use sandbucket::{BlobInfo, ByteRange, Entry, Written};
 
-/// How errors name this store.
+/// The name of this store in errors.
 const STORE: &str = "Sandbucket";
 
-/// Our name of an attribute that has no field of its own, where it has one of theirs.
+/// Attributes of `object_store` with an equivalent attribute of ours, by our name.
 const NAMES: [(&str, Attribute); 5] = [
     ("cache-control", Attribute::CacheControl),
     ("content-disposition", Attribute::ContentDisposition),
@@ -19,13 +19,13 @@ const NAMES: [(&str, Attribute); 5] = [
     ("storage-class", Attribute::StorageClass),
 ];
 
-/// Our error as theirs, about this path.
+/// Converts an error about this path.
 pub(crate) fn error(path: &str, error: sandbucket::Error) -> Error {
     use sandbucket::Error as Ours;
     let path = path.to_owned();
     let status = error.failure().and_then(|failure| failure.response.as_ref()).map(|response| response.status);
     match &error {
-        // A lost bucket is not to look like a lost object.
+        // A missing bucket must not look like a missing object.
         Ours::NotFound(_) if error.is_missing_bucket() => generic(error),
         Ours::NotFound(_) => Error::NotFound { path, source: error.into() },
         Ours::PreconditionFailed(_) => Error::Precondition { path, source: error.into() },
@@ -37,17 +37,17 @@ pub(crate) fn error(path: &str, error: sandbucket::Error) -> Error {
     }
 }
 
-/// Any other error of theirs.
+/// An error of the generic variant.
 pub(super) fn generic(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Generic { store: STORE, source: source.into() }
 }
 
-/// What cannot be asked for here.
+/// An unsupported option.
 pub(super) fn not_supported(why: impl Into<String>) -> Error {
     Error::NotSupported { source: why.into().into() }
 }
 
-/// Where a write was to be the first at this path and was not, theirs has a case of its own.
+/// Converts the failed condition of a create-only write to `AlreadyExists`.
 pub(super) fn already_exists(error: Error, path: &Path) -> Error {
     match error {
         Error::Precondition { source, .. } | Error::NotModified { source, .. } => {
@@ -57,7 +57,7 @@ pub(super) fn already_exists(error: Error, path: &Path) -> Error {
     }
 }
 
-/// Where there is nothing to match, S3 says that it is not found.
+/// S3 reports a missing key as not found if there is nothing to match.
 pub(super) fn absent_is_unmatched(error: Error) -> Error {
     match error {
         Error::NotFound { path, source } => Error::Precondition { path, source },
@@ -77,7 +77,7 @@ pub(super) fn range(range: GetRange) -> ByteRange {
     }
 }
 
-/// What is known of a blob at this path.
+/// The metadata of a blob at this path.
 pub(crate) fn meta(location: Path, info: &BlobInfo) -> ObjectMeta {
     ObjectMeta {
         location,
@@ -88,7 +88,7 @@ pub(crate) fn meta(location: Path, info: &BlobInfo) -> ObjectMeta {
     }
 }
 
-/// What a list tells of a blob. Its key must be a path of theirs.
+/// Converts an entry of a listing. Its key must be a valid path.
 pub(crate) fn listed(entry: Entry) -> Result<ObjectMeta> {
     Ok(ObjectMeta {
         location: Path::parse(&entry.key)?,
@@ -99,12 +99,12 @@ pub(crate) fn listed(entry: Entry) -> Result<ObjectMeta> {
     })
 }
 
-/// A moment as theirs; what no service told is the beginning of 1970.
+/// Converts a time; a missing one becomes 1970-01-01.
 fn time(time: Option<SystemTime>) -> DateTime<Utc> {
     time.unwrap_or(SystemTime::UNIX_EPOCH).into()
 }
 
-/// What is stored with a blob, for a write of ours.
+/// The properties of a write.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Properties {
     pub content_type: Option<String>,
@@ -113,7 +113,7 @@ pub(super) struct Properties {
 }
 
 impl Properties {
-    /// Of their attributes and tags.
+    /// Converts attributes and tags.
     pub(super) fn of(attributes: &Attributes, tags: &TagSet) -> Result<Self> {
         let mut properties = Properties::default();
         for (attribute, value) in attributes {
@@ -134,7 +134,7 @@ impl Properties {
     }
 }
 
-/// Says of a call in the making what is to be stored with the blob.
+/// Applies properties to a request builder.
 macro_rules! with_properties {
     ($call:expr, $properties:expr) => {{
         let properties = $properties;
@@ -153,7 +153,7 @@ macro_rules! with_properties {
 }
 pub(super) use with_properties;
 
-/// What was stored with a blob.
+/// The attributes of a blob.
 pub(crate) fn attributes(info: &BlobInfo) -> Attributes {
     let mut attributes = Attributes::new();
     if let Some(media_type) = &info.content_type {
@@ -176,7 +176,7 @@ mod tests {
     use sandbucket::Failure;
 
     #[test]
-    fn properties_come_back_as_they_went() {
+    fn properties_round_trip() {
         let mut given = Attributes::new();
         for (attribute, value) in NAMES.iter().map(|(name, attribute)| (attribute.clone(), *name)) {
             given.insert(attribute, value.into());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_keep_their_kind_and_their_words() {
+    fn errors_keep_their_kind_and_message() {
         let failure = || Box::new(Failure::new("what was tried, and where"));
         let theirs = |ours| error("a/b", ours);
         assert!(

@@ -7,18 +7,18 @@ use sandbucket::{BlobInfo, Entry};
 
 use crate::convert;
 
-/// What the adapter makes of a blob at this key: its metadata where the key is a path, and the number of its attributes.
+/// Converts the metadata of a blob: `None` if the key is no path, and the number of its attributes.
 pub fn to_object_store(key: &str, info: &BlobInfo) -> (Option<ObjectMeta>, usize) {
     let location = Path::parse(key).ok();
     (location.map(|location| convert::meta(location, info)), convert::attributes(info).len())
 }
 
-/// What the adapter makes of an entry of a listing.
+/// Converts an entry of a listing.
 pub fn entry_to_object_store(entry: Entry) -> Option<ObjectMeta> {
     convert::listed(entry).ok()
 }
 
-/// What the adapter makes of an error.
+/// Converts an error.
 pub fn error_to_object_store(error: sandbucket::Error) -> Error {
     convert::error("k", error)
 }

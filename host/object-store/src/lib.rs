@@ -1,7 +1,7 @@
 //! A [`Store`] as a store of the `object_store` crate: for DataFusion, `parquet`, Delta Lake, Lance and everything else that
 //! takes an `Arc<dyn ObjectStore>`.
 //!
-//! All of [`ObjectStore`] is there, and the crate's [`MultipartStore`], [`PaginatedListStore`] and [`Signer`].
+//! Implements [`ObjectStore`] completely, and the crate's [`MultipartStore`], [`PaginatedListStore`] and [`Signer`].
 //!
 //! ```
 //! # fn main() {}
@@ -19,9 +19,9 @@
 //! # }
 //! ```
 //!
-//! What that crate calls a path is a key without empty, `.` and `..` segments: of the blobs that a store may hold besides,
-//! a list through here fails at the first one ([`object_store::Error::InvalidPath`]), as it does with the crate's own
-//! stores. Payloads above 64 MiB are written in parts.
+//! A path of that crate is a key without empty, `.` and `..` segments. If a store holds other keys, a listing through the
+//! adapter fails at the first one ([`object_store::Error::InvalidPath`]), as the crate's own stores do. Payloads above 64
+//! MiB are uploaded in parts.
 
 #![warn(missing_docs, unreachable_pub)]
 #![forbid(unsafe_code)]
@@ -42,19 +42,19 @@ use sandbucket::Store;
 #[cfg(doc)]
 use object_store::{ObjectStore, list::PaginatedListStore, multipart::MultipartStore, signer::Signer};
 
-/// A store for those who know the `object_store` crate: see the [module](self).
+/// An adapter from [`Store`] to the `object_store` traits: see the [module](self).
 #[derive(Clone, Debug)]
 pub struct SandbucketStore {
     store: Store,
 }
 
 impl SandbucketStore {
-    /// Makes it of a store, which can be used by itself all the same.
+    /// Wraps a store, which remains usable by itself.
     pub fn new(store: Store) -> Self {
         SandbucketStore { store }
     }
 
-    /// The store underneath.
+    /// The wrapped store.
     pub fn store(&self) -> &Store {
         &self.store
     }

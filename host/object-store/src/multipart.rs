@@ -1,4 +1,4 @@
-//! Blobs written in parts: those whose caller keeps track of them, and those that do it themselves.
+//! Multipart uploads: `MultipartStore` and `MultipartUpload`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +12,8 @@ use sandbucket::{Part, Store};
 use super::SandbucketStore;
 use super::convert::{Properties, error, generic, put_result, with_properties};
 
-/// What stands between a part's entity tag and its attributes in an id of theirs: it is in neither.
-const BETWEEN: char = '\n';
+/// Separates a part's ETag from its attributes in a `PartId`: neither contains it.
+const SEPARATOR: char = '\n';
 
 #[async_trait]
 impl MultipartStore for SandbucketStore {
@@ -32,7 +32,7 @@ impl MultipartStore for SandbucketStore {
         let part = part.map_err(|failed| error(path.as_ref(), failed))?;
         let mut content_id = part.etag;
         for (name, value) in part.attributes {
-            content_id.push_str(&format!("{BETWEEN}{name}={value}"));
+            content_id.push_str(&format!("{SEPARATOR}{name}={value}"));
         }
         Ok(PartId { content_id })
     }
@@ -51,28 +51,28 @@ impl MultipartStore for SandbucketStore {
 async fn complete(store: &Store, path: &Path, id: &str, mut parts: Vec<Part>) -> Result<PutResult> {
     let failed = |failed| error(path.as_ref(), failed);
     if parts.is_empty() {
-        // A blob of no bytes is one empty part.
+        // An empty blob is one empty part.
         parts.push(store.upload_part(path.as_ref(), id, 1, Bytes::new()).await.map_err(failed)?);
     }
     store.complete_upload(path.as_ref(), id, parts).await.map(put_result).map_err(failed)
 }
 
-/// S3 counts parts from 1.
+/// S3 numbers parts from 1.
 fn number(index: usize) -> Result<u32> {
     let number = index.checked_add(1).and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| generic(format!("an upload has no part {index}")))
 }
 
-/// The part that an id of theirs is of.
+/// Decodes a `PartId`.
 fn read(index: usize, id: &PartId) -> Result<Part> {
-    let mut lines = id.content_id.split(BETWEEN);
+    let mut lines = id.content_id.split(SEPARATOR);
     let mut part = Part::new(number(index)?, lines.next().unwrap_or_default());
     part.attributes =
         lines.filter_map(|line| line.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     Ok(part)
 }
 
-/// An upload that keeps track of its own parts. As many are in memory as the caller has under way.
+/// An upload that keeps track of its parts. The caller's parts in flight are in memory.
 #[derive(Debug)]
 pub(super) struct Parts {
     store: Store,
@@ -107,7 +107,7 @@ impl MultipartUpload for Parts {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        // They stay until the blob is made of them, so that a completion which failed can be tried again.
+        // Kept until the completion succeeds, so that a failed one can be retried.
         let mut parts = self.done().clone();
         if parts.len() != self.begun {
             return Err(generic(format!(
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_brings_a_parts_checksum_along() {
+    fn part_id_carries_the_checksum() {
         let part = read(4, &PartId { content_id: "\"e\"\nchecksum-crc32=y/Q5Jg==\na=b=c".to_owned() }).unwrap();
         assert_eq!((part.number, part.etag.as_str()), (5, "\"e\""));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -1,4 +1,4 @@
-//! Lists a page at a time.
+//! Paginated listings.
 
 use async_trait::async_trait;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
@@ -8,7 +8,7 @@ use object_store::{ListResult, Result};
 use super::SandbucketStore;
 use super::convert::{error, listed};
 
-/// The most that S3 tells at once.
+/// S3's maximum page size.
 const MAX_PAGE: usize = 1000;
 
 #[async_trait]

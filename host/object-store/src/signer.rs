@@ -1,4 +1,4 @@
-//! URLs for others.
+//! Presigned URLs.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Signer for SandbucketStore {
         self.signed_url_opts(method, path, expires_in, &SignedUrlOptions::new()).await
     }
 
-    /// Of parameters, `versionId` and the `response-…` of S3 are taken.
+    /// Of query parameters, `versionId` and S3's `response-…` are supported.
     async fn signed_url_opts(
         &self,
         method: Method,
@@ -45,7 +45,7 @@ impl Signer for SandbucketStore {
         let presigned = presign.await.map_err(|failed| error(path.as_ref(), failed))?;
         if presigned.headers.len() != given {
             let names: Vec<&str> = presigned.headers.iter().map(|(name, _)| name.as_str()).collect();
-            let why = format!("the store's settings want headers that a URL cannot tell: {}", names.join(", "));
+            let why = format!("the store's settings require headers that a URL cannot carry: {}", names.join(", "));
             return Err(not_supported(why));
         }
         Url::parse(&presigned.url).map_err(generic)

@@ -1,4 +1,4 @@
-//! Reading, writing, listing, copying and deleting.
+//! The implementation of `ObjectStore`.
 
 use std::ops::Range;
 
@@ -22,12 +22,12 @@ use super::convert::{
 };
 use super::multipart::Parts;
 
-/// How many blobs are deleted with one call.
+/// Blobs per bulk delete.
 const BATCH: usize = 1000;
-/// From how many bytes on a payload is written in parts, several at a time.
-const PARTS_FROM: usize = 64 << 20;
-/// How many such calls are under way at once.
-const BATCHES: usize = 8;
+/// Minimum size of a payload that is uploaded in parts.
+const MULTIPART_FROM: usize = 64 << 20;
+/// Concurrent bulk deletes.
+const MAX_CONCURRENCY: usize = 8;
 
 #[async_trait]
 impl ObjectStore for SandbucketStore {
@@ -35,7 +35,7 @@ impl ObjectStore for SandbucketStore {
         let properties = Properties::of(&options.attributes, &options.tags)?;
         let key = location.as_ref();
         let ours = |failed| error(key, failed);
-        let large = payload.content_length() > PARTS_FROM.min(self.store.limits().max_put);
+        let large = payload.content_length() > MULTIPART_FROM.min(self.store.limits().max_put);
         let (create, etag) = match options.mode {
             PutMode::Overwrite => (false, None),
             PutMode::Create => (true, None),
@@ -75,8 +75,8 @@ impl ObjectStore for SandbucketStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let key = location.as_ref().to_owned();
-        /// Says of a call in the making what the options say.
-        macro_rules! asked {
+        /// Applies `GetOptions` to a request builder.
+        macro_rules! with_get_options {
             ($call:expr) => {{
                 let mut call = $call;
                 if let Some(etag) = &options.if_match {
@@ -98,7 +98,7 @@ impl ObjectStore for SandbucketStore {
             }};
         }
         if options.head {
-            let info = asked!(self.store.head(&key));
+            let info = with_get_options!(self.store.head(&key));
             return Ok(GetResult {
                 payload: GetResultPayload::Stream(futures::stream::empty().boxed()),
                 range: 0..info.size,
@@ -108,10 +108,10 @@ impl ObjectStore for SandbucketStore {
             });
         }
         let mut get = self.store.get(&key);
-        if let Some(asked) = options.range.clone() {
-            get = get.range(range(asked));
+        if let Some(with_get_options) = options.range.clone() {
+            get = get.range(range(with_get_options));
         }
-        let blob = asked!(get);
+        let blob = with_get_options!(get);
         Ok(GetResult {
             range: blob.range(),
             attributes: attributes(blob.info()),
@@ -121,18 +121,21 @@ impl ObjectStore for SandbucketStore {
         })
     }
 
-    /// From a service that ignores ranges, all of them are taken from one response with the whole blob.
+    /// A service that ignores ranges returns the whole blob once, and all ranges are cut from it.
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let key = location.as_ref();
         let whole = OnceCell::new();
         let whole = &whole;
         let fetch = |range: Range<u64>| async move {
             let blob = self.store.get(key).range(range.clone()).await.map_err(|failed| error(key, failed))?;
-            // What is merged is sliced without a look at how much came: it may be less than was asked for.
+            // Merged ranges are sliced without a length check, so they must not be shorter than requested.
             let end = blob.range().end;
             if ranges.iter().any(|one| range.contains(&one.start) && one.start > end) {
                 let size = blob.info().size;
-                let what = format!("{key} has {size} bytes, and bytes {} to {} were asked for", range.start, range.end);
+                let what = format!(
+                    "{key} has {size} bytes, and bytes {} to {} were with_get_options for",
+                    range.start, range.end
+                );
                 return Err(generic(what));
             }
             if blob.ignores_range() && ranges.len() > 1 {
@@ -152,14 +155,14 @@ impl ObjectStore for SandbucketStore {
             async move {
                 let batch = batch.map_err(|failed| failed.1)?;
                 let outcomes = store.delete_many(batch.iter().map(|path| path.as_ref())).await.map_err(generic)?;
-                let told = batch.into_iter().zip(outcomes).map(|(path, outcome)| match outcome {
+                let results = batch.into_iter().zip(outcomes).map(|(path, outcome)| match outcome {
                     Ok(()) => Ok(path),
                     Err(failed) => Err(error(path.as_ref(), failed)),
                 });
-                Ok::<_, object_store::Error>(futures::stream::iter(told.collect::<Vec<_>>()))
+                Ok::<_, object_store::Error>(futures::stream::iter(results.collect::<Vec<_>>()))
             }
         });
-        deleted.buffered(BATCHES).try_flatten().boxed()
+        deleted.buffered(MAX_CONCURRENCY).try_flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -211,18 +214,18 @@ impl ObjectStore for SandbucketStore {
     }
 }
 
-/// Slices of a blob, each with the place of its first byte.
+/// Slices of a blob, each with its offset.
 struct Slices(Vec<(u64, Bytes)>);
 
 impl Slices {
-    /// The bytes of this range, or what there is of them. It lies within one slice.
+    /// The bytes of this range, as far as available. The range lies within one slice.
     fn get(&self, range: Range<u64>) -> Bytes {
         let found = self.0.iter().rfind(|(start, _)| *start <= range.start);
         found.map_or_else(Bytes::new, |(start, bytes)| cut(bytes, *start, &range))
     }
 }
 
-/// The part of `piece`, which begins at byte `start` of a blob, that is in the range `wanted` of the blob.
+/// The part of `piece`, which begins at byte `start` of a blob, that lies in the range `wanted` of the blob.
 fn cut(piece: &Bytes, start: u64, wanted: &Range<u64>) -> Bytes {
     let index = |position: u64| {
         usize::try_from(position.saturating_sub(start)).map_or(piece.len(), |offset| offset.min(piece.len()))
@@ -231,7 +234,7 @@ fn cut(piece: &Bytes, start: u64, wanted: &Range<u64>) -> Bytes {
     piece.slice(from..to.max(from))
 }
 
-/// What these ranges cover of a blob, from one response with all of it.
+/// Cuts these ranges from one response with the whole blob.
 async fn slices_of_whole(store: &Store, key: &str, ranges: &[Range<u64>]) -> Result<Slices> {
     let ours = |failed| error(key, failed);
     let mut covered: Vec<Range<u64>> = Vec::new();
@@ -260,7 +263,7 @@ async fn slices_of_whole(store: &Store, key: &str, ranges: &[Range<u64>]) -> Res
     Ok(Slices(slices.into_iter().map(|(start, slice)| (start, slice.freeze())).collect()))
 }
 
-/// What keys below this path begin with.
+/// The key prefix of this path.
 fn folder(prefix: Option<&Path>) -> String {
     match prefix.map(|path| path.as_ref()) {
         None | Some("") => String::new(),

@@ -1,4 +1,4 @@
-//! Credentials of a store: given, provided by the program, and renewed before they expire.
+//! Credentials of a store: fixed, or supplied by a provider and renewed before they expire.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,20 +12,21 @@ use crate::support::deadline::timeout;
 use crate::text::sanitize;
 use crate::types::settings::Settings;
 
-/// How long before they expire credentials are renewed, unless half of their time is less. AWS's SDKs have the same.
+/// Credentials are renewed this long before they expire, or after half of their lifetime if that is later. Same as AWS's
+/// SDKs.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
-/// How soon after another they are asked for again: after a failure a quarter of the time left, within these bounds.
-const MIN_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// How long a provider may take.
+/// Bounds of the delay after a failed renewal, which is a quarter of the time left.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(200);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// Time limit of a provider.
 const PROVIDER_TIME: Duration = Duration::from_secs(60);
-/// Characters of a provider's error that are kept.
+/// Maximum number of characters of a provider's error.
 const MAX_ERROR: usize = 512;
 
-/// The settings that credentials are.
+/// The settings that hold credentials.
 const NAMES: [&str; 4] = ["access-key", "secret-key", "security-token", "session-token"];
 
-/// A key pair, with a session token where it is a temporary one. It is wiped from memory when dropped.
+/// A key pair, with a session token if it is temporary. Wiped from memory on drop.
 #[derive(Clone)]
 pub struct Credentials {
     access_key: Zeroizing<String>,
@@ -35,25 +36,25 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A key pair that does not expire. Text is taken as it is.
+    /// A key pair that does not expire. Text is taken literally.
     pub fn new(access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         let (access_key, secret_key) = (Zeroizing::new(access_key.into()), Zeroizing::new(secret_key.into()));
         Credentials { access_key, secret_key, session_token: None, expires_at: None }
     }
 
-    /// The token that belongs to temporary credentials.
+    /// Sets the session token of temporary credentials.
     pub fn session_token(mut self, token: impl Into<String>) -> Self {
         self.session_token = Some(Zeroizing::new(token.into()));
         self
     }
 
-    /// When they expire. A store that has a [`CredentialsProvider`] asks it for others 5 minutes before.
+    /// Sets the expiration. A store with a [`CredentialsProvider`] renews them 5 minutes before.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires_at = Some(time);
         self
     }
 
-    /// Those among these settings.
+    /// The credentials in these settings.
     pub(crate) fn of_settings(settings: &Settings, expires_at: Option<SystemTime>) -> Option<Credentials> {
         let of = |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let credentials = Credentials::new(of("access-key")?, of("secret-key")?);
@@ -65,7 +66,7 @@ impl Credentials {
         Some(Credentials { expires_at, ..credentials })
     }
 
-    /// Adds them to settings.
+    /// Adds the credentials to settings.
     pub(crate) fn add_to(&self, settings: &mut Settings) {
         let mut add = |name: &str, value: &str| settings.push(name.to_owned(), value.to_owned());
         add("access-key", &self.access_key);
@@ -75,7 +76,7 @@ impl Credentials {
         }
     }
 
-    /// Whether these settings have them.
+    /// Whether these settings contain the credentials.
     pub(crate) fn is_in(&self, settings: &Settings) -> bool {
         let of = |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         of("access-key") == Some(&self.access_key)
@@ -84,7 +85,7 @@ impl Credentials {
                 == self.session_token.as_ref().map(|token| token.as_str())
     }
 
-    /// These settings, with these credentials for theirs.
+    /// A copy of the settings with these credentials.
     pub(crate) fn put_into(&self, settings: &Settings) -> Settings {
         let mut others = Settings::default();
         for (name, value) in settings.iter().filter(|(name, _)| !NAMES.contains(&name.as_str())) {
@@ -101,9 +102,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Gives a store its credentials, when it is opened and before those that it has expire.
+/// Supplies a store's credentials when it is opened, and before they expire.
 ///
-/// A closure that returns a future is one:
+/// An async closure is a provider:
 ///
 /// ```no_run
 /// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
@@ -123,9 +124,9 @@ impl fmt::Debug for Credentials {
 /// ```
 #[async_trait]
 pub trait CredentialsProvider: Send + Sync + 'static {
-    /// Gives credentials within 60 s. It is called by one call of a store at a time: again 5 minutes before they expire (or
-    /// once half of their time is over, if that is later), as soon as the store is used; never, if they do not expire. What an
-    /// error says is logged and shown: no secret must be in it.
+    /// Returns credentials within 60 s. One call of a store at a time invokes it: 5 minutes before the credentials expire
+    /// (or after half of their lifetime, if that is later), when the store is next used; never, if they do not expire.
+    /// Errors are logged and shown, so they must not contain secrets.
     async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>>;
 }
 
@@ -141,7 +142,7 @@ where
     }
 }
 
-/// Asks a provider, for no longer than it may take.
+/// Queries a provider with a time limit.
 pub(crate) async fn ask(provider: &dyn CredentialsProvider) -> Result<Credentials, String> {
     match timeout(PROVIDER_TIME, provider.credentials()).await {
         Ok(Ok(credentials)) => Ok(credentials),
@@ -150,15 +151,15 @@ pub(crate) async fn ask(provider: &dyn CredentialsProvider) -> Result<Credential
     }
 }
 
-/// When to renew a store's credentials, and where they come from. Times are in milliseconds since 1970.
+/// The renewal of a store's credentials. Times are in milliseconds since 1970.
 pub(crate) struct Renewal {
     pub(crate) provider: Arc<dyn CredentialsProvider>,
-    /// When to ask the provider next.
+    /// The time of the next query of the provider.
     due: AtomicU64,
     expires: AtomicU64,
-    /// Held by the call that asks.
+    /// Held by the call that queries the provider.
     pub(crate) asking: Arc<tokio::sync::Mutex<()>>,
-    /// Why the provider gave none the last time.
+    /// The error of the last query.
     failed: Mutex<Option<String>>,
 }
 
@@ -170,7 +171,7 @@ impl Renewal {
         renewal
     }
 
-    /// Whether the provider is to be asked.
+    /// Whether a renewal is due.
     pub(crate) fn is_due(&self) -> bool {
         let due = self.due.load(Relaxed);
         due != u64::MAX && now() >= due
@@ -181,12 +182,12 @@ impl Renewal {
         expires != u64::MAX && now() >= expires
     }
 
-    /// Why the last renewal failed; none where it did not.
+    /// The error of the last renewal, if it failed.
     pub(crate) fn failure(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The credentials are others from now on.
+    /// Schedules the renewal of new credentials.
     pub(crate) fn of(&self, credentials: &Credentials) {
         self.renewed(credentials.expires_at);
     }
@@ -201,23 +202,23 @@ impl Renewal {
         let now = now();
         let left = expires.saturating_sub(now);
         let before = (RENEW_BEFORE.as_millis() as u64).min(left / 2);
-        // Those that are expired when they come are used: it may be this machine's clock. They are asked for again a little
-        // later.
+        // Credentials that are already expired are used, because this machine's clock may be wrong, and renewed shortly
+        // after.
         if left == 0 {
             tracing::warn!("the store's new credentials have expired already: is this machine's clock right?");
             self.expires.store(u64::MAX, Relaxed);
-            self.due.store(now + MAX_PAUSE.as_millis() as u64, Relaxed);
+            self.due.store(now + MAX_RETRY_DELAY.as_millis() as u64, Relaxed);
             return;
         }
         self.expires.store(expires, Relaxed);
-        self.due.store((expires - before).max(now + MIN_PAUSE.as_millis() as u64), Relaxed);
+        self.due.store((expires - before).max(now + MIN_RETRY_DELAY.as_millis() as u64), Relaxed);
     }
 
-    /// The provider gave none.
+    /// Records that the provider failed.
     pub(crate) fn failed(&self, why: String) {
         let now = now();
         let left = self.expires.load(Relaxed).saturating_sub(now);
-        let pause = (left / 4).clamp(MIN_PAUSE.as_millis() as u64, MAX_PAUSE.as_millis() as u64);
+        let pause = (left / 4).clamp(MIN_RETRY_DELAY.as_millis() as u64, MAX_RETRY_DELAY.as_millis() as u64);
         self.due.store(now + pause, Relaxed);
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_replace_those_of_settings_and_are_not_shown() {
+    fn credentials_override_those_of_settings_and_are_not_shown() {
         let mut settings = Settings::default();
         for (name, value) in [("bucket", "b"), ("access-key", "old"), ("secret-key", "o"), ("session-token", "t")] {
             settings.push(name.to_owned(), value.to_owned());

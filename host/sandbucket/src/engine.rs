@@ -1,4 +1,4 @@
-//! What a process has once: wasmtime, the compiled plugin, the connections, and the count of instances.
+//! The engine: per-process state such as wasmtime, the compiled plugin, the connections, and the count of instances.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -22,28 +22,28 @@ use crate::support::input::{self, MAX_PLUGIN};
 use crate::types::blob::{Attribute, Setting};
 use crate::types::settings::check_settings;
 
-/// The plugin that is built in: S3, as a component.
+/// The built-in plugin: S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
 
-/// Loads the plugin and makes stores.
+/// Loads the plugin and opens stores.
 ///
-/// One engine serves a whole process: making one compiles the plugin, or reads what an earlier run compiled. Cloning it
-/// is cheap and gives the same engine.
+/// One engine serves a whole process: building one compiles the plugin, or loads what an earlier run compiled. Cloning is
+/// cheap and returns the same engine.
 ///
 /// # Debug builds
-/// Compiling takes about a second, and ten times as long where the compiler itself, Cranelift, is built without optimisation, as
-/// in a debug build. These lines in the `Cargo.toml` of the program's workspace have Cargo optimise dependencies in debug
-/// builds as well:
+/// Compiling takes about a second, and ten times as long if the compiler, Cranelift, is built without optimisation, as in a
+/// debug build. These lines in the `Cargo.toml` of the program's workspace make Cargo optimise dependencies in debug builds
+/// as well:
 ///
 /// ```toml
 /// [profile.dev.package."*"]
 /// opt-level = 2
 /// ```
 ///
-/// # The plugin that is built in
-/// This crate's build script builds it from source, for which it needs the target `wasm32-unknown-unknown`. Where
-/// `SANDBUCKET_PLUGIN` names a component when the crate is built, that is built in, and nothing is compiled for it.
-/// [`EngineBuilder::plugin_file`] loads another at run time.
+/// # The built-in plugin
+/// The crate contains the prebuilt plugin. If `SANDBUCKET_PLUGIN` names a component when the crate is built, that one is
+/// built in instead. In a checkout whose plugin sources have changed, the build script builds the plugin from them, which
+/// needs the target `wasm32-unknown-unknown`. [`EngineBuilder::plugin_file`] loads another component at run time.
 ///
 /// # Example
 /// ```no_run
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// How an [`Engine`] is made.
+/// Builder of an [`Engine`].
 #[derive(Clone, Debug, Default)]
 pub struct EngineBuilder {
     proxy: Option<Proxy>,
@@ -82,7 +82,7 @@ pub struct EngineBuilder {
 
 #[derive(Clone, Debug, Default)]
 enum Cache {
-    /// The user's own cache folder.
+    /// The user's cache folder.
     #[default]
     Usual,
     At(PathBuf),
@@ -90,41 +90,41 @@ enum Cache {
 }
 
 impl EngineBuilder {
-    /// What plugins, calls and connections may use.
+    /// Sets the limits of plugins, calls and connections.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Where the compiled plugin is kept. Default: the folder that the variable `SANDBUCKET_CACHE_DIR` names, else `sandbucket`
-    /// in `$XDG_CACHE_HOME`, else in `~/.cache`. Where none of these variables is set to an absolute path, as for many
-    /// services, nothing is kept, and each start compiles the plugin anew.
+    /// Sets the folder of the compile cache. Default: the folder that the variable `SANDBUCKET_CACHE_DIR` names, else
+    /// `sandbucket` in `$XDG_CACHE_HOME`, else in `~/.cache`. If none of these variables is set to an absolute path, as for
+    /// many services, nothing is cached, and every start compiles the plugin.
     ///
-    /// The folder is made, for this user alone. One that is a symbolic link, belongs to another user or can be written by
-    /// others is not used, and the plugin compiled each time: what is in it runs as machine code. It holds the 8 entries
-    /// used last, each bound to one component and one engine configuration.
+    /// The folder is created with access for this user only. A folder that is a symbolic link, belongs to another user or
+    /// is writable for others is not used, and the plugin is compiled each time, because its content is executed as machine
+    /// code. It holds the 8 most recently used entries, each bound to one component and one engine configuration.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Cache::At(folder.into());
         self
     }
 
-    /// Compiles the plugin each time.
+    /// Disables the compile cache.
     pub fn no_cache(mut self) -> Self {
         self.cache = Cache::None;
         self
     }
 
-    /// A component to load in place of the one that is built in: a regular file of at most 64 MiB.
+    /// Loads a component instead of the built-in one: a regular file of at most 64 MiB.
     pub fn plugin_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.plugin = Some(file.into());
         self
     }
 
-    /// Networks whose addresses every store may reach, beside public addresses. Each call adds to them. Default: none.
+    /// Adds networks whose addresses every store may reach, besides public addresses. Default: none.
     ///
-    /// This is for services in the operator's own network that tenants may name as their endpoint. Anything else there can
-    /// be named as well, so the networks should be narrow. Link-local addresses and those of cloud metadata services are
-    /// never reached, even if they are in one of these networks.
+    /// This is for services in the operator's network that tenants may name as their endpoint. They can name anything else
+    /// there as well, so keep the networks narrow. Link-local addresses and those of cloud metadata services are never
+    /// reached, even inside one of these networks.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -137,35 +137,34 @@ impl EngineBuilder {
         self
     }
 
-    /// Lets every store reach all private and loopback addresses: `10.0.0.0/8`, `100.64.0.0/10`, `127.0.0.0/8`,
+    /// Allows every store to reach all private and loopback addresses: `10.0.0.0/8`, `100.64.0.0/10`, `127.0.0.0/8`,
     /// `172.16.0.0/12`, `192.168.0.0/16`, `::1` and `fc00::/7`.
     ///
-    /// For programs whose settings are all their operator's, and for tests. Who can write a store's settings can then
-    /// send requests to any service of this machine and its network. [`StoreOptions::allow_private`] is for one store.
+    /// For programs whose operator writes all settings, and for tests. Anybody who can write a store's settings can then
+    /// send requests to any service of this machine and its network. [`StoreOptions::allow_private`] applies to one store.
     pub fn allow_private_networks(self) -> Self {
         self.allow_networks(private_networks())
     }
 
-    /// Name servers to ask, in place of those in `/etc/resolv.conf`, whose search list and options do not count then;
-    /// `/etc/hosts` does. Each is asked over UDP, and over TCP where an answer is too long for that. Default: none, which
-    /// means the system's.
+    /// Replaces the name servers of `/etc/resolv.conf`, whose search list and options are then ignored; `/etc/hosts`
+    /// applies. Each is queried over UDP, and over TCP if a response is truncated. Default: none, which means the system's.
     pub fn name_servers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.name_servers = servers.into_iter().collect();
         self
     }
 
-    /// The proxy of the stores that have none of their own ([`StoreOptions::proxy`]). Default: [`Proxy::environment`], as
-    /// other clients have it; [`Proxy::none`] ignores the environment. It may be at a private address.
+    /// Sets the proxy of stores without their own ([`StoreOptions::proxy`]). Default: [`Proxy::environment`], like other
+    /// clients; [`Proxy::none`] ignores the environment. It may be at a private address.
     ///
-    /// **Through a proxy, the addresses of endpoints are the proxy's to check**: see [`Proxy`] before stores of tenants go
-    /// through one.
+    /// **Through a proxy, the proxy must check the addresses of endpoints**: see [`Proxy`] before stores of tenants use
+    /// one.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy.allow_private());
         self
     }
 
-    /// Makes the engine, as [`build`](EngineBuilder::build) does, on a thread of the Tokio runtime that may block: the tasks
-    /// of the runtime go on meanwhile. Dropping the future does not stop the compiler, whose result is kept for the next start.
+    /// Builds the engine like [`build`](EngineBuilder::build), on a blocking thread of the Tokio runtime, so that other
+    /// tasks continue. Dropping the future does not stop the compilation, whose result is cached for the next start.
     ///
     /// ```no_run
     /// # async fn example() -> sandbucket::Result<()> {
@@ -181,15 +180,15 @@ impl EngineBuilder {
         built.unwrap_or_else(|_| Err(Error::plugin("making the engine was broken off: the runtime shuts down")))
     }
 
-    /// Makes the engine.
+    /// Builds the engine.
     ///
-    /// This blocks while the plugin is compiled: about a second the first time, and 10 s in a program whose dependencies are
+    /// Blocks while the plugin is compiled: about a second the first time, and 10 s in a program whose dependencies are
     /// built without optimisation (see [`Engine`]). In async code use [`build_async`](EngineBuilder::build_async).
     ///
     /// # Errors
-    /// [`Error::Config`] for limits that are at odds, [`Error::Io`] for a plugin file that cannot be read,
-    /// [`Error::Plugin`] for one that is no blob store or wants more than it may have, [`Error::NoMemory`] where the process
-    /// may not have enough address space for a single instance.
+    /// [`Error::Config`] for inconsistent limits, [`Error::Io`] for a plugin file that cannot be read, [`Error::Plugin`]
+    /// for a component that is no blob store or has forbidden imports, [`Error::NoMemory`] if the process may not have
+    /// enough address space for one instance.
     pub fn build(self) -> Result<Engine> {
         let EngineBuilder { proxy, limits, cache, plugin, networks, name_servers } = self;
         limits.check().map_err(|at_odds| Error::Config {
@@ -225,8 +224,7 @@ impl EngineBuilder {
 }
 
 impl Engine {
-    /// An engine with the plugin that is built in, made without blocking the runtime: see
-    /// [`EngineBuilder::build_async`].
+    /// Builds an engine with the built-in plugin without blocking the runtime: see [`EngineBuilder::build_async`].
     ///
     /// ```no_run
     /// # async fn example() -> sandbucket::Result<()> {
@@ -240,53 +238,53 @@ impl Engine {
         Engine::builder().limits(limits).build_async().await
     }
 
-    /// An engine with the plugin that is built in. This blocks while the plugin is compiled: see
-    /// [`EngineBuilder::build`]. In async code use [`load`](Engine::load).
+    /// Builds an engine with the built-in plugin. Blocks while the plugin is compiled: see [`EngineBuilder::build`]. In
+    /// async code use [`load`](Engine::load).
     pub fn new(limits: Limits) -> Result<Engine> {
         Engine::builder().limits(limits).build()
     }
 
-    /// Begins to make an engine.
+    /// Returns a builder of an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }
 
-    /// The limits that hold.
+    /// The engine's limits.
     pub fn limits(&self) -> &Limits {
         &self.runtime.limits
     }
 
-    /// What the plugin imports: all that it can reach. Names such as `wasi:http/types@0.2.0`, sorted.
+    /// The plugin's imports, which are all that it can reach: names such as `wasi:http/types@0.2.0`, sorted.
     pub fn imports(&self) -> &[String] {
         &self.runtime.plugin.imports
     }
 
-    /// What the plugin exports: names such as `sandbucket:blob/store@0.2.0`, sorted.
+    /// The plugin's exports: names such as `sandbucket:blob/store@0.2.0`, sorted.
     pub fn exports(&self) -> &[String] {
         &self.runtime.plugin.exports
     }
 
-    /// The settings that the plugin knows, in the order in which to show them.
+    /// The settings that the plugin documents, in display order.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
         let mut bare = self.instance().await?;
         bare.sandbox.settings(&self.runtime.limits).await
     }
 
-    /// The attributes that the plugin accepts in calls, in the order in which to show them.
+    /// The attributes that the plugin accepts in calls, in display order.
     pub async fn attributes(&self) -> Result<Vec<Attribute>> {
         let mut bare = self.instance().await?;
         bare.sandbox.attributes(&self.runtime.limits).await
     }
 
-    /// Whether the plugin exports the interface `sans-io`: the host sends its requests, and no instance is held while one is in
-    /// flight. One without it sends its requests over wasi:http.
+    /// Whether the plugin exports the interface `sans-io`: the host then sends its requests, and no instance is held while
+    /// one is in flight. A plugin without it sends requests over wasi:http.
     pub fn is_sans_io(&self) -> bool {
         self.runtime.plugin.pre.is_sans_io()
     }
 
-    /// Waits until the engine's stores have no cleanup in the background: the best-effort abort of multipart uploads whose
-    /// [`Upload`](crate::Upload), [`Writer`](crate::Writer) or [`Copy`](crate::Copy) was dropped before it was done. For a program
-    /// that is about to end its runtime. A cleanup takes up to a minute.
+    /// Waits until no cleanup of the engine's stores is running: the best-effort abort of multipart uploads whose
+    /// [`Upload`](crate::Upload), [`Writer`](crate::Writer) or [`Copy`](crate::Copy) was dropped early. Call it before the
+    /// runtime shuts down. A cleanup takes up to a minute.
     ///
     /// ```no_run
     /// # async fn example(engine: sandbucket::Engine) {
@@ -297,16 +295,16 @@ impl Engine {
         self.runtime.cleanups().drain().await;
     }
 
-    /// An instance with no store in it, which can reach nothing: what is left to do with it is to measure it.
+    /// Creates an instance without a store, which can reach nothing, for measurements.
     #[doc(hidden)]
     pub async fn instance(&self) -> Result<BareInstance> {
         let limits = &self.runtime.limits;
         let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None, &self.runtime.limits)?;
-        // A share of its own: it is a first instance, for which there is a reserve.
+        // Its own share: the reserve is for first instances.
         let share = self.runtime.instance_share();
         let end = Instant::now() + limits.call_time;
         let granted = self.runtime.instance_permit("making an instance", &share, end, || None).await?;
-        let Grant::Permit(permit) = granted else { return Err(Error::plugin("nobody hands over a bare instance")) };
+        let Grant::Permit(permit) = granted else { return Err(Error::plugin("no call takes over a bare instance")) };
         let compute = self.runtime.compute_share();
         Ok(BareInstance {
             sandbox: Sandbox::new(&self.runtime, gate, &compute, limits.call_time).await?,
@@ -314,15 +312,14 @@ impl Engine {
         })
     }
 
-    /// Opens a store with these settings: name and value, as the plugin's documentation spells them.
+    /// Opens a store with these settings: names and values as the plugin documents them.
     ///
-    /// The settings may be a tenant's. Whatever endpoint they name, the store reaches that endpoint only, and it only at
-    /// public addresses or in [`EngineBuilder::allow_networks`]; a call to any other ends in [`Error::Network`] before
-    /// a packet is sent. For an endpoint on this machine or its network see [`StoreOptions::allow_private`].
+    /// The settings may be a tenant's. Whatever endpoint they name, the store reaches that endpoint only, and only at
+    /// public addresses or in [`EngineBuilder::allow_networks`]; a call to any other address ends in [`Error::Network`]
+    /// before a packet is sent. For an endpoint on this machine or its network see [`StoreOptions::allow_private`].
     ///
     /// # Errors
-    /// [`Error::InvalidSettings`], which names the setting. Nothing is asked of the service yet: a wrong key shows at
-    /// the first call.
+    /// [`Error::InvalidSettings`], which names the setting. No request is sent: the first call reports a wrong key.
     pub async fn store<N: Into<String>, V: Into<String>>(
         &self,
         settings: impl IntoIterator<Item = (N, V)>,
@@ -330,7 +327,8 @@ impl Engine {
         self.open(StoreOptions::new().settings(settings)).await
     }
 
-    /// Opens a store. What [`store`](Engine::store) says of endpoints and errors holds, unless the options say otherwise.
+    /// Opens a store with options. Endpoints and errors are as for [`store`](Engine::store), unless the options change
+    /// that.
     pub async fn open(&self, options: StoreOptions) -> Result<Store> {
         let limits = options.limits(&self.runtime.limits)?;
         let mut options = options;
@@ -354,7 +352,7 @@ pub struct BareInstance {
     _permit: InstancePermit,
 }
 
-/// Where the compiled plugin is kept where the program does not say.
+/// The default folder of the compile cache.
 fn usual_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(folder) = absolute("SANDBUCKET_CACHE_DIR") {
@@ -375,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cache_folder_is_that_of_the_first_variable() {
+    fn first_variable_sets_the_cache_folder() {
         let of = |set: &[(&str, &str)]| {
             usual_cache(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
         };
@@ -387,8 +385,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn engine_is_made_without_blocking_the_runtime() {
-        // The only thread of the runtime counts while the engine is made.
+    async fn engine_is_built_without_blocking_the_runtime() {
+        // The only thread of the runtime counts while the engine is built.
         let counting = tokio::spawn(async {
             for _ in 0..3 {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;

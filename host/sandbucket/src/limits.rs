@@ -1,4 +1,4 @@
-//! Every bound of the sandbox: its name in the configuration, its default, and what it guards against.
+//! Resource limits: the name in the configuration, the default and the purpose of each.
 
 mod quantity;
 mod setters;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub(crate) use quantity::parse_duration;
 use quantity::{duration, size};
 
-/// What a plugin, a call or a connection may use.
+/// Limits of plugins, calls and connections.
 ///
 /// Start from the defaults and change some of them:
 ///
@@ -22,87 +22,88 @@ use quantity::{duration, size};
 /// let limits = Limits::default().with_memory(128 << 20).with_call_time(Duration::from_secs(120)).with_instances(64);
 /// ```
 ///
-/// In a configuration file these are the keys of the section `[sandbox]`, in kebab-case. A duration there is a number
-/// with a unit (`500ms`, `30s`, `5m`, `1h`; bare: seconds), a size a number with a unit (`64KiB`, `96MiB`; bare: bytes).
+/// In a configuration file these are the keys of the section `[sandbox]`, in kebab-case. A duration there is a number with
+/// a unit (`500ms`, `30s`, `5m`, `1h`; without a unit: seconds), a size a number with a unit (`64KiB`, `96MiB`; without a
+/// unit: bytes).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Limits {
-    /// Memory of one instance, in bytes. An eighth of it is set aside for what the host holds for the instance (header fields,
-    /// and bodies on their way), the rest is linear memory. A call that needs more ends in `OutOfMemory`. What a call's result
-    /// takes on the host is bounded apart from it: 1 MiB, for a page of a listing 8 MiB. Default: 96 MiB.
+    /// Memory of one instance, in bytes. An eighth is reserved for what the host holds for the instance (header fields, and
+    /// bodies in transfer), the rest is linear memory. A call that needs more ends in `OutOfMemory`. The results of a call
+    /// have a separate limit on the host: 1 MiB, or 8 MiB for a page of a listing. Default: 96 MiB.
     #[serde(deserialize_with = "size")]
     pub memory: usize,
-    /// An instance whose memory has grown past this, in bytes, is not used again: memory never shrinks. Default: 16 MiB.
+    /// An instance whose memory exceeds this, in bytes, is not reused, because linear memory never shrinks. Default: 16
+    /// MiB.
     #[serde(deserialize_with = "size")]
     pub retire_memory: usize,
-    /// CPU time that the plugin's code may take in one call, all its attempts together; waiting does not count. It is
-    /// measured in steps of 10 ms, and of 2 ms while calls compute for long. A call that takes more ends in `OutOfTime`.
-    /// Default: 10 s.
+    /// CPU time of the plugin in one call, over all attempts, without waiting. Measured in steps of 10 ms, and of 2 ms
+    /// while calls compute for long. A call that takes more ends in `OutOfTime`. Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub cpu_time: Duration,
-    /// Time that one call may take in all, tries and pauses included, where neither the call (`time_limit`) nor its store
-    /// ([`StoreOptions::call_time`](crate::StoreOptions::call_time)) says otherwise. The plugin gets it, and ends the call
-    /// itself with `Timeout`; one that does not is stopped a little later. Default: 10 min.
+    /// Default time limit of one call, including all attempts and backoff, unless the call (`time_limit`) or its store
+    /// ([`StoreOptions::call_time`](crate::StoreOptions::call_time)) sets another one. The plugin gets the deadline, and
+    /// ends the call with `Timeout`; a plugin that does not is stopped shortly after. Default: 10 min.
     #[serde(deserialize_with = "duration")]
     pub call_time: Duration,
-    /// The most time that a call or a store may ask for. Less than `call-time` counts as `call-time`. Default: 24 h.
+    /// Maximum time limit that a call or a store may set. Values below `call-time` count as `call-time`. Default: 24 h.
     #[serde(deserialize_with = "duration")]
     pub max_call_time: Duration,
-    /// Calls under way at once in one store, and so instances of its own; further ones wait their turn. A call whose
-    /// requests the host sends (to look, to read, to write) takes an instance for moments only. Default: 64.
+    /// Concurrent calls of one store, and thereby its instances; further calls wait. A call whose requests the host sends
+    /// holds an instance only while the plugin computes. Default: 64.
     pub instances_per_store: usize,
-    /// Instances alive at once in one engine, for all its stores. A quarter of them, and at least one where there are
-    /// several, is a reserve for the first instances of stores that have none; the rest is shared, and no store takes more
-    /// than 4/5 of what others leave of it (one that is alone takes all). When none is left to a call, idle ones of other stores are given up first; then it
-    /// waits, and stores with the fewest instances are served first. Default: 1,024.
+    /// Instances of one engine, over all its stores. A quarter of them, and at least one if there are several, is reserved
+    /// for the first instances of stores that have none; the rest is shared, and no store takes more than 4/5 of what
+    /// others leave (a single store takes all). If none is left for a call, idle instances of other stores are evicted;
+    /// then the call waits, and stores with the fewest instances are served first. Default: 1,024.
     pub instances: usize,
-    /// Address space that all instances of the engine may reserve, in bytes. With 4 GiB for each, their code runs without
-    /// bounds checks; where that is more than there is, an instance reserves what `memory` allows it and has bounds checks, which
-    /// cost 3 to 5 % of its time; where that is too much for all of `instances`, there are fewer, and calls wait for them. 0 is
-    /// half of what the process may have (`ulimit -v`) when the engine is made. Default: 0.
+    /// Address space that all instances of the engine may reserve, in bytes. With 4 GiB per instance, code runs without
+    /// bounds checks; if that exceeds this limit, an instance reserves what `memory` allows it and runs with bounds checks,
+    /// which cost 3 to 5 % of its time; if that is too much for all of `instances`, there are fewer, and calls wait for
+    /// them. 0 means half of what the process may have (`ulimit -v`) when the engine is built. Default: 0.
     #[serde(deserialize_with = "size")]
     pub address_space: usize,
-    /// How long a call waits for an instance because other stores have them, before it ends in `Busy`, which can be tried
-    /// again. Its own time limit may end it sooner. Waiting for other calls of the same store (`instances-per-store`) is
-    /// bounded by the time limit only. Default: 10 s.
+    /// Time that a call waits for an instance that other stores hold, before it ends in `Busy`, which is retryable. The
+    /// call's time limit may end it sooner. Waiting for other calls of the same store (`instances-per-store`) is limited by
+    /// the time limit only. Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub instance_wait: Duration,
-    /// Calls of one store that may compute at once for long, each on a worker thread of the runtime; further ones wait
-    /// their turn, which costs them no `cpu-time`. Calls that take less than 200 µs between waits are not bound by it. All
-    /// stores of an engine together compute on at most all worker threads but one. 0 is half of the machine's processors,
-    /// and at least 1. Default: 0.
+    /// Calls of one store that may compute for long concurrently, each on a worker thread of the runtime; further ones
+    /// wait, without a charge to their `cpu-time`. Calls that take less than 200 µs between waits are exempt. All stores of
+    /// an engine together compute on all worker threads but one. 0 means half of the machine's processors, at least 1.
+    /// Default: 0.
     pub compute_per_store: usize,
-    /// The header of an answer, in bytes. Informational responses (such as `100 Continue`) may come before it: of them and
-    /// it together at most 128 KiB more than this are read, and of what frames a body (sizes and extensions of chunks) at
-    /// most so much between two pieces. Default: 64 KiB.
+    /// Size of a response head, in bytes. Informational responses (such as `100 Continue`) and the head together may have
+    /// 128 KiB more; the framing of a body (sizes and extensions of chunks) may have this much between two chunks. Default:
+    /// 64 KiB.
     #[serde(deserialize_with = "size")]
     pub header_bytes: usize,
-    /// The largest blob written with one request, in bytes. The parts of a larger one begin no larger than this, and grow beyond it
-    /// only where 10,000 of them would not hold the blob. Default: 5 GiB, which is S3's own bound.
+    /// Largest blob written with one request, in bytes. The parts of a larger one start no larger than this, and grow
+    /// beyond it only if 10,000 of them would not hold the blob. Default: 5 GiB, S3's own limit.
     #[serde(deserialize_with = "size")]
     pub max_put: usize,
-    /// How often in a row a download that broke off is taken up again without having given a byte more, and how often in all
-    /// from a service that ignores ranges, of which the blob is read again from its beginning. Default: 3.
+    /// Consecutive resumptions of an interrupted download without progress, and the total number of restarts on a service
+    /// that ignores ranges. Default: 3.
     pub resumes: u32,
-    /// Time to resolve a name, connect, and agree on TLS. Default: 10 s.
+    /// Time to resolve a name, connect, and complete the TLS handshake. Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub connect_timeout: Duration,
-    /// Time from a request's end to its response's beginning. The settings `timeout` and `completion-timeout` bound it as well,
-    /// and sooner; this is for plugins that do not keep to theirs. Default: 10 min.
+    /// Time from the end of a request to the response head. The settings `timeout` and `completion-timeout` also limit it,
+    /// and are shorter; this is for plugins that do not apply theirs. Default: 10 min.
     #[serde(deserialize_with = "duration")]
     pub first_byte_timeout: Duration,
-    /// Time without a byte going either way while a body is under way. Default: 60 s.
+    /// Time without a byte in either direction during the transfer of a body. Default: 60 s.
     #[serde(deserialize_with = "duration")]
     pub between_bytes_timeout: Duration,
-    /// Idle connections kept for each authority. Default: 64.
+    /// Idle connections per authority. Default: 64.
     pub idle_connections: usize,
-    /// Idle connections kept in one engine, for all its stores and authorities. When there are more, the one idle for
-    /// longest is closed, whichever authority it leads to: an authority can have fewer than `idle-connections`, never more.
-    /// With 0 each request takes a connection of its own. Default: 512.
+    /// Idle connections of one engine, over all its stores and authorities. Beyond it, the connection that has been idle
+    /// for longest is closed, whatever its authority: an authority can have fewer than `idle-connections`, never more. With
+    /// 0 every request opens a connection. Default: 512.
     pub max_idle_connections: usize,
-    /// Time after which an idle connection is closed. It should be less than services and what is before them keep one: Amazon
-    /// S3 closes after about 20 s, other services and load balancers after 30 s to several minutes. Default: 18 s.
+    /// Time after which an idle connection is closed. It should be shorter than the idle timeout of services and load
+    /// balancers: Amazon S3 closes after about 20 s, others after 30 s to several minutes. Default: 18 s.
     #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
 }
@@ -134,29 +135,29 @@ impl Default for Limits {
     }
 }
 
-/// Limits that cannot hold together.
+/// Inconsistent limits.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct AtOdds {
-    /// The name of the one to blame.
+pub(crate) struct InconsistentLimits {
+    /// The name of the limit to change.
     pub(crate) name: &'static str,
-    /// What is wrong with them, in words for people.
+    /// The inconsistency, in a message for people.
     pub(crate) message: String,
 }
 
-/// A limit by the names that those can set it by who read a message: a configuration file's, and a program's.
+/// A limit by its name in the configuration file and in code, for messages.
 pub(crate) fn named(name: &str) -> String {
     format!("`{name}` (`Limits::{}`, or that key in [sandbox])", name.replace('-', "_"))
 }
 
 impl Limits {
-    /// The most time that any call may take.
+    /// The maximum time of any call.
     pub(crate) fn longest_call(&self) -> Duration {
         self.max_call_time.max(self.call_time)
     }
 
-    /// What is at odds in these limits.
-    pub(crate) fn check(&self) -> Result<(), AtOdds> {
-        let at_odds = |name: &'static str, message: String| Err(AtOdds { name, message });
+    /// Checks that the limits are consistent.
+    pub(crate) fn check(&self) -> Result<(), InconsistentLimits> {
+        let at_odds = |name: &'static str, message: String| Err(InconsistentLimits { name, message });
         const PAGE: usize = 64 * 1024;
         const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
         let none_at_all = [
@@ -181,7 +182,7 @@ impl Limits {
             if value.is_zero() {
                 return at_odds(name, format!("the limit {} must be above 0", named(name)));
             }
-            // A moment so far away is none that clocks can tell.
+            // Clocks cannot represent a deadline so far away.
             if value > LONGEST {
                 return at_odds(name, format!("the limit {} must be at most 87600h, which is ten years", named(name)));
             }
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_sizes_and_durations_with_units() {
+    fn sizes_and_durations_are_parsed_with_units() {
         let limits: Limits = toml::from_str(
             "memory = \"128 MiB\"\nretire-memory = 65536\ncpu-time = \"500ms\"\ncall-time = 90\nconnect-timeout = \"2m\"",
         )
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_limit() {
+    fn invalid_limits_are_rejected() {
         for text in
             ["memory = \"much\"", "memory = -1", "cpu-time = \"5 years\"", "mem = 1", "max-put = \"99999999999 GiB\""]
         {
@@ -235,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_hold_together_and_what_does_not_is_named() {
+    fn defaults_are_consistent_and_inconsistent_limits_are_named() {
         assert_eq!(Limits::default().check(), Ok(()));
         assert!(Limits { instances: 0, ..Limits::default() }.check().unwrap_err().message.contains("instances"));
         assert!(
             Limits { cpu_time: Duration::ZERO, ..Limits::default() }.check().unwrap_err().message.contains("cpu-time")
         );
-        // Added to a moment, they would be none any more.
+        // Added to an instant, they would overflow.
         let endless = Limits { call_time: Duration::MAX, ..Limits::default() };
         assert!(endless.check().unwrap_err().message.contains("call-time"));
         let endless = Limits { idle_timeout: Duration::MAX, ..Limits::default() };

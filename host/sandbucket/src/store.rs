@@ -1,4 +1,4 @@
-//! A store as callers use it, and how it is opened.
+//! An open store, and its operations.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::types::blob::{BlobName, PresignedMethod};
 use crate::types::body::{Body, Chunks};
 use crate::types::multipart::Part;
 
-/// An open store: one bucket, one set of credentials, and sandboxes of its own.
+/// An open store: one bucket, one set of credentials, and its own sandboxes.
 ///
-/// Cloning it is cheap and gives the same store. Calls may be made from any task, as many at once as
-/// [`Limits::instances_per_store`](crate::Limits::instances_per_store); further ones wait. A call whose future is
-/// dropped is broken off; a write may then have taken effect or not.
+/// Cloning is cheap and returns the same store. Calls may be made concurrently from any task, up to
+/// [`Limits::instances_per_store`](crate::Limits::instances_per_store); further calls wait. Dropping a call's future
+/// cancels the call; a cancelled write may or may not have been applied.
 ///
 /// ```no_run
 /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
@@ -53,9 +53,9 @@ impl Store {
         Ok(Store { calls: Calls::open(pool).await? })
     }
 
-    /// Has the store use other credentials, for calls that begin from now on. Calls that are in progress end with those that
-    /// they began with, so that those have to stay valid at the service for a while; one that the service refuses for that
-    /// reason is made again with the new ones, unless its body is a stream. All clones of the store are the same store.
+    /// Replaces the credentials of later calls. Calls in progress finish with the former credentials, which should stay
+    /// valid at the service for a while; a call that the service rejects for that reason is retried with the new ones,
+    /// unless its body is a stream. All clones share the credentials.
     ///
     /// ```no_run
     /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
@@ -67,74 +67,73 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidSettings`](crate::Error::InvalidSettings) where the plugin does not take them; the store goes on with
-    /// the old ones then. Nothing is asked of the service.
+    /// [`Error::InvalidSettings`](crate::Error::InvalidSettings) if the plugin rejects them; the store then keeps the old
+    /// ones. No request is sent.
     pub async fn set_credentials(&self, credentials: Credentials) -> Result<()> {
         self.calls.pool().set_credentials(&credentials).await
     }
 
-    /// What holds for its calls.
+    /// The limits of the store's calls.
     pub fn limits(&self) -> &Limits {
         self.calls.limits()
     }
 
-    /// What is known of a blob, without its content.
+    /// Returns the metadata of a blob.
     pub fn head(&self, key: impl Into<String>) -> Head {
         Head::new(self.calls.clone(), key.into())
     }
 
-    /// Reads a blob, or a part of it.
+    /// Reads a blob or a range of it.
     pub fn get(&self, key: impl Into<String>) -> Get {
         Get::new(self.calls.clone(), key.into())
     }
 
-    /// Writes a blob. It is there whole or not at all.
+    /// Writes a blob atomically.
     pub fn put(&self, key: impl Into<String>, body: impl Into<Body>) -> Put {
         Put::new(self.calls.clone(), key.into(), body.into())
     }
 
-    /// Deletes a blob. That it was not there is no error.
+    /// Deletes a blob. Succeeds if it does not exist.
     pub fn delete(&self, key: impl Into<String>) -> Delete {
         Delete::new(self.calls.clone(), key.into())
     }
 
-    /// Deletes any number of blobs, in batches.
+    /// Deletes any number of blobs in batches.
     pub fn delete_many<N: Into<BlobName>>(&self, blobs: impl IntoIterator<Item = N>) -> DeleteMany {
         DeleteMany::new(self.calls.clone(), blobs.into_iter().map(Into::into).collect())
     }
 
-    /// Lists the blobs whose keys begin with this text; with an empty one, all.
+    /// Lists the blobs whose keys begin with `prefix`, which may be empty.
     pub fn list(&self, prefix: impl Into<String>) -> List {
         List::new(self.calls.clone(), prefix.into())
     }
 
-    /// Lists the versions of the blobs whose keys begin with this text, on a bucket that keeps versions.
+    /// Lists the versions of the blobs whose keys begin with `prefix`, on a versioned bucket.
     pub fn list_versions(&self, prefix: impl Into<String>) -> ListVersions {
         ListVersions::new(self.calls.clone(), prefix.into())
     }
 
-    /// Copies a blob at the service, within the store or [from another bucket](Copy::from_bucket): its content does not come
-    /// here.
+    /// Copies a blob at the service, within the store or [from another bucket](Copy::from_bucket), without downloading it.
     pub fn copy(&self, source: impl Into<BlobName>, to: impl Into<String>) -> Copy {
         Copy::new(self.calls.clone(), source.into(), to.into())
     }
 
-    /// Copies a blob to another key, and deletes it at its own.
+    /// Copies a blob to another key, and deletes the source.
     pub fn rename(&self, from: impl Into<String>, to: impl Into<String>) -> Rename {
         Rename::new(self.calls.clone(), from.into(), to.into())
     }
 
-    /// Makes a URL with which anybody can make this one request, until it expires.
+    /// Creates a URL with which anybody can make this request until it expires.
     pub fn presign(&self, method: PresignedMethod, key: impl Into<String>) -> Presign {
         Presign::new(self.calls.clone(), method, key.into())
     }
 
-    /// The tags of a blob.
+    /// Returns the tags of a blob.
     pub fn tags(&self, key: impl Into<String>) -> GetTags {
         GetTags::new(self.calls.clone(), key.into())
     }
 
-    /// Gives a blob these tags and no others.
+    /// Replaces the tags of a blob.
     pub fn set_tags<N: Into<String>, V: Into<String>>(
         &self,
         key: impl Into<String>,
@@ -144,7 +143,7 @@ impl Store {
         SetTags::new(self.calls.clone(), key.into(), tags)
     }
 
-    /// Writes a blob from a stream of any length: in one call, or in parts.
+    /// Writes a blob from a stream of any length: with one request, or in parts.
     ///
     /// ```no_run
     /// # async fn example(store: sandbucket::Store) -> Result<(), Box<dyn std::error::Error>> {
@@ -157,7 +156,7 @@ impl Store {
         Upload::new(self.calls.clone(), key.into())
     }
 
-    /// Reads a large blob over several connections at once, as a stream or into a file.
+    /// Reads a large blob over several connections concurrently, as a stream or into a file.
     ///
     /// ```no_run
     /// # async fn example(store: sandbucket::Store) -> Result<(), Box<dyn std::error::Error>> {
@@ -169,12 +168,12 @@ impl Store {
         Download::new(self.calls.clone(), key.into())
     }
 
-    /// Begins a blob that is written in parts, step by step. [`upload`](Store::upload) does it all.
+    /// Initiates a multipart upload, step by step. [`upload`](Store::upload) runs all steps.
     pub fn create_upload(&self, key: impl Into<String>) -> CreateUpload {
         CreateUpload::new(self.calls.clone(), key.into())
     }
 
-    /// Uploads a part, numbered from 1 to 10,000, or replaces it.
+    /// Uploads or replaces a part, numbered from 1 to 10,000.
     pub fn upload_part(
         &self,
         key: impl Into<String>,
@@ -185,7 +184,7 @@ impl Store {
         UploadPart::new(self.calls.clone(), key.into(), upload.into(), number, body.into())
     }
 
-    /// Makes a part of a blob that is in the store or in [another bucket](CopyPart::from_bucket).
+    /// Copies a part from a blob of the store or of [another bucket](CopyPart::from_bucket).
     pub fn copy_part(
         &self,
         key: impl Into<String>,
@@ -201,7 +200,7 @@ impl Store {
         ListParts::new(self.calls.clone(), key.into(), upload.into())
     }
 
-    /// Makes the blob of these parts, which must be in the order of their numbers.
+    /// Completes an upload from these parts, which must be in the order of their numbers.
     pub fn complete_upload(
         &self,
         key: impl Into<String>,
@@ -211,19 +210,19 @@ impl Store {
         CompleteUpload::new(self.calls.clone(), key.into(), upload.into(), parts.into_iter().collect())
     }
 
-    /// Drops an upload and its parts. That there is no such upload is no error.
+    /// Aborts an upload and deletes its parts. Succeeds if it does not exist.
     pub fn abort_upload(&self, key: impl Into<String>, upload: impl Into<String>) -> AbortUpload {
         AbortUpload::new(self.calls.clone(), key.into(), upload.into())
     }
 
-    /// Lists the uploads, to keys that begin with this text, that were neither completed nor aborted.
+    /// Lists the incomplete uploads to keys that begin with `prefix`.
     pub fn list_uploads(&self, prefix: impl Into<String>) -> ListUploads {
         ListUploads::new(self.calls.clone(), prefix.into())
     }
 
-    /// Creates a bucket, in the store's region.
+    /// Creates a bucket in the store's region.
     ///
-    /// Operations on buckets go to the store's endpoint with its credentials; the name need not be that of the store's bucket.
+    /// Bucket operations use the store's endpoint and credentials; the name need not be that of the store's bucket.
     ///
     /// ```no_run
     /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
@@ -264,12 +263,12 @@ impl Store {
         BucketExists::new(self.calls.clone(), name.into())
     }
 
-    /// Lists the buckets of the credentials' owner whose names begin with this text; with an empty one, all.
+    /// Lists the buckets of the credentials' owner whose names begin with `prefix`, which may be empty.
     pub fn list_buckets(&self, prefix: impl Into<String>) -> ListBuckets {
         ListBuckets::new(self.calls.clone(), prefix.into())
     }
 
-    /// What the store's sandboxes are doing.
+    /// The state of the store's sandboxes.
     pub fn pool(&self) -> PoolStatus {
         self.calls.status()
     }

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Options for opening a store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use crate::http::{Egress, Proxy, TlsOptions};
 use crate::limits::{Limits, named};
 use crate::types::settings::{SettingValue, Settings};
 
-/// How a store is opened: the plugin's settings, and what the host itself must know.
+/// Options for opening a store: the plugin's settings, and options of the host.
 ///
-/// Values are taken as they are: nothing is put in for `%{` in a secret. They are wiped from memory when this, and the store
-/// opened with it, are dropped. Values that are given as `String` are moved; of those given as `&str`, the caller's copy is the
-/// caller's to wipe.
+/// Values are taken literally: `%{` is not interpolated. They are wiped from memory when this and the store are dropped.
+/// Values passed as `String` are moved; of a `&str`, the caller must wipe its own copy.
 ///
 /// ```no_run
 /// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
@@ -47,7 +46,7 @@ pub struct StoreOptions {
     timeouts: Timeouts,
 }
 
-/// Where credentials come from that are not among the settings.
+/// The source of credentials that are not among the settings.
 #[derive(Clone, Default)]
 enum Source {
     #[default]
@@ -56,11 +55,11 @@ enum Source {
     Provider(Arc<dyn CredentialsProvider>),
     /// A profile, or the environment.
     Found(Option<String>),
-    /// They are among the settings, and have to be renewed.
+    /// They are among the settings, and must be renewed.
     Renewed(Arc<dyn CredentialsProvider>, Option<std::time::SystemTime>),
 }
 
-/// What a store has for the engine's limits.
+/// The store's values for limits of the engine.
 #[derive(Clone, Copy, Debug, Default)]
 struct Timeouts {
     call_time: Option<Duration>,
@@ -69,7 +68,7 @@ struct Timeouts {
 }
 
 impl StoreOptions {
-    /// No settings yet.
+    /// Options without settings.
     pub fn new() -> Self {
         StoreOptions::default()
     }
@@ -80,104 +79,104 @@ impl StoreOptions {
         self
     }
 
-    /// Adds some settings.
+    /// Adds several settings.
     pub fn settings<N: Into<String>, V: Into<String>>(mut self, settings: impl IntoIterator<Item = (N, V)>) -> Self {
         settings.into_iter().for_each(|(name, value)| self.settings.push(name.into(), value.into()));
         self
     }
 
-    /// The credentials, in place of the settings `access-key`, `secret-key` and `security-token`.
+    /// Sets the credentials, instead of the settings `access-key`, `secret-key` and `security-token`.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.source = Source::Given(credentials);
         self
     }
 
-    /// Where the credentials come from. It is asked when the store is opened, and again before they expire.
+    /// Sets a provider of credentials. It is queried when the store is opened, and before credentials expire.
     pub fn credentials_provider(mut self, provider: impl CredentialsProvider) -> Self {
         self.source = Source::Provider(Arc::new(provider));
         self
     }
 
-    /// Takes the credentials from this profile of AWS's shared credentials and config files, as
-    /// [`Config`](crate::Config#credentials) does; and where the settings have none, region, endpoint and certificate
-    /// authorities. Where they expire, they are read again before. A `credential_process` is run for them.
+    /// Takes the credentials from this profile of AWS's shared credentials and config files, like
+    /// [`Config`](crate::Config#credentials), and also region, endpoint and certificate authorities, if the settings have
+    /// none. Credentials that expire are renewed from the profile. Runs its `credential_process`.
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.source = Source::Found(Some(name.into()));
         self
     }
 
-    /// Takes the credentials from the environment, as [`Config`](crate::Config#credentials) does for a section without any:
+    /// Takes the credentials from the environment, like [`Config`](crate::Config#credentials) for a section without any:
     /// from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, else from the profile that
-    /// `AWS_DEFAULT_PROFILE` or `AWS_PROFILE` names, else from the profile `default`; and where the settings have none,
-    /// region, endpoint and certificate authorities.
+    /// `AWS_DEFAULT_PROFILE` or `AWS_PROFILE` names, else from the profile `default`; and also region, endpoint and
+    /// certificate authorities, if the settings have none.
     pub fn credentials_from_environment(mut self) -> Self {
         self.source = Source::Found(None);
         self
     }
 
-    /// Which certificates to trust.
+    /// Sets the certificates to trust.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.tls = tls;
         self
     }
 
-    /// What the plugin may reach. Default: [`Egress::from_settings`], which is the authority that the settings name, and the
-    /// bucket's name before it, at public addresses.
+    /// Sets the egress policy. Default: [`Egress::from_settings`]: the authority in the settings, and the bucket's name
+    /// prepended to it, at public addresses.
     pub fn egress(mut self, egress: Egress) -> Self {
         self.egress = Some(egress);
         self
     }
 
-    /// Lets the endpoint be at a private or loopback address, such as MinIO on this machine or its network. Default: public
-    /// addresses only, and [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks).
+    /// Allows the endpoint to be at a private or loopback address, such as MinIO on this machine or its network. Default:
+    /// public addresses only, and [`EngineBuilder::allow_networks`](crate::EngineBuilder::allow_networks).
     ///
-    /// Not for settings that a tenant may write: by naming an endpoint they could send requests to anything on this
+    /// Not for settings that a tenant may write: by naming an endpoint a tenant could send requests to anything on this
     /// machine and its network.
     pub fn allow_private(mut self) -> Self {
         self.allow_private = true;
         self
     }
 
-    /// The proxy through which requests go, or [`Proxy::none`]. Default: the engine's
-    /// ([`EngineBuilder::proxy`](crate::EngineBuilder::proxy)), which is that of the environment. The proxy may be at a private
-    /// address only where the endpoint may, or if [`Proxy::allow_private`] says so.
+    /// Sets the proxy, or [`Proxy::none`]. Default: the engine's ([`EngineBuilder::proxy`](crate::EngineBuilder::proxy)),
+    /// which defaults to that of the environment. The proxy may be at a private address only if the endpoint may, or if
+    /// [`Proxy::allow_private`] allows it.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// Time that one call may take in all, where the call does not say (`time_limit`). Default:
-    /// [`Limits::call_time`](crate::Limits::call_time). At most
-    /// [`Limits::max_call_time`](crate::Limits::max_call_time).
+    /// Sets the time limit of a call, unless the call sets one (`time_limit`). Default:
+    /// [`Limits::call_time`](crate::Limits::call_time). Maximum: [`Limits::max_call_time`](crate::Limits::max_call_time).
     pub fn call_time(mut self, time: Duration) -> Self {
         self.timeouts.call_time = Some(time);
         self
     }
 
-    /// Longest wait for the service in one attempt: for its response, and for further bytes of a body. This is the plugin's
-    /// setting `timeout`, and lets it exceed [`Limits::first_byte_timeout`](crate::Limits::first_byte_timeout) and
-    /// [`Limits::between_bytes_timeout`](crate::Limits::between_bytes_timeout), which bound the setting alone. Connecting is
-    /// bounded by [`Limits::connect_timeout`](crate::Limits::connect_timeout) as well. Default: the plugin's, 30 s.
+    /// Sets the time limit of waiting for the service in one attempt: for the response head, and for further bytes of a
+    /// body. This is the plugin's setting `timeout`, and lets it exceed
+    /// [`Limits::first_byte_timeout`](crate::Limits::first_byte_timeout) and
+    /// [`Limits::between_bytes_timeout`](crate::Limits::between_bytes_timeout), which cap the setting alone. Connecting is
+    /// also limited by [`Limits::connect_timeout`](crate::Limits::connect_timeout). Default: the plugin's, 30 s.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeouts.timeout = Some(time);
         self
     }
 
-    /// Longest time without a byte going either way while a body is sent or received, where `timeout` is not shorter.
+    /// Sets the maximum time without a byte in either direction during the transfer of a body, if shorter than `timeout`.
     /// Default: [`Limits::between_bytes_timeout`](crate::Limits::between_bytes_timeout).
     pub fn between_bytes_timeout(mut self, time: Duration) -> Self {
         self.timeouts.between_bytes = Some(time);
         self
     }
 
-    /// Lets the setting `timeout` exceed the engine's limits, where it does: for settings that are the operator's.
+    /// Lets the setting `timeout` exceed the engine's limits: for settings of the operator.
     pub(crate) fn trust_timeout(mut self) -> Self {
         let of_setting = self.settings.iter().find(|(name, _)| name == "timeout");
         self.timeouts.timeout = of_setting.and_then(|(_, text)| crate::limits::parse_duration(text));
         self
     }
 
-    /// The credentials among the settings expire then.
+    /// Sets the provider and the expiration of the credentials among the settings.
     pub(crate) fn renewed_by(
         mut self,
         provider: Arc<dyn CredentialsProvider>,
@@ -219,7 +218,7 @@ impl StoreOptions {
         Ok(limits)
     }
 
-    /// Completes the settings with what they do not hold: credentials, above all. This asks the provider, or reads profiles.
+    /// Completes the settings, above all with credentials. Queries the provider, or reads profiles.
     pub(crate) async fn complete(&mut self) -> Result<Option<Renewal>> {
         if let Some(time) = self.timeouts.timeout {
             let text = time.into_text();
@@ -232,15 +231,15 @@ impl StoreOptions {
                 Ok(None)
             }
             Source::Provider(provider) => {
-                let asked = credentials::ask(&*provider).await.map_err(|why| {
+                let queried = credentials::ask(&*provider).await.map_err(|why| {
                     let message = format!("opening the store: the credentials provider failed: {why}");
                     let mut failure = Failure::ours("access-key", message);
                     failure.retryable = true;
                     Error::AccessDenied(failure)
                 })?;
-                asked.add_to(&mut self.settings);
+                queried.add_to(&mut self.settings);
                 let renewal = Renewal::new(provider, None);
-                renewal.of(&asked);
+                renewal.of(&queried);
                 Ok(Some(renewal))
             }
             Source::Found(profile) => {

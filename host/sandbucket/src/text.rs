@@ -1,19 +1,19 @@
-//! Text from outside (a service, a plugin, a key) made fit to be shown on a terminal or in a log.
+//! Escaping of text from outside (a service, a plugin, a key) for display on a terminal or in a log.
 //!
-//! Not part of the API: the command uses it, and so does what reads a plugin's results.
+//! Not part of the API: used by the command and by the validation of plugin results.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a terminal, or a program that shows text, may obey or hide this character instead of showing it: control
-/// characters (C0, DEL, C1), line and paragraph separators, and what Unicode calls format characters: bidirectional
-/// controls (U+061C, U+200E/F, U+202A-202E, U+2066-2069), zero-width ones (U+200B-200D, U+2060-2065, U+FEFF), the soft
-/// hyphen, interlinear annotations and tags (U+E0000-E007F).
+/// Whether a terminal or a viewer may interpret or hide this character instead of displaying it: control characters (C0,
+/// DEL, C1), line and paragraph separators, and Unicode format characters: bidirectional controls (U+061C, U+200E/F,
+/// U+202A-202E, U+2066-2069), zero-width ones (U+200B-200D, U+2060-2065, U+FEFF), the soft hyphen, interlinear annotations
+/// and tags (U+E0000-E007F).
 ///
-/// Zero-width joiners belong to the spelling of some scripts and of composed emoji. They count all the same: two keys
-/// must not look alike, and an escape can be read by everybody.
+/// Zero-width joiners are part of the spelling of some scripts and of composed emoji. They are included, because two keys
+/// must not look alike, and everybody can read an escape.
 pub fn is_unsafe_for_display(c: char) -> bool {
-    // Mostly it is ASCII, which the first test settles.
+    // The first test decides for ASCII, the common case.
     c.is_control()
         || (c > '\u{a0}'
             && matches!(c,
@@ -21,13 +21,13 @@ pub fn is_unsafe_for_display(c: char) -> bool {
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'))
 }
 
-/// The text on one line, with what is [unsafe](is_unsafe_for_display) as Rust escapes it: `\n`, `\u{202e}`.
+/// Escapes [unsafe](is_unsafe_for_display) characters like Rust, on one line: `\n`, `\u{202e}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, |out, c| out.extend(c.escape_default()))
 }
 
-/// JSON with what is [unsafe](is_unsafe_for_display) as `\u202e`: the same values, fit for a terminal. JSON has such
-/// characters inside strings alone, but for the line breaks between its lines, which stay.
+/// Escapes [unsafe](is_unsafe_for_display) characters of JSON as `\u202e`: the values stay the same, and a terminal can
+/// display it. Such characters occur only inside strings, except for the line breaks between lines, which stay.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     replaced(json, |out, c| match c {
         '\n' => out.push(c),
@@ -50,7 +50,7 @@ fn replaced(text: &str, put: impl Fn(&mut String, char)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The text on one line, with what is unsafe escaped, cut to about `max` bytes.
+/// Escapes unsafe characters, on one line, and truncates to about `max` bytes.
 pub(crate) fn sanitize(text: &str, max: usize) -> String {
     let mut safe = String::with_capacity(text.len().min(max));
     for c in text.chars() {
@@ -67,7 +67,7 @@ pub(crate) fn sanitize(text: &str, max: usize) -> String {
     safe
 }
 
-/// As [`sanitize`], without a copy where nothing is to be changed.
+/// Like [`sanitize`], without a copy if nothing changes.
 pub(crate) fn sanitized(text: String, max: usize) -> String {
     if text.len() <= max && !text.chars().any(is_unsafe_for_display) { text } else { sanitize(&text, max) }
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_is_cut() {
+    fn long_text_is_truncated() {
         assert_eq!(sanitize("abcdef", 3), "abc…");
         let long = sanitized("\n".repeat(1 << 20), 64);
         assert!(long.len() < 80, "{}", long.len());
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_that_is_obeyed_or_hidden_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         let ranges = [
             ('\u{0}', '\u{1f}'),
             ('\u{7f}', '\u{9f}'),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_seen_stays_and_costs_nothing() {
+    fn visible_text_is_borrowed_unchanged() {
         for text in ["", "plain", "é ü ß", "日本語", "🪣", "\u{a0}", "שלום", "مرحبا", "❤\u{fe0f}", "\\u{202e}"]
         {
             assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text), "{text}");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_same_values_with_and_without_escapes() {
+    fn json_values_are_equal_with_and_without_escapes() {
         let text = "[\n  \"a\u{202e}\u{7f}\u{9b}\u{e0041}\"\n]";
         let shown = escaped_json(text);
         assert_eq!(shown, "[\n  \"a\\u202e\\u007f\\u009b\\udb40\\udc41\"\n]");

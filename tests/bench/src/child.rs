@@ -1,4 +1,4 @@
-//! This program as a child of itself: lines of JSON go in and out of it, and it ends when its parent does.
+//! This program as its own child process: it exchanges lines of JSON with its parent, and exits with it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-/// A child process. Dropping it closes its standard input, on which it ends, and waits for that.
+/// A child process. Dropping it closes its standard input, which makes it exit, and waits for that.
 pub struct Child {
     process: std::process::Child,
     input: Option<ChildStdin>,
@@ -16,11 +16,11 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts this program again, with these arguments and this further environment.
+    /// Starts this program again with these arguments and additional environment variables.
     pub fn start(arguments: &[String], environment: &[(&str, String)]) -> Result<Child> {
         let program = std::env::current_exe().context("finding this program")?;
         let mut command = Command::new(&program);
-        // Some clients would take these into account, and others not.
+        // Some clients honour these variables, others do not.
         for name in ["ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "AWS_PROFILE", "AWS_CONFIG_FILE"] {
             command.env_remove(name).env_remove(name.to_lowercase());
         }
@@ -36,7 +36,7 @@ impl Child {
         Ok(Child { process, input, output })
     }
 
-    /// Says one thing to the child.
+    /// Sends a message to the child.
     pub fn write(&mut self, message: &impl Serialize) -> Result<()> {
         let input = self.input.as_mut().context("the child's input is closed")?;
         let mut line = serde_json::to_string(message)?;
@@ -44,7 +44,7 @@ impl Child {
         input.write_all(line.as_bytes()).context("writing to a child process")
     }
 
-    /// Waits for one thing that the child says.
+    /// Waits for a message from the child.
     pub fn read<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         self.output.read_line(&mut line).context("reading from a child process")?;
@@ -58,12 +58,12 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         drop(self.input.take());
-        // There is nobody left to tell what became of it.
+        // Nobody is left to report the status to.
         let _ = self.process.wait();
     }
 }
 
-/// Resolves when standard input ends: with the parent, or when the parent wants it.
+/// Resolves when standard input closes: the parent exits, or asks this process to.
 pub fn parent_gone() -> oneshot::Receiver<()> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What was measured, and what follows from it.
+//! Measured figures and derived ratios.
 
 use serde::Serialize;
 
@@ -6,36 +6,36 @@ use crate::clients::Kind;
 use crate::rows::Row;
 use crate::worker::Lap;
 
-/// A row with what came of it.
+/// A row and its outcomes.
 pub struct Measured {
     pub row: Row,
     pub outcomes: Vec<Outcome>,
 }
 
-/// What came of one client at a row.
+/// The outcome of one client in a row.
 pub struct Outcome {
     pub client: Kind,
-    /// Or why there are none.
+    /// The figures, or why there are none.
     pub figures: Result<Figures, String>,
 }
 
-/// One client's figures at a row: medians of its laps, each taken by itself.
+/// Figures of one client in a row: medians over its laps, each taken separately.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     pub operations_per_second: f64,
-    /// Of the client's process, in user and kernel mode.
+    /// User and kernel time of the client's process.
     pub cpu_seconds_per_operation: f64,
-    /// From the beginning of an operation to its end.
+    /// From the start of an operation to its end.
     pub median_latency_seconds: f64,
-    /// The most that the client's process held in memory.
+    /// Peak memory of the client's process.
     pub peak_bytes: u64,
-    /// Where clients were kept open: what each takes.
+    /// Memory per client, for rows that keep clients open.
     pub bytes_per_client: Option<u64>,
     pub laps: Vec<Lap>,
 }
 
 impl Figures {
-    /// None if there are no laps.
+    /// `None` if there are no laps.
     pub fn of(laps: Vec<Lap>) -> Option<Figures> {
         let figure = |of: &dyn Fn(&Lap) -> f64| median(laps.iter().map(of).collect());
         let per_client: Option<Vec<f64>> =
@@ -51,13 +51,13 @@ impl Figures {
     }
 }
 
-/// How a client stands beside the best native one: by processor time, and by operations a second. The best by one need
-/// not be the best by the other.
+/// A client relative to the best native one, by CPU time and by operations per second. The best client may differ between
+/// the two.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ratios {
-    /// Above 1: it takes more.
+    /// Above 1: uses more.
     pub cpu: f64,
-    /// Above 1: it does more.
+    /// Above 1: does more.
     pub operations: f64,
 }
 
@@ -66,7 +66,7 @@ impl Measured {
         self.outcomes.iter().find(|outcome| outcome.client == client)?.figures.as_ref().ok()
     }
 
-    /// How a client stands beside the best native one; the best among the others, where it is native itself.
+    /// Ratios to the best native client; for a native client, to the best of the others.
     pub fn ratios(&self, client: Kind) -> Option<Ratios> {
         let own = self.figures(client)?;
         let natives = || {
@@ -79,7 +79,7 @@ impl Measured {
     }
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// The middle value, or the mean of the two middle values.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
@@ -102,13 +102,13 @@ mod tests {
             peak_bytes: 1,
             bytes_per_client: None,
         };
-        // One lap in which something got in the way.
+        // One outlier.
         let laps = vec![lap(seconds), lap(seconds), lap(20.0 * seconds)];
         Outcome { client, figures: Figures::of(laps).ok_or_else(String::new) }
     }
 
     #[test]
-    fn ratios_are_to_the_best_native_client_by_each_measure() {
+    fn ratios_compare_with_the_best_native_client_per_measure() {
         let outcomes = vec![
             outcome(Kind::Sandbucket, 4.0, 2.0),
             outcome(Kind::ObjectStore, 2.0, 4.0),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn median_of_odd_and_even_counts() {
         assert_eq!(median(vec![]), None);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0]), Some(2.5));

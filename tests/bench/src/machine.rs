@@ -1,22 +1,22 @@
-//! The machine that was measured on, and when.
+//! The machine and the date of a run.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-/// What a figure is worth nothing without.
+/// Context without which a figure has no meaning.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     pub processor: String,
     pub processors: usize,
     pub memory_bytes: u64,
     pub kernel: String,
-    /// In UTC: `2026-03-04`.
+    /// UTC date: `2026-03-04`.
     pub date: String,
 }
 
 impl Machine {
-    /// This one, today. What the system does not tell is "unknown".
+    /// This machine, today. Unavailable values are "unknown".
     pub fn here() -> Machine {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let unknown = || "unknown".to_owned();
@@ -43,7 +43,7 @@ fn today() -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The date that is so many days after the first of 1970, by counting years and then months.
+/// The date of a day counted from 1970-01-01, by counting years and then months.
 fn civil(mut days: u64) -> (u64, u64, u64) {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;

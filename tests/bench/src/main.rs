@@ -1,7 +1,7 @@
-//! Measures Sandbucket beside other S3 clients of Rust: what an operation costs in time, processor time and memory.
+//! Measures Sandbucket beside other Rust S3 clients: latency, CPU time and memory per operation.
 //!
-//! The servers are other processes, and so is each client at each row: this one starts them, gives each its turn, and
-//! reports medians. `sandbucket-bench --help` says how to choose what is measured.
+//! Servers run in other processes, and so does each client in each row. This process starts them, runs them in rotation,
+//! and reports medians. `sandbucket-bench --help` lists the options.
 
 mod child;
 mod clients;
@@ -27,7 +27,7 @@ use rows::Row;
 use server::Server;
 use worker::Job;
 
-/// The same for all clients, and one of the faster ones.
+/// The same allocator for all clients, one of the faster ones.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -54,7 +54,7 @@ fn work(options: WorkerOptions) -> Result<()> {
     worker::work(options.client, &Job { row, target, threads: options.threads })
 }
 
-/// One row's work in this process, with the server in another one.
+/// Runs one row with one client in this process, with the server in another.
 fn run_one(one: &OneRow) -> Result<()> {
     let row = named(&one.row)?;
     network::enter(false)?;

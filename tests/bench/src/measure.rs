@@ -1,12 +1,12 @@
-//! What the system says of a process: its processor time and its memory.
+//! CPU time and memory of the process, as the system reports them.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// Processor time that this process has used so far, in all its threads, in user and kernel mode.
+/// CPU time of all threads of this process so far, in user and kernel mode.
 pub fn cpu_time() -> Result<Duration> {
-    // SAFETY: `rusage` is plain numbers, for which zero is a value, and the call fills in all of it or fails.
+    // SAFETY: `rusage` is plain numbers, for which zero is valid; the call fills in all of it or fails.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         if libc::getrusage(libc::RUSAGE_SELF, &mut usage) != 0 {
@@ -21,11 +21,11 @@ fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
 }
 
-/// The memory that this process holds, in bytes.
+/// Memory of this process in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     pub resident: u64,
-    /// The most it ever held.
+    /// The peak.
     pub peak: u64,
 }
 
@@ -42,7 +42,7 @@ impl Memory {
     }
 }
 
-/// Allows this process as many open files as it may have: a thousand clients have a thousand connections.
+/// Raises the limit of open files to the maximum: a thousand clients have a thousand connections.
 pub fn allow_many_files() -> Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls get a limit that lives long enough.

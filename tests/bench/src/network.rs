@@ -1,8 +1,7 @@
-//! A network of the benchmark's own: loopback and nothing else, with the congestion control that Linux has by default.
+//! A network namespace for the benchmark: loopback only, with Linux's default congestion control.
 //!
-//! What a machine is set to can be much of a row. BBR paces what is sent by a timer, and where the machine is a virtual
-//! one, setting that timer was a third of the client's processor time at a PUT of 1 MiB: the same for all clients, so that
-//! ratios say less of them.
+//! A machine's settings can dominate a row. BBR paces sends by a timer, and on a virtual machine setting that timer took a
+//! third of the client's CPU time for a PUT of 1 MiB: the same for all clients, which hides the difference between them.
 
 use std::io;
 
@@ -10,30 +9,30 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
-/// Linux's own default (`CONFIG_DEFAULT_TCP_CONG`).
+/// Linux's default (`CONFIG_DEFAULT_TCP_CONG`).
 const DEFAULT: &str = "cubic";
 
-/// What connections were made over.
+/// The network that connections used.
 #[derive(Clone, Debug, Serialize)]
 pub struct Network {
-    /// Whether it was the benchmark's own.
+    /// Whether it was a namespace of the benchmark.
     pub apart: bool,
     pub congestion_control: String,
 }
 
-/// Goes into a network of its own, with all processes that are started from now on; stays in the machine's where there can
-/// be none, or where that is wanted. This must be the only thread.
+/// Enters a new network namespace with all processes started later; stays in the machine's if that is requested or creating
+/// one fails. Must be called by the only thread.
 pub fn enter(machines: bool) -> Result<Network> {
     let apart = !machines && own()?;
     let congestion_control = std::fs::read_to_string(CONGESTION_CONTROL).unwrap_or_else(|_| "unknown".to_owned());
     Ok(Network { apart, congestion_control: congestion_control.trim().to_owned() })
 }
 
-/// Whether there is a network of one's own now. There is no way back from one that does not work.
+/// Creates a namespace and returns whether it works. One that does not work cannot be left again.
 fn own() -> Result<bool> {
-    // SAFETY: it takes flags only, and moves no other thread.
+    // SAFETY: it takes flags only, and affects no other thread.
     let alone = |flags| if unsafe { libc::unshare(flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
-    // Whoever may not have a network may have one among users of its own.
+    // A user without the privilege may create one inside a new user namespace.
     if let Err(error) = alone(libc::CLONE_NEWNET).or_else(|_| alone(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)) {
         eprintln!("sandbucket-bench: measuring over the machine's own network, as there can be no other: {error}");
         return Ok(false);
@@ -45,10 +44,10 @@ fn own() -> Result<bool> {
     Ok(true)
 }
 
-/// A new network's loopback is down.
+/// Brings up loopback, which is down in a new namespace.
 fn loopback_up() -> io::Result<()> {
-    // SAFETY: the request is plain data for which zero is a value, of the size that the kernel reads, and the socket is
-    // closed by nobody else.
+    // SAFETY: the request is plain data for which zero is valid, of the size that the kernel reads; nothing else closes the
+    // socket.
     unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if socket < 0 {

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::clients::Kind;
 use crate::rows::Service;
 
-/// Measures Sandbucket beside other S3 clients: operations a second, processor time and memory.
+/// Measures Sandbucket beside other S3 clients: operations per second, CPU time and memory.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Options {
@@ -19,28 +19,28 @@ pub struct Options {
 
 #[derive(Debug, Args)]
 pub struct RunOptions {
-    /// Only rows with one of these in their names, such as `put-1KiB`; `^` and `$` stand for the ends of a name
+    /// Only rows whose name contains one of these, such as `put-1KiB`; `^` and `$` match the ends of a name
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
     /// Only these clients
     #[arg(long, value_delimiter = ',')]
     pub clients: Vec<Kind>,
-    /// How often each client has its turn; what is told is the median [default: 5, with --quick 2]
+    /// Laps per client, of which the median is reported [default: 5, with --quick 2]
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// How long a client's turn takes, about
+    /// Approximate duration of a lap, in seconds
     #[arg(long, default_value_t = 0.6)]
     pub seconds: f64,
     /// Threads of each client's runtime
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Stay in the machine's network, instead of one with nothing but loopback and Linux's default congestion control
+    /// Stay in the machine's network, instead of a namespace with only loopback and Linux's default congestion control
     #[arg(long)]
     pub machine_network: bool,
     /// A few small rows only
     #[arg(long)]
     pub quick: bool,
-    /// List the rows' names, and measure nothing
+    /// List the names of rows, and measure nothing
     #[arg(long)]
     pub list: bool,
     /// Write all figures as JSON
@@ -49,19 +49,19 @@ pub struct RunOptions {
     /// Write a report in Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-    /// Draw processor time beside Sandbucket's
+    /// Draw a chart of CPU times
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Do one row's work with one client in this process, for a profiler to watch
+    /// Run one row with one client in this process, for a profiler
     Run(OneRow),
-    /// Be a server, until standard input ends
+    /// Run a server until standard input closes
     #[command(hide = true)]
     Serve { service: Service },
-    /// Be a client at one row's work, as standard input says
+    /// Run a client with one row's work, as standard input says
     #[command(hide = true)]
     Worker(WorkerOptions),
 }
@@ -70,10 +70,10 @@ pub enum Command {
 pub struct OneRow {
     #[arg(long)]
     pub client: Kind,
-    /// The row's name: see --list
+    /// The name of the row: see --list
     #[arg(long)]
     pub row: String,
-    /// How many operations
+    /// Number of operations
     #[arg(long, default_value_t = 100_000)]
     pub ops: u64,
     /// Threads of the client's runtime

@@ -1,4 +1,4 @@
-//! What is measured: each row is one kind of work, against one server, at so many operations in flight.
+//! The rows: each is one kind of work, against one server, with a number of operations in flight.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// How many bytes a part of a large transfer has.
+/// Size of a part of a large transfer, in bytes.
 pub const PART: u64 = 8 * MIB;
-/// How many parts of a large transfer are under way at once.
+/// Concurrent parts of a large transfer.
 pub const PARTS_AT_ONCE: usize = 4;
 
-/// What one operation is.
+/// The work of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     Put {
@@ -24,50 +24,50 @@ pub enum Work {
     List {
         keys: u64,
     },
-    /// In parts of [`PART`] bytes, [`PARTS_AT_ONCE`] at once.
+    /// In parts of [`PART`] bytes, [`PARTS_AT_ONCE`] concurrently.
     Upload {
         size: u64,
     },
-    /// In ranges of [`PART`] bytes, [`PARTS_AT_ONCE`] at once.
+    /// In ranges of [`PART`] bytes, [`PARTS_AT_ONCE`] concurrently.
     Download {
         size: u64,
     },
-    /// A client made, used once, and dropped.
+    /// A client created, used once, and dropped.
     Open,
-    /// So many clients, each used once, and kept. One operation is one client.
+    /// This many clients, each used once and kept. One operation is one client.
     Tenants {
         count: u64,
     },
-    /// An instance of the plugin made, with no store in it, and dropped.
+    /// An instance of the plugin created without a store, and dropped.
     Instance,
-    /// So many instances made and kept. One operation is one instance.
+    /// This many instances created and kept. One operation is one instance.
     Instances {
         count: u64,
     },
 }
 
-/// What a request says of its body's hash.
+/// How a request signs its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// The SHA-256 of the body is signed, as S3 wants it without TLS.
+    /// The SHA-256 of the body is signed, as S3 requires without TLS.
     Signed,
-    /// `UNSIGNED-PAYLOAD`: what TLS protects needs no second hash.
+    /// `UNSIGNED-PAYLOAD`: TLS protects the body without a second hash.
     Unsigned,
 }
 
-/// The server that a row is measured against.
+/// The server of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Service {
-    /// Looks like S3, and does next to nothing.
+    /// Looks like S3, and costs almost nothing.
     Memory,
-    /// The same, over TLS.
+    /// The same over TLS.
     MemoryTls,
-    /// `s3s-fs`: verifies signatures, and keeps files.
+    /// `s3s-fs`: verifies signatures, and stores files.
     Files,
 }
 
-/// The table that a row stands in.
+/// The table of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
@@ -103,18 +103,18 @@ impl Group {
 /// One row.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What it is chosen by, such as `put-1KiB-c16-signed`.
+    /// The name on the command line, such as `put-1KiB-c16-signed`.
     pub name: String,
     pub group: Group,
-    /// What its line in the group's table is called.
+    /// The title in the group's table.
     pub title: String,
     pub work: Work,
     pub payload: Payload,
     pub service: Service,
     pub in_flight: usize,
-    /// Threads of the runtime, where it is not for the options to say.
+    /// Threads of the runtime, if fixed by the row.
     pub threads: Option<usize>,
-    /// Whether it is among the few of `--quick`.
+    /// Whether `--quick` includes it.
     pub quick: bool,
 }
 
@@ -124,7 +124,7 @@ impl Row {
         all().into_iter().find(|row| row.name == name)
     }
 
-    /// How many bytes of blobs one operation moves.
+    /// Bytes of blobs that one operation transfers.
     pub fn bytes(&self) -> u64 {
         match self.work {
             Work::Put { size } | Work::Get { size } | Work::Upload { size } | Work::Download { size } => size,
@@ -134,7 +134,7 @@ impl Row {
     }
 }
 
-/// All rows, in the order in which they are reported.
+/// All rows in the order of the report.
 pub fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     for (payload, service, group) in [
@@ -144,7 +144,7 @@ pub fn all() -> Vec<Row> {
     ] {
         rows.extend(transfers(|size| Work::Put { size }, payload, service, group));
     }
-    // What signing costs on top of TLS shows at one number in flight as well as at three.
+    // One number in flight shows the cost of signing on top of TLS as well as three.
     let mut both = transfers(|size| Work::Put { size }, Payload::Signed, Service::MemoryTls, Group::PutTls);
     both.retain(|row| row.in_flight == 16);
     rows.extend(both);
@@ -182,7 +182,7 @@ pub fn all() -> Vec<Row> {
     rows
 }
 
-/// The usual sizes at the usual numbers in flight.
+/// The usual sizes with the usual numbers in flight.
 fn transfers(work: impl Fn(u64) -> Work, payload: Payload, service: Service, group: Group) -> Vec<Row> {
     let mut rows = Vec::new();
     for size in [KIB, 64 * KIB, MIB, 16 * MIB] {
@@ -208,7 +208,7 @@ fn row(work: Work, payload: Payload, service: Service, group: Group, in_flight: 
             (format!("instances-{count}"), format!("{} instances made and kept", thousands(count)))
         }
     };
-    // What has no body has none to sign, and what is only ever measured one way needs no word for it.
+    // Rows without a body, and rows measured in only one way, need no suffix.
     let plain = !matches!(work, Work::Put { .. } | Work::Get { .. } | Work::Upload { .. } | Work::Download { .. });
     let (payload_name, payload_title) = match payload {
         Payload::Signed => ("-signed", ", signed"),
@@ -237,12 +237,12 @@ fn row(work: Work, payload: Payload, service: Service, group: Group, in_flight: 
     Row { name, group, title, work, payload, service, in_flight, threads: None, quick }
 }
 
-/// A size in a name: `64KiB`.
+/// A size in a row's name: `64KiB`.
 fn short(bytes: u64) -> String {
     spelt(bytes).replace(' ', "")
 }
 
-/// A size for people: `64 KiB`.
+/// A size for display: `64 KiB`.
 pub fn spelt(bytes: u64) -> String {
     match bytes {
         GIB.. => format!("{} GiB", bytes / GIB),
@@ -252,7 +252,7 @@ pub fn spelt(bytes: u64) -> String {
     }
 }
 
-/// A count for people: `100,000`.
+/// A count for display: `100,000`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut spelt = String::new();
@@ -272,7 +272,7 @@ mod tests {
     use super::{all, thousands};
 
     #[test]
-    fn each_row_has_a_name_of_its_own() {
+    fn row_names_are_unique() {
         let rows = all();
         let names: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len());
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_spelt_in_threes() {
+    fn numbers_are_grouped_by_thousands() {
         assert_eq!([7, 999, 1_000, 1_234_567].map(thousands), ["7", "999", "1,000", "1,234,567"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Row after row: starts the clients, gives each its turn round after round, and reports.
+//! Runs row after row: starts the clients, runs them in rotation, and reports.
 
 use anyhow::{Result, bail};
 
@@ -29,7 +29,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
     }
     let mut servers = Servers::default();
     if clients.contains(&Kind::Sandbucket) {
-        // The plugin is compiled once for all processes, which must not count as the first one's memory.
+        // Compiles the plugin once for all processes, so that it does not count as the first one's memory.
         Worker::start(Kind::Sandbucket, first, servers.of(first.service)?, 1, options.seconds)?;
     }
     let mut measured = Vec::new();
@@ -43,7 +43,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
     report::write(options, rounds, network, &measured)
 }
 
-/// Whether a row is asked for.
+/// Whether the options select a row.
 fn wanted(options: &RunOptions, row: &Row) -> bool {
     let matches = |pattern: &String| {
         let (text, begins) = pattern.strip_prefix('^').map_or((pattern.as_str(), false), |text| (text, true));
@@ -61,9 +61,9 @@ fn wanted(options: &RunOptions, row: &Row) -> bool {
 fn measure(row: &Row, clients: &[Kind], server: &Ready, options: &RunOptions, rounds: usize) -> Vec<Outcome> {
     let threads = row.threads.unwrap_or(options.threads);
     let start = |client| Worker::start(client, row, server, threads, options.seconds);
-    // What takes the memory of clients must begin with none.
+    // Rows that measure the memory of clients start with a new process.
     let fresh = matches!(row.work, Work::Tenants { .. } | Work::Instances { .. });
-    let mut turns: Vec<Turn> = clients
+    let mut contestants: Vec<Contestant> = clients
         .iter()
         .map(|&client| {
             let worker = match unfit(client, row) {
@@ -71,33 +71,33 @@ fn measure(row: &Row, clients: &[Kind], server: &Ready, options: &RunOptions, ro
                 None if fresh => Ok(None),
                 None => start(client).map(Some).map_err(words),
             };
-            Turn { client, worker, laps: Vec::new() }
+            Contestant { client, worker, laps: Vec::new() }
         })
         .collect();
     for _ in 0..rounds {
-        for turn in &mut turns {
-            let lap = match &mut turn.worker {
+        for contestant in &mut contestants {
+            let lap = match &mut contestant.worker {
                 Ok(Some(worker)) => worker.lap(),
-                Ok(None) => start(turn.client).and_then(|mut worker| worker.lap()),
+                Ok(None) => start(contestant.client).and_then(|mut worker| worker.lap()),
                 Err(_) => continue,
             };
             match lap {
-                Ok(lap) => turn.laps.push(lap),
-                Err(error) => turn.worker = Err(words(error)),
+                Ok(lap) => contestant.laps.push(lap),
+                Err(error) => contestant.worker = Err(words(error)),
             }
         }
     }
-    let outcomes = turns.into_iter().map(|Turn { client, worker, laps }| {
+    let outcomes = contestants.into_iter().map(|Contestant { client, worker, laps }| {
         let figures = worker.and_then(|_| Figures::of(laps).ok_or_else(|| "no rounds".to_owned()));
         Outcome { client, figures }
     });
     outcomes.collect()
 }
 
-/// A client at a row, and what came of it so far.
-struct Turn {
+/// A client in a row, and its laps so far.
+struct Contestant {
     client: Kind,
-    /// None where there is a new one each round.
+    /// `None` if each round starts a new one.
     worker: Result<Option<Worker>, String>,
     laps: Vec<Lap>,
 }
@@ -106,7 +106,7 @@ fn words(error: anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// Why a client has no part in a row.
+/// Why a client does not take part in a row.
 fn unfit(client: Kind, row: &Row) -> Option<&'static str> {
     let has_body = matches!(row.work, Work::Put { .. } | Work::Upload { .. });
     if matches!(row.work, Work::Instance | Work::Instances { .. }) && client != Kind::Sandbucket {

@@ -1,10 +1,10 @@
-//! Fuzz targets: whatever a service, a plugin and an operator's files can send into plugin and host.
+//! Fuzz targets: everything that a service, a plugin and an operator's files can send into plugin and host.
 //!
-//! A target is a function of bytes that panics on a finding. Three things run them: `make fuzz` with cargo-fuzz (see `fuzz/`),
-//! `make test` with the corpus and a fixed seed (`tests/fixed_seed.rs`), and a debugger with a reproducer. Text formats are read
-//! as text, so that seeds can be written by hand; all else is taken from the bytes by the crate `arbitrary`.
+//! A target is a function of bytes that panics on a finding. Three runners exist: `make fuzz` with cargo-fuzz (see
+//! `fuzz/`), `make test` with the corpus and a fixed seed (`tests/fixed_seed.rs`), and a debugger with a reproducer. Text
+//! formats are read as text, so that seeds can be written by hand; other input is decoded by the crate `arbitrary`.
 //!
-//! A new target goes into `TARGETS`, into `fuzz/Cargo.toml` with a file beside the others, and gets a folder of seeds in
+//! Add a new target to `TARGETS`, to `fuzz/Cargo.toml` with a file beside the others, and add a folder of seeds to
 //! `corpus/`.
 
 mod guest;

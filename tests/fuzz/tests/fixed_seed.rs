@@ -1,4 +1,4 @@
-//! Every fuzz target on stable, in seconds: the corpus as it is, then changes to it and random bytes, the same in each run.
+//! Runs every fuzz target on stable within seconds: the corpus, then mutations and random bytes from a fixed seed.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use sandbucket_fuzz::{TARGETS, Target};
 
-/// Inputs to each target beside its corpus. `FUZZ_CASES` overrides it.
+/// Inputs per target besides its corpus. `FUZZ_CASES` overrides it.
 const CASES: usize = 1500;
-/// The longest input that is made here, in bytes. libFuzzer's are up to 4 KiB.
+/// Maximum length of an input in bytes. libFuzzer's are up to 4 KiB.
 const MAX_INPUT: usize = 2048;
 
 /// The corpus of a target: each file and its name.
@@ -35,7 +35,7 @@ fn random(rng: &mut Rng, most: usize) -> Vec<u8> {
     (0..rng.usize(..most)).map(|_| rng.u8(..)).collect()
 }
 
-/// A seed with pieces left out, put in, doubled, or taken from another; or random bytes.
+/// A seed with pieces removed, inserted, duplicated or taken from another; or random bytes.
 fn input(rng: &mut Rng, seeds: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
     let mut input =
         if seeds.is_empty() || rng.u8(..8) == 0 { random(rng, 512) } else { rng.choice(seeds).unwrap().1.clone() };
@@ -73,7 +73,7 @@ fn input(rng: &mut Rng, seeds: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
 #[test]
 fn corpus_and_fixed_seed_mutations_have_no_findings() {
     let cases = std::env::var("FUZZ_CASES").map_or(CASES, |cases| cases.parse().expect("a number"));
-    // Findings of several targets show in one run.
+    // One run shows the findings of all targets.
     let findings = TARGETS.into_iter().filter(|&(name, target)| {
         catch_unwind(|| {
             let (began, seeds) = (std::time::Instant::now(), corpus(name));

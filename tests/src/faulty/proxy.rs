@@ -11,26 +11,26 @@ use tokio::task::JoinHandle;
 /// What a proxy does with each connection.
 #[derive(Clone, Debug)]
 pub enum Manners {
-    /// What it is asked to.
+    /// Opens tunnels and forwards requests.
     Good,
-    /// Opens tunnels, and answers 405 to all else.
+    /// Opens tunnels, and responds 405 to everything else.
     OnlyTunnels,
-    /// Forwards requests, and answers this to `CONNECT`.
+    /// Forwards requests, and sends this response to `CONNECT`.
     OnlyForwards(&'static str),
-    /// Only for requests with this value of `proxy-authorization`; to others it answers 407.
+    /// Requires this value of `proxy-authorization`, and responds 407 otherwise.
     Wants(String),
-    /// Sends these bytes in place of a response, and closes.
+    /// Sends these bytes instead of a response, and closes the connection.
     Says(Vec<u8>),
-    /// Sends these bytes again and again.
+    /// Sends these bytes endlessly.
     Floods(Vec<u8>),
     /// Reads the request and sends nothing.
     Stalls,
-    /// Opens the tunnel and closes it after so many bytes of what comes back.
+    /// Opens the tunnel, and closes it after this many bytes from the server.
     ClosesAfter(usize),
 }
 
-/// A proxy. Whatever host and port it is asked for, it leads to one server, as if it knew names that nobody else does. It ends
-/// when this is dropped.
+/// A proxy that connects to one server, whatever host and port are requested, as if it resolved names that nobody else
+/// does. Dropping it stops it.
 pub struct FaultyProxy {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -44,7 +44,7 @@ impl Drop for FaultyProxy {
 }
 
 impl FaultyProxy {
-    /// Starts on a free loopback port, before the server at this endpoint.
+    /// Starts on a free loopback port, in front of the server at `endpoint`.
     pub async fn start(manners: Manners, endpoint: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("the address listened on");
@@ -60,7 +60,7 @@ impl FaultyProxy {
         FaultyProxy { address, seen, task }
     }
 
-    /// Its URL, with this before the host.
+    /// Its URL with this user info.
     pub fn url(&self, userinfo: &str) -> String {
         format!("http://{userinfo}{}", self.address)
     }
@@ -100,9 +100,9 @@ async fn serve(mut client: TcpStream, manners: Manners, server: String, seen: Ar
             return;
         }
         Manners::Wants(value) if !text.lines().any(|line| line == format!("proxy-authorization: {value}")) => {
-            let refusal =
+            let rejection =
                 b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
-            let _ = client.write_all(refusal).await;
+            let _ = client.write_all(rejection).await;
             return;
         }
         Manners::OnlyTunnels if !text.starts_with("CONNECT ") => {
@@ -122,7 +122,7 @@ async fn serve(mut client: TcpStream, manners: Manners, server: String, seen: Ar
             return;
         }
     } else if server.write_all(&head).await.is_err() {
-        // The server takes the whole URL, as servers must.
+        // Servers must accept absolute URLs.
         return;
     }
     if let Manners::ClosesAfter(bytes) = manners {

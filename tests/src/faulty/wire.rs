@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, as far as the faulty server needs it, and the good store it falls back to.
+//! Minimal HTTP/1.1 for the faulty server, and the correct store that it falls back to.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// `GET`, `PUT` and so on.
@@ -16,21 +16,21 @@ pub struct Seen {
     pub target: String,
     /// Names in lower case, in order.
     pub headers: Vec<(String, String)>,
-    /// Empty where the script did not have it read.
+    /// Empty if the act does not read it.
     pub body: Vec<u8>,
-    /// Which connection it came on, counted from 1.
+    /// The number of its connection, counted from 1.
     pub connection: usize,
 }
 
 impl Seen {
-    /// The first header of this name, which is given in lower case.
+    /// The first header of this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// An answer as bytes.
-pub fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+/// A serialised response.
+pub fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} Scripted\r\n{headers}").into_bytes();
     if !headers.to_ascii_lowercase().contains("content-length:") && status != 204 && status != 304 {
         bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
@@ -40,7 +40,7 @@ pub fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Reads requests off a connection.
+/// Parses requests from a connection.
 #[derive(Default)]
 pub struct Reader {
     ahead: Vec<u8>,
@@ -77,7 +77,7 @@ impl Reader {
         Ok(std::mem::replace(&mut self.ahead, rest))
     }
 
-    /// The head of the next request; none when the other side has closed.
+    /// The head of the next request; `None` if the peer has closed the connection.
     pub async fn head(&mut self, stream: &mut TcpStream, connection: usize) -> io::Result<Option<Seen>> {
         let Some(first) = self.line(stream).await? else { return Ok(None) };
         let mut words = first.split(' ').map(str::to_owned);
@@ -97,7 +97,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// Reads the body that the head announced.
+    /// Reads the body that the head announces.
     pub async fn body(&mut self, stream: &mut TcpStream, request: &mut Seen) -> io::Result<()> {
         if request.header("transfer-encoding").is_some() {
             while let Some(size) = self.line(stream).await? {
@@ -116,36 +116,36 @@ impl Reader {
     }
 }
 
-/// The entity tag that S3 gives a plain upload.
+/// The ETag that S3 computes for a simple upload.
 pub fn etag(body: &[u8]) -> String {
     let digits: String = Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\"{digits}\"")
 }
 
-/// The time by the server's clock, in all answers of the good store.
+/// The server's clock, in all responses of the correct store.
 const NOW: &str = "Mon, 02 Jan 2006 15:04:05 GMT";
-/// When everything that was there from the beginning was written.
+/// The date of all blobs that exist at the start.
 const BEFORE: &str = "Sun, 01 Jan 2006 00:00:00 GMT";
 
-/// A blob of the good store.
+/// A blob of the correct store.
 pub struct Kept {
     /// Its bytes.
     pub body: Vec<u8>,
     written: &'static str,
-    /// Its metadata, as header lines.
+    /// Its metadata as header lines.
     metadata: String,
 }
 
 impl Kept {
-    /// One that has been there for long.
+    /// A blob that was written long ago.
     pub fn since_long(body: Vec<u8>) -> Self {
         Kept { body, written: BEFORE, metadata: String::new() }
     }
 }
 
-/// Does what was asked with the blobs, and answers as S3 would.
+/// Applies the request to the blobs, and responds as S3 does.
 pub fn store(blobs: &mut BTreeMap<String, Kept>, request: &Seen) -> Vec<u8> {
-    // The whole URL, where a proxy forwards a request.
+    // A forwarding proxy sends the absolute URL.
     let origin = request.target.strip_prefix("http://").and_then(|rest| Some(&rest[rest.find('/')?..]));
     let path = origin.unwrap_or(&request.target).split('?').next().unwrap_or_default().to_owned();
     let there = blobs.get(&path);
@@ -157,21 +157,21 @@ pub fn store(blobs: &mut BTreeMap<String, Kept>, request: &Seen) -> Vec<u8> {
                 _ => true,
             };
             if !holds {
-                return answer(412, "", b"<Error><Code>PreconditionFailed</Code></Error>");
+                return response(412, "", b"<Error><Code>PreconditionFailed</Code></Error>");
             }
             let tag = etag(&request.body);
             let metadata = request.headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-"));
             let metadata = metadata.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             blobs.insert(path, Kept { body: request.body.clone(), written: NOW, metadata });
-            answer(200, &format!("date: {NOW}\r\netag: {tag}\r\n"), b"")
+            response(200, &format!("date: {NOW}\r\netag: {tag}\r\n"), b"")
         }
         "DELETE" => {
             blobs.remove(&path);
-            answer(204, "", b"")
+            response(204, "", b"")
         }
         _ => match there {
-            None if request.method == "HEAD" => answer(404, "", b""),
-            None => answer(404, "", b"<Error><Code>NoSuchKey</Code></Error>"),
+            None if request.method == "HEAD" => response(404, "", b""),
+            None => response(404, "", b"<Error><Code>NoSuchKey</Code></Error>"),
             Some(kept) => read(request, kept),
         },
     }
@@ -181,7 +181,7 @@ fn read(request: &Seen, kept: &Kept) -> Vec<u8> {
     let whole = &kept.body[..];
     let Kept { written, metadata, .. } = kept;
     let common = format!("date: {NOW}\r\netag: {}\r\nlast-modified: {written}\r\n{metadata}", etag(whole));
-    // `bytes=from-to` is all that the cases ask for.
+    // The cases send only `bytes=from-to`.
     let range = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let (status, headers, body) = match range {
         None => (200, common, whole),
@@ -192,7 +192,7 @@ fn read(request: &Seen, kept: &Kept) -> Vec<u8> {
         }
     };
     if request.method == "HEAD" {
-        return answer(status, &format!("{headers}content-length: {}\r\n", body.len()), b"");
+        return response(status, &format!("{headers}content-length: {}\r\n", body.len()), b"");
     }
-    answer(status, &headers, body)
+    response(status, &headers, body)
 }

@@ -1,4 +1,4 @@
-//! The arguments.
+//! The command-line arguments.
 
 mod several;
 mod sizes;
@@ -13,7 +13,7 @@ use sandbucket::ByteRange;
 
 use crate::exit;
 
-/// Blobs in and out of an S3-compatible service, through a sandboxed plugin.
+/// Store and read blobs in an S3-compatible service, through a sandboxed plugin.
 #[derive(Debug, Parser)]
 #[command(name = "sandbucket", version, about, after_help = exit::HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -25,7 +25,7 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The file that says which service and which bucket
+    /// The configuration file: which service and which bucket
     #[arg(
         long,
         short,
@@ -38,60 +38,60 @@ pub struct Global {
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// Log to standard error: what is done (-v), how (-vv), everything (-vvv)
+    /// Log to standard error: actions (-v), details (-vv), everything (-vvv)
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
 
-/// What a call may be told besides.
+/// Additional attributes of a call.
 #[derive(Debug, Args)]
 pub struct Attributes {
-    /// An attribute that the plugin knows, such as cache-control or request-payer; may be given several times
+    /// An attribute that the plugin documents, such as cache-control or request-payer; may be given several times
     #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
     pub attribute: Vec<(String, String)>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show it at work: starts an S3 server on loopback, stores and reads real files through the plugin
+    /// Demonstrate it: start an S3 server on loopback, store and read real files through the plugin
     Demo(Demo),
     /// Store a file, or standard input
     Put(Put),
-    /// Read a blob, or a part of it, to a file or standard output
+    /// Read a blob, or a range of it, to a file or standard output
     Get(Get),
-    /// Show what is known of a blob
+    /// Show the metadata of a blob
     Head(Head),
-    /// Delete blobs; that one is not there is no error
+    /// Delete blobs; a missing blob is no error
     Rm(Rm),
     /// List blobs and folders
     ///
-    /// Control and format characters in keys are shown as escapes such as \u{202e}, also where standard output is no
-    /// terminal; with --json keys are exact.
+    /// Control and format characters in keys are shown as escapes such as \u{202e}, also if standard output is no terminal;
+    /// with --json keys are exact.
     Ls(Ls),
     /// Copy files and blobs: to the store, from it, or within it
     Cp(Cp),
-    /// Make one folder like another, in the store or on this machine: copy what differs
+    /// Make one folder equal to another, in the store or on this machine: copy what differs
     Sync(Sync),
-    /// Rename a blob: the service copies it, and the first is deleted
+    /// Rename a blob: the service copies it, and the source is deleted
     Mv(Mv),
-    /// Add up how much is stored
+    /// Sum up the sizes of blobs
     Du(Du),
-    /// Show the tags of a blob, or give it others
+    /// Show the tags of a blob, or replace them
     Tags(Tags),
-    /// List uploads in parts that were left behind, or abort them
+    /// List incomplete multipart uploads, or abort them
     Uploads(Uploads),
-    /// Make a URL with which anybody can read, write or delete one blob for a while
+    /// Create a URL with which anybody can read, write or delete one blob until it expires
     Presign(Presign),
-    /// Walk the configured service step by step; says what fails and what to do
+    /// Check the configured service step by step, and print what fails and what to do
     Check(Check),
-    /// List the settings that the plugin knows
+    /// List the settings of the plugin
     Settings,
     /// Inspect a plugin: a WebAssembly component that stores blobs
     #[command(subcommand)]
     Plugin(PluginCommand),
-    /// Run an S3 server on this machine, for trying things out
+    /// Run an S3 server on this machine, for development and tests
     DevServer(DevServer),
-    /// Print what makes a shell complete this command
+    /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page, or write all of them to a folder
     Man(Man),
@@ -120,24 +120,24 @@ pub struct Put {
     /// The file to store; `-` is standard input
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// The media type to store with it; guessed from well-known file name endings where not given
+    /// The media type; by default guessed from well-known file name endings
     #[arg(long, short = 't', value_name = "TYPE")]
     pub content_type: Option<String>,
-    /// Metadata of your own; may be given several times
+    /// User metadata; may be given several times
     #[arg(long, short = 'm', value_name = "NAME=VALUE", value_parser = pair)]
     pub metadata: Vec<(String, String)>,
     #[command(flatten)]
     pub attributes: Attributes,
     #[command(flatten)]
     pub sizes: PartSizes,
-    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
-    /// (Cloudflare R2) want them beyond 39 GiB
+    /// Approximate length of standard input or a FIFO, such as 200GiB: all parts then have one size, as some services
+    /// (Cloudflare R2) require beyond 39 GiB
     #[arg(long, value_name = "SIZE", value_parser = sizes::size)]
     pub expected_size: Option<u64>,
-    /// Only if there is no blob of this key
+    /// Store only if the key does not exist
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,
-    /// Only if the blob that is there has this entity tag
+    /// Store only if the current blob has this ETag
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
 }
@@ -153,13 +153,13 @@ pub struct Get {
     /// Only these bytes: `0-99` (the first hundred), `100-` (from there on), `-50` (the last fifty)
     #[arg(long, short, value_name = "RANGE", value_parser = range, allow_hyphen_values = true)]
     pub range: Option<ByteRange>,
-    /// Only if the blob has this entity tag
+    /// Read only if the blob has this ETag
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
-    /// Only if the blob has another entity tag than this
+    /// Read only if the blob has another ETag
     #[arg(long, value_name = "ETAG")]
     pub if_none_match: Option<String>,
-    /// This version of the blob
+    /// The version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
     #[command(flatten)]
@@ -170,7 +170,7 @@ pub struct Get {
 pub struct Head {
     /// The blob's key
     pub key: String,
-    /// This version of the blob
+    /// The version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
     #[command(flatten)]
@@ -181,12 +181,12 @@ pub struct Head {
 pub struct Mv {
     /// The blob's key
     pub from: String,
-    /// The key it is to have; where that ends in `/`, it keeps its name there
+    /// The new key; if it ends in `/`, the blob keeps its name there
     pub to: String,
-    /// Only if there is no blob of the new key
+    /// Rename only if the new key does not exist
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,
-    /// Only if the blob that has the new key has this entity tag
+    /// Rename only if the blob of the new key has this ETag
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
     #[command(flatten)]
@@ -197,13 +197,13 @@ pub struct Mv {
 pub struct Tags {
     /// The blob's key
     pub key: String,
-    /// Give it this tag, in place of all that it has; may be given several times
+    /// Replace the tags by this one; may be given several times
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
-    /// Take away all that it has
+    /// Delete all tags
     #[arg(long, conflicts_with = "set")]
     pub clear: bool,
-    /// Of this version of the blob
+    /// The version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
     #[command(flatten)]
@@ -212,25 +212,25 @@ pub struct Tags {
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Write nothing: leave out put and delete, and what needs them
+    /// Write nothing: skip put, delete, and the steps that need them
     #[arg(long)]
     pub read_only: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct DevServer {
-    /// The folder to keep blobs in; a temporary one where not given
+    /// The folder for the blobs; a temporary one if not given
     pub folder: Option<PathBuf>,
     /// The address to listen on; port 0 is any free one
     #[arg(long, short, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     pub listen: String,
-    /// A bucket to make where it is missing; may be given several times
+    /// A bucket to create if missing; may be given several times
     #[arg(long, short, value_name = "NAME", default_value = "sandbucket")]
     pub bucket: Vec<String>,
-    /// The access key; made up where not given
+    /// The access key; generated if not given
     #[arg(long, value_name = "KEY", requires = "secret_key")]
     pub access_key: Option<String>,
-    /// The secret key; made up where not given
+    /// The secret key; generated if not given
     #[arg(
         long,
         value_name = "KEY",
@@ -239,7 +239,7 @@ pub struct DevServer {
         hide_env_values = true
     )]
     pub secret_key: Option<String>,
-    /// Date a blob that is written in parts at the initiation of its upload, as Amazon S3 does
+    /// Date blobs of multipart uploads at the initiation, as Amazon S3 does
     #[arg(long)]
     pub initiation_dates: bool,
 }
@@ -251,7 +251,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A range as HTTP counts: from 0, the last byte included.
+/// Parses a range in HTTP's notation: from 0, including the last byte.
 fn range(text: &str) -> Result<ByteRange, String> {
     let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
         true => digits.parse::<u64>().map_err(|_| format!("{digits} is too large a number")),
@@ -278,12 +278,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_arguments_do_not_contradict_each_other() {
+    fn argument_definitions_are_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn ranges_are_read_as_http_has_them() {
+    fn ranges_are_parsed_as_http_ranges() {
         assert_eq!(range("0-99").unwrap(), ByteRange::from(0..100));
         assert_eq!(range("5-5").unwrap(), ByteRange::from(5..6));
         assert_eq!(range("7-").unwrap(), ByteRange::From(7));

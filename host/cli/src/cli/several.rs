@@ -1,4 +1,4 @@
-//! The arguments of what works on many blobs.
+//! Arguments of the subcommands on many blobs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::cp::walk::Links;
 
 #[derive(Debug, Args)]
 pub struct Ls {
-    /// What the keys begin with; all where not given
+    /// The prefix of the keys; all if not given
     #[arg(default_value = "")]
     pub prefix: String,
-    /// Every blob below, instead of folders (what keys have up to the next `/`)
+    /// List every blob below, instead of folders (keys up to the next `/`)
     #[arg(long, short)]
     pub recursive: bool,
-    /// All versions, and the marks of deletions
+    /// List all versions, and delete markers
     #[arg(long)]
     pub versions: bool,
     #[command(flatten)]
@@ -35,21 +35,21 @@ pub struct Ls {
     sandbucket cp --recursive store:photos restored\n  \
     tar c src | sandbucket cp - store:src.tar")]
 pub struct Cp {
-    /// What to copy
+    /// The source: a path, `store:KEY`, or `-`
     pub from: String,
-    /// Where to
+    /// The target: a path, `store:KEY`, or `-`
     pub to: String,
-    /// All that is in the folder, and below
+    /// Copy the folder and all its subfolders
     #[arg(long, short)]
     pub recursive: bool,
-    /// Only what is missing there, differs in size, or was written later here
+    /// Copy only what is missing at the target, differs in size, or is newer at the source
     #[arg(long, requires = "recursive")]
     pub newer: bool,
-    /// What becomes of symbolic links in a folder
+    /// How to treat symbolic links in a folder
     #[arg(long, requires = "recursive", value_enum, default_value_t)]
     pub links: Links,
-    /// About how long standard input or a FIFO will be, such as 200GiB: its parts are all of one size then, as some services
-    /// (Cloudflare R2) want them beyond 39 GiB
+    /// Approximate length of standard input or a FIFO, such as 200GiB: all parts then have one size, as some services
+    /// (Cloudflare R2) require beyond 39 GiB
     #[arg(long, value_name = "SIZE", value_parser = super::sizes::size, conflicts_with = "recursive")]
     pub expected_size: Option<u64>,
     #[command(flatten)]
@@ -72,17 +72,17 @@ pub struct Cp {
     sandbucket sync --exclude '*' --include '*.pdf' store:reports reports"
 )]
 pub struct Sync {
-    /// The folder to copy from
+    /// The source folder
     pub from: String,
-    /// The folder to make like it
+    /// The target folder
     pub to: String,
-    /// Delete what the first does not have
+    /// Delete what the source does not have
     #[arg(long)]
     pub delete: bool,
-    /// Compare sizes alone, not times
+    /// Compare sizes only, not times
     #[arg(long)]
     pub size_only: bool,
-    /// What becomes of symbolic links in the first folder
+    /// How to treat symbolic links in the source folder
     #[arg(long, value_enum, default_value_t)]
     pub links: Links,
     #[command(flatten)]
@@ -91,43 +91,43 @@ pub struct Sync {
     pub transfers: Transfers,
 }
 
-/// How things are copied.
+/// Options of copies.
 #[derive(Debug, Args)]
 pub struct Transfers {
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Print nothing but errors, and with --dry-run what would be done
+    /// Print only errors, and with --dry-run what would be done
     #[arg(long, short)]
     pub quiet: bool,
-    /// How many are copied at once
+    /// Number of concurrent copies
     #[arg(long, short, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
     #[command(flatten)]
     pub sizes: PartSizes,
-    /// The configuration of the store to copy to, where it is another one
+    /// The configuration of the target store, if it is another one
     #[arg(long, value_name = "FILE")]
     pub to_config: Option<PathBuf>,
-    /// An attribute that the plugin knows, for what is written to a store; may be given several times
+    /// An attribute that the plugin documents, for writes to a store; may be given several times
     #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
     pub attribute: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
 pub struct Rm {
-    /// The blobs' keys; with --recursive, folders: `photos` and `photos/` mean all keys that begin with `photos/`
+    /// The blobs' keys; with --recursive, folders: `photos` and `photos/` mean all keys with the prefix `photos/`
     #[arg(required = true, value_name = "KEY")]
     pub keys: Vec<String>,
-    /// All blobs in the folder, and below; asks before it deletes
+    /// Delete all blobs in the folder and below, after a confirmation
     #[arg(long, short)]
     pub recursive: bool,
-    /// With --recursive: all blobs whose keys begin so, `photos-old/x` and `photos.zip` for `photos` too
+    /// With --recursive: delete all blobs whose keys have this prefix, `photos-old/x` and `photos.zip` for `photos` too
     #[arg(long, requires = "recursive")]
     pub prefix: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short, requires = "recursive")]
     pub yes: bool,
-    /// This version of the one blob, for good
+    /// Permanently delete this version of the blob
     #[arg(long, value_name = "VERSION", conflicts_with = "recursive")]
     pub version_id: Option<String>,
     #[command(flatten)]
@@ -136,13 +136,13 @@ pub struct Rm {
 
 #[derive(Debug, Args)]
 pub struct Uploads {
-    /// What the keys begin with; all where not given
+    /// The prefix of the keys; all if not given
     #[arg(default_value = "")]
     pub prefix: String,
-    /// Abort them, which deletes their parts; asks before it does. One that is under way fails then
+    /// Abort them, which deletes their parts, after a confirmation. An upload in progress then fails
     #[arg(long)]
     pub abort: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short, requires = "abort")]
     pub yes: bool,
     #[command(flatten)]
@@ -151,10 +151,10 @@ pub struct Uploads {
 
 #[derive(Debug, Args)]
 pub struct Du {
-    /// What the keys begin with; all where not given
+    /// The prefix of the keys; all if not given
     #[arg(default_value = "")]
     pub prefix: String,
-    /// A sum for each folder so many levels down
+    /// Print a sum for each folder down to this depth
     #[arg(long, short, value_name = "LEVELS", default_value_t = 0)]
     pub depth: usize,
 }
@@ -163,19 +163,19 @@ pub struct Du {
 pub struct Presign {
     /// The blob's key
     pub key: String,
-    /// What the URL is to allow
+    /// The operation that the URL permits
     #[arg(long, short, value_enum, default_value = "get")]
     pub method: Method,
-    /// How long it is to be good for: 30s, 15m, 12h or 7d, which is the most
+    /// Validity of the URL: 30s, 15m, 12h or 7d, which is the maximum
     #[arg(long, short, value_name = "TIME", default_value = "15m", value_parser = duration)]
     pub expires: Duration,
-    /// A header that must be sent with it, such as content-type; may be given several times
+    /// A header that the request must have, such as content-type; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub header: Vec<(String, String)>,
-    /// A parameter that the plugin knows, such as response-content-type; may be given several times
+    /// An attribute that the plugin documents, such as response-content-type; may be given several times
     #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
     pub attribute: Vec<(String, String)>,
-    /// This version of the blob
+    /// The version of the blob
     #[arg(long, value_name = "VERSION")]
     pub version_id: Option<String>,
 }
@@ -190,17 +190,17 @@ pub enum Method {
 
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// The shell to complete for
+    /// The shell
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The folder to write all pages to; one page goes to standard output where not given
+    /// The folder to write all pages to; prints one page to standard output if not given
     pub folder: Option<PathBuf>,
 }
 
-/// A number of seconds, minutes, hours or days.
+/// Parses a number of seconds, minutes, hours or days.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "must be a number with a unit: 30s, 15m, 12h or 7d".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_units() {
+    fn times_are_parsed_with_units() {
         for (text, seconds) in [("30s", 30), ("15m", 900), ("12h", 43_200), ("7d", 604_800), ("0s", 0)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
         }

@@ -1,19 +1,19 @@
-//! How an upload is cut into parts.
+//! Part sizes of uploads.
 
 use clap::Args;
 use sandbucket::Upload;
 
-/// The options of uploads.
+/// Options of uploads.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct PartSizes {
-    /// How many bytes a part of an upload has, such as 64MiB; S3 takes 5MiB to 5GiB [default: 8MiB]
+    /// Part size of an upload in bytes, such as 64MiB; S3 accepts 5MiB to 5GiB [default: 8MiB]
     ///
-    /// What is longer than one part is sent in parts, of which S3 takes 10,000. The first 5,000 are of this size; then the size
-    /// doubles every 500 parts, so that a pipe can have 6.4 TiB. Memory: five parts for each file that is sent; 1 GiB for one that
-    /// takes more than 5,000 parts, and from 530 GiB on about 1/400 of what has been sent.
+    /// A body larger than a part is sent in parts, of which S3 accepts 10,000. The first 5,000 have this size; then the
+    /// size doubles every 500 parts, so that a pipe can have 6.4 TiB. Memory: five parts per file in transfer; 1 GiB for a
+    /// file with more than 5,000 parts, and from 530 GiB on about 1/400 of the bytes sent.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub part_size: Option<u64>,
-    /// About how long the body is, where that does not show.
+    /// Approximate length of a body whose length is unknown.
     #[arg(skip)]
     expected_size: Option<u64>,
 }
@@ -24,7 +24,7 @@ impl PartSizes {
         PartSizes { expected_size, ..self }
     }
 
-    /// The upload of a body of this length, where that is known.
+    /// Applies the options to the upload of a body of this length, if known.
     pub fn apply(self, upload: Upload, length: Option<u64>) -> Upload {
         let upload = match self.part_size {
             Some(size) => upload.part_size(usize::try_from(size).unwrap_or(usize::MAX)),
@@ -37,7 +37,7 @@ impl PartSizes {
     }
 }
 
-/// A number of bytes, or of KiB, MiB, GiB or TiB.
+/// Parses a number of bytes, KiB, MiB, GiB or TiB.
 pub fn size(text: &str) -> Result<u64, String> {
     let wrong = || "must be a number of bytes, or one with a unit: 512KiB, 64MiB, 5GiB or 1TiB".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_binary_units() {
+    fn sizes_are_parsed_with_binary_units() {
         for (text, bytes) in
             [("1", 1), ("5B", 5), ("16KiB", 16 << 10), ("8MiB", 8 << 20), ("5GiB", 5 << 30), ("6TiB", 6 << 40)]
         {

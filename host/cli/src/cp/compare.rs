@@ -1,6 +1,6 @@
-//! Two listings side by side: what is to be copied, and what is at the target only.
+//! Merges two listings: what to copy, and what only the target has.
 //!
-//! Both come in the order of their names' bytes, so that one name of each is enough to know, and memory does not grow.
+//! Both are ordered by the bytes of names, so one entry of each is enough, and memory does not grow.
 
 use std::cmp::Ordering;
 use std::time::SystemTime;
@@ -11,41 +11,41 @@ use super::listing::{Found, Listed, Listing};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Which files of the source are copied.
+/// Which files of the source to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// What is missing at the target, differs in size, or was written later at the source.
+    /// If missing at the target, different in size, or newer at the source.
     Newer,
-    /// What is missing at the target, or differs in size.
+    /// If missing at the target, or different in size.
     Size,
 }
 
 #[derive(Debug)]
 pub enum Step {
-    /// Something of the source, and what is at the target where the two differ in time only.
+    /// An entry of the source, and that of the target if only their times differ.
     Copy(Found, Option<Found>),
-    /// Something that only the target has.
+    /// An entry that only the target has.
     Extra(Found),
     LeftOut(Failure),
-    /// So that extras may be none.
+    /// The listing is incomplete, so extras are unknown.
     Incomplete(Failure),
     Note(String),
 }
 
 pub struct Comparison {
     source: Side,
-    /// None where all is copied.
+    /// `None` to copy everything.
     target: Option<(Side, Rule)>,
-    /// Whether extras are of interest.
+    /// Whether to report extras.
     extras: bool,
 }
 
-/// One of the two, with the next name.
+/// One listing, with its next entry.
 struct Side {
     listing: Listing,
     next: Option<Found>,
     ended: bool,
-    /// The last name, where the order matters.
+    /// The last name, if the order matters.
     last: Option<String>,
 }
 
@@ -56,10 +56,10 @@ impl Comparison {
         Comparison { source, target: target.map(|(listing, rule)| (side(listing, true), rule)), extras }
     }
 
-    /// The next step; none at the end. It may be dropped before it is ready, and nothing is lost.
+    /// The next step; `None` at the end. Cancel-safe.
     ///
     /// # Errors
-    /// A listing failed, or is not in order. Nothing more comes then.
+    /// If a listing fails, or is not ordered. Nothing follows then.
     pub async fn next(&mut self) -> Result<Option<Step>, Failure> {
         loop {
             match self.source.advance().await? {
@@ -77,7 +77,7 @@ impl Comparison {
             }
             match target.advance().await? {
                 None => {}
-                // What is no file there can be in the way, but it is not ours.
+                // Other entries of the target are not ours, but may be in the way.
                 Some(Listed::Note(_) | Listed::LeftOut(_)) => continue,
                 Some(Listed::Incomplete(_)) if !self.extras => continue,
                 Some(Listed::Incomplete(failure)) => return Ok(Some(Step::Incomplete(failure))),
@@ -105,7 +105,7 @@ impl Comparison {
 }
 
 impl Side {
-    /// Sees to it that the next file is there, unless there is none; gives whatever else comes before it.
+    /// Advances to the next file, if there is one; returns other entries before it.
     async fn advance(&mut self) -> Result<Option<Listed>, Failure> {
         while self.next.is_none() && !self.ended {
             match self.listing.next().await {
@@ -138,7 +138,7 @@ fn out_of_order(name: &str, last: &str) -> Failure {
     Failure::new(Exit::Failure, message).with_hint("`cp --recursive` without --newer copies all there is")
 }
 
-/// Whether what is there need not be copied again. Services tell whole seconds, so these are compared.
+/// Whether the target is current. Services report whole seconds, so seconds are compared.
 fn is_current(rule: Rule, ours: &Found, theirs: &Found) -> bool {
     let second = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let older = match (rule, ours.modified, theirs.modified) {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_older_or_of_another_size_is_copied() {
+    async fn missing_older_and_resized_files_are_copied() {
         let source = || {
             listing(vec![found("a", 1, 5), found("a-", 1, 5), found("a/b", 1, 5), found("c", 1, 7), found("d", 2, 5)])
         };
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn listings_out_of_order_are_not_compared() {
+    async fn unsorted_listings_are_not_compared() {
         let wrong = || listing(vec![found("b", 1, 5), found("a", 1, 5)]);
         for (source, target) in [(wrong(), listing(vec![])), (listing(vec![found("c", 1, 1)]), wrong())] {
             let failure = steps(Comparison::new(source, Some((target, Rule::Newer)), true)).await.unwrap_err();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_of_unknown_age_is_not_current() {
+    fn blob_of_unknown_age_is_not_current() {
         let ours = found("a", 1, 5);
         assert!(is_current(Rule::Newer, &ours, &found("a", 1, 5)) && is_current(Rule::Newer, &ours, &found("a", 1, 6)));
         assert!(!is_current(Rule::Newer, &found("a", 1, 7), &found("a", 1, 6)));

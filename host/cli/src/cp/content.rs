@@ -1,19 +1,20 @@
-//! Whether a file has the content of a blob, by the blob's entity tag.
+//! Compares the content of a file with a blob by the blob's ETag.
 //!
-//! On most services, the tag is the MD5 sum of the blob, or, where that was uploaded in parts, the sum of the parts' sums and their
-//! number. It does not say how large the parts were: those that this command makes are tried. Any other tag is of other content.
+//! On most services the ETag is the MD5 of the blob, or, after a multipart upload, the MD5 of the parts' MD5s and their
+//! number. It does not contain the part size: the sizes that common tools use are tried. Any other ETag counts as different
+//! content.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use md5::{Digest, Md5};
 
-/// Parts that are tried: what this command makes, and what other tools make by default.
+/// Part sizes to try: those of this command, and the defaults of other tools.
 const PART_SIZES: [u64; 5] = [8 << 20, 5 << 20, 16 << 20, 15 << 20, 50 << 20];
-/// How much is read at once.
+/// Read size in bytes.
 const CHUNK: usize = 1 << 20;
 
-/// Reads the file to its end where the tag can be compared.
+/// Reads the file to its end if the ETag can be compared.
 pub fn has_tag(file: &Path, size: u64, etag: &str, part_size: Option<u64>) -> io::Result<bool> {
     let etag = etag.trim_matches('"').to_ascii_lowercase();
     let (sum, parts) = match etag.split_once('-') {
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_those_of_s3() {
+    fn computed_etags_match_s3() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
         let size: u64 = (11 << 20) + 7;
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_fill_the_file_have_no_empty_one_after_them() {
+    fn file_of_whole_parts_has_no_empty_last_part() {
         let (one, two) = (Md5::digest([7; 4]), Md5::digest([8; 4]));
         let both = Md5::digest([one, two].concat());
         assert_eq!(tag(&[7, 7, 7, 7, 8, 8, 8, 8][..], Some(4)).unwrap(), format!("{}-2", hex(&both)));

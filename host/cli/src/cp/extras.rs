@@ -1,4 +1,4 @@
-//! What only the target of a `sync --delete` has: remembered until all is listed, and deleted then.
+//! Files and blobs that only the target of a `sync --delete` has: collected during the listing, and deleted at the end.
 
 use std::io::{BufRead, BufReader, Lines, Seek, Write};
 
@@ -13,15 +13,15 @@ use super::plan::{Place, folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// From so many bytes of names on they are in a temporary file instead of in memory.
+/// Size of the names above which they move from memory to a temporary file.
 const IN_MEMORY: usize = 8 << 20;
-/// How many are deleted at once; S3 takes as many in one request.
+/// Blobs per bulk delete; S3 accepts as many.
 pub const BATCH: usize = 1000;
 
-/// Names, one after the other.
+/// A list of names.
 #[derive(Default)]
 pub struct Extras {
-    /// As JSON, one on a line, since a name may have line breaks in it.
+    /// One JSON string per line, since names may contain line breaks.
     names: Option<SpooledTempFile>,
 }
 
@@ -30,7 +30,7 @@ impl Extras {
         self.names.is_none()
     }
 
-    /// Remembers one; not what a symbolic link leads to, which may be anywhere.
+    /// Adds a name, unless it is below a symbolic link, which may lead anywhere.
     pub fn push(&mut self, found: &Found) -> Result<(), Failure> {
         if found.linked {
             return Ok(());
@@ -44,7 +44,7 @@ impl Extras {
         names.write_all(line.as_bytes()).map_err(|error| failed(&error))
     }
 
-    /// All of them, in their order.
+    /// Returns all names in order.
     pub fn read(self) -> Result<Remembered, Failure> {
         let mut names = self.names.unwrap_or_else(|| SpooledTempFile::new(IN_MEMORY));
         names.rewind().map_err(|error| failed(&error))?;
@@ -57,7 +57,7 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Some more names; none at the end.
+    /// The next names; `None` at the end.
     pub fn next_batch(&mut self) -> Result<Option<Vec<String>>, Failure> {
         let mut batch = Vec::new();
         for line in self.lines.by_ref().take(BATCH) {
@@ -70,14 +70,14 @@ impl Remembered {
 }
 
 fn failed(error: &std::io::Error) -> Failure {
-    let message = format!("the list of what is to be deleted, in a temporary file: {error}");
+    let message = format!("the temporary file with the names to delete: {error}");
     Failure::new(Exit::Failure, message).with_hint("TMPDIR names the folder for it")
 }
 
-/// Deletes these in the folder, and gives what came of each.
+/// Deletes these in the folder, and returns the outcome of each.
 ///
 /// # Errors
-/// None was deleted.
+/// If none could be deleted.
 pub async fn delete(
     store: &Store,
     target: &Place,
@@ -89,7 +89,8 @@ pub async fn delete(
             let outcomes = store.delete_many(names.iter().map(|name| format!("{prefix}{name}"))).await?;
             Ok(names.into_iter().zip(outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from))).collect())
         }
-        // By a handle of the folder, below which all stays whatever is replaced by a symbolic link meanwhile.
+        // Relative to a handle of the folder, so that nothing outside is deleted, whatever is replaced by a symbolic link
+        // in the meantime.
         Place::Local(path) => tokio::task::block_in_place(|| {
             let folder = Dir::open_ambient_dir(path, ambient_authority())
                 .map_err(|error| Failure::file("opening the folder", path, &error))?;

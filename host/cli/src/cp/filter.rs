@@ -1,4 +1,4 @@
-//! Which names take part: patterns to exclude and to include, of which the last that matches decides.
+//! Filters by patterns to exclude and to include; the last matching pattern decides.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use globset::{GlobBuilder, GlobMatcher};
@@ -21,14 +21,14 @@ impl Filter {
         self.rules.is_empty()
     }
 
-    /// Whether a file or blob of this name, relative to the folder, is left alone.
+    /// Whether a file or blob with this name, relative to the folder, is excluded.
     pub fn excludes(&self, name: &str) -> bool {
         let last = self.rules.iter().rev().find(|(pattern, _)| pattern.is_match(name));
         last.is_some_and(|(_, verdict)| *verdict == Verdict::Exclude)
     }
 }
 
-/// As `aws s3 sync` has it: `*` goes across `/`.
+/// Matches like `aws s3 sync`: `*` also matches `/`.
 fn pattern(text: &str) -> Result<GlobMatcher, String> {
     let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).empty_alternates(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
@@ -38,16 +38,16 @@ const RULES: [(&str, Verdict, &str); 2] = [
     (
         "exclude",
         Verdict::Exclude,
-        "Leave out what matches this pattern, relative to the folders: `*.tmp`, `cache/*`; may be given several times",
+        "Exclude names that match this pattern, relative to the folders: `*.tmp`, `cache/*`; may be given several times",
     ),
     (
         "include",
         Verdict::Include,
-        "Take what matches this pattern after all: of all --exclude and --include, the last that matches decides",
+        "Include names that match this pattern: of all --exclude and --include, the last match decides",
     ),
 ];
 
-/// By hand, since derived arguments lose their order among each other.
+/// Implemented manually, because derived arguments lose their relative order.
 impl Args for Filter {
     fn augment_args(command: Command) -> Command {
         RULES.iter().fold(command, |command, (name, _, help)| {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pattern_that_matches_decides() {
+    fn last_matching_pattern_wins() {
         assert!(!filter(&[]).excludes("a"));
         let only_text = filter(&["--exclude", "*", "--include", "*.txt"]);
         assert!(only_text.excludes("a.bin") && only_text.excludes("b/a") && !only_text.excludes("b/a.txt"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_those_of_shells() {
+    fn patterns_match_like_shell_globs() {
         for (pattern, name, excluded) in [
             ("*.tmp", "a/b.tmp", true),
             ("*.tmp", "a.tmp.txt", false),

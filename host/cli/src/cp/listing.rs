@@ -1,4 +1,4 @@
-//! What is in a folder and below, at a store or on this machine: one after the other, in the order of their names' bytes.
+//! Recursive listings of a store or a local folder, ordered by the bytes of names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,36 +14,36 @@ use super::walk::{Links, Walk};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// A file or blob, by its name below the folder.
+/// A file or blob, by its name relative to the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub name: String,
     pub size: u64,
     pub modified: Option<SystemTime>,
-    /// Of blobs.
+    /// Blobs only.
     pub etag: Option<String>,
-    /// Whether it is in a folder to which a symbolic link leads, and so perhaps not below the folder at all.
+    /// Whether it is reached through a symbolic link, and so possibly outside the folder.
     pub linked: bool,
 }
 
 #[derive(Debug)]
 pub enum Listed {
     File(Found),
-    /// What is left out although it was asked for.
+    /// A requested entry that is skipped.
     LeftOut(Failure),
-    /// What cannot be read, so that there may be more than shows.
+    /// An entry that cannot be read, so that the listing is incomplete.
     Incomplete(Failure),
-    /// What is left out, and no failure.
+    /// A skipped entry that is no error.
     Note(String),
 }
 
-/// After an error nothing more comes.
+/// An error ends the listing.
 pub type Listing = BoxStream<'static, Result<Listed, Failure>>;
 
-/// How many files are listed ahead of what is done with them.
+/// Files listed ahead of their use.
 const AHEAD: usize = 256;
 
-/// What is copied from here.
+/// Lists a source.
 pub fn of_source(store: &Store, place: &Place, links: Links, filter: &Arc<Filter>) -> Result<Listing, Failure> {
     match place {
         Place::Store(key) => Ok(blobs(store, key, filter.clone(), true)),
@@ -52,11 +52,11 @@ pub fn of_source(store: &Store, place: &Place, links: Links, filter: &Arc<Filter
     }
 }
 
-/// What is there already.
+/// Lists a target.
 pub fn of_target(store: &Store, place: &Place, filter: &Arc<Filter>) -> Result<Listing, Failure> {
     match place {
         Place::Store(key) => Ok(blobs(store, key, filter.clone(), false)),
-        // Nothing is in a folder that is still to be made.
+        // A folder that will be created is empty.
         Place::Local(path) if is_missing(path) => Ok(futures::stream::empty().boxed()),
         Place::Local(path) => Ok(files(Walk::new(path, Links::Follow, filter.clone())?)),
         Place::Stream => Err(no_folder()),
@@ -71,7 +71,7 @@ fn is_missing(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// On a thread of its own, since files are looked at with calls that block.
+/// Runs on a blocking thread, because file system calls block.
 fn files(walk: Walk) -> Listing {
     let (sender, receiver) = tokio::sync::mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
@@ -87,7 +87,7 @@ fn files(walk: Walk) -> Listing {
     .boxed()
 }
 
-/// Page by page, as they are taken. Where there must be some, it is an error that there is none.
+/// Lists page by page on demand. If a blob is required, an empty listing is an error.
 fn blobs(store: &Store, key: &str, filter: Arc<Filter>, required: bool) -> Listing {
     let prefix = folder(key);
     let mut seen = !required || prefix.is_empty();
@@ -98,7 +98,7 @@ fn blobs(store: &Store, key: &str, filter: Arc<Filter>, required: bool) -> Listi
                 seen = true;
                 match entry.key.strip_prefix(&prefix) {
                     None => Some(Err(foreign(&entry.key, &prefix))),
-                    // What stands for a folder, as some programs write it, is nothing in it.
+                    // Skips the placeholder of a folder that some programs write.
                     Some(name) if name.is_empty() || name.ends_with('/') && entry.size == 0 => None,
                     Some(name) if filter.excludes(name) => None,
                     Some(name) => Some(Ok(Listed::File(Found {
@@ -111,11 +111,11 @@ fn blobs(store: &Store, key: &str, filter: Arc<Filter>, required: bool) -> Listi
                 }
             }
             Some(Err(failure)) => {
-                // This is why there is none.
+                // The entry explains why there is none.
                 seen = true;
                 Some(Err(failure))
             }
-            // A listing does not tell an empty folder from a missing one.
+            // A listing does not distinguish an empty folder from a missing one.
             None if !seen => {
                 let hint =
                     "`sandbucket ls` lists what there is; `sandbucket cp` without --recursive copies a single blob";

@@ -1,14 +1,14 @@
-//! Files that blobs may be written to.
+//! Paths of files for downloaded blobs.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// What no file name has: on Windows, `\` is between folders and `:` follows a drive.
+/// Characters that no file name contains: on Windows, `\` separates folders and `:` follows a drive.
 const FORBIDDEN: &[char] = if cfg!(windows) { &['\0', '\\', ':'] } else { &['\0'] };
 
-/// The file of this name in the folder: never one outside it, whatever a key looks like.
+/// The path of this name in the folder: never outside it, whatever the key.
 pub fn inside(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
     let plain = |segment: &str| {
         let mut components = Path::new(segment).components();
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_leads_out_of_the_folder() {
+    fn keys_do_not_escape_the_folder() {
         let folder = Path::new("/tmp/x");
         assert_eq!(inside(folder, "a/b c/é.txt").unwrap(), Path::new("/tmp/x/a/b c/é.txt"));
         for evil in ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", "./a", "a/.", "a\0b"] {

@@ -1,6 +1,6 @@
-//! All that is in a folder and below: copied as it is listed, and with `sync --delete` what is at the target only is deleted.
+//! Recursive copies: copies a folder while it is listed, and with `sync --delete` deletes what only the target has.
 //!
-//! Transfers begin with the first names of the listings, and no more of these is held than a page and what is being copied.
+//! Transfers start with the first names of the listings, and memory holds only a page and the transfers in progress.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,11 +21,11 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text;
 
-/// What is to be done with which folders.
-pub struct Many {
+/// The folders and the operation.
+pub struct RecursiveCopy {
     pub from: Place,
     pub to: Place,
-    /// Where none, all is copied.
+    /// `None` to copy everything.
     pub rule: Option<Rule>,
     pub filter: Arc<Filter>,
     pub links: Links,
@@ -34,20 +34,20 @@ pub struct Many {
     pub jobs: usize,
 }
 
-/// Outcome of the transfers so far.
+/// Outcomes of the transfers so far.
 #[derive(Default)]
 struct Tally {
     copied: u64,
     unchanged: u64,
     deleted: u64,
     failed: u64,
-    /// The status of the first failure.
+    /// The exit status of the first failure.
     first: Option<Exit>,
 }
 
 type Transferred = (Item, Result<Option<u64>, Failure>);
 
-pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, Failure> {
+pub async fn run(context: &Context, job: Arc<Job>, many: RecursiveCopy) -> Result<Exit, Failure> {
     check_apart(&job, &many)?;
     let begun = Instant::now();
     let source = listing::of_source(&job.from, &many.from, many.links, &many.filter)?;
@@ -61,7 +61,7 @@ pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, F
     let listed = copy(context, &job, &many, comparison, &mut tally, &mut extras).await?;
     job.progress.clear();
     if let Err(failure) = listed {
-        // With nothing done, that is all there is to say.
+        // If nothing was copied, this is the only message.
         if tally.copied + tally.failed == 0 {
             return Err(failure);
         }
@@ -87,18 +87,18 @@ pub async fn run(context: &Context, job: Arc<Job>, many: Many) -> Result<Exit, F
     }
     match (failed, first) {
         (0, _) => Ok(Exit::Success),
-        // Told already.
+        // Already reported.
         (1, Some(exit)) if count == 1 => Ok(exit),
         _ => Err(Failure::new(Exit::Failure, format!("{failed} of {count} failed"))),
     }
 }
 
 /// # Errors
-/// What is copied within the store would be listed again, without an end.
-fn check_apart(job: &Job, many: &Many) -> Result<(), Failure> {
+/// If the copies would be listed again, endlessly.
+fn check_apart(job: &Job, many: &RecursiveCopy) -> Result<(), Failure> {
     let (true, Place::Store(from), Place::Store(to)) = (job.same_bucket, &many.from, &many.to) else { return Ok(()) };
     let (from, to) = (folder(from), folder(to));
-    // With --delete, the source would be extra in a target that it is in.
+    // With --delete, a source inside the target would be extraneous.
     if to.starts_with(&from) || many.delete && from.starts_with(&to) {
         let message = format!("{} and {} are one inside the other, or the same", many.from.shown(), many.to.shown());
         return Err(Failure::new(Exit::Usage, message).with_hint("copy to a folder beside the first one"));
@@ -106,20 +106,20 @@ fn check_apart(job: &Job, many: &Many) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives how the listings ended.
+/// Returns how the listings ended.
 ///
 /// # Errors
-/// What is done cannot be printed. Transfers are aborted then.
+/// If output fails. Transfers are aborted then.
 async fn copy(
     context: &Context,
     job: &Arc<Job>,
-    many: &Many,
+    many: &RecursiveCopy,
     mut comparison: Comparison,
     tally: &mut Tally,
     extras: &mut Extras,
 ) -> Result<Result<(), Failure>, Failure> {
     let jobs = descriptors::bound(many.jobs);
-    // Each on a task of its own, so that several processors take part.
+    // One task each, to use several processors.
     let mut transfers = JoinSet::<Transferred>::new();
     let mut stopped = job.stopped.clone();
     let mut listed = None;
@@ -158,7 +158,7 @@ async fn copy(
     Ok(listed.unwrap_or(Ok(())))
 }
 
-fn item(job: &Job, many: &Many, found: Found, there: Option<Found>) -> Result<Item, Failure> {
+fn item(job: &Job, many: &RecursiveCopy, found: Found, there: Option<Found>) -> Result<Item, Failure> {
     let (from, to) = (place(&many.from, &found.name)?, place(&many.to, &found.name)?);
     if let (true, Place::Store(folder_), Place::Store(key)) = (job.same_bucket, &many.from, &to)
         && key.starts_with(&folder(folder_))
@@ -191,14 +191,21 @@ impl Tally {
             }
             Ok((_, Ok(None))) => self.unchanged += 1,
             Ok((_, Err(failure))) => self.fail(context, &failure),
-            Err(broken) => self.fail(context, &Failure::new(Exit::Failure, format!("a transfer broke down: {broken}"))),
+            Err(broken) => self
+                .fail(context, &Failure::new(Exit::Failure, format!("a transfer panicked or was cancelled: {broken}"))),
         }
         Ok(())
     }
 }
 
-/// Deletes the extras, unless something was wrong: what could not be listed, or read, is no reason to delete its copy.
-async fn delete(context: &Context, job: &Job, many: &Many, extras: Extras, tally: &mut Tally) -> Result<(), Failure> {
+/// Deletes the extraneous files, unless there was an error: a file that could not be listed or read must not lose its copy.
+async fn delete(
+    context: &Context,
+    job: &Job,
+    many: &RecursiveCopy,
+    extras: Extras,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
     if tally.failed > 0 {
         let message = "nothing was deleted, because of the errors above";
         context.output.failure(&Failure::new(Exit::Failure, message));

@@ -1,4 +1,4 @@
-//! `cp` and `sync`: files and blobs, one or many, to the store, from it, or within it.
+//! `cp` and `sync`: copy one or many files and blobs to, from and within stores.
 
 mod compare;
 mod content;
@@ -27,26 +27,26 @@ use crate::progress::Progress;
 use crate::signals;
 use crate::text;
 use compare::Rule;
-use many::Many;
+use many::RecursiveCopy;
 use plan::{Item, Place};
 
-/// How long transfers may take to end when a signal has come.
+/// Time for transfers to end after a signal.
 const STOPPING: Duration = Duration::from_secs(10);
 
-/// What every transfer needs.
+/// The context of all transfers.
 struct Job {
     from: Store,
     to: Store,
-    /// Whether these two are one, so that the service itself copies.
+    /// Whether both stores are the same, so that the service copies.
     same: bool,
-    /// Whether the keys of one may show in the listing of the other.
+    /// Whether the keys of one may appear in the listing of the other.
     same_bucket: bool,
     attributes: Vec<(String, String)>,
     sizes: cli::PartSizes,
     progress: Progress,
-    /// Bytes that are through, of all transfers together.
+    /// Bytes transferred so far, by all transfers.
     through: AtomicU64,
-    /// Turns true when the user has had enough.
+    /// Becomes true when the user interrupts the command.
     stopped: watch::Receiver<bool>,
 }
 
@@ -55,7 +55,7 @@ impl Job {
         self.progress.reached(self.through.fetch_add(bytes, Ordering::Relaxed) + bytes);
     }
 
-    /// How many bytes went through.
+    /// The number of bytes transferred.
     fn total(&self) -> u64 {
         self.through.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ pub async fn run(context: &Context, arguments: cli::Cp) -> Result<Exit, Failure>
     stoppable(|stopped| copy(context, arguments, stopped)).await
 }
 
-/// Runs it to its end, or until a signal comes.
+/// Runs `work` to its end, or until a signal arrives.
 async fn stoppable<F>(work: impl FnOnce(watch::Receiver<bool>) -> F) -> Result<Exit, Failure>
 where
     F: Future<Output = Result<Exit, Failure>>,
@@ -75,7 +75,7 @@ where
     tokio::select! {
         outcome = &mut work => outcome,
         failure = signals::received() => {
-            // Each transfer ends in good order: half-written files go, and so do the parts of uploads.
+            // Transfers end gracefully: they delete incomplete files and abort uploads.
             let _ = stop.send(true);
             let _ = tokio::time::timeout(STOPPING, work).await;
             Err(failure)
@@ -98,7 +98,7 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     let Some(item) = item else {
         let rule = arguments.newer.then_some(Rule::Newer);
         let filter = Arc::new(arguments.filter);
-        let many = Many { from, to, rule, filter, links: arguments.links, delete: false, dry_run, jobs };
+        let many = RecursiveCopy { from, to, rule, filter, links: arguments.links, delete: false, dry_run, jobs };
         return many::run(context, job, many).await;
     };
     if dry_run {
@@ -110,7 +110,7 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     Ok(Exit::Success)
 }
 
-/// `sync`: makes one folder like another.
+/// `sync`: makes one folder equal to another.
 pub async fn sync(context: &Context, arguments: cli::Sync) -> Result<Exit, Failure> {
     stoppable(|stopped| synchronise(context, arguments, stopped)).await
 }
@@ -120,7 +120,7 @@ async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Re
     let transfers = arguments.transfers;
     let output = context.output.quiet_if(transfers.quiet);
     let context = &Context { output, config_file: context.config_file.clone() };
-    let many = Many {
+    let many = RecursiveCopy {
         from,
         to,
         rule: Some(if arguments.size_only { Rule::Size } else { Rule::Newer }),
@@ -137,7 +137,7 @@ async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Re
 fn places(from: &str, to: &str) -> Result<(Place, Place), Failure> {
     let (from, to) = (Place::read(from), Place::read(to));
     if matches!((&from, &to), (Place::Local(_) | Place::Stream, Place::Local(_) | Place::Stream)) {
-        let message = "neither of the two is in the store: a place there is written store:KEY";
+        let message = "neither the source nor the target is in the store: write it as store:KEY";
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok((from, to))
@@ -171,14 +171,14 @@ async fn job(
     }))
 }
 
-/// Whether two configurations lead to the same bucket, by what they say.
+/// Whether two configurations name the same bucket, by their settings.
 fn same_bucket(one: &Config, other: &Config) -> bool {
     ["bucket", "endpoint", "region", "key-prefix"]
         .iter()
         .all(|name| setting(one.settings(), name) == setting(other.settings(), name))
 }
 
-/// What is to be copied, with --dry-run.
+/// Prints a planned copy, for --dry-run.
 fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
     let (from, to) = (item.from.shown(), item.to.shown());
     match context.output.json {
@@ -187,11 +187,11 @@ fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
     }
 }
 
-/// Reports an item that was copied.
+/// Prints a completed copy.
 fn copied(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
     let (from, to) = (item.from.shown(), item.to.shown());
     match (&item.to, context.output.json) {
-        // The blob has standard output to itself.
+        // Standard output carries only the blob.
         (Place::Stream, true) => context.output.value_aside(&json!({ "from": from, "to": to, "size": size })),
         (Place::Stream, false) => {}
         (_, true) => context.output.report(&json!({ "from": from, "to": to, "size": size }))?,

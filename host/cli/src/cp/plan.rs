@@ -1,4 +1,4 @@
-//! What is to be copied, and where to.
+//! Source and target of a copy.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,13 +9,13 @@ use crate::destination::{folder_of, is_folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Marks a place in the store.
+/// Prefix of a location in the store.
 const STORE: &str = "store:";
 
-/// Where something is.
+/// A location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A key, or what keys begin with.
+    /// A key or a key prefix.
     Store(String),
     Local(PathBuf),
     /// Standard input or output.
@@ -40,24 +40,24 @@ impl Place {
     }
 }
 
-/// One thing to copy.
+/// One file or blob to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     pub from: Place,
     pub to: Place,
-    /// Its length, where it is known before.
+    /// Its length, if known in advance.
     pub size: Option<u64>,
-    /// Nothing is copied where the file that is there has the content that this entity tag stands for, but the file gets the
-    /// date: a listing of the same will say then that it is current.
+    /// Skips the copy if the existing file has the content of this ETag, and sets the file's date, so that a later listing
+    /// shows it as current.
     pub unless_equal: Option<(String, SystemTime)>,
 }
 
-/// A single file or blob. Where the target is a folder, it keeps its name.
+/// A single file or blob. It keeps its name if the target is a folder.
 pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
     let usage = |message: String| Err(Failure::new(Exit::Usage, message));
     let name = match from {
         Place::Store(key) if key.is_empty() => {
-            return usage("store: alone is all there is: add --recursive".to_owned());
+            return usage("`store:` without a key means all blobs: add --recursive".to_owned());
         }
         Place::Store(key) => key.rsplit('/').next().unwrap_or_default().to_owned(),
         Place::Local(path) if path.is_dir() => {
@@ -80,7 +80,7 @@ pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
         to => to.clone(),
     };
     let size = match from {
-        // Of a FIFO or a device it says nothing.
+        // The length of a FIFO or a device is unknown.
         Place::Local(path) => {
             std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
         }
@@ -89,12 +89,12 @@ pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
     Ok(Item { from: from.clone(), to, size, unless_equal: None })
 }
 
-/// What the keys in a folder begin with.
+/// The key prefix of a folder.
 pub fn folder(key: &str) -> String {
     if key.is_empty() || key.ends_with('/') { key.to_owned() } else { format!("{key}/") }
 }
 
-/// Where something of this name is in a folder.
+/// The location of this name in a folder.
 pub fn place(folder_: &Place, name: &str) -> Result<Place, Failure> {
     match folder_ {
         Place::Store(key) => Ok(Place::Store(format!("{}{name}", folder(key)))),
@@ -103,18 +103,18 @@ pub fn place(folder_: &Place, name: &str) -> Result<Place, Failure> {
     }
 }
 
-/// The file that a blob goes to: where the path is a folder, the blob keeps its name in it.
+/// The file for a blob: if the path is a folder, the blob keeps its name in it.
 pub fn file(key: &str, path: &Path) -> Result<PathBuf, Failure> {
     if is_folder(path) { local::inside(path, key.rsplit('/').next().unwrap_or_default()) } else { Ok(path.to_owned()) }
 }
 
-/// Creates the folder that a file is to be in.
+/// Creates the parent folder of a file.
 pub fn make_folder(file: &Path) -> Result<(), Failure> {
     let folder = folder_of(file);
     std::fs::create_dir_all(folder).map_err(|error| Failure::file("creating the folder", folder, &error))
 }
 
-/// Nothing is where all of something was asked for.
+/// The error for a prefix without blobs.
 pub fn missing(prefix: &str) -> Failure {
     Failure::new(Exit::Failure, format!("no blob has a key that begins with {prefix:?}"))
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_one_keeps_its_name_in_a_folder() {
+    fn single_blob_keeps_its_name_in_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.txt");
         std::fs::write(&file, "12345").unwrap();

@@ -1,4 +1,4 @@
-//! One thing, from here to there, never whole in memory.
+//! The transfer of one file or blob, never whole in memory.
 
 use std::io;
 use std::path::Path;
@@ -14,11 +14,11 @@ use super::{Job, content};
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::fetch::fetch;
-use crate::pour::pour;
 use crate::source::Source;
 use crate::text;
+use crate::upload_source::upload_source;
 
-/// Copies it, and gives its length; none where it was not needed.
+/// Copies it, and returns its length; `None` if the copy was not needed.
 pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
     if *job.stopped.borrow() {
         return Err(Failure::interrupted());
@@ -29,7 +29,7 @@ pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
     copy(job, item).await.map(Some)
 }
 
-/// Whether the file that is there has the content of the blob already; with `date`, it gets the blob's date then.
+/// Whether the existing file already has the content of the blob; with `date`, the file then gets the blob's date.
 pub async fn is_equal(job: &Job, item: &Item, date: bool) -> Result<bool, Failure> {
     let (Some((etag, modified)), Some(size), Place::Local(file)) = (&item.unless_equal, item.size, &item.to) else {
         return Ok(false);
@@ -66,14 +66,14 @@ async fn copy(job: &Job, item: &Item) -> Result<u64, Failure> {
         },
         (Place::Store(from), Place::Store(to)) if job.same => within(job, from, to).await,
         (Place::Store(from), Place::Store(to)) => across(job, from, to).await,
-        // The command has seen to it that one of the two is in the store.
+        // The caller ensures that one of the two is in the store.
         (_, Place::Local(_) | Place::Stream) => Ok(0),
     }
 }
 
 async fn stopped(job: &Job) {
     let mut stopped: watch::Receiver<bool> = job.stopped.clone();
-    // Where nobody can stop it any more, it goes on.
+    // If the sender is dropped, nobody can stop the transfer.
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
         std::future::pending().await
     }
@@ -84,19 +84,19 @@ async fn upload(job: &Job, source: Source, key: &str, media_type: Option<&str>) 
     if let Some(media_type) = media_type {
         upload = upload.content_type(media_type);
     }
-    let (done, _) = pour(upload, source, |bytes| job.passed(bytes), stopped(job)).await?;
+    let (done, _) = upload_source(upload, source, |bytes| job.passed(bytes), stopped(job)).await?;
     Ok(done)
 }
 
-/// The attributes of a write.
+/// Adds the attributes of a write.
 fn with(attributes: &[(String, String)], upload: sandbucket::Upload) -> sandbucket::Upload {
     attributes.iter().fold(upload, |upload, (name, value)| upload.attribute(name, value))
 }
 
-/// To a file, or to standard output where there is none.
+/// To a file, or to standard output if there is none.
 async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Failure> {
     let blob = job.from.get(key).await?;
-    // Whatever is wrong with the file shows before much is read.
+    // Opened first, so that errors of the file appear before much is read.
     let mut destination = match file {
         Some(file) => {
             make_folder(file)?;
@@ -117,7 +117,7 @@ async fn download(job: &Job, key: &str, file: Option<&Path>) -> Result<u64, Fail
     Ok(done)
 }
 
-/// By the service itself.
+/// A copy by the service.
 async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let copy = job.attributes.iter().fold(job.from.copy(from, to), |copy, (name, value)| copy.attribute(name, value));
     tokio::select! {
@@ -129,7 +129,7 @@ async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     Ok(size)
 }
 
-/// From one store to another, through here, with what the blob is stored with.
+/// From one store to another through this machine, with the blob's properties.
 async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let blob = job.from.get(from).await?;
     let info = blob.info().clone();
@@ -146,10 +146,10 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
             upload = upload.attribute(name, value);
         }
     }
-    let came = AtomicU64::new(0);
+    let received = AtomicU64::new(0);
     let pieces = blob.inspect(|piece| {
         if let Ok(piece) = piece {
-            came.fetch_add(piece.len() as u64, Relaxed);
+            received.fetch_add(piece.len() as u64, Relaxed);
             job.passed(piece.len() as u64);
         }
     });
@@ -164,5 +164,5 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let ending = futures::stream::select(pieces.map(Some).chain(futures::stream::once(async { None })), stop.map(Some));
     let body = ending.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready);
     upload.stream(body).await?;
-    Ok(came.load(Relaxed))
+    Ok(received.load(Relaxed))
 }

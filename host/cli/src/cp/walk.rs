@@ -1,7 +1,8 @@
-//! The files below a folder, in the order in which S3 lists keys: by the bytes of their names, `/` between folders.
+//! Walks the files below a folder in the order in which S3 lists keys: by the bytes of their names, with `/` between
+//! folders.
 //!
-//! One folder at a time is read, and those that it is in are kept, so that memory follows the depth and the largest folders of
-//! a tree, not its size. A folder counts as if its name ended in `/`: `a-b` comes before what is in `a`, and `a0` after it.
+//! It holds the current folder and its ancestors, so memory is bounded by the depth and the largest folders of a tree. A
+//! folder sorts as if its name ended in `/`: `a-b` precedes the content of `a`, and `a0` follows it.
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
@@ -17,23 +18,23 @@ use crate::destination::is_leftover;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// What becomes of symbolic links in a folder. The folder itself may be one.
+/// How to treat symbolic links in a folder. The folder itself may be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Links {
-    /// What they lead to is copied, as a file or folder of the link's name
+    /// Copy their targets, as a file or folder with the link's name
     #[default]
     Follow,
-    /// They are left out, with a line for each
+    /// Skip them, with a message for each
     Skip,
-    /// They are left out, and each is an error: the exit status is 1
+    /// Skip them, and report each as an error: the exit status is 1
     Error,
 }
 
-/// A walk through a folder and all below.
+/// A recursive walk through a folder.
 pub struct Walk {
-    /// The folder that is being walked through, last, and those that it is in.
+    /// The current folder, last, and its ancestors.
     folders: Vec<Folder>,
-    /// What comes before the next file.
+    /// Entries before the next file.
     pending: VecDeque<Listed>,
     links: Links,
     filter: Arc<Filter>,
@@ -41,26 +42,26 @@ pub struct Walk {
 
 struct Folder {
     path: PathBuf,
-    /// What the names of its files begin with.
+    /// The prefix of the names of its files.
     prefix: String,
     id: Option<FileId>,
-    /// Whether a symbolic link below the root leads here.
+    /// Whether it is reached through a symbolic link below the root.
     linked: bool,
-    /// What is still to come, the next one last.
+    /// The remaining entries, the next one last.
     children: Vec<Child>,
 }
 
 struct Child {
-    /// Ends in `/` where it is a folder.
+    /// Ends in `/` if it is a folder.
     name: String,
     is_link: bool,
 }
 
 impl Walk {
-    /// Reads the folder itself; all else comes as it is walked through.
+    /// Reads the folder itself; subfolders are read during the walk.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// If the folder cannot be read.
     pub fn new(folder: &Path, links: Links, filter: Arc<Filter>) -> Result<Walk, Failure> {
         let mut walk = Walk { folders: Vec::new(), pending: VecDeque::new(), links, filter };
         let id = std::fs::metadata(folder).ok().and_then(|metadata| file_id(&metadata));
@@ -73,7 +74,7 @@ impl Walk {
         for entry in std::fs::read_dir(&path)? {
             match entry {
                 Ok(entry) => children.extend(self.child(&entry, &prefix)),
-                // There may be more that does not show.
+                // There may be further entries that cannot be read.
                 Err(error) => self.pending.push_back(Listed::Incomplete(unreadable(&path, &error))),
             }
         }
@@ -115,7 +116,7 @@ impl Walk {
                 return None;
             }
         }
-        // A broken link is reported when the walk reaches it.
+        // The walk reports a broken link when it reaches it.
         if kind.is_dir() || is_link && std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
             name.push('/');
         }
@@ -197,7 +198,7 @@ fn file_id(metadata: &Metadata) -> Option<FileId> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Where there are none, a circle of links ends at the longest path that the system takes.
+/// Without inodes, a cycle of links ends at the maximum length of a path.
 #[cfg(not(unix))]
 fn file_id(_: &Metadata) -> Option<FileId> {
     None
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn files_come_in_the_order_of_their_whole_names() {
+    fn files_are_ordered_by_their_full_names() {
         let folder = tempfile::tempdir().unwrap();
         let mut expected = [
             "a/z",
@@ -267,7 +268,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn symlinks_are_followed_and_cycles_are_left_out() {
+    fn symlinks_are_followed_and_cycles_are_skipped() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

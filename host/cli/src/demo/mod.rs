@@ -1,4 +1,4 @@
-//! `demo`: the whole path once, on this machine alone: server, plugin, files in and out, and what must be refused.
+//! `demo`: runs everything once on this machine: server, plugin, files in and out, and operations that must be rejected.
 
 mod samples;
 
@@ -22,9 +22,9 @@ use samples::{ODD_KEY, Sample};
 const BUCKET: &str = "demo";
 const ACCESS_KEY: &str = "demo-access-key";
 const SECRET_KEY: &str = "demo-secret-key";
-/// Reads at the same time, to show the pool of instances at work.
-const AT_ONCE: usize = 32;
-/// The largest file that is taken as a sample, in bytes: all of them are held in memory.
+/// Concurrent reads, to show the pool of instances.
+const CONCURRENT_READS: usize = 32;
+/// Maximum size of a sample file in bytes: all are held in memory.
 const SAMPLE: usize = 64 << 20;
 
 pub async fn run(context: &Context, arguments: cli::Demo) -> Result<Exit, Failure> {
@@ -42,7 +42,7 @@ struct Demo<'a> {
 }
 
 impl Demo<'_> {
-    /// False if what everything else needs did not work.
+    /// Returns false if a prerequisite of all else failed.
     async fn show(&mut self, samples: &[Sample]) -> Result<bool, Failure> {
         self.heading("Sandbucket: blobs in and out of S3, through a sandbox")?;
         let (server, took) =
@@ -79,7 +79,7 @@ impl Demo<'_> {
         self.together(&store, &samples[0]).await?;
 
         self.heading("\nRefused, as it should be")?;
-        self.refusals(&store, &samples[0]).await?;
+        self.rejected_operations(&store, &samples[0]).await?;
         self.delete(&store, ODD_KEY).await?;
         self.wrong_key(&engine, &server).await?;
 
@@ -92,7 +92,7 @@ impl Demo<'_> {
         Ok(true)
     }
 
-    /// Loads the plugin, and tells its size and all that it can reach.
+    /// Loads the plugin, and shows its size and its imports.
     async fn plugin(&mut self) -> Result<Option<Engine>, Failure> {
         let (engine, took) = timed(context::engine(None)).await;
         let engine = match engine {
@@ -187,19 +187,21 @@ impl Demo<'_> {
     }
 
     async fn together(&mut self, store: &Store, sample: &Sample) -> Result<(), Failure> {
-        let reads = (0..AT_ONCE).map(|_| read(store, &sample.key, None));
+        let reads = (0..CONCURRENT_READS).map(|_| read(store, &sample.key, None));
         let (bodies, took) = timed(futures::future::try_join_all(reads)).await;
         let step = match bodies {
             Ok(bodies) if bodies.iter().all(|body| *body == sample.body) => {
-                Step::ok("get", took, format!("{}, {AT_ONCE} times at once", sample.key))
+                Step::ok("get", took, format!("{}, {CONCURRENT_READS} times at once", sample.key))
             }
-            Ok(_) => Step::wrong("get", took, format!("{} differs when read {AT_ONCE} times at once", sample.key)),
+            Ok(_) => {
+                Step::wrong("get", took, format!("{} differs when read {CONCURRENT_READS} times at once", sample.key))
+            }
             Err(error) => Step::failed("get", took, error.into()),
         };
         self.report.add(step).map(drop)
     }
 
-    async fn refusals(&mut self, store: &Store, sample: &Sample) -> Result<(), Failure> {
+    async fn rejected_operations(&mut self, store: &Store, sample: &Sample) -> Result<(), Failure> {
         let (missing, took) = timed(read(store, "no/such/key", None)).await;
         self.refused("missing key", took, missing, |error| matches!(error, Error::NotFound(_)))?;
 
@@ -238,7 +240,7 @@ impl Demo<'_> {
         self.refused("wrong key", took, read, |error| matches!(error, Error::AccessDenied(_)))
     }
 
-    /// A step that must fail, and in the right way.
+    /// A step that must fail with the right error.
     fn refused<T>(
         &mut self,
         name: &'static str,
@@ -287,7 +289,7 @@ async fn open(engine: &Engine, server: &DevServer, secret_key: &str) -> Result<S
     engine.open(StoreOptions::new().settings(settings).allow_private().proxy(Proxy::none())).await
 }
 
-/// `README.md, 8.7 KiB`, with the speed where the blob is large enough to tell.
+/// `README.md, 8.7 KiB`, with the speed if the blob is large enough to measure.
 fn measured(sample: &Sample, took: Duration) -> String {
     let length = sample.body.len() as u64;
     let speed = text::speed(length, took).map(|speed| format!(" at {speed}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the demo stores: real files, so that what it shows is what a user would see.
+//! Samples of the demo: real files, so that the demo shows realistic results.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use crate::failure::Failure;
 use crate::source::Source;
 use crate::text;
 
-/// A blob to be.
+/// A blob to store.
 pub struct Sample {
     pub key: String,
     pub body: Bytes,
     pub media_type: Option<&'static str>,
 }
 
-/// More of this command's own file would show nothing new.
-const MOST_OF_COMMAND: usize = 6 << 20;
-/// A little more than the host reads at once, so that a read takes two requests.
-const MADE_UP: usize = (8 << 20) + 4321;
-/// Spaces, a plus, a percent sign, empty and dot segments, letters from afar: S3 takes it all.
+/// More of the command's own binary would show nothing new.
+const MAX_COMMAND: usize = 6 << 20;
+/// Slightly more than the host reads at once, so that a read takes two requests.
+const GENERATED: usize = (8 << 20) + 4321;
+/// Spaces, a plus, a percent sign, empty and dot segments, non-ASCII letters: S3 accepts all of them.
 pub const ODD_KEY: &str = "odd keys/a+b %41 ~/./..//naïve 🪣.txt";
 
-/// Parts of this project, this command, a large made-up file, and whatever the user names.
+/// Parts of this project, this command, a large generated file, and the user's files.
 pub async fn gather(files: &[PathBuf], most: usize) -> Result<Vec<Sample>, Failure> {
     let own = |key: &str, body: &'static [u8], media_type| Sample {
         key: key.to_owned(),
@@ -37,7 +37,7 @@ pub async fn gather(files: &[PathBuf], most: usize) -> Result<Vec<Sample>, Failu
         own(ODD_KEY, b"Any key that S3 takes goes out right and comes back.\n", "text/plain"),
         Sample { key: "empty".to_owned(), body: Bytes::new(), media_type: None },
         Sample { key: "bin/sandbucket".to_owned(), body: this_command()?, media_type: None },
-        Sample { key: "numbers.bin".to_owned(), body: numbers(MADE_UP), media_type: None },
+        Sample { key: "numbers.bin".to_owned(), body: numbers(GENERATED), media_type: None },
     ];
     for file in files {
         let body = read(file, most).await?;
@@ -47,11 +47,11 @@ pub async fn gather(files: &[PathBuf], most: usize) -> Result<Vec<Sample>, Failu
     Ok(samples)
 }
 
-/// All of a file or of standard input, unless it is more than the demo stores.
+/// Reads a file or standard input, up to the maximum size.
 async fn read(file: &Path, most: usize) -> Result<Bytes, Failure> {
     let mut source = Source::open(file).await?;
     let mut body = BytesMut::new();
-    // One more than may be, so that more is noticed and the rest left unread.
+    // One byte more than allowed, to detect larger input.
     while body.len() <= most {
         body.reserve((64 << 10).min(most + 1 - body.len()));
         if source.read(&mut body).await? == 0 {
@@ -68,11 +68,11 @@ async fn read(file: &Path, most: usize) -> Result<Bytes, Failure> {
 fn this_command() -> Result<Bytes, Failure> {
     let read = std::env::current_exe().and_then(std::fs::read);
     let mut body = read.map_err(|e| Failure::new(Exit::Failure, format!("reading this command's own file: {e}")))?;
-    body.truncate(MOST_OF_COMMAND);
+    body.truncate(MAX_COMMAND);
     Ok(body.into())
 }
 
-/// Bytes without a pattern that a wrong read could hide in (splitmix64).
+/// Bytes without a pattern that could hide a wrong read (splitmix64).
 fn numbers(length: usize) -> Bytes {
     let mut state = 2026_u64;
     let mut body = Vec::with_capacity(length + 8);
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_of_the_users_is_read_whole_or_refused() {
+    async fn users_file_is_read_whole_or_rejected() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "12345").unwrap();
         assert_eq!(read(file.path(), 5).await.unwrap(), "12345");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Bench;
 
-/// What a terminal obeys or hides, each of another kind, with letters around it.
+/// Characters that a terminal interprets or hides, one of each kind, with letters around them.
 const HOSTILE: [&str; 10] = [
     "a\u{1b}[2Jb",
     "a\nb",
@@ -18,7 +18,7 @@ const HOSTILE: [&str; 10] = [
     "a\u{e0041}b",
 ];
 
-/// The same as the command shows it.
+/// Their escaped forms.
 const SHOWN: [&str; 10] = [
     "a\\u{1b}[2Jb",
     "a\\nb",
@@ -33,7 +33,7 @@ const SHOWN: [&str; 10] = [
 ];
 
 #[track_caller]
-fn assert_harmless(text: &str, what: &str) {
+fn assert_escaped(text: &str, what: &str) {
     let bad = text.chars().find(|c| *c != '\n' && sandbucket::text::is_unsafe_for_display(*c));
     assert_eq!(bad, None, "{what}: {text:?}");
 }
@@ -54,19 +54,19 @@ async fn hostile_keys_are_escaped_in_rows_and_notes_and_exact_in_json() {
         ] {
             let ran = bench.run_with(arguments, b"body").await.ends_with(0);
             for text in [ran.stdout(), ran.stderr()] {
-                assert_harmless(&text, &format!("{arguments:?}"));
+                assert_escaped(&text, &format!("{arguments:?}"));
             }
-            let told = ran.stdout() + &ran.stderr();
-            assert!(arguments[0] == "du" || told.contains(shown), "{arguments:?}: {told}");
+            let output = ran.stdout() + &ran.stderr();
+            assert!(arguments[0] == "du" || output.contains(shown), "{arguments:?}: {output}");
             if rows > 0 {
-                assert_eq!(ran.stdout().lines().count(), rows, "a key makes no rows of its own: {told}");
+                assert_eq!(ran.stdout().lines().count(), rows, "a key makes no rows of its own: {output}");
             }
         }
         let listed = bench.run(&["ls", "--json", ""]).await.ends_with(0);
-        assert_harmless(&listed.stdout(), "ls --json");
+        assert_escaped(&listed.stdout(), "ls --json");
         assert_eq!(listed.json()["key"], *key);
         let removed = bench.run(&["rm", key]).await.ends_with(0);
-        assert_harmless(&removed.stderr(), "rm");
+        assert_escaped(&removed.stderr(), "rm");
         assert!(removed.stderr().contains(shown), "{}", removed.stderr());
     }
 }
@@ -79,9 +79,9 @@ async fn hostile_folders_are_escaped() {
         bench.run_with(&["put", &within, "-"], b"body").await.ends_with(0);
         for command in [&["ls", ""][..], &["du", "", "--depth", "1"][..], &["rm", "-r", key][..]] {
             let ran = bench.run(command).await;
-            let told = ran.stdout() + &ran.stderr();
-            assert_harmless(&told, &format!("{command:?}"));
-            assert!(told.contains(shown), "{command:?}: {told}");
+            let output = ran.stdout() + &ran.stderr();
+            assert_escaped(&output, &format!("{command:?}"));
+            assert!(output.contains(shown), "{command:?}: {output}");
         }
         bench.run(&["rm", &within]).await.ends_with(0);
     }
@@ -94,22 +94,22 @@ async fn hostile_metadata_and_tags_are_escaped() {
         bench.run_with(&["put", "k", "-"], b"body").await.ends_with(0);
         let tag = format!("n={value}");
         if !bench.run(&["tags", "k", "--set", &tag]).await.output.status.success() {
-            // XML cannot say all control characters.
+            // XML cannot represent all control characters.
             continue;
         }
         let ran = bench.run(&["tags", "k"]).await.ends_with(0);
-        assert_harmless(&ran.stdout(), "tags");
+        assert_escaped(&ran.stdout(), "tags");
         assert!(ran.stdout().contains(shown), "{}", ran.stdout());
         let ran = bench.run(&["tags", "--json", "k"]).await.ends_with(0);
-        assert_harmless(&ran.stdout(), "tags --json");
+        assert_escaped(&ran.stdout(), "tags --json");
         assert_eq!(ran.json()["tags"]["n"], *value);
     }
     bench.run_with(&["put", "m", "-", "--metadata", "n=a\u{202e}b"], b"body").await.ends_with(0);
     let head = bench.run(&["head", "m"]).await.ends_with(0);
-    assert_harmless(&head.stdout(), "head");
+    assert_escaped(&head.stdout(), "head");
     assert!(head.stdout().contains("a\\u{202e}b"), "{}", head.stdout());
     let head = bench.run(&["head", "--json", "m"]).await.ends_with(0);
-    assert_harmless(&head.stdout(), "head --json");
+    assert_escaped(&head.stdout(), "head --json");
     assert_eq!(head.json()["metadata"]["n"], "a\u{202e}b");
 }
 
@@ -121,7 +121,7 @@ async fn hostile_text_in_errors_is_escaped() {
             let arguments = if json { &["--json", "get", key, "-"][..] } else { &["get", key, "-"][..] };
             let ran = bench.run(arguments).await;
             assert!(!ran.output.status.success());
-            assert_harmless(&ran.stderr(), &format!("{arguments:?}"));
+            assert_escaped(&ran.stderr(), &format!("{arguments:?}"));
             if json {
                 serde_json::from_str::<Value>(&ran.stderr()).unwrap();
             }

@@ -1,4 +1,4 @@
-//! The command, run as a user runs it, against a server in this process.
+//! Tests of the command as users run it, against a server in this process.
 
 mod escaping;
 mod plugin;
@@ -16,7 +16,7 @@ use std::process::{Command, Output, Stdio};
 use sandbucket_dev_server::DevServer;
 use serde_json::Value;
 
-/// A server, a folder with a configuration for it, and the command to run there.
+/// A server, a folder with its configuration, and the command.
 struct Bench {
     folder: tempfile::TempDir,
     server: DevServer,
@@ -45,14 +45,14 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// Runs the command in the folder, with this on standard input.
+    /// Runs the command in the folder with this standard input.
     async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let (folder, arguments) = (self.folder.path().to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect());
         let input = input.to_owned();
         tokio::task::spawn_blocking(move || run(&folder, &[], arguments, &input)).await.unwrap()
     }
 
-    /// Runs the command in the folder, with these variables too.
+    /// Runs the command in the folder with these variables.
     async fn run_in(&self, variables: &[(&'static str, &str)], arguments: &[&str]) -> Ran {
         let (folder, arguments) = (self.folder.path().to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect());
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
@@ -89,7 +89,7 @@ fn run(folder: &Path, variables: &[(&str, String)], arguments: Vec<String>, inpu
     Ran { arguments, output }
 }
 
-/// What a run came to.
+/// The outcome of a run.
 struct Ran {
     arguments: Vec<String>,
     output: Output,
@@ -106,9 +106,10 @@ impl Ran {
 
     #[track_caller]
     fn ends_with(self, status: i32) -> Self {
-        let told = format!("{:?}\n--- stdout\n{}\n--- stderr\n{}", self.arguments, self.stdout_lossy(), self.stderr());
-        assert_eq!(self.output.status.code(), Some(status), "{told}");
-        assert!(!self.stderr().contains("panicked"), "{told}");
+        let output =
+            format!("{:?}\n--- stdout\n{}\n--- stderr\n{}", self.arguments, self.stdout_lossy(), self.stderr());
+        assert_eq!(self.output.status.code(), Some(status), "{output}");
+        assert!(!self.stderr().contains("panicked"), "{output}");
         self
     }
 
@@ -131,7 +132,7 @@ impl Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_goes_in_by_stdin_and_out_by_stdout_whole_and_by_range() {
+async fn body_is_read_from_stdin_and_written_to_stdout_whole_and_by_range() {
     let bench = Bench::start().await;
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     bench.run_with(&["put", "a/b c.bin"], &body).await.ends_with(0);
@@ -145,9 +146,9 @@ async fn a_body_goes_in_by_stdin_and_out_by_stdout_whole_and_by_range() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
+async fn file_round_trips_or_leaves_no_partial_file() {
     let bench = Bench::start().await;
-    // More than is read at once.
+    // More than one read.
     let body: Vec<u8> = (0..9_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     std::fs::write(bench.path("photo.png"), &body).unwrap();
     let put = bench.run(&["--json", "put", "photo", "photo.png", "-m", "Colour=blue", "-a", "cache-control=no-cache"]);
@@ -164,7 +165,7 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
     let shown = bench.run(&["head", "photo"]).await.ends_with(0).stdout();
     assert!(shown.contains("8.6 MiB (9000000 bytes)") && shown.contains("metadata colour"), "{shown}");
 
-    // A checksum is of all of it, and goes with all of it.
+    // A checksum of the body applies to a single request.
     let wrong = bench.run(&["--json", "put", "photo", "photo.png", "-a", "content-md5=AAAAAAAAAAAAAAAAAAAAAA=="]).await;
     assert_eq!(wrong.error()["response"]["code"], "BadDigest");
 
@@ -179,7 +180,7 @@ async fn a_file_goes_in_and_comes_back_under_its_name_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
+async fn body_too_large_for_one_call_is_uploaded_in_parts() {
     let bench = Bench::start().await;
     let section = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
     std::fs::write(bench.path("sandbucket.toml"), format!("{section}[sandbox]\nmax-put = \"5MiB\"\n")).unwrap();
@@ -196,7 +197,7 @@ async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
     }
     let head = bench.run(&["head", "a", "--json"]).await.json();
     assert_eq!((head["metadata"]["a"].as_str(), head["content-type"].as_str()), (Some("1"), Some("text/plain")));
-    // One that may not be leaves nothing behind.
+    // A failed condition leaves nothing behind.
     bench.run(&["put", "a", "large.txt", "--if-absent"]).await.ends_with(4);
     let uploads = bench.run(&["uploads", "--json"]).await.ends_with(0);
     assert_eq!(uploads.stdout(), "");
@@ -205,7 +206,7 @@ async fn what_is_longer_than_one_call_takes_is_put_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_exit_status_says_what_happened() {
+async fn exit_status_reports_the_kind_of_error() {
     let bench = Bench::start().await;
     bench.run(&["put", "k", "sandbucket.toml"]).await.ends_with(0);
     let missing = bench.run(&["head", "nothing"]).await.ends_with(3);
@@ -232,16 +233,16 @@ async fn the_exit_status_says_what_happened() {
     assert!(unreachable.stderr().contains("127.0.0.1:1"), "{}", unreachable.stderr());
     std::fs::write(bench.path("sandbucket.toml"), "[store.blob.s3]\nbuckt = \"bench\"\n").unwrap();
     let wrong = bench.run(&["get", "k"]).await.ends_with(7);
-    let told = wrong.stderr();
+    let output = wrong.stderr();
     assert!(
-        told.contains("sandbucket.toml:2: store.blob.s3.buckt: ") && told.contains("did you mean bucket"),
-        "{told}"
+        output.contains("sandbucket.toml:2: store.blob.s3.buckt: ") && output.contains("did you mean bucket"),
+        "{output}"
     );
-    assert!(told.contains("hint: ") && told.contains("sandbucket settings"), "{told}");
+    assert!(output.contains("hint: ") && output.contains("sandbucket settings"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_passes_on_a_service_that_works_and_leaves_nothing_behind() {
+async fn check_passes_on_a_working_service_and_cleans_up() {
     let bench = Bench::start().await;
     let ran = bench.run(&["check"]).await.ends_with(0);
     for step in [
@@ -269,7 +270,7 @@ async fn check_passes_on_a_service_that_works_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_names_the_step_that_fails_and_what_to_do() {
+async fn check_names_the_failed_step_and_the_remedy() {
     let bench = Bench::start().await;
     let failed = |report: Value| -> Vec<(String, String)> {
         let steps = report["steps"].as_array().unwrap().clone();
@@ -291,7 +292,7 @@ async fn check_names_the_step_that_fails_and_what_to_do() {
     let report = failed(bench.run(&["check", "--json"]).await.ends_with(6).json());
     assert!(matches!(&report[..], [(step, _)] if step == "DNS"), "{report:?}");
 
-    // A server that speaks no TLS, asked for it.
+    // HTTPS to a server without TLS.
     bench.configure(&bench.server.endpoint().replace("http:", "https:"), "the-secret");
     let report = failed(bench.run(&["check", "--json"]).await.ends_with(6).json());
     assert!(matches!(&report[..], [(step, hint)] if step == "TLS" && hint.contains("http://")), "{report:?}");
@@ -302,7 +303,7 @@ async fn check_names_the_step_that_fails_and_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_succeeds_and_shows_what_the_plugin_can_reach() {
+async fn demo_succeeds_and_shows_the_plugins_imports() {
     let bench = Bench::start().await;
     let ran = bench.run(&["demo", "sandbucket.toml"]).await.ends_with(0);
     for word in ["wasi:http/outgoing-handler@0.2", "yours/sandbucket.toml", "wrong key", "as they should be"] {
@@ -319,7 +320,7 @@ async fn the_demo_succeeds_and_shows_what_the_plugin_can_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_come_from_the_plugin_without_a_configuration() {
+async fn settings_are_listed_without_a_configuration() {
     let bench = Bench::start().await;
     std::fs::remove_file(bench.path("sandbucket.toml")).unwrap();
     let settings = bench.run(&["settings", "--json"]).await.ends_with(0).json();
@@ -332,7 +333,7 @@ async fn settings_come_from_the_plugin_without_a_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_has_enough_is_no_error_to_talk_about() {
+async fn closed_stdout_pipe_prints_no_error() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "large"], &vec![7; 3_000_000]).await.ends_with(0);
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
@@ -347,16 +348,16 @@ async fn a_reader_that_has_enough_is_no_error_to_talk_about() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
-/// A `put` that the user ends half-way has its parts cleared away before the command ends.
+/// An interrupted `put` aborts its upload before it exits.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_put_leaves_nothing_behind() {
+async fn interrupted_put_aborts_its_upload() {
     let bench = Bench::start().await;
     let uploads = async || bench.run(&["uploads", "--json"]).await.ends_with(0).stdout().lines().count();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
     command.current_dir(bench.folder.path()).args(["put", "k"]).stdin(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    // Its input stays open: there might be more to come.
+    // Its input stays open: more could follow.
     let mut stdin = child.stdin.take().unwrap();
     let stdin = tokio::task::spawn_blocking(move || stdin.write_all(&vec![7; 20 << 20]).map(|()| stdin));
     let stdin = stdin.await.unwrap().unwrap();
@@ -370,10 +371,10 @@ async fn an_interrupted_put_leaves_nothing_behind() {
     bench.run(&["head", "k"]).await.ends_with(3);
 }
 
-/// Starts, prints a configuration that works, and stops when it is told to.
+/// Starts, prints a working configuration, and stops on a signal.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dev_server_prints_a_configuration_that_works() {
+async fn dev_server_prints_a_working_configuration() {
     use std::io::{BufRead, BufReader};
 
     let bench = Bench::start().await;

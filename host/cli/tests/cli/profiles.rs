@@ -1,8 +1,8 @@
-//! Keys and endpoint that come from AWS's shared files, and requests without any.
+//! Keys and endpoint from AWS's shared files, and anonymous requests.
 
 use super::Bench;
 
-/// Writes both of AWS's shared files, which are one in these tests, and a configuration without keys.
+/// Writes AWS's shared files, which are one file in these tests, and a configuration without keys.
 fn write(bench: &Bench, shared: &str, section: &str) {
     std::fs::write(bench.path("none"), shared).unwrap();
     let section = format!("[store.blob.s3]\nbucket = \"bench\"\nregion = \"us-east-1\"\nmax-retries = 0\n{section}");
@@ -10,7 +10,7 @@ fn write(bench: &Bench, shared: &str, section: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn default_profile_gives_keys_and_endpoint_however_it_is_spelled() {
+async fn default_profile_sets_keys_and_endpoint_in_every_spelling() {
     let bench = Bench::start().await;
     let endpoint = bench.server.endpoint();
     for shared in [
@@ -32,7 +32,7 @@ async fn default_profile_gives_keys_and_endpoint_however_it_is_spelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusal_of_an_anonymous_request_says_that_it_was_anonymous() {
+async fn denied_anonymous_request_error_says_anonymous() {
     let bench = Bench::start().await;
     write(&bench, "", &format!("endpoint = \"{}\"\n", bench.server.endpoint()));
     for arguments in [["get", "k"], ["head", "k"], ["ls", "p/"]] {
@@ -43,7 +43,7 @@ async fn refusal_of_an_anonymous_request_says_that_it_was_anonymous() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn profile_without_usable_keys_is_an_error_and_no_anonymous_request() {
+async fn profile_without_usable_keys_is_an_error() {
     let bench = Bench::start().await;
     let endpoint = format!("endpoint = \"{}\"\n", bench.server.endpoint());
     for (shared, section) in [

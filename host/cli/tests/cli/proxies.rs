@@ -1,11 +1,12 @@
-//! Proxies of the environment and of the section. The one that is named is not there: an error shows that it was to be used.
+//! Proxies from the environment and from the configuration section. The named proxy does not exist: an error shows that it
+//! was to be used.
 
 use super::Bench;
 
 const PROXY: &str = "http://user:hush-hush@127.0.0.1:1";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn proxy_of_the_environment_is_used_unless_it_excepts_the_endpoint() {
+async fn environment_proxy_is_used_unless_no_proxy_matches() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"body").await.ends_with(0);
     for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
@@ -21,7 +22,7 @@ async fn proxy_of_the_environment_is_used_unless_it_excepts_the_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn proxy_of_the_section_goes_before_that_of_the_environment() {
+async fn section_proxy_overrides_the_environment_proxy() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"body").await.ends_with(0);
     let file = bench.path("sandbucket.toml");

@@ -1,4 +1,4 @@
-//! What works on many blobs: ls, cp, rm --recursive, du, and what is made of the arguments.
+//! Subcommands on many blobs: ls, cp, rm --recursive, du, and their arguments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Writes files of odd names, one of them of several parts.
+/// Writes files with unusual names, one of them with several parts.
 fn plant(folder: &Path) {
     for (name, body) in [
         ("a.txt", b"one".to_vec()),
@@ -40,13 +40,13 @@ fn plant(folder: &Path) {
     }
 }
 
-/// Each line of its output, read as JSON.
+/// Each line of the output, parsed as JSON.
 fn lines(output: &str) -> Vec<Value> {
     output.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_goes_to_the_store_and_comes_back_as_it_was() {
+async fn folder_round_trips_through_the_store() {
     let bench = Bench::start().await;
     plant(&bench.path("src"));
     let up = bench.run(&["cp", "--recursive", "src", "store:backup/2026"]).await;
@@ -58,11 +58,11 @@ async fn a_folder_goes_to_the_store_and_comes_back_as_it_was() {
     assert_eq!(keys.len(), 5);
     bench.run(&["cp", "--recursive", "store:backup/2026/", "restored"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("restored")), tree(&bench.path("src")));
-    // What other programs write for a folder is no file.
+    // Placeholders of folders, as other programs write them, are not files.
     bench.run_with(&["put", "backup/2026/marker/"], b"").await.ends_with(0);
     bench.run(&["cp", "--recursive", "store:backup/2026", "again"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("again")), tree(&bench.path("src")));
-    // At the service, from one folder to another; and one blob alone, to a folder and to standard output.
+    // Copies by the service, from one folder to another; and a single blob, to a folder and to standard output.
     bench.run(&["cp", "-r", "store:backup", "store:copy"]).await.ends_with(0);
     bench.run(&["cp", "store:copy/2026/a.txt", "."]).await.ends_with(0);
     assert_eq!(std::fs::read(bench.path("a.txt")).unwrap(), b"one");
@@ -73,14 +73,15 @@ async fn a_folder_goes_to_the_store_and_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn newer_copies_what_changed_and_nothing_else() {
+async fn newer_copies_changed_files_only() {
     let bench = Bench::start().await;
     plant(&bench.path("src"));
     let copied = async |arguments: &[&str]| {
         let ran = bench.run(&[&["cp", "--recursive", "--newer", "--json"], arguments].concat()).await;
         let ran = ran.ends_with(0);
-        let told = lines(&ran.stdout());
-        let mut names: Vec<String> = told.iter().filter_map(|line| Some(line["from"].as_str()?.to_owned())).collect();
+        let reported = lines(&ran.stdout());
+        let mut names: Vec<String> =
+            reported.iter().filter_map(|line| Some(line["from"].as_str()?.to_owned())).collect();
         names.sort();
         names
     };
@@ -98,7 +99,7 @@ async fn newer_copies_what_changed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_is_written_outside_of_the_folder() {
+async fn keys_are_not_written_outside_the_folder() {
     let bench = Bench::start().await;
     for key in ["in/ok", "in/../evil", "in//evil", "in/a/../../evil", "in/./evil"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -115,7 +116,7 @@ async fn no_key_is_written_outside_of_the_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_not_there_is_a_failure() {
+async fn missing_source_is_an_error() {
     let bench = Bench::start().await;
     for arguments in
         [&["cp", "-r", "no-such-folder", "store:x"][..], &["cp", "-r", "--newer", "no-such-folder", "store:x"]]
@@ -123,21 +124,21 @@ async fn a_source_that_is_not_there_is_a_failure() {
         let ran = bench.run(arguments).await.ends_with(1);
         assert!(ran.stderr().contains("reading no-such-folder: "), "{}", ran.stderr());
     }
-    // The target may well be made.
+    // The target may be created.
     bench.run_with(&["put", "d/a"], b"x").await.ends_with(0);
     bench.run(&["cp", "-r", "--newer", "store:d", "new"]).await.ends_with(0);
     assert_eq!(tree(&bench.path("new")).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_failure_does_not_keep_the_others_back() {
+async fn one_failed_file_does_not_stop_the_others() {
     let bench = Bench::start().await;
     std::fs::create_dir(bench.path("src")).unwrap();
     let long = "n".repeat(200);
     for name in ["a", "b", &long] {
         std::fs::write(bench.path("src").join(name), "x").unwrap();
     }
-    // With this before it, one key is longer than S3 takes.
+    // With this prefix, one key exceeds S3's limit.
     let ran = bench.run(&["cp", "-r", "src", &format!("store:{}", "p".repeat(900))]).await;
     let ran = ran.ends_with(1);
     assert!(ran.stderr().contains("1,024") && ran.stderr().contains("copied 2 of 3"), "{}", ran.stderr());
@@ -150,7 +151,7 @@ async fn one_failure_does_not_keep_the_others_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_configuration_is_another_store() {
+async fn config_option_selects_another_store() {
     let bench = Bench::start().await;
     let section = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
     std::fs::write(bench.path("other.toml"), format!("{section}key-prefix = \"other/\"\n")).unwrap();
@@ -167,15 +168,19 @@ async fn another_configuration_is_another_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rm_recursive_asks_or_wants_a_word() {
+async fn rm_recursive_prompts_or_requires_yes() {
     let bench = Bench::start().await;
     for key in ["d/1", "d/2", "e"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
     }
-    // Nobody is at a terminal here.
-    let asked = bench.run_with(&["rm", "--recursive", "d/"], b"y\n").await;
-    let asked = asked.ends_with(2);
-    assert!(asked.stderr().contains("2 blobs") && asked.stderr().contains("--yes"), "{}", asked.stderr());
+    // There is no terminal.
+    let unconfirmed = bench.run_with(&["rm", "--recursive", "d/"], b"y\n").await;
+    let unconfirmed = unconfirmed.ends_with(2);
+    assert!(
+        unconfirmed.stderr().contains("2 blobs") && unconfirmed.stderr().contains("--yes"),
+        "{}",
+        unconfirmed.stderr()
+    );
     bench.run(&["rm", "-r", "d/", "d/1", "--yes"]).await.ends_with(0);
     let left = bench.run(&["ls", "-r", "--json"]).await;
     assert_eq!(lines(&left.stdout()).len(), 1);
@@ -183,7 +188,7 @@ async fn rm_recursive_asks_or_wants_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ls_and_du_tell_folders_and_sums() {
+async fn ls_and_du_show_folders_and_totals() {
     let bench = Bench::start().await;
     for (key, size) in [("a", 1), ("f/1", 10), ("f/g/2", 100), ("h/3", 1000)] {
         bench.run_with(&["put", key], &vec![b'x'; size]).await.ends_with(0);
@@ -194,26 +199,27 @@ async fn ls_and_du_tell_folders_and_sums() {
     let versions = lines(&bench.run(&["ls", "--versions", "--json", "f/"]).await.stdout());
     assert!(versions.len() == 2 && versions.iter().all(|entry| entry["latest"] == true), "{versions:?}");
     let sums = lines(&bench.run(&["du", "--depth", "1", "--json"]).await.stdout());
-    let told: Vec<_> =
+    let reported: Vec<_> =
         sums.iter().map(|sum| (sum["prefix"].as_str().unwrap(), sum["bytes"].as_u64().unwrap())).collect();
-    assert_eq!(told, [("", 1111), ("f/", 110), ("h/", 1000)]);
+    assert_eq!(reported, [("", 1111), ("f/", 110), ("h/", 1000)]);
     assert!(bench.run(&["du", "f/"]).await.stdout().contains("2 blobs  f/"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_presigned_url_is_printed_and_works() {
+async fn presigned_url_is_printed_and_works() {
     use http_body_util::BodyExt;
     let bench = Bench::start().await;
     bench.run_with(&["put", "k é"], b"for anybody").await.ends_with(0);
-    let told =
+    let reported =
         bench.run(&["presign", "k é", "--expires", "1m", "-a", "response-content-type=text/x-a", "--json"]).await;
-    let told: Value = serde_json::from_str(&told.stdout()).unwrap();
-    assert_eq!(told["method"], "GET");
+    let reported: Value = serde_json::from_str(&reported.stdout()).unwrap();
+    assert_eq!(reported["method"], "GET");
     let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let request = http::Request::get(told["url"].as_str().unwrap()).body(http_body_util::Empty::<bytes::Bytes>::new());
-    let answer = client.request(request.unwrap()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].as_bytes()), (200, &b"text/x-a"[..]));
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "for anybody");
+    let request =
+        http::Request::get(reported["url"].as_str().unwrap()).body(http_body_util::Empty::<bytes::Bytes>::new());
+    let response = client.request(request.unwrap()).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["content-type"].as_bytes()), (200, &b"text/x-a"[..]));
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "for anybody");
     let put = bench.run(&["presign", "k", "-m", "put", "--header", "content-type=text/plain"]).await;
     assert!(
         put.stdout().starts_with("http://") && put.stderr().contains("content-type: text/plain"),
@@ -224,7 +230,7 @@ async fn a_presigned_url_is_printed_and_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_call_may_be_told_besides_reaches_it() {
+async fn further_options_reach_the_request() {
     let bench = Bench::start().await;
     for key in ["k", "l", "d/1", "d/2"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -250,7 +256,7 @@ async fn what_a_call_may_be_told_besides_reaches_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_deleted_alone() {
+async fn rm_deletes_a_single_version() {
     let bench = Bench::start().await;
     for key in ["a", "b"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -258,7 +264,7 @@ async fn a_version_is_deleted_alone() {
     let both = bench.run(&["rm", "a", "b", "--version-id", "v"]).await.ends_with(2);
     assert!(both.stderr().contains("one key"), "{}", both.stderr());
     bench.run(&["rm", "-r", "a", "--version-id", "v"]).await.ends_with(2);
-    // No version has such a name, which is found before anything is sent.
+    // An invalid version is rejected before a request.
     let wrong = bench.run(&["rm", "a", "--version-id", "\t"]).await.ends_with(2);
     assert!(wrong.stderr().contains("version"), "{}", wrong.stderr());
     assert_eq!(bench.run(&["ls"]).await.stdout().lines().count(), 2);
@@ -271,8 +277,8 @@ async fn tags_are_shown_set_and_cleared() {
     assert_eq!(bench.run(&["tags", "k"]).await.ends_with(0).stdout(), "old=1\n");
     let set = bench.run(&["tags", "k", "--set", "a=b=c", "-s", "é=", "--json"]).await.ends_with(0).json();
     assert_eq!(set["tags"], serde_json::json!({ "a": "b=c", "é": "" }));
-    let told = bench.run(&["tags", "k", "--json"]).await.ends_with(0).json();
-    assert_eq!((told["key"].as_str(), &told["tags"]), (Some("k"), &set["tags"]));
+    let reported = bench.run(&["tags", "k", "--json"]).await.ends_with(0).json();
+    assert_eq!((reported["key"].as_str(), &reported["tags"]), (Some("k"), &set["tags"]));
     bench.run(&["tags", "k", "--set", "a=1", "--clear"]).await.ends_with(2);
     bench.run(&["tags", "k", "--clear"]).await.ends_with(0);
     assert_eq!(bench.run(&["tags", "k"]).await.ends_with(0).stdout(), "");
@@ -280,7 +286,7 @@ async fn tags_are_shown_set_and_cleared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mv_leaves_one_of_two() {
+async fn mv_moves_the_blob() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "d/k", "-m", "a=1"], b"body").await.ends_with(0);
     bench.run_with(&["put", "there"], b"x").await.ends_with(0);
@@ -296,7 +302,7 @@ async fn mv_leaves_one_of_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_left_behind_are_listed_and_aborted() {
+async fn abandoned_uploads_are_listed_and_aborted() {
     let bench = Bench::start().await;
     let engine = sandbucket::Engine::new(sandbucket::Limits::default()).unwrap();
     let store = sandbucket::Config::load(bench.path("sandbucket.toml")).unwrap().open(&engine).await.unwrap();
@@ -307,9 +313,13 @@ async fn uploads_left_behind_are_listed_and_aborted() {
     assert_eq!(listed.iter().map(|upload| upload["key"].as_str().unwrap()).collect::<Vec<_>>(), ["d/a", "d/b"]);
     assert!(listed.iter().all(|upload| upload["id"].is_string() && upload["initiated"].is_string()), "{listed:?}");
     assert_eq!(bench.run(&["uploads"]).await.ends_with(0).stdout().lines().count(), 3);
-    // Nobody is at a terminal here.
-    let asked = bench.run_with(&["uploads", "d/", "--abort"], b"y\n").await.ends_with(2);
-    assert!(asked.stderr().contains("2 uploads") && asked.stderr().contains("--yes"), "{}", asked.stderr());
+    // There is no terminal.
+    let unconfirmed = bench.run_with(&["uploads", "d/", "--abort"], b"y\n").await.ends_with(2);
+    assert!(
+        unconfirmed.stderr().contains("2 uploads") && unconfirmed.stderr().contains("--yes"),
+        "{}",
+        unconfirmed.stderr()
+    );
     let aborted = bench.run(&["uploads", "d/", "--abort", "--yes", "--json"]).await.ends_with(0).json();
     assert_eq!(aborted["aborted"].as_array().unwrap().len(), 2);
     assert_eq!(lines(&bench.run(&["uploads", "--json"]).await.stdout())[0]["key"], "e");
@@ -317,7 +327,7 @@ async fn uploads_left_behind_are_listed_and_aborted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shells_and_manuals_know_every_subcommand() {
+async fn completions_and_manuals_cover_every_subcommand() {
     let bench = Bench::start().await;
     bench.run(&["man", "pages"]).await.ends_with(0);
     let all = [

@@ -1,4 +1,5 @@
-//! What a shell, a service manager and a file system bring: signals, special files, links, odd names, closed streams.
+//! Interaction with shells, service managers and file systems: signals, special files, links, unusual names, closed
+//! streams.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -11,7 +12,7 @@ use super::Bench;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_sandbucket");
 
-/// Runs a shell script in the folder, in which `$S` is the command.
+/// Runs a shell script in the folder, with the command as `$S`.
 async fn shell(bench: &Bench, script: &str) -> Output {
     let mut command = Command::new("bash");
     command.current_dir(bench.folder.path()).args(["-c", script]).env("S", COMMAND).env("NO_COLOR", "1");
@@ -36,7 +37,7 @@ fn send(signal: &str, child: &Child) {
     Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
 }
 
-/// Waits for its end, and kills it when that takes longer than any cleanup.
+/// Waits for the process, and kills it after the time limit of a cleanup.
 async fn end(mut child: Child) -> Option<i32> {
     tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
@@ -68,7 +69,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A service that answers every request with the head and a beginning of a body, and then sends nothing more.
+/// A service that responds to every request with a head and the beginning of a body, and then stalls.
 fn stalling_service() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -93,7 +94,7 @@ async fn signals_abort_uploads() {
     for (signal, status) in SIGNALS {
         for arguments in [&["put", "k"][..], &["cp", "-", "store:k"]] {
             let mut child = start(&bench, arguments);
-            // Its input stays open: there might be more to come.
+            // Its input stays open: more could follow.
             let mut stdin = child.stdin.take().unwrap();
             let stdin = tokio::task::spawn_blocking(move || stdin.write_all(&vec![7; 20 << 20]).map(|()| stdin));
             let stdin = stdin.await.unwrap().unwrap();
@@ -126,7 +127,7 @@ async fn signals_remove_temporary_files() {
 async fn signals_end_commands_that_are_blocked_on_a_pipe() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], &vec![7; 3_000_000]).await.ends_with(0);
-    // A list that is longer than what a pipe holds.
+    // A listing that is longer than the buffer of a pipe.
     let long = bench.path("src").join("a".repeat(250)).join("b".repeat(250)).join("c".repeat(250));
     std::fs::create_dir_all(&long).unwrap();
     for n in 0..200 {
@@ -143,7 +144,7 @@ async fn signals_end_commands_that_are_blocked_on_a_pipe() {
         &["put", "k", "pipe"],
     ] {
         let mut child = start(&bench, arguments);
-        // Nobody reads: of what it prints, or the other end of the FIFO.
+        // Nobody reads the output, or the other end of the FIFO.
         if arguments.last() != Some(&"pipe") {
             child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         }
@@ -202,7 +203,7 @@ async fn special_files_are_written_into_and_never_replaced() {
     bench.run_with(&["put", "k"], b"body\n").await.ends_with(0);
     Command::new("mkfifo").arg(bench.path("pipe")).status().unwrap();
     symlink("pipe", bench.path("to-pipe")).unwrap();
-    // By links, so that a fault replaces these, and not the machine's devices where root runs the tests.
+    // Through links, so that a fault replaces the links, and not the machine's devices, if root runs the tests.
     for name in ["null", "stdout", "full"] {
         symlink(Path::new("/dev").join(name), bench.path(name)).unwrap();
     }
@@ -216,7 +217,7 @@ async fn special_files_are_written_into_and_never_replaced() {
             ("$S CALL /proc/self/fd/1", "body\n"),
             ("$S CALL /dev/fd/3 3>&1 >/dev/null", "body\n"),
             ("$S CALL >(cat >&2) 2>/dev/null", ""),
-            // In a file, what was there before stays.
+            // In a file, the existing content stays.
             ("(echo before; $S CALL stdout; echo after) > out; cat out", "before\nbody\nafter\n"),
             ("echo before > out; $S CALL stdout >> out; cat out", "before\nbody\n"),
             ("(echo before >&3; $S CALL /dev/fd/3) 3> out; cat out", "before\nbody\n"),
@@ -230,7 +231,7 @@ async fn special_files_are_written_into_and_never_replaced() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "body\n", "{call}");
         let stderr = assert_status(&shell(&bench, &format!("$S {call} full")).await, 1);
         assert!(stderr.contains("full") && stderr.contains("space"), "{stderr}");
-        // A reader that has had enough.
+        // A reader that closes the pipe early.
         let stderr =
             assert_status(&shell(&bench, &format!("exec 3> >(exit); sleep 1; $S {call} /dev/fd/3")).await, 141);
         assert_eq!(stderr, "");
@@ -268,7 +269,7 @@ async fn symlinks_to_files_are_followed_and_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recursive_copy_follows_symlinks_and_reports_what_it_leaves_out() {
+async fn recursive_copy_follows_symlinks_and_reports_skipped_files() {
     let bench = Bench::start().await;
     std::fs::create_dir_all(bench.path("src/sub")).unwrap();
     std::fs::create_dir(bench.path("real")).unwrap();
@@ -293,7 +294,7 @@ async fn recursive_copy_follows_symlinks_and_reports_what_it_leaves_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changes_while_it_is_read_is_not_stored() {
+async fn file_modified_while_read_is_not_stored() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"as it was").await.ends_with(0);
     type Change = fn(&Path);
@@ -350,7 +351,7 @@ async fn closed_standard_streams_are_errors() {
             );
         }
     }
-    // What is open and empty is an empty blob.
+    // An open and empty standard input is an empty blob.
     for empty in ["</dev/null", "<>/dev/null", "< <(true)"] {
         bench.run_with(&["put", "k"], b"precious").await.ends_with(0);
         assert_status(&shell(&bench, &format!("$S put k {empty}")).await, 0);
@@ -360,7 +361,7 @@ async fn closed_standard_streams_are_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn file_names_with_colons_and_backslashes_come_back() {
+async fn file_names_with_colons_and_backslashes_round_trip() {
     let bench = Bench::start().await;
     let odd = ["2024-01-01T12:30:00.log", "back\\slash", "C:\\x", "-dash", " around ", "new\nline", "a%2Fb+c?d#e&f;g"];
     std::fs::create_dir(bench.path("src")).unwrap();
@@ -380,24 +381,24 @@ async fn file_names_with_colons_and_backslashes_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_ends_in_a_slash_is_a_folder_made_before_reading() {
+async fn target_with_trailing_slash_is_a_folder_created_before_reading() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "d/k"], b"body").await.ends_with(0);
     for (call, folder) in [(["get", "d/k"], "new/got/"), (["cp", "store:d/k"], "new/copied/")] {
         bench.run(&[&call[..], &[folder]].concat()).await.ends_with(0);
         assert_eq!(std::fs::read_to_string(bench.path(folder).join("k")).unwrap(), "body");
-        // The same for one that is there, with or without the slash.
+        // The same for an existing folder, with and without the slash.
         bench.run(&[&call[..], &[folder.trim_end_matches('/')]].concat()).await.ends_with(0);
         let ran = bench.run(&[&call[..], &["sandbucket.toml/"]].concat()).await.ends_with(1);
         assert!(ran.stderr().contains("sandbucket.toml"), "{}", ran.stderr());
     }
-    // A missing blob makes no folder.
+    // A missing blob creates no folder.
     bench.run(&["cp", "store:missing", "other/"]).await.ends_with(3);
     assert!(!bench.path("other").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rm_recursive_deletes_a_folder_and_a_prefix_only_when_told() {
+async fn rm_recursive_deletes_a_folder_and_a_prefix_only_on_request() {
     let bench = Bench::start().await;
     for key in ["foo/1", "foo/a/2", "foo", "foobar", "foo-old/3", "z"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -412,7 +413,7 @@ async fn rm_recursive_deletes_a_folder_and_a_prefix_only_when_told() {
     bench.run(&["rm", "--prefix", "foo"]).await.ends_with(2);
     bench.run(&["rm", "-r", "--prefix", "--yes", "foo"]).await.ends_with(0);
     assert_eq!(count().await, 1);
-    // What is there goes, and what is missing is reported.
+    // Existing folders are deleted, and missing ones reported.
     bench.run_with(&["put", "d/1"], b"x").await.ends_with(0);
     let ran = bench.run(&["rm", "-r", "--yes", "missing", "d"]).await.ends_with(1);
     assert!(ran.stderr().contains("missing/") && ran.stderr().contains("deleted d/1"), "{}", ran.stderr());
@@ -420,9 +421,9 @@ async fn rm_recursive_deletes_a_folder_and_a_prefix_only_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_prefix_is_reported() {
+async fn missing_prefix_is_reported() {
     let bench = Bench::start().await;
-    // An empty bucket is none.
+    // An empty bucket is no error.
     bench.run(&["ls"]).await.ends_with(0);
     bench.run(&["ls", "-r"]).await.ends_with(0);
     bench.run(&["cp", "-r", "store:", "all"]).await.ends_with(0);
@@ -444,7 +445,7 @@ async fn a_missing_prefix_is_reported() {
         assert!(ran.stderr().contains("no blob has a key that begins with"), "{arguments:?}: {}", ran.stderr());
     }
     assert!(!bench.path("new").exists());
-    // A folder with nothing in it is there.
+    // An empty folder exists.
     bench.run(&["ls", "empty/"]).await.ends_with(0);
     bench.run(&["cp", "-r", "store:empty", "new"]).await.ends_with(0);
     std::fs::create_dir(bench.path("none-in-it")).unwrap();
@@ -452,7 +453,7 @@ async fn a_missing_prefix_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
+async fn many_jobs_run_within_a_small_descriptor_limit() {
     let bench = Bench::start().await;
     std::fs::create_dir(bench.path("many")).unwrap();
     for n in 0..100 {
@@ -461,7 +462,7 @@ async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
     assert_status(&shell(&bench, "ulimit -n 40; $S cp -r -j 64 many store:many").await, 0);
     assert_status(&shell(&bench, "ulimit -n 40; $S cp -r -j 64 store:many back").await, 0);
     assert_eq!(names(&bench.path("back")).len(), 100);
-    // Of several parts each, and so with several connections.
+    // With several parts each, and so with several connections.
     std::fs::create_dir(bench.path("large")).unwrap();
     for n in 0..6 {
         std::fs::write(bench.path("large").join(n.to_string()), vec![n; 33 << 20]).unwrap();
@@ -471,7 +472,7 @@ async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
     assert_status(&shell(&bench, "ulimit -n 64; $S cp -r -j 64 store:large store:other").await, 0);
     assert_status(&shell(&bench, "ulimit -n 64; $S put one large/1 && $S get one one").await, 0);
     assert_eq!(names(&bench.path("large-back")).len(), 6);
-    // A soft limit is raised.
+    // The soft limit is raised.
     assert_status(&shell(&bench, "ulimit -Sn 30; $S cp -r -j 16 many store:soft").await, 0);
     // Deep folders are not kept open.
     let deep = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join("/");
@@ -481,7 +482,7 @@ async fn many_jobs_fit_a_small_limit_of_file_descriptors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_is_a_new_file_beside_hard_links_of_the_old_one() {
+async fn download_replaces_the_file_and_keeps_its_hard_links() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"new").await.ends_with(0);
     std::fs::write(bench.path("file"), "old").unwrap();

@@ -1,4 +1,4 @@
-//! `sync`, and what `cp --recursive --newer` shares with it.
+//! `sync` and `cp --recursive --newer`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -41,7 +41,7 @@ async fn keys(bench: &Bench, prefix: &str) -> Vec<String> {
     listed.lines().map(|line| key(line)[prefix.len()..].to_owned()).collect()
 }
 
-/// How many it copied.
+/// The number of copies.
 async fn copied(bench: &Bench, arguments: &[&str]) -> u64 {
     let ran = bench.run(&[&["--json"], arguments].concat()).await.ends_with(0);
     let summary = ran.stdout().lines().last().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -61,13 +61,13 @@ fn plant(bench: &Bench, folder: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_copied_is_current_in_both_directions() {
+async fn copied_files_are_current_in_both_directions() {
     let bench = Bench::start().await;
     plant(&bench, "src");
     assert_eq!(copied(&bench, &["sync", "src", "store:x"]).await, 8);
     for call in [&["sync"][..], &["cp", "-r", "--newer"]] {
         assert_eq!(copied(&bench, &[call, &["src", "store:x"]].concat()).await, 0, "{call:?}");
-        // The blobs are newer than the files, but have their content.
+        // The blobs are newer than the files, but have the same content.
         let planned = bench.run(&[call, &["--dry-run", "store:x", "src"]].concat()).await.ends_with(0);
         assert_eq!(planned.stdout(), "", "{call:?}");
         assert_eq!(copied(&bench, &[call, &["store:x", "src"]].concat()).await, 0, "{call:?}");
@@ -77,7 +77,7 @@ async fn what_was_copied_is_current_in_both_directions() {
         assert_eq!(copied(&bench, &[call, &["store:x", "back"]].concat()).await, 0, "{call:?}");
         assert_eq!(copied(&bench, &[call, &["back", "store:x"]].concat()).await, 0, "{call:?}");
     }
-    // Within the store too.
+    // Within the store, too.
     assert_eq!(copied(&bench, &["sync", "store:x", "store:y"]).await, 8);
     assert_eq!(copied(&bench, &["sync", "store:x", "store:y"]).await, 0);
     // A touched file is newer; a shorter one differs.
@@ -85,7 +85,7 @@ async fn what_was_copied_is_current_in_both_directions() {
     write(&bench, "back/b0", "longer than before");
     assert_eq!(copied(&bench, &["sync", "--size-only", "--dry-run", "back", "store:x"]).await, 1);
     assert_eq!(copied(&bench, &["sync", "back", "store:x"]).await, 2);
-    // And so is a blob of another content.
+    // A blob with other content is newer, too.
     set_modified(&bench.path("back/a-b"), SystemTime::now() - Duration::from_secs(3600));
     write(&bench, "new", "b-a");
     bench.run(&["put", "x/a-b", "new"]).await.ends_with(0);
@@ -94,7 +94,7 @@ async fn what_was_copied_is_current_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn downloads_have_the_date_of_the_blob() {
+async fn downloaded_files_have_the_blobs_date() {
     let bench = Bench::start().await;
     bench.run_with(&["put", "k"], b"body").await.ends_with(0);
     let head = bench.run(&["head", "k"]).await.stdout();
@@ -116,7 +116,7 @@ async fn downloads_have_the_date_of_the_blob() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sync_deletes_what_the_source_lacks_when_told() {
+async fn sync_with_delete_removes_extraneous_files() {
     let bench = Bench::start().await;
     plant(&bench, "src");
     bench.run(&["sync", "src", "store:x"]).await.ends_with(0);
@@ -125,7 +125,7 @@ async fn sync_deletes_what_the_source_lacks_when_told() {
         bench.run_with(&["put", &format!("x/{name}")], b"extra").await.ends_with(0);
         write(&bench, &format!("back/{name}"), "extra");
     }
-    // What only begins like the folder is outside of it.
+    // A key that merely has the folder's name as a prefix is outside it.
     bench.run_with(&["put", "xy"], b"outside").await.ends_with(0);
     write(&bench, "outside", "outside");
     for (from, to) in [("src", "store:x"), ("store:y", "back")] {
@@ -148,14 +148,14 @@ async fn sync_deletes_what_the_source_lacks_when_told() {
             "back" => assert_eq!(files(&bench.path("back")), expected),
             _ => assert_eq!(keys(&bench, "x/").await, expected),
         }
-        // So that the other direction begins with the same.
+        // Restores the initial state for the other direction.
         if to == "store:x" {
             for name in ["a!", "b/c/e", "z", "new\nline"] {
                 bench.run_with(&["put", &format!("x/{name}")], b"extra").await.ends_with(0);
             }
         }
     }
-    // Within the store, and with nothing left at the source but the folder.
+    // Within the store, with an empty source folder.
     bench.run_with(&["put", "w/extra"], b"extra").await.ends_with(0);
     bench.run(&["sync", "--delete", "store:y", "store:w"]).await.ends_with(0);
     assert_eq!(keys(&bench, "w/").await.len(), NAMES.len());
@@ -168,7 +168,7 @@ async fn sync_deletes_what_the_source_lacks_when_told() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn sync_deletes_nothing_after_an_error_and_nothing_outside() {
+async fn sync_deletes_nothing_after_an_error_or_outside_the_target() {
     use std::os::unix::fs::symlink;
     let bench = Bench::start().await;
     write(&bench, "src/a", "a");
@@ -193,12 +193,12 @@ async fn sync_deletes_nothing_after_an_error_and_nothing_outside() {
     let not_text = || path("src").join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff"));
     fails(&|| std::fs::write(not_text(), "x").unwrap(), &|| std::fs::remove_file(not_text()).unwrap(), "no UTF-8")
         .await;
-    // Nothing there is an error of its own.
+    // A missing source is a separate error.
     for from in ["missing", "store:missing"] {
         bench.run(&["sync", "--delete", from, "store:x"]).await.ends_with(1);
         assert_eq!(bench.run(&["get", "x/old"]).await.stdout(), "precious");
     }
-    // What is left out on purpose is none.
+    // Files that are skipped on purpose are no error.
     socket();
     bench.run(&["sync", "--delete", "--exclude", "socket", "src", "store:x"]).await.ends_with(0);
     assert_eq!(keys(&bench, "x/").await, ["a"]);
@@ -209,13 +209,13 @@ async fn sync_deletes_nothing_after_an_error_and_nothing_outside() {
     symlink("../real/kept", path("back/link")).unwrap();
     symlink("nowhere", path("back/broken")).unwrap();
     bench.run(&["sync", "--delete", "store:x", "back"]).await.ends_with(0);
-    // A link is a name in the folder; what it leads to is not.
+    // A link is a name in the folder, its target is not.
     assert_eq!(files(&bench.path("back")), ["a", "broken", "linked"]);
     assert_eq!(std::fs::read_to_string(path("real/kept")).unwrap(), "precious");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patterns_say_what_takes_part() {
+async fn patterns_select_files() {
     let bench = Bench::start().await;
     for name in ["a.txt", "a.bin", "sub/b.txt", "sub/b.bin", "sub/deep/c.txt"] {
         write(&bench, &format!("src/{name}"), "x");
@@ -239,7 +239,7 @@ async fn patterns_say_what_takes_part() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn symlinks_are_followed_skipped_or_errors() {
+async fn symlink_option_follows_skips_or_fails() {
     use std::os::unix::fs::symlink;
     let bench = Bench::start().await;
     write(&bench, "src/a", "a");
@@ -258,7 +258,7 @@ async fn symlinks_are_followed_skipped_or_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn folders_one_inside_the_other_are_not_copied() {
+async fn nested_source_and_target_are_rejected() {
     let bench = Bench::start().await;
     for key in ["x/1", "x/y/2"] {
         bench.run_with(&["put", key], b"x").await.ends_with(0);
@@ -272,7 +272,7 @@ async fn folders_one_inside_the_other_are_not_copied() {
         let ran = bench.run(call).await.ends_with(2);
         assert!(ran.stderr().contains("inside the other"), "{}", ran.stderr());
     }
-    // Also where another configuration leads to the same bucket.
+    // Also if another configuration names the same bucket.
     let ran = bench.run(&["cp", "-r", "store:x", "store:x/y", "--to-config", "sandbucket.toml"]).await.ends_with(2);
     assert!(ran.stderr().contains("inside the other"), "{}", ran.stderr());
     assert_eq!(keys(&bench, "").await, ["x/1", "x/y/2"]);
@@ -281,7 +281,7 @@ async fn folders_one_inside_the_other_are_not_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn part_sizes_are_those_asked_for() {
+async fn part_size_option_is_honoured() {
     let bench = Bench::start().await;
     std::fs::write(bench.path("file"), vec![7; 13 << 20]).unwrap();
     let body = std::fs::read(bench.path("file")).unwrap();

@@ -1,4 +1,4 @@
-//! One blob: looked at, read, written, deleted and tagged.
+//! Operations on one blob: head, get, put, delete and tags.
 
 use std::time::SystemTime;
 
@@ -13,15 +13,15 @@ use crate::extras::{Extras, check_tags, extras_of};
 use crate::storage;
 use crate::stored::{self, Properties, Sums, properties_of};
 
-/// A body that is to be stored.
+/// A body to store.
 #[derive(Default)]
 pub(super) struct Incoming {
     pub body: Option<StreamingBlob>,
     pub expected: Expected,
-    /// The checksum to make of it, which may come behind it.
+    /// The checksum to compute, which may arrive in a trailer.
     pub algorithm: Option<ChecksumAlgorithm>,
     pub trailers: Option<TrailingHeaders>,
-    /// When it is to have been written; none is now.
+    /// The date to store; `None` for the current time.
     pub modified: Option<SystemTime>,
 }
 
@@ -39,7 +39,7 @@ fn hasher_of(algorithm: Option<&ChecksumAlgorithm>) -> S3Result<ChecksumHasher> 
     Ok(hasher)
 }
 
-/// The conditions of a read's input.
+/// Extracts the preconditions from a read's input.
 macro_rules! conditions_of {
     ($input:expr) => {
         ReadConditions {
@@ -51,11 +51,11 @@ macro_rules! conditions_of {
     };
 }
 
-/// Tells of what is kept of a blob.
+/// Fills in the side data of a blob.
 macro_rules! tell {
     ($output:expr, $extras:expr) => {
-        $output.storage_class = $extras.told_class();
-        $output.server_side_encryption = $extras.told_encryption();
+        $output.storage_class = $extras.reported_class();
+        $output.server_side_encryption = $extras.reported_encryption();
         $output.ssekms_key_id = $extras.kms_key.clone();
         $output.sse_customer_algorithm = $extras.customer_key.as_ref().map(|_| "AES256".to_owned());
         $output.sse_customer_key_md5 = $extras.customer_key.clone();
@@ -63,7 +63,7 @@ macro_rules! tell {
     };
 }
 
-/// Tells of a blob's properties.
+/// Fills in a blob's properties.
 macro_rules! tell_properties {
     ($output:expr, $found:expr) => {
         let properties = &$found.properties;
@@ -80,7 +80,7 @@ macro_rules! tell_properties {
     };
 }
 
-/// Tells of checksums, to those who ask.
+/// Fills in checksums, if requested.
 macro_rules! tell_checksums {
     ($output:expr, $sums:expr) => {
         $output.checksum_crc32 = $sums.checksum_crc32.clone();
@@ -113,7 +113,7 @@ impl Objects {
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let mut input = request.input;
         let name = self.keys.name(&input.key);
-        // Until the file is open: what is written then is another file.
+        // Held until the file is open: later writes create another file.
         let _guard = self.locks.read(&input.bucket, &name).await;
         let found = self.look(&input.bucket, &name)?;
         no_version(input.version_id.as_ref())?;
@@ -133,7 +133,7 @@ impl Objects {
         };
         output.content_length = i64::try_from(end - start).ok();
         output.tag_count = i32::try_from(extras.tags.len()).ok().filter(|count| *count > 0);
-        // They are of all of it.
+        // Checksums cover the whole blob.
         if input.checksum_mode.is_some() && end - start == found.size {
             tell_checksums!(output, found.sums);
         }
@@ -165,7 +165,7 @@ impl Objects {
         self.keep(&extras, &bucket, &name)?;
         let mut output = PutObjectOutput {
             e_tag: sums.e_tag.clone().map(ETag::Strong),
-            server_side_encryption: extras.told_encryption(),
+            server_side_encryption: extras.reported_encryption(),
             ssekms_key_id: extras.kms_key,
             ..PutObjectOutput::default()
         };
@@ -173,7 +173,7 @@ impl Objects {
         Ok(S3Response::new(output))
     }
 
-    /// Writes a blob's file and what is kept beside it. The caller holds the lock.
+    /// Writes a blob's file and its side files. The caller holds the lock.
     pub(super) async fn write(
         &self,
         bucket: &str,
@@ -245,7 +245,7 @@ impl Objects {
         Ok(S3Response::new(DeleteObjectsOutput { deleted, errors: Some(errors), ..Default::default() }))
     }
 
-    /// A blob's tags, after they were set where some are given.
+    /// Returns a blob's tags, after replacing them if new ones are given.
     pub(super) async fn tags(
         &self,
         bucket: &str,

@@ -11,7 +11,7 @@ use crate::conditions::ReadConditions;
 use crate::extras::{Extras, extras_of};
 use crate::stored::{self, properties_of};
 
-/// The conditions on what is copied, out of an operation's input.
+/// Extracts the source conditions from an operation's input.
 macro_rules! source_conditions_of {
     ($input:expr) => {
         ReadConditions {
@@ -60,7 +60,7 @@ impl Objects {
         let properties = if anew { properties_of!(input) } else { found.properties };
         let temporary = self.storage.temporary().map_err(internal)?;
         let (mut source, mut target) = (found.file, temporary.file.try_clone().map_err(internal)?);
-        // It may have been read for its MD5.
+        // The file may have been read for its MD5.
         source.rewind().map_err(internal)?;
         let copied = tokio::task::spawn_blocking(move || {
             std::io::copy(&mut source, &mut target)?;
@@ -80,7 +80,7 @@ impl Objects {
         Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..Default::default() }))
     }
 
-    /// The bucket and the file of what is to be copied.
+    /// The bucket and the file of the source.
     pub(super) fn source(&self, source: &CopySource) -> S3Result<(String, String)> {
         let CopySource::Bucket { bucket, key, version_id } = source else {
             return Err(s3_error!(NotImplemented, "There are no access points here"));
@@ -90,7 +90,7 @@ impl Objects {
         Ok((bucket.to_string(), self.keys.name(key)))
     }
 
-    /// Locks one for reading and one for writing, in the same order whichever way round they are copied.
+    /// Locks one key for reading and one for writing, in an order that prevents deadlocks.
     async fn lock_both(
         &self,
         from: (&str, &str),
@@ -108,7 +108,7 @@ impl Objects {
     }
 }
 
-/// Of a copy, a condition that does not hold is always this.
+/// A failed condition of a copy is always this error.
 pub(super) fn unmet(error: S3Error) -> S3Error {
     match error.code().as_str() {
         "NotModified" => {
@@ -118,7 +118,7 @@ pub(super) fn unmet(error: S3Error) -> S3Error {
     }
 }
 
-/// A condition on what is written, which `s3s` does not read of a copy.
+/// A condition on the destination, which `s3s` does not parse for copies.
 fn condition(headers: &http::HeaderMap, name: &str) -> S3Result<Option<ETagCondition>> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let parsed = ETagCondition::parse_http_header(value.as_bytes());

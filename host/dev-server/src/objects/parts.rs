@@ -1,4 +1,4 @@
-//! Blobs written in parts.
+//! Multipart operations.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::storage;
 use crate::stored::properties_of;
 use crate::uploads::Folder;
 
-/// How much of a part's file is read at once.
+/// Read size of a part's file.
 const CHUNK: usize = 256 * 1024;
 
 impl Objects {
@@ -83,7 +83,7 @@ impl Objects {
         let made = self.uploads.assemble(which, &parts)?;
         self.may_write(&bucket, &name, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let mut begun = made.begun;
-        // Of all of it; the other checksums of such blobs are made of those of the parts, and not kept here.
+        // This checksum covers the whole blob; composite checksums of parts are not kept.
         let of_all = ChecksumAlgorithm::from_static(ChecksumAlgorithm::CRC64NVME);
         let pieces = Pieces { folder: made.folder, names: made.files.into_iter(), file: None };
         let body = Incoming {
@@ -102,7 +102,7 @@ impl Objects {
     }
 }
 
-/// The beginning and the end of the stretch of a source that `bytes=first-last` is; both are there, and inside it.
+/// Parses `bytes=first-last`; both ends are required and must lie within the source.
 fn stretch(text: &str, size: u64) -> S3Result<(u64, u64)> {
     let span = text.strip_prefix("bytes=").and_then(|span| span.split_once('-'));
     let span = span.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
@@ -117,7 +117,7 @@ fn stretch(text: &str, size: u64) -> S3Result<(u64, u64)> {
     }
 }
 
-/// The bytes of these files, one after the other.
+/// Concatenates these files.
 struct Pieces {
     folder: Arc<Folder>,
     names: std::vec::IntoIter<String>,

@@ -1,4 +1,4 @@
-//! The server does not leave its folder: links, FIFOs and sockets in it are no blobs, buckets or side files.
+//! The server stays in its folder: links, FIFOs and sockets in it are no blobs, buckets or side files.
 
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::os::unix::net::UnixListener;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::*;
 
-/// What is outside of the server's folder.
+/// Content outside the server's folder.
 const SECRET: &str = "outside";
 
-/// A server, its folder, and a folder beside it that it has nothing to do with.
+/// A server, its folder, and an unrelated folder beside it.
 struct Bench {
     asker: Asker,
     data: PathBuf,
@@ -34,20 +34,20 @@ impl Bench {
         Bench { asker, data, outside, _folder: folder }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         self.asker.get(path, &[]).await
     }
 
-    async fn post(&self, path: &str, body: &str) -> Answer {
+    async fn post(&self, path: &str, body: &str) -> Response {
         self.asker.ask(Method::POST, path, &[], body).await
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    async fn delete(&self, path: &str) -> Response {
         self.asker.ask(Method::DELETE, path, &[], "").await
     }
 
-    /// Writes a key in parts.
-    async fn upload(&self, path: &str, body: &str) -> Answer {
+    /// Writes a key as a multipart upload.
+    async fn upload(&self, path: &str, body: &str) -> Response {
         let begun = self.post(&format!("{path}?uploads"), "").await;
         if begun.status != 200 {
             return begun;
@@ -62,7 +62,7 @@ impl Bench {
         self.post(&format!("{path}?uploadId={id}"), &parts).await
     }
 
-    /// Nothing outside was written, added or removed.
+    /// Asserts that nothing outside was written, added or removed.
     #[track_caller]
     fn outside_is_untouched(&self) {
         let mut found = Vec::new();
@@ -82,18 +82,18 @@ impl Bench {
     }
 }
 
-fn between(answer: &Answer, before: &str, after: &str) -> String {
-    let body = String::from_utf8_lossy(&answer.body).into_owned();
+fn between(response: &Response, before: &str, after: &str) -> String {
+    let body = String::from_utf8_lossy(&response.body).into_owned();
     let text = body.split(before).nth(1).and_then(|rest| rest.split(after).next());
     text.unwrap_or_else(|| panic!("no {before} in {body}")).to_owned()
 }
 
-/// In time, or it hangs: a FIFO that is opened waits for somebody who writes.
+/// Fails after a timeout: opening a FIFO blocks until somebody writes.
 async fn in_time<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work).await.expect("an operation hangs")
 }
 
-/// What is planted at a path, and a name for it.
+/// A kind of file and how to create it at a path.
 type Plant = (&'static str, fn(&Bench, &Path));
 
 const IRREGULAR: [Plant; 9] = [
@@ -109,7 +109,7 @@ const IRREGULAR: [Plant; 9] = [
         assert!(made.success());
     }),
     ("socket", |bench, at| {
-        // A socket's path is shorter than that of a side file may be.
+        // The path of a socket must be shorter than that of a side file.
         let short = bench.data.join(".socket");
         drop(UnixListener::bind(&short).unwrap());
         std::fs::rename(short, at).unwrap();
@@ -156,7 +156,7 @@ async fn irregular_files_in_a_bucket_are_not_read_listed_or_deleted() {
 }
 
 #[tokio::test]
-async fn writes_replace_irregular_files_and_not_what_they_lead_to() {
+async fn writes_replace_irregular_files_and_not_their_targets() {
     let bench = Bench::start().await;
     bench.asker.put("one/regular", &[], "inside").await;
     for (what, plant) in IRREGULAR {
@@ -188,7 +188,7 @@ async fn writes_replace_irregular_files_and_not_what_they_lead_to() {
 }
 
 #[tokio::test]
-async fn a_link_is_no_bucket() {
+async fn symlink_is_not_a_bucket() {
     let bench = Bench::start().await;
     for target in [bench.outside.clone(), bench.data.join("one"), "one".into(), "../outside".into(), "absent".into()] {
         let at = bench.data.join("two");
@@ -214,7 +214,7 @@ async fn a_link_is_no_bucket() {
 }
 
 #[tokio::test]
-async fn a_link_is_no_folder_of_a_key() {
+async fn symlink_is_not_a_folder_of_a_key() {
     let bench = Bench::start().await;
     symlink(&bench.outside, bench.data.join("one/folder")).unwrap();
     for key in ["folder/secret", "folder//secret", "folder/folder/k", "folder%2Fsecret", "..%2F..%2Foutside%2Fsecret"] {
@@ -265,19 +265,19 @@ async fn irregular_side_files_are_not_read_or_written_through() {
 }
 
 #[tokio::test]
-async fn linked_side_folders_are_neither_used_nor_emptied() {
+async fn symlinked_side_folders_are_neither_used_nor_emptied() {
     let bench = Bench::start().await;
     let long = format!("one/{}", "k".repeat(200));
     for (name, path) in [(".extras", "one/k"), (".long-keys", long.as_str()), (".uploads", "one/k")] {
         let at = bench.data.join(name);
         let _ = std::fs::remove_dir_all(&at);
         symlink(&bench.outside, &at).unwrap();
-        let answer = match name {
+        let response = match name {
             ".uploads" => bench.upload(path, "x").await,
             _ => bench.asker.put(path, &[], "x").await,
         };
-        assert_eq!(answer.status, 500, "{name}: {}", answer.error());
-        // A server that starts tidies up, but not there.
+        assert_eq!(response.status, 500, "{name}: {}", response.error());
+        // On start the server removes leftovers, but not there.
         let again = DevServer::builder().folder(&bench.data).buckets(["one"]).start().await.unwrap();
         again.stop().await;
         assert!(at.symlink_metadata().unwrap().is_symlink(), "{name}");
@@ -288,7 +288,7 @@ async fn linked_side_folders_are_neither_used_nor_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_is_swapped_in_meanwhile_is_not_followed() {
+async fn symlink_swapped_in_during_a_request_is_not_followed() {
     let bench = Bench::start().await;
     bench.asker.put("one/k", &[], "inside").await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -298,7 +298,7 @@ async fn a_link_that_is_swapped_in_meanwhile_is_not_followed() {
             let (file, spare) = (data.join("one/k"), data.join("one/.spare"));
             let (bucket, away) = (data.join("one"), data.join(".away"));
             while !stop.load(Ordering::Relaxed) {
-                // A blob, and then a whole bucket.
+                // First a blob, then a whole bucket.
                 std::fs::rename(&file, &spare).unwrap();
                 symlink(outside.join("secret"), &file).unwrap();
                 std::fs::rename(&spare, &file).unwrap();
@@ -321,7 +321,7 @@ async fn a_link_that_is_swapped_in_meanwhile_is_not_followed() {
     stop.store(true, Ordering::Relaxed);
     swapper.join().unwrap();
     bench.outside_is_untouched();
-    // Nothing of this kind was made on the way.
+    // The race replaced nothing else.
     let kind = bench.data.join("one/k").symlink_metadata().unwrap().file_type();
     assert!(kind.is_file() && !kind.is_fifo() && !kind.is_socket());
 }

@@ -1,8 +1,8 @@
-//! A Parquet file in a bucket: written through the sandboxed plugin, then read column by column, so that of a large file
-//! only what is asked for is fetched.
+//! Writes a Parquet file to a bucket through the sandboxed plugin, and reads it column by column, fetching only the
+//! required ranges.
 //!
-//! `make example` runs it on the embedded server. With a configuration as its argument it runs on that store instead:
-//! `cargo run --package sandbucket-parquet-example -- sandbucket.toml`.
+//! `make example` runs it on the dev server. With a configuration as its argument it uses that store: `cargo run --package
+//! sandbucket-parquet-example -- sandbucket.toml`.
 
 mod reader;
 
@@ -25,7 +25,7 @@ use sandbucket::{Config, Engine, Store, StoreOptions};
 use sandbucket_dev_server::DevServer;
 use sandbucket_object_store::SandbucketStore;
 
-/// How many readings are written, and in groups of how many.
+/// Number of readings, and readings per row group.
 const READINGS: i32 = 200_000;
 const GROUP: usize = 50_000;
 
@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// The configured store, or one on a server of our own.
+/// The configured store, or one on a dev server.
 async fn open() -> Result<(Store, Option<DevServer>)> {
     if let Some(file) = env::args_os().nth(1) {
         let config = Config::load(file)?;
@@ -75,7 +75,7 @@ fn degrees(reading: i32) -> f64 {
     f64::from(reading % 400) / 10.0 - 10.0
 }
 
-/// Writes the readings, as an upload in parts.
+/// Writes the readings as a multipart upload.
 async fn write(store: Arc<dyn ObjectStore>, path: &Path) -> Result<()> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("station", DataType::Int32, false),
@@ -99,7 +99,7 @@ async fn write(store: Arc<dyn ObjectStore>, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many readings of a station there are, and their average: two of the three columns are fetched.
+/// The number of readings of a station, and their average: fetches two of three columns.
 async fn mean_of(store: Arc<dyn ObjectStore>, path: &Path, station: i32) -> Result<(usize, f64)> {
     let builder = ParquetRecordBatchStreamBuilder::new(Reader::open(store, path).await?).await?;
     println!("the file has {} row groups", builder.metadata().num_row_groups());

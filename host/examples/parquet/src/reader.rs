@@ -1,4 +1,4 @@
-//! What `parquet` reads a file through: ranges of a blob.
+//! A reader for `parquet`, which fetches ranges of a blob.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl AsyncFileReader for Reader {
         async move { self.store.get_range(&self.path, range).await.map_err(failed) }.boxed()
     }
 
-    /// Those that are near each other with one request.
+    /// Adjacent ranges are fetched in one request.
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
         async move { self.store.get_ranges(&self.path, &ranges).await.map_err(failed) }.boxed()
     }

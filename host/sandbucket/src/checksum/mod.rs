@@ -1,7 +1,7 @@
-//! Digests of bodies, made with what the processor has for it: a sandbox takes many times as long.
+//! Digests of bodies, computed natively with the processor's instructions: in the sandbox they take many times as long.
 
+mod batch;
 mod pool;
-mod shared;
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
@@ -11,28 +11,28 @@ use sha2::{Digest as _, Sha256};
 use crate::types::body::Chunks;
 use crate::types::digest::{Digest, DigestAlgorithm};
 
-pub(crate) use shared::Shared;
+pub(crate) use batch::Batcher;
 
-/// From how many bytes on digests are made on a thread of their own: about a millisecond's work. Below, handing it over
-/// costs more than it saves.
-const APART: u64 = 2 << 20;
+/// Minimum length in bytes for hashing on the thread pool: about a millisecond of work. Below, the handover costs more than
+/// it saves.
+const POOL_FROM: u64 = 2 << 20;
 
-/// From how many bytes on a SHA-256 is made with others: below, it takes no longer than finding them.
-const TOGETHER: u64 = 16 << 10;
+/// Minimum length in bytes for batching a SHA-256 with others: below, batching takes longer than hashing.
+const BATCH_FROM: u64 = 16 << 10;
 
-/// A digest in the making.
-pub(crate) enum Summing {
+/// The digest of a body that is hashed chunk by chunk.
+pub(crate) enum Hasher {
     Sha256(Sha256),
     Md5(Md5),
     Crc(Box<crc_fast::Digest>, usize),
 }
 
-impl Summing {
-    pub(crate) fn new(algorithm: DigestAlgorithm) -> Summing {
-        let crc = |algorithm, length| Summing::Crc(Box::new(crc_fast::Digest::new(algorithm)), length);
+impl Hasher {
+    pub(crate) fn new(algorithm: DigestAlgorithm) -> Hasher {
+        let crc = |algorithm, length| Hasher::Crc(Box::new(crc_fast::Digest::new(algorithm)), length);
         match algorithm {
-            DigestAlgorithm::Sha256 => Summing::Sha256(Sha256::new()),
-            DigestAlgorithm::Md5 => Summing::Md5(Md5::new()),
+            DigestAlgorithm::Sha256 => Hasher::Sha256(Sha256::new()),
+            DigestAlgorithm::Md5 => Hasher::Md5(Md5::new()),
             DigestAlgorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc, 4),
             DigestAlgorithm::Crc32c => crc(CrcAlgorithm::Crc32Iscsi, 4),
             DigestAlgorithm::Crc64nvme => crc(CrcAlgorithm::Crc64Nvme, 8),
@@ -41,54 +41,54 @@ impl Summing {
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
-            Summing::Sha256(sum) => sum.update(bytes),
-            Summing::Md5(sum) => sum.update(bytes),
-            Summing::Crc(sum, _) => sum.update(bytes),
+            Hasher::Sha256(sum) => sum.update(bytes),
+            Hasher::Md5(sum) => sum.update(bytes),
+            Hasher::Crc(sum, _) => sum.update(bytes),
         }
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
         match self {
-            Summing::Sha256(sum) => sum.finalize().to_vec(),
-            Summing::Md5(sum) => sum.finalize().to_vec(),
-            Summing::Crc(sum, length) => sum.finalize().to_be_bytes()[8 - length..].to_vec(),
+            Hasher::Sha256(sum) => sum.finalize().to_vec(),
+            Hasher::Md5(sum) => sum.finalize().to_vec(),
+            Hasher::Crc(sum, length) => sum.finalize().to_be_bytes()[8 - length..].to_vec(),
         }
     }
 }
 
-/// These digests of a body. The SHA-256 is made with those of others, unless none wait here and, by the caller's word, none
-/// are to be expected.
-pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], shared: &Shared, alone: bool) -> Vec<Digest> {
+/// Computes digests of a body. The SHA-256 is batched with those of other bodies, unless none are waiting and the caller
+/// expects none.
+pub(crate) async fn of(body: &Chunks, algorithms: &[DigestAlgorithm], batcher: &Batcher, alone: bool) -> Vec<Digest> {
     let mut left = algorithms.to_vec();
     let mut digests = Vec::new();
-    // What costs least to ask comes first: most writes want no SHA-256, or have little to sum.
-    if (TOGETHER..APART).contains(&body.length())
+    // The cheapest conditions come first: most writes need no SHA-256, or have little to hash.
+    if (BATCH_FROM..POOL_FROM).contains(&body.length())
         && let Some(sha256) = left.iter().position(|&algorithm| algorithm == DigestAlgorithm::Sha256)
         && sha256_multi::is_faster()
-        && !(alone && shared.is_idle())
-        && let Some(sum) = shared.sum(body.clone()).await
+        && !(alone && batcher.is_idle())
+        && let Some(sum) = batcher.sha256(body.clone()).await
     {
         digests.push(Digest { algorithm: left.swap_remove(sha256), value: sum.to_vec() });
     }
     if !left.is_empty() {
-        digests.extend(apart(body, left).await);
+        digests.extend(hash(body, left).await);
     }
     digests
 }
 
-/// Digests of one body, where making them is in nobody's way.
-async fn apart(body: &Chunks, algorithms: Vec<DigestAlgorithm>) -> Vec<Digest> {
-    if body.length() < APART {
-        return now(body.pieces(), &algorithms);
+/// Computes the digests of one body where they block nobody.
+async fn hash(body: &Chunks, algorithms: Vec<DigestAlgorithm>) -> Vec<Digest> {
+    if body.length() < POOL_FROM {
+        return hash_now(body.pieces(), &algorithms);
     }
     match pool::digests(body, &algorithms).await {
         Some(digests) => digests,
-        None => now(body.pieces(), &algorithms),
+        None => hash_now(body.pieces(), &algorithms),
     }
 }
 
-fn now<'a>(pieces: impl Iterator<Item = &'a Bytes>, algorithms: &[DigestAlgorithm]) -> Vec<Digest> {
-    let mut sums: Vec<_> = algorithms.iter().map(|&algorithm| (algorithm, Summing::new(algorithm))).collect();
+fn hash_now<'a>(pieces: impl Iterator<Item = &'a Bytes>, algorithms: &[DigestAlgorithm]) -> Vec<Digest> {
+    let mut sums: Vec<_> = algorithms.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm))).collect();
     for piece in pieces {
         sums.iter_mut().for_each(|(_, sum)| sum.update(piece));
     }
@@ -109,33 +109,33 @@ mod tests {
 
     /// The check values of the CRC catalogue, of "123456789", and those of `sha256sum` and `md5sum`.
     #[tokio::test]
-    async fn known_sums() {
+    async fn digests_match_known_values() {
         let body = Chunks::from(vec![Bytes::from("1234"), Bytes::from("56789")]);
-        let shared = Shared::default();
-        let sums = of(&body, &ALL, &shared, true).await;
+        let batcher = Batcher::default();
+        let sums = of(&body, &ALL, &batcher, true).await;
         let hex = |n: usize| sums[n].value.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(hex(0), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
         assert_eq!(hex(1), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!((hex(2).as_str(), hex(3).as_str(), hex(4).as_str()), ("cbf43926", "e3069283", "ae8b14860a799888"));
-        // On another thread it is the same.
-        let large = Chunks::from(vec![Bytes::from(vec![7; APART as usize])]);
-        assert_eq!(of(&large, &ALL, &shared, false).await[0].value, now(large.pieces(), &ALL)[0].value);
-        assert!(of(&body, &[], &shared, false).await.is_empty());
+        // The thread pool computes the same.
+        let large = Chunks::from(vec![Bytes::from(vec![7; POOL_FROM as usize])]);
+        assert_eq!(of(&large, &ALL, &batcher, false).await[0].value, hash_now(large.pieces(), &ALL)[0].value);
+        assert!(of(&body, &[], &batcher, false).await.is_empty());
     }
 
-    /// Each has its own, whether it is made with others or not, and all that were wanted.
+    /// Every body gets all of its own digests, batched or not.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn many_at_once() {
-        let shared = Shared::default();
+    async fn concurrent_digests_are_correct() {
+        let batcher = Batcher::default();
         let wanted = [DigestAlgorithm::Sha256, DigestAlgorithm::Crc32];
-        // From some that are made alone to some that are too much for a moment.
-        let lengths = (0..40).map(|n| [100, TOGETHER, 100_000, APART - 1][n % 4] as usize + n);
+        // From bodies that are hashed alone to bodies that are hashed on the thread pool.
+        let lengths = (0..40).map(|n| [100, BATCH_FROM, 100_000, POOL_FROM - 1][n % 4] as usize + n);
         let bodies: Vec<Chunks> = lengths.map(|length| vec![length as u8; length].into()).collect();
-        let each = bodies.iter().map(|body| of(body, &wanted, &shared, false));
+        let each = bodies.iter().map(|body| of(body, &wanted, &batcher, false));
         for (body, mut digests) in bodies.iter().zip(futures::future::join_all(each).await) {
             digests.sort_by_key(|digest| digest.algorithm != DigestAlgorithm::Sha256);
             let values = |digests: Vec<Digest>| digests.into_iter().map(|digest| digest.value).collect::<Vec<_>>();
-            assert_eq!(values(digests), values(now(body.pieces(), &wanted)), "{} bytes", body.length());
+            assert_eq!(values(digests), values(hash_now(body.pieces(), &wanted)), "{} bytes", body.length());
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Threads for the digests of large bodies, as many as there are processors, for the whole process.
+//! A process-wide thread pool for digests of large bodies, with a thread per processor.
 //!
-//! Not tokio's blocking pool: that one is shared with whatever the embedding program waits for, and 512 threads that hash
-//! at once are no quicker than one a processor. Nor rayon's global one, where wasmtime compiles. A job gives way to the
-//! others after each slice, so that one gigabyte does not delay all others' megabytes, and ends when nobody wants it.
+//! tokio's blocking pool is shared with other blocking work of the program, and 512 threads that hash are no faster than
+//! one per processor. rayon's global pool compiles wasmtime modules. A job yields after each slice, so that a body of one
+//! GiB does not delay smaller ones, and is cancelled when its result is dropped.
 
 use std::collections::VecDeque;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -12,18 +12,18 @@ use bytes::Bytes;
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
-use super::Summing;
+use super::Hasher;
 use crate::types::body::Chunks;
 use crate::types::digest::{Digest, DigestAlgorithm};
 
-/// How much is hashed before others have their turn, in bytes: about a millisecond's work.
+/// Bytes hashed before a job yields: about a millisecond of work.
 const SLICE: usize = 2 << 20;
 
 static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let builder = ThreadPoolBuilder::new()
         .num_threads(available_parallelism().map_or(1, usize::from))
         .thread_name(|number| format!("sandbucket-digest-{number}"))
-        // Whoever waits is told by the sender's being dropped.
+        // The waiting call notices that the sender is dropped.
         .panic_handler(|_| tracing::error!("hashing a body panicked"));
     let built = builder.build();
     built
@@ -31,44 +31,44 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         .ok()
 });
 
-/// These digests of a body. None where they cannot be made here: there are no threads, or one panicked.
+/// Digests of a body. `None` if there are no threads, or a job panicked.
 pub(super) async fn digests(body: &Chunks, algorithms: &[DigestAlgorithm]) -> Option<Vec<Digest>> {
     let pool = POOL.as_ref()?;
-    let sums = algorithms.iter().map(|&algorithm| (algorithm, Summing::new(algorithm))).collect();
+    let sums = algorithms.iter().map(|&algorithm| (algorithm, Hasher::new(algorithm))).collect();
     let (sender, receiver) = oneshot::channel();
     jobs().push_back(Job { left: body.pieces().cloned().collect(), sums, sender });
-    pool.spawn_fifo(go_on);
+    pool.spawn_fifo(run_slice);
     receiver.await.ok()
 }
 
-/// The jobs that nobody is at, of which each has a [`go_on`] to come.
+/// The queue of jobs that no thread works on. A [`run_slice`] is spawned for each.
 ///
-/// A thread of rayon's prefers what it was given by itself to what comes from elsewhere, so a job that went on by itself
-/// would keep others waiting until its end: which job goes on is decided here, in the order of this queue.
+/// A rayon thread prefers work that it spawned itself, so a job that respawned itself would delay the others until its end.
+/// This queue determines which job continues.
 static JOBS: Mutex<VecDeque<Job>> = Mutex::new(VecDeque::new());
 
 fn jobs() -> MutexGuard<'static, VecDeque<Job>> {
     JOBS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does a slice of the job that has waited longest.
-fn go_on() {
+/// Runs a slice of the job at the front of the queue.
+fn run_slice() {
     let Some(job) = jobs().pop_front() else { return };
     if let Some(job) = job.slice() {
         jobs().push_back(job);
-        rayon_core::spawn_fifo(go_on);
+        rayon_core::spawn_fifo(run_slice);
     }
 }
 
 /// A body that is being hashed.
 struct Job {
     left: VecDeque<Bytes>,
-    sums: Vec<(DigestAlgorithm, Summing)>,
+    sums: Vec<(DigestAlgorithm, Hasher)>,
     sender: oneshot::Sender<Vec<Digest>>,
 }
 
 impl Job {
-    /// Does a slice, and gives itself back if there is more to do.
+    /// Hashes a slice, and returns the job if more is left.
     fn slice(mut self) -> Option<Job> {
         if self.sender.is_closed() {
             return None;
@@ -115,30 +115,30 @@ mod tests {
         for (bytes, pieces) in [(SLICE, 1), (3 * SLICE + 1, 1), (SLICE, 64), (4 * SLICE, 3), (0, 1), (9, 9)] {
             let body = body(bytes, pieces);
             let made = digests(&body, &ALGORITHMS).await.expect("digests");
-            assert_eq!(values(made), values(super::super::now(body.pieces(), &ALGORITHMS)), "{bytes} in {pieces}");
+            assert_eq!(values(made), values(super::super::hash_now(body.pieces(), &ALGORITHMS)), "{bytes} in {pieces}");
         }
     }
 
-    /// A runtime whose blocking pool is full hashes all the same.
+    /// A runtime with a full blocking pool still hashes.
     #[test]
-    fn a_full_blocking_pool_does_not_delay_hashing() {
+    fn full_blocking_pool_does_not_delay_hashing() {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
         let (release, blocked) = std::sync::mpsc::channel::<()>();
         let digests = runtime.block_on(async {
             let _stuck = tokio::task::spawn_blocking(move || blocked.recv());
-            let large = body(2 * super::super::APART as usize, 1);
-            let shared = super::super::Shared::default();
-            let made = super::super::of(&large, &ALGORITHMS, &shared, false);
+            let large = body(2 * super::super::POOL_FROM as usize, 1);
+            let batcher = super::super::Batcher::default();
+            let made = super::super::of(&large, &ALGORITHMS, &batcher, false);
             tokio::time::timeout(Duration::from_secs(60), made).await
         });
         drop(release);
         assert_eq!(digests.expect("hashing waits for the blocking pool").len(), 2);
     }
 
-    /// More large bodies than threads do not keep a small one waiting until they are done.
+    /// More large bodies than threads do not delay a small one until they are done.
     #[tokio::test]
-    async fn a_small_body_is_not_kept_waiting_by_large_ones() {
+    async fn small_body_does_not_wait_for_large_ones() {
         let large = body(64 << 20, 1);
         let at_once = 4 * available_parallelism().map_or(1, usize::from);
         let mut waiting: Vec<_> = (0..at_once).map(|_| Box::pin(digests(&large, &ALGORITHMS))).collect();

@@ -1,4 +1,4 @@
-//! What is found outside the section: credentials, region, endpoint and certificate authorities, in AWS's variables and
+//! Discovery of credentials, region, endpoint and certificate authorities outside the section, in AWS's variables and
 //! shared files.
 
 use std::collections::BTreeMap;
@@ -14,36 +14,36 @@ use crate::support::environment::Environment;
 use crate::text::shown;
 use crate::types::settings::Settings;
 
-/// Ways to credentials that a profile may describe, and that are not supported.
+/// Kinds of credentials in a profile that are not supported.
 const UNSUPPORTED: [&str; 5] =
     ["role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source"];
 
-/// What shows that a profile is meant to give credentials.
+/// Keys that show that a profile is meant to supply credentials.
 const INTENT: [&str; 5] =
     ["aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token", "credential_process"];
 
-/// What tools that write temporary credentials into a profile call the time at which these expire: saml2aws,
-/// aws-azure-login, and others.
+/// Names of the expiration time in profiles written by tools for temporary credentials: saml2aws, aws-azure-login, and
+/// others.
 const EXPIRATION: [&str; 4] =
     ["x_security_token_expires", "aws_expiration", "aws_credential_expiration", "aws_session_expiration"];
 
-/// How to do without credentials where the default profile has some.
+/// Advice for anonymous requests if the default profile has incomplete credentials.
 const HOW_ANONYMOUS: &str = "for anonymous requests, set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to /dev/null";
 
-/// What was found besides settings.
+/// What discovery found besides settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// A file with certificate authorities.
     pub(super) ca_file: Option<PathBuf>,
-    /// Where settings come from that were found, for errors.
+    /// The origin of each discovered setting, for errors.
     pub(super) origins: BTreeMap<&'static str, String>,
-    /// When the credentials expire that were found.
+    /// Expiration of the discovered credentials.
     pub(super) expires: Option<SystemTime>,
 }
 
-/// Where to look for a profile.
+/// Which profile to use.
 enum Choice<'a> {
-    /// The section has keys of its own: no file is read.
+    /// No file is read, because the section has its own keys.
     None,
     /// The section names one.
     Section(&'a str),
@@ -53,17 +53,17 @@ enum Choice<'a> {
     Default,
 }
 
-/// Completes settings with credentials, region and endpoint, in the order that [`Config`](super::Config) documents.
+/// Completes settings with credentials, region and endpoint, in the order documented by [`Config`](super::Config).
 ///
 /// # Errors
-/// In words for people, of which none is a secret.
+/// A message for people, without secrets.
 pub(super) fn complete(
     settings: &mut Settings,
     profile: Option<&str>,
     environment: &Environment,
 ) -> Result<Found, String> {
     let has = |settings: &Settings, name: &str| settings.iter().any(|(known, _)| known == name);
-    // A token too belongs to keys beside it; without them the plugin says so.
+    // A token belongs to keys as well; if they are missing, the plugin reports it.
     let own = ["access-key", "secret-key", "security-token", "session-token"];
     let has_keys = own.iter().any(|name| has(settings, name));
     let mut add =
@@ -83,7 +83,7 @@ pub(super) fn complete(
     let profiles = match &choice {
         Choice::None => Profiles::default(),
         Choice::Section(_) | Choice::Variable(..) => Profiles::read(environment).map_err(|error| error.message)?,
-        Choice::Default => unasked(environment, from_variables)?,
+        Choice::Default => unrequested(environment, from_variables)?,
     };
     let (found, name) = match &choice {
         Choice::None => (&empty, ""),
@@ -104,7 +104,7 @@ pub(super) fn complete(
         }
         Choice::Default => {
             let found = profiles.get("default").unwrap_or(&empty);
-            // One that says nothing of credentials is no error.
+            // A profile without credentials is no error.
             if from_variables {
             } else if INTENT.iter().chain(&UNSUPPORTED).any(|key| found.contains_key(*key)) {
                 keys(&profiles, found, "default", &mut add, &mut expires)
@@ -155,7 +155,7 @@ pub(super) fn complete(
     Ok(result)
 }
 
-/// The profile that a variable names. The order is botocore's.
+/// The profile that a variable selects, in botocore's order.
 fn selected(environment: &Environment) -> Result<Choice<'static>, String> {
     for variable in ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"] {
         if let Some(name) = environment.variable(variable)? {
@@ -165,7 +165,7 @@ fn selected(environment: &Environment) -> Result<Choice<'static>, String> {
     Ok(Choice::Default)
 }
 
-/// Takes credentials from variables; whether there are any.
+/// Takes credentials from variables; returns whether there are any.
 fn variables(
     environment: &Environment,
     add: &mut impl FnMut(&str, Zeroizing<String>),
@@ -179,15 +179,15 @@ fn variables(
     add("secret-key", secret);
     if let Some(token) = environment.variable("AWS_SESSION_TOKEN")? {
         add("security-token", token);
-        // As `aws configure export-credentials --format env` sets it.
+        // The name that `aws configure export-credentials --format env` uses.
         *expires = environment.variable("AWS_CREDENTIAL_EXPIRATION")?.and_then(|text| expiration::parse(&text));
     }
     Ok(true)
 }
 
-/// The profiles, where nobody asked for any. A file in its usual place that cannot be read is as good as absent if it is no
-/// regular file, or if there are credentials without it. Those that a variable names are asked for.
-fn unasked(environment: &Environment, has_credentials: bool) -> Result<Profiles, String> {
+/// The profiles, if none is requested explicitly. A file in its default place that cannot be read counts as absent if it is
+/// not a regular file, or if there are credentials without it. A file that a variable names is requested.
+fn unrequested(environment: &Environment, has_credentials: bool) -> Result<Profiles, String> {
     Profiles::read(environment).or_else(|error| {
         let is_absent = match error.cause {
             Cause::NoFile => true,
@@ -202,7 +202,7 @@ fn unasked(environment: &Environment, has_credentials: bool) -> Result<Profiles,
     })
 }
 
-/// Refuses to go on without credentials where something shows that there should be some.
+/// Rejects anonymous requests if something shows that credentials are intended.
 fn check_anonymous(profiles: &Profiles, environment: &Environment) -> Result<(), String> {
     for variable in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
         if environment.variable(variable)?.is_some() {
@@ -233,7 +233,7 @@ fn named<'a>(profiles: &'a Profiles, name: &str) -> Result<&'a Profile, String> 
     })
 }
 
-/// Points to the first line of the files that could not be used.
+/// The position of the first malformed line of the files, for errors.
 fn malformed(profiles: &Profiles) -> String {
     let why = profiles.missing.as_ref().or(profiles.malformed.as_ref());
     why.map_or(String::new(), |why| format!(" ({why})"))
@@ -248,7 +248,7 @@ fn keys(
 ) -> Result<(), String> {
     let name = shown(name);
     let of = |key: &str| profile.get(key).cloned();
-    // AWS's tools assume the role even if there are keys beside it, which then are those to assume it with.
+    // AWS's tools assume the role even if there are keys beside it, which then are the keys to assume it with.
     let unsupported = UNSUPPORTED.into_iter().find(|way| profile.contains_key(*way));
     let is_role = unsupported == Some("role_arn");
     match (of("aws_access_key_id"), of("aws_secret_access_key")) {
@@ -298,7 +298,7 @@ fn keys(
     })
 }
 
-/// The endpoint that variables or the profile name, and where it was found.
+/// The endpoint that variables or the profile name, and its origin.
 fn endpoint(
     profiles: &Profiles,
     profile: &Profile,

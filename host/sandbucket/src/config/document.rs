@@ -1,14 +1,14 @@
-//! A parsed configuration file, wiped when it is dropped.
+//! A parsed configuration file, wiped on drop.
 
 use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroize;
 
-/// A TOML document. Most text in it is borrowed from the file's; what the parser copied is wiped.
+/// A TOML document. Most of its text borrows from the file's content; the parser's copies are wiped.
 ///
-/// That is text with escape sequences, of which the parser may leave fragments behind as its copy grows: a secret with
-/// backslashes is better written in single quotes, or kept in a file of its own.
+/// The parser copies text with escape sequences, and may leave fragments behind as its copy grows: write a secret with
+/// backslashes in single quotes, or keep it in a file of its own.
 pub(super) struct Document<'i>(pub(super) DeTable<'i>);
 
 impl Drop for Document<'_> {
@@ -21,7 +21,7 @@ fn wipe_table(table: &mut DeTable<'_>) {
     table.iter_mut().for_each(|(_, value)| wipe(value.get_mut()));
 }
 
-/// The parser bounds how deep values are nested: to 80 levels.
+/// The parser limits nesting to 80 levels.
 fn wipe(value: &mut DeValue<'_>) {
     match value {
         DeValue::String(Cow::Owned(text)) => text.zeroize(),

@@ -1,10 +1,10 @@
-//! When temporary credentials expire, as AWS's tools write it: a date and time of RFC 3339.
+//! The expiration of temporary credentials, in the format of AWS's tools: a date and time of RFC 3339.
 
 use std::time::{Duration, SystemTime};
 
 use toml::value::{Datetime, Offset};
 
-/// The time that this text names. Text that names none counts as absent: the credentials hold until the service refuses them.
+/// Parses an expiration. Malformed text counts as absent: the credentials are used until the service rejects them.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let parsed = moment(text.trim());
     if parsed.is_none() {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_of_aws_tools_are_read() {
+    fn expirations_of_aws_tools_are_parsed() {
         let seconds =
             |text: &str| parse(text).map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
         for (text, expected) in [

@@ -16,10 +16,10 @@ use crate::support::environment::Environment;
 use crate::support::input::*;
 use crate::{Engine, TlsOptions};
 
-/// Longer than any of this takes by far.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Much longer than any of this takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whatever a path can lead to that is no file to read, each with words that its error must have.
+/// Every kind of file that must not be read, with a part of its error message.
 fn odd_files(folder: &Path, limit: u64) -> Vec<(PathBuf, &'static str)> {
     let at = |name: &str| folder.join(name);
     rustix::fs::mknodat(CWD, at("fifo"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -59,7 +59,7 @@ fn odd_files(folder: &Path, limit: u64) -> Vec<(PathBuf, &'static str)> {
     files
 }
 
-/// Has each odd file read, in a thread, so that a read that blocks or never ends fails the test.
+/// Reads each odd file in a thread, so that a read that blocks or never ends fails the test.
 fn assert_refused(
     limit: u64,
     missing_is_empty: bool,
@@ -70,7 +70,7 @@ fn assert_refused(
         let (sender, receiver) = mpsc::channel();
         let (tried, read) = (path.clone(), read.clone());
         thread::spawn(move || sender.send(read(&tried)));
-        let outcome = receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{}: does not return", path.display()));
+        let outcome = receiver.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("{}: does not return", path.display()));
         if missing_is_empty && (path.ends_with("missing") || path.ends_with("dangling")) {
             assert_eq!(outcome, Ok(()), "{}", path.display());
             continue;
@@ -131,7 +131,7 @@ fn odd_plugin_file_is_refused_at_once() {
 fn odd_ssl_cert_file_is_refused_by_the_check() {
     assert_refused(MAX_CERTIFICATES, false, |path| {
         let checked = check(path, MAX_CERTIFICATES).map_err(|error| format!("{} {error}", path.display()));
-        // It does not open them.
+        // The check does not open files.
         if path.starts_with("/proc/self/mem") {
             checked.and(Err(format!("{} (os error ", path.display())))
         } else {
@@ -164,12 +164,12 @@ fn content_up_to_the_limit_is_read_whole_whatever_the_file_says_of_its_length() 
         let content: Vec<u8> = (0..length).map(|n| n as u8).collect();
         fs::write(&path, &content).unwrap();
         assert_eq!(*read(&path, 4096).unwrap(), content);
-        // As of a file in `/proc`, which says 0.
+        // A file in `/proc` reports length 0.
         assert_eq!(*read_open(&mut File::open(&path).unwrap(), 0, 4096).unwrap(), content);
         assert_eq!(read(&path, 10).is_ok(), length <= 10);
         assert_eq!(read_open(&mut File::open(&path).unwrap(), 0, 10).is_ok(), length <= 10);
     }
-    // As Kubernetes mounts secrets.
+    // Kubernetes mounts secrets as symlinks.
     symlink("file", folder.path().join("link")).unwrap();
     assert_eq!(read(&folder.path().join("link"), 4096).unwrap().len(), 4096);
     if cfg!(target_os = "linux") {

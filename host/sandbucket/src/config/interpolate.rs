@@ -1,4 +1,4 @@
-//! `%{env:NAME}%` and `%{file:PATH}%`: values that are kept elsewhere; and `%{%}%`, which stands for a `%`.
+//! Interpolation of values: `%{env:NAME}%` and `%{file:PATH}%`, and `%{%}%` for a literal `%`.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use crate::support::environment::Environment;
 use crate::support::input::{self, MAX_SECRET};
 use crate::text::shown;
 
-/// How many references one value may have.
+/// Maximum number of references per value.
 const MAX_REFERENCES: usize = 16;
 
-/// The longest reference, in bytes: that of a path.
+/// Maximum length of a reference in bytes: that of a path.
 const MAX_REFERENCE: usize = 4096;
 
-/// How to write what would be taken for a reference.
+/// Advice on how to write a literal `%{`.
 const HOW_LITERAL: &str = "a `%{` that is to be taken as it is, as in a password, is written `%{%}%{`";
 
-/// Replaces the references of a value by what they refer to, which is not looked at again. A value, with all that it
-/// refers to, has at most 64 KiB. What is read is wiped, and so is the value when it is dropped.
+/// Replaces the references of a value; inserted text is not interpolated again. A value with everything it refers to has at
+/// most 64 KiB. What is read is wiped, and so is the value on drop.
 ///
 /// # Errors
-/// What cannot be found or is too long, in words that hold nothing of what was found.
+/// If something is missing or too long; the message contains nothing of what was read.
 pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<Zeroizing<String>, String> {
     let mut found: Vec<(&str, Zeroizing<String>)> = Vec::new();
     let mut length = text.len();
@@ -40,7 +40,7 @@ pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<Zeroi
         rest = after;
     }
     check_length(length)?;
-    // It must not grow: what is left behind in growing is not wiped.
+    // It must not grow, because outgrown buffers are not wiped.
     let mut out = Zeroizing::new(String::with_capacity(length));
     for (before, value) in &found {
         out.push_str(before);
@@ -75,7 +75,7 @@ fn look_up(reference: &str, environment: &Environment) -> Result<Zeroizing<Strin
             Ok(text)
         }
         None if reference == "%" => Ok(Zeroizing::new("%".to_owned())),
-        // Not shown: it may be part of a secret that happens to look so.
+        // Not shown: it may be part of a secret.
         _ => Err(format!("a `%{{…}}%` that is neither `%{{env:NAME}}%` nor `%{{file:PATH}}%`; {HOW_LITERAL}")),
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_and_files_are_put_in_once() {
+    fn variables_and_files_are_interpolated_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         fs::write(&path, "s3cr%{env:A}%t\r\n\n").unwrap();

@@ -1,9 +1,9 @@
 //! The configuration file: the section `[store.blob.s3]`, and `[sandbox]` for the host's own limits.
 
 mod credentials;
+mod discovery;
 mod document;
 mod expiration;
-mod found;
 mod interpolate;
 mod process;
 mod profiles;
@@ -29,16 +29,16 @@ use crate::store_options::StoreOptions;
 use crate::support::environment::Environment;
 use crate::support::input::{self, MAX_CONFIG};
 use crate::text::shown;
+use discovery::Rediscovery;
+pub(crate) use discovery::find;
 use document::Document;
-use found::FoundAgain;
-pub(crate) use found::find;
 
 const SECTION: &str = "store.blob.s3";
 
-/// How many keys a section may have. The built-in plugin knows about 30 settings.
+/// Maximum number of keys per section. The built-in plugin has about 30 settings.
 const MAX_KEYS: usize = 256;
 
-/// A configuration, with everything found that it refers to: variables, files, credentials.
+/// A configuration, with everything that it refers to resolved: variables, files, credentials.
 ///
 /// ```toml
 /// [store.blob.s3]
@@ -51,66 +51,65 @@ const MAX_KEYS: usize = 256;
 /// memory = "128MiB"
 /// ```
 ///
-/// In `[store.blob.s3]`, `profile`, `ca-file`, `allow-invalid-certs`, `allow-private` and `proxy` are the host's own; all other
-/// keys go to the plugin, which knows and documents them ([`Engine::settings`]). A key left blank counts as absent. In a
-/// value, `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content, without the line ends after it. What
-/// was put in is not looked at again. A secret with `%{` in it is written with `%{%}%`, which stands for a `%`: `a%{%}%{b`.
+/// In `[store.blob.s3]`, the host reads `profile`, `ca-file`, `allow-invalid-certs`, `allow-private` and `proxy`; all other
+/// keys go to the plugin, which documents them ([`Engine::settings`]). A blank key counts as absent. In a value,
+/// `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content without trailing line ends. Inserted text
+/// is not interpolated again. `%{%}%` stands for a literal `%`: write a secret `a%{b` as `a%{%}%{b`.
 ///
-/// All of it is bounded, and none of it makes reading wait, but for a profile's `credential_process`: the file may have
-/// 1 MiB, a value with all that it refers to 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to such
-/// are followed. The values are wiped from memory when the configuration is dropped.
+/// All input is bounded, and reading never blocks, except for a profile's `credential_process`: a file may have 1 MiB, a
+/// value with all that it refers to 64 KiB, a section 256 keys. Files must be regular ones; symbolic links to them are
+/// followed. The values are wiped from memory when the configuration is dropped.
 ///
-/// `timeout` may exceed the limits of `[sandbox]`: it is the operator's, as they are.
+/// `timeout` may exceed the limits of `[sandbox]`: the operator sets both.
 ///
-/// In `[sandbox]` are the [`Limits`], `plugin` (a component to load in place of the built-in one), `cache-dir`, and
-/// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are left to
-/// whoever else reads the file.
+/// `[sandbox]` contains the [`Limits`], `plugin` (a component to load instead of the built-in one), `cache-dir`, and
+/// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are ignored.
 ///
-/// `proxy` is the URL of a proxy ([`Proxy::url`]), which may be at a private address, or `none`. Without it the engine's proxy
-/// holds, which is that of the environment ([`Proxy::environment`]).
+/// `proxy` is the URL of a proxy ([`Proxy::url`]), which may be at a private address, or `none`. Default: the engine's
+/// proxy, which defaults to that of the environment ([`Proxy::environment`]).
 ///
 /// # Trust
-/// A configuration is its operator's: it can have files and variables read, and its endpoint may be on this machine or its
-/// network. **Text that a tenant wrote must not be parsed as one**; a tenant's settings go to [`Engine::store`], which reads
-/// nothing else and reaches public addresses only.
+/// A configuration belongs to the operator: it can read files and variables, and its endpoint may be on this machine or its
+/// network. **Never parse text that a tenant wrote as a configuration**; pass a tenant's settings to [`Engine::store`],
+/// which reads nothing else and reaches public addresses only.
 ///
 /// # Credentials
-/// Where the section has no `access-key`, they are looked for in its `profile`, then in `AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, then in the profile that `AWS_DEFAULT_PROFILE` or else `AWS_PROFILE`
-/// names, then in the profile `default`, if there is one. Profiles are read from the shared credentials and config files as
-/// the AWS CLI and boto3 read them. A profile gives a key pair, or names a program in `credential_process`, which is run
-/// without a shell while the configuration is read; it may take 60 s and print 64 KiB. Where credentials have a time at which they
-/// expire (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile), an open store
-/// looks for others in the same way 5 minutes before. Roles and SSO are errors.
-/// Requests are anonymous only if nothing suggests credentials: a profile that is named but missing, a default profile
-/// without a whole key pair, and a file that cannot be understood are errors.
+/// If the section has no `access-key`, credentials are taken from its `profile`, then from `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, then from the profile that `AWS_DEFAULT_PROFILE` or else `AWS_PROFILE`
+/// names, then from the profile `default`, if it exists. Profiles are parsed from the shared credentials and config files
+/// as the AWS CLI and boto3 parse them. A profile supplies a key pair, or names a program in `credential_process`, which
+/// runs without a shell while the configuration is read; it may take 60 s and print 64 KiB. If credentials have an
+/// expiration (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile),
+/// an open store repeats the search 5 minutes before it. Roles and SSO are errors. Requests are anonymous only if nothing
+/// suggests credentials: a named profile that is missing, a default profile without a complete key pair, and a malformed
+/// file are errors.
 ///
-/// Where the section has no `region`, that of its `profile` holds, else `AWS_REGION` or `AWS_DEFAULT_REGION`, else that
-/// of the profile the credentials came from.
+/// If the section has no `region`, that of its `profile` applies, else `AWS_REGION` or `AWS_DEFAULT_REGION`, else that of
+/// the profile with the credentials.
 ///
 /// # Endpoint and certificate authorities
-/// Where the section has no `endpoint`, it is the first of `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `endpoint_url` of `s3`
+/// If the section has no `endpoint`, it is the first of `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `endpoint_url` of `s3`
 /// in the `[services NAME]` that the profile names, and `endpoint_url` of the profile; none of them if
-/// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` or the profile's `ignore_configured_endpoint_urls` is `true`. Where it has no
-/// `ca-file`, `AWS_CA_BUNDLE` or the profile's `ca_bundle` names one. The profile is the section's, the variables', or
-/// `default`; a section with keys of its own and no `profile` has none.
+/// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` or the profile's `ignore_configured_endpoint_urls` is `true`. If it has no
+/// `ca-file`, `AWS_CA_BUNDLE` or the profile's `ca_bundle` applies. The profile is the section's, the one that a variable
+/// names, or `default`; a section with its own keys and no `profile` uses none.
 pub struct Config {
-    /// The file, where it came from one.
+    /// The path of the file, unless parsed from text.
     path: Option<PathBuf>,
     settings: Settings,
-    /// The line that each key of the section is on.
+    /// The line of each key of the section.
     lines: BTreeMap<String, usize>,
     tls: TlsOptions,
     allow_private: bool,
-    /// The section's own.
+    /// The section's own proxy.
     proxy: Option<Proxy>,
     limits: Limits,
     networks: Vec<IpNet>,
     plugin: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
-    /// Where settings come from that are not in the file.
+    /// The origin of settings that are not in the file.
     origins: BTreeMap<&'static str, String>,
-    /// The profile that the section names, and when the credentials expire that were found.
+    /// The profile that the section names, and the expiration of the credentials found.
     profile: Option<String>,
     expires: Option<SystemTime>,
     environment: Environment,
@@ -120,7 +119,7 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// [`Error::Config`] with file, line and key. The plugin's own settings are looked at when a store is opened.
+    /// [`Error::Config`] with file, line and key. The plugin checks its own settings when a store is opened.
     pub fn load(path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
         let text = input::read_text(path, MAX_CONFIG).map_err(|error| Error::Config {
@@ -132,23 +131,23 @@ impl Config {
         Reader { path: Some(path), text: &text, environment: &Environment::of_process() }.read()
     }
 
-    /// Reads a configuration that is at hand.
+    /// Parses a configuration from text.
     pub fn parse(text: &str) -> Result<Config> {
         Reader { path: None, text, environment: &Environment::of_process() }.read()
     }
 
-    /// As [`parse`](Config::parse), with these variables for the process's own.
+    /// Like [`parse`](Config::parse), with these variables instead of the process's own.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn parse_in(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
         Reader { path: None, text, environment: &Environment::of(variables) }.read()
     }
 
-    /// The plugin's settings, with everything found that they refer to. Some are secrets.
+    /// The plugin's settings, with all references resolved. Some are secrets.
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
 
-    /// Which certificates to trust.
+    /// The certificates to trust.
     pub fn tls(&self) -> &TlsOptions {
         &self.tls
     }
@@ -158,7 +157,7 @@ impl Config {
         &self.limits
     }
 
-    /// Begins to make an engine with the configured limits and plugin.
+    /// Returns a builder of an engine with the configured limits and plugin.
     pub fn engine(&self) -> EngineBuilder {
         let mut builder = Engine::builder().limits(self.limits.clone()).allow_networks(self.networks.iter().copied());
         if let Some(file) = &self.plugin {
@@ -170,19 +169,19 @@ impl Config {
         builder
     }
 
-    /// Opens the configured store, with any engine.
+    /// Opens the configured store on an engine.
     ///
-    /// It may reach private addresses if `allow-private` is set, or if the endpoint is plainly meant for them
+    /// The store may reach private addresses if `allow-private` is set, or if the endpoint is evidently private
     /// ([`Egress::allow_private_endpoint`]).
     ///
     /// # Errors
-    /// [`Error::Config`] for a setting that cannot be used, with file, line and key. One that is not in the file, but
-    /// was found elsewhere, is [`Error::InvalidSettings`].
+    /// [`Error::Config`] for an invalid setting, with file, line and key. A setting that was not in the file is reported as
+    /// [`Error::InvalidSettings`].
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
         self.open_with(engine, &[]).await
     }
 
-    /// The same with these settings, in place of those of the same names in the section.
+    /// The same, with these settings overriding those of the section.
     ///
     /// # Errors
     /// As [`open`](Config::open).
@@ -197,8 +196,8 @@ impl Config {
             options = options.proxy(proxy.clone());
         }
         if self.expires.is_some() {
-            let again = FoundAgain::provider(self.profile.clone(), self.environment.clone());
-            options = options.renewed_by(again, self.expires);
+            let rediscovery = Rediscovery::provider(self.profile.clone(), self.environment.clone());
+            options = options.renewed_by(rediscovery, self.expires);
         }
         match engine.open(options).await {
             Err(error) => Err(self.placed(error, engine).await),
@@ -206,26 +205,26 @@ impl Config {
         }
     }
 
-    /// Points at the place of a setting that was refused.
+    /// Adds the position of a rejected setting to an error.
     async fn placed(&self, error: Error, engine: &Engine) -> Error {
         let (subject, message) = match &error {
             Error::InvalidSettings(failure) => (failure.subject.as_ref(), &failure.message),
-            // The host's own, such as `ca-file`.
+            // The host's own settings, such as `ca-file`.
             Error::Config { path: None, key, message, .. } => (key.as_ref(), message),
             _ => return error,
         };
         let Some(subject) = subject else { return error };
-        // The file may have it by another name, which the plugin knows.
+        // The file may use an alias, which the plugin knows.
         let mut names = vec![subject.clone()];
         let known = engine.settings().await.unwrap_or_default();
         names.extend(known.into_iter().filter(|known| known.name == *subject).flat_map(|known| known.aliases));
         let found = names.iter().find_map(|name| Some((name, *self.lines.get(name)?)));
-        let elsewhere = self.settings.iter().any(|(name, _)| names.contains(name));
+        let is_set = self.settings.iter().any(|(name, _)| names.contains(name));
         let origin = names.iter().find_map(|name| self.origins.get(name.as_str()));
         let (name, line) = match (found, origin) {
             (Some((name, line)), _) => (name, Some(line)),
             (None, Some(origin)) => return found_in(origin, error),
-            (None, None) if elsewhere => return error,
+            (None, None) if is_set => return error,
             (None, None) => (subject, None),
         };
         let (key, message) = (Some(format!("{SECTION}.{name}")), message.clone());
@@ -234,13 +233,13 @@ impl Config {
 }
 
 impl std::fmt::Debug for Config {
-    /// Names only: which values are secret is the plugin's to know.
+    /// Shows names only: only the plugin knows which values are secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config").field("settings", &self.settings).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
-/// Says of an error where the setting was found that is at fault.
+/// Adds the origin of the rejected setting to an error.
 fn found_in(origin: &str, error: Error) -> Error {
     match error {
         Error::InvalidSettings(mut failure) => {
@@ -254,7 +253,7 @@ fn found_in(origin: &str, error: Error) -> Error {
     }
 }
 
-/// A configuration being read.
+/// The parser of a configuration.
 struct Reader<'a> {
     path: Option<&'a Path>,
     text: &'a str,
@@ -266,7 +265,7 @@ impl Reader<'_> {
         if self.text.len() as u64 > MAX_CONFIG {
             return Err(self.error(None, None, format!("it is longer than {MAX_CONFIG} bytes")));
         }
-        // Parsed without `toml::from_str`, whose errors hold a copy of the text, and show values of the wrong kind.
+        // Not `toml::from_str`, whose errors contain a copy of the text, and show values of the wrong kind.
         let parsed = DeTable::parse(self.text).map_err(|error| {
             let line = error.span().map(|span| self.line(span.start));
             self.error(line, None, error.message())
@@ -314,7 +313,7 @@ impl Reader<'_> {
             let truth = |text: &str| match text {
                 "true" => Ok(true),
                 "false" => Ok(false),
-                // Not shown: it may have been read from a file or a variable.
+                // Not shown: it may come from a file or a variable.
                 _ => Err(wrong("expected true or false".to_owned())),
             };
             match name {
@@ -351,7 +350,7 @@ impl Reader<'_> {
         networks.map_err(|message| self.error(Some(line), Some("sandbox.allow-networks".to_owned()), message))
     }
 
-    /// The table of this name, of no more than so many keys; none where there is none.
+    /// The table of this name, with a limited number of keys; `None` if it does not exist.
     fn section<'t, 'i>(&self, table: &'t mut DeTable<'i>, path: &str) -> Result<Option<&'t mut DeTable<'i>>> {
         let mut table = table;
         for name in path.split('.') {
@@ -372,7 +371,7 @@ impl Reader<'_> {
         Ok(Some(table))
     }
 
-    /// The section `[sandbox]`.
+    /// Parses the section `[sandbox]`.
     fn sandbox(&self, mut section: DeTable<'_>) -> Result<(Limits, Option<PathBuf>, Option<PathBuf>)> {
         let mut path = |name: &str| match section.remove(name) {
             None => Ok(None),
@@ -412,7 +411,7 @@ impl Reader<'_> {
         Ok((limits, plugin, cache_dir))
     }
 
-    /// A path as the file means it: seen from where the file is.
+    /// Resolves a path relative to the file.
     fn beside(&self, path: &str) -> PathBuf {
         match self.path.and_then(Path::parent) {
             Some(folder) => folder.join(path),
@@ -429,7 +428,7 @@ impl Reader<'_> {
     }
 }
 
-/// A network in CIDR notation.
+/// Parses a network in CIDR notation.
 fn network(value: &DeValue<'_>) -> std::result::Result<IpNet, String> {
     let text =
         value.as_str().ok_or_else(|| format!("expected a network such as \"10.20.0.0/24\", not {}", a(value)))?;
@@ -438,7 +437,7 @@ fn network(value: &DeValue<'_>) -> std::result::Result<IpNet, String> {
     })
 }
 
-/// What kind of value it is, with its article.
+/// The kind of a value, with its article.
 fn a(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "text",

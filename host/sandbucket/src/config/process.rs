@@ -1,8 +1,8 @@
-//! `credential_process`: credentials that a program prints, as AWS's SDKs and Tools Reference Guide describes it
-//! ("Process credential provider").
+//! `credential_process`: credentials printed by a program, as specified in AWS's SDKs and Tools Reference Guide ("Process
+//! credential provider").
 //!
-//! The program is run without a shell. Its output is bounded in length and time, and wiped after use; a program that is late
-//! is killed, with its children. What it writes to standard error goes to this process's.
+//! The program runs without a shell. Its output is limited in size and time, and wiped after use; a program that exceeds
+//! the time limit is killed with its children. It inherits standard error.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -19,13 +19,13 @@ use super::expiration;
 use crate::support::input::MAX_SECRET;
 use crate::text::shown;
 
-/// How long the program may take, to its end. AWS's SDK for Go has the same default.
+/// Time limit of the program. AWS's SDK for Go has the same default.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often the end of a program is looked for that has closed its output.
+/// Interval of polls for the exit of a program that has closed its output.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Credentials that a program printed. They are wiped when dropped.
+/// Credentials that a program printed. Wiped on drop.
 pub(super) struct Credentials {
     pub(super) access_key: Zeroizing<String>,
     pub(super) secret_key: Zeroizing<String>,
@@ -34,10 +34,10 @@ pub(super) struct Credentials {
     pub(super) expires: Option<SystemTime>,
 }
 
-/// Runs a command and reads the credentials that it prints. This blocks, for `timeout` at most.
+/// Runs a command and parses the credentials that it prints. Blocks for at most `timeout`.
 ///
 /// # Errors
-/// In words for people, with nothing of what the program printed.
+/// A message for people, without anything that the program printed.
 pub(super) fn run(command: &str, timeout: Duration) -> Result<Credentials, String> {
     let deadline = Instant::now() + timeout;
     let words = shlex::split(command).ok_or("a quote in the command is not closed")?;
@@ -48,7 +48,7 @@ pub(super) fn run(command: &str, timeout: Duration) -> Result<Credentials, Strin
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // A group of its own, so that its children are killed with it.
+        // Its own process group, so that its children are killed with it.
         .process_group(0)
         .spawn()
         .map_err(|error| format!("{name} cannot be run: {error}"))?;
@@ -71,17 +71,17 @@ pub(super) fn run(command: &str, timeout: Duration) -> Result<Credentials, Strin
     }
 }
 
-/// A program that is killed when this is dropped, unless it has ended.
+/// A program that is killed on drop, unless it has exited.
 struct Running {
     child: Child,
     has_ended: bool,
 }
 
 impl Running {
-    /// Reads its output to the end; `None` if that takes too long.
+    /// Reads the output to its end; `None` at the deadline.
     fn read(&mut self, deadline: Instant) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let mut pipe = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        // It does not grow, so that no copy is left behind. One byte more than allowed, so that more is seen.
+        // The buffer does not grow, so that no copy remains. One byte more than allowed detects longer output.
         let limit = usize::try_from(MAX_SECRET).unwrap_or(usize::MAX - 1);
         let mut buffer = Zeroizing::new(vec![0; limit + 1]);
         let mut filled = 0;
@@ -145,8 +145,8 @@ struct Output<'a> {
     expiration: Option<Text<'a>>,
 }
 
-/// Text that is wiped when dropped, if it is no part of the output itself. Of text with escape sequences, which AWS's
-/// credentials have none of, the parser may leave fragments behind.
+/// Text that is wiped on drop, unless it borrows from the output. The parser may leave fragments of text with escape
+/// sequences behind; AWS's credentials have none.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -162,7 +162,7 @@ impl Drop for Text<'_> {
 fn parse(output: &[u8]) -> Result<Credentials, String> {
     let expected =
         "expected {\"Version\": 1, \"AccessKeyId\": \"…\", \"SecretAccessKey\": \"…\", \"SessionToken\": \"…\"}";
-    // The parser's own words can show values.
+    // The parser's messages can show values.
     let output: Output<'_> = serde_json::from_slice(output).map_err(|error| {
         format!("prints no such JSON at line {}, column {}: {expected}", error.line(), error.column())
     })?;
@@ -186,7 +186,7 @@ fn parse(output: &[u8]) -> Result<Credentials, String> {
 mod tests {
     use super::*;
 
-    /// Longer than any of this takes by far.
+    /// Much longer than any of this takes.
     const LONG: Duration = Duration::from_secs(30);
 
     fn printed(text: &str) -> Result<[Option<String>; 3], String> {
@@ -241,7 +241,7 @@ mod tests {
         assert!(error("sh -c 'kill -9 $$'").contains("signal: 9"));
         assert!(error("cat 'x").contains("quote"));
         assert!(error(" ").contains("blank"));
-        // There is no shell.
+        // No shell expands variables.
         assert!(error("cat $HOME;ls").contains("failed"));
     }
 
@@ -251,7 +251,7 @@ mod tests {
         let pid_file = folder.path().join("pid");
         for command in [
             format!("sh -c 'sleep 100 & echo $! > {}; wait'", pid_file.display()),
-            // Its output is closed.
+            // The program closes its output.
             format!("sh -c 'exec >&-; sleep 100 & echo $! > {}; wait'", pid_file.display()),
         ] {
             let start = Instant::now();
@@ -259,7 +259,7 @@ mod tests {
             assert!(error.contains("within 1 s") && start.elapsed() < LONG, "{error}");
             let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
             let pid = Pid::from_raw(pid).unwrap();
-            // Whoever inherits it may take a moment to reap it.
+            // The process that inherits it may take a moment to reap it.
             let is_gone = || {
                 let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
                 rustix::process::test_kill_process(pid).is_err() || state.contains(") Z ")

@@ -1,8 +1,8 @@
-//! AWS's shared credentials and config files, read as its tools read them.
+//! Parser of AWS's shared credentials and config files, compatible with AWS's tools.
 //!
-//! The rules are those of botocore's parser, which the AWS CLI and boto3 use, and of the SDKs and Tools Reference Guide:
-//! a line that is indented deeper than the key above it belongs to that key, `=` or `:` ends a key, names of sections may
-//! be quoted. Where botocore refuses a whole file for one line, that line is skipped, and errors point to it.
+//! The rules are those of botocore's parser, which the AWS CLI and boto3 use, and of the SDKs and Tools Reference Guide: a
+//! line indented deeper than the key above it belongs to that key, `=` or `:` ends a key, section names may be quoted.
+//! Where botocore rejects a whole file because of one line, this parser skips the line, and errors point to it.
 
 use std::collections::BTreeMap;
 
@@ -12,48 +12,48 @@ use crate::support::environment::Environment;
 use crate::support::input::{self, InputError, MAX_CONFIG};
 use crate::text::shown;
 
-/// How many profiles an error names.
+/// Maximum number of profiles that an error names.
 const NAMES: usize = 20;
 
-/// The profiles of both files. Where both have a key of a profile, the credentials file's holds.
+/// The profiles of both files. If both define a key of a profile, the credentials file takes precedence.
 #[derive(Default)]
 pub(super) struct Profiles {
     profiles: BTreeMap<String, Profile>,
-    /// `[services NAME]` of the config file.
+    /// The sections `[services NAME]` of the config file.
     services: BTreeMap<String, Profile>,
-    /// Sections of the config file that would be profiles with `profile` before their name. As many as errors name.
+    /// Sections of the config file without the word `profile` before their name. At most as many as errors name.
     bare: Vec<String>,
-    /// Where the first line is that could not be used, and what is wrong with it.
+    /// The position of the first malformed line, and what is wrong with it.
     pub(super) malformed: Option<String>,
-    /// The first file that a variable names and that does not exist.
+    /// The first missing file that a variable names.
     pub(super) missing: Option<String>,
 }
 
-/// A profile's keys, in lower case, and their values, which are wiped when dropped. `key = value` nested below `s3 =` is
+/// A profile's keys, in lower case, with their values, which are wiped on drop. `key = value` nested below `s3 =` is
 /// `s3.key`.
 pub(super) type Profile = BTreeMap<String, Zeroizing<String>>;
 
 /// A file that exists and cannot be read.
 pub(super) struct ProfilesError {
     pub(super) message: String,
-    /// Whether a variable names the file: else it is in its usual place.
+    /// Whether a variable names the file, instead of the default path.
     pub(super) is_named: bool,
-    /// Whether it is a regular file, so that it was meant to be read, and what is in the way.
+    /// What prevents reading it.
     pub(super) cause: Cause,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// It is a folder or a device, or in a folder that this process may not enter.
+    /// A folder or a device, or inside a folder that this process may not enter.
     NoFile,
     /// The file system refuses to open or read it.
     Unreadable,
-    /// It is too long, or not text.
+    /// Too long, or not text.
     Content,
 }
 
 impl Profiles {
-    /// Reads both files. One that does not exist is empty, and so is `/dev/null`.
+    /// Reads both files. A missing file counts as empty, and so does `/dev/null`.
     pub(super) fn read(environment: &Environment) -> Result<Profiles, ProfilesError> {
         let mut profiles = Profiles::default();
         for (variable, name, is_config) in
@@ -100,7 +100,7 @@ impl Profiles {
         self.bare.iter().any(|bare| bare == name)
     }
 
-    /// The profiles' names, for people.
+    /// The profiles' names, for error messages.
     pub(super) fn names(&self) -> String {
         let mut names: Vec<String> = self.profiles.keys().take(NAMES).map(|name| shown(name)).collect();
         if let more @ 1.. = self.profiles.len().saturating_sub(NAMES) {
@@ -115,10 +115,10 @@ impl Profiles {
             malformed.get_or_insert_with(|| format!("{file}:{line}: {what}"));
         };
         let mut section = Section::Before;
-        // The key that deeper lines belong to, and whether they are keys of their own, as after `s3 =`.
+        // The key that deeper lines belong to, and whether they are keys themselves, as after `s3 =`.
         let mut option: Option<(String, bool)> = None;
         let mut level = 0;
-        // Windows's editors put a byte order mark first.
+        // Windows editors prepend a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, whole) in text.lines().enumerate() {
             let line = whole.trim();
@@ -171,11 +171,11 @@ impl Profiles {
     }
 }
 
-/// The section that a line is in.
+/// The section of a line.
 enum Section<'a> {
-    /// None yet.
+    /// Before the first section.
     Before,
-    /// One whose keys are of use.
+    /// A section whose keys are used.
     Keys(&'a mut Profile),
     /// Another, such as `[sso-session x]`.
     Other,
@@ -187,11 +187,11 @@ enum Name {
     Other,
 }
 
-/// What the header of a section names. In the config file, profiles other than `default` have the word `profile` before
-/// their name; in the credentials file there is the name only.
+/// Parses the header of a section. In the config file, profiles other than `default` have the word `profile` before their
+/// name; the credentials file has only names.
 fn name(header: &str, is_config: bool) -> Name {
     if !is_config {
-        // There, a name is seldom quoted, and a backslash is part of it.
+        // There, names are rarely quoted, and a backslash is part of the name.
         let is_quoted = header.starts_with(['"', '\'']);
         return Name::Profile(if is_quoted { unquoted(header) } else { header.to_owned() });
     }
@@ -203,7 +203,7 @@ fn name(header: &str, is_config: bool) -> Name {
     }
 }
 
-/// A name that may be quoted as in a shell. One with blanks may do without quotes.
+/// A name that may be quoted as in a shell. A name with spaces needs no quotes.
 fn unquoted(name: &str) -> String {
     match shlex::split(name).as_deref() {
         Some([word]) => word.clone(),
@@ -211,11 +211,11 @@ fn unquoted(name: &str) -> String {
     }
 }
 
-/// A key and its value, without the comment behind it, that begins with a blank.
+/// A key and its value, without a trailing comment, which begins with a space.
 fn pair(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(['=', ':'])?;
     let key = key.trim_end();
-    // A command may have these marks in it.
+    // A command may contain these marks.
     let value = if key.eq_ignore_ascii_case("credential_process") {
         value
     } else {

@@ -27,7 +27,7 @@ verify-after-write = true
 "#;
 
 #[test]
-fn the_section_is_read_as_its_users_write_it() {
+fn section_is_parsed_as_documented() {
     let config = read(SECTION_OF_A_USER, &[("KEY", "admin")]).unwrap();
     let of = |name: &str| config.settings().iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!(of("bucket"), Some("stalwart"));
@@ -40,7 +40,7 @@ fn the_section_is_read_as_its_users_write_it() {
 }
 
 #[test]
-fn what_is_the_hosts_stays_with_the_host() {
+fn host_settings_are_not_passed_to_the_plugin() {
     let config = read(
         "[other]\nx = 1\n[store.blob.s3]\nbucket = 'b'\nca-file = 'ca.pem'\nallow-invalid-certs = 'true'\n\
          allow-private = true\n[sandbox]\nmemory = '128MiB'\ncpu-time = 3\nplugin = '/opt/p.wasm'\ncache-dir = 'c'\n",
@@ -77,7 +77,7 @@ fn proxy_is_a_url_or_none_and_its_password_is_not_shown() {
 }
 
 #[test]
-fn errors_have_file_line_and_key() {
+fn errors_name_file_line_and_key() {
     let at = |line: usize, key: &str| format!("/etc/app/sandbucket.toml:{line}: {key}: ");
     let section = "[store.blob.s3]\nbucket = 'b'\n";
     let missing = error(&format!("{section}access-key = '%{{env:NONE}}%'"));
@@ -97,7 +97,7 @@ fn errors_have_file_line_and_key() {
 }
 
 #[tokio::test]
-async fn a_setting_that_the_plugin_refuses_has_its_place_as_well() {
+async fn error_about_a_rejected_setting_names_its_line() {
     let engine = Engine::new(Limits::default()).unwrap();
     let refused = async |text: &str, variables: &[(&str, &str)]| {
         let config = read(&format!("[store.blob.s3]\n{text}"), variables).unwrap();
@@ -106,15 +106,15 @@ async fn a_setting_that_the_plugin_refuses_has_its_place_as_well() {
     for (text, place, words) in [
         ("bucket = 'demo'\ntimeout = 'soon'", ":3: store.blob.s3.timeout: ", "30s"),
         ("buckt = 'b'", ":2: store.blob.s3.buckt: ", "bucket"),
-        // By the name that it has there.
+        // The name that the file uses.
         (
             "bucket = 'demo'\naccess-key = 'a'\nsecret-key = 's'\nsession-token = 'hushé'",
             ":5: store.blob.s3.session-token: ",
             "ASCII",
         ),
-        // What the host makes nothing of.
+        // Values that the host rejects.
         ("bucket = 'demo'\nca-file = '/no/such.pem'", ":3: store.blob.s3.ca-file: ", "/no/such.pem"),
-        // What is missing is on no line.
+        // A missing setting has no line.
         ("region = 'r'", ": store.blob.s3.bucket: ", "missing"),
         ("bucket = 'demo'\nsecret-key = 'hush'", ": store.blob.s3.access-key: ", "secret-key"),
     ] {
@@ -122,13 +122,13 @@ async fn a_setting_that_the_plugin_refuses_has_its_place_as_well() {
         assert!(error.starts_with(&format!("/etc/app/sandbucket.toml{place}")), "{error}");
         assert!(error.contains(words) && !error.contains("hush"), "{error}");
     }
-    // What is not in the file has no place there.
+    // A setting from elsewhere has no place in the file.
     let found = [("AWS_ACCESS_KEY_ID", "a/b"), ("AWS_SECRET_ACCESS_KEY", "hush")];
     assert!(matches!(refused("bucket = 'demo'", &found).await, Error::InvalidSettings(_)));
 }
 
 #[test]
-fn no_secret_is_in_an_error() {
+fn errors_contain_no_secret() {
     let text = "[store.blob.s3]\nsecret-key = 'hush'\naccess-key = 'hush2'\nbucket = ['hush3']\n";
     let words = error(text);
     assert!(!words.contains("hush"), "{words}");
@@ -142,7 +142,7 @@ fn no_secret_is_in_an_error() {
 }
 
 #[test]
-fn a_file_is_loaded_and_a_missing_one_is_named() {
+fn file_is_loaded_and_missing_file_error_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sandbucket.toml");
     fs::write(&path, "[store.blob.s3]\nbucket = 'b'\naccess-key = 'k'\nsecret-key = 's'\nregion = 'r'").unwrap();
@@ -152,7 +152,7 @@ fn a_file_is_loaded_and_a_missing_one_is_named() {
 }
 
 #[test]
-fn deep_nesting_is_an_error_and_no_stack_overflow() {
+fn deep_nesting_is_an_error_without_stack_overflow() {
     const DEPTH: usize = 100_000;
     let section = "[store.blob.s3]\nbucket = 'b'\n";
     for text in [
@@ -182,7 +182,7 @@ fn size_and_number_of_keys_are_bounded() {
     assert!(many.contains("store.blob.s3: 257 keys where 256 are allowed"), "{many}");
     assert!(error(&format!("{section}{}", keys(60_000))).contains("256 are allowed"));
     assert!(error(&format!("{section}[sandbox]\n{}", keys(257))).contains("sandbox: 257 keys"));
-    // What others keep in the file is theirs.
+    // Other sections of the file are not limited.
     assert!(read(&format!("{section}[other]\n{}", keys(257)), &[]).is_ok());
     let filler = "#".repeat(1 << 20);
     assert!(error(&format!("{section}{filler}")).contains("longer than 1048576 bytes"));
@@ -212,7 +212,7 @@ fn value_of_the_wrong_kind_is_not_shown() {
 }
 
 #[test]
-fn ca_bundle_holds_unless_the_section_names_a_file() {
+fn ca_bundle_applies_unless_the_section_names_a_file() {
     let variables = [("AWS_CA_BUNDLE", "~/a.pem"), ("HOME", "/home/u")];
     let ca_file = |text: &str| read(text, &variables).unwrap().tls().ca_file.clone().unwrap();
     assert_eq!(ca_file("[store.blob.s3]\nbucket = 'b'"), Path::new("/home/u/a.pem"));
@@ -220,7 +220,7 @@ fn ca_bundle_holds_unless_the_section_names_a_file() {
 }
 
 #[tokio::test]
-async fn setting_found_in_a_variable_is_refused_by_its_name() {
+async fn error_about_a_setting_from_a_variable_names_the_variable() {
     let engine = Engine::new(Limits::default()).unwrap();
     for (variable, value) in
         [("AWS_ENDPOINT_URL_S3", "ftp://x"), ("AWS_ENDPOINT_URL", "http://a/b?c"), ("AWS_CA_BUNDLE", "/no/such.pem")]

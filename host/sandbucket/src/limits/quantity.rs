@@ -1,4 +1,4 @@
-//! Sizes and durations as configuration files spell them.
+//! Parser of sizes and durations in configuration files.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde::de::{Deserializer, Error as _, Visitor};
 /// Units of a duration, in milliseconds.
 const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
-/// A duration as settings spell it, such as `30s`; bare: seconds.
+/// Parses a duration such as `30s`; without a unit: seconds.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     quantity(text, DURATIONS, 1000).map(Duration::from_millis)
 }
 
-/// A number with a unit, which is one of `units`; without one it is `bare`.
+/// Parses a number with one of `units`; without a unit, `bare` applies.
 fn quantity(text: &str, units: &[(&str, u64)], bare: u64) -> Option<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();

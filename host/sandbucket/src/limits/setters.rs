@@ -1,4 +1,4 @@
-//! Setters of [`Limits`], to be chained.
+//! Chainable setters of [`Limits`].
 
 use std::time::Duration;
 

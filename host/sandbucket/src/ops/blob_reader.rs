@@ -1,4 +1,4 @@
-//! A blob being read: its bytes come from the connection as they are, and it is taken up again where that breaks off.
+//! A blob being read: bytes are passed on from the connection unchanged, and an interrupted read resumes.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use crate::checksum::Summing;
+use crate::checksum::Hasher;
 use crate::error::{Error, Result};
 use crate::http::ResponseBody;
 use crate::ops::calls::{Call, Calls, Opened, OpenedBody, wanted};
@@ -17,49 +17,50 @@ use crate::ops::options::{GetOptions, HeadOptions, ReadConditions};
 use crate::support::deadline::{self, Timer};
 use crate::types::blob::{BlobInfo, ByteRange};
 
-/// The bound of the first pause before a download is taken up again; it doubles with each that follows in a row.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Maximum first backoff before a read resumes; it doubles with each consecutive resumption.
+const MAX_FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
-/// How many bytes of a chunked response are read before a read begins, in the hope that it ends: its size is then known.
+/// Bytes of a chunked response that are read ahead: if it ends within them, the size of the blob is known.
 const PEEK: u64 = 64 << 10;
 
-/// A blob, or the part of it that was asked for.
+/// A blob, or a range of it, being read.
 ///
-/// [`bytes`](Blob::bytes) gives all of it; as a [`Stream`] it comes in pieces as the network gives them, and holds nothing
-/// but the one at hand. Where it breaks off it is taken up again, with the range that is left and only of the same content:
-/// if the blob was overwritten in between, the stream ends in [`Error::PreconditionFailed`]. A checksum that the service
-/// tells of all that is read is verified, at its end.
+/// [`bytes`](Blob::bytes) returns all of it; as a [`Stream`] it yields chunks as they arrive from the network, without
+/// buffering. An interrupted read resumes with the remaining range of the same content: if the blob was overwritten in
+/// between, the stream ends in [`Error::PreconditionFailed`]. If the service reports a checksum of everything that is read,
+/// it is verified at the end.
 ///
-/// A chunked response of more than 64 KiB tells its length at its end only: until then, the size in [`info`](Blob::info) is
-/// [`BlobInfo::UNKNOWN_SIZE`], and so is the end of a [`range`](Blob::range) that goes to the end of the blob.
+/// The length of a chunked response of more than 64 KiB is known at its end only: until then, the size in
+/// [`info`](Blob::info) is [`BlobInfo::UNKNOWN_SIZE`], and so is the end of a [`range`](Blob::range) that extends to the
+/// end of the blob.
 pub struct Blob {
     info: BlobInfo,
     range: Range<u64>,
-    /// Where the next piece to give out begins.
+    /// Offset of the next chunk to return.
     position: u64,
-    /// Pieces before it that were read ahead.
-    peeked: VecDeque<Bytes>,
+    /// Chunks that were read ahead.
+    read_ahead: VecDeque<Bytes>,
     body: Body,
     source: Source,
-    /// How often in a row it was taken up without a byte more.
+    /// Consecutive resumptions without progress.
     resumed: u32,
-    /// How often it was taken up from the blob's beginning, as the service ignores ranges.
-    reread: u32,
-    /// How many requests it took.
+    /// Restarts from the blob's beginning, because the service ignores ranges.
+    restarts: u32,
+    /// Number of requests sent.
     attempts: u32,
-    /// The end of all reading, where the caller set one.
+    /// Deadline of the whole read, if the caller set one.
     end: End,
     check: Option<Check>,
 }
 
-/// A time limit, and the timer for it.
+/// A time limit and its timer.
 type End = Option<Box<(Duration, Pin<Box<Timer>>)>>;
 
-/// Where the pieces come from.
+/// The source of chunks.
 enum Body {
-    /// The answer's body, and what of the blob it is still to give.
+    /// The response body, and the range of the blob that it still contains.
     Open(ResponseBody, Range<u64>),
-    /// A body with the rest, on its way.
+    /// A pending request for the rest.
     Resuming(Call<Opened>),
     /// All of it, from a plugin without `sans-io`.
     Memory(Bytes),
@@ -82,22 +83,22 @@ struct Source {
     options: GetOptions,
 }
 
-/// A checksum to be verified.
+/// A checksum to verify.
 struct Check {
-    sum: Summing,
-    told: Vec<u8>,
+    sum: Hasher,
+    expected: Vec<u8>,
 }
 
 impl Blob {
-    /// Begins to read. The time limit of the options is the whole read's; where it is that of all calls, it ends with the
-    /// header's coming, as a body may take as long as it goes on.
+    /// Opens a blob for reading. A time limit in the options covers the whole read; the default one ends with the response
+    /// head, as a body may take as long as it makes progress.
     pub(crate) async fn open(calls: Calls, key: String, options: GetOptions) -> Result<Blob> {
         let wanted = options.range.clone();
         Blob::open_part(calls, key, options, wanted).await
     }
 
-    /// Begins to read a part of what is wanted. A service that ignores ranges gives the whole blob: then this is all that is
-    /// wanted, so that it need not be asked for again.
+    /// Opens a part of the wanted range. If the service ignores ranges and sends the whole blob, this returns the whole
+    /// wanted range, so that no further request is needed.
     pub(crate) async fn open_part(calls: Calls, key: String, options: GetOptions, wanted: ByteRange) -> Result<Blob> {
         let end = end(&calls, &options);
         if is_empty(&options.range) {
@@ -105,7 +106,7 @@ impl Blob {
         }
         let opened = calls.get(&key, &options).await?;
         let blob = Blob::begun(Source { calls, key, options }, end, opened, wanted)?;
-        if blob.info.known_size().is_none() { Box::pin(blob.peeked()).await } else { Ok(blob) }
+        if blob.info.known_size().is_none() { Box::pin(blob.read_ahead()).await } else { Ok(blob) }
     }
 
     fn begun(mut source: Source, end: End, opened: Opened, wanted: ByteRange) -> Result<Blob> {
@@ -117,12 +118,12 @@ impl Blob {
                 source.options.range = wanted;
             }
         }
-        // The service's sum is of what it gives; where some of that is left out, it is of no use.
+        // The service's checksum covers what it sends, so it is unusable if a part is cut off.
         let digest = digest.filter(|_| given == range);
         let position = range.start;
         let body = if range.is_empty() { Body::Over } else { Body::of(body, given) };
         let mut blob = Blob::new(info, range, position, body, source, end);
-        blob.check = digest.map(|digest| Check { sum: Summing::new(digest.algorithm), told: digest.value });
+        blob.check = digest.map(|digest| Check { sum: Hasher::new(digest.algorithm), expected: digest.value });
         if blob.range.is_empty() {
             blob.verify()?;
         }
@@ -130,11 +131,11 @@ impl Blob {
     }
 
     fn new(info: BlobInfo, range: Range<u64>, position: u64, body: Body, source: Source, end: End) -> Blob {
-        let (peeked, resumed, reread, attempts) = (VecDeque::new(), 0, 0, 1);
-        Blob { info, range, position, peeked, body, source, resumed, reread, attempts, end, check: None }
+        let (read_ahead, resumed, restarts, attempts) = (VecDeque::new(), 0, 0, 1);
+        Blob { info, range, position, read_ahead, body, source, resumed, restarts, attempts, end, check: None }
     }
 
-    /// Reads nothing of a blob that has to be there, under the same conditions. HTTP has no range without a byte in it.
+    /// Opens an empty range of a blob that must exist, under the same conditions. HTTP cannot express an empty range.
     async fn open_empty(calls: Calls, key: String, options: GetOptions) -> Result<Blob> {
         let (conditions, version, call) = (options.conditions.clone(), options.version.clone(), options.call.clone());
         let info = calls.head(&key, &HeadOptions { conditions, version, call }).await?;
@@ -146,23 +147,23 @@ impl Blob {
     }
 
     /// Reads ahead.
-    async fn peeked(mut self) -> Result<Blob> {
+    async fn read_ahead(mut self) -> Result<Blob> {
         let mut pieces = VecDeque::new();
         while self.position - self.range.start < PEEK
             && let Some(piece) = self.next().await
         {
             pieces.push_back(piece?);
         }
-        self.peeked = pieces;
+        self.read_ahead = pieces;
         Ok(self)
     }
 
-    /// What is known of the whole blob.
+    /// The metadata of the whole blob.
     pub fn info(&self) -> &BlobInfo {
         &self.info
     }
 
-    /// Which bytes of it this is.
+    /// The range of the blob that this reads.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
     }
@@ -173,18 +174,18 @@ impl Blob {
         matches!(&self.body, Body::Open(_, given) if *given != (self.position..self.range.end))
     }
 
-    /// All the bytes of the range that have not been taken yet, in one piece.
+    /// Reads the rest of the range into memory.
     pub async fn bytes(mut self) -> Result<Bytes> {
         let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
-        let ahead: usize = self.peeked.iter().map(Bytes::len).sum();
-        // Where the end is not known, room is made as it comes.
+        let ahead: usize = self.read_ahead.iter().map(Bytes::len).sum();
+        // If the end is unknown, the buffer grows.
         let end = if self.range.end == BlobInfo::UNKNOWN_SIZE { self.position } else { self.range.end };
         let left = end - self.position + ahead as u64;
         if left == 0 && self.range.end == end {
             return Ok(first);
         }
         let mut bytes = Vec::new();
-        // How long a blob is, is only what plugin and service say: asking for too much must not end the process.
+        // The length is a claim of plugin and service: an excessive allocation must not abort the process.
         let whole = usize::try_from(left).ok().and_then(|left| left.checked_add(first.len()));
         if whole.is_none_or(|whole| bytes.try_reserve_exact(whole).is_err()) {
             let Source { calls, key, .. } = &self.source;
@@ -205,22 +206,22 @@ impl Blob {
         Ok(bytes.into())
     }
 
-    /// The next piece of the stream, cut to what was asked for; none where it has to be taken up again.
+    /// The next chunk, cut to the requested range; `None` if the read must resume.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         loop {
             let Body::Open(body, given) = &mut self.body else { return Poll::Ready(Ok(None)) };
             let piece = match ready!(body.poll_next(cx)) {
                 Some(Ok(piece)) => piece,
                 Some(Err(error)) => {
-                    let broke_off = self.broke_off(&error.detail(), error.is_timeout());
-                    return Poll::Ready(broke_off.map(|()| None).map_err(|broken| broken.with_source(error)));
+                    let resumed = self.resume(&error.detail(), error.is_timeout());
+                    return Poll::Ready(resumed.map(|()| None).map_err(|broken| broken.with_source(error)));
                 }
-                // Chunks end where the blob does.
+                // A chunked body ends with the blob.
                 None if given.end == BlobInfo::UNKNOWN_SIZE => {
                     let size = given.start;
                     return Poll::Ready(self.ended_at(size).map(|()| None));
                 }
-                None => return Poll::Ready(self.broke_off("it ended", false).map(|()| None)),
+                None => return Poll::Ready(self.resume("it ended", false).map(|()| None)),
             };
             let start = given.start;
             let end = start.saturating_add(piece.len() as u64);
@@ -237,7 +238,7 @@ impl Blob {
         }
     }
 
-    /// The end of a body of which it was not known how long it is.
+    /// Sets the size of a body of previously unknown length.
     fn ended_at(&mut self, size: u64) -> Result<()> {
         self.body = Body::Over;
         if size <= self.range.start && !matches!(self.source.options.range, ByteRange::Whole) {
@@ -250,7 +251,7 @@ impl Blob {
         self.verify()
     }
 
-    /// How many bytes were announced.
+    /// The announced number of bytes, for errors.
     fn announced(&self) -> String {
         if self.range.end == BlobInfo::UNKNOWN_SIZE {
             return "bytes, where no length was announced".to_owned();
@@ -258,22 +259,22 @@ impl Blob {
         format!("of the {} bytes announced", self.range.end - self.range.start)
     }
 
-    /// Takes up what broke off, unless it cannot be or was too often.
-    fn broke_off(&mut self, words: &str, timed_out: bool) -> Result<()> {
+    /// Resumes an interrupted read, unless that is impossible or was tried too often.
+    fn resume(&mut self, words: &str, timed_out: bool) -> Result<()> {
         let Source { calls, key, mut options } = self.source.clone();
-        let came = self.position - self.range.start;
+        let received = self.position - self.range.start;
         let whole = self.announced();
-        let mut broken = format!("its body broke off after {came} {whole}: {words}");
+        let mut broken = format!("its body broke off after {received} {whole}: {words}");
         let resumes = calls.limits().resumes;
-        let may_resume = self.resumed < resumes && self.reread < resumes;
+        let may_resume = self.resumed < resumes && self.restarts < resumes;
         let Some(etag) = self.info.etag.clone().filter(|_| may_resume) else {
             self.body = Body::Over;
             if self.info.etag.is_none() {
-                broken.push_str("; it has no entity tag by which the rest of the same content could be told");
-            } else if self.reread > 0 {
-                let reread = self.reread;
+                broken.push_str("; it has no ETag to verify that the rest has the same content");
+            } else if self.restarts > 0 {
+                let restarts = self.restarts;
                 broken.push_str(&format!(
-                    "; the service ignores `Range`: the blob was read again from its beginning {reread} times, which is all \
+                    "; the service ignores `Range`: the blob was read again from its beginning {restarts} times, which is all \
                      that `resumes` in the section [sandbox] (`Limits::resumes`) allows"
                 ));
             }
@@ -282,17 +283,17 @@ impl Blob {
                 error => error,
             });
         };
-        tracing::debug!(key, came, whole, words, "a download is taken up again");
-        let pause = if self.resumed == 0 { Duration::ZERO } else { PAUSE * (1 << self.resumed.min(6)) };
+        tracing::debug!(key, received, whole, words, "a download resumes");
+        let pause = if self.resumed == 0 { Duration::ZERO } else { MAX_FIRST_BACKOFF * (1 << self.resumed.min(6)) };
         self.resumed += 1;
         self.attempts += 1;
         options.range = match self.range.end {
             BlobInfo::UNKNOWN_SIZE => ByteRange::From(self.position),
             end => ByteRange::Within(self.position..end),
         };
-        // A tag may be weak; only a strong one can be asked for. What comes is looked at in any case.
+        // Only a strong ETag can be a condition. The response is checked in any case.
         options.conditions = ReadConditions { if_match: self.info.strong_etag().cloned(), ..ReadConditions::default() };
-        // A weak tag may stay the same where bytes change.
+        // A weak ETag may stay the same although the bytes change.
         let weak = self.info.strong_etag().is_none();
         let expected = (self.info.known_size(), Some(etag), self.info.last_modified.filter(|_| weak));
         let attempts = self.attempts;
@@ -301,7 +302,7 @@ impl Blob {
                 deadline::sleep(pause).await;
             }
             let opened = calls.get(&key, &options).await?;
-            // Not every service heeds a condition.
+            // Some services ignore conditions.
             let Opened { info, .. } = &opened;
             let size = info.known_size().filter(|_| expected.0.is_some()).or(expected.0);
             if (size, info.etag.clone(), info.last_modified.filter(|_| weak)) != expected {
@@ -315,8 +316,8 @@ impl Blob {
         Ok(())
     }
 
-    /// Sums the piece up, and at the end holds the sum against the service's.
-    fn checked(&mut self, piece: &Bytes) -> Result<()> {
+    /// Hashes the chunk, and compares the checksum at the end.
+    fn hash_and_verify(&mut self, piece: &Bytes) -> Result<()> {
         if let Some(check) = &mut self.check {
             check.sum.update(piece);
         }
@@ -324,22 +325,22 @@ impl Blob {
     }
 
     fn verify(&mut self) -> Result<()> {
-        let verified = self.check.take().is_none_or(|Check { sum, told }| sum.finish() == told);
-        if verified { Ok(()) } else { Err(self.wrong("its checksum is not that of the bytes that came")) }
+        let verified = self.check.take().is_none_or(|Check { sum, expected }| sum.finish() == expected);
+        if verified { Ok(()) } else { Err(self.wrong("its checksum does not match the received bytes")) }
     }
 
     fn wrong(&self, words: &str) -> Error {
         let Source { calls, key, .. } = &self.source;
-        let mut failure = calls.failure("body", "get", key, &format!("the answer cannot be trusted: {words}"));
+        let mut failure = calls.failure("body", "get", key, &format!("the response is invalid: {words}"));
         failure.retryable = true;
         failure.attempts = self.attempts;
         Error::Integrity(failure)
     }
 
-    /// The end of a read whose time is over.
+    /// The error of a read beyond its deadline.
     fn overdue(&self, limit: Duration) -> Error {
-        let (came, whole) = (self.position - self.range.start, self.announced());
-        let what = format!("its time limit of {limit:?} ran out after {came} {whole}");
+        let (received, whole) = (self.position - self.range.start, self.announced());
+        let what = format!("its time limit of {limit:?} ran out after {received} {whole}");
         let Source { calls, key, .. } = &self.source;
         let mut failure = calls.failure("time-limit", "get", key, &what);
         (failure.retryable, failure.attempts) = (true, self.attempts);
@@ -355,12 +356,12 @@ impl Blob {
                     (self.position, self.body) = (self.range.end, Body::Over);
                     return Poll::Ready(Some(Ok(body)).filter(|_| !self.range.is_empty()));
                 }
-                Body::Resuming(asked) => {
-                    let opened = ready!(asked.as_mut().poll(cx))?;
+                Body::Resuming(request) => {
+                    let opened = ready!(request.as_mut().poll(cx))?;
                     if opened.body_range.start < opened.range.start {
-                        self.reread += 1;
+                        self.restarts += 1;
                     }
-                    // The rest may tell what the beginning did not.
+                    // The response for the rest may have metadata that the first one lacks.
                     if let Some(size) = opened.info.known_size() {
                         self.info.size = size;
                         self.range.end = self.range.end.min(size);
@@ -374,20 +375,20 @@ impl Blob {
                     if self.position == self.range.end {
                         self.body = Body::Over;
                     }
-                    return Poll::Ready(Some(self.checked(&piece).map(|()| piece)));
+                    return Poll::Ready(Some(self.hash_and_verify(&piece).map(|()| piece)));
                 }
             }
         }
     }
 }
 
-/// The end of a read by its options, where they set one.
+/// The deadline of a read, if its options set one.
 fn end(calls: &Calls, options: &GetOptions) -> End {
     let limit = options.call.time_limit.filter(|&limit| limit != calls.limits().call_time);
     limit.map(|limit| Box::new((limit, Box::pin(deadline::sleep(limit)))))
 }
 
-/// Whether a range has no byte in it, whatever the blob is.
+/// Whether a range is empty for every blob.
 fn is_empty(range: &ByteRange) -> bool {
     match range {
         ByteRange::Within(range) => range.start == range.end,
@@ -396,7 +397,7 @@ fn is_empty(range: &ByteRange) -> bool {
     }
 }
 
-/// What of a piece that begins at byte `start` of a blob is among these bytes of it.
+/// The part of a chunk, which begins at byte `start` of a blob, that lies within the wanted range.
 pub(crate) fn cut(mut piece: Bytes, start: u64, wanted: Range<u64>) -> Bytes {
     let before = usize::try_from(wanted.start.saturating_sub(start)).unwrap_or(usize::MAX);
     let mut piece = piece.split_off(before.min(piece.len()));
@@ -410,11 +411,11 @@ impl Stream for Blob {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if let Some(piece) = this.peeked.pop_front() {
+        if let Some(piece) = this.read_ahead.pop_front() {
             return Poll::Ready(Some(Ok(piece)));
         }
         let mut polled = this.poll_body(cx);
-        // What never ends may never be pending either.
+        // An endless body may never be pending, so the deadline is polled here as well.
         let over = matches!(&polled, Poll::Ready(Some(Err(_)) | None)) || this.position == this.range.end;
         if !over
             && let Some(end) = &mut this.end
@@ -423,7 +424,7 @@ impl Stream for Blob {
             let limit = end.0;
             polled = Poll::Ready(Some(Err(this.overdue(limit))));
         }
-        // Nothing comes after an error.
+        // An error ends the stream.
         if let Poll::Ready(Some(Err(_))) = &polled {
             this.body = Body::Over;
         }

@@ -1,4 +1,5 @@
-//! The operations of a store, typed: each makes the contract's operation of its arguments, and takes the output that belongs to it.
+//! The operations of a store, typed: each converts its arguments to an operation of the contract, and checks the type of
+//! the output.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -30,13 +31,13 @@ use crate::types::multipart::{Part, PartPage, UploadPage};
 /// A call in flight.
 pub type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// A store's operations.
+/// The operations of a store.
 #[derive(Clone)]
 pub(crate) struct Calls {
     driver: Driver,
 }
 
-/// The output of this operation, or an error if it is another's.
+/// Unwraps the output of this operation; another operation's output is an error.
 macro_rules! expect {
     ($output:expr, $variant:ident) => {
         match $output {
@@ -59,7 +60,7 @@ impl Calls {
         self.driver.pool()
     }
 
-    /// An error that the host finds, in the form of the plugin's: with the key, the bucket and the endpoint.
+    /// An error detected by the host, formatted like the plugin's: with key, bucket and endpoint.
     pub(crate) fn failure(&self, subject: &str, operation: &str, key: &str, what: &str) -> Box<Failure> {
         self.pool().failure(subject, operation, key, what)
     }
@@ -77,7 +78,7 @@ impl Calls {
         self.pool().limits()
     }
 
-    /// The common options in the contract's form.
+    /// Converts the common options to the contract's form.
     fn call(&self, call: &CallOptions) -> Option<wit::CallOptions> {
         call.record(self.driver.plugin_time_limit(call.time_limit))
     }
@@ -92,7 +93,7 @@ impl Calls {
         expect!(self.run(Operation::Head(head), &options.call).await?, Head)
     }
 
-    /// Begins to read.
+    /// Opens a blob for reading.
     pub(crate) async fn get(&self, key: &str, options: &GetOptions) -> Result<Opened> {
         let get = sans_io::Get { key: key.to_owned(), options: options.record(self.call(&options.call)) };
         let limit = options.call.time_limit;
@@ -123,7 +124,7 @@ impl Calls {
         self.write(key, body.length(), digests, options, Payload::Here(body), progress).await
     }
 
-    /// Writes a blob from a stream of this length, whose bytes come once: the store must want no digests of them.
+    /// Writes a blob from a stream of this length, which can be read once: the store must not require digests.
     pub(crate) async fn put_stream(
         &self,
         key: &str,
@@ -164,7 +165,7 @@ impl Calls {
         expect!(self.run(Operation::Delete(delete), &options.call).await?, Delete)
     }
 
-    /// Deletes up to 1,000 blobs, with an outcome for each.
+    /// Deletes up to 1,000 blobs, with an outcome per blob.
     pub(crate) async fn delete_many(&self, blobs: Vec<wit::BlobRef>, call: &CallOptions) -> Result<Vec<Result<()>>> {
         let count = blobs.len();
         let options = only_call(self.call(call), |call| wit::DeleteManyOptions { call });
@@ -172,7 +173,7 @@ impl Calls {
         let outcomes = expect!(self.run(delete, call).await?, DeleteMany)?;
         if outcomes.len() != count {
             let message = format!(
-                "delete several blobs: the plugin returned {} outcomes for {count} blobs that were to be deleted",
+                "delete several blobs: the plugin returned {} outcomes for {count} blobs to delete",
                 outcomes.len()
             );
             return Err(Error::Integrity(Failure::ours("blobs", message)));
@@ -311,27 +312,27 @@ impl Calls {
     }
 }
 
-/// A blob being read, whose ranges hold.
+/// A blob opened for reading, with validated ranges.
 pub(crate) struct Opened {
     pub(crate) info: BlobInfo,
     /// The requested range.
     pub(crate) range: Range<u64>,
-    /// The range that the body contains: that, or more.
+    /// The range in the body: the requested one, or a larger one.
     pub(crate) body_range: Range<u64>,
     /// A digest of the body.
     pub(crate) digest: Option<Digest>,
     pub(crate) body: OpenedBody,
 }
 
-/// The body of a blob being read.
+/// The body of an opened blob.
 pub(crate) enum OpenedBody {
     Response(ResponseBody),
-    /// Of a plugin without `sans-io`.
+    /// From a plugin without `sans-io`.
     Memory(Bytes),
 }
 
-/// The requested range, and that of the body, if the one is within the other and both are of the blob. A plugin is not trusted to
-/// give the bytes that were requested.
+/// Returns the requested range and that of the body, if the body's contains it and both lie within the blob. The host does
+/// not rely on the plugin to return the requested bytes.
 pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -> Result<(Range<u64>, Range<u64>)> {
     let wrong = |message: String| Err(Error::Integrity(Failure::ours("body", format!("get: the plugin {message}"))));
     let (range, given) = (head.range.start..head.range.end, head.body_range.start..head.body_range.end);
@@ -341,12 +342,13 @@ pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -
     }
     let wanted = wanted(requested, size);
     if wanted != range {
-        return wrong(format!("gives the range {range:?} where {wanted:?} was asked for"));
+        return wrong(format!("returns the range {range:?} instead of {wanted:?}"));
     }
     Ok((range, given))
 }
 
-/// A blob that the plugin gave in memory. A plugin is not trusted to count, nor to give the bytes that were requested.
+/// A blob that the plugin returned in memory. The host does not rely on the plugin's counts, nor on it to return the
+/// requested bytes.
 pub(crate) fn checked(
     (info, wit::Span { start, end }, body): (BlobInfo, wit::Span, Vec<u8>),
     requested: &ByteRange,
@@ -354,7 +356,7 @@ pub(crate) fn checked(
     let wanted = wanted(requested, info.size);
     if wanted != (start..end) || end > info.size || end.checked_sub(start) != Some(body.len() as u64) {
         let message = format!(
-            "get: the plugin gave {} bytes, said to be the range {start} to {end} of {}, where {wanted:?} was asked for",
+            "get: the plugin returned {} bytes as the range {start} to {end} of {}, instead of {wanted:?}",
             body.len(),
             info.size
         );
@@ -363,7 +365,7 @@ pub(crate) fn checked(
     Ok((info, wanted, body.into()))
 }
 
-/// The bytes that this range is of a blob of this size.
+/// The bytes that this range selects of a blob of this size.
 pub(crate) fn wanted(range: &ByteRange, size: u64) -> Range<u64> {
     match range {
         ByteRange::Whole => 0..size,

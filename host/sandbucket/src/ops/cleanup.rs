@@ -1,7 +1,7 @@
-//! Best-effort abort of abandoned multipart uploads at the service.
+//! Best-effort abort of abandoned multipart uploads.
 //!
-//! What a store has to clean up in the background is bounded in number and in time, whatever the service does: see
-//! [`Cleanup`]. The rest is left to the service's lifecycle rule for incomplete uploads.
+//! The background cleanup of a store is bounded in number and in time, whatever the service does: see [`Cleanup`]. The rest
+//! is left to the service's lifecycle rule for incomplete uploads.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::ops::options::{CallOptions, PageOptions};
 use crate::support::deadline;
 use crate::types::multipart::Part;
 
-/// How often an upload is aborted before it is left to the service: parts that were on their way can outlive the first.
+/// Maximum number of aborts per upload: parts that were in flight can outlive the first one.
 const ABORTS: usize = 3;
 
 /// How long a cleanup may take, from when the upload was abandoned; never longer than a call (`call-time`).
@@ -42,7 +42,7 @@ pub(crate) fn is_not_completed(error: &Error) -> bool {
     )
 }
 
-/// Warns that an upload was not aborted, as it may be completed.
+/// Warns that an upload is not aborted, because it may be completed.
 pub(crate) fn warn_of_unknown_outcome(calls: &Calls, key: &str, upload: &str) {
     if let Some(count) = calls.pool().cleanup().skip() {
         tracing::warn!(count, key, upload, "the outcome of a completion is unknown: its upload was not aborted");
@@ -60,7 +60,7 @@ pub(crate) fn abort_in_background(
     mut running: JoinSet<Result<Part>>,
 ) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        tracing::warn!(key, upload, "an upload was given up outside the runtime: its parts stay");
+        tracing::warn!(key, upload, "an upload was dropped outside the runtime: its parts stay");
         return;
     };
     let cleanup = calls.pool().cleanup();
@@ -80,13 +80,13 @@ pub(crate) fn abort_in_background(
     let counted = calls.pool().engine().cleanups().begin();
     runtime.spawn(async move {
         let time = DEADLINE.min(calls.limits().call_time);
-        let cleared = deadline::timeout(time, async {
+        let aborted = deadline::timeout(time, async {
             running.shutdown().await;
-            // It is never closed.
+            // The semaphore is never closed.
             let _running = calls.pool().cleanup().running.acquire().await;
             abort_best_effort(&calls, &key, &upload, &call).await;
         });
-        if cleared.await.is_err()
+        if aborted.await.is_err()
             && let Some(count) = calls.pool().cleanup().skip()
         {
             tracing::warn!(count, key, upload, deadline = ?time, "abandoned uploads were not aborted in time: parts may stay");
@@ -98,7 +98,7 @@ pub(crate) fn abort_in_background(
 /// Aborts an upload, and sees that no part of it is left. What it cannot do, it logs: the error that counts is another.
 pub(crate) async fn abort_best_effort(calls: &Calls, key: &str, upload: &str, call: &CallOptions) {
     for attempt in 0..ABORTS {
-        // A part that was cut off may still be taken.
+        // The service may still accept an interrupted part.
         deadline::sleep(Duration::from_millis(100 * attempt as u64)).await;
         if let Err(error) = calls.abort_upload(key, upload, &without_customer_key(call)).await {
             if let Some(count) = calls.pool().cleanup().skip() {

@@ -1,4 +1,4 @@
-//! A large blob read over several connections at once: in order, as a stream, or into a file.
+//! Downloads: a large blob read over several connections concurrently, as an ordered stream or into a file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,25 +23,26 @@ use crate::ops::calls::{Call, Calls};
 use crate::ops::options::GetOptions;
 use crate::types::blob::{BlobInfo, ByteRange};
 
-/// The size of a part where nobody says.
+/// Default part size in bytes.
 const DEFAULT_PART_SIZE: u64 = 8 << 20;
 
-/// How many parts are under way at once where nobody says.
+/// Default number of concurrent parts.
 const DEFAULT_CONCURRENCY: usize = 4;
 
-/// Pieces below this, in bytes, are gathered where they are kept: each that is kept as it is costs a buffer of 8 KiB or more.
-const SMALL: usize = 4 << 10;
+/// Chunks below this size, in bytes, are coalesced when they are retained: each retained chunk keeps a buffer of 8 KiB or
+/// more alive.
+const COALESCE_BELOW: usize = 4 << 10;
 
-/// How many bytes are gathered for one write to a file.
-const WRITE: usize = 1 << 20;
+/// Bytes gathered for one write to a file.
+const WRITE_BUFFER: usize = 1 << 20;
 
-/// Request builder of [`Store::download`](crate::Store::download). Await it for a stream, or end it with
+/// Request builder of [`Store::download`](crate::Store::download). Await it for a stream, or finish with
 /// [`file`](Download::file).
 ///
-/// What fits one part takes one request. All else is asked for in parts of one size, several at a time, all of the same
-/// content: if the blob is overwritten in between, it ends in [`Error::PreconditionFailed`]. A blob without a strong entity
-/// tag or of unknown size, and the last bytes of one ([`ByteRange::Last`]), come over one connection. So does all of it from a
-/// service that ignores ranges, and answers the request for the first part with the whole blob.
+/// A blob that fits one part takes one request. Otherwise parts of equal size are requested concurrently, all of the same
+/// content: if the blob is overwritten in between, the download ends in [`Error::PreconditionFailed`]. One connection is
+/// used for a blob without a strong ETag or of unknown size, for the last bytes of a blob ([`ByteRange::Last`]), and for a
+/// service that ignores ranges and responds to the first request with the whole blob.
 ///
 /// Memory: `part_size` × `concurrency`.
 #[must_use = "a call does nothing until it is awaited"]
@@ -50,31 +51,31 @@ pub struct Download {
     key: String,
     options: GetOptions,
     part_size: u64,
-    at_once: usize,
+    concurrency: usize,
     progress: Option<Progress>,
 }
 
 impl Download {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = GetOptions::default();
-        Download { calls, key, options, part_size: DEFAULT_PART_SIZE, at_once: DEFAULT_CONCURRENCY, progress: None }
+        Download { calls, key, options, part_size: DEFAULT_PART_SIZE, concurrency: DEFAULT_CONCURRENCY, progress: None }
     }
 
-    /// Only this part of it.
+    /// Downloads only this range.
     pub fn range(mut self, range: impl Into<ByteRange>) -> Self {
         self.options.range = range.into();
         self
     }
 
-    /// How many bytes are asked for at once, from 1. Default: 8 MiB.
+    /// Part size in bytes, at least 1. Default: 8 MiB.
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.part_size = bytes;
         self
     }
 
-    /// How many parts are under way at once, from 1. Default: 4.
+    /// Number of concurrent parts, at least 1. Default: 4.
     pub fn concurrency(mut self, parts: usize) -> Self {
-        self.at_once = parts;
+        self.concurrency = parts;
         self
     }
 
@@ -87,62 +88,62 @@ impl Download {
     every_read!();
     every_call!();
 
-    /// Writes the bytes to this file: the first of them at its beginning, whatever was there. What is after the last is left
-    /// as it is; the file is not synced. When this fails, some of the bytes may be there and others not.
+    /// Writes the bytes to this file, from its beginning. Bytes after the last one are left in place; the file is not
+    /// synced. If this fails, the file may contain a part of the bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be written, and as `get`.
+    /// [`Error::Io`] if the file cannot be written, and the errors of `get`.
     pub async fn file(self, file: File) -> Result<BlobInfo> {
-        let (first, ahead) = self.begin().await?;
+        let (first, remaining) = self.begin().await?;
         let mut info = first.info().clone();
         let file = Arc::new(file);
         let origin = first.range().start;
         let mut writing = JoinSet::new();
-        writing.spawn(write(first, file.clone(), origin, ahead.came.clone()));
-        let mut parts = ahead.parts();
+        writing.spawn(write(first, file.clone(), origin, remaining.received.clone()));
+        let mut parts = remaining.parts();
         loop {
-            while writing.len() < ahead.at_once
+            while writing.len() < remaining.concurrency
                 && let Some(part) = parts.next()
             {
-                let (ahead, file) = (ahead.clone(), file.clone());
+                let (remaining, file) = (remaining.clone(), file.clone());
                 writing.spawn(async move {
-                    let came = ahead.came.clone();
-                    write(ahead.open(part).await?, file, origin, came).await
+                    let received = remaining.received.clone();
+                    write(remaining.open(part).await?, file, origin, received).await
                 });
             }
             match writing.join_next().await {
                 None => return Ok(info),
-                // A chunked body tells its length at its end.
-                Some(written) => info.size = written.map_err(|error| ended(&ahead.key, &error))??.min(info.size),
+                // A chunked body reveals its length at its end.
+                Some(written) => info.size = written.map_err(|error| ended(&remaining.key, &error))??.min(info.size),
             }
         }
     }
 
     async fn call(self) -> Result<Downloading> {
-        let (first, ahead) = self.begin().await?;
-        let (info, range) = (first.info().clone(), first.range().start..ahead.end);
-        let parts = ahead.parts();
+        let (first, remaining) = self.begin().await?;
+        let (info, range) = (first.info().clone(), first.range().start..remaining.end);
+        let parts = remaining.parts();
         Ok(Downloading {
             info,
             range,
             current: Some(Current::Stream(Box::new(first))),
             waiting: VecDeque::new(),
             parts,
-            ahead,
+            remaining,
         })
     }
 
-    /// Opens the first part, which tells of the others.
-    async fn begin(self) -> Result<(Blob, Ahead)> {
-        let Download { calls, key, mut options, part_size, at_once, progress } = self;
-        if part_size == 0 || at_once == 0 {
+    /// Opens the first part, which determines the others.
+    async fn begin(self) -> Result<(Blob, Remaining)> {
+        let Download { calls, key, mut options, part_size, concurrency, progress } = self;
+        if part_size == 0 || concurrency == 0 {
             let subject = if part_size == 0 { "part_size" } else { "concurrency" };
             let message = format!("download \"{key}\": {subject} must be above 0");
             return Err(Error::InvalidArgument(Failure::ours(subject, message)));
         }
-        let came = Arc::new(Came { told: progress, bytes: AtomicU64::new(0) });
-        let asked = options.range.clone();
-        let (start, end) = match &asked {
+        let received = Arc::new(Received { progress, bytes: AtomicU64::new(0) });
+        let requested = options.range.clone();
+        let (start, end) = match &requested {
             ByteRange::Whole => (0, u64::MAX),
             ByteRange::From(start) => (*start, u64::MAX),
             ByteRange::Within(range) => (range.start, range.end),
@@ -151,21 +152,21 @@ impl Download {
         if end > start {
             options.range = ByteRange::Within(start..end.min(start.saturating_add(part_size)));
         }
-        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), asked.clone()).await {
+        let first = match Blob::open_part(calls.clone(), key.clone(), options.clone(), requested.clone()).await {
             // An empty blob has no first byte.
-            Err(Error::InvalidRange(_)) if matches!(asked, ByteRange::Whole) => {
-                options.range = asked.clone();
+            Err(Error::InvalidRange(_)) if matches!(requested, ByteRange::Whole) => {
+                options.range = requested.clone();
                 Blob::open(calls.clone(), key.clone(), options.clone()).await?
             }
             first => first?,
         };
         let size = first.info().size;
         let mut end = end.min(size).max(first.range().end);
-        // A service that ignores ranges has given all of it, and `first` goes to its end.
+        // A service that ignores ranges has sent the whole blob, and `first` reads it to its end.
         let one_connection = first.info().strong_etag().is_none() || first.info().known_size().is_none();
         let first = if one_connection && first.range().end < end {
-            // Its parts could be of different contents, and nobody would notice; or nobody says how many there are.
-            options.range = asked;
+            // The content of the parts could differ unnoticed, or their number is unknown.
+            options.range = requested;
             let all = Blob::open(calls.clone(), key.clone(), options.clone()).await?;
             end = all.range().end;
             all
@@ -175,30 +176,30 @@ impl Download {
         if let Some(etag) = first.info().strong_etag() {
             options.conditions.if_match = Some(etag.clone());
         }
-        let same = (size, first.info().etag.clone());
+        let expected = (size, first.info().etag.clone());
         let next = first.range().end;
-        Ok((first, Ahead { calls, key, options, same, next, end, part_size, at_once, came }))
+        Ok((first, Remaining { calls, key, options, expected, next, end, part_size, concurrency, received }))
     }
 }
 
 awaited!(Download => Downloading, call);
 
-/// What is still to be asked for.
+/// The requests that are left.
 #[derive(Clone)]
-struct Ahead {
+struct Remaining {
     calls: Calls,
     key: String,
     options: GetOptions,
-    /// Size and entity tag, by which all parts are of the same content.
-    same: (u64, Option<String>),
+    /// Size and ETag, which all parts must share.
+    expected: (u64, Option<String>),
     next: u64,
     end: u64,
     part_size: u64,
-    at_once: usize,
-    came: Arc<Came>,
+    concurrency: usize,
+    received: Arc<Received>,
 }
 
-impl Ahead {
+impl Remaining {
     fn parts(&self) -> Parts {
         Parts { next: self.next, end: self.end, size: self.part_size }
     }
@@ -206,8 +207,8 @@ impl Ahead {
     async fn open(&self, part: Range<u64>) -> Result<Blob> {
         let options = GetOptions { range: ByteRange::Within(part), ..self.options.clone() };
         let blob = Blob::open(self.calls.clone(), self.key.clone(), options).await?;
-        // Not every service heeds a condition.
-        if (blob.info().size, &blob.info().etag) != (self.same.0, &self.same.1) {
+        // Some services ignore conditions.
+        if (blob.info().size, &blob.info().etag) != (self.expected.0, &self.expected.1) {
             let what = "the blob was changed while it was being read";
             return Err(Error::PreconditionFailed(self.calls.failure("if-match", "download", &self.key, what)));
         }
@@ -232,69 +233,69 @@ impl Iterator for Parts {
     }
 }
 
-/// Counts what has come.
-struct Came {
-    told: Option<Progress>,
+/// Counts the received bytes.
+struct Received {
+    progress: Option<Progress>,
     bytes: AtomicU64,
 }
 
-impl Came {
+impl Received {
     fn more(&self, bytes: usize) {
-        if let Some(told) = &self.told {
-            told(self.bytes.fetch_add(bytes as u64, Relaxed) + bytes as u64);
+        if let Some(progress) = &self.progress {
+            progress(self.bytes.fetch_add(bytes as u64, Relaxed) + bytes as u64);
         }
     }
 }
 
-/// A blob that comes over several connections, as a [`Stream`] of its bytes in their order.
+/// A download in progress, as a [`Stream`] of bytes in order.
 pub struct Downloading {
     info: BlobInfo,
     range: Range<u64>,
     current: Option<Current>,
-    waiting: VecDeque<Fetched>,
+    waiting: VecDeque<PrefetchedPart>,
     parts: Parts,
-    ahead: Ahead,
+    remaining: Remaining,
 }
 
-/// The part whose turn it is.
+/// The part that is read next.
 enum Current {
-    /// The first, as it comes.
+    /// The first part, as a stream.
     Stream(Box<Blob>),
     Pieces(std::vec::IntoIter<Bytes>),
 }
 
-/// A part on its way into memory. It is given up with this.
-struct Fetched(JoinHandle<Result<Vec<Bytes>>>);
+/// A part that is fetched into memory. Dropping it aborts the task.
+struct PrefetchedPart(JoinHandle<Result<Vec<Bytes>>>);
 
-impl Drop for Fetched {
+impl Drop for PrefetchedPart {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 impl Downloading {
-    /// What is known of the whole blob.
+    /// The metadata of the whole blob.
     pub fn info(&self) -> &BlobInfo {
         &self.info
     }
 
-    /// Which bytes of it this is.
+    /// The range of the blob that this download covers.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
     }
 
-    /// Has as many parts under way as may be, the current one among them.
-    fn fetch_ahead(&mut self) {
-        while self.waiting.len() + usize::from(self.current.is_some()) < self.ahead.at_once
+    /// Starts parts up to the concurrency, the current one included.
+    fn prefetch(&mut self) {
+        while self.waiting.len() + usize::from(self.current.is_some()) < self.remaining.concurrency
             && let Some(part) = self.parts.next()
         {
-            let ahead = self.ahead.clone();
+            let remaining = self.remaining.clone();
             let fetching = async move {
-                let mut blob = ahead.open(part).await?;
+                let mut blob = remaining.open(part).await?;
                 let (mut pieces, mut small) = (Vec::new(), BytesMut::new());
                 while let Some(piece) = blob.try_next().await? {
-                    ahead.came.more(piece.len());
-                    if piece.len() < SMALL {
+                    remaining.received.more(piece.len());
+                    if piece.len() < COALESCE_BELOW {
                         small.extend_from_slice(&piece);
                         continue;
                     }
@@ -308,17 +309,17 @@ impl Downloading {
                 }
                 Ok(pieces)
             };
-            self.waiting.push_back(Fetched(tokio::spawn(fetching)));
+            self.waiting.push_back(PrefetchedPart(tokio::spawn(fetching)));
         }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         loop {
-            self.fetch_ahead();
+            self.prefetch();
             match &mut self.current {
                 Some(Current::Stream(blob)) => {
                     if let Some(piece) = ready!(blob.poll_next_unpin(cx)) {
-                        self.ahead.came.more(piece.as_ref().map_or(0, Bytes::len));
+                        self.remaining.received.more(piece.as_ref().map_or(0, Bytes::len));
                         return Poll::Ready(Some(piece));
                     }
                 }
@@ -330,9 +331,9 @@ impl Downloading {
                 None => {}
             }
             self.current = None;
-            self.fetch_ahead();
+            self.prefetch();
             let Some(next) = self.waiting.front_mut() else { return Poll::Ready(None) };
-            let fetched = ready!(next.0.poll_unpin(cx)).map_err(|error| ended(&self.ahead.key, &error));
+            let fetched = ready!(next.0.poll_unpin(cx)).map_err(|error| ended(&self.remaining.key, &error));
             self.waiting.pop_front();
             self.current = Some(Current::Pieces(fetched??.into_iter()));
         }
@@ -345,7 +346,7 @@ impl Stream for Downloading {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = ready!(self.poll_piece(cx));
         if let Some(Err(_)) = &polled {
-            // Nothing comes after an error.
+            // An error ends the stream.
             self.current = None;
             self.waiting.clear();
             self.parts.next = self.parts.end;
@@ -360,19 +361,19 @@ impl std::fmt::Debug for Downloading {
     }
 }
 
-/// Writes a part to its place in the file, of which the first byte is that one of the blob.
-/// Gives the size of the whole blob.
-async fn write(mut blob: Blob, file: Arc<File>, origin: u64, came: Arc<Came>) -> Result<u64> {
+/// Writes a part to its place in the file, whose first byte is byte `origin` of the blob. Returns the size of the whole
+/// blob.
+async fn write(mut blob: Blob, file: Arc<File>, origin: u64, received: Arc<Received>) -> Result<u64> {
     let mut at = blob.range().start - origin;
     let mut gathered = BytesMut::new();
     loop {
         let piece = blob.try_next().await?;
         let over = piece.is_none();
         if let Some(piece) = piece {
-            came.more(piece.len());
+            received.more(piece.len());
             gathered.extend_from_slice(&piece);
         }
-        if gathered.len() >= WRITE || over && !gathered.is_empty() {
+        if gathered.len() >= WRITE_BUFFER || over && !gathered.is_empty() {
             let (bytes, file, place) = (gathered.split().freeze(), file.clone(), at);
             at += bytes.len() as u64;
             let written = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, place)).await;
@@ -385,7 +386,7 @@ async fn write(mut blob: Blob, file: Arc<File>, origin: u64, came: Arc<Came>) ->
     }
 }
 
-/// The error of a part whose task did not come to its end.
+/// The error of a part whose task was aborted or panicked.
 fn ended(key: &str, error: &tokio::task::JoinError) -> Error {
     let message = format!("download \"{key}\": a part's task ended early: {error}");
     Error::Network(Failure::ours("body", message))

@@ -1,4 +1,4 @@
-//! The operations of a [`Store`](crate::Store): their builders, and those that are made of several calls of the contract.
+//! The operations of a [`Store`](crate::Store): request builders, and operations that consist of several calls.
 //!
 //! | Module | Contents |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Copies that take more than one call.
+//! Multipart copies and renames.
 
 use std::ops::Range;
 
@@ -16,91 +16,92 @@ use crate::ops::options::{
 use crate::ops::upload::MAX_PARTS;
 use crate::types::blob::{BlobInfo, Written};
 
-/// The size of a part where nobody says.
+/// Default part size in bytes.
 const DEFAULT_PART_SIZE: u64 = 128 << 20;
 
-/// How many parts are copied at once: the service does the work.
+/// Parts copied concurrently: the service does the work.
 const MAX_CONCURRENCY: usize = 8;
 
-/// What a copy keeps of its source, as a service's own copy does. Tags have a call of their own.
-const KEPT: [&str; 5] = ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+/// The attributes that a copy keeps of its source, as a service's own copy does. Tags are copied by a separate call.
+const COPIED_ATTRIBUTES: [&str; 5] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
-/// The largest blob, in bytes, that is copied with one request: a service copies some 100 MB a second.
+/// Largest blob in bytes that is copied with one request: a service copies about 100 MB per second.
 const MAX_SINGLE_COPY: u64 = 256 << 20;
 
-/// The most that S3 copies with one request, in bytes.
+/// S3's limit for a copy with one request, in bytes.
 const MAX_COPY: u64 = 5 << 30;
 
 type Attributes = Vec<(String, String)>;
 
-/// A blob that is to be copied within the store, and how.
-pub(crate) struct Order<'a> {
+/// A copy within the store and its options.
+pub(crate) struct CopyRequest<'a> {
     pub(crate) calls: &'a Calls,
     pub(crate) source: CopySource,
     pub(crate) to: &'a str,
     pub(crate) options: CopyOptions,
     pub(crate) part_size: Option<u64>,
-    /// How long the source is, where the caller knows.
+    /// Length of the source, if the caller knows it.
     pub(crate) length: Option<u64>,
 }
 
-/// Copies a blob: a small one with one request, a large one by parts. One request can take the service minutes, in which nothing
-/// shows whether it is at work, and S3 takes up to 5 GiB with it.
-pub(crate) async fn copy(order: Order<'_>) -> Result<Written> {
-    if order.part_size.is_none() && order.length.is_some_and(|length| length <= MAX_SINGLE_COPY) {
-        return match at_once(&order).await {
-            Err(Error::TooLarge(_)) if order.source.bucket.is_none() => by_parts(order, None).await,
+/// Copies a blob: a small one with one request, a large one in parts. One request can take the service minutes, during
+/// which nothing shows progress, and S3 limits it to 5 GiB.
+pub(crate) async fn copy(request: CopyRequest<'_>) -> Result<Written> {
+    if request.part_size.is_none() && request.length.is_some_and(|length| length <= MAX_SINGLE_COPY) {
+        return match single_copy(&request).await {
+            Err(Error::TooLarge(_)) if request.source.bucket.is_none() => multipart(request, None).await,
             done => done,
         };
     }
     // The store's requests do not reach a blob in another bucket.
-    if order.source.bucket.is_some() {
-        return at_once(&order).await;
+    if request.source.bucket.is_some() {
+        return single_copy(&request).await;
     }
-    let info = match order.look().await {
+    let info = match request.head_source().await {
         Ok(info) => info,
         Err(error @ (Error::NotFound(_) | Error::PreconditionFailed(_) | Error::InvalidArgument(_))) => {
             return Err(error);
         }
-        // A caller may be allowed to copy what it may not look at.
-        Err(_) => return at_once(&order).await,
+        // The caller may be allowed to copy but not to read the source.
+        Err(_) => return single_copy(&request).await,
     };
-    let is_large = info.known_size().is_some_and(|size| size > order.part_size.unwrap_or(MAX_SINGLE_COPY));
+    let is_large = info.known_size().is_some_and(|size| size > request.part_size.unwrap_or(MAX_SINGLE_COPY));
     if is_large && info.etag.is_some() {
         let fits = info.size <= MAX_COPY;
-        // Some services have no copies of parts.
-        return match by_parts(order.clone(), Some(info)).await {
-            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => at_once(&order).await,
+        // Some services do not support copies of parts.
+        return match multipart(request.clone(), Some(info)).await {
+            Err(Error::Unsupported(failure)) if fits && failure.attempts > 0 => single_copy(&request).await,
             done => done,
         };
     }
-    match at_once(&order).await {
-        Err(Error::TooLarge(_)) => by_parts(order, Some(info)).await,
+    match single_copy(&request).await {
+        Err(Error::TooLarge(_)) => multipart(request, Some(info)).await,
         done => done,
     }
 }
 
-async fn at_once(order: &Order<'_>) -> Result<Written> {
-    order.calls.copy(&order.source, order.to, &order.options).await
+async fn single_copy(request: &CopyRequest<'_>) -> Result<Written> {
+    request.calls.copy(&request.source, request.to, &request.options).await
 }
 
-impl Order<'_> {
+impl CopyRequest<'_> {
     fn clone(&self) -> Self {
-        let Order { calls, to, part_size, length, .. } = *self;
-        Order { calls, source: self.source.clone(), to, options: self.options.clone(), part_size, length }
+        let CopyRequest { calls, to, part_size, length, .. } = *self;
+        CopyRequest { calls, source: self.source.clone(), to, options: self.options.clone(), part_size, length }
     }
 
-    /// The attributes that say how to read the source, and those of the rest of the call.
+    /// The attributes for reading the source, and the other ones of the call.
     fn source_attributes(&self) -> (Attributes, Attributes) {
         let given = self.options.call.attributes.iter().cloned();
         given.partition(|(name, _)| name.starts_with("source-"))
     }
 
-    /// What is known of the source, if its conditions hold.
-    async fn look(&self) -> Result<BlobInfo> {
+    /// The source's metadata, if its conditions hold.
+    async fn head_source(&self) -> Result<BlobInfo> {
         let mut call = inherited(&self.options.call);
         call.attributes.retain(|(name, _)| name != "sse-customer-key");
-        // What the source was encrypted with goes as the key with what only reads it.
+        // A HEAD takes the source's customer key as the customer key.
         for (name, value) in self.source_attributes().0 {
             let name = name.trim_start_matches("source-").to_owned();
             call.attributes.retain(|(there, _)| *there != name);
@@ -109,21 +110,21 @@ impl Order<'_> {
         let conditions = self.options.source_conditions.clone();
         let head = HeadOptions { conditions, version: self.source.blob.version.clone(), call };
         self.calls.head(&self.source.blob.key, &head).await.map_err(|error| match error {
-            // Of a copy, a condition that does not hold is always this.
+            // A failed condition of a copy is always this error.
             Error::NotModified(failure) => Error::PreconditionFailed(failure),
             error => error,
         })
     }
 }
 
-/// Copies a blob part by part.
-async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
+/// Copies a blob in parts.
+async fn multipart(request: CopyRequest<'_>, info: Option<BlobInfo>) -> Result<Written> {
     let info = match info {
         Some(info) => info,
-        None => order.look().await?,
+        None => request.head_source().await?,
     };
-    let (source_attributes, attributes) = order.source_attributes();
-    let Order { calls, source, to, options, part_size, .. } = order;
+    let (source_attributes, attributes) = request.source_attributes();
+    let CopyRequest { calls, source, to, options, part_size, .. } = request;
     let CopyOptions { condition, properties, mut call, .. } = options;
     call.attributes = attributes;
     let Some(etag) = info.etag.clone() else {
@@ -142,13 +143,13 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
         Some(Properties { content_type, metadata }) => {
             PutOptions { content_type, metadata, condition: WriteCondition::Always, call: call.clone() }
         }
-        None => kept(calls, &source, &info, call.clone()).await?,
+        None => copied_properties(calls, &source, &info, call.clone()).await?,
     };
     let part_size = part_size.unwrap_or(DEFAULT_PART_SIZE).max(info.size.div_ceil(u64::from(MAX_PARTS))).max(1);
     let upload = calls.create_upload(to, &write).await?;
-    let mut begun = Begun { calls, to, call: &call, upload: Some(upload.clone()), completing: false };
+    let mut begun = AbortOnDrop { calls, to, call: &call, upload: Some(upload.clone()), completing: false };
     let conditions = ReadConditions { if_match: Some(etag), ..ReadConditions::default() };
-    let pieces = (1..).zip(spans(info.size, part_size));
+    let pieces = (1..).zip(ranges(info.size, part_size));
     let copies = pieces.map(|(number, range)| {
         let mut call = inherited(&call);
         call.attributes.extend(source_attributes.iter().cloned());
@@ -177,18 +178,18 @@ async fn by_parts(order: Order<'_>, info: Option<BlobInfo>) -> Result<Written> {
     done
 }
 
-/// An upload that is aborted where the copy is dropped before its end.
-struct Begun<'a> {
+/// Aborts the upload on drop, unless it is done.
+struct AbortOnDrop<'a> {
     calls: &'a Calls,
     to: &'a str,
     call: &'a CallOptions,
-    /// Its id, until it is over.
+    /// The upload's id, until it is completed or aborted.
     upload: Option<String>,
-    /// Whether the service was asked to make the blob of the parts: from then on it may be at work on them.
+    /// Whether the completion was requested: from then on the service may be completing the upload.
     completing: bool,
 }
 
-impl Drop for Begun<'_> {
+impl Drop for AbortOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take() {
             if self.completing {
@@ -199,10 +200,10 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// Copies, and deletes what was copied.
+/// Copies a blob, and deletes the source.
 pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: CopyOptions) -> Result<Written> {
     if from == to {
-        // Deleting what was copied would delete the copy.
+        // Deleting the source would delete the copy.
         let head = HeadOptions { call: inherited(&options.call), ..HeadOptions::default() };
         let info = calls.head(from, &head).await?;
         if matches!(options.condition, WriteCondition::IfAbsent) {
@@ -217,9 +218,14 @@ pub(crate) async fn rename(calls: &Calls, from: &str, to: String, options: CopyO
     Ok(written)
 }
 
-/// What a write must say so that the copy has what the source has.
-async fn kept(calls: &Calls, source: &CopySource, info: &BlobInfo, mut call: CallOptions) -> Result<PutOptions> {
-    for (name, value) in info.attributes.iter().filter(|(name, _)| KEPT.contains(&name.as_str())) {
+/// The options of a write that gives the copy the source's properties.
+async fn copied_properties(
+    calls: &Calls,
+    source: &CopySource,
+    info: &BlobInfo,
+    mut call: CallOptions,
+) -> Result<PutOptions> {
+    for (name, value) in info.attributes.iter().filter(|(name, _)| COPIED_ATTRIBUTES.contains(&name.as_str())) {
         if call.attributes.iter().all(|(given, _)| given != name) {
             call.attributes.push((name.clone(), value.clone()));
         }
@@ -234,12 +240,12 @@ async fn kept(calls: &Calls, source: &CopySource, info: &BlobInfo, mut call: Cal
     Ok(PutOptions { content_type, metadata, condition: WriteCondition::Always, call })
 }
 
-/// Tags as the attribute has them. Of the two ways to write a space, Ceph knows `%20` only.
+/// Encodes tags for the attribute. Of the two encodings of a space, Ceph supports only `%20`.
 pub(crate) fn encoded_tags<N: AsRef<str>, V: AsRef<str>>(tags: impl IntoIterator<Item = (N, V)>) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(tags).finish().replace('+', "%20")
 }
 
-/// The source's tags. Not every service counts them in its answer to a HEAD, or has any.
+/// The source's tags. Not every service counts them in the response to a HEAD, or supports them.
 async fn tags(
     calls: &Calls,
     source: &CopySource,
@@ -254,7 +260,7 @@ async fn tags(
     }
 }
 
-/// These many bytes, in stretches of this size.
-fn spans(size: u64, part: u64) -> impl Iterator<Item = Range<u64>> {
+/// Splits this many bytes into ranges of this size.
+fn ranges(size: u64, part: u64) -> impl Iterator<Item = Range<u64>> {
     (0..size.div_ceil(part)).map(move |n| n * part..(n * part).saturating_add(part).min(size))
 }

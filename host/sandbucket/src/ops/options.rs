@@ -1,7 +1,8 @@
-//! Options of operations, as builders collect them, and their conversion to the contract's records.
+//! Options of operations, as the builders collect them, and their conversion to the contract's records.
 //!
-//! A record without any field is the same as none in the contract, and cheaper to pass: `record!` decides. Options common to
-//! all calls are converted apart, as the driver decides on the time limit that a plugin is given.
+//! In the contract a record without any field is equivalent to none, and more expensive to pass: the macro `record!`
+//! decides. Options common to all calls are converted separately, because the driver sets the time limit that the plugin
+//! gets.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -17,7 +18,7 @@ type Pairs = Vec<(String, String)>;
 /// Options common to all calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallOptions {
-    /// The time limit of the whole call. Default: that of the store.
+    /// Time limit of the whole call. Default: that of the store.
     pub(crate) time_limit: Option<Duration>,
     pub(crate) attributes: Pairs,
 }
@@ -71,7 +72,7 @@ pub(crate) struct PutOptions {
     pub(crate) call: CallOptions,
 }
 
-/// The properties that a copy is stored with.
+/// The properties of a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Properties {
     pub(crate) content_type: Option<String>,
@@ -111,7 +112,7 @@ pub(crate) struct CopyPartOptions {
     pub(crate) call: CallOptions,
 }
 
-/// Options of the other lists: parts, which have no prefix, uploads and buckets.
+/// Options of the other listings: parts (which have no prefix), uploads and buckets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PageOptions {
     pub(crate) prefix: String,
@@ -126,14 +127,14 @@ pub(crate) struct CompleteOptions {
     pub(crate) call: CallOptions,
 }
 
-/// Options of the operations that have a version and nothing else of their own: `delete`, `get-tags`, `set-tags`.
+/// Options of operations with a version only: `delete`, `get-tags`, `set-tags`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VersionOptions {
     pub(crate) version: Option<String>,
     pub(crate) call: CallOptions,
 }
 
-/// A blob to copy.
+/// The source of a copy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CopySource {
     /// Its bucket. Default: the store's.
@@ -159,7 +160,7 @@ fn pairs(pairs: &Pairs) -> Option<Pairs> {
     (!pairs.is_empty()).then(|| pairs.clone())
 }
 
-/// The record with these fields, or none if every field is.
+/// A record with these fields, or `None` if every field is `None`.
 macro_rules! record {
     ($($record:ident)::+ { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
         $($(let $field = $value;)?)*
@@ -171,7 +172,7 @@ macro_rules! record {
 type Call = Option<wit::CallOptions>;
 
 impl CallOptions {
-    /// With this time limit for the plugin.
+    /// Converts them, with this time limit for the plugin.
     pub(crate) fn record(&self, time_limit: Option<Duration>) -> Call {
         record!(wit::CallOptions {
             time_limit: time_limit.map(nanos),
@@ -326,7 +327,7 @@ impl VersionOptions {
     }
 }
 
-/// Options of an operation that has none of its own.
+/// Options of an operation without options of its own.
 pub(crate) fn only_call<T>(call: Call, record: impl FnOnce(Call) -> T) -> Option<T> {
     call.is_some().then(|| record(call))
 }
@@ -385,7 +386,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_without_a_field_are_no_record() {
+    fn default_options_convert_to_none() {
         assert!(CallOptions::default().record(None).is_none());
         assert!(HeadOptions::default().record(None).is_none());
         assert!(GetOptions::default().record(None).is_none());
@@ -397,7 +398,7 @@ mod tests {
         let call = CallOptions::default().record(Some(Duration::from_secs(1)));
         assert_eq!(call.as_ref().and_then(|call| call.time_limit), Some(1_000_000_000));
         assert!(HeadOptions::default().record(call).is_some());
-        // An empty set of properties replaces the source's.
+        // An empty set of properties still replaces the source's.
         let replaced = CopyOptions { properties: Some(Properties::default()), ..CopyOptions::default() };
         assert!(replaced.record(None).is_some());
         let last = GetOptions { range: ByteRange::Last(1), ..GetOptions::default() };

@@ -1,4 +1,4 @@
-//! A blob written from a stream whose end is not known: in one call where it turns out small, in parts where not.
+//! Uploads: a blob written from a stream of unknown length, with one request if it is small, otherwise in parts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,28 +20,28 @@ use crate::types::blob::Written;
 use crate::types::body::Chunks;
 use crate::types::multipart::Part;
 
-/// How many parts are under way at once where nobody says.
+/// Default number of concurrent parts.
 const DEFAULT_CONCURRENCY: usize = 4;
 
-/// Pieces below this are gathered, at the price of a copy: each that is kept as it is costs some bytes and a frame.
+/// Chunks below this size, in bytes, are coalesced by a copy: each separate chunk costs memory and a frame.
 const COALESCE_BELOW: usize = 64 << 10;
 
-/// Request builder of [`Store::upload`](crate::Store::upload): end with [`stream`](Upload::stream),
+/// Request builder of [`Store::upload`](crate::Store::upload). Finish with [`stream`](Upload::stream),
 /// [`reader`](Upload::reader) or [`begin`](Upload::begin).
 ///
-/// What fits one part is written in one call. All else goes in parts, several at a time, and is there whole or not at all: when it
-/// fails, or is given up, the parts are dropped at the service.
+/// A body that fits one part is written with one request. A larger one is written as a concurrent multipart upload, and
+/// appears atomically: if the upload fails or is dropped, it is aborted at the service.
 ///
 /// # Length
-/// S3 takes 10,000 parts of 5 MiB to 5 GiB, and objects of up to 50 TB (many services: 5 TiB). The first 5,000 parts are of one size,
-/// which some services (Cloudflare R2) want of all; that is 39 GiB with the default size. Then the size doubles every 500 parts, up
-/// to 5 GiB, so that a body of unknown length can have 6.4 TiB. A [`length_hint`](Upload::length_hint) makes all parts equal, up to
-/// that length.
+/// S3 accepts 10,000 parts of 5 MiB to 5 GiB, and objects of up to 50 TB (many services: 5 TiB). The first 5,000 parts have
+/// equal size, which some services (Cloudflare R2) require of all parts; that covers 39 GiB with the default size. Then the
+/// size doubles every 500 parts, up to 5 GiB, so that a body of unknown length can have 6.4 TiB. A
+/// [`length_hint`](Upload::length_hint) makes all parts equal, up to that length.
 ///
 /// # Memory
-/// `part_size` × (`concurrency` + 1) for equal parts. Once parts have grown, fewer are sent at a time: they take at most 1 GiB, where
-/// two of them fit that, and else those two, which are about 1/400 of what has been written: 2 GiB at 1 TiB. The pieces are
-/// kept as they come, and do not pass through the sandbox.
+/// `part_size` × (`concurrency` + 1) for equal parts. Grown parts lower the concurrency: together they take at most 1 GiB
+/// if two of them fit, otherwise the memory of two, which is about 1/400 of what has been written: 2 GiB at 1 TiB. Chunks
+/// are retained as they arrive, and never enter the sandbox.
 #[must_use = "an upload does nothing until it is given a body"]
 pub struct Upload {
     calls: Calls,
@@ -49,7 +49,7 @@ pub struct Upload {
     options: PutOptions,
     part_size: usize,
     length_hint: Option<u64>,
-    at_once: usize,
+    concurrency: usize,
     progress: Option<Progress>,
 }
 
@@ -57,10 +57,10 @@ impl Upload {
     pub(crate) fn new(calls: Calls, key: String) -> Self {
         let options = PutOptions::default();
         let part_size = DEFAULT_PART_SIZE.min(calls.limits().max_put);
-        Upload { calls, key, options, part_size, length_hint: None, at_once: DEFAULT_CONCURRENCY, progress: None }
+        Upload { calls, key, options, part_size, length_hint: None, concurrency: DEFAULT_CONCURRENCY, progress: None }
     }
 
-    /// One of which all this is said already.
+    /// An upload with these options.
     pub(crate) fn of(calls: Calls, key: String, options: PutOptions, progress: Option<Progress>) -> Self {
         Upload { options, progress, ..Upload::new(calls, key) }
     }
@@ -68,23 +68,23 @@ impl Upload {
     every_write!();
     write_condition!(options.condition);
 
-    /// How many bytes a part has, as long as parts are equal: on S3 from 5 MiB, and here at most
-    /// [`Limits::max_put`](crate::Limits::max_put). Default: 8 MiB.
+    /// Size of the equal parts in bytes: at least 5 MiB on S3, at most [`Limits::max_put`](crate::Limits::max_put).
+    /// Default: 8 MiB.
     pub fn part_size(mut self, bytes: usize) -> Self {
         self.part_size = bytes;
         self
     }
 
-    /// About how many bytes the body has. All parts up to there are equal, and larger than `part_size` (and `max_put`) where more
-    /// than 9,000 of them would be needed. A body that turns out longer is written too, with parts that grow.
+    /// Approximate length of the body in bytes. All parts up to that length are equal, and larger than `part_size` (and
+    /// `max_put`) if more than 9,000 would be needed. A longer body is written as well, with growing parts.
     pub fn length_hint(mut self, bytes: u64) -> Self {
         self.length_hint = Some(bytes);
         self
     }
 
-    /// How many parts are under way at once, from 1. Default: 4.
+    /// Number of concurrent parts, at least 1. Default: 4.
     pub fn concurrency(mut self, parts: usize) -> Self {
-        self.at_once = parts;
+        self.concurrency = parts;
         self
     }
 
@@ -96,10 +96,10 @@ impl Upload {
 
     every_call!();
 
-    /// Writes all that the stream gives.
+    /// Writes all bytes of the stream.
     ///
     /// # Errors
-    /// [`Error::Io`] where the stream fails, and as `put`; nothing is written then.
+    /// [`Error::Io`] if the stream fails, and the errors of `put`; the blob is not written then.
     pub async fn stream<B, E>(self, body: impl Stream<Item = Result<B, E>>) -> Result<Written>
     where
         B: Into<Bytes>,
@@ -111,7 +111,7 @@ impl Upload {
             match piece {
                 Ok(piece) => writer.write(piece).await?,
                 Err(error) => {
-                    let doing = format!("upload \"{}\": reading what is to be written", writer.key);
+                    let doing = format!("upload \"{}\": reading the body", writer.key);
                     writer.abort().await;
                     return Err(Error::Io { doing, source: Arc::new(std::io::Error::other(error)) });
                 }
@@ -120,7 +120,7 @@ impl Upload {
         writer.finish().await
     }
 
-    /// Writes all that can be read.
+    /// Writes all bytes of the reader.
     ///
     /// # Errors
     /// As [`stream`](Upload::stream).
@@ -135,10 +135,10 @@ impl Upload {
         self.stream(pieces).await
     }
 
-    /// Begins, for a caller who writes piece by piece. Nothing is sent yet.
+    /// Begins an upload that the caller writes chunk by chunk. Sends no request yet.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for sizes that cannot be.
+    /// [`Error::InvalidArgument`] for impossible sizes.
     pub fn begin(self) -> Result<Writer> {
         let most = self.calls.limits().max_put;
         let wrong = |subject: &str, words: String| {
@@ -152,17 +152,17 @@ impl Upload {
             );
             return wrong("part_size", words);
         }
-        if self.at_once == 0 {
+        if self.concurrency == 0 {
             return wrong("concurrency", "with a concurrency of 0 nothing is sent".to_owned());
         }
-        let Upload { calls, key, options, part_size, length_hint, at_once, progress } = self;
+        let Upload { calls, key, options, part_size, length_hint, concurrency, progress } = self;
         Ok(Writer {
             calls,
             key,
             options,
             sizes: PartSizes::new(part_size, length_hint),
-            at_once,
-            progress: progress.map(|told| Arc::new(Sum { told, total: AtomicU64::new(0) })),
+            concurrency,
+            progress: progress.map(|progress| Arc::new(TotalProgress { progress, total: AtomicU64::new(0) })),
             filling: Chunks::default(),
             small: BytesMut::new(),
             upload: None,
@@ -175,55 +175,56 @@ impl Upload {
     }
 }
 
-/// A blob being written piece by piece: see [`Upload`].
+/// An upload written chunk by chunk: see [`Upload`].
 ///
-/// It is there after [`finish`](Writer::finish), and only then. When this is dropped before, its parts are dropped at the
-/// service in the background, as long as the runtime goes on.
+/// The blob exists only after [`finish`](Writer::finish). Dropping the writer before that aborts the upload in the
+/// background, as long as the runtime runs.
 pub struct Writer {
     calls: Calls,
     key: String,
     options: PutOptions,
     sizes: PartSizes,
-    at_once: usize,
-    progress: Option<Arc<Sum>>,
-    /// The part that is not full yet, or just full: whether it is the last will show.
+    concurrency: usize,
+    progress: Option<Arc<TotalProgress>>,
+    /// The part being filled, which may already be full: it is sent once more bytes arrive, because it could be the last.
     filling: Chunks,
-    /// The end of it, where that came in pieces too small to be kept as they are.
+    /// Its end, if it arrived in chunks that are too small to keep.
     small: BytesMut,
-    /// The upload's id, once there is one.
+    /// The upload's id, once initiated.
     upload: Option<String>,
-    /// How many parts have been begun.
+    /// Number of parts that were started.
     begun: u32,
     running: JoinSet<Result<Part>>,
     parts: Vec<Part>,
-    /// Whether a piece was lost, so that the rest is of no use.
+    /// Whether a chunk was lost, so that the upload cannot be completed.
     broken: bool,
-    /// Whether the service was asked to make the blob of the parts: from then on it may be at work on them.
+    /// Whether the completion was requested: from then on the service may be completing the upload.
     completing: bool,
 }
 
 impl Writer {
-    /// Takes the next bytes. It waits where as many parts are under way as may be.
+    /// Appends bytes. Waits while as many parts as allowed are in flight.
     ///
     /// # Errors
-    /// What a part failed with. The upload is aborted then, and whatever is called next fails.
+    /// The error of a part. The upload is aborted, and every later call fails.
     pub async fn write(&mut self, piece: impl Into<Bytes>) -> Result<()> {
         self.check()?;
-        // Holds where the future is dropped on the way.
+        // Also set if the future is dropped.
         self.broken = true;
         let taken = self.take(piece.into()).await;
         match &taken {
             Ok(()) => self.broken = false,
-            Err(_) => self.clear().await,
+            Err(_) => self.abort_upload().await,
         }
         taken
     }
 
-    /// Writes what is left, and makes the blob of it.
+    /// Sends the last part, and completes the upload.
     ///
     /// # Errors
-    /// As `put`. There is no blob then, unless it is [`Error::OutcomeUnknown`]: the service may have made it, or may still be at
-    /// work on it, so that its upload is not aborted. The same holds where the future is dropped while the service makes the blob.
+    /// As `put`. The blob is not written then, except for [`Error::OutcomeUnknown`]: the service may have completed the
+    /// upload, or may still be completing it, so it is not aborted. The same applies if the future is dropped during the
+    /// completion.
     pub async fn finish(mut self) -> Result<Written> {
         self.check()?;
         let done = self.end().await;
@@ -231,7 +232,7 @@ impl Writer {
             && (!self.completing || is_not_completed(error))
         {
             self.completing = false;
-            self.clear().await;
+            self.abort_upload().await;
         }
         if done.is_ok() {
             self.upload = None;
@@ -239,9 +240,9 @@ impl Writer {
         done
     }
 
-    /// Gives up, and drops what was written so far.
+    /// Aborts the upload.
     pub async fn abort(mut self) {
-        self.clear().await;
+        self.abort_upload().await;
     }
 
     fn check(&self) -> Result<()> {
@@ -281,13 +282,13 @@ impl Writer {
         }
     }
 
-    /// What the part was filled with.
+    /// Takes the content of the part.
     fn filled(&mut self) -> Chunks {
         self.coalesce();
         std::mem::take(&mut self.filling)
     }
 
-    /// Sends a part on its way.
+    /// Starts sending a part.
     async fn send(&mut self, body: Chunks) -> Result<()> {
         if self.begun == MAX_PARTS {
             let message = format!(
@@ -300,25 +301,25 @@ impl Writer {
         let upload = match &self.upload {
             Some(upload) => upload.clone(),
             None => {
-                // The condition is for the end.
+                // The condition applies to the completion.
                 let options = PutOptions { condition: WriteCondition::Always, ..self.options.clone() };
                 let upload = self.calls.create_upload(&self.key, &options).await?;
                 self.upload.insert(upload).clone()
             }
         };
-        while self.running.len() >= self.sizes.at_once(self.begun + 1, self.at_once) {
-            self.gather().await?;
+        while self.running.len() >= self.sizes.concurrency(self.begun + 1, self.concurrency) {
+            self.wait_for_part().await?;
         }
         self.begun += 1;
         let (calls, key, number) = (self.calls.clone(), self.key.clone(), self.begun);
         let call = inherited(&self.options.call);
-        let progress = self.progress.as_ref().map(Sum::part);
+        let progress = self.progress.as_ref().map(TotalProgress::part);
         self.running.spawn(async move { calls.upload_part(&key, (&upload, number), &body, &call, progress).await });
         Ok(())
     }
 
-    /// Waits for one part that is under way.
-    async fn gather(&mut self) -> Result<()> {
+    /// Waits for one part in flight.
+    async fn wait_for_part(&mut self) -> Result<()> {
         match self.running.join_next().await {
             None => Ok(()),
             Some(Ok(part)) => {
@@ -335,14 +336,14 @@ impl Writer {
     async fn end(&mut self) -> Result<Written> {
         let rest = self.filled();
         if self.upload.is_none() {
-            let progress = self.progress.as_ref().map(Sum::part);
+            let progress = self.progress.as_ref().map(TotalProgress::part);
             return self.calls.put(&self.key, &rest, &self.options, progress).await;
         }
         if rest.length() > 0 {
             self.send(rest).await?;
         }
         while !self.running.is_empty() {
-            self.gather().await?;
+            self.wait_for_part().await?;
         }
         self.parts.sort_by_key(|part| part.number);
         let parts = std::mem::take(&mut self.parts);
@@ -353,13 +354,13 @@ impl Writer {
         self.calls.complete_upload(&self.key, upload, parts, &options).await
     }
 
-    /// Drops what there is of it at the service.
-    async fn clear(&mut self) {
+    /// Aborts the upload at the service.
+    async fn abort_upload(&mut self) {
         self.broken = true;
         self.running.shutdown().await;
         if let Some(upload) = self.upload.clone() {
             abort_best_effort(&self.calls, &self.key, &upload, &self.options.call).await;
-            // Only now: where this is dropped on the way, it is begun anew.
+            // Cleared last: if this future is dropped, the abort starts again.
             self.upload = None;
         }
     }
@@ -382,20 +383,20 @@ impl std::fmt::Debug for Writer {
     }
 }
 
-/// Adds up what goes out of all parts.
-struct Sum {
-    told: Progress,
+/// Sums the progress of all parts.
+struct TotalProgress {
+    progress: Progress,
     total: AtomicU64,
 }
 
-impl Sum {
-    /// What one part tells its progress to.
+impl TotalProgress {
+    /// The progress callback of one part.
     fn part(self: &Arc<Self>) -> Progress {
         let (sum, last) = (self.clone(), AtomicU64::new(0));
         Arc::new(move |now| {
             let before = last.swap(now, Relaxed);
             let total = sum.total.fetch_add(now.wrapping_sub(before), Relaxed).wrapping_add(now.wrapping_sub(before));
-            (sum.told)(total);
+            (sum.progress)(total);
         })
     }
 }

@@ -71,7 +71,7 @@ pub(crate) struct Runtime {
     instances: Arc<InstanceQueue<Handed>>,
     compute: Arc<Compute>,
     pools: Mutex<Vec<Weak<dyn EvictIdle>>>,
-    sums: checksum::Shared,
+    sums: checksum::Batcher,
     cleanups: Cleanups,
     clients: Clients,
 }
@@ -91,7 +91,7 @@ impl Runtime {
             compute: Compute::new(),
             limits,
             pools: Mutex::default(),
-            sums: checksum::Shared::default(),
+            sums: checksum::Batcher::default(),
             cleanups: Cleanups::default(),
         });
         tick(Arc::downgrade(&runtime))?;
@@ -178,7 +178,7 @@ impl Runtime {
     }
 
     /// Where digests are made together.
-    pub(crate) fn sums(&self) -> &checksum::Shared {
+    pub(crate) fn sums(&self) -> &checksum::Batcher {
         &self.sums
     }
 

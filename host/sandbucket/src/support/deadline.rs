@@ -1,8 +1,9 @@
-//! Timers that fire whatever else their task does.
+//! Timers that fire independently of what else their task does.
 //!
-//! tokio's own sit behind its cooperative budget: in a task that has spent it, as a connection does that always has data, a
-//! [`Sleep`] is pending without a look at the clock. And they fire only once the runtime has polled its timer driver, which
-//! it does every 61 polls of tasks. A deadline of this crate is polled outside the budget, and looks at the clock itself.
+//! tokio's timers are subject to its cooperative budget: in a task that has spent it, for example on a connection that
+//! always has data, a [`Sleep`] stays pending without checking the clock. They also fire only after the runtime polls its
+//! timer driver, every 61 polls of tasks. Timers of this module are polled outside the budget, and check the clock
+//! themselves.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -17,8 +18,8 @@ pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How many polls share one look at the clock: those of a task that waits for its wakers are far fewer, and pay nothing.
-const POLLS_PER_LOOK: u8 = 16;
+/// Polls per check of the clock: a task that waits for its wakers is polled far less often, and pays nothing.
+const POLLS_PER_CHECK: u8 = 16;
 
 /// Counts polls of a timer.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub(crate) fn poll_sleep(mut sleep: Pin<&mut Sleep>, polls: &mut Polls, cx: &mut
     if pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {
         return Poll::Ready(());
     }
-    polls.0 = (polls.0 + 1) % POLLS_PER_LOOK;
+    polls.0 = (polls.0 + 1) % POLLS_PER_CHECK;
     if polls.0 == 0 && Instant::now() >= sleep.deadline() { Poll::Ready(()) } else { Poll::Pending }
 }
 
@@ -56,7 +57,7 @@ pub(crate) fn sleep(duration: Duration) -> Timer {
     Timer { sleep: tokio::time::sleep(duration), polls: Polls::default() }
 }
 
-/// The time was up.
+/// The time limit passed.
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
@@ -101,10 +102,10 @@ mod tests {
 
     use super::*;
 
-    /// Longer than any of these takes, but for what is stuck.
+    /// Longer than any of these takes, unless it hangs.
     const STUCK: Duration = Duration::from_secs(20);
 
-    /// Spends the whole budget in each poll, and is woken at once, as a connection that always has data is.
+    /// Spends the whole budget in each poll, and is woken at once, like a connection that always has data.
     fn spend_budget() -> impl Future<Output = ()> {
         let began = std::time::Instant::now();
         poll_fn(move |cx| {
@@ -133,7 +134,7 @@ mod tests {
             assert!(timeout(limit, pending::<()>()).await.is_err());
         });
         poll_fn(|cx| {
-            // The sibling comes first, and leaves no budget.
+            // The sibling is polled first, and leaves no budget.
             assert!(busy.as_mut().poll(cx).is_pending());
             timers.as_mut().poll(cx)
         })
@@ -141,12 +142,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn timeout_passes_on_what_is_in_time() {
+    async fn timeout_returns_a_result_in_time() {
         assert_eq!(timeout(Duration::ZERO, async { 1 }).await.unwrap(), 1);
         assert_eq!(timeout(Duration::MAX, async { 2 }).await.unwrap(), 2);
     }
 
-    /// No timer driver runs here: only the clock can tell.
+    /// Without a timer driver, only the clock can fire the deadline.
     #[test]
     fn deadline_is_compared_with_the_clock() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -155,6 +156,6 @@ mod tests {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(timer.as_mut().poll(&mut cx).is_pending());
         std::thread::sleep(Duration::from_millis(30));
-        assert!((0..POLLS_PER_LOOK).any(|_| timer.as_mut().poll(&mut cx).is_ready()));
+        assert!((0..POLLS_PER_CHECK).any(|_| timer.as_mut().poll(&mut cx).is_ready()));
     }
 }

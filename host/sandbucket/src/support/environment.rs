@@ -1,4 +1,4 @@
-//! What surrounds the process: variables and the user's home. Tests bring their own.
+//! The process environment: variables and the user's home. Tests substitute their own.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -35,10 +35,10 @@ impl Environment {
         Environment { variables: Variables::These(variables.collect()) }
     }
 
-    /// A variable that is set, to something. The copy returned is wiped when dropped; the environment itself stays.
+    /// A variable that is set and not empty. The returned copy is wiped on drop; the environment itself remains.
     ///
     /// # Errors
-    /// One longer than 64 KiB, or that is not UTF-8, in words that hold nothing of it.
+    /// If it is longer than 64 KiB or not UTF-8; the message contains nothing of it.
     pub(crate) fn variable(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
         let Some(value) = self.raw(name).filter(|value| !value.is_empty()) else { return Ok(None) };
         let (length, value) = (value.len() as u64, String::from_utf8(value.into_encoded_bytes()));
@@ -55,7 +55,7 @@ impl Environment {
         }
     }
 
-    /// A file in the folder `.aws`, unless this variable names another; and whether it does.
+    /// A file in the folder `.aws`, or the one that this variable names; and whether the variable names it.
     pub(crate) fn aws_file(&self, variable: &str, name: &str) -> Option<(PathBuf, bool)> {
         match self.path(variable) {
             Some(path) => Some((self.expand_home(path), true)),
@@ -63,7 +63,7 @@ impl Environment {
         }
     }
 
-    /// Replaces `~/` at the beginning of a path by the user's home.
+    /// Expands a leading `~/` to the user's home.
     pub(crate) fn expand_home(&self, path: PathBuf) -> PathBuf {
         match (path.strip_prefix("~/"), self.path("HOME")) {
             (Ok(rest), Some(home)) => home.join(rest),
@@ -95,7 +95,7 @@ mod tests {
         let environment = Environment::of(&[("SECRET", bytes)]);
         assert_eq!(environment.variable("SECRET").unwrap_err(), "the variable SECRET is not UTF-8 text");
         assert!(environment.variable("OTHER").unwrap().is_none());
-        // No name of a variable makes it panic.
+        // No variable name panics.
         let process = Environment::of_process();
         for odd in ["", "=", "a=b", "a\0b"] {
             assert!(process.variable(odd).unwrap().is_none(), "{odd:?}");

@@ -1,9 +1,9 @@
 //! Reading of files that configuration names: bounded, never blocking, and wiped after use.
 //!
-//! A path in configuration may lead to a device that never ends, a FIFO that nobody writes to, or a folder. So only
-//! regular files are read, up to a limit, and everything else is an error at once that says what is there. Symbolic
-//! links are followed: that is how Kubernetes mounts secrets. A file system that does not answer, such as a network share
-//! whose server is gone, can still block.
+//! A path in configuration may lead to an endless device, a FIFO without a writer, or a folder. Only regular files are
+//! read, up to a limit; everything else is an immediate error that names the kind of file. Symbolic links are followed,
+//! because Kubernetes mounts secrets that way. A file system that does not respond, such as a network share without a
+//! server, can still block.
 
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -14,24 +14,24 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The longest configuration file, AWS credentials file or AWS config file, in bytes.
+/// Maximum size of a configuration file, AWS credentials file or AWS config file, in bytes.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
 
-/// The longest file or environment variable that stands for a value, in bytes: a secret is short.
+/// Maximum size of a file or environment variable that supplies a value, in bytes: secrets are short.
 pub(crate) const MAX_SECRET: u64 = 64 << 10;
 
-/// The longest file with certificates, in bytes. Mozilla's whole list is about 220 KiB.
+/// Maximum size of a file with certificates, in bytes. Mozilla's complete list is about 220 KiB.
 pub(crate) const MAX_CERTIFICATES: u64 = 4 << 20;
 
-/// The longest plugin, in bytes.
+/// Maximum size of a plugin, in bytes.
 pub(crate) const MAX_PLUGIN: u64 = 64 << 20;
 
-/// Why a file was not read, in words that go after its path. None of its content is in them.
+/// Why a file was not read, formatted to follow its path. Contains nothing of its content.
 #[derive(Debug)]
 pub(crate) enum InputError {
     /// It cannot be opened or read.
     Io(io::Error),
-    /// It is no regular file, but this.
+    /// It is not a regular file, but this kind.
     Kind(&'static str, u64),
     /// It is longer than this many bytes.
     TooLong(u64),
@@ -71,16 +71,16 @@ impl From<InputError> for io::Error {
     }
 }
 
-/// Checks that this is a regular file of no more than this length, without reading it.
+/// Checks that this is a regular file within the limit, without reading it.
 pub(crate) fn check(path: &Path, limit: u64) -> Result<(), InputError> {
     check_metadata(&std::fs::metadata(path).map_err(InputError::Io)?, limit)
 }
 
-/// Reads a regular file of no more than this many bytes. What is returned is wiped when dropped, and no other copy is left.
+/// Reads a regular file within the limit. The result is wiped on drop, and no other copy remains.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, InputError> {
-    // Opening some devices already has an effect, so it is looked at before as well as after.
+    // Opening some devices has side effects, so the kind is checked before as well as after.
     check(path, limit)?;
-    // Without `NONBLOCK`, opening a FIFO that was put there meanwhile waits for somebody to write.
+    // Without `NONBLOCK`, opening a FIFO that replaced the file blocks until somebody writes.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC).bits();
     let flags = i32::try_from(flags).unwrap_or_default();
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(InputError::Io)?;
@@ -89,7 +89,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, InputE
     read_open(&mut file, metadata.len(), limit)
 }
 
-/// Like [`read`], for text in UTF-8.
+/// Like [`read`], for UTF-8 text.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Zeroizing<String>, InputError> {
     let mut bytes = read(path, limit)?;
     match String::from_utf8(std::mem::take(&mut *bytes)) {
@@ -122,10 +122,10 @@ fn kind(kind: FileType) -> &'static str {
     }
 }
 
-/// Reads to the end. The length is a hint: files in `/proc` say 0. As it grows, each buffer is wiped before it is freed.
+/// Reads to the end. The length is a hint: files in `/proc` report 0. Outgrown buffers are wiped before they are freed.
 pub(crate) fn read_open(file: &mut File, length: u64, limit: u64) -> Result<Zeroizing<Vec<u8>>, InputError> {
     let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX - 1);
-    // One byte more than expected, so that the end is seen without growing.
+    // One byte more than expected, so that the end is detected without growing.
     let mut buffer = Zeroizing::new(vec![0; usize::try_from(length).unwrap_or(0).max(1023).min(limit_bytes) + 1]);
     let mut filled = 0;
     loop {

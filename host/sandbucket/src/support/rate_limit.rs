@@ -1,9 +1,9 @@
-//! A bound on how often something is logged.
+//! A rate limit for log messages.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A token bucket for log messages of one store: some at once, then one each period.
+/// A token bucket for the log messages of one store: a burst, then one per period.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     burst: u32,
@@ -19,12 +19,12 @@ struct Bucket {
 }
 
 impl RateLimit {
-    /// So many messages at once, one at least, and then one each period, of a second at least.
+    /// A burst of at least 1, then one message per period of at least one second.
     pub(crate) fn new(burst: u32, period: Duration) -> RateLimit {
         RateLimit { burst, period, bucket: Mutex::default() }
     }
 
-    /// How many messages were left out since the last one, if this one is to be logged.
+    /// If a message may be logged, returns how many were suppressed since the last one.
     pub(crate) fn allow(&self) -> Option<u64> {
         self.allow_at(Instant::now())
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_let_through_and_then_one_each_period() {
+    fn burst_passes_and_then_one_per_period() {
         let period = Duration::from_secs(10);
         let (limit, now) = (RateLimit::new(3, period), Instant::now());
         assert!((0..3).all(|_| limit.allow_at(now) == Some(0)));

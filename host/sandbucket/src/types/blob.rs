@@ -1,61 +1,61 @@
-//! What callers hold: a blob's properties, ranges, settings, as plain data.
+//! Metadata of blobs, ranges, results and settings, as plain data.
 
 use std::ops::{Bound, Range, RangeBounds};
 use std::time::SystemTime;
 
-/// What is known of a blob besides its content.
+/// Metadata of a blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlobInfo {
-    /// The length of the whole blob in bytes; [`UNKNOWN_SIZE`](BlobInfo::UNKNOWN_SIZE) where the service does not tell it.
+    /// Length of the whole blob in bytes; [`UNKNOWN_SIZE`](BlobInfo::UNKNOWN_SIZE) if the service does not report it.
     pub size: u64,
-    /// The entity tag as the service spells it, quotes included: to be handed back in a precondition.
+    /// ETag in the service's spelling, quotes included, for use in a precondition.
     pub etag: Option<String>,
-    /// When it was last written, to the second on most services.
+    /// Time of the last write, in seconds on most services.
     pub last_modified: Option<SystemTime>,
-    /// The media type it was stored with.
+    /// The media type (`content-type`).
     pub content_type: Option<String>,
-    /// The user's own metadata, names in lower case.
+    /// User metadata, with names in lower case.
     pub metadata: Vec<(String, String)>,
-    /// The version, on a bucket that keeps versions.
+    /// The version, on a versioned bucket.
     pub version: Option<String>,
-    /// What else the service said that the plugin has a name for, such as `cache-control`.
+    /// Further properties that the plugin has a name for, such as `cache-control`.
     pub attributes: Vec<(String, String)>,
 }
 
 impl BlobInfo {
-    /// The size of a blob whose length the service does not tell: a HEAD without `content-length`, or a chunked response of
-    /// more than 64 KiB before it was read to its end. No blob has so many bytes.
+    /// The size of a blob whose length the service does not report: after a HEAD without `content-length`, or for a chunked
+    /// response of more than 64 KiB until it is read to its end. No blob has this length.
     pub const UNKNOWN_SIZE: u64 = u64::MAX;
 
-    /// The length of the whole blob in bytes, where it is known.
+    /// Length of the whole blob in bytes, if known.
     pub fn known_size(&self) -> Option<u64> {
         Some(self.size).filter(|&size| size != Self::UNKNOWN_SIZE)
     }
 
-    /// The entity tag, if it is strong: only then it tells that two parts are of the same bytes (RFC 9110, section 8.8.1).
+    /// The ETag, if it is strong: only then equal ETags imply equal bytes (RFC 9110, section 8.8.1).
     pub(crate) fn strong_etag(&self) -> Option<&String> {
         self.etag.as_ref().filter(|etag| !etag.starts_with("W/"))
     }
 }
 
-/// A blob by its name: its key, and a version of it where that is not the current one. A key converts into it.
+/// Identifies a blob: its key, and optionally a version. A key converts into it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct BlobName {
     /// Its key.
     pub key: String,
-    /// The version that is meant; none is the current one.
+    /// The version; `None` for the current one.
     pub version: Option<String>,
 }
 
 impl BlobName {
-    /// The current version of this key.
+    /// The current version of a key.
     pub fn new(key: impl Into<String>) -> Self {
         BlobName { key: key.into(), version: None }
     }
 
-    /// This version of it.
+    /// Selects this version.
     pub fn version(self, version: impl Into<String>) -> Self {
         BlobName { version: Some(version.into()), ..self }
     }
@@ -79,13 +79,13 @@ impl From<&String> for BlobName {
     }
 }
 
-/// What a presigned request does.
+/// The operation of a presigned request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PresignedMethod {
     /// Reads the blob.
     Get,
-    /// Looks at the blob.
+    /// Reads the blob's metadata.
     Head,
     /// Writes the blob.
     Put,
@@ -93,14 +93,13 @@ pub enum PresignedMethod {
     Delete,
 }
 
-/// A request that anybody may send, without keys, until it expires. It is to be kept as a secret is, so that its `Debug`
-/// does not show it.
+/// A request that anybody can send without keys until it expires. Keep it like a secret; its `Debug` output hides it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Presigned {
     /// The URL.
     pub url: String,
-    /// The headers to send with it, besides those that HTTP itself needs.
+    /// The headers to send, besides those that HTTP requires.
     pub headers: Vec<(String, String)>,
 }
 
@@ -110,46 +109,46 @@ impl std::fmt::Debug for Presigned {
     }
 }
 
-/// What a deletion came to.
+/// The result of a deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// Whether the blob was there. None where the service does not say: Amazon S3 answers alike either way.
+    /// Whether the blob existed. `None` if the service does not report it: Amazon S3 responds alike in both cases.
     pub existed: Option<bool>,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
-    /// The entity tag of what was written.
+    /// The ETag of the written blob.
     pub etag: Option<String>,
-    /// Its version, on a bucket that keeps versions.
+    /// The version, on a versioned bucket.
     pub version: Option<String>,
 }
 
-/// Which part of a blob to read. All that implements `RangeBounds<u64>` converts into it; [`ByteRange::of`] takes ranges of
-/// other integers.
+/// The range of a blob to read. Everything that implements `RangeBounds<u64>` converts into it; [`ByteRange::of`] takes
+/// ranges of other integers.
 ///
-/// A range that reaches past the end is cut there. One that is empty by itself, such as `5..5`, gives no bytes of a blob that is
-/// there: the service is asked for its properties only. Any other without a byte of the blob in it is
+/// A range beyond the end is cut there. An empty range such as `5..5` returns no bytes of an existing blob: only its
+/// metadata is requested. Any other range without a byte of the blob is
 /// [`Error::InvalidRange`](crate::Error::InvalidRange).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ByteRange {
-    /// All of it.
+    /// The whole blob.
     #[default]
     Whole,
     /// From this byte, counted from 0, to the end.
     From(u64),
-    /// These bytes, the end not included.
+    /// These bytes, end excluded.
     Within(Range<u64>),
-    /// The last so many bytes.
+    /// The last bytes, this many.
     Last(u64),
 }
 
 impl ByteRange {
-    /// Of a range of any unsigned integers, such as `usize`: `ByteRange::of(start..=end)`. Ranges of `u64` convert by
+    /// Converts a range of any unsigned integers, such as `usize`: `ByteRange::of(start..=end)`. Ranges of `u64` convert by
     /// themselves.
     pub fn of<I: Offset>(range: impl RangeBounds<I>) -> ByteRange {
         let start = match range.start_bound() {
@@ -172,7 +171,7 @@ impl<R: RangeBounds<u64>> From<R> for ByteRange {
     }
 }
 
-/// An unsigned integer that counts bytes: see [`ByteRange::of`].
+/// An unsigned integer as a byte offset: see [`ByteRange::of`].
 pub trait Offset: Copy + sealed::Offset {}
 
 mod sealed {
@@ -197,7 +196,7 @@ macro_rules! offsets {
 
 offsets!(u8, u16, u32, u64, usize);
 
-/// What a setting's text must look like.
+/// The syntax of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingKind {
@@ -207,43 +206,43 @@ pub enum SettingKind {
     Integer,
     /// `true` or `false`.
     Boolean,
-    /// A number with a unit: `500ms`, `30s`, `5m`, `1h`. Bare: seconds.
+    /// A number with a unit: `500ms`, `30s`, `5m`, `1h`. Without a unit: seconds.
     Duration,
-    /// One of the words that the help line lists.
+    /// One of the words in the help text.
     Choice,
     /// A host, a host and port, or an `http` or `https` URL.
     Url,
 }
 
-/// A setting that the plugin knows.
+/// A setting of the plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting {
-    /// Its name, as a configuration file spells it.
+    /// The name in configuration files.
     pub name: String,
-    /// Other names that are taken for it.
+    /// Alternative names.
     pub aliases: Vec<String>,
-    /// What its text must look like.
+    /// The syntax of the value.
     pub kind: SettingKind,
-    /// The value where none is given.
+    /// The default value.
     pub default: Option<String>,
-    /// Whether a store cannot be opened without it.
+    /// Whether opening a store requires it.
     pub required: bool,
     /// Whether the value must never be shown.
     pub secret: bool,
-    /// One line for people.
+    /// A one-line description.
     pub help: String,
 }
 
-/// An attribute of calls that the plugin documents: see [`Get::attribute`](crate::Get::attribute) and the like.
+/// An attribute of calls that the plugin documents: see [`Get::attribute`](crate::Get::attribute) and others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attribute {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Whether the value must never be shown.
     pub secret: bool,
-    /// One line for people: the operations that accept it, and the syntax of its value.
+    /// A one-line description: the operations that accept it, and the syntax of its value.
     pub help: String,
 }
 
@@ -252,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rusts_ranges_are_byte_ranges() {
+    fn std_ranges_convert_to_byte_ranges() {
         assert_eq!(ByteRange::from(2..5), ByteRange::Within(2..5));
         assert_eq!(ByteRange::from(2..=5), ByteRange::Within(2..6));
         assert_eq!(ByteRange::from(..5), ByteRange::Within(0..5));

@@ -1,4 +1,4 @@
-//! A body to be written: bytes that are here, in one piece or several, or a stream of them.
+//! The body of a write: bytes in memory, in one or more chunks, or a stream.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
 
-/// What a body's stream may fail with.
+/// The error of a body's stream.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Pieces of a body, as they come.
+/// The chunks of a streamed body.
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Cause>> + Send>>;
 
-/// What [`Store::put`](crate::Store::put) writes. Bytes and lists of them convert into it, without a copy.
+/// The body of a [`Store::put`](crate::Store::put). Bytes and lists of bytes convert into it without a copy.
 pub struct Body(pub(crate) Kind);
 
 pub(crate) enum Kind {
@@ -22,8 +22,8 @@ pub(crate) enum Kind {
 }
 
 impl Body {
-    /// A stream of so many bytes, each of which is needed once: such a write is not tried again once it has begun, unless
-    /// it has to be gathered first (as where the store signs bodies), which takes up to the memory of an
+    /// A stream of this many bytes. Each byte can be read once, so such a write is not retried once it has begun, unless it
+    /// must be gathered first (for example if the store signs bodies), which takes up to the memory of an
     /// [`upload`](crate::Store::upload).
     pub fn stream<B, E>(length: u64, body: impl Stream<Item = Result<B, E>> + Send + 'static) -> Body
     where
@@ -33,19 +33,19 @@ impl Body {
         Body(Kind::Stream(length, Box::pin(body.map_ok(Into::into).map_err(Into::into))))
     }
 
-    /// Bytes that somebody else holds and goes on holding, such as a mapped file or an `Arc<[u8]>`: they are not copied, and
-    /// their owner is dropped with the last use of them.
+    /// Bytes shared with another owner, such as a mapped file or an `Arc<[u8]>`. They are not copied; the owner is dropped
+    /// after their last use.
     pub fn from_owner(owner: impl AsRef<[u8]> + Send + 'static) -> Body {
         Bytes::from_owner(owner).into()
     }
 
-    /// A copy of borrowed bytes: the one copy that there is, as a call may go on longer than they are borrowed. `&'static`
-    /// bytes, `Bytes`, `Vec<u8>` and `String` convert without.
+    /// A copy of borrowed bytes, since a call may outlive the borrow. `&'static` bytes, `Bytes`, `Vec<u8>` and `String`
+    /// convert without a copy.
     pub fn copy_from_slice(bytes: &[u8]) -> Body {
         Bytes::copy_from_slice(bytes).into()
     }
 
-    /// How many bytes it has.
+    /// The length in bytes.
     pub fn length(&self) -> u64 {
         match &self.0 {
             Kind::Here(chunks) => chunks.length(),
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Body {
     }
 }
 
-/// Bytes in one piece or several, none of which is empty. Cloning it is cheap.
+/// Bytes in one or more non-empty chunks. Cloning is cheap.
 #[derive(Clone, Default)]
 pub struct Chunks {
     first: Bytes,
@@ -75,12 +75,12 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// How many bytes there are.
+    /// The length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Adds a piece at the end.
+    /// Appends a chunk.
     pub fn push(&mut self, piece: Bytes) {
         self.length += piece.len() as u64;
         if self.first.is_empty() {
@@ -90,12 +90,12 @@ impl Chunks {
         }
     }
 
-    /// The pieces in their order.
+    /// The chunks in order.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> + Send {
         std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty())
     }
 
-    /// All in one piece: copied where there are several.
+    /// All bytes contiguously; copies if there are several chunks.
     pub fn joined(&self) -> Bytes {
         if self.rest.is_empty() {
             return self.first.clone();
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_kept_apart_and_joined_when_asked() {
+    fn pieces_stay_separate_until_joined() {
         let pieces: Vec<Bytes> = ["", "ab", "", "c"].map(Bytes::from).into();
         let chunks = Chunks::from(pieces);
         assert_eq!((chunks.length(), chunks.pieces().count()), (3, 2));
@@ -213,7 +213,7 @@ mod tests {
             Kind::Here(chunks) => chunks.chunk().as_ptr(),
             Kind::Stream(..) => std::ptr::null(),
         };
-        // Of a vector with room to spare, too.
+        // Also of a vector with spare capacity.
         let mut bytes = Vec::with_capacity(100);
         bytes.extend_from_slice(b"abc");
         let at = bytes.as_ptr();

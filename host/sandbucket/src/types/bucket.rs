@@ -6,7 +6,7 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bucket {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The time of its creation.
     pub created: Option<SystemTime>,
@@ -14,12 +14,12 @@ pub struct Bucket {
     pub region: Option<String>,
 }
 
-/// A page of a list of buckets.
+/// A page of a listing of buckets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BucketPage {
     /// The buckets, by name.
     pub buckets: Vec<Bucket>,
-    /// What asks for the next page; none after the last.
+    /// The continuation token of the next page; `None` on the last one.
     pub next: Option<String>,
 }

@@ -1,57 +1,57 @@
-//! What listings tell, as plain data.
+//! Listings, as plain data.
 
 use std::time::SystemTime;
 
-/// A blob, as a listing tells of it.
+/// A blob in a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its key.
+    /// The key.
     pub key: String,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Its entity tag, as in [`BlobInfo`](crate::BlobInfo).
+    /// The ETag, as in [`BlobInfo`](crate::BlobInfo).
     pub etag: Option<String>,
-    /// When it was last written.
+    /// Time of the last write.
     pub last_modified: Option<SystemTime>,
-    /// What else the service says that the plugin has a name for, such as `storage-class`.
+    /// Further properties that the plugin has a name for, such as `storage-class`.
     pub attributes: Vec<(String, String)>,
 }
 
-/// A part of a listing.
+/// A page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListPage {
     /// The blobs, in the order of the service: on S3 by the bytes of their keys.
     pub entries: Vec<Entry>,
-    /// What the delimiter cut keys to, each once, delimiter included.
+    /// The prefixes that the delimiter folds keys into, each once, delimiter included.
     pub prefixes: Vec<String>,
-    /// What asks for the next page; none after the last. A page may be empty and yet have one.
+    /// The continuation token of the next page; `None` on the last one. An empty page may have one.
     pub next: Option<String>,
 }
 
-/// A version of a blob, or the mark that it was deleted.
+/// A version of a blob, or a delete marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VersionEntry {
-    /// The blob. A mark has size 0 and no entity tag.
+    /// The blob. A delete marker has size 0 and no ETag.
     pub blob: Entry,
-    /// Its version; none where it was written while the bucket kept none.
+    /// The version; `None` if it was written while the bucket was unversioned.
     pub version: Option<String>,
     /// Whether it is the current one.
     pub latest: bool,
-    /// Whether it is the mark of a deletion.
+    /// Whether it is a delete marker.
     pub deleted: bool,
 }
 
-/// A part of a listing of versions.
+/// A page of a listing of versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VersionPage {
     /// The versions, the newest of each key first.
     pub entries: Vec<VersionEntry>,
-    /// What the delimiter cut keys to, each once, delimiter included.
+    /// The prefixes that the delimiter folds keys into, each once, delimiter included.
     pub prefixes: Vec<String>,
-    /// What asks for the next page; none after the last.
+    /// The continuation token of the next page; `None` on the last one.
     pub next: Option<String>,
 }

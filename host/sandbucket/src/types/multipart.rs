@@ -1,37 +1,37 @@
-//! Uploads in parts, as plain data.
+//! Multipart uploads, as plain data.
 
 use std::time::SystemTime;
 
-/// A part that was taken.
+/// A part that the service has accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
-    /// Its place: 1 to 10,000 on S3.
+    /// The part number: 1 to 10,000 on S3.
     pub number: u32,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Its entity tag.
+    /// The ETag.
     pub etag: String,
-    /// When it was taken, where a listing of parts tells it.
+    /// Time of the upload of the part, in listings of parts.
     pub last_modified: Option<SystemTime>,
-    /// What else is known of it, such as its checksum; wanted when the upload is completed.
+    /// Further properties, such as the checksum; required to complete the upload.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Part {
-    /// A part of which no more is known than what completing an upload needs.
+    /// A part with only what completing an upload requires.
     pub fn new(number: u32, etag: impl Into<String>) -> Self {
         Part { number, etag: etag.into(), ..Part::default() }
     }
 }
 
-/// Some of the parts of an upload.
+/// A page of the parts of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartPage {
     /// The parts, by number.
     pub parts: Vec<Part>,
-    /// What asks for the next page; none after the last.
+    /// The continuation token of the next page; `None` on the last one.
     pub next: Option<String>,
 }
 
@@ -39,20 +39,20 @@ pub struct PartPage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingUpload {
-    /// The key it is for.
+    /// The key of the blob.
     pub key: String,
-    /// Its id.
+    /// The upload's id.
     pub id: String,
-    /// When it was begun.
+    /// Time of the initiation.
     pub initiated: Option<SystemTime>,
 }
 
-/// Some of the uploads that are under way.
+/// A page of incomplete uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadPage {
     /// The uploads, by key.
     pub uploads: Vec<PendingUpload>,
-    /// What asks for the next page; none after the last.
+    /// The continuation token of the next page; `None` on the last one.
     pub next: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! A plugin's settings in memory: names and values, wiped when they are dropped.
+//! A plugin's settings in memory: names and values, wiped on drop.
 //!
 //! Only the plugin knows which settings are secret, so every value is treated as one: wiped, and never shown by `Debug`.
 
@@ -17,18 +17,18 @@ const MAX_SETTINGS: usize = 256;
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 64 << 10;
 
-/// Settings that overwrite their values with zeros when they are dropped.
+/// Settings that overwrite their values with zeros on drop.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings(Vec<(String, String)>);
 
 impl Settings {
-    /// Adds a setting. The strings are moved, not copied.
+    /// Adds a setting. Moves the strings without a copy.
     pub(crate) fn push(&mut self, name: String, value: String) {
-        // The vector itself holds no bytes of a value: it may move them as it grows.
+        // The vector holds no bytes of a value: it may reallocate as it grows.
         self.0.push((name, value));
     }
 
-    /// Gives a setting this value in place of any other.
+    /// Sets a setting, and removes its former values.
     pub(crate) fn replace(&mut self, name: &str, value: String) {
         for (known, old) in &mut self.0 {
             if known == name {
@@ -40,9 +40,9 @@ impl Settings {
     }
 }
 
-/// A value of a setting: text, or what a plugin reads from text.
+/// A value of a setting: text, or a type with a textual form.
 pub trait SettingValue {
-    /// The text, as the plugin reads it.
+    /// The text in the plugin's syntax.
     fn into_text(self) -> String;
 }
 
@@ -73,7 +73,7 @@ values! {
     u32 => |value| value.to_string();
     u64 => |value| value.to_string();
     usize => |value| value.to_string();
-    // No less than it is: a fraction of a millisecond counts as one.
+    // Rounded up: a fraction of a millisecond counts as one.
     Duration => |time| format!("{}ms", time.as_nanos().div_ceil(1_000_000));
 }
 
@@ -86,7 +86,7 @@ impl Deref for Settings {
 }
 
 impl fmt::Debug for Settings {
-    /// Names only.
+    /// Shows names only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_text_as_plugins_read_it() {
+    fn values_convert_to_plugin_text() {
         assert_eq!(Duration::from_micros(1_500).into_text(), "2ms");
         assert_eq!(Duration::from_secs(90).into_text(), "90000ms");
         assert_eq!((5.into_text(), true.into_text(), "%{x".into_text()), ("5".into(), "true".into(), "%{x".into()));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_names_and_no_values() {
+    fn debug_output_contains_names_and_no_values() {
         let mut settings = Settings::default();
         settings.push("secret-key".to_owned(), "hush".to_owned());
         assert_eq!(format!("{settings:?}"), r#"["secret-key"]"#);

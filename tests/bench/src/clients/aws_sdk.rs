@@ -1,12 +1,12 @@
 //! `aws-sdk-s3`, AWS's own, over its default HTTP client.
 //!
-//! - Static credentials, path style, no endpoint discovery: nothing is looked up anywhere.
-//! - Checksums of requests and answers only where they are required, which is for none of these: by default it would
-//!   add a CRC to each body, as no other client here does.
-//! - The payload is signed, which is its default over http, or not, by the customisation it has for that.
-//! - Retries, timeouts and the protection against stalled streams are as they come.
-//! - It moves parts one at a time; side by side is for the application.
-//! - TLS: trusts what `SSL_CERT_FILE` names.
+//! - Static credentials, path style, no endpoint discovery: no lookups.
+//! - Checksums only where they are required, which is for no row: by default it adds a CRC to each body, as no other client
+//!   here does.
+//! - The payload is signed, its default over http, or not, by its own customisation.
+//! - Default retries, timeouts and stalled-stream protection.
+//! - It transfers one part at a time; concurrency is up to the application.
+//! - TLS: trusts the certificates of `SSL_CERT_FILE`.
 
 use anyhow::{Context, Result};
 use aws_sdk_s3::Config;

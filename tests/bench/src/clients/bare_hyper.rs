@@ -1,10 +1,9 @@
-//! The floor: hyper's pooled client as it comes, and no more of S3 than the server looks at. What a client takes beyond
-//! this is its own. It can take less only by its way of sending or reading bytes: other buffers, another implementation
-//! of TLS.
+//! The floor: hyper's pooled client with its defaults, and only as much of S3 as the server checks. What a client uses
+//! beyond this is its own. It can use less only by other buffers for reads and writes, or by another TLS implementation.
 //!
-//! - No signature and no XML: a list is read, and its keys are counted by their opening tags.
-//! - Where the payload is signed, the body's SHA-256 is computed and sent, since no client can do without. Of the
-//!   implementations at hand it has the fastest here.
+//! - No signature and no XML parser: it reads a listing and counts keys by their opening tags.
+//! - If the payload is signed, it computes and sends the SHA-256 of the body, which every client must do, with the fastest
+//!   implementation available here.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -40,12 +39,12 @@ impl BareHyper {
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         let response = self.client.request(request).await?;
         if !response.status().is_success() {
-            bail!("the server answered {}", response.status());
+            bail!("the server responded with {}", response.status());
         }
         Ok(response)
     }
 
-    /// Sends a body, and reads the answer to its end.
+    /// Sends a body, and reads the response to its end.
     async fn put_to(&self, target: &str, body: Bytes) -> Result<()> {
         let sum = match self.payload {
             Payload::Signed => hex(digest::digest(&digest::SHA256, &body).as_ref()),
@@ -65,7 +64,7 @@ impl BareHyper {
         let request = Request::get(format!("{}/{key}", self.bucket)).header(RANGE, value);
         let response = self.send(request.body(Full::default())?).await?;
         if response.status() != StatusCode::PARTIAL_CONTENT {
-            bail!("the server answered {} to a range", response.status());
+            bail!("the server responded with {} to a range", response.status());
         }
         let (mut body, mut pieces) = (response.into_body(), Vec::new());
         while let Some(frame) = body.frame().await {
@@ -107,7 +106,7 @@ impl Client for BareHyper {
     async fn head(&self, key: &str) -> Result<u64> {
         let request = Request::builder().method(Method::HEAD).uri(format!("{}/{key}", self.bucket));
         let response = self.send(request.body(Full::default())?).await?;
-        let length = response.headers().get(CONTENT_LENGTH).context("the answer has no length")?;
+        let length = response.headers().get(CONTENT_LENGTH).context("the response has no length")?;
         Ok(length.to_str()?.parse()?)
     }
 
@@ -145,7 +144,7 @@ impl Client for BareHyper {
     }
 }
 
-/// Reads an answer to its end, and counts its bytes.
+/// Reads a response to its end, and counts its bytes.
 async fn drain(response: Response<Incoming>) -> Result<u64> {
     let (mut body, mut count) = (response.into_body(), 0);
     while let Some(frame) = body.frame().await {

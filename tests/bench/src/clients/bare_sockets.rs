@@ -1,10 +1,10 @@
-//! What TCP and TLS take by themselves: a request that is written beforehand, sent over a kept connection, and an answer
-//! of which no more is read than its length. A client is below it only by other sizes of writes and reads, or by chance.
+//! The cost of TCP and TLS alone: a prebuilt request over a kept-alive connection, and a response of which only the length
+//! is parsed. A client is below it only by other sizes of reads and writes, or by chance.
 //!
-//! - No HTTP library, no URL, no header but those that the server needs; pieces of a body are counted and not handed on.
-//! - A body goes out in one write with its header. Reads are of 128 KiB, into memory that the connection keeps: of the
-//!   sizes tried, from 32 KiB to 1 MiB, none takes less by more than chance.
-//! - It computes no sums, and so has no part where payloads are signed.
+//! - No HTTP library, no URL, only the headers that the server needs; chunks of a body are counted and dropped.
+//! - A body is written together with its header. Reads are of 128 KiB, into a buffer of the connection: of the sizes tried,
+//!   from 32 KiB to 1 MiB, none uses measurably less.
+//! - It computes no digests, and so has no rows with signed payloads.
 
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +20,14 @@ use super::{Client, Large, Target};
 use crate::server::BUCKET;
 
 const READ: usize = 128 << 10;
-/// How much is encrypted before it is written.
+/// Number of bytes encrypted before a write.
 const ENCRYPTED: usize = 256 << 10;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection, and what is read from it.
-struct Line {
+/// A connection and its read buffer.
+struct Connection {
     stream: Box<dyn Stream>,
     buffer: Box<[u8]>,
 }
@@ -36,13 +36,13 @@ pub struct BareSockets {
     /// `127.0.0.1:40123`.
     address: String,
     tls: Option<TlsConnector>,
-    idle: Mutex<Vec<Line>>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl BareSockets {
-    async fn line(&self) -> Result<Line> {
-        if let Some(line) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Ok(line);
+    async fn connect(&self) -> Result<Connection> {
+        if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
         }
         let tcp = TcpStream::connect(&self.address).await?;
         tcp.set_nodelay(true)?;
@@ -55,25 +55,25 @@ impl BareSockets {
                 Box::new(stream)
             }
         };
-        Ok(Line { stream, buffer: vec![0; READ].into_boxed_slice() })
+        Ok(Connection { stream, buffer: vec![0; READ].into_boxed_slice() })
     }
 
-    /// Sends a request, reads the answer, and gives how long its body is.
+    /// Sends a request, reads the response, and returns the length of its body.
     async fn exchange(&self, method: &str, key: &str, body: &[u8]) -> Result<u64> {
-        let mut line = self.line().await?;
+        let mut connection = self.connect().await?;
         let head = format!(
             "{method} /{BUCKET}/{key} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
             self.address,
             body.len()
         );
-        line.write(head.as_bytes(), body).await?;
-        let length = line.answer(method != "HEAD").await?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        connection.write(head.as_bytes(), body).await?;
+        let length = connection.read_response(method != "HEAD").await?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(length)
     }
 }
 
-impl Line {
+impl Connection {
     async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<()> {
         let mut slices = [IoSlice::new(head), IoSlice::new(body)];
         let mut left = &mut slices[..];
@@ -87,8 +87,8 @@ impl Line {
         Ok(self.stream.flush().await?)
     }
 
-    /// Reads an answer to its end.
-    async fn answer(&mut self, has_body: bool) -> Result<u64> {
+    /// Reads a response to its end.
+    async fn read_response(&mut self, has_body: bool) -> Result<u64> {
         let mut filled = 0;
         let (header, length) = loop {
             let read = self.stream.read(&mut self.buffer[filled..]).await?;
@@ -115,15 +115,15 @@ impl Line {
     }
 }
 
-/// The length that an answer's header tells, if it is one of success.
+/// The content length of a successful response.
 fn length(header: &[u8]) -> Result<u64> {
     let header = std::str::from_utf8(header)?;
     if !header.starts_with("HTTP/1.1 20") {
-        bail!("the server answered {:?}", header.lines().next().unwrap_or_default());
+        bail!("the server responded with {:?}", header.lines().next().unwrap_or_default());
     }
     let fields = header.lines().skip(1).filter_map(|line| line.split_once(':'));
     let mut lengths = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    Ok(lengths.next().context("the answer has no length")?.1.trim().parse()?)
+    Ok(lengths.next().context("the response has no length")?.1.trim().parse()?)
 }
 
 impl Client for BareSockets {
@@ -167,5 +167,5 @@ impl Client for BareSockets {
     }
 }
 
-/// Why it has no part in anything larger.
+/// Why it has no rows with larger bodies.
 pub const ONLY: &str = "sends single requests only";

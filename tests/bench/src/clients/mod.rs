@@ -1,5 +1,5 @@
-//! The clients, each in a file of its own that says how it is set up and why. All of it is open to challenge: whoever
-//! knows how to make one of them faster is asked to say so.
+//! The clients, each in its own file, which documents its configuration and the reasons for it. Suggestions that make one
+//! of them faster are welcome.
 
 mod aws_sdk;
 mod bare_hyper;
@@ -31,17 +31,17 @@ pub use opendal::OpenDal;
 pub use rust_s3::RustS3;
 pub use sandbucket::Sandbucket;
 
-/// Where a client is to go, and how.
+/// The endpoint and options of a client.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub endpoint: String,
     pub payload: Payload,
-    /// The certificate authority to trust, where the endpoint speaks TLS.
+    /// The certificate authority to trust, if the endpoint speaks TLS.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Target {
-    /// TLS that trusts this authority and no other.
+    /// TLS that trusts only this authority.
     fn tls(&self) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         if let Some(file) = &self.ca_file {
@@ -51,17 +51,17 @@ impl Target {
     }
 }
 
-/// How a large blob is moved.
+/// Parameters of a large transfer.
 #[derive(Clone, Copy, Debug)]
 pub struct Large {
     pub size: u64,
     pub part: u64,
-    /// Parts under way at once.
+    /// Concurrent parts.
     pub at_once: usize,
 }
 
 impl Large {
-    /// The ranges that its parts take up.
+    /// The ranges of its parts.
     pub fn ranges(self) -> impl Iterator<Item = std::ops::Range<u64>> + Send {
         (0..self.size.div_ceil(self.part)).map(move |part| part * self.part..self.size.min((part + 1) * self.part))
     }
@@ -73,11 +73,11 @@ impl Large {
     }
 }
 
-/// A client of S3, in the terms of what is measured.
+/// An S3 client, reduced to the measured operations.
 ///
-/// Reads give the number of bytes that came, counted piece by piece, so that none is left unread.
+/// Reads return the number of bytes received, counted chunk by chunk, so that nothing is left unread.
 pub trait Client: Sized + Send + Sync + 'static {
-    /// What a process has once for all its clients.
+    /// State that a process has once for all its clients.
     type Shared: Send + Sync;
 
     fn shared() -> Result<Self::Shared>;
@@ -88,18 +88,18 @@ pub trait Client: Sized + Send + Sync + 'static {
 
     fn get(&self, key: &str) -> impl Future<Output = Result<u64>> + Send;
 
-    /// The blob's length.
+    /// Returns the blob's length.
     fn head(&self, key: &str) -> impl Future<Output = Result<u64>> + Send;
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     fn list(&self, prefix: &str) -> impl Future<Output = Result<u64>> + Send;
 
     fn upload(&self, key: &str, large: Large) -> impl Future<Output = Result<()>> + Send;
 
-    /// The pieces come in the order of the blob.
+    /// Chunks arrive in the order of the blob.
     fn download(&self, key: &str, large: Large) -> impl Future<Output = Result<u64>> + Send;
 
-    /// What clients run in, with no client in it: those that run in something say so.
+    /// Creates the runtime environment of a client without a client; only for clients that have one.
     fn instance(_: &Self::Shared) -> impl Future<Output = Result<Box<dyn Any + Send>>> + Send {
         async { bail!("it has no sandbox") }
     }
@@ -117,9 +117,9 @@ pub enum Kind {
     OpenDal,
     RustS3,
     AwsSdkS3,
-    /// The floor: requests and no more.
+    /// The floor: bare HTTP requests.
     Hyper,
-    /// What lies beneath the floor: bytes and no more.
+    /// Below the floor: bare bytes.
     Sockets,
 }
 
@@ -127,7 +127,7 @@ impl Kind {
     pub const ALL: [Kind; 7] =
         [Kind::Sandbucket, Kind::ObjectStore, Kind::OpenDal, Kind::RustS3, Kind::AwsSdkS3, Kind::Hyper, Kind::Sockets];
 
-    /// What it is called in reports.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Sandbucket => "Sandbucket",
@@ -140,7 +140,7 @@ impl Kind {
         }
     }
 
-    /// What it is called on the command line.
+    /// The name on the command line.
     pub fn argument(self) -> &'static str {
         match self {
             Kind::Sandbucket => "sandbucket",
@@ -166,7 +166,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is a client that Sandbucket is held against: native, and a client.
+    /// Whether it is a native client, to which Sandbucket is compared.
     pub fn is_native(self) -> bool {
         !matches!(self, Kind::Sandbucket | Kind::Hyper | Kind::Sockets)
     }

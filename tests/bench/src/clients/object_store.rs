@@ -1,10 +1,10 @@
 //! `object_store`, the client of Arrow and DataFusion.
 //!
-//! - Its client options and retries as they are: connections are pooled without limit, and have `TCP_NODELAY`.
-//! - No checksum, which is its default; the payload is signed, which is its default, or not, as the row says.
-//! - An upload goes through its own `WriteMultipart`. It has no parallel download: that is ranges side by side, as its
-//!   users write it.
-//! - TLS: its own option for a further certificate authority.
+//! - Default client options and retries: connections are pooled without limit, with `TCP_NODELAY`.
+//! - No checksum, its default; the payload is signed, its default, or not, as the row requires.
+//! - Uploads use its own `WriteMultipart`. It has no concurrent download, so ranges are fetched concurrently, as its users
+//!   do.
+//! - TLS: its own option for another certificate authority.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ impl Client for ObjectStore {
         let upload = self.store.put_multipart(&Path::from(key)).await?;
         let mut writer = WriteMultipart::new_with_chunk_size(upload, usize::try_from(large.part)?);
         for body in large.bodies() {
-            // One less, since what is put then is under way as well.
+            // One less, because the part put next is in flight as well.
             writer.wait_for_capacity(large.at_once - 1).await?;
             writer.put(body);
         }

@@ -1,9 +1,9 @@
-//! OpenDAL, over its usual HTTP transport, which is reqwest.
+//! OpenDAL over its default HTTP transport, which is reqwest.
 //!
 //! - No layers: neither retries nor logging, which an application would add.
-//! - It never signs a payload, so it has no row where that is wanted of a body.
-//! - Uploads and downloads are its own: a writer and a reader with `chunk` and `concurrent`.
-//! - TLS: trusts what `SSL_CERT_FILE` names.
+//! - It never signs payloads, so it has no rows with signed bodies.
+//! - Its own uploads and downloads: a writer and a reader with `chunk` and `concurrent`.
+//! - TLS: trusts the certificates of `SSL_CERT_FILE`.
 
 use anyhow::Result;
 use bytes::Bytes;

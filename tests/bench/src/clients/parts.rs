@@ -1,4 +1,4 @@
-//! What an application writes itself where its client moves one part at a time: parts side by side.
+//! Concurrent parts, as an application implements them for a client that transfers one part at a time.
 
 use std::future::Future;
 
@@ -6,8 +6,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 
-/// Runs these pieces of work, so many at once and each in a task of its own, and gives what they come to in their
-/// order.
+/// Runs the futures with bounded concurrency, each in its own task, and returns their outputs in order.
 pub fn side_by_side<F, T>(at_once: usize, work: impl Iterator<Item = F> + Send) -> impl Stream<Item = Result<T>> + Send
 where
     F: Future<Output = Result<T>> + Send + 'static,
@@ -16,8 +15,8 @@ where
     futures::stream::iter(work.map(tokio::spawn)).buffered(at_once).map(|done| done?)
 }
 
-/// Fetches ranges side by side, and counts their bytes in the order of the blob. A range waits for its turn in the
-/// pieces that it came in: nothing is copied together.
+/// Fetches ranges concurrently, and counts their bytes in the order of the blob. A range waits in the chunks that it
+/// arrived in, without a copy.
 pub async fn fetch<F>(at_once: usize, ranges: impl Iterator<Item = F> + Send) -> Result<u64>
 where
     F: Future<Output = Result<Vec<Bytes>>> + Send + 'static,

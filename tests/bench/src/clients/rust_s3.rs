@@ -1,12 +1,11 @@
 //! `rust-s3`, on tokio and rustls.
 //!
 //! - Path style, and its defaults otherwise.
-//! - It always signs the payload, so it has no row where a body is to go unsigned.
-//! - A body is read in pieces as they come, since collecting it first would only cost it more.
-//! - Its own streamed upload chooses parts and their number at once by the machine's memory, so that parts are sent
-//!   side by side here, as for the others. It takes a part as a `Vec`, which has to be filled.
-//! - TLS: it knows Mozilla's authorities only, so that it takes any certificate here, and is spared to verify the
-//!   chain.
+//! - It always signs the payload, so it has no rows with unsigned bodies.
+//! - Bodies are read as a stream, because collecting them first would only cost more.
+//! - Its own streamed upload sizes parts and concurrency by the machine's memory, so parts are sent concurrently here, as
+//!   for the others. It takes a part as a `Vec`, which must be filled.
+//! - TLS: it knows only Mozilla's authorities, so it accepts any certificate here, and skips verifying the chain.
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -47,9 +46,9 @@ impl Client for RustS3 {
     }
 
     async fn get(&self, key: &str) -> Result<u64> {
-        let mut answer = self.bucket.get_object_stream(key).await?;
+        let mut response = self.bucket.get_object_stream(key).await?;
         let mut count = 0;
-        while let Some(piece) = answer.bytes().next().await {
+        while let Some(piece) = response.bytes().next().await {
             count += piece?.len() as u64;
         }
         Ok(count)
@@ -80,11 +79,11 @@ impl Client for RustS3 {
         let ranges = large.ranges().map(|range| {
             let (bucket, key) = (self.bucket.clone(), key.to_owned());
             async move {
-                let answer = bucket.get_object_range(&key, range.start, Some(range.end - 1)).await?;
-                if answer.status_code() != 206 {
-                    bail!("the server answered {} to a range", answer.status_code());
+                let response = bucket.get_object_range(&key, range.start, Some(range.end - 1)).await?;
+                if response.status_code() != 206 {
+                    bail!("the server responded with {} to a range", response.status_code());
                 }
-                Ok(vec![answer.into_bytes()])
+                Ok(vec![response.into_bytes()])
             }
         });
         parts::fetch(large.at_once, ranges).await

@@ -1,10 +1,10 @@
-//! Sandbucket, with the limits it has by default.
+//! Sandbucket with its default limits.
 //!
 //! - `checksum` is `none`: no other client here adds a checksum of its own.
 //! - `addressing-style` is `path`, as for all: the servers have an address and no name.
-//! - One engine a process, as its documentation says; the connections belong to the engine.
+//! - One engine per process, as its documentation recommends; the engine owns the connections.
 //!
-//! `SANDBUCKET_BENCH_PLUGIN` may name another build of the plugin to measure.
+//! `SANDBUCKET_BENCH_PLUGIN` selects another build of the plugin.
 
 use std::any::Any;
 

@@ -1,4 +1,4 @@
-//! A chart of bars: the processor time of each client beside Sandbucket's, at a few rows.
+//! A bar chart: CPU time of each client relative to Sandbucket's, for a few rows.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::units;
 use crate::clients::Kind;
 use crate::figures::Measured;
 
-/// The rows that are drawn, where they were measured, and what each is called.
+/// The rows in the chart, if measured, and their labels.
 const HEADLINES: [(&str, &str); 9] = [
     ("put-1KiB-c16-signed", "PUT of 1 KiB, payload signed, 16 in flight"),
     ("put-1KiB-c16-unsigned", "PUT of 1 KiB, payload unsigned, 16 in flight"),
@@ -19,12 +19,12 @@ const HEADLINES: [(&str, &str); 9] = [
     ("list-1000", "List of 1,000 keys"),
 ];
 
-/// The longest bar, in times Sandbucket's: what is beyond is cut off, and its figure tells.
+/// Maximum length of a bar, in multiples of Sandbucket's. Longer bars are truncated; their figure is printed.
 const LONGEST: f64 = 3.0;
 
 const WIDTH: f64 = 760.0;
 const NAMES: f64 = 150.0;
-/// Room for the figures behind the bars.
+/// Width of the figures behind the bars.
 const FIGURES: f64 = 120.0;
 const BAR: f64 = 14.0;
 const STEP: f64 = 18.0;
@@ -35,7 +35,7 @@ pub fn render(measured: &[Measured]) -> String {
     let mut drawn: Vec<(&Measured, &str)> =
         HEADLINES.iter().filter_map(|(name, caption)| Some((called(name)?, *caption))).collect();
     if drawn.is_empty() {
-        // A run of other rows is drawn as far as it fits.
+        // A run of other rows draws as many as fit.
         drawn = measured.iter().take(HEADLINES.len()).map(|measured| (measured, measured.row.name.as_str())).collect();
     }
     let (mut body, mut y) = (String::new(), 52.0);
@@ -66,7 +66,7 @@ pub fn render(measured: &[Measured]) -> String {
     )
 }
 
-/// A heading, and a bar for each client that has figures.
+/// A heading, and a bar per client with figures.
 fn row(body: &mut String, y: &mut f64, measured: &Measured, caption: &str) {
     let Some(own) = measured.figures(Kind::Sandbucket) else { return };
     let _ = writeln!(body, "<text class=\"row\" x=\"8\" y=\"{:.1}\">{}</text>", *y + 22.0, escaped(caption));

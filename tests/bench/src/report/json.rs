@@ -1,4 +1,4 @@
-//! All figures, lap by lap, for programs.
+//! All figures of every lap, for programs.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The report for people.
+//! The Markdown report.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::figures::{Figures, Measured};
 use crate::network::Network;
 use crate::rows::Group;
 
-/// The whole report. `chart` is where the chart is, seen from it.
+/// The whole report. `chart` is the relative path of the chart.
 pub fn render(run: &Run, chart: Option<&str>) -> String {
     let mut text = String::new();
     text += "# Benchmarks\n\nWritten by `make bench`: Sandbucket beside other S3 clients of Rust, and beside bare hyper, \
@@ -64,7 +64,7 @@ fn set_up(text: &mut String, run: &Run) {
         "## How it is measured\n\n\
          - Each client is a process of its own at each row, with {threads} (two for the large transfers), the same \
          allocator (mimalloc) and the same load. The server is another process, on loopback.\n\
-         - The clients take turns, {rounds} rounds of about {seconds} s each after a warm-up, and what is told is the median \
+         - The clients take turns, {rounds} rounds of about {seconds} s each after a warm-up, and what is reported is the median \
          of the rounds. A round has as many operations as are in flight at least: with 64 of 16 MiB it takes longer, and all \
          of them begin together. Peak RSS is the most that the process ever held, its program and its warm-up included.\n\
          - *CPU each* is user and kernel time of the client's process over the number of operations. Where server and \
@@ -85,20 +85,20 @@ fn set_up(text: &mut String, run: &Run) {
          of writes and reads, or by chance: where they take more than four fifths of the best native client, no client \
          can be expected to take less.\n\
          - opendal never signs a payload, rust-s3 always does: each is left out where a body is to go the other way.\n\
-         - rust-s3 trusts no certificate authority that it is told of, so that over TLS it verifies none.\n\
+         - rust-s3 supports no further certificate authority, so over TLS it verifies none.\n\
          - Over TLS, all encrypt with AWS-LC.",
         rounds = run.rounds,
         seconds = run.seconds,
     );
 }
 
-/// What connections went over.
+/// The network that connections used.
 fn network(network: &Network) -> String {
     let of = if network.apart { "loopback of a network namespace of its own" } else { "the machine's loopback" };
     format!("{of}, congestion control {}", network.congestion_control)
 }
 
-/// What is particular about a table.
+/// A note about a table.
 fn note(group: Group) -> Option<&'static str> {
     match group {
         Group::GetUnsigned => Some("A GET has no body to sign, so that this should be as the table before, for most."),
@@ -121,7 +121,7 @@ fn note(group: Group) -> Option<&'static str> {
     }
 }
 
-/// Sandbucket, the best native client, and the floor, by CPU time; and the ratios.
+/// CPU time of Sandbucket, the best native client and the floor, with ratios.
 fn summary(text: &mut String, rows: &[&Measured]) {
     *text += "| | Sandbucket, CPU each | best native, CPU each | bare hyper, CPU each | bare sockets, CPU each | CPU ratio | \
               rate ratio |\n| --- | --: | --: | --: | --: | --: | --: |\n";
@@ -149,7 +149,7 @@ fn summary(text: &mut String, rows: &[&Measured]) {
     }
 }
 
-/// Every client at every row.
+/// Every client in every row.
 fn details(text: &mut String, rows: &[&Measured]) {
     let bytes = rows.iter().any(|measured| measured.row.bytes() > 0);
     let held = rows.iter().any(|measured| {

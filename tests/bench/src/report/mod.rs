@@ -1,4 +1,4 @@
-//! What a run reports, and in which forms.
+//! The report of a run, in several formats.
 
 mod chart;
 mod json;
@@ -25,7 +25,7 @@ pub struct Run<'a> {
     pub measured: &'a [Measured],
 }
 
-/// Writes the files that were asked for.
+/// Writes the requested files.
 pub fn write(options: &RunOptions, rounds: usize, network: Network, measured: &[Measured]) -> Result<()> {
     let (seconds, threads) = (options.seconds, options.threads);
     let run = Run { machine: Machine::here(), network, rounds, seconds, threads, measured };
@@ -46,7 +46,7 @@ fn save(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
 }
 
-/// How a file is named in another one of the same folder, or in one above it.
+/// The relative link from one file to another in the same folder or below.
 fn beside(file: &Path, other: &Path) -> Option<String> {
     let folder = other.parent()?;
     Some(file.strip_prefix(folder).ok()?.to_str()?.to_owned())

@@ -1,9 +1,9 @@
-//! A row as it is printed when it is done.
+//! Prints a row as soon as it is measured.
 
 use super::units;
 use crate::figures::{Figures, Measured, Ratios};
 
-/// Prints a row, with a line for each client.
+/// Prints a row, with a line per client.
 pub fn print(measured: &Measured) {
     let row = &measured.row;
     println!("\n{}: {}, {}", row.name, row.group.title(), row.title);

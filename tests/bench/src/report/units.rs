@@ -1,4 +1,4 @@
-//! Figures as people read them: three digits that count, and a unit.
+//! Figures with three significant digits and a unit.
 
 /// Seconds.
 pub fn time(seconds: f64) -> String {
@@ -11,17 +11,17 @@ pub fn size(bytes: f64) -> String {
     scaled(bytes, &[(KIB * KIB * KIB, "GiB"), (KIB * KIB, "MiB"), (KIB, "KiB"), (1.0, "B")])
 }
 
-/// Bytes a second.
+/// Bytes per second.
 pub fn rate(bytes: f64) -> String {
     format!("{}/s", size(bytes))
 }
 
-/// A number of things, which may be below 1.
+/// A count, which may be below 1.
 pub fn count(number: f64) -> String {
     if number >= 1000.0 { crate::rows::thousands(number.round() as u64) } else { digits(number) }
 }
 
-/// By the largest unit that it reaches, else the smallest.
+/// Uses the largest unit that the value reaches, otherwise the smallest.
 fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     let unit = units.iter().find(|(scale, _)| value >= *scale).or(units.last());
     unit.map_or_else(String::new, |(scale, name)| format!("{} {name}", digits(value / scale)))

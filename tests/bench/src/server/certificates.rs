@@ -1,4 +1,4 @@
-//! A certificate authority for one run, and the server's certificate from it.
+//! A certificate authority for one run, and the server's certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
-/// Makes both, and writes the authority's certificate into the folder, for the clients to trust.
+/// Creates both, and writes the authority's certificate into the folder, for the clients to trust.
 pub fn make(folder: &Path, address: &str) -> Result<(TlsAcceptor, PathBuf)> {
     let authority_key = KeyPair::generate()?;
     let mut authority = CertificateParams::default();

@@ -1,4 +1,4 @@
-//! The bytes that the memory server gives out: the same few over and over, copied for nobody.
+//! Bodies of the memory server: the same canned bytes repeatedly, without copies.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// How many bytes a frame has at most.
+/// Maximum bytes per frame.
 const FRAME: usize = 256 << 10;
 
 static CANNED: [u8; FRAME] = canned();
 
-/// Not all zeros, and in no short pattern, so that nothing on the way finds it easier than real data.
+/// Neither zeros nor a short pattern, so that no layer handles it faster than real data.
 const fn canned() -> [u8; FRAME] {
     let mut bytes = [0; FRAME];
     let mut state: u32 = 0x9E37_79B9;
@@ -27,7 +27,7 @@ const fn canned() -> [u8; FRAME] {
     bytes
 }
 
-/// A body: canned bytes by their number, or some of one's own.
+/// A body: a number of canned bytes, or its own bytes.
 pub enum Content {
     Canned { left: u64 },
     Own(Bytes),

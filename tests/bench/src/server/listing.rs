@@ -1,4 +1,4 @@
-//! Lists of keys that the memory server makes up: rendered once, then given from memory.
+//! Listings of generated keys: rendered once, then served from memory.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,17 +6,17 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
-/// How many keys a page has.
+/// Keys per page.
 const PAGE: u64 = 1_000;
 
-/// The pages that were asked for so far, by the list's number of keys and where in it they begin.
+/// The pages requested so far, by number of keys of the list and first key of the page.
 #[derive(Default)]
 pub struct Pages {
     rendered: RefCell<HashMap<(u64, u64), Bytes>>,
 }
 
 impl Pages {
-    /// A page of the list whose prefix says how many keys it has, such as `list/100000/`.
+    /// A page of the list whose prefix contains its number of keys, such as `list/100000/`.
     pub fn page(&self, bucket: &str, prefix: &str, continuation: Option<&str>) -> Option<Bytes> {
         let keys: u64 = prefix.strip_prefix("list/")?.trim_end_matches('/').parse().ok()?;
         let start: u64 = match continuation {
@@ -62,7 +62,7 @@ mod tests {
     use super::Pages;
 
     #[test]
-    fn pages_lead_through_the_whole_list() {
+    fn pages_cover_the_whole_list() {
         let pages = Pages::default();
         let (mut keys, mut continuation) = (0, None);
         loop {

@@ -1,7 +1,7 @@
-//! A server that looks like S3 to its clients and costs next to nothing, so that what is measured is the clients.
+//! A server that looks like S3 to clients and costs almost nothing, so that the clients are measured.
 //!
-//! It verifies no signature and keeps no blob: what is put is read and forgotten, and a key that is read says how long
-//! its blob is, as `get/1024/7` does. Lists are of keys that it makes up.
+//! It verifies no signature and keeps no blob: it discards put bodies, and a key such as `get/1024/7` contains the length
+//! of its blob. It generates the keys of lists.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -30,20 +30,20 @@ const REQUEST_ID: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-amz-request-id"), HeaderValue::from_static("0000000000000001"));
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 
-/// For how long the server keeps looking for more after a request, instead of sleeping until more comes. On loopback
-/// its waking would be the client's work, and would be in the processor time that is told of the client.
+/// How long the server polls for more after a request, instead of sleeping. On loopback, waking it would be done by the
+/// client and count as the client's CPU time.
 const AWAKE: Duration = Duration::from_millis(5);
 
-/// What connections share.
+/// State shared by connections.
 struct Shared {
     pages: Pages,
-    /// When something was last asked for.
-    asked: Cell<Instant>,
+    /// Time of the last request.
+    last_request: Cell<Instant>,
 }
 
-/// Answers connections, over TLS where there is an acceptor, for as long as it runs.
+/// Serves connections, over TLS if there is an acceptor, until the process ends.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Result<()> {
-    let shared = Rc::new(Shared { pages: Pages::default(), asked: Cell::new(Instant::now()) });
+    let shared = Rc::new(Shared { pages: Pages::default(), last_request: Cell::new(Instant::now()) });
     tokio::task::spawn_local(stay_awake(shared.clone()));
     loop {
         let (stream, _) = listener.accept().await?;
@@ -63,8 +63,8 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Result<()
 
 async fn stay_awake(shared: Rc<Shared>) {
     loop {
-        if shared.asked.get().elapsed() < AWAKE {
-            // Others, such as a client of two threads, have the processor first.
+        if shared.last_request.get().elapsed() < AWAKE {
+            // Other processes, such as a client with two threads, run first.
             std::thread::yield_now();
             tokio::task::yield_now().await;
         } else {
@@ -77,15 +77,15 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Rc<Shar
     let service = service_fn(|request| {
         let shared = shared.clone();
         async move {
-            shared.asked.set(Instant::now());
-            Ok::<_, Infallible>(answer(request, &shared.pages).await)
+            shared.last_request.set(Instant::now());
+            Ok::<_, Infallible>(respond(request, &shared.pages).await)
         }
     });
-    // A client that goes away is none of the server's business.
+    // A client that disconnects is no error.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Content> {
+async fn respond(request: Request<Incoming>, pages: &Pages) -> Response<Content> {
     let (head, mut body) = request.into_parts();
     while let Some(frame) = body.frame().await {
         if frame.is_err() {
@@ -108,14 +108,14 @@ async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Content> 
     response
 }
 
-/// What was put, or a part of it, is not kept.
+/// Discards a put body or a part.
 fn written() -> Response<Content> {
     let mut response = status(StatusCode::OK);
     response.headers_mut().insert(ETAG, TAG);
     response
 }
 
-/// Canned bytes, as many as the key says. To a HEAD, hyper sends the header only.
+/// Canned bytes, as many as the key says. hyper sends only the head to HEAD.
 fn read(key: &str, headers: &HeaderMap) -> Response<Content> {
     let size = key.strip_prefix("get/").and_then(|rest| rest.split('/').next()).and_then(|size| size.parse().ok());
     let Some(size) = size else { return missing() };
@@ -132,15 +132,15 @@ fn read(key: &str, headers: &HeaderMap) -> Response<Content> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if code == StatusCode::PARTIAL_CONTENT {
-        let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-        if let Ok(told) = HeaderValue::try_from(told) {
-            headers.insert(CONTENT_RANGE, told);
+        let reported = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        if let Ok(reported) = HeaderValue::try_from(reported) {
+            headers.insert(CONTENT_RANGE, reported);
         }
     }
     response
 }
 
-/// The part of a blob that a header `Range` asks for: `bytes=1-5`, `bytes=1-` or `bytes=-5`.
+/// The range of a blob that a `Range` header requests: `bytes=1-5`, `bytes=1-` or `bytes=-5`.
 fn within(value: &HeaderValue, size: u64) -> Option<std::ops::Range<u64>> {
     let (first, last) = value.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
     let range = match (first, last) {
@@ -159,7 +159,7 @@ fn list(bucket: &str, query: &str, pages: &Pages) -> Response<Content> {
     }
 }
 
-/// The beginning or the end of a blob in parts.
+/// Initiates or completes a multipart upload.
 fn upload(bucket: &str, key: &str, query: &str) -> Response<Content> {
     const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
     let (name, rest) = if argument(query, "uploads").is_some() {
@@ -169,14 +169,14 @@ fn upload(bucket: &str, key: &str, query: &str) -> Response<Content> {
     } else {
         return status(StatusCode::BAD_REQUEST);
     };
-    let told = format!(
+    let reported = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name} xmlns=\"{NAMESPACE}\"><Bucket>{bucket}</Bucket>\
          <Key>{key}</Key>{rest}</{name}>"
     );
-    xml(told.into())
+    xml(reported.into())
 }
 
-/// A value from a query, decoded.
+/// The decoded value of a query parameter.
 fn argument(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| {
         let (given, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -212,7 +212,7 @@ mod tests {
     use super::{argument, within};
 
     #[test]
-    fn ranges_are_those_of_http() {
+    fn ranges_are_parsed_as_http_ranges() {
         let of = |value: &'static str| within(&HeaderValue::from_static(value), 100);
         assert_eq!(of("bytes=0-9"), Some(0..10));
         assert_eq!(of("bytes=90-"), Some(90..100));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_searched_by_whole_names() {
+    fn query_parameters_match_by_whole_names() {
         let query = "list-type=2&prefix=list%2F1000%2F&uploads";
         assert_eq!(argument(query, "prefix").as_deref(), Some("list/1000/"));
         assert_eq!(argument(query, "uploads").as_deref(), Some(""));

@@ -1,4 +1,4 @@
-//! The servers that clients are measured against, each in a process of its own.
+//! The servers that clients are measured against, each in its own process.
 
 mod certificates;
 mod content;
@@ -20,26 +20,26 @@ use crate::{child, measure};
 
 pub use process::{Server, Servers};
 
-/// The bucket that there is on every server.
+/// The bucket on every server.
 pub const BUCKET: &str = "bench";
-/// The key pair that there is on every server.
+/// The access key of every server.
 pub const ACCESS_KEY: &str = "AKIDBENCHMARK";
 pub const SECRET_KEY: &str = "the-benchmark-has-no-secrets";
 
-/// What a server tells on its standard output when it is ready.
+/// What a server prints on its standard output once it is ready.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ready {
-    /// Where it is: `http://127.0.0.1:40123`.
+    /// Its URL: `http://127.0.0.1:40123`.
     pub endpoint: String,
-    /// The certificate authority that vouches for it, where it speaks TLS.
+    /// Its certificate authority, if it speaks TLS.
     pub ca_file: Option<PathBuf>,
 }
 
-/// Is a server, until its standard input ends.
+/// Runs a server until its standard input closes.
 pub fn serve(service: Service) -> Result<()> {
     measure::allow_many_files()?;
     let parent = child::parent_gone();
-    // One thread: a server should not get in the way of what is measured on the other processors.
+    // One thread, so that the server does not compete with the client on other processors.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("sandbucket-bench-").tempdir()?;
     LocalSet::new().block_on(&runtime, async {
@@ -60,7 +60,7 @@ pub fn serve(service: Service) -> Result<()> {
                     let server = DevServer::builder()
                         .folder(folder.path())
                         .credentials(ACCESS_KEY, SECRET_KEY)
-                        // The floor has no signatures to show.
+                        // The floor sends no signatures.
                         .anonymous(true)
                         .buckets([BUCKET])
                         .start()
@@ -78,7 +78,7 @@ pub fn serve(service: Service) -> Result<()> {
 }
 
 fn ready(ready: Ready) -> Result<()> {
-    let mut told = serde_json::to_string(&ready)?;
-    told.push('\n');
-    std::io::stdout().write_all(told.as_bytes()).context("telling that the server is ready")
+    let mut line = serde_json::to_string(&ready)?;
+    line.push('\n');
+    std::io::stdout().write_all(line.as_bytes()).context("telling that the server is ready")
 }

@@ -1,4 +1,4 @@
-//! Servers as the parent process has them: started when first wanted, gone with it.
+//! Server processes, started on first use and stopped with the parent process.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +9,7 @@ use super::Ready;
 use crate::child::Child;
 use crate::rows::Service;
 
-/// A server that is running.
+/// A running server.
 pub struct Server {
     pub ready: Ready,
     /// Dropping it ends the process.

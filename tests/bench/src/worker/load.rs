@@ -1,4 +1,4 @@
-//! One client at one row's work, so many operations in flight.
+//! One client with the work of one row, and a fixed number of operations in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,36 +15,36 @@ use crate::clients::{Client, Large, Target};
 use crate::measure::{Memory, cpu_time};
 use crate::rows::{PART, PARTS_AT_ONCE, Service, Work};
 
-/// How many blobs are written or read in turn.
+/// Number of blobs that are written or read in rotation.
 const KEYS: u64 = 64;
-/// How long a client works before anything counts: connections are there then, and caches warm.
+/// Duration of the unmeasured warm-up, after which connections are open and caches are filled.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// What came of some operations.
+/// Measurements of some operations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lap {
     pub operations: u64,
-    /// How long all took.
+    /// Total duration.
     pub seconds: f64,
-    /// Processor time of the whole process meanwhile.
+    /// CPU time of the process during the lap.
     pub cpu_seconds: f64,
-    /// How long one took: the median.
+    /// Median latency of an operation.
     pub median_seconds: f64,
-    /// The most memory that the process held until then.
+    /// Peak memory of the process so far.
     pub peak_bytes: u64,
-    /// How much memory each client took that was opened and kept.
+    /// Memory per client that was opened and kept.
     pub bytes_per_client: Option<u64>,
 }
 
-/// A client at its work, whichever it is.
+/// A client with its work.
 pub trait Load {
-    /// Works for a while, and says how many operations a second it can do.
+    /// Warms up, and returns the operations per second.
     fn warm_up(&mut self) -> Result<f64>;
 
     fn lap(&mut self, operations: u64) -> Result<Lap>;
 }
 
-/// A client on a runtime, with all that an operation needs made beforehand.
+/// A client on a runtime, with everything that an operation needs prepared.
 pub struct Loaded<C: Client> {
     runtime: Runtime,
     bench: Arc<Bench<C>>,
@@ -83,7 +83,7 @@ impl<C: Client> Loaded<C> {
         Ok(Loaded { runtime, bench: Arc::new(bench), in_flight: job.row.in_flight })
     }
 
-    /// Does so many operations, and gives how long each took.
+    /// Runs this many operations, and returns the latency of each.
     fn run(&self, operations: u64) -> Result<Vec<Duration>> {
         self.runtime.block_on(async {
             let next = Arc::new(AtomicU64::new(0));
@@ -111,7 +111,7 @@ impl<C: Client> Loaded<C> {
         })
     }
 
-    /// Makes so many of something, and keeps them until they are measured.
+    /// Creates `count` items, and keeps them until memory is measured.
     fn kept<T>(&self, count: u64, make: impl AsyncFn(&Bench<C>) -> Result<T>) -> Result<(Vec<Duration>, u64)> {
         let before = Memory::now()?.resident;
         self.runtime.block_on(async {
@@ -130,7 +130,7 @@ impl<C: Client> Loaded<C> {
 impl<C: Client> Load for Loaded<C> {
     fn warm_up(&mut self) -> Result<f64> {
         if let Work::Tenants { .. } | Work::Instances { .. } = self.bench.work {
-            // What is needed but once is there after the first.
+            // The first one initialises what is needed once.
             self.runtime.block_on(self.bench.client.get(&self.bench.keys[0]))?;
             return Ok(1.0);
         }
@@ -174,7 +174,7 @@ impl<C: Client> Load for Loaded<C> {
 }
 
 impl<C: Client> Bench<C> {
-    /// One operation, and that it did what it should.
+    /// Runs one operation, and checks its result.
     async fn once(&self, number: u64) -> Result<()> {
         let key = &self.keys[(number % KEYS) as usize];
         let large = |size| Large { size, part: PART, at_once: PARTS_AT_ONCE };
@@ -190,7 +190,7 @@ impl<C: Client> Bench<C> {
         }
     }
 
-    /// A further client, used once.
+    /// Another client, used once.
     async fn open(&self) -> Result<C> {
         let client = C::open(&self.shared, &self.target).await?;
         expect("bytes", HEAD_SIZE, client.get(&self.keys[0]).await?)?;
@@ -198,10 +198,10 @@ impl<C: Client> Bench<C> {
     }
 }
 
-/// How long a blob is where its length does not matter.
+/// Length of a blob where it does not matter.
 const HEAD_SIZE: u64 = 1024;
 
-/// The key of a blob: on the memory server it says what is to come.
+/// The key of a blob; on the memory server it selects the response.
 fn key(work: Work, number: u64) -> String {
     match work {
         Work::Put { .. } | Work::Upload { .. } => format!("put/{number}"),

@@ -1,5 +1,5 @@
-//! A process that is one client at one row's work, and does a lap whenever it is told to. Each client has a fresh one
-//! for each row, so that its memory and processor time are its own.
+//! A worker process: one client with the work of one row, which runs a lap on request. Each client has a new process for
+//! each row, so that memory and CPU time are its own.
 
 mod load;
 mod process;
@@ -18,29 +18,29 @@ pub use process::Worker;
 
 use load::Loaded;
 
-/// What a worker is to do.
+/// The work of a worker.
 #[derive(Clone, Debug)]
 pub struct Job {
     pub row: Row,
     pub target: Target,
-    /// Threads of the runtime: with one, everything is on the thread that waits for it.
+    /// Threads of the runtime; with one, everything runs on the calling thread.
     pub threads: usize,
 }
 
-/// What a worker says.
+/// A message of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Said {
-    /// It is warm, and does so many operations a second.
+    /// Warmed up, with this many operations per second.
     Warm(f64),
     Lap(Lap),
     Failed(String),
 }
 
-/// Brings a client to its work.
+/// Prepares a client for its work.
 pub fn load(kind: Kind, job: &Job) -> Result<Box<dyn Load>> {
     measure::allow_many_files()?;
-    // There are two implementations of cryptography in this program, and rustls will not choose between them.
+    // This program links two cryptography providers, and rustls does not choose between them.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Ok(match kind {
         Kind::Sandbucket => Box::new(Loaded::<Sandbucket>::new(job)?),
@@ -53,7 +53,7 @@ pub fn load(kind: Kind, job: &Job) -> Result<Box<dyn Load>> {
     })
 }
 
-/// Is a worker: reads numbers of operations, one a line, and tells a lap for each.
+/// Runs a worker: reads a number of operations per line, and reports a lap for each.
 pub fn work(kind: Kind, job: &Job) -> Result<()> {
     let warm = load(kind, job).and_then(|mut load| load.warm_up().map(|rate| (load, rate)));
     let mut load = match warm {

@@ -1,4 +1,4 @@
-//! A worker as the parent process has it.
+//! A worker process, as seen by its parent.
 
 use anyhow::{Result, bail};
 
@@ -11,12 +11,12 @@ use crate::server::Ready;
 /// A client that is ready for a lap. Dropping it ends its process.
 pub struct Worker {
     process: Child,
-    /// How many operations make a lap.
+    /// Operations per lap.
     operations: u64,
 }
 
 impl Worker {
-    /// Starts one, and lets it warm up. A lap is to take about so many seconds.
+    /// Starts a worker and lets it warm up. A lap takes about `seconds`.
     pub fn start(kind: Kind, row: &Row, server: &Ready, threads: usize, seconds: f64) -> Result<Worker> {
         let mut arguments: Vec<String> = ["worker", "--client", kind.argument(), "--row", &row.name]
             .into_iter()
@@ -27,7 +27,7 @@ impl Worker {
         if let Some(file) = &server.ca_file {
             let file = file.display().to_string();
             arguments.extend(["--ca-file".to_owned(), file.clone()]);
-            // Some clients have no option of their own for it.
+            // Some clients have no option for it.
             environment.push(("SSL_CERT_FILE", file));
         }
         let mut process = Child::start(&arguments, &environment)?;
@@ -37,11 +37,11 @@ impl Worker {
                 Ok(Worker { process, operations })
             }
             Said::Failed(why) => bail!(why),
-            Said::Lap(_) => bail!("the worker tells a lap that nobody asked for"),
+            Said::Lap(_) => bail!("the worker reports a lap without a request"),
         }
     }
 
-    /// Does one lap.
+    /// Runs one lap.
     pub fn lap(&mut self) -> Result<Lap> {
         self.process.write(&self.operations)?;
         match self.process.read()? {

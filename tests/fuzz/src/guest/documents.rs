@@ -6,7 +6,7 @@ use sandbucket_s3::s3::requests::{DeleteEntry, Method};
 use sandbucket_s3::s3::response::Head;
 use sandbucket_s3::s3::{service_error, xml};
 
-/// The outermost elements of the documents that S3 answers with.
+/// The root elements of S3's response documents.
 const ROOTS: [&str; 12] = [
     "ListBucketResult",
     "ListVersionsResult",
@@ -22,28 +22,28 @@ const ROOTS: [&str; 12] = [
     "Error",
 ];
 
-/// A body, as it comes from the service.
+/// A response body.
 pub fn guest_documents(body: &[u8]) {
     let head = Head { status: 200, headers: vec![] };
-    let answer = service_error::parse(&head, body, "us-east-1");
-    let _ = service_error::classify(Method::Get, &head, &answer, false);
-    let _ = retry::decide(&head, &answer, 0, true);
+    let error = service_error::parse(&head, body, "us-east-1");
+    let _ = service_error::classify(Method::Get, &head, &error, false);
+    let _ = retry::decide(&head, &error, 0, true);
     let _ = service_error::is_error_document(body);
     let _ = xml::read(&String::from_utf8_lossy(body));
     for name in ROOTS {
         let Ok(document) = xml::document(body, name) else { continue };
         let root = document.root();
-        // Listings are known by what is in them, and some services call a result a response.
+        // Listings are recognised by their content, and some services name the root of a result "response".
         let is_another_name = name.starts_with("List") || root.name() == name.replace("Result", "Response");
         assert!(root.name() == name || is_another_name, "{} for {name}", root.name());
         let blobs = [DeleteEntry { key: "a", version: None }, DeleteEntry { key: "b", version: Some("v") }];
         if let Ok(fates) = delete_many::delete_many(&root, &blobs) {
             assert_eq!(fates.len(), blobs.len());
         }
-        for (prefix, asked) in [("", None), ("p/", None), ("p/", Some("p/k"))] {
-            let _ = listing::list(&root, prefix, asked);
-            let _ = listing::list_versions(&root, prefix, asked);
-            let _ = multipart::uploads(&root, &Head::default(), prefix, asked);
+        for (prefix, requested) in [("", None), ("p/", None), ("p/", Some("p/k"))] {
+            let _ = listing::list(&root, prefix, requested);
+            let _ = listing::list_versions(&root, prefix, requested);
+            let _ = multipart::uploads(&root, &Head::default(), prefix, requested);
         }
         let _ = tags::tags(&root);
         let _ = (multipart::upload_id(&root), multipart::etag(&root));

@@ -1,4 +1,4 @@
-//! Every operation by the driver that blocks, against a service and a network that do anything.
+//! Every operation by the blocking driver, against a service and a network with arbitrary behaviour.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sandbucket_s3::contract::error::Error;
@@ -10,9 +10,9 @@ use sandbucket_s3::s3::response;
 use super::operation::operation;
 use super::service::{SECRET_KEY, Service, store};
 
-/// A store, and operations on it one after another.
+/// A store, and a sequence of operations on it.
 pub fn guest_operations(data: &[u8]) {
-    // After the end of the input nothing more happens.
+    // The operations end with the input.
     let _ = operations(&mut Unstructured::new(data));
 }
 
@@ -44,7 +44,7 @@ pub(super) fn checked(failure: &Error) {
 
 type Outcome = std::result::Result<(), Box<Error>>;
 
-/// The operations that move bodies, in the ways that only the blocking driver has.
+/// Operations that stream bodies, which only the blocking driver has.
 fn by_stream(store: &mut Store, u: &mut Unstructured<'_>, operation: &Operation) -> Result<Option<Outcome>> {
     Ok(Some(match operation {
         Operation::Get { key, options } if bool::arbitrary(u)? => {
@@ -75,7 +75,7 @@ fn by_stream(store: &mut Store, u: &mut Unstructured<'_>, operation: &Operation)
     }))
 }
 
-/// The output is that of the operation.
+/// Whether the output is of the operation's type.
 pub(super) fn fits(output: &Output, operation: &Operation) {
     match (output, operation) {
         (Output::Get(head), Operation::Get { options, .. }) => {

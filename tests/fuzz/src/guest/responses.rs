@@ -1,7 +1,7 @@
-//! Status, header and body of a response, through everything that reads one.
+//! Status, header and body of a response, through every parser of responses.
 //!
-//! The input's first line has the status, a word for the range that was asked for and its numbers; then the header, a field
-//! to a line; after a blank line the body.
+//! The input's first line has the status, and the kind and numbers of the requested range; then one header field per line;
+//! after a blank line the body.
 
 use sandbucket_s3::contract::model::{
     ByteRange, GetOptions, HeadOptions, Operation, Output, PartOptions, PutOptions, Span,
@@ -41,29 +41,29 @@ fn read(head: &Head<'_>, body: &[u8], range: ByteRange) {
         assert!(written.etag.is_none_or(|etag| !etag.is_empty()));
     }
     if let (Ok(info), Ok(length)) = (response::blob_info(head), head.content_length()) {
-        // Without a length it is unknown.
+        // Without `content-length` the size is unknown.
         assert_eq!(info.size, length.unwrap_or(u64::MAX));
     }
     if let Ok((info, span)) = response::blob_part(head, range) {
         assert!(span.start <= span.end && span.end <= info.size, "{span:?} of {}", info.size);
     }
-    let answer = service_error::parse(head, body, "us-east-1");
-    for word in [&answer.code, &answer.message, &answer.request_id, &answer.region].into_iter().flatten() {
+    let error = service_error::parse(head, body, "us-east-1");
+    for word in [&error.code, &error.message, &error.request_id, &error.region].into_iter().flatten() {
         assert!(!word.chars().any(char::is_control), "{word:?}");
         assert!(word.len() <= 2048, "{}", word.len());
     }
     for method in [Method::Get, Method::Head, Method::Put] {
-        let _ = service_error::classify(method, head, &answer, false);
-        let _ = service_error::classify(method, head, &answer, true);
+        let _ = service_error::classify(method, head, &error, false);
+        let _ = service_error::classify(method, head, &error, true);
     }
-    let _ = retry::decide(head, &answer, 1_700_000_000, true);
+    let _ = retry::decide(head, &error, 1_700_000_000, true);
     for (_, value) in &head.headers {
         let decoded = encoded_words::decode(value);
         assert_eq!(encoded_words::decode(&encoded_words::encode(&decoded)), decoded);
     }
 }
 
-/// An operation that succeeds has an output of its own.
+/// A successful operation has its own type of output.
 fn resumed(head: &Head<'_>, range: ByteRange) {
     let settings = [("bucket", "demo"), ("endpoint", "http://s3.test")].map(|(n, v)| (n.to_owned(), v.to_owned()));
     let Ok(mut store) = Store::open(&settings, 1) else { return };
@@ -79,7 +79,7 @@ fn resumed(head: &Head<'_>, range: ByteRange) {
         let Next::Done(output) = store.resume(1_700_000_000, exchange.state, 0, event) else { continue };
         super::operations::fits(&output, &operation);
         match output {
-            // Without a length it is unknown.
+            // Without `content-length` the size is unknown.
             Output::Head(info) => assert_eq!(info.size, content_length(head).unwrap_or(u64::MAX)),
             Output::Put(written) => assert!(written.etag.is_none_or(|etag| !etag.is_empty())),
             _ => {}

@@ -1,5 +1,5 @@
-//! Every operation by `begin` and `resume`, in two instances: the requests must be the operation's and pass the host's rules, and any
-//! event must end the operation or lead to another request; also if the driver alters the state.
+//! Every operation by `begin` and `resume`, in two instances: requests must belong to the operation and pass the host's
+//! rules, and any event must end the operation or lead to another request, also if the driver alters the state.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sandbucket_s3::contract::error::Kind;
@@ -14,9 +14,9 @@ use super::service::{response, settings};
 /// More than retries, reconciliation and single deletes of one operation take.
 const MAX_STEPS: usize = 2048;
 
-/// A store, and an operation on it, step after step.
+/// A store, and an operation on it, step by step.
 pub fn guest_sans_io(data: &[u8]) {
-    // After the end of the input nothing more happens.
+    // The steps end with the input.
     let _ = steps(&mut Unstructured::new(data));
 }
 
@@ -27,7 +27,7 @@ fn steps(u: &mut Unstructured<'_>) -> Result<()> {
     let operation = operation(u)?;
     let mut wall = *u.choose(&[1_700_000_000, 0, u64::MAX])?;
     let (mut next, mut altered, mut elapsed) = (stores[0].begin(wall, operation.clone()), false, 0_u64);
-    // The state with which a body of the caller's breaks off.
+    // The state to resume with if the caller's body breaks off.
     let mut reading = None;
     for _ in 0..MAX_STEPS {
         let (state, received, truncated) = match next {
@@ -90,7 +90,7 @@ fn broken() -> TransportError {
     TransportError { kind: Kind::Integrity, message: "the body broke off".to_owned(), not_sent: false, retryable: true }
 }
 
-/// A request is one of the operation's, as `wit/README.md` lists them.
+/// Checks that the request is one of the operation's, as `wit/README.md` lists them.
 fn belongs(exchange: &Exchange, operation: &Operation) {
     match (&exchange.body, operation) {
         (RequestBody::Caller(sent), Operation::Put { length, .. } | Operation::UploadPart { length, .. }) => {
@@ -129,7 +129,7 @@ fn belongs(exchange: &Exchange, operation: &Operation) {
 #[cfg(not(feature = "host"))]
 fn passes(_: &Exchange) {}
 
-/// The host sends what the plugin makes.
+/// Checks that the host sends the plugin's request.
 #[cfg(feature = "host")]
 fn passes(exchange: &Exchange) {
     use sandbucket::fuzzing::{PreparedRequest, request_head};
@@ -137,7 +137,7 @@ fn passes(exchange: &Exchange) {
     let request = &exchange.request;
     let (headers, length) = (request.field_lines(exchange.body.length()), exchange.body.length());
     let path_with_query = request.path_and_query().into_owned();
-    // The host refuses what is too large, and sends everything else.
+    // The host rejects oversized requests, and sends all others.
     let is_large = headers.len() > 64 << 10 || path_with_query.len() > 32 << 10;
     let prepared = PreparedRequest {
         method: request.method.as_str().parse().expect("a method"),

@@ -1,4 +1,4 @@
-//! A service that answers anything, over a network that does anything, with a clock that only moves when told to.
+//! A service and a network with arbitrary behaviour, and a clock that moves only on request.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -16,10 +16,10 @@ use sandbucket_s3::s3::requests::Request;
 use sandbucket_s3::s3::response::Head;
 use sandbucket_s3::s3::{attributes, checksum};
 
-/// Requests that one operation may take: more than `max-retries` and all that an operation looks up beside allow.
+/// Maximum number of requests of an operation: more than `max-retries` and all additional lookups.
 const MAX_REQUESTS: usize = 2048;
 
-/// A service whose answers are taken from the input. When that is over, every connection is refused for good.
+/// A service that takes its responses from the input. After the end of the input, every connection is refused.
 pub struct Service<'a, 'b> {
     input: &'a mut Unstructured<'b>,
     now: Rc<Cell<u64>>,
@@ -36,8 +36,8 @@ impl<'a, 'b> Service<'a, 'b> {
         Service { input, now: Rc::default(), wall, requests: 0, authorities }
     }
 
-    /// Checks a request as it would go out, and takes what becomes of it from the input.
-    fn answer(
+    /// Checks a request as it would be sent, and takes its outcome from the input.
+    fn outcome(
         &mut self,
         request: &Request,
         waits: Waits,
@@ -72,10 +72,10 @@ fn refused() -> TransportError {
     TransportError { retryable: false, ..error(Kind::Network, true) }
 }
 
-/// A response, or why there is none.
+/// A response, or a transport error.
 pub type Response = std::result::Result<(Head<'static>, Vec<Vec<u8>>), TransportError>;
 
-/// Any response, and mostly one that S3 could send.
+/// Any response; most are ones that S3 could send.
 pub fn response(u: &mut Unstructured<'_>) -> Result<Response> {
     if u.is_empty() || u.ratio(1, 16)? {
         let kind = *u.choose(&[Kind::Network, Kind::Timeout, Kind::Integrity])?;
@@ -189,18 +189,18 @@ impl Transport for Service<'_, '_> {
         _: &[u8],
         waits: Waits,
     ) -> std::result::Result<(Head<'static>, Chunks), TransportError> {
-        self.answer(request, waits)
+        self.respond(request, waits)
     }
 
     fn begin(&mut self, request: &Request, _: u64, waits: Waits) -> std::result::Result<Pending, TransportError> {
-        match self.answer(request, waits) {
+        match self.respond(request, waits) {
             Err(error) if error.not_sent => Err(error),
-            answer => Ok(Pending(answer)),
+            outcome => Ok(Pending(outcome)),
         }
     }
 }
 
-/// A request whose answer is known already.
+/// A request whose outcome is already known.
 pub struct Pending(std::result::Result<(Head<'static>, Chunks), TransportError>);
 
 impl Exchange for Pending {
@@ -231,7 +231,7 @@ impl Body for Chunks {
     }
 
     fn read(&mut self, max: usize) -> std::result::Result<Option<Vec<u8>>, TransportError> {
-        assert!(max > 0, "nothing is asked for");
+        assert!(max > 0, "an empty read");
         if self.now.get() >= self.deadline {
             return Err(error(Kind::Timeout, false));
         }

@@ -1,4 +1,4 @@
-//! Signatures of requests of any kind, against those of AWS's own crate.
+//! Signatures of arbitrary requests, compared with those of AWS's own crate.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Single values: dates, durations, encoded words, continuations, endpoints and all settings.
 //!
-//! The input has a `name=value` on each line, of which each value is read as every kind, and all together as settings.
+//! The input has a `name=value` on each line; each value is parsed as every kind, and all together as settings.
 
 use sandbucket_s3::contract::error;
 use sandbucket_s3::ops::retry;
@@ -26,7 +26,7 @@ pub fn guest_values(data: &[u8]) {
     for style in [AddressingStyle::Auto, AddressingStyle::Path, AddressingStyle::Virtual] {
         let endpoint = Endpoint::resolve(Some(of("endpoint")), of("region"), of("bucket"), style, hosts);
         let Ok(found) = endpoint else { continue };
-        // An authority and a path that an HTTP library takes as they are.
+        // An authority and a path that an HTTP library accepts unchanged.
         let url = format!("http://{}{}", found.authority, found.object_path(of("key-prefix")));
         let uri: http::Uri = url.parse().unwrap_or_else(|error| panic!("{url:?}: {error}"));
         assert_eq!(uri.authority().expect("an authority").as_str(), found.authority);
@@ -34,7 +34,7 @@ pub fn guest_values(data: &[u8]) {
     if let Err(fault) = settings::parse(&pairs)
         && let secret @ ("secret-key" | "security-token" | "sse-customer-key") = fault.subject.as_deref().unwrap_or("")
     {
-        // What a message may hold of it are letters of its own words.
+        // A message may share letters with a short secret by chance.
         assert!(of(secret).len() < 12 || !fault.message.contains(of(secret)), "{}", fault.message);
     }
 }

@@ -1,6 +1,6 @@
 //! Configuration files, AWS's credentials and config files, and the limits in them.
 //!
-//! The input has three files, parted by lines of `%%`: `sandbucket.toml`, AWS's `credentials`, and AWS's `config`.
+//! The input has three files, separated by lines of `%%`: `sandbucket.toml`, AWS's `credentials`, and AWS's `config`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use sandbucket::fuzzing::{check_limits, parse_config};
 
 use crate::text;
 
-/// A secret that no error and no `Debug` may show.
+/// A secret that no error and no `Debug` output may contain.
 const CANARY: &str = "c4n4ry-s3cr3t-0451";
 
 /// Three files.
@@ -21,7 +21,7 @@ pub fn host_config(data: &[u8]) {
     let mut files = text.split("\n%%\n");
     let mut next = || files.next().unwrap_or_default();
     let (config, credentials, aws) = (next(), next(), next());
-    // Which files there are, and what reading them does, is not the input's to say.
+    // The input must not choose which files are read.
     if config.contains("file:") {
         return;
     }
@@ -49,7 +49,7 @@ pub fn host_config(data: &[u8]) {
         }
         Err(error) => {
             let shown = format!("{error} {error:?}");
-            // The name of a profile is shown.
+            // Errors show the name of a profile.
             assert!(!shown.contains(CANARY) || config.contains("profile"), "{shown}");
         }
     }
@@ -60,7 +60,7 @@ pub fn host_config(data: &[u8]) {
     }
 }
 
-/// What limits are taken can be kept to.
+/// Accepted limits are within their bounds.
 fn bounded(limits: &Limits) {
     const YEARS: Duration = Duration::from_secs(87_600 * 3600);
     assert!((2 << 20..=4 << 30).contains(&limits.memory) && limits.max_put > 0);
@@ -77,7 +77,7 @@ fn bounded(limits: &Limits) {
     assert!(limits.idle_timeout <= YEARS);
 }
 
-/// A folder of this process's own.
+/// A folder of this process.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

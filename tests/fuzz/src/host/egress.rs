@@ -1,5 +1,5 @@
-//! The egress policy: settings of any kind, and URLs of any kind. What is allowed has an authority of the endpoint's, for every
-//! reader of URLs; and what the plugin asks for by the same settings is allowed.
+//! The egress policy with arbitrary settings and URLs. An allowed URL has an authority of the endpoint for every URL
+//! parser; requests that the plugin builds from the same settings are allowed.
 //!
 //! The input has a setting `name=value` on each line, then a blank line, then a URL or an address on each line.
 
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::text;
 
-/// Settings, and what is asked for with them.
+/// Settings, and URLs or addresses to reach with them.
 pub fn host_egress(data: &[u8]) {
     let (settings, rest) = text::head_and_body(data);
     let settings = text::pairs(&settings);
@@ -46,7 +46,7 @@ pub fn host_egress(data: &[u8]) {
 }
 
 fn urls(egress: &Egress, text: &str) {
-    // A bucket's own host is one below the endpoint's.
+    // A bucket's own host is a subdomain of the endpoint.
     let allowed: Vec<String> = egress.authorities().collect();
     let hosts: Vec<&str> = allowed.iter().map(|authority| host_of(authority)).collect();
     if let [endpoint, bucket] = hosts[..] {
@@ -67,12 +67,12 @@ fn urls(egress: &Egress, text: &str) {
     }
 }
 
-/// The host, and a port, of an authority with its scheme.
+/// The host and port of an authority with its scheme.
 fn host_of(authority: &str) -> &str {
     authority.split_once("://").map_or(authority, |(_, host)| host)
 }
 
-/// An address that is refused is refused in every form, and whatever private stores are refused, public ones are too.
+/// A refused address is refused in every notation, and what a private store must not reach, a public one must not either.
 fn addresses(address: IpAddr) {
     let refused = |address: IpAddr| [false, true].map(|private| refuses_address(private, address).is_some());
     let [public, private] = refused(address);
@@ -84,7 +84,7 @@ fn addresses(address: IpAddr) {
     let [public, _] = refused(four.into());
     let [a, b, c, d] = four.octets();
     let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-    // Forms of IPv4 addresses are refused under every policy.
+    // IPv6 forms of IPv4 addresses are refused under every policy.
     for six in [
         four.to_ipv6_mapped(),
         Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
@@ -95,7 +95,7 @@ fn addresses(address: IpAddr) {
     ] {
         assert_eq!(refused(six.into()), [true, true], "{six} stands for {four}");
     }
-    // But for that of DNS64, which stands for public ones.
+    // Except the DNS64 prefix, which represents public addresses.
     let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low);
     assert_eq!(refused(nat64.into()), [public, public], "{nat64} stands for {four}");
 }

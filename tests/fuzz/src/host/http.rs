@@ -1,17 +1,17 @@
-//! HTTP as a server sends it, into the host's client: whatever comes, a request ends, gives no bytes that were not sent, and leaves
-//! nothing for the next one.
+//! HTTP as a server sends it, into the host's client: whatever arrives, a request ends, returns only bytes that were sent,
+//! and leaves nothing for the next request.
 //!
-//! The input's first byte is the method, the second the size of the pieces that the rest comes in.
+//! The input's first byte is the method, the second the size of the pieces in which the rest is sent.
 
 use bytes::Bytes;
 use http::Method;
 use memchr::memmem;
 use sandbucket::fuzzing::{HttpOutcome, HttpResponse, HttpScript, exchange_over_http};
 
-/// What a well-behaved server sends, told apart from all else by its field.
+/// The response of a well-behaved server, recognised by its header field.
 const GENUINE: &[u8] = b"HTTP/1.1 200 OK\r\nx-genuine: 7f3a\r\ncontent-length: 12\r\n\r\ngenuine 7f3a";
 
-/// Bytes that a server sends for a request.
+/// Bytes that a server sends in response to a request.
 pub fn host_http(data: &[u8]) {
     let [method, size, sent @ ..] = data else { return };
     let (method, body) = match method % 4 {
@@ -23,7 +23,7 @@ pub fn host_http(data: &[u8]) {
     };
     let pieces = match size {
         0 => vec![sent.to_vec()],
-        // With a moment in which nothing comes, or without.
+        // With or without a pause between the pieces.
         size => sent.chunks(usize::from(size / 2).max(1)).flat_map(|piece| pause(piece, size % 2 == 0)).collect(),
     };
     let genuine = || vec![GENUINE.to_vec()];
@@ -43,21 +43,21 @@ fn pause(piece: &[u8], is_on: bool) -> Vec<Vec<u8>> {
     if is_on { [vec![Vec::new()], piece].concat() } else { piece }
 }
 
-/// The body's pieces are among the bytes that were sent, in their order.
+/// The body's chunks occur in the sent bytes, in order.
 fn was_sent(response: &HttpResponse, mut sent: &[u8]) {
     for piece in &response.body {
         let place = memmem::find(sent, piece);
-        // A piece may have come in several.
+        // A chunk may have been sent in several pieces.
         let Some(place) = place else { panic!("{piece:?} was not sent") };
         sent = &sent[place + piece.len()..];
     }
 }
 
-/// A body that ended well is as long as was announced.
+/// A complete body has the announced length.
 fn is_framed(response: &HttpResponse, method: &Method) {
     let length: usize = response.body.iter().map(Bytes::len).sum();
     let has_no_body = *method == Method::HEAD || matches!(response.status, 101 | 204 | 304);
-    // Nobody asked for another protocol; as a response it is a failure, and ends the connection.
+    // No request asks for an upgrade; 101 as a response is an error, and ends the connection.
     assert!(response.status >= 200 || response.status == 101, "{}", response.status);
     if has_no_body {
         assert_eq!(length, 0);
@@ -70,7 +70,7 @@ fn is_framed(response: &HttpResponse, method: &Method) {
     assert!(response.headers.len() <= 256);
 }
 
-/// The next request got the response that was sent for it, or none.
+/// The next request got its own response, or none.
 fn is_genuine(outcome: &HttpOutcome) {
     if let Ok(response) = &outcome.result {
         assert_eq!(response.status, 200);

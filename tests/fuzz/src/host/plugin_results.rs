@@ -1,4 +1,5 @@
-//! Every result that a plugin can return, through the host's boundary, into public types, the `object_store` adapter, and text.
+//! Every result that a plugin can return, through the host's validation, into public types, the `object_store` adapter, and
+//! text.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +20,7 @@ const MAX_TOKEN: usize = 16 << 10;
 const MAX_VALUE: usize = 64 << 10;
 const MAX_PAIRS: usize = 2048;
 const MAX_PAGE: usize = 10_000;
-/// What an escape sequence and the mark of a cut add to a text.
+/// What an escape sequence and the truncation mark add to a text.
 const ESCAPED: usize = 16;
 
 /// A result of any of a plugin's functions.
@@ -27,7 +28,7 @@ pub fn host_plugin_results(data: &[u8]) {
     match plugin_result(&mut Unstructured::new(data)) {
         Ok(Ok(value)) => valid(&value),
         Ok(Err(error)) => shown(error),
-        // Not enough bytes for a whole one.
+        // Too few bytes for a whole result.
         Err(_) => {}
     }
 }
@@ -117,7 +118,7 @@ fn step(step: &Result<PluginStep, Error>) {
     }
 }
 
-/// An error's texts are for people: one line each, bounded, and none of it moves a cursor or hides another.
+/// Error texts are for people: one bounded line each, without characters that move the cursor or hide others.
 fn shown(error: Error) {
     line(&error.to_string(), 2 * MAX_MESSAGE);
     if let Some(failure) = error.failure() {
@@ -141,7 +142,7 @@ fn line(text: &str, max: usize) {
     assert!(text.len() <= max + ESCAPED, "{} bytes", text.len());
 }
 
-/// What a header can carry.
+/// A valid header value.
 fn header(text: &str, max: usize) {
     assert!(text.len() <= max, "{} bytes", text.len());
     assert!(http::HeaderValue::from_str(text).is_ok(), "{text:?}");
@@ -164,7 +165,7 @@ fn attributes(pairs: &[(String, String)]) {
     pairs.iter().for_each(|(_, value)| header(value, MAX_VALUE));
 }
 
-/// A date that every calendar has.
+/// A date within the range of every calendar.
 fn time(time: Option<SystemTime>) {
     let since = time.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970"));
     assert!(since.unwrap_or_default() < Duration::from_secs(253_402_300_800));

@@ -1,4 +1,4 @@
-//! Ranges and sizes of any numbers: what the host takes of a plugin's word lies within the blob, and is cut to what was asked for.
+//! Arbitrary ranges and sizes: what the host accepts from a plugin lies within the blob, and is cut to the request.
 
 use std::ops::Range;
 
@@ -9,18 +9,18 @@ use sandbucket::fuzzing::{checked_inline, checked_ranges, cut};
 use sandbucket_s3::contract::model::{ByteRange as GuestRange, Span};
 use sandbucket_s3::s3::response::resolve_range;
 
-/// The longest body that is put together.
+/// Maximum length of an assembled body.
 const MAX_BODY: u64 = 4096;
 
-/// A blob's size, a range that is asked for, and what a plugin says of both.
+/// A blob's size, a requested range, and the plugin's claims about both.
 pub fn host_ranges(data: &[u8]) {
-    // Input that ends early is too short for all of it.
+    // Input that is too short is ignored.
     let _ = ranges(&mut Unstructured::new(data));
 }
 
 fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
     let (size, a, b) = (number(u)?, number(u)?, number(u)?);
-    let (asked, guest) = match u.int_in_range(0..=3)? {
+    let (requested, guest) = match u.int_in_range(0..=3)? {
         0 => (ByteRange::Whole, GuestRange::Whole),
         1 => (ByteRange::From(a), GuestRange::From(a)),
         2 => (ByteRange::Within(a..b), GuestRange::Within(Span { start: a, end: b })),
@@ -33,17 +33,17 @@ fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
     };
     let given = if bool::arbitrary(u)? { 0..size } else { number(u)?..number(u)? };
 
-    if let Ok((range, given)) = checked_ranges(size, range.clone(), given, asked.clone()) {
+    if let Ok((range, given)) = checked_ranges(size, range.clone(), given, requested.clone()) {
         assert!(given.start <= range.start && range.start <= range.end);
         assert!(range.end <= given.end && given.end <= size);
-        // What has no byte of the blob in it may be asked for as well.
+        // A range without a byte of the blob may be requested as well.
         assert!(right.as_ref().is_none_or(|right| *right == range), "{right:?} is not {range:?}");
         if given.end - given.start <= MAX_BODY {
             in_pieces(u, range, given)?;
         }
     }
     let body = vec![7; u.int_in_range(0..=9)?];
-    if let Ok((range, body)) = checked_inline(size, range, body, asked) {
+    if let Ok((range, body)) = checked_inline(size, range, body, requested) {
         assert!(range.start <= range.end && range.end <= size);
         assert_eq!(range.end - range.start, body.len() as u64);
     }
@@ -53,7 +53,7 @@ fn ranges(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Reads a body as `Blob` does, piece by piece: the bytes of the range come out, each once.
+/// Reads a body as `Blob` does, chunk by chunk: it yields each byte of the range once.
 fn in_pieces(u: &mut Unstructured<'_>, range: Range<u64>, given: Range<u64>) -> Result<()> {
     let byte = |place: u64| (place % 251) as u8;
     let (mut start, mut position, mut got) = (given.start, range.start, Vec::new());
@@ -69,7 +69,7 @@ fn in_pieces(u: &mut Unstructured<'_>, range: Range<u64>, given: Range<u64>) -> 
     Ok(())
 }
 
-/// Any number, and often one where sums go over or a body is short.
+/// Any number; often one at which sums overflow or a body is short.
 fn number(u: &mut Unstructured<'_>) -> Result<u64> {
     Ok(match u.int_in_range(0..=3)? {
         0 => u64::arbitrary(u)?,

@@ -1,7 +1,7 @@
-//! Requests as a plugin builds them: what the host lets out holds every rule, and is read by others as it was meant.
+//! Requests as a plugin builds them: what the host sends follows every rule, and servers parse it as intended.
 //!
-//! The input's first line has a method, `http` or `https`, an authority, a path and query, and a body's length; then the header, a
-//! field to a line.
+//! The input's first line has a method, `http` or `https`, an authority, a path and query, and a body's length; then one
+//! header field per line.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub fn host_requests(data: &[u8]) {
     }
 }
 
-/// Holds a request that goes out against the rules, and against what a server reads of it.
+/// Checks a sent request against the rules, and against what a server parses.
 pub fn holds(head: &Request<()>, prepared: &PreparedRequest, length: u64) {
     let method = head.method();
     assert_eq!(*method, prepared.method);
@@ -52,7 +52,7 @@ pub fn holds(head: &Request<()>, prepared: &PreparedRequest, length: u64) {
     }
     assert!(has_body || length == 0);
 
-    // As a server reads it.
+    // As a server parses it.
     let target = head.uri().path_and_query().expect("a path").as_str();
     let mut wire = format!("{} {target} HTTP/1.1\r\n", head.method()).into_bytes();
     for (name, value) in head.headers() {
@@ -71,7 +71,7 @@ pub fn holds(head: &Request<()>, prepared: &PreparedRequest, length: u64) {
     }
 }
 
-/// The only value of a field.
+/// The single value of a field.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).into_iter();
     let value = values.next().map(|value| value.to_str().expect("a value"));
@@ -79,7 +79,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     value
 }
 
-/// A response's header that the host writes for the plugin is read by that as it was.
+/// The plugin parses the response headers that the host serialises as they were.
 fn lines_are_read_as_written(lines: &str) {
     let mut headers = HeaderMap::new();
     for (name, value) in parse_lines(lines) {

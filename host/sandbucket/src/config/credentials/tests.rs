@@ -15,7 +15,7 @@ impl Home {
         Home { folder }
     }
 
-    /// What these settings are completed to, sorted.
+    /// The completed settings, sorted.
     fn complete(&self, settings: &[(&str, &str)], profile: Option<&str>, variables: &[(&str, &str)]) -> Outcome {
         let home = self.folder.path().to_str().unwrap();
         let mut all = vec![("HOME", home)];
@@ -40,7 +40,7 @@ const VARIABLES: [(&str, &str); 3] =
     [("AWS_ACCESS_KEY_ID", "EK"), ("AWS_SECRET_ACCESS_KEY", "ES"), ("AWS_SESSION_TOKEN", "ET")];
 
 #[test]
-fn the_sections_own_keys_come_first() {
+fn keys_of_the_section_take_precedence() {
     let home = Home::new(CREDENTIALS, CONFIG);
     let own = [("access-key", "K"), ("secret-key", "S"), ("region", "r")];
     let expected = vec!["access-key=K".to_owned(), "region=r".to_owned(), "secret-key=S".to_owned()];
@@ -49,7 +49,7 @@ fn the_sections_own_keys_come_first() {
 }
 
 #[test]
-fn then_its_profile_the_environment_and_the_profiles_named_or_not() {
+fn profile_environment_and_default_profile_follow_in_order() {
     let home = Home::new(CREDENTIALS, CONFIG);
     let of = |profile, variables: &[(&str, &str)]| home.complete(&[], profile, variables).unwrap().join(" ");
     assert_eq!(of(Some("temp"), &VARIABLES), "access-key=TK region=t-region secret-key=TS security-token=TT");
@@ -64,7 +64,7 @@ fn then_its_profile_the_environment_and_the_profiles_named_or_not() {
 }
 
 #[test]
-fn nothing_anywhere_is_anonymous() {
+fn requests_without_any_credentials_are_anonymous() {
     let home = Home::new("", "[default]\nregion = d-region\n");
     assert_eq!(home.complete(&[], None, &[]), Ok(vec!["region=d-region".to_owned()]));
     let nowhere = Environment::of(&[("HOME", "/no/such/home")]);
@@ -72,17 +72,17 @@ fn nothing_anywhere_is_anonymous() {
 }
 
 #[test]
-fn other_files_can_be_named() {
+fn variables_select_other_files() {
     let home = Home::new("", "");
-    let elsewhere = home.folder.path().join("keys");
-    fs::write(&elsewhere, CREDENTIALS).unwrap();
-    let variables = [("AWS_SHARED_CREDENTIALS_FILE", elsewhere.to_str().unwrap())];
+    let other_file = home.folder.path().join("keys");
+    fs::write(&other_file, CREDENTIALS).unwrap();
+    let variables = [("AWS_SHARED_CREDENTIALS_FILE", other_file.to_str().unwrap())];
     assert_eq!(home.complete(&[], None, &variables).unwrap(), ["access-key=DK", "secret-key=DS"]);
     assert_eq!(home.complete(&[], None, &[("AWS_SHARED_CREDENTIALS_FILE", "~/keys")]).unwrap().len(), 2);
 }
 
 #[test]
-fn what_is_missing_is_named_and_no_secret_is() {
+fn errors_name_missing_settings_and_no_secret() {
     let home = Home::new(CREDENTIALS, CONFIG);
     let error = |profile, variables: &[(&str, &str)]| home.complete(&[], profile, variables).unwrap_err();
     let missing = error(Some("nobody"), &[]);
@@ -104,7 +104,7 @@ fn file_that_cannot_be_read_is_an_error_if_a_variable_names_it() {
         let error = home.complete(&[], None, &[(variable, folder)]).unwrap_err();
         assert!(error.contains(variable) && error.contains(folder) && error.contains("a folder"), "{error}");
     }
-    // In its usual place, unasked, it is as good as absent.
+    // In its default place, unrequested, it counts as absent.
     fs::remove_file(home.folder.path().join(".aws/credentials")).unwrap();
     fs::create_dir(home.folder.path().join(".aws/credentials")).unwrap();
     assert_eq!(home.complete(&[], None, &[]), Ok(vec![]));
@@ -121,7 +121,7 @@ fn error_about_profiles_is_short_and_has_no_control_characters() {
 
 #[test]
 fn files_and_variables_are_read_as_botocore_reads_them() {
-    // What botocore makes of each is in the table, and held against it by `tests/interop_clients.rs`.
+    // The table says what botocore makes of each; `tests/interop_clients.rs` verifies it against botocore.
     let cases: Vec<serde_json::Value> =
         serde_json::from_str(include_str!("../../../../../tests/interop/profiles.json")).unwrap();
     for case in cases {
@@ -151,22 +151,22 @@ fn files_and_variables_are_read_as_botocore_reads_them() {
 }
 
 #[test]
-fn more_spellings_than_botocores_are_read() {
+fn spellings_beyond_botocores_are_read() {
     let pair = "aws_access_key_id = AK\naws_secret_access_key = SK\n";
     let is_read = |home: &Home, profile: Option<&str>| {
         assert_eq!(home.complete(&[], profile, &[]).unwrap(), ["access-key=AK", "secret-key=SK"]);
     };
-    // A byte order mark, with Windows's line ends.
+    // A byte order mark, and Windows line ends.
     is_read(&Home::new(&format!("\u{feff}[default]\r\n{}", pair.replace('\n', "\r\n")), ""), None);
     is_read(&Home::new("", &format!("\u{feff}[default]\n{pair}")), None);
-    // Names with blanks and no quotes, with an apostrophe, in quotes, and with blanks around them.
+    // Names with spaces and no quotes, with an apostrophe, in quotes, and surrounded by spaces.
     is_read(&Home::new("", &format!("[profile my work]\n{pair}")), Some("my work"));
     is_read(&Home::new("", &format!("[profile bob's]\n{pair}")), Some("bob's"));
     is_read(&Home::new(&format!("[my work]\n{pair}"), ""), Some("my work"));
     is_read(&Home::new(&format!("[\"my work\"]\n{pair}"), ""), Some("my work"));
     is_read(&Home::new(&format!("[ work ]\n{pair}"), ""), Some("work"));
     is_read(&Home::new(&format!("[a\\b]\n{pair}"), ""), Some("a\\b"));
-    // Lines that are none of a key's, elsewhere, and sections that occur twice.
+    // Lines that belong to no key, elsewhere, and repeated sections.
     is_read(&Home::new(&format!("[x]\noops\n[default]\n{pair}oops\n[default]\n{pair}"), ""), None);
 }
 
@@ -179,9 +179,9 @@ fn requests_are_anonymous_only_if_nothing_suggests_credentials() {
         ("[default]\ncredential_process = false\n", "", "credential_process"),
         ("", "[default]\naws_secret_access_key = hush\n", "no aws_access_key_id"),
         ("", "[default]\naws_session_token = hush\n", "no aws_access_key_id"),
-        // Not the keys: the role that they are for.
+        // Only a role that keys would be for.
         ("[default]\nrole_arn = arn:x\n", CREDENTIALS, "role_arn"),
-        // Lines that were not understood, which may have been credentials.
+        // Malformed lines, which may have been credentials.
         ("", "aws_access_key_id = hush\naws_secret_access_key = hush\n", ".aws/credentials:1: "),
         ("", "[default]\naws_access_key_id hush\naws_secret_access_key hush\n", ".aws/credentials:2: "),
         ("oops\n", "", ".aws/config:1: "),
@@ -216,7 +216,7 @@ fn default_files_that_cannot_be_understood_are_an_error() {
         let error = home.complete(&[], None, variables).unwrap_err();
         assert!(error.contains(".aws/credentials is not UTF-8 text") && !error.contains("hush"), "{error}");
     }
-    // Nothing is looked for where the section has keys.
+    // If the section has keys, nothing else is read.
     assert!(home.complete(&[("access-key", "K"), ("secret-key", "S")], None, &[]).is_ok());
 }
 
@@ -234,19 +234,19 @@ fn keys_of_a_profile_go_to_its_endpoint() {
     assert_eq!(endpoint(&[], Some("p"), &VARIABLES), p2);
     assert_eq!(endpoint(&[], None, &[("AWS_PROFILE", "p")]), p2);
     assert_eq!(endpoint(&own, Some("p"), &[]), p2);
-    // Keys from variables, as botocore has it.
+    // Keys from variables, as in botocore.
     assert_eq!(endpoint(&[], None, &VARIABLES).as_deref(), Some("http://default:1"));
     let mut variables = VARIABLES.to_vec();
     variables.push(("AWS_PROFILE", "p"));
     assert_eq!(endpoint(&[], None, &variables), p2);
-    // The section's own endpoint holds, and a section with keys of its own has no profile.
+    // The section's own endpoint takes precedence, and a section with its own keys has no profile.
     assert_eq!(endpoint(&[("endpoint", "mine")], Some("p"), &[("AWS_ENDPOINT_URL", "x")]).as_deref(), Some("mine"));
     assert_eq!(endpoint(&own, None, &[]), None);
     assert_eq!(endpoint(&own, None, &[("AWS_ENDPOINT_URL", "http://e:3")]).as_deref(), Some("http://e:3"));
 }
 
 #[test]
-fn profile_without_the_word_profile_is_pointed_out() {
+fn section_without_the_word_profile_is_pointed_out() {
     let error = Home::new("", "[work]\naws_access_key_id = AK\n").complete(&[], Some("work"), &[]).unwrap_err();
     assert!(error.contains("it must be [profile work]"), "{error}");
 }

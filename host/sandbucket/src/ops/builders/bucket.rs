@@ -11,13 +11,13 @@ use crate::ops::calls::{Call, Calls};
 use crate::ops::options::{CallOptions, PageOptions};
 use crate::types::bucket::{Bucket, BucketPage};
 
-/// Options of an operation that has none of its own.
+/// Options of an operation without options of its own.
 #[derive(Default)]
 struct OnlyCall {
     call: CallOptions,
 }
 
-/// A builder of an operation on one bucket.
+/// Defines the builder of an operation on one bucket.
 macro_rules! on_bucket {
     ($(#[$doc:meta])* $builder:ident => $output:ty, $call:ident) => {
         $(#[$doc])*
@@ -60,7 +60,7 @@ on_bucket!(
 );
 
 /// Request builder of [`Store::list_buckets`](crate::Store::list_buckets). Await it for one page;
-/// [`buckets`](ListBuckets::buckets) gives all there are.
+/// [`buckets`](ListBuckets::buckets) streams all of them.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListBuckets {
     calls: Calls,
@@ -72,13 +72,13 @@ impl ListBuckets {
         ListBuckets { calls, options: PageOptions { prefix, ..PageOptions::default() } }
     }
 
-    /// The maximum number of buckets in one page: 1 to 1,000, which is the default. A service that does not page returns all.
+    /// Maximum number of buckets per page: 1 to 1,000. Default: 1,000. A service without pagination returns all.
     pub fn page_size(mut self, size: u32) -> Self {
         self.options.page_size = Some(size);
         self
     }
 
-    /// Goes on where a page before ended: with its `next`.
+    /// Continues after a previous page, given its `next`.
     pub fn continuation(mut self, next: impl Into<String>) -> Self {
         self.options.continuation = Some(next.into());
         self
@@ -86,7 +86,7 @@ impl ListBuckets {
 
     every_call!();
 
-    /// All buckets of all pages, by name.
+    /// Streams the buckets of all pages, by name.
     pub fn buckets(self) -> impl Stream<Item = Result<Bucket>> + Send + Unpin + use<> {
         let ListBuckets { calls, options } = self;
         let pages = pages(options, move |options| {

@@ -1,4 +1,4 @@
-//! Copying and renaming a blob, at the service.
+//! `copy` and `rename`: server-side copies.
 
 use std::future::IntoFuture;
 use std::time::{Duration, SystemTime};
@@ -12,17 +12,17 @@ use crate::types::blob::{BlobName, Written};
 
 /// Request builder of [`Store::copy`](crate::Store::copy). Await it.
 ///
-/// A blob of up to 256 MiB is copied with one request, a larger one in parts, several at a time: the service may take minutes
-/// for one request. To know the size takes a HEAD of the source, which [`length_hint`](Copy::length_hint) spares. When a copy in
-/// parts fails, or is dropped, its upload is aborted.
+/// Copies a blob of up to 256 MiB with one request, a larger one as a concurrent multipart copy, since a single request may
+/// take the service minutes. A HEAD of the source determines the size; [`length_hint`](Copy::length_hint) saves it. If a
+/// multipart copy fails or is dropped, its upload is aborted.
 ///
-/// A copy [from another bucket](Copy::from_bucket) is always made with one request, as the store's own requests do not reach the
-/// source: S3 copies up to 5 GiB so. A larger one is [`Error::TooLarge`](crate::Error::TooLarge):
+/// A copy [from another bucket](Copy::from_bucket) always takes one request, as the store's own requests do not reach the
+/// source: S3 copies up to 5 GiB this way. A larger one is [`Error::TooLarge`](crate::Error::TooLarge):
 /// [`CopyPart::from_bucket`](crate::CopyPart::from_bucket) copies it part by part.
 ///
 /// # Errors
-/// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where the service did not respond within the setting `completion-timeout`: it may have made the
-/// copy, or may still be at work on it.
+/// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if the service does not respond within the setting
+/// `completion-timeout`: it may have made the copy, or may still be making it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Copy {
     calls: Calls,
@@ -40,7 +40,7 @@ impl Copy {
     }
 
     /// Copies from another bucket of the same service, which the store's credentials must be allowed to read. The setting
-    /// `key-prefix` does not apply to keys in it. Default: the store's own bucket.
+    /// `key-prefix` does not apply to its keys. Default: the store's own bucket.
     ///
     /// ```no_run
     /// # async fn example(store: sandbucket::Store) -> sandbucket::Result<()> {
@@ -53,20 +53,19 @@ impl Copy {
         self
     }
 
-    /// Stores the copy with none of the source's properties, but with those said here: its media type, metadata, and
-    /// attributes such as `cache-control`.
+    /// Replaces the source's properties by those set here: media type, metadata, and attributes such as `cache-control`.
     pub fn replace(mut self) -> Self {
         self.properties();
         self
     }
 
-    /// The media type to store with it. Replaces all properties, as [`replace`](Copy::replace) does.
+    /// Sets the media type. Replaces all properties, as [`replace`](Copy::replace) does.
     pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
         self.properties().content_type = Some(media_type.into());
         self
     }
 
-    /// One more piece of the user's own metadata. Replaces all properties, as [`replace`](Copy::replace) does.
+    /// Adds user metadata. Replaces all properties, as [`replace`](Copy::replace) does.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.properties().metadata.push((name.into(), value.into()));
         self
@@ -76,20 +75,20 @@ impl Copy {
         self.options.properties.get_or_insert_default()
     }
 
-    /// How many bytes a part has: 5 MiB to 5 GiB. What is longer than a part is then copied in parts. Default: 128 MiB, or more
-    /// where that would make more parts than an upload has.
+    /// Part size in bytes: 5 MiB to 5 GiB. Blobs larger than a part are copied in parts. Default: 128 MiB, or more if the
+    /// blob would otherwise have too many parts.
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.part_size = Some(bytes);
         self
     }
 
-    /// How long the source is, in bytes, as a listing says: it is then not looked at before.
+    /// Length of the source in bytes, for example from a listing. Saves the HEAD of the source.
     pub fn length_hint(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);
         self
     }
 
-    /// With all that another call was told.
+    /// Takes over the options of another call.
     pub(crate) fn with(self, options: CopyOptions) -> Self {
         Copy { options, ..self }
     }
@@ -100,17 +99,16 @@ impl Copy {
 
     async fn call(self) -> Result<Written> {
         let Copy { calls, source, to, options, part_size, length } = self;
-        let order = multipart_copy::Order { calls: &calls, source, to: &to, options, part_size, length };
-        multipart_copy::copy(order).await
+        let request = multipart_copy::CopyRequest { calls: &calls, source, to: &to, options, part_size, length };
+        multipart_copy::copy(request).await
     }
 }
 
 awaited!(Copy => Written, call);
 
 /// Request builder of [`Store::rename`](crate::Store::rename). Await it.
-///
-/// Services have no such operation: it is a copy, and then the deletion of what was copied. Between the two both are
-/// there, and where the deletion fails, so does this, and both stay.
+/// Services have no rename: this copies the blob and then deletes the source. In between both exist; if the deletion fails,
+/// this fails, and both remain.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Rename {
     calls: Calls,

@@ -1,4 +1,4 @@
-//! Deleting one blob, or many.
+//! `delete` and `delete_many`.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::ops::options::{CallOptions, VersionOptions};
 use crate::sandbox::bindings::wit;
 use crate::types::blob::{BlobName, Deleted};
 
-/// How many blobs are deleted in one call of the plugin: what the contract and S3 take.
+/// Blobs per call of the plugin: the limit of the contract and of S3.
 const BATCH: usize = 1000;
 
-/// Such calls in flight at once.
+/// Concurrent calls of the plugin.
 const MAX_CONCURRENCY: usize = 4;
 
 /// Request builder of [`Store::delete`](crate::Store::delete). Await it.
@@ -31,7 +31,7 @@ impl Delete {
         Delete { calls, key, options: VersionOptions::default() }
     }
 
-    /// This version, for good.
+    /// Permanently deletes this version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.options.version = Some(version.into());
         self
@@ -47,9 +47,9 @@ impl Delete {
 
 awaited!(Delete => Deleted, call);
 
-/// Request builder of [`Store::delete_many`](crate::Store::delete_many). Await it for an outcome of each blob, in their order.
+/// Request builder of [`Store::delete_many`](crate::Store::delete_many). Await it for an outcome per blob, in order.
 ///
-/// A failure of a whole batch of them is the outcome of each in it.
+/// If a whole batch fails, its error is the outcome of each blob in it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct DeleteMany {
     calls: Calls,
@@ -77,7 +77,7 @@ impl DeleteMany {
             let batch: Vec<_> = blobs.by_ref().take(BATCH).collect();
             (!batch.is_empty()).then_some(batch)
         });
-        let asked = batches.map(|batch| {
+        let requests = batches.map(|batch| {
             let (calls, call, count) = (calls.clone(), options.call.clone(), batch.len());
             async move {
                 match calls.delete_many(batch, &call).await {
@@ -87,9 +87,9 @@ impl DeleteMany {
             }
         });
         let mut outcomes = Vec::with_capacity(total);
-        let mut answers = futures::stream::iter(asked).buffered(MAX_CONCURRENCY);
-        while let Some(answer) = answers.next().await {
-            outcomes.extend(answer);
+        let mut results = futures::stream::iter(requests).buffered(MAX_CONCURRENCY);
+        while let Some(result) = results.next().await {
+            outcomes.extend(result);
         }
         Ok(outcomes)
     }

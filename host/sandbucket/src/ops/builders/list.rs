@@ -1,4 +1,4 @@
-//! Listing blobs, and versions of them.
+//! `list` and `list_versions`.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::ops::calls::{Call, Calls};
 use crate::ops::options::ListOptions;
 use crate::types::listing::{Entry, ListPage, VersionEntry, VersionPage};
 
-/// The setters and streams that both listings share.
+/// Setters and streams of both listings.
 macro_rules! every_list {
     ($page:ty, $entry:ty, $call:ident) => {
         pub(crate) fn new(calls: Calls, prefix: String) -> Self {
@@ -19,25 +19,25 @@ macro_rules! every_list {
             Self { calls, options }
         }
 
-        /// Keys that have this text after the prefix are told as one, up to and with it, among the page's `prefixes`.
+        /// Folds keys that contain this text after the prefix into one of the page's `prefixes`, which ends with it.
         pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
             self.options.delimiter = Some(delimiter.into());
             self
         }
 
-        /// Only keys after this one, which need not be there.
+        /// Lists only keys after this one, which need not exist.
         pub fn start_after(mut self, key: impl Into<String>) -> Self {
             self.options.start_after = Some(key.into());
             self
         }
 
-        /// The most entries and prefixes in one page: 1 to 1,000, which is the default. A service may give fewer.
+        /// Maximum number of entries and prefixes per page: 1 to 1,000. Default: 1,000. A service may return fewer.
         pub fn page_size(mut self, size: u32) -> Self {
             self.options.page_size = Some(size);
             self
         }
 
-        /// Goes on where a page before ended: with its `next`, and all else as it was then.
+        /// Continues after a previous page, given its `next`. All other options must be the same.
         pub fn continuation(mut self, next: impl Into<String>) -> Self {
             self.options.continuation = Some(next.into());
             self
@@ -45,7 +45,7 @@ macro_rules! every_list {
 
         every_call!();
 
-        /// All pages, each asked for when it is wanted. After an error there is none.
+        /// Streams all pages, each requested on demand. The stream ends after an error.
         pub fn pages(self) -> impl Stream<Item = Result<$page>> + Send + Unpin + use<> {
             let Self { calls, options } = self;
             pages(options, move |options| {
@@ -59,7 +59,7 @@ macro_rules! every_list {
             })
         }
 
-        /// All entries of all pages. What a delimiter cuts to prefixes is not among them.
+        /// Streams the entries of all pages, without the prefixes that a delimiter folds.
         pub fn entries(self) -> impl Stream<Item = Result<$entry>> + Send + Unpin + use<> {
             let entries = |page: $page| futures::stream::iter(page.entries.into_iter().map(Ok));
             self.pages().map_ok(entries).try_flatten()
@@ -72,7 +72,7 @@ macro_rules! every_list {
 }
 
 /// Request builder of [`Store::list`](crate::Store::list). Await it for one page; [`entries`](List::entries) and
-/// [`pages`](List::pages) give all there is.
+/// [`pages`](List::pages) stream all of them.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct List {
     calls: Calls,
@@ -86,7 +86,7 @@ impl List {
 awaited!(List => ListPage, call);
 
 /// Request builder of [`Store::list_versions`](crate::Store::list_versions). Await it for one page;
-/// [`entries`](ListVersions::entries) and [`pages`](ListVersions::pages) give all there is.
+/// [`entries`](ListVersions::entries) and [`pages`](ListVersions::pages) stream all of them.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListVersions {
     calls: Calls,

@@ -40,7 +40,7 @@ macro_rules! every_call {
             self
         }
 
-        /// Sets an attribute by the name that the plugin documents (S3's: `docs/attributes.md`). An unknown name is
+        /// Sets an attribute by the name that the plugin documents (S3: `docs/attributes.md`). An unknown name is
         /// [`Error::Unsupported`](crate::Error::Unsupported).
         pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.options.call.attributes.push((name.into(), value.into()));
@@ -52,32 +52,32 @@ macro_rules! every_call {
 /// Setters of all reads.
 macro_rules! every_read {
     () => {
-        /// Only if the entity tag is this one, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        /// Reads only if the ETag matches, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_match(mut self, etag: impl Into<String>) -> Self {
             self.options.conditions.if_match = Some(etag.into());
             self
         }
 
-        /// Only if the entity tag is not this one, else [`Error::NotModified`](crate::Error::NotModified).
+        /// Reads only if the ETag differs, else [`Error::NotModified`](crate::Error::NotModified).
         pub fn if_none_match(mut self, etag: impl Into<String>) -> Self {
             self.options.conditions.if_none_match = Some(etag.into());
             self
         }
 
-        /// Only if it was written after this, to the second, else [`Error::NotModified`](crate::Error::NotModified).
+        /// Reads only if modified after this time, in seconds, else [`Error::NotModified`](crate::Error::NotModified).
         pub fn if_modified_since(mut self, time: SystemTime) -> Self {
             self.options.conditions.if_modified_since = Some(time);
             self
         }
 
-        /// Only if it was not written after this, to the second, else
+        /// Reads only if not modified after this time, in seconds, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_unmodified_since(mut self, time: SystemTime) -> Self {
             self.options.conditions.if_unmodified_since = Some(time);
             self
         }
 
-        /// This version, not the current one.
+        /// Selects this version instead of the current one.
         pub fn version(mut self, version: impl Into<String>) -> Self {
             self.options.version = Some(version.into());
             self
@@ -88,24 +88,24 @@ macro_rules! every_read {
 /// Setters of all writes.
 macro_rules! every_write {
     () => {
-        /// Sets the media type to store with it.
+        /// Sets the media type (`content-type`).
         pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
             self.options.content_type = Some(media_type.into());
             self
         }
 
-        /// Adds user metadata. S3 accepts 2 KiB of names and values, as they are sent.
+        /// Adds user metadata. S3 accepts 2 KiB of encoded names and values.
         pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.options.metadata.push((name.into(), value.into()));
             self
         }
 
-        /// Names this write, so that it is known again: 1 to 128 letters, digits and `-._~:/+=`, unlike any other write's, such
-        /// as a UUID. It is stored as the metadata `sandbucket-write-id`.
+        /// Identifies this write: 1 to 128 letters, digits and `-._~:/+=`, unique among all writes, such as a UUID. It is
+        /// stored as the metadata `sandbucket-write-id`.
         ///
-        /// Where the response to a conditional write is lost, and what is there bears this id, the write is a success. Without
-        /// one, a blob of the same bytes may be another writer's, and the write is
-        /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown): give one to whatever serves as a lock.
+        /// If the response to a conditional write is lost and the blob has this id, the write succeeded. Without an id an
+        /// identical blob may be another writer's, and the write ends in
+        /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown): set an id for blobs that serve as locks.
         pub fn write_id(mut self, id: impl Into<String>) -> Self {
             self.options.call.attributes.push(("write-id".to_owned(), id.into()));
             self
@@ -113,16 +113,16 @@ macro_rules! every_write {
     };
 }
 
-/// Setters of the condition of a write, which is in this field.
+/// Setters of the condition of a write, which is stored in this field.
 macro_rules! write_condition {
     ($($field:ident).+) => {
-        /// Only if no blob of this key is there, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        /// Writes only if the key does not exist, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_absent(mut self) -> Self {
             self.$($field).+ = crate::ops::options::WriteCondition::IfAbsent;
             self
         }
 
-        /// Only if the blob that is there has this entity tag, else
+        /// Writes only if the current blob has this ETag, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn if_match(mut self, etag: impl Into<String>) -> Self {
             self.$($field).+ = crate::ops::options::WriteCondition::IfMatch(etag.into());
@@ -134,28 +134,26 @@ macro_rules! write_condition {
 /// Setters of the conditions on the source of a copy.
 macro_rules! every_source {
     () => {
-        /// Only if the source's entity tag is this one, else
-        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        /// Copies only if the source's ETag matches, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn source_if_match(mut self, etag: impl Into<String>) -> Self {
             self.options.source_conditions.if_match = Some(etag.into());
             self
         }
 
-        /// Only if the source's entity tag is not this one, else
-        /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+        /// Copies only if the source's ETag differs, else [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn source_if_none_match(mut self, etag: impl Into<String>) -> Self {
             self.options.source_conditions.if_none_match = Some(etag.into());
             self
         }
 
-        /// Only if the source was written after this, to the second, else
+        /// Copies only if the source was modified after this time, in seconds, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn source_if_modified_since(mut self, time: SystemTime) -> Self {
             self.options.source_conditions.if_modified_since = Some(time);
             self
         }
 
-        /// Only if the source was not written after this, to the second, else
+        /// Copies only if the source was not modified after this time, in seconds, else
         /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
         pub fn source_if_unmodified_since(mut self, time: SystemTime) -> Self {
             self.options.source_conditions.if_unmodified_since = Some(time);
@@ -164,7 +162,7 @@ macro_rules! every_source {
     };
 }
 
-/// Makes a builder a future.
+/// Implements `IntoFuture` for a builder.
 macro_rules! awaited {
     ($builder:ident => $output:ty, $call:ident) => {
         impl IntoFuture for $builder {
@@ -180,9 +178,9 @@ macro_rules! awaited {
 
 pub(crate) use {awaited, every_call, every_read, every_source, every_write, write_condition};
 
-/// Options of a listing, which go on after a page.
+/// Options of a listing that continue after a page.
 pub(crate) trait Continued {
-    /// What the page before gave.
+    /// The continuation token of the previous page.
     fn continuation(&self) -> Option<&str>;
 }
 
@@ -198,10 +196,10 @@ macro_rules! continued {
 
 continued!(ListOptions, PageOptions);
 
-/// Page after page, each asked for when it is wanted: `ask` gives one, and what to ask for the next with. A service whose
-/// continuations go in a circle would be listed for ever: the second time that one comes, the listing ends in an error. Eight
-/// bytes are kept of each, which is 8 MB for a billion keys.
-pub(crate) fn pages<O, P, F>(first: O, ask: impl Fn(O) -> F + Send) -> impl Stream<Item = Result<P>> + Send + Unpin
+/// Streams page after page on demand: `request` returns a page and the options for the next one. A service that repeats a
+/// continuation token would be listed endlessly, so the listing ends in an error at the first repeated one. Costs 8 bytes
+/// of memory per page: 8 MB for a billion keys.
+pub(crate) fn pages<O, P, F>(first: O, request: impl Fn(O) -> F + Send) -> impl Stream<Item = Result<P>> + Send + Unpin
 where
     O: Continued + Send,
     P: Send,
@@ -209,26 +207,26 @@ where
 {
     let hasher = RandomState::new();
     let seen = first.continuation().map(|token| hasher.hash_one(token)).into_iter().collect::<HashSet<u64>>();
-    let state = (Ok(Some(first)), ask, hasher, seen);
-    Box::pin(futures::stream::unfold(state, async |(options, ask, hasher, mut seen)| {
-        let asked = match options {
+    let state = (Ok(Some(first)), request, hasher, seen);
+    Box::pin(futures::stream::unfold(state, async |(options, request, hasher, mut seen)| {
+        let result = match options {
             Ok(None) => return None,
-            Ok(Some(options)) => ask(options).await,
+            Ok(Some(options)) => request(options).await,
             Err(error) => Err(error),
         };
-        match asked {
+        match result {
             Ok((page, next)) => {
                 let token = next.as_ref().and_then(Continued::continuation);
                 let again = token.is_some_and(|token| !seen.insert(hasher.hash_one(token)));
                 let next = if again { Err(circular(seen.len())) } else { Ok(next) };
-                Some((Ok(page), (next, ask, hasher, seen)))
+                Some((Ok(page), (next, request, hasher, seen)))
             }
-            Err(error) => Some((Err(error), (Ok(None), ask, hasher, seen))),
+            Err(error) => Some((Err(error), (Ok(None), request, hasher, seen))),
         }
     }))
 }
 
-/// The end of a listing that has none.
+/// The error of a listing with a repeated continuation token.
 fn circular(pages: usize) -> Error {
     let message = format!(
         "list: the service's pages go in a circle: after {pages} pages it gave a continuation that it had given before, so that \
@@ -237,15 +235,15 @@ fn circular(pages: usize) -> Error {
     Error::Integrity(Failure::ours("continuation", message))
 }
 
-/// The options that the further calls of a call inherit: its time limit, and the attributes that say how the service is to be
-/// asked, but not those that say what is stored.
+/// Options that further calls inherit from a call: its time limit, and the attributes that affect requests, without those
+/// that describe the stored blob.
 pub(crate) fn inherited(call: &CallOptions) -> CallOptions {
     let every = |name: &str| matches!(name, "sse-customer-key" | "request-payer" | "expected-bucket-owner");
     let attributes = call.attributes.iter().filter(|(name, _)| every(name)).cloned().collect();
     CallOptions { time_limit: call.time_limit, attributes }
 }
 
-/// The same, for calls that touch no content: they take no key.
+/// The same for calls that do not touch content: they accept no customer key.
 pub(crate) fn without_customer_key(call: &CallOptions) -> CallOptions {
     let mut call = inherited(call);
     call.attributes.retain(|(name, _)| name != "sse-customer-key");
@@ -256,9 +254,9 @@ pub(crate) fn without_customer_key(call: &CallOptions) -> CallOptions {
 mod tests {
     use super::*;
 
-    /// A call's future is made and moved with each call: what is seldom taken is behind a pointer.
+    /// Every call creates and moves its future, so rare state is boxed.
     #[test]
-    fn the_futures_of_calls_are_small() {
+    fn call_futures_are_small() {
         fn size<T, F>(_: impl Fn(T) -> F) -> usize {
             size_of::<F>()
         }

@@ -1,4 +1,4 @@
-//! Uploads in parts, step by step: what [`Upload`](crate::Upload) does by itself.
+//! Multipart uploads, step by step. [`Upload`](crate::Upload) runs all steps.
 
 use std::future::IntoFuture;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::types::blob::{BlobName, Written};
 use crate::types::body::Chunks;
 use crate::types::multipart::{Part, PartPage, PendingUpload, UploadPage};
 
-/// Options of an operation that has none of its own.
+/// Options of an operation without options of its own.
 #[derive(Default)]
 struct OnlyCall {
     call: CallOptions,
@@ -62,7 +62,7 @@ impl UploadPart {
         UploadPart { calls, key, upload, number, body, options: OnlyCall::default(), progress: None }
     }
 
-    /// Sets a callback invoked with the number of bytes of the part sent so far; from 0 again with each retry.
+    /// Sets a callback invoked with the number of bytes of the part sent so far. It restarts at 0 with each retry.
     pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(callback));
         self
@@ -96,13 +96,13 @@ impl CopyPart {
     }
 
     /// Copies from another bucket of the same service, which the store's credentials must be allowed to read. The setting
-    /// `key-prefix` does not apply to keys in it. Default: the store's own bucket.
+    /// `key-prefix` does not apply to its keys. Default: the store's own bucket.
     pub fn from_bucket(mut self, bucket: impl Into<String>) -> Self {
         self.source.bucket = Some(bucket.into());
         self
     }
 
-    /// Only these bytes of the source. S3 takes a stretch only of blobs above 5 MiB.
+    /// Copies only these bytes of the source. S3 requires a source above 5 MiB for a range.
     pub fn range(mut self, range: Range<u64>) -> Self {
         self.options.range = Some(range);
         self
@@ -119,7 +119,7 @@ impl CopyPart {
 awaited!(CopyPart => Part, call);
 
 /// Request builder of [`Store::list_parts`](crate::Store::list_parts). Await it for one page; [`parts`](ListParts::parts)
-/// gives all there are.
+/// streams all of them.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListParts {
     calls: Calls,
@@ -133,13 +133,13 @@ impl ListParts {
         ListParts { calls, key, upload, options: PageOptions::default() }
     }
 
-    /// The most parts in one page: 1 to 1,000, which is the default.
+    /// Maximum number of parts per page: 1 to 1,000. Default: 1,000.
     pub fn page_size(mut self, size: u32) -> Self {
         self.options.page_size = Some(size);
         self
     }
 
-    /// Goes on where a page before ended: with its `next`.
+    /// Continues after a previous page, given its `next`.
     pub fn continuation(mut self, next: impl Into<String>) -> Self {
         self.options.continuation = Some(next.into());
         self
@@ -147,7 +147,7 @@ impl ListParts {
 
     every_call!();
 
-    /// All parts of all pages, by number.
+    /// Streams the parts of all pages, by number.
     pub fn parts(self) -> impl Stream<Item = Result<Part>> + Send + Unpin + use<> {
         let ListParts { calls, key, upload, options } = self;
         let pages = pages(options, move |options| {
@@ -217,7 +217,7 @@ impl AbortUpload {
 awaited!(AbortUpload => (), call);
 
 /// Request builder of [`Store::list_uploads`](crate::Store::list_uploads). Await it for one page;
-/// [`uploads`](ListUploads::uploads) gives all there are.
+/// [`uploads`](ListUploads::uploads) streams all of them.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct ListUploads {
     calls: Calls,
@@ -230,13 +230,13 @@ impl ListUploads {
         ListUploads { calls, options }
     }
 
-    /// The most uploads in one page: 1 to 1,000, which is the default.
+    /// Maximum number of uploads per page: 1 to 1,000. Default: 1,000.
     pub fn page_size(mut self, size: u32) -> Self {
         self.options.page_size = Some(size);
         self
     }
 
-    /// Goes on where a page before ended: with its `next`.
+    /// Continues after a previous page, given its `next`.
     pub fn continuation(mut self, next: impl Into<String>) -> Self {
         self.options.continuation = Some(next.into());
         self
@@ -244,7 +244,7 @@ impl ListUploads {
 
     every_call!();
 
-    /// All uploads of all pages, by key.
+    /// Streams the uploads of all pages, by key.
     pub fn uploads(self) -> impl Stream<Item = Result<PendingUpload>> + Send + Unpin + use<> {
         let ListUploads { calls, options } = self;
         let pages = pages(options, move |options| {

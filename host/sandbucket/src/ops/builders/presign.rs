@@ -1,4 +1,4 @@
-//! URLs for others to use.
+//! Presigned URLs.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::ops::calls::{Call, Calls};
 use crate::ops::options::PresignOptions;
 use crate::types::blob::{Presigned, PresignedMethod};
 
-/// How long a URL is good for by default.
+/// Default validity of a URL.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(15 * 60);
 
-/// Request builder of [`Store::presign`](crate::Store::presign). Await it; nothing is sent.
+/// Request builder of [`Store::presign`](crate::Store::presign). Await it; it sends no request.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Presign {
     calls: Calls,
@@ -27,19 +27,19 @@ impl Presign {
         Presign { calls, method, key, expires_in: DEFAULT_EXPIRY, options: PresignOptions::default() }
     }
 
-    /// How long the URL is to be good for: 1 second to 7 days. Default: 15 minutes.
+    /// Validity of the URL: 1 second to 7 days. Default: 15 minutes.
     pub fn expires(mut self, time: Duration) -> Self {
         self.expires_in = time;
         self
     }
 
-    /// A header that the request must be sent with, just so.
+    /// Requires this header and value of the request.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.headers.push((name.into(), value.into()));
         self
     }
 
-    /// This version, not the current one.
+    /// Selects this version instead of the current one.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.options.version = Some(version.into());
         self
@@ -49,7 +49,7 @@ impl Presign {
 
     async fn call(self) -> Result<Presigned> {
         let presigned = self.calls.presign(self.method, &self.key, self.expires_in, &self.options).await?;
-        // A plugin must not send those who are handed the URL anywhere but to the store's endpoint.
+        // The plugin must not direct users of the URL to any host but the store's endpoint.
         let place = self.calls.pool().gate().check_url(&presigned.url);
         place.map_err(|words| {
             Error::plugin(format!("presign: it returned a URL that the store may not reach: {words}"))

@@ -1,4 +1,4 @@
-//! Looking at a blob, and reading it.
+//! `head` and `get`.
 
 use std::future::IntoFuture;
 use std::time::{Duration, SystemTime};
@@ -46,7 +46,7 @@ impl Get {
         Get { calls, key, options: GetOptions::default() }
     }
 
-    /// Only this part of it: `0..100`, `100..`, [`ByteRange::Last(100)`](ByteRange::Last) and so on.
+    /// Reads only this range: `0..100`, `100..`, [`ByteRange::Last(100)`](ByteRange::Last) and so on.
     pub fn range(mut self, range: impl Into<ByteRange>) -> Self {
         self.options.range = range.into();
         self

@@ -1,4 +1,4 @@
-//! A blob's tags.
+//! `tags` and `set_tags`.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl GetTags {
         GetTags { calls, key, options: VersionOptions::default() }
     }
 
-    /// Of this version, not the current one.
+    /// Selects this version instead of the current one.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.options.version = Some(version.into());
         self
@@ -50,7 +50,7 @@ impl SetTags {
         SetTags { calls, key, tags, options: VersionOptions::default() }
     }
 
-    /// Of this version, not the current one.
+    /// Selects this version instead of the current one.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.options.version = Some(version.into());
         self

@@ -1,4 +1,4 @@
-//! Writing a blob in one call.
+//! `put`.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Put {
     every_write!();
     write_condition!(options.condition);
 
-    /// Sets a callback invoked with the number of bytes of the body sent so far; from 0 again with each retry.
+    /// Sets a callback invoked with the number of bytes of the body sent so far. It restarts at 0 with each retry.
     pub fn progress(mut self, callback: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(callback));
         self
@@ -57,8 +57,8 @@ impl Put {
         match self.body.0 {
             Kind::Here(body) => self.calls.put(&self.key, &body, &self.options, self.progress).await,
             Kind::Stream(length, pieces) => {
-                // The digests of the bytes must be known before the first is sent; a write on a condition can be sent again where
-                // its response is lost; and where no byte is announced, it would not show that there are some.
+                // A stream is gathered first if the digests must precede the body, if a conditional write may have to be
+                // retried after a lost response, or if the announced length is 0, which would hide excess bytes.
                 let first = length == 0
                     || !self.calls.pool().is_sans_io()
                     || !self.calls.wanted_digests().is_empty()
@@ -74,9 +74,9 @@ impl Put {
     }
 }
 
-/// These pieces, if they are so many bytes.
+/// Passes on the chunks, and fails if they do not have `length` bytes in total.
 fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Cause>> + Send {
-    let wrong = move |came: u64| Some(Err(format!("it has {came} bytes, and {length} were announced").into()));
+    let wrong = move |received: u64| Some(Err(format!("it has {received} bytes, and {length} were announced").into()));
     futures::stream::unfold((pieces, 0), move |(mut pieces, before)| async move {
         let piece = match pieces.next().await {
             Some(Ok(piece)) => piece,
@@ -84,11 +84,11 @@ fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Caus
             None if before == length => return None,
             None => return wrong(before).map(|wrong| (wrong, (pieces, length))),
         };
-        let came = before + piece.len() as u64;
-        if came > length {
-            return wrong(came).map(|wrong| (wrong, (pieces, length)));
+        let received = before + piece.len() as u64;
+        if received > length {
+            return wrong(received).map(|wrong| (wrong, (pieces, length)));
         }
-        Some((Ok(piece), (pieces, came)))
+        Some((Ok(piece), (pieces, received)))
     })
 }
 

@@ -35,7 +35,7 @@ async fn ten_thousand_abandoned_uploads_on_a_silent_service_are_bounded() {
     let before = tasks();
     let mut most = 0;
     for upload in 0..10_000 {
-        // A part that never ends runs for each.
+        // An endless part per upload.
         let mut running = JoinSet::new();
         running.spawn(std::future::pending());
         abort_in_background(calls, "k", format!("upload-{upload}"), &call, running);
@@ -49,14 +49,14 @@ async fn ten_thousand_abandoned_uploads_on_a_silent_service_are_bounded() {
     // A cleanup, and its connection.
     let alive = tasks() - before;
     assert!(alive <= 2 * (MAX_CONCURRENT + MAX_QUEUED), "{alive} tasks");
-    // One of the store's three calls at once is left to others. The others hold no instance while they wait.
+    // One of the store's three concurrent calls is left to others. The other calls hold no instance while they wait.
     assert_eq!(calls.pool().in_flight(), 2, "{:?}", store.pool());
     assert_eq!(store.pool().busy, 0, "{:?}", store.pool());
     for other in [&store, &neighbour] {
         let url = other.presign(crate::PresignedMethod::Get, "k").time_limit(Duration::from_secs(2)).into_future();
         url.await.expect("the store and its neighbour go on");
     }
-    // Longer than the deadline by far.
+    // Much longer than the deadline.
     tokio::time::timeout(Duration::from_secs(60), engine.drain()).await.expect("the count of cleanups ends");
 }
 

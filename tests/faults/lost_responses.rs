@@ -1,4 +1,4 @@
-//! Writes whose answer is lost: what became of them?
+//! Writes whose response is lost, and how their outcome is reconciled.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn conditional_put_with_an_id_reconciles_a_lost_response() {
         for break_off in [
             Act::silent().applied().then_reset(),
             Act::silent().applied().then_close(),
-            Act::answer(503, "", "").applied(),
+            Act::respond(503, "", "").applied(),
         ] {
             let bench = Bench::new([break_off]).await;
             let written = bench.store.put("new", "mine").if_absent().write_id("w-1").await.unwrap();
@@ -20,9 +20,9 @@ fn conditional_put_with_an_id_reconciles_a_lost_response() {
 }
 
 #[test]
-fn conditional_put_never_takes_another_writers_identical_blob_for_its_own() {
+fn conditional_put_does_not_claim_another_writers_identical_blob() {
     run(async {
-        // Ours was lost on its way; theirs, with the same bytes, is as new as ours would be.
+        // Our request is lost; the other writer's identical blob is as new as ours would be.
         for id in [None, Some("ours")] {
             let bench = Bench::new([]).await;
             bench.store.put("new", "lock").write_id("theirs").await.unwrap();
@@ -37,7 +37,7 @@ fn conditional_put_never_takes_another_writers_identical_blob_for_its_own() {
 }
 
 #[test]
-fn a_conditional_put_that_took_no_effect_is_sent_again() {
+fn conditional_put_that_was_not_applied_is_retried() {
     run(async {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         bench.store.put("new", "mine").if_absent().await.unwrap();
@@ -49,11 +49,11 @@ fn a_conditional_put_that_took_no_effect_is_sent_again() {
 }
 
 #[test]
-fn a_conditional_put_that_somebody_else_won_is_no_success() {
+fn conditional_put_won_by_another_writer_fails() {
     run(async {
         let bench = Bench::new([Act::silent().then_reset()]).await;
         bench.server.keep("/sandbucket-tests/new", "theirs");
-        // It was there before we began, so ours cannot have been.
+        // The other blob existed before our first attempt, so ours was not applied.
         refused!(bench.store.put("new", "mine").if_absent().await, PreconditionFailed);
         assert_eq!(bench.server.blob("/sandbucket-tests/new").unwrap(), b"theirs");
         bench.ends_well().await;
@@ -68,17 +68,17 @@ fn conditional_update_with_an_id_reconciles_a_lost_response() {
         bench.server.then([Act::silent().applied().then_reset()]);
         bench.store.put("k", "mine").if_match(&tag).write_id("w-1").await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), b"mine");
-        // The tag is spent: the same update again is refused, at once.
+        // The ETag no longer matches: the same update fails at once.
         let before = bench.requests();
         refused!(bench.store.put("k", "again").if_match(&tag).await, PreconditionFailed);
-        // One request, and a HEAD that looks whether it was refused for its quotes only.
+        // The PUT, and a HEAD that checks whether it failed because of its quotes.
         assert_eq!(bench.requests(), before + 2);
         bench.ends_well().await;
     });
 }
 
 #[test]
-fn a_conditional_put_whose_outcome_cannot_be_told_says_so() {
+fn conditional_put_with_unknown_outcome_is_a_distinct_error() {
     run(async {
         let bench = Bench::new([Act::silent().applied().then_reset()]).await;
         bench.server.then(vec![Act::silent().then_reset(); 20]);
@@ -88,6 +88,6 @@ fn a_conditional_put_whose_outcome_cannot_be_told_says_so() {
             other => panic!("{other:?}"),
         };
         assert!(failure.message.contains("new"), "{failure:?}");
-        assert!(bench.requests() <= 2 * TRIES, "{} requests", bench.requests());
+        assert!(bench.requests() <= 2 * ATTEMPTS, "{} requests", bench.requests());
     });
 }

@@ -1,9 +1,9 @@
-//! Answers that make no sense, and answers without end.
+//! Malformed, contradictory and oversized responses.
 
 use super::*;
 
 #[test]
-fn what_is_not_http_is_an_error() {
+fn non_http_response_is_an_error() {
     run(async {
         for garbage in [
             "SSH-2.0-OpenSSH_9.9\r\n",
@@ -17,7 +17,7 @@ fn what_is_not_http_is_an_error() {
                 Err(Error::Network(failure) | Error::Integrity(failure)) => *failure,
                 other => panic!("{garbage:?}: {other:?}"),
             };
-            is_decent(&failure, TRIES);
+            is_decent(&failure, ATTEMPTS);
             bench.ends_well().await;
         }
     });
@@ -35,30 +35,30 @@ fn contradictory_lengths_are_an_error() {
                 Err(Error::Network(failure) | Error::Integrity(failure)) => *failure,
                 other => panic!("{lengths:?}: {other:?}"),
             };
-            is_decent(&failure, TRIES);
+            is_decent(&failure, ATTEMPTS);
             bench.ends_well().await;
         }
     });
 }
 
 #[test]
-fn success_without_an_entity_tag_is_believed_of_a_dated_blob_and_of_a_write_without_a_body() {
+fn success_without_etag_is_accepted_for_a_dated_blob_and_an_empty_put_response() {
     run(async {
-        let dated = Act::answer(200, "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n", "untagged");
+        let dated = Act::respond(200, "last-modified: Mon, 02 Jan 2006 15:04:05 GMT\r\n", "untagged");
         let bench = Bench::new([dated]).await;
         let blob = bench.store.get("k").await.unwrap();
         assert_eq!(blob.info().etag, None);
         assert_eq!(blob.bytes().await.unwrap(), "untagged");
-        bench.server.then(always(Act::answer(200, "", "what is this")));
-        is_decent(&refused!(bench.read().await, Integrity), TRIES);
-        bench.server.then([Act::answer(200, "", "")]);
+        bench.server.then(always(Act::respond(200, "", "what is this")));
+        is_decent(&refused!(bench.read().await, Integrity), ATTEMPTS);
+        bench.server.then([Act::respond(200, "", "")]);
         assert_eq!(bench.store.put("k", "x").await.unwrap().etag, None);
         for body in ["OK", "<html>Welcome</html>", "<Error><Code>InternalError</Code></Error>"] {
-            bench.server.then(always(Act::answer(200, "", body)));
-            is_decent(&refused!(bench.store.put("k", "x").await, Integrity), TRIES);
+            bench.server.then(always(Act::respond(200, "", body)));
+            is_decent(&refused!(bench.store.put("k", "x").await, Integrity), ATTEMPTS);
         }
-        // An error that calls itself a success, as some services have it.
-        bench.server.then([Act::answer(200, "etag: \"x\"\r\n", "<Error><Code>InternalError</Code></Error>")]);
+        // An error document with a success status, as some services send it.
+        bench.server.then([Act::respond(200, "etag: \"x\"\r\n", "<Error><Code>InternalError</Code></Error>")]);
         bench.store.put("k", "x").await.unwrap();
         assert_eq!(bench.server.blob(PATH).unwrap(), b"x");
         bench.ends_well().await;
@@ -66,10 +66,10 @@ fn success_without_an_entity_tag_is_believed_of_a_dated_blob_and_of_a_write_with
 }
 
 #[test]
-fn a_range_other_than_the_one_asked_for_is_an_error() {
+fn response_with_another_range_than_requested_is_an_error() {
     run(async {
         let wrong = [
-            // Another place, more than asked, a size that cannot be, and none at all.
+            // Another range, a longer one, an impossible size, and none.
             "content-range: bytes 1-3/5\r\n",
             "content-range: bytes 0-4/5\r\n",
             "content-range: bytes 0-2/1\r\n",
@@ -77,7 +77,7 @@ fn a_range_other_than_the_one_asked_for_is_an_error() {
             "",
         ];
         for range in wrong {
-            let act = Act::answer(206, &format!("etag: \"x\"\r\n{range}"), "rig");
+            let act = Act::respond(206, &format!("etag: \"x\"\r\n{range}"), "rig");
             let bench = Bench::new(always(act)).await;
             let got = bench.store.get("k").range(0..3).await;
             let failure = refused!(got, Integrity);
@@ -88,9 +88,9 @@ fn a_range_other_than_the_one_asked_for_is_an_error() {
 }
 
 #[test]
-fn of_a_service_that_ignores_the_range_the_right_part_is_taken() {
+fn requested_range_is_cut_from_a_response_that_ignores_range() {
     run(async {
-        let bench = Bench::new([Act::answer(200, "etag: \"x\"\r\n", "right")]).await;
+        let bench = Bench::new([Act::respond(200, "etag: \"x\"\r\n", "right")]).await;
         let blob = bench.store.get("k").range(1..3).await.unwrap();
         assert_eq!((blob.range(), blob.info().size), (1..3, 5));
         assert_eq!(blob.bytes().await.unwrap(), "ig");
@@ -99,7 +99,7 @@ fn of_a_service_that_ignores_the_range_the_right_part_is_taken() {
 }
 
 #[test]
-fn what_follows_an_answer_is_not_taken_for_the_next_one() {
+fn bytes_after_a_response_are_not_parsed_as_the_next_response() {
     run(async {
         let mut two = b"HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\nright".to_vec();
         two.extend_from_slice(b"HTTP/1.1 200 OK\r\netag: \"y\"\r\ncontent-length: 5\r\n\r\nwrong");
@@ -111,7 +111,7 @@ fn what_follows_an_answer_is_not_taken_for_the_next_one() {
 }
 
 #[test]
-fn a_length_beyond_all_bounds_takes_no_memory() {
+fn huge_content_length_allocates_no_memory() {
     run(async {
         let act =
             Act::raw("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 99999999999999\r\n\r\nright").then_close();
@@ -124,7 +124,7 @@ fn a_length_beyond_all_bounds_takes_no_memory() {
 }
 
 #[test]
-fn headers_beyond_the_bound_are_an_error() {
+fn headers_beyond_the_limit_are_an_error() {
     run(async {
         let one_long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\ncontent-length: 5\r\n\r\nright", "x".repeat(4 << 20));
         let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 5\r\n\r\nright", "x-many: x\r\n".repeat(100_000));
@@ -143,20 +143,20 @@ fn headers_beyond_the_bound_are_an_error() {
 }
 
 #[test]
-fn an_error_body_is_read_no_further_than_the_bound() {
+fn error_body_is_read_up_to_the_limit() {
     run(async {
-        let act = Act::answer(500, "", format!("<Error><Code>{}</Code></Error>", "E".repeat(8 << 20))).then_close();
+        let act = Act::respond(500, "", format!("<Error><Code>{}</Code></Error>", "E".repeat(8 << 20))).then_close();
         let bench = Bench::new(always(act)).await;
         let failure = refused!(bench.read().await, Service);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert_eq!(status(&failure), 500);
-        assert!(format!("{:?}", failure.response).len() < 4096, "the answer is kept whole");
+        assert!(format!("{:?}", failure.response).len() < 4096, "the error body is kept whole");
         bench.ends_well().await;
     });
 }
 
 #[test]
-fn an_error_need_not_be_xml() {
+fn error_body_may_be_other_than_xml() {
     run(async {
         let bodies: [&[u8]; 7] = [
             b"",
@@ -168,22 +168,22 @@ fn an_error_need_not_be_xml() {
             b"<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]><Error><Code>&b;&b;</Code></Error>",
         ];
         for body in bodies {
-            let bench = Bench::new([Act::answer(403, "", body)]).await;
+            let bench = Bench::new([Act::respond(403, "", body)]).await;
             let failure = refused!(bench.read().await, AccessDenied);
             is_decent(&failure, 1);
             assert_eq!(status(&failure), 403);
             bench.ends_well().await;
         }
-        let bench = Bench::new([Act::answer(404, "", "")]).await;
+        let bench = Bench::new([Act::respond(404, "", "")]).await;
         is_decent(&refused!(bench.read().await, NotFound), 1);
         bench.ends_well().await;
     });
 }
 
 #[test]
-fn success_of_a_kind_that_was_not_asked_for_is_an_error() {
+fn unexpected_success_status_is_an_error() {
     run(async {
-        for act in [Act::answer(204, "", ""), Act::answer(304, "etag: \"x\"\r\n", ""), Act::answer(299, "", "?")] {
+        for act in [Act::respond(204, "", ""), Act::respond(304, "etag: \"x\"\r\n", ""), Act::respond(299, "", "?")] {
             let bench = Bench::new(always(act)).await;
             let error = bench.read().await.unwrap_err();
             assert!(matches!(error, Error::Integrity(_) | Error::NotModified(_) | Error::Service(_)), "{error:?}");
@@ -192,7 +192,7 @@ fn success_of_a_kind_that_was_not_asked_for_is_an_error() {
 }
 
 #[test]
-fn interim_answers_are_passed_over() {
+fn informational_responses_are_skipped() {
     run(async {
         let raw = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n\
                    HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: 5\r\n\r\nright";
@@ -204,7 +204,7 @@ fn interim_answers_are_passed_over() {
 }
 
 #[test]
-fn a_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
+fn listing_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
     run(async {
         let long = "n".repeat(1025);
         let blob = |key: &str| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>");
@@ -215,9 +215,9 @@ fn a_page_with_a_key_beyond_1024_bytes_is_an_integrity_error() {
             blob("k").repeat(1001),
             "<Contents><Key>k</Key><Size>1</Size><ETag>".to_owned() + &long + "</ETag></Contents>",
         ] {
-            let bench = Bench::new(always(Act::answer(200, "", page(&inside)))).await;
+            let bench = Bench::new(always(Act::respond(200, "", page(&inside)))).await;
             let failure = refused!(bench.store.list("").await, Integrity);
-            is_decent(&failure, TRIES);
+            is_decent(&failure, ATTEMPTS);
             assert!(failure.message.contains("list") && !failure.message.contains(&long), "{failure:?}");
             bench.ends_well().await;
         }

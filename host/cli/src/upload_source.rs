@@ -1,4 +1,4 @@
-//! A file or a stream into the store, piece by piece, never whole in memory.
+//! Streams a file or other source into the store, never whole in memory.
 
 use bytes::BytesMut;
 use sandbucket::{Upload, Written};
@@ -6,12 +6,12 @@ use sandbucket::{Upload, Written};
 use crate::failure::Failure;
 use crate::source::Source;
 
-/// How much is read at once.
+/// Read size in bytes.
 const CHUNK: usize = 1 << 20;
 
-/// Writes all that can be read of this source, and gives its length. `passed` is told of each piece that was read and taken; when
-/// `stop` comes to its end before the source does, or the source changes meanwhile, nothing is written.
-pub async fn pour(
+/// Writes everything from this source, and returns its length. Calls `passed` with each chunk that was read and accepted;
+/// if `stop` resolves before the end of the source, or the source changes, nothing is written.
+pub async fn upload_source(
     upload: Upload,
     mut source: Source,
     mut passed: impl FnMut(u64),
@@ -25,7 +25,7 @@ pub async fn pour(
         let mut piece = BytesMut::with_capacity(CHUNK);
         let step = async {
             let length = source.read(&mut piece).await?;
-            // One that grows as fast as it is read would have no end.
+            // A file that grows as fast as it is read would never end.
             if length == 0 || expected.is_some_and(|expected| done + length as u64 > expected) {
                 source.check_unchanged().await?;
             }

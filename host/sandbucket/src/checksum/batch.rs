@@ -1,4 +1,4 @@
-//! The SHA-256 of bodies that are to be written at the same time, made by a task for all of them.
+//! Batched SHA-256: a task hashes several bodies side by side (multi-buffer hashing).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,44 +7,44 @@ use tokio::sync::oneshot;
 
 use crate::types::body::Chunks;
 
-/// How many one task takes at a time: as many as can be made side by side.
-const MOST: usize = 16;
+/// Maximum number of bodies per batch: as many as can be hashed side by side.
+const MAX_BATCH: usize = 16;
 
-/// Those who want a sum, of whichever stores.
+/// Bodies waiting to be hashed, of all stores.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Mutex<Waiting>>);
+pub(crate) struct Batcher(Arc<Mutex<Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
     bodies: Vec<(oneshot::Sender<Digest>, Chunks)>,
-    /// How many tasks are at work.
+    /// Number of running tasks.
     tasks: usize,
 }
 
-impl Shared {
-    /// Whether nobody wants one.
+impl Batcher {
+    /// Whether no body is waiting.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting().tasks == 0
     }
 
-    /// The sum of a body; none where the runtime is ending.
-    pub(super) async fn sum(&self, body: Chunks) -> Option<Digest> {
-        self.ask(body).await.ok()
+    /// The SHA-256 of a body; `None` if the runtime shuts down.
+    pub(super) async fn sha256(&self, body: Chunks) -> Option<Digest> {
+        self.enqueue(body).await.ok()
     }
 
-    fn ask(&self, body: Chunks) -> oneshot::Receiver<Digest> {
+    fn enqueue(&self, body: Chunks) -> oneshot::Receiver<Digest> {
         let (sender, receiver) = oneshot::channel();
-        // Who comes while a task is at work joins it; what is a task's fill may be another's.
+        // A request joins the batch of a running task; once that is full, it starts another task.
         let needs_task = {
             let mut waiting = self.waiting();
             waiting.bodies.push((sender, body));
-            let needs_task = waiting.tasks == 0 || waiting.bodies.len().is_multiple_of(MOST);
+            let needs_task = waiting.tasks == 0 || waiting.bodies.len().is_multiple_of(MAX_BATCH);
             waiting.tasks += usize::from(needs_task);
             needs_task
         };
         if needs_task {
-            // Not under the lock, which is the task's, too, where it comes to its end at once.
-            drop(tokio::spawn(Worker { shared: self.clone(), is_done: false }.work()));
+            // Spawned outside the lock, which the task takes as well if it ends at once.
+            drop(tokio::spawn(Worker { batcher: self.clone(), is_done: false }.work()));
         }
         receiver
     }
@@ -54,26 +54,26 @@ impl Shared {
     }
 }
 
-/// A task at work.
+/// A running task.
 struct Worker {
-    shared: Shared,
+    batcher: Batcher,
     is_done: bool,
 }
 
 impl Worker {
     async fn work(mut self) {
         let mut hasher = MultiSha256::new();
-        while self.goes_on(&mut hasher) {
-            // Whoever wanted it may be gone.
+        while self.take_requests(&mut hasher) {
+            // The receiver may have been dropped.
             hasher.advance(|sender| !sender.is_closed(), |sender, sum| _ = sender.send(sum));
             tokio::task::yield_now().await;
         }
     }
 
-    /// Takes in who has come meanwhile. False where there is nothing more to do.
-    fn goes_on(&mut self, hasher: &mut MultiSha256<oneshot::Sender<Digest>, Chunks>) -> bool {
-        let mut waiting = self.shared.waiting();
-        let count = MOST.saturating_sub(hasher.len()).min(waiting.bodies.len());
+    /// Adds the requests that arrived since. Returns false if nothing is left to do.
+    fn take_requests(&mut self, hasher: &mut MultiSha256<oneshot::Sender<Digest>, Chunks>) -> bool {
+        let mut waiting = self.batcher.waiting();
+        let count = MAX_BATCH.saturating_sub(hasher.len()).min(waiting.bodies.len());
         waiting.bodies.drain(..count).for_each(|(sender, body)| hasher.push(sender, body));
         if hasher.is_empty() {
             waiting.tasks -= 1;
@@ -84,10 +84,10 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Where its runtime ends before it, those who wait are told by their senders' going.
+    /// If the runtime drops the task first, the waiting calls notice their dropped senders.
     fn drop(&mut self) {
         if !self.is_done {
-            let mut waiting = self.shared.waiting();
+            let mut waiting = self.batcher.waiting();
             waiting.tasks -= 1;
             waiting.bodies.clear();
         }
@@ -109,44 +109,44 @@ mod tests {
         Some(<Sha256 as sha2::Digest>::digest(body(n).joined()).into())
     }
 
-    /// From a task of one thread and of several, more than one worker takes at a time.
+    /// With a single-threaded and a multi-threaded runtime; more requests than one task takes at a time.
     #[test]
-    fn each_has_its_own() {
+    fn batched_hashes_belong_to_their_inputs() {
         for threads in [1, 4] {
             let runtime = Builder::new_multi_thread().worker_threads(threads).build().expect("a runtime");
-            let shared = Shared::default();
+            let batcher = Batcher::default();
             let each = (0..50).map(|n| {
                 (
                     n,
                     runtime.spawn({
-                        let shared = shared.clone();
-                        async move { shared.sum(body(n)).await }
+                        let batcher = batcher.clone();
+                        async move { batcher.sha256(body(n)).await }
                     }),
                 )
             });
             for (n, sum) in each.collect::<Vec<_>>() {
                 assert_eq!(runtime.block_on(sum).expect("no panic"), expected(n));
             }
-            assert_eq!(shared.waiting().bodies.len(), 0);
+            assert_eq!(batcher.waiting().bodies.len(), 0);
         }
     }
 
-    /// Some are given up, and the runtime ends before others are made: who comes after is served.
+    /// Some requests are dropped, and the runtime shuts down before others are hashed: later ones still succeed.
     #[test]
-    fn those_who_are_left_behind_do_no_harm() {
-        let shared = Shared::default();
+    fn dropped_hashes_do_not_affect_the_batch() {
+        let batcher = Batcher::default();
         let runtime = || Builder::new_current_thread().build().expect("a runtime");
         let first = runtime();
         let begun = {
             let _within = first.enter();
-            drop(shared.ask(body(5000)));
-            shared.ask(body(5000))
+            drop(batcher.enqueue(body(5000)));
+            batcher.enqueue(body(5000))
         };
         drop(first);
         let second = runtime();
         assert!(second.block_on(begun).is_err());
-        assert_eq!(second.block_on(shared.sum(body(7))), expected(7));
+        assert_eq!(second.block_on(batcher.sha256(body(7))), expected(7));
         drop(second);
-        assert!(shared.is_idle());
+        assert!(batcher.is_idle());
     }
 }

@@ -1,12 +1,12 @@
-//! A service that refuses, moves, or tells another time.
+//! Services that reject requests, redirect them, or have another clock.
 
 use super::*;
 
 #[test]
-fn a_refusal_while_the_body_is_under_way_is_heard() {
+fn error_response_during_the_request_body_is_returned() {
     run(async {
         let body = "<Error><Code>QuotaExceeded</Code><Message>full</Message></Error>";
-        let act = Act::answer(403, "connection: close\r\n", body).before_body().then_close();
+        let act = Act::respond(403, "connection: close\r\n", body).before_body().then_close();
         let bench = Bench::new([act]).await;
         let failure = refused!(bench.store.put("k", vec![7; 16 << 20]).await, AccessDenied);
         is_decent(&failure, 1);
@@ -16,20 +16,20 @@ fn a_refusal_while_the_body_is_under_way_is_heard() {
 }
 
 #[test]
-fn a_wrong_region_is_told_with_the_right_one() {
+fn wrong_region_error_names_the_right_region() {
     run(async {
-        let moved = Act::answer(
+        let moved = Act::respond(
             301,
             "x-amz-bucket-region: ap-southeast-2\r\n",
             "<Error><Code>PermanentRedirect</Code><Endpoint>elsewhere.example</Endpoint></Error>",
         );
-        let malformed = Act::answer(
+        let malformed = Act::respond(
             400,
             "",
             "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'eu-central-1' is wrong; expecting \
              'ap-southeast-2'</Message><Region>ap-southeast-2</Region></Error>",
         );
-        let bare = Act::answer(400, "x-amz-bucket-region: ap-southeast-2\r\n", "");
+        let bare = Act::respond(400, "x-amz-bucket-region: ap-southeast-2\r\n", "");
         for act in [moved, malformed, bare] {
             let bench = Bench::new([act]).await;
             let failure = refused!(bench.read().await, InvalidSettings);
@@ -41,13 +41,13 @@ fn a_wrong_region_is_told_with_the_right_one() {
 }
 
 #[test]
-fn a_redirect_to_another_host_is_not_followed() {
+fn redirect_to_another_host_is_not_followed() {
     run(async {
         let elsewhere = Faulty::start([]).await;
         elsewhere.keep(PATH, "not yours");
         for status in [301, 302, 303, 307, 308] {
             let location = format!("location: {}{PATH}\r\n", elsewhere.endpoint());
-            let bench = Bench::new(always(Act::answer(status, &location, ""))).await;
+            let bench = Bench::new(always(Act::respond(status, &location, ""))).await;
             let failure = refused!(bench.read().await, InvalidSettings);
             assert_eq!(failure.subject.as_deref(), Some("endpoint"), "{failure:?}");
             assert!(elsewhere.seen().is_empty(), "{status} was followed");
@@ -56,14 +56,14 @@ fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[test]
-fn a_wrong_clock_is_set_by_the_services() {
+fn clock_skew_is_corrected_by_the_services_date() {
     run(async {
-        // The full hour that comes 6 to 7 hours from now.
+        // A full hour that is 6 to 7 hours from now.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs((now / 3600 + 7) * 3600));
         let (day, hour) = day_and_hour(&later);
         let body = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>";
-        let skewed = Act::answer(403, &format!("date: {later}\r\n"), body);
+        let skewed = Act::respond(403, &format!("date: {later}\r\n"), body);
         let bench = Bench::new([skewed]).await;
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
@@ -73,7 +73,7 @@ fn a_wrong_clock_is_set_by_the_services() {
         let second = seen[1].header("x-amz-date").unwrap();
         assert!(second.starts_with(&format!("{day}T{hour}")), "{second}");
         assert!(seen[1].header("authorization").unwrap().contains(&format!("/{day}/eu-central-1/s3/")));
-        // It is remembered: the next call is right at once.
+        // The correction is kept: the next call is signed correctly at once.
         assert_eq!(bench.read().await.unwrap(), b"right");
         let seen = bench.server.seen();
         assert_eq!(seen.len(), 3);
@@ -91,19 +91,19 @@ fn day_and_hour(date: &str) -> (String, String) {
 }
 
 #[test]
-fn a_clock_years_apart_over_http_is_not_followed() {
+fn clock_skew_of_years_over_plain_http_is_not_corrected() {
     run(async {
         let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
         for date in ["Tue, 01 Jan 2036 00:00:00 GMT", "Tue, 01 Jan 2013 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]
         {
-            let bench = Bench::new([Act::answer(403, &format!("date: {date}\r\n"), body)]).await;
+            let bench = Bench::new([Act::respond(403, &format!("date: {date}\r\n"), body)]).await;
             let failure = refused!(bench.read().await, AccessDenied);
             is_decent(&failure, 1);
             assert!(
                 failure.message.contains(" days and ") && failure.message.contains("set this machine's clock"),
                 "{failure:?}"
             );
-            // What is signed from here on goes by our own clock.
+            // Later requests are signed with the local clock.
             assert_eq!(bench.read().await.unwrap(), b"right");
             let seen = bench.server.seen();
             let days = |n: usize| seen[n].header("x-amz-date").unwrap()[..6].to_owned();
@@ -114,10 +114,10 @@ fn a_clock_years_apart_over_http_is_not_followed() {
 }
 
 #[test]
-fn a_wait_of_centuries_ends_the_call_at_once() {
+fn retry_after_of_centuries_ends_the_call_at_once() {
     run(async {
-        for told in ["1000000000000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
-            let act = Act::answer(503, &format!("retry-after: {told}\r\n"), "<Error><Code>SlowDown</Code></Error>");
+        for seconds in ["1000000000000000000", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            let act = Act::respond(503, &format!("retry-after: {seconds}\r\n"), "<Error><Code>SlowDown</Code></Error>");
             let bench = Bench::new([act]).await;
             let failure = refused!(bench.read().await, Throttled);
             is_decent(&failure, 1);
@@ -128,7 +128,7 @@ fn a_wait_of_centuries_ends_the_call_at_once() {
 }
 
 #[test]
-fn a_customer_key_is_not_sent_over_plain_http_unless_allowed() {
+fn customer_key_is_not_sent_over_plain_http_unless_allowed() {
     run(async {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let bench = Bench::new([]).await;
@@ -151,12 +151,12 @@ fn a_customer_key_is_not_sent_over_plain_http_unless_allowed() {
 }
 
 #[test]
-fn a_clock_that_stays_wrong_is_not_argued_with_for_ever() {
+fn lasting_clock_skew_ends_in_an_error() {
     run(async {
         let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
-        let bench = Bench::new(vec![Act::answer(403, "date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", body); 20]).await;
+        let bench = Bench::new(vec![Act::respond(403, "date: Tue, 01 Jan 2030 00:00:00 GMT\r\n", body); 20]).await;
         let error = bench.read().await.unwrap_err();
         assert!(error.failure().is_some(), "{error:?}");
-        assert!(bench.requests() <= TRIES + 1, "{} requests", bench.requests());
+        assert!(bench.requests() <= ATTEMPTS + 1, "{} requests", bench.requests());
     });
 }

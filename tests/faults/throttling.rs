@@ -1,9 +1,9 @@
-//! A service that asks for patience, and for how much.
+//! Throttling: responses that ask for a retry or for a delay.
 
 use super::*;
 
 #[test]
-fn a_503_is_tried_again() {
+fn response_503_is_retried() {
     run(async {
         let bench = Bench::new([Act::error(503, "ServiceUnavailable")]).await;
         bench.store.put("k", "written twice").await.unwrap();
@@ -15,14 +15,14 @@ fn a_503_is_tried_again() {
 }
 
 #[test]
-fn a_503_for_ever_is_told_as_it_is() {
+fn lasting_503_is_reported_with_its_status() {
     run(async {
         let bench = Bench::new(always(Act::error(503, "ServiceUnavailable"))).await;
         let failure = match bench.read().await {
             Err(Error::Throttled(failure) | Error::Service(failure)) => *failure,
             other => panic!("{other:?}"),
         };
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert!(failure.retryable);
         assert_eq!((status(&failure), code(&failure)), (503, Some("ServiceUnavailable")));
         assert_eq!(failure.response.unwrap().request_id.as_deref(), Some("REQ-ServiceUnavailable"));
@@ -31,11 +31,11 @@ fn a_503_for_ever_is_told_as_it_is() {
 }
 
 #[test]
-fn a_slow_down_is_heeded() {
+fn slow_down_is_retried_with_backoff() {
     run(async {
         let bench = Bench::new(always(Act::error(503, "SlowDown"))).await;
         let failure = refused!(bench.read().await, Throttled);
-        is_decent(&failure, TRIES);
+        is_decent(&failure, ATTEMPTS);
         assert_eq!(code(&failure), Some("SlowDown"));
         bench.server.then([Act::error(503, "SlowDown"), Act::error(500, "InternalError")]);
         assert_eq!(bench.read().await.unwrap(), b"right");
@@ -44,7 +44,7 @@ fn a_slow_down_is_heeded() {
 }
 
 #[test]
-fn codes_that_ask_for_another_try_get_one_whatever_their_status() {
+fn retryable_error_codes_are_retried_whatever_their_status() {
     run(async {
         for (status, code) in
             [(400, "RequestTimeout"), (408, "RequestTimeout"), (500, "InternalError"), (502, "x"), (504, "y")]
@@ -58,7 +58,7 @@ fn codes_that_ask_for_another_try_get_one_whatever_their_status() {
 }
 
 #[test]
-fn what_is_final_is_not_asked_twice() {
+fn final_errors_are_not_retried() {
     run(async {
         for (status, code) in
             [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidRequest"), (501, "NotImplemented")]
@@ -75,9 +75,9 @@ fn what_is_final_is_not_asked_twice() {
 }
 
 #[test]
-fn retry_after_is_waited_for() {
+fn retry_after_delays_the_retry() {
     run(async {
-        let bench = Bench::new([Act::answer(429, "retry-after: 2\r\n", "")]).await;
+        let bench = Bench::new([Act::respond(429, "retry-after: 2\r\n", "")]).await;
         let start = Instant::now();
         assert_eq!(bench.read().await.unwrap(), b"right");
         assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
@@ -87,9 +87,9 @@ fn retry_after_is_waited_for() {
 }
 
 #[test]
-fn a_retry_after_beyond_the_time_limit_ends_the_call() {
+fn retry_after_beyond_the_time_limit_ends_the_call() {
     run(async {
-        let bench = Bench::new([Act::answer(429, "retry-after: 3600\r\n", "")]).await;
+        let bench = Bench::new([Act::respond(429, "retry-after: 3600\r\n", "")]).await;
         let got = bench.store.get("k").time_limit(Duration::from_secs(5)).await;
         let failure = refused!(got, Throttled);
         is_decent(&failure, 1);

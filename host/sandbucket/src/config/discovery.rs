@@ -1,4 +1,4 @@
-//! Credentials that are found outside of a store's settings, and found again before they expire.
+//! Credentials found outside a store's settings, and their renewal before they expire.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use crate::support::environment::Environment;
 use crate::types::settings::Settings;
 
-/// Settings with what was found for them.
+/// Settings, completed with credentials.
 pub(crate) struct Completed {
     pub(crate) settings: Settings,
     pub(crate) ca_file: Option<PathBuf>,
-    /// Where to find others before these expire.
+    /// The provider of new credentials before these expire.
     pub(crate) renewal: Option<(Arc<dyn CredentialsProvider>, Option<SystemTime>)>,
 }
 
-/// Completes settings from this profile, or as a section without one.
+/// Completes settings from this profile, or like a section without one.
 ///
 /// # Errors
 /// [`Error::Config`].
@@ -37,24 +37,24 @@ pub(crate) async fn find(settings: Settings, profile: Option<String>) -> Result<
         Error::Config { path: None, line: None, key: Some(key.to_owned()), message }
     })?;
     let renewal =
-        found.expires.map(|expires| (FoundAgain::provider(profile, Environment::of_process()), Some(expires)));
+        found.expires.map(|expires| (Rediscovery::provider(profile, Environment::of_process()), Some(expires)));
     Ok(Completed { settings, ca_file: found.ca_file, renewal })
 }
 
-/// Looks for credentials again where they were found.
-pub(super) struct FoundAgain {
+/// Looks for credentials again in the same place.
+pub(super) struct Rediscovery {
     profile: Option<String>,
     environment: Environment,
 }
 
-impl FoundAgain {
+impl Rediscovery {
     pub(super) fn provider(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
-        Arc::new(FoundAgain { profile, environment })
+        Arc::new(Rediscovery { profile, environment })
     }
 }
 
 #[async_trait]
-impl CredentialsProvider for FoundAgain {
+impl CredentialsProvider for Rediscovery {
     async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> {
         let (profile, environment) = (self.profile.clone(), self.environment.clone());
         let found = blocking(move || {
@@ -62,11 +62,11 @@ impl CredentialsProvider for FoundAgain {
             let found = complete(&mut settings, profile.as_deref(), &environment)?;
             Ok(Credentials::of_settings(&settings, found.expires))
         });
-        Ok(found.await?.ok_or("there are no credentials any more where they were found")?)
+        Ok(found.await?.ok_or("the credentials are no longer where they were found")?)
     }
 }
 
-/// Files are read, and programs run, where that holds nobody up.
+/// Reads files and runs programs on a thread that may block.
 async fn blocking<T: Send + 'static>(
     find: impl FnOnce() -> std::result::Result<T, String> + Send + 'static,
 ) -> std::result::Result<T, String> {
