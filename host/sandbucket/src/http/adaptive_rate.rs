@@ -1,25 +1,24 @@
 //! A store's request rate while the service throttles it: the adaptive retry mode of the AWS SDKs
 //! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
 //!
-//! Nothing is limited until the service first answers 429 or 503. Then the rate falls to 0.7 of what it was measured at, and grows
-//! back by the cubic function of TCP CUBIC (RFC 9438): fast at first, slowly where it was throttled before, and fast beyond.
+//! Nothing is limited until the first response 429 or 503. Then the rate falls to 0.7 of the measured one, and grows back by the cubic function of TCP CUBIC (RFC 9438): fast at first, slowly where it was throttled before, and fast beyond.
 //! Requests above the rate wait.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// What is left of the rate after a throttled request.
+/// Factor of the rate after a throttled request.
 const BETA: f64 = 0.7;
 /// How fast the rate grows, in requests a second, per cubed second.
 const GROWTH: f64 = 0.4;
 /// The lowest rate, in requests a second.
 const MIN_RATE: f64 = 0.5;
-/// The share of the newest stretch of time in the measured rate.
+/// Weight of the newest interval in the measured rate.
 const SMOOTHING: f64 = 0.8;
-/// How long such a stretch is, in seconds.
-const STRETCH: f64 = 0.5;
+/// Length of an interval in seconds.
+const INTERVAL: f64 = 0.5;
 
-/// Requests of one store, and how many of them may be sent in a second.
+/// The request rate of one store.
 pub(crate) struct AdaptiveRate {
     began: Instant,
     state: Mutex<State>,
@@ -35,9 +34,9 @@ struct State {
     counted: f64,
     /// Requests a second that were sent.
     measured: f64,
-    /// Requests in the stretch of time that began then.
+    /// Requests in the current interval, and its beginning in seconds.
     sent: f64,
-    stretch: f64,
+    interval: f64,
     /// The rate when the service last throttled, when that was, and how long it takes from there to that rate again.
     last_max: f64,
     last_throttled: f64,
@@ -49,7 +48,7 @@ impl AdaptiveRate {
         AdaptiveRate { began: Instant::now(), state: Mutex::default() }
     }
 
-    /// Counts a request that is about to be sent, and gives how long it has to wait.
+    /// Counts a request that is about to be sent, and returns its delay.
     pub(crate) fn delay(&self) -> Duration {
         let now = self.now();
         self.state().delay(now)
@@ -66,7 +65,7 @@ impl AdaptiveRate {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // Numbers are as good after a panic as before.
+        // A panic leaves the numbers valid.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -79,7 +78,7 @@ impl State {
         if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / rate) }
     }
 
-    /// Adds what the time since brought: at most what a second does.
+    /// Adds the tokens of the time since, up to those of a second.
     fn refill(&mut self, now: f64) {
         if let Some(rate) = self.rate {
             self.tokens = (self.tokens + (now - self.counted).max(0.0) * rate).min(rate.max(1.0));
@@ -89,8 +88,8 @@ impl State {
 
     fn responded(&mut self, throttled: bool, now: f64) {
         self.measure(now);
-        if throttled && self.rate.is_some() && now - self.last_throttled < STRETCH {
-            // It was sent before the rate fell.
+        if throttled && self.rate.is_some() && now - self.last_throttled < INTERVAL {
+            // The request was sent before the rate fell.
         } else if throttled {
             let rate = self.rate.map_or(self.measured, |rate| rate.min(self.measured)).max(MIN_RATE);
             self.last_max = rate;
@@ -100,7 +99,7 @@ impl State {
         } else if self.rate.is_some() {
             let since = now - self.last_throttled - self.back_after;
             let rate = GROWTH * since.powi(3) + self.last_max;
-            // Twice what is sent is as good as no limit, and is found again at once when more is.
+            // Twice the measured rate limits nothing, and follows at once when more is sent.
             self.set_rate(rate.min(2.0 * self.measured.max(MIN_RATE)), now);
         }
     }
@@ -114,10 +113,10 @@ impl State {
 
     fn measure(&mut self, now: f64) {
         self.sent += 1.0;
-        let passed = now - self.stretch;
-        if passed >= STRETCH {
+        let passed = now - self.interval;
+        if passed >= INTERVAL {
             self.measured = self.sent / passed * SMOOTHING + self.measured * (1.0 - SMOOTHING);
-            (self.sent, self.stretch) = (0.0, now);
+            (self.sent, self.interval) = (0.0, now);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP client: connections kept and used again, and requests that are watched.
+//! The HTTP client: pooled connections, and timeouts of requests.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -24,19 +24,19 @@ use super::tunnel::PROXY_ADVICE;
 use crate::error::Result;
 use crate::limits::Limits;
 
-/// Header lines in an answer. S3 sends about ten, and one for each piece of user metadata, of which 2 KiB are allowed.
+/// Maximum number of header lines of a response. S3 sends about ten, and one for each piece of user metadata, of which 2 KiB are
+/// allowed.
 const MAX_HEADERS: usize = 256;
 
-/// How much is read from a connection at once, in bytes, and so how much may be kept for each while it is idle: 128 KiB of a
-/// body, and the header before it. More takes fewer calls into the kernel, but the buffers of those that are in use are
-/// then not in the processor's cache when it copies to them. Half as much takes a tenth longer for blobs of 16 MiB; of 64
-/// answers of 1 MiB at once, twice as much takes a sixth longer.
+/// Bytes read from a connection at once, and so the buffer of each idle one: 128 KiB of a body and the header before it. More makes
+/// fewer system calls, but the buffers in use are then not in the processor's cache. Half as much takes a tenth longer for blobs of
+/// 16 MiB; twice as much takes a sixth longer for 64 responses of 1 MiB at once.
 const READ: usize = 132 << 10;
 
-/// The body of an answer, as it comes over its connection.
+/// The body of a response, as it arrives over its connection.
 pub(super) type IncomingBody = pool::IncomingBody<Connector, RequestBody>;
 
-/// The clients of an engine, one for each way of TLS and each proxy, which share a bound on how many connections are kept idle.
+/// The clients of an engine, one for each set of TLS options and each proxy. They share a bound on idle connections.
 pub(crate) struct Clients {
     clients: Mutex<HashMap<ClientKey, Client>>,
     idle: Arc<IdlePool<Connector, RequestBody>>,
@@ -45,8 +45,8 @@ pub(crate) struct Clients {
 
 type ClientKey = (TlsOptions, Option<Arc<ProxyServer>>);
 
-/// Whether a client is kept: a store has it, or it goes through no proxy. Proxies come and go with the stores of tenants, and so
-/// do the passwords in them.
+/// Whether to keep a client: a store has it, or it uses no proxy. Proxies, and the passwords in them, are dropped with the stores of
+/// their tenants.
 fn is_needed((_, proxy): &ClientKey, client: &mut Client) -> bool {
     proxy.is_none() || Arc::strong_count(&client.in_use) > 1
 }
@@ -58,7 +58,7 @@ impl Clients {
         Clients { clients: Mutex::default(), idle, network }
     }
 
-    /// The way out of a store with these options. `proxy` is its own choice; without one the engine's holds.
+    /// The gate of a store with these options. `proxy` is its own choice; without one the engine's applies.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for TLS options that cannot be used, and a proxy of the environment that cannot.
@@ -78,7 +78,7 @@ impl Clients {
         Ok(HttpGate::new(direct, clients, egress, own))
     }
 
-    /// The client for this way of TLS that goes through no proxy.
+    /// The client with these TLS options and no proxy.
     fn get(&self, tls: &TlsOptions, limits: &Limits) -> Result<Client> {
         let mut clients = self.clients();
         if let Some(client) = clients.get(&(tls.clone(), None)) {
@@ -90,19 +90,19 @@ impl Clients {
         Ok(client)
     }
 
-    /// The client for this way of TLS that goes through a proxy, whose stores share no connections with others.
+    /// The client with these TLS options and this proxy, whose stores share no connections with others.
     fn through(&self, tls: &TlsOptions, direct: &Client, proxy: Arc<ProxyServer>, limits: &Limits) -> Client {
         let mut clients = self.clients();
-        let way = (tls.clone(), Some(proxy));
-        if let Some(client) = clients.get(&way) {
+        let key = (tls.clone(), Some(proxy));
+        if let Some(client) = clients.get(&key) {
             return client.clone();
         }
-        let client = Client::new(direct.tls.clone(), way.1.clone(), &self.network, limits, &self.idle);
-        clients.insert(way, client.clone());
+        let client = Client::new(direct.tls.clone(), key.1.clone(), &self.network, limits, &self.idle);
+        clients.insert(key, client.clone());
         client
     }
 
-    /// Closes connections that have been idle for too long, and forgets the proxies of stores that are gone.
+    /// Closes connections that have been idle for too long, and drops the proxies of closed stores.
     pub(crate) fn sweep(&self) {
         self.idle.sweep();
         self.clients().retain(is_needed);
@@ -113,7 +113,7 @@ impl Clients {
     }
 }
 
-/// The client for one way of TLS, and one proxy or none.
+/// The client for one set of TLS options, and one proxy or none.
 ///
 /// There is a pool of connections for each policy on addresses: one made under a wider policy must not serve a store with a
 /// narrower one.
@@ -123,7 +123,7 @@ pub(crate) struct Client {
     listed: Connections<Connector, RequestBody>,
     private: Connections<Connector, RequestBody>,
     timers: TimerCache,
-    /// The most bytes of an answer's header.
+    /// Maximum length of a response's header in bytes.
     header_bytes: usize,
     tls: Arc<rustls::ClientConfig>,
     proxy: Option<Arc<ProxyServer>>,
@@ -142,7 +142,7 @@ impl Client {
         let mut http1 = Builder::new();
         http1.max_buf_size(limits.header_bytes.max(READ)).max_headers(MAX_HEADERS);
         let timers = TimerCache::default();
-        // What may come before a response's head: one as large as it may be, and what else the same poll reads.
+        // The bytes before a response's head: a head of the maximum length, and what else the same poll reads.
         let excess = limits.header_bytes.saturating_add(READ_PER_POLL);
         let client = |addresses| {
             let (tls, network, timers) = (tls.clone(), network.clone(), timers.clone());
@@ -169,7 +169,7 @@ impl Client {
         self.timers.timer()
     }
 
-    /// Sends a request and waits for the answer to begin. Redirects are answers like any other.
+    /// Sends a request and waits for the head of its response. Redirects are responses like any other.
     pub(super) async fn send(
         &self,
         request: Box<Request<RequestBody>>,
@@ -182,10 +182,10 @@ impl Client {
             Addresses::Listed => &self.listed,
             Addresses::Private => &self.private,
         };
-        // Behind a pointer: it would have its room in the future of each call, which is made and moved.
-        let answered = Box::pin(connections.send(request, watch));
+        // Boxed: otherwise the future of each call, which is moved, has room for it.
+        let sending = Box::pin(connections.send(request, watch));
         let mut timer = self.timers.timer();
-        let response = match select(answered, pin!(watch.stalled(timeouts, &mut timer))).await {
+        let response = match select(sending, pin!(watch.stalled(timeouts, &mut timer))).await {
             Either::Left((Ok(response), _)) => self.forwarded(self.bounded(response)?)?,
             Either::Left((Err(SendError::Http(error)), _)) if error.is_parse_too_large() => {
                 return Err(self.too_large(&format!("more than {MAX_HEADERS} lines, or more bytes than")));
@@ -196,8 +196,7 @@ impl Client {
         Ok(response.map(|body| ResponseBody::new(body, timeouts.between_bytes, timer)))
     }
 
-    /// The answer, unless it is a proxy's that wants a password. Other errors of a proxy that forwards requests look like a
-    /// service's.
+    /// Fails if a proxy requires a password. Its other errors look like a service's.
     fn forwarded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, HttpError> {
         match &self.proxy {
             Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -215,7 +214,7 @@ impl Client {
         }
     }
 
-    /// The answer, if its header is no larger than it may be.
+    /// Fails if the header is larger than the limit.
     fn bounded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, HttpError> {
         let bytes: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if bytes <= self.header_bytes {
@@ -224,7 +223,7 @@ impl Client {
         Err(self.too_large(&format!("{bytes} bytes, more than")))
     }
 
-    /// The header of an answer is larger than it may be.
+    /// The error of a header that is larger than the limit.
     fn too_large(&self, how: &str) -> HttpError {
         let most = self.header_bytes;
         let set = crate::limits::named("header-bytes");

@@ -1,4 +1,4 @@
-//! Connections: names resolved, addresses held against the policy, TCP, TLS.
+//! Establishes connections: DNS, address policy, TCP, TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,13 +28,12 @@ use crate::limits::Limits;
 use crate::support::deadline::timeout;
 use crate::support::environment::Environment;
 
-/// The most that is encrypted ahead of what a connection takes, and held for it, in bytes. rustls has 64 KiB, at which a body
-/// of 64 KiB goes out in two writes, for its header; PUTs take a tenth less processor time with this. What is encrypted
-/// counts as sent, as what is in the kernel's buffer does, which may hold more.
+/// Bytes that are encrypted and buffered before the connection takes them. With the default of rustls, 64 KiB, a body of 64 KiB and its
+/// header take two writes; with this, PUTs take a tenth less CPU time. What is encrypted counts as sent, like what is in the kernel's
+/// buffer, which may hold more.
 pub(super) const ENCRYPTED: usize = 256 << 10;
 
-/// What all connections of an engine share: the resolver, the networks that stores may reach beside public addresses, and the
-/// proxy.
+/// Shared by all connections of an engine: resolver, allowed networks, proxy.
 #[derive(Clone)]
 pub(crate) struct Network {
     resolver: Arc<Resolver>,
@@ -46,7 +45,7 @@ pub(crate) struct Network {
 impl Network {
     /// With these networks allowed, and these name servers in place of the system's if there are any.
     pub(crate) fn new(listed: &[IpNet], name_servers: Vec<SocketAddr>, proxy: Proxy, limits: &Limits) -> Network {
-        // What is left of the time is for connecting, and a lookup's own error says more.
+        // Leaves time to connect, and the error of a lookup says more than a timeout.
         let limit = limits.connect_timeout * 9 / 10;
         let environment = Arc::new(ProxyEnvironment::read(&Environment::of_process()));
         Network { resolver: Arc::new(Resolver::new(name_servers, limit)), listed: listed.into(), proxy, environment }
@@ -63,14 +62,14 @@ impl Network {
     }
 }
 
-/// Makes connections to addresses of one kind.
+/// Establishes connections to addresses of one kind.
 pub(super) struct Connector {
     tls: TlsConnector,
     pub(super) addresses: Addresses,
     network: Network,
-    /// For a connection to come about.
+    /// Maximum time to connect.
     limit: Duration,
-    /// For a write to go on.
+    /// Maximum time for which a write makes no progress.
     timeout: Duration,
     timers: TimerCache,
     proxy: Option<Arc<ProxyServer>>,
@@ -107,7 +106,7 @@ impl Connector {
         }
     }
 
-    /// Why the policy does not allow this address.
+    /// The refusal if the policy does not allow this address.
     pub(super) fn refuses(&self, address: IpAddr) -> Option<Refusal> {
         self.addresses.refuses(address, &self.network.listed)
     }
@@ -147,15 +146,15 @@ impl Connector {
         }
     }
 
-    /// Tries the addresses of the host that may be reached under this policy, in turn. Each has its share of the time, so that a dead one does
-    /// not use it up.
+    /// Tries the host's addresses that this policy allows, one after the other. Each has its share of the time, so that a dead one does not
+    /// use it up.
     pub(super) async fn tcp(&self, host: &str, port: u16, policy: Addresses) -> Result<TcpStream, ConnectError> {
         let begun = Instant::now();
         let found =
             self.resolve(host, policy).await.map_err(|source| ConnectError::Name { host: host.to_owned(), source })?;
         let mut failed = ConnectError::Name { host: host.to_owned(), source: LookupError::NoAddress };
         let refusal = |address: &IpAddr| policy.refuses(*address, &self.network.listed);
-        // However often the name is resolved, it is the address itself that is held against the policy.
+        // The policy applies to the address itself, so that a name that is resolved again cannot pass it by.
         let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
             found.iter().partition(|address| refusal(address).is_none());
         if let Some(address) = refused.first()
@@ -170,7 +169,7 @@ impl Connector {
             let address = SocketAddr::new(*address, port);
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(tcp)) => {
-                    // A request is written in one piece; what is small should not wait for more.
+                    // A request is written in one piece: without this, a small one would wait for more.
                     let _ = tcp.set_nodelay(true);
                     return Ok(tcp);
                 }
@@ -197,7 +196,7 @@ impl Connect for Connector {
     type Error = ConnectError;
 
     async fn connect(&self, to: Uri) -> Result<Stream, ConnectError> {
-        // Behind a pointer: it is seldom that one is made.
+        // Boxed: new connections are rare.
         Box::pin(self.make(to)).await
     }
 
@@ -209,16 +208,15 @@ impl Connect for Connector {
     }
 }
 
-/// A connection, as hyper has it.
+/// The stream of a connection.
 ///
-/// Reading has no clock here: a kept connection may be silent for as long as it is kept, and answers are watched where
-/// they are awaited. Writing has: nobody may be waiting any more for a request whose answer came early.
+/// Reads have no timeout here: an idle connection may be silent, and the timeouts of a response apply where it is awaited. Writes have
+/// one: no task may be waiting for a request whose response arrived early.
 pub(super) struct Stream {
     kind: Kind,
     timeout: Duration,
     timers: TimerCache,
-    /// While nothing can be written: what rings when it has been so for too long, and when that is. It is for others again
-    /// when the write goes on.
+    /// While nothing can be written: the timer of the write and its deadline.
     stuck: Option<(Timer, Instant)>,
     /// Whether it leads to a proxy that forwards requests.
     is_forwarded: bool,
@@ -231,7 +229,7 @@ pub(super) enum Kind {
     TlsInTls(Box<TokioIo<TlsStream<TlsStream<TcpStream>>>>),
 }
 
-/// Does the same to whichever it is.
+/// Calls the same method of any kind.
 macro_rules! either {
     ($kind:expr, $stream:ident => $do:expr) => {
         match $kind {
@@ -252,7 +250,7 @@ macro_rules! either {
 }
 
 impl Stream {
-    /// Bounds how long one write may stand still.
+    /// Applies the timeout of writes.
     fn watched<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stuck = None;

@@ -1,8 +1,17 @@
-//! Outgoing HTTP. Nothing else in this crate knows hyper.
+//! Outgoing HTTP. Nothing else in this crate knows hyper and rustls.
 //!
-//! The driver sends the requests of sans-I/O plugins through the store's [`HttpGate`], and [`Hooks`] those of other plugins. Each is
-//! checked against the store's [`Egress`] policy, and goes out over the [`Client`], whose connections all stores with the same
-//! TLS options share.
+//! The driver sends the requests of sans-I/O plugins through the store's [`HttpGate`], and the sandbox those of plugins over wasi:http.
+//! Each is checked against the store's [`Egress`] policy, and sent by the [`Client`], whose connections all stores with the same TLS
+//! options share. Errors are [`HttpError`]s; what they mean to a plugin is up to the callers.
+//!
+//! | Module | Contents |
+//! |---|---|
+//! | `client`, `request`, `request_rules` | Clients, requests and what plugins may send. |
+//! | `pool` | Connections, in use and idle. |
+//! | `connector`, `tunnel`, `proxy`, `tls` | New connections. |
+//! | `egress`, `ip_policy`, `resolver` | Authorities and addresses that a store may reach. |
+//! | `request_body`, `response_body`, `tracked_buf` | Bodies. |
+//! | `timeouts`, `timers`, `adaptive_rate` | Time. |
 
 mod adaptive_rate;
 mod client;
@@ -54,7 +63,7 @@ pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 pub(crate) struct HttpGate(Arc<GateState>, Option<Arc<AdaptiveRate>>);
 
 struct GateState {
-    /// The client that goes through no proxy.
+    /// The client without a proxy.
     direct: Client,
     /// One for each authority that the policy allows, in its order.
     clients: Box<[Client]>,
@@ -89,10 +98,10 @@ impl HttpGate {
 }
 
 impl GateState {
-    /// Which client sends a request to this URL, and to which addresses; or why none does.
+    /// The client for this URL and the addresses that it may connect to, unless the egress policy forbids it.
     fn client(&self, uri: &http::Uri) -> Result<(&Client, Addresses), HttpError> {
-        let (place, addresses) = self.egress.check(uri)?;
-        Ok((self.clients.get(place).unwrap_or(&self.direct), addresses))
+        let (index, addresses) = self.egress.check(uri)?;
+        Ok((self.clients.get(index).unwrap_or(&self.direct), addresses))
     }
 }
 

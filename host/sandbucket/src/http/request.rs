@@ -1,4 +1,4 @@
-//! Requests of a sans-I/O plugin: checked, sent by the host, and their responses in the contract's form.
+//! Requests of plugins: checked and sent, and their responses in the contract's form.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +49,11 @@ pub(crate) struct Received {
     pub(crate) body: ResponseBody,
 }
 
-/// A request on its way.
+/// A request to send.
 pub(crate) struct Sending<'a> {
     timeouts: Timeouts,
     watch: Arc<RequestProgress>,
-    /// Until it is sent; or why it is not.
+    /// The request, or the error of one that must not be sent.
     request: Result<(Box<Request<RequestBody>>, &'a Client, Addresses), HttpError>,
 }
 
@@ -94,7 +94,7 @@ impl Sending<'_> {
         let received = received.and_then(|response| {
             let (head, body) = response.into_parts();
             if head.status.is_success() && !watch.is_sent() {
-                let message = "it answered before it had the whole body";
+                let message = "the response came before the whole body was sent";
                 return Err(HttpError::new(HttpErrorKind::ConnectionTerminated, message));
             }
             Ok(Received { status: head.status.as_u16(), headers: lines(&head.headers), body })
@@ -130,7 +130,7 @@ impl HttpGate {
     }
 }
 
-/// The request but for its body, or what is wrong with it.
+/// The request without its body, or the reason why it is not allowed.
 pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, String> {
     let Prepared { methods, method, https, authority, path_with_query, headers, .. } = prepared;
     let unfit = |part: &str| format!("the plugin asked for a request with {part} that HTTP does not have");
@@ -170,7 +170,7 @@ pub(super) fn head_of(prepared: Prepared, length: u64) -> Result<Request<()>, St
         return Err("the plugin built a request whose host is not its authority".to_owned());
     }
     match only(&fields, &CONTENT_LENGTH)? {
-        Some(told) if *told == HeaderValue::from(length) => {}
+        Some(value) if *value == HeaderValue::from(length) => {}
         None if length == 0 => {
             if has_body(&method) {
                 fields.insert(CONTENT_LENGTH, length.into());
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_goes_into_lines() {
+    fn header_becomes_lines() {
         let mut headers = HeaderMap::new();
         headers.append("x-a", HeaderValue::from_static("1"));
         headers.append("x-a", HeaderValue::from_bytes(b"\xff:").unwrap());

@@ -33,7 +33,7 @@ impl Source {
         Source::Here(Chunks::default())
     }
 
-    /// How many bytes are left, where that is known here.
+    /// Number of bytes left; 0 if it is unknown.
     pub(super) fn length(&self) -> u64 {
         match self {
             Source::Here(chunks) => chunks.length(),
@@ -50,7 +50,7 @@ impl Source {
         }
     }
 
-    /// The same once more, before any of it is sent; none where it comes only once.
+    /// A copy, made before any of it is sent. None if it can be read only once.
     fn repeated(&self) -> Option<Source> {
         match self {
             Source::Here(chunks) => Some(Source::Here(chunks.clone())),
@@ -70,26 +70,26 @@ impl Source {
     }
 }
 
-/// A body that comes in pieces, of a length that is known before.
+/// A stream of a known length.
 pub(crate) struct Streamed {
     pieces: Pieces,
     length: u64,
     left: u64,
-    /// The last piece: it goes when it is known to be.
+    /// The last piece, held back until the stream ends.
     last: Option<Bytes>,
-    /// Why it broke off.
+    /// Set if it breaks off.
     fault: Fault,
 }
 
-/// Why a body broke off that was to be sent, where that is the caller's doing.
+/// The fault of a caller's body that broke off.
 #[derive(Clone, Default)]
 pub(crate) struct Fault(Arc<Mutex<Option<BodyFault>>>);
 
-/// What is wrong with a body that was to be sent.
+/// A fault of a caller's body.
 pub(crate) enum BodyFault {
     /// It could not be read.
     Reading(Cause),
-    /// It is not of the length that was announced: how it is instead.
+    /// It does not have the announced length: the message says how it differs.
     Length(String),
 }
 
@@ -98,7 +98,7 @@ impl Fault {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn is(&self, fault: BodyFault) -> Cause {
+    fn set(&self, fault: BodyFault) -> Cause {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
         "the body broke off".into()
     }
@@ -113,20 +113,20 @@ impl Streamed {
         loop {
             let piece = match ready!(self.pieces.as_mut().poll_next(cx)) {
                 Some(Ok(piece)) => piece,
-                Some(Err(error)) => return Poll::Ready(Some(Err(self.fault.is(BodyFault::Reading(error))))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.fault.set(BodyFault::Reading(error))))),
                 None => {
                     let last = self.last.take();
                     self.left -= last.as_ref().map_or(0, |last| last.len() as u64);
                     if self.left > 0 {
-                        let words = format!("ended after {} of", self.length - self.left);
-                        return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length(words)))));
+                        let message = format!("ended after {} of", self.length - self.left);
+                        return Poll::Ready(Some(Err(self.fault.set(BodyFault::Length(message)))));
                     }
                     return Poll::Ready(last.map(Ok));
                 }
             };
             let length = piece.len() as u64;
             if self.last.is_some() && length > 0 || length > self.left {
-                return Poll::Ready(Some(Err(self.fault.is(BodyFault::Length("goes on after".to_owned())))));
+                return Poll::Ready(Some(Err(self.fault.set(BodyFault::Length("goes on after".to_owned())))));
             }
             if length == self.left {
                 self.last = Some(piece);
@@ -138,12 +138,12 @@ impl Streamed {
     }
 }
 
-/// A request's body on its way.
+/// The body of a request, as hyper reads it.
 pub(super) struct RequestBody {
     source: Source,
     watch: Arc<RequestProgress>,
     progress: Option<Progress>,
-    /// How many of its bytes the connection was handed.
+    /// Bytes handed to the connection.
     handed: u64,
 }
 
@@ -152,11 +152,11 @@ impl RequestBody {
         RequestBody { source, watch, progress, handed: 0 }
     }
 
-    /// Bytes for the connection.
-    fn departing(&mut self, chunks: Chunks) -> TrackedBuf {
-        let (last, gone) = (self.source.is_over(), self.handed);
+    /// A buffer for the connection.
+    fn tracked(&mut self, chunks: Chunks) -> TrackedBuf {
+        let (last, sent) = (self.source.is_over(), self.handed);
         self.handed += chunks.length();
-        TrackedBuf::new(chunks, last, self.watch.clone(), self.progress.clone(), gone)
+        TrackedBuf::new(chunks, last, self.watch.clone(), self.progress.clone(), sent)
     }
 }
 
@@ -180,11 +180,11 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<TrackedBuf>, Cause>>> {
         let frame = ready!(self.source.poll_frame(cx));
-        // Bytes tell by themselves when they have gone.
+        // A `TrackedBuf` records itself when its bytes are sent.
         if !matches!(&frame, Some(Ok(frame)) if frame.data_ref().is_some_and(|chunks| chunks.length() > 0)) {
             self.watch.moved(!matches!(frame, Some(Ok(_))) || self.source.is_over());
         }
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|chunks| self.departing(chunks)))))
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|chunks| self.tracked(chunks)))))
     }
 
     fn is_end_stream(&self) -> bool {

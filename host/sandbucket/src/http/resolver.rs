@@ -1,15 +1,20 @@
 //! DNS: names to addresses, for all connections of an engine.
 //!
-//! hickory asks the name servers, on one thread with a runtime of its own: stores of one engine are used from several
-//! runtimes, and hickory's tasks live on the one they were started on. Nothing here uses a pool that slow names can fill.
-//! Lookups are coalesced by name and bounded, so that names which nobody answers for do not delay the others:
+//! hickory queries the name servers, on one thread with a runtime of its own: stores of one engine are used from several runtimes, and
+//! hickory's tasks live on the one they were started on. Lookups are coalesced by name and bounded, so that names without an answer do
+//! not delay others:
 //!
 //! - each begins in the quick lane, which it must leave after [`QUICK_TIME`] for the slow lane, or fail;
-//! - a name that was slow lately goes to the slow lane at once;
-//! - names below one registrable domain have no more than [`PER_DOMAIN`] places in both.
+//! - a name that was slow lately begins in the slow lane;
+//! - names below one registrable domain have no more than [`PER_DOMAIN`] permits in both.
 //!
-//! Answers are cached by their TTL, failures for a second or a few, and an answer that is out of date is given where no
-//! newer one can be had soon (RFC 8767). What an address is, public or private, is the caller's to check.
+//! Addresses are cached by their TTL, failures for a few seconds, and a stale entry is used if no newer one arrives soon (RFC 8767).
+//! Whether an address is public or private is the caller's to check.
+//!
+//! Cache and lanes replace hickory's own cache and `hyper_util::client::legacy::connect::HttpConnector`, whose lookups (getaddrinfo)
+//! share tokio's blocking pool. The reason is isolation, not speed: in that pool, slow name servers of some tenants stopped the lookups
+//! of all others. hyper is not involved: connections are established outside of it. `tests/egress/names.rs` holds the lanes to slow and
+//! silent name servers.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -33,65 +38,65 @@ use tokio::time::timeout;
 
 use super::egress::is_local_name;
 
-/// Addresses that are kept of an answer, and so tried: four of each family are as many as services have in use.
+/// Maximum number of addresses of a name that are cached and tried: four of each family are as many as services use.
 const MAX_ADDRESSES: usize = 8;
 
-/// Names whose answers are kept.
+/// Number of cached names.
 const MAX_NAMES: usize = 4096;
 
-/// Lookups under way or waiting for a place in their lane.
+/// Lookups in flight or waiting for a permit of their lane.
 const MAX_PENDING: usize = 1024;
 
-/// Places in the quick lane. A lookup takes up to 8 sockets here: two queries to two name servers, each sent twice.
+/// Permits of the quick lane. A lookup takes up to 8 sockets here: two queries to two name servers, each sent twice.
 const QUICK: usize = 32;
 
-/// How long a lookup may have a place in the quick lane. A name server that has to ask others takes some 100 ms.
+/// How long a lookup may have a permit of the quick lane. A name server that has to ask others takes some 100 ms.
 const QUICK_TIME: Duration = Duration::from_secs(1);
 
-/// Places in the slow lane. A lookup takes up to 16 sockets here.
+/// Permits of the slow lane. A lookup takes up to 16 sockets here.
 const SLOW: usize = 24;
 
 /// How long a name that took longer than [`QUICK_TIME`] counts as slow.
 const SLOW_FOR: Duration = Duration::from_secs(30);
 
-/// Places that the names below one registrable domain may have, which is one registrant's. A store has no more than two names:
-/// what one tenant could take with many stores is bounded by the domains that it has.
+/// Permits that the names below one registrable domain, which is one registrant's, may have. A store has no more than two names:
+/// with many stores, a tenant's share is bounded by its domains.
 const PER_DOMAIN: usize = 12;
 
-/// Lookups of names below one registrable domain that have a place or wait for one.
+/// Lookups of names below one registrable domain that have a permit or wait for one.
 const MAX_PENDING_PER_DOMAIN: usize = 64;
 
-/// Bounds of the time for which an answer is used.
+/// Bounds of the time for which addresses are used.
 const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// For how long it is believed that there is no such name.
+/// How long a missing name is cached.
 const NEGATIVE_TTL: Duration = Duration::from_secs(3);
 
-/// For how long a name is not asked for again after a lookup failed (RFC 9520 wants a second at least).
+/// How long a failed lookup is cached (RFC 9520 wants a second at least).
 const FAILURE_TTL: Duration = Duration::from_secs(1);
 
-/// For how long what is in the hosts file, or what the system's own resolver says, is used.
+/// How long addresses of the hosts file and of the system's own resolver are used.
 const LOCAL_TTL: Duration = Duration::from_secs(5);
 
-/// How long a newer answer is waited for where there is an old one.
+/// How long a lookup waits for newer addresses if there are stale ones.
 const STALE_AFTER: Duration = Duration::from_millis(300);
 
-/// How old an answer may be that is used for want of a newer one.
+/// Maximum age of stale addresses.
 const MAX_STALE: Duration = Duration::from_secs(3600);
 
-/// How long the addresses of the other family are waited for once there are some of one (RFC 8305 wants 50 ms at least).
+/// How long a lookup waits for addresses of the other family (RFC 8305 wants 50 ms at least).
 const OTHER_FAMILY: Duration = Duration::from_millis(250);
 
 /// Threads for the system's own resolver.
 const SYSTEM_THREADS: usize = 4;
 
-/// How often it is looked whether the system's configuration has changed.
+/// How often the system's configuration is checked for changes.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
-/// Why there is no address.
+/// Error of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LookupError {
     #[error("there is no such name")]
@@ -104,7 +109,7 @@ pub(super) enum LookupError {
     Busy,
     #[error("the name server answered {0}")]
     Refused(ResponseCode),
-    #[error("the name server's response makes no sense")]
+    #[error("the name server's response is malformed")]
     Malformed,
     #[error("asking the name server: {0}")]
     Io(String),
@@ -131,7 +136,7 @@ impl LookupError {
 
 type Outcome = Result<Arc<[IpAddr]>, LookupError>;
 
-/// A lookup under way, for everybody who waits for it. An error where its thread has ended.
+/// A lookup in flight, shared by its callers. An error if its thread has ended.
 type Pending = SharedFuture<oneshot::Receiver<Outcome>>;
 
 /// Resolves names for one engine.
@@ -146,7 +151,7 @@ struct Thread {
     _ends_when_dropped: oneshot::Sender<()>,
 }
 
-/// What is looked up.
+/// A name to look up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     host: String,
@@ -154,11 +159,11 @@ struct Key {
     ask_system: bool,
 }
 
-/// What is known of a name.
+/// A cached name.
 struct Entry {
-    answer: Option<Arc<[IpAddr]>>,
-    answered: Instant,
-    /// Why the last lookup failed, where it did.
+    addresses: Option<Arc<[IpAddr]>>,
+    resolved: Instant,
+    /// Error of the last lookup, if it failed.
     failure: Option<LookupError>,
     /// Until when the name is not looked up again.
     until: Instant,
@@ -169,30 +174,30 @@ struct Entry {
 
 impl Entry {
     fn new(now: Instant) -> Entry {
-        let (answer, failure, slow_until, pending) = (None, None, None, None);
-        Entry { answer, answered: now, failure, until: now, slow_until, pending, used: now }
+        let (addresses, failure, slow_until, pending) = (None, None, None, None);
+        Entry { addresses, resolved: now, failure, until: now, slow_until, pending, used: now }
     }
 
     fn usable(&self, now: Instant) -> Option<Arc<[IpAddr]>> {
-        self.answer.clone().filter(|_| now.duration_since(self.answered) < MAX_STALE)
+        self.addresses.clone().filter(|_| now.duration_since(self.resolved) < MAX_STALE)
     }
 }
 
-/// An answer, and for how long it may be used.
-struct ResponseBody {
+/// Addresses of a name, and how long they may be used.
+struct Resolved {
     addresses: Vec<IpAddr>,
     ttl: Duration,
 }
 
 struct Shared {
-    /// In place of the system's; with none, those are asked.
+    /// Name servers in place of the system's, if there are any.
     name_servers: Vec<SocketAddr>,
-    /// For one lookup, waiting for its place in a lane included.
+    /// Maximum time of a lookup, including the wait for a permit of its lane.
     limit: Duration,
     names: Mutex<HashMap<Key, Entry>>,
     quick: Semaphore,
     slow: Semaphore,
-    /// Of those domains of which something is being looked up.
+    /// Domains with lookups in flight.
     domains: Mutex<HashMap<String, Arc<Semaphore>>>,
     pending: Semaphore,
     system: Arc<Semaphore>,
@@ -269,7 +274,7 @@ impl Resolver {
         }
     }
 
-    /// What is known of a name, or the lookup that will tell.
+    /// Finds the cached name, or a lookup to wait for.
     fn find(&self, key: Key) -> Found {
         let now = Instant::now();
         let mut names = lock(&self.shared.names);
@@ -278,12 +283,12 @@ impl Resolver {
             let usable = entry.usable(now);
             if now < entry.until {
                 match (usable.clone(), &entry.failure) {
-                    (Some(answer), _) => return Found::Known(Ok(answer)),
+                    (Some(addresses), _) => return Found::Known(Ok(addresses)),
                     (None, Some(failure)) => return Found::Known(Err(failure.clone())),
                     (None, None) => {}
                 }
             }
-            // One that is over and still here did not come to its end.
+            // A lookup that ended and is still here was aborted.
             if let Some(pending) = entry.pending.as_ref().filter(|pending| pending.peek().is_none()) {
                 return Found::Pending(pending.clone(), usable);
             }
@@ -326,11 +331,11 @@ impl Resolver {
 
 enum Found {
     Known(Outcome),
-    /// A lookup, and an answer from before.
+    /// A lookup, and stale addresses.
     Pending(Pending, Option<Arc<[IpAddr]>>),
 }
 
-/// Forgets some names: an eighth of them, those used least recently.
+/// Evicts an eighth of the names, those used least recently.
 fn make_room(names: &mut HashMap<Key, Entry>) {
     let mut used: Vec<Instant> = names.values().map(|entry| entry.used).collect();
     let (_, &mut last, _) = used.select_nth_unstable(MAX_NAMES / 8);
@@ -338,28 +343,28 @@ fn make_room(names: &mut HashMap<Key, Entry>) {
 }
 
 impl Shared {
-    /// Looks a name up, and tells everybody who waits.
+    /// Looks a name up, for all that wait.
     async fn run(self: Arc<Self>, key: Key, is_slow: bool, sender: oneshot::Sender<Outcome>) {
         let found = match self.pending.try_acquire() {
             Err(_) => Err(LookupError::Busy),
-            Ok(_place) => match timeout(self.limit, self.in_lane(&key, is_slow)).await {
+            Ok(_permit) => match timeout(self.limit, self.in_lane(&key, is_slow)).await {
                 Ok(found) => found,
                 Err(_) => Err(LookupError::Timeout(self.limit)),
             },
         };
-        lock(&self.domains).retain(|_, places| Arc::strong_count(places) > 1);
+        lock(&self.domains).retain(|_, permits| Arc::strong_count(permits) > 1);
         let outcome = self.record(key, found);
         let _ = sender.send(outcome);
     }
 
-    /// Looks a name up as soon as there is a place for it.
-    async fn in_lane(&self, key: &Key, is_slow: bool) -> Result<ResponseBody, LookupError> {
+    /// Looks a name up as soon as there is a permit for it.
+    async fn in_lane(&self, key: &Key, is_slow: bool) -> Result<Resolved, LookupError> {
         let domain = {
             let mut domains = lock(&self.domains);
-            let places = domains.entry(domain(&key.host).to_owned());
-            places.or_insert_with(|| Arc::new(Semaphore::new(PER_DOMAIN))).clone()
+            let permits = domains.entry(domain(&key.host).to_owned());
+            permits.or_insert_with(|| Arc::new(Semaphore::new(PER_DOMAIN))).clone()
         };
-        // The map has one reference, and each lookup that has a place or waits for one.
+        // The map has one reference, and each lookup that has a permit or waits for one.
         if Arc::strong_count(&domain) > MAX_PENDING_PER_DOMAIN + 1 {
             return Err(LookupError::Busy);
         }
@@ -383,12 +388,12 @@ impl Shared {
         asking.await
     }
 
-    /// Asks whoever may know: the hosts file, the name servers, the system's own resolver.
-    async fn ask(&self, key: &Key) -> Result<ResponseBody, LookupError> {
+    /// Asks the hosts file, the name servers and the system's own resolver.
+    async fn ask(&self, key: &Key) -> Result<Resolved, LookupError> {
         let sources = self.sources()?;
         let name = Name::from_utf8(&key.host).map_err(|_| LookupError::NoSuchName)?;
         if let Some(addresses) = in_hosts(&sources.hosts, &name) {
-            return Ok(ResponseBody { addresses, ttl: LOCAL_TTL });
+            return Ok(Resolved { addresses, ttl: LOCAL_TTL });
         }
         let mut found = Err(LookupError::NoSuchName);
         for name in sources.candidates(name) {
@@ -409,7 +414,7 @@ impl Shared {
     }
 
     /// Asks for the addresses of both families.
-    async fn ask_name_servers(&self, resolver: &TokioResolver, name: Name) -> Result<ResponseBody, LookupError> {
+    async fn ask_name_servers(&self, resolver: &TokioResolver, name: Name) -> Result<Resolved, LookupError> {
         let of = |kind| {
             let asking = resolver.lookup(name.clone(), kind);
             async move {
@@ -417,7 +422,7 @@ impl Shared {
                 let addresses: Vec<IpAddr> =
                     found.answers().iter().filter_map(|record| record.data.ip_addr()).take(MAX_ADDRESSES).collect();
                 let ttl = found.valid_until().saturating_duration_since(Instant::now());
-                if addresses.is_empty() { Err(LookupError::NoAddress) } else { Ok(ResponseBody { addresses, ttl }) }
+                if addresses.is_empty() { Err(LookupError::NoAddress) } else { Ok(Resolved { addresses, ttl }) }
             }
         };
         let (six, four) = (pin!(of(RecordType::AAAA)), pin!(of(RecordType::A)));
@@ -430,43 +435,43 @@ impl Shared {
         match (first, second) {
             (Ok(one), Ok(other)) => {
                 let addresses = some_of_each_family(one.addresses.into_iter().chain(other.addresses));
-                Ok(ResponseBody { addresses, ttl: one.ttl.min(other.ttl) })
+                Ok(Resolved { addresses, ttl: one.ttl.min(other.ttl) })
             }
-            (Ok(answer), Err(_)) | (Err(_), Ok(answer)) => Ok(answer),
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
             (Err(one), Err(other)) => Err(one.or(other)),
         }
     }
 
-    async fn ask_system(&self, host: &str) -> Result<ResponseBody, LookupError> {
-        let place = self.system.clone().acquire_owned().await.map_err(|_| LookupError::Busy)?;
+    async fn ask_system(&self, host: &str) -> Result<Resolved, LookupError> {
+        let permit = self.system.clone().acquire_owned().await.map_err(|_| LookupError::Busy)?;
         let host = host.to_owned();
         let asking = tokio::task::spawn_blocking(move || {
             // Whoever has given up waiting has not freed the thread.
-            let _place = place;
+            let _permit = permit;
             (host, 0).to_socket_addrs().map(|found| some_of_each_family(found.map(|address| address.ip())))
         });
         match asking.await {
-            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(ResponseBody { addresses, ttl: LOCAL_TTL }),
+            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(Resolved { addresses, ttl: LOCAL_TTL }),
             _ => Err(LookupError::NoSuchName),
         }
     }
 
     /// Keeps what was found, and gives what is to be used.
-    fn record(&self, key: Key, found: Result<ResponseBody, LookupError>) -> Outcome {
+    fn record(&self, key: Key, found: Result<Resolved, LookupError>) -> Outcome {
         let now = Instant::now();
         let mut names = lock(&self.names);
         let entry = names.entry(key).or_insert_with(|| Entry::new(now));
         entry.pending = None;
         match found {
-            Ok(ResponseBody { addresses, ttl }) => {
+            Ok(Resolved { addresses, ttl }) => {
                 let addresses: Arc<[IpAddr]> = addresses.into();
-                entry.answer = Some(addresses.clone());
-                (entry.answered, entry.failure, entry.until) = (now, None, now + ttl.clamp(TTL.0, TTL.1));
+                entry.addresses = Some(addresses.clone());
+                (entry.resolved, entry.failure, entry.until) = (now, None, now + ttl.clamp(TTL.0, TTL.1));
                 Ok(addresses)
             }
-            // That there is none any more is an answer, too.
+            // A name that is gone leaves no stale addresses.
             Err(error) if error.is_final() => {
-                entry.answer = None;
+                entry.addresses = None;
                 (entry.failure, entry.until) = (Some(error.clone()), now + NEGATIVE_TTL);
                 Err(error)
             }
@@ -518,7 +523,7 @@ impl Shared {
             (search, _) => search.to_vec(),
         };
         let ndots = options.ndots;
-        // The cache here keeps answers that are out of date as well, and the hosts file is asked first here.
+        // This cache keeps stale addresses as well, and the hosts file comes first.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         options.timeout = options.timeout.min(self.limit);
@@ -575,7 +580,7 @@ fn domain(host: &str) -> &str {
     psl::domain_str(host).unwrap_or(host)
 }
 
-/// In words of our own: hickory's may have in them what the name server sent.
+/// Messages of our own: hickory's may quote what the name server sent.
 fn why(error: &NetError, limit: Duration) -> LookupError {
     match error {
         NetError::Timeout => LookupError::Timeout(limit),
@@ -612,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_thousands_is_cut_to_some_of_each_family() {
+    fn thousands_of_addresses_are_cut_to_some_of_each_family() {
         let many = (0..4000).map(v4).chain((0..4000).map(v6));
         assert_eq!(some_of_each_family(many), [v4(0), v6(0), v4(1), v6(1), v4(2), v6(2), v4(3), v6(3)]);
         assert_eq!(some_of_each_family((0..4000).map(v6)).len(), MAX_ADDRESSES);

@@ -14,25 +14,25 @@ use super::error::{HttpError, HttpErrorKind};
 use super::timeouts::NamedTimeout;
 use super::timers::Timer;
 
-/// Pieces below this, in bytes, are gathered, at the price of a copy: each that is kept as it is costs whoever keeps it the
-/// whole buffer that it was read into, of 8 to 132 KiB.
-const TINY: usize = 1 << 10;
+/// Pieces below this length in bytes are coalesced, which copies them: one that is kept as it is keeps the whole buffer that it was
+/// read into, of 8 to 132 KiB.
+const COALESCE_BELOW: usize = 1 << 10;
 
-/// About how much tiny pieces are gathered to, in bytes.
-const GATHERED: usize = 16 << 10;
+/// Length in bytes to which such pieces are coalesced.
+const COALESCED: usize = 16 << 10;
 
-/// How much of a body takes one unit of tokio's cooperative budget, of which a task has 128 each time it is polled: it moves
-/// 1 to 2 MiB, or 128 pieces, before others have their turn.
+/// Bytes of a body for one unit of tokio's cooperative budget, of which a task has 128 for each poll: it moves 1 to 2 MiB, or 128
+/// pieces, before others are polled.
 const BYTES_PER_UNIT: usize = 16 << 10;
 
 /// The body of a response.
 pub(crate) struct ResponseBody {
     body: IncomingBody,
     timeout: NamedTimeout,
-    /// Since when nothing has come, where it is waited for.
+    /// Since when a read has waited.
     since: Option<Instant>,
     timer: Timer,
-    /// What came after the tiny pieces that were gathered last.
+    /// What arrived after the pieces that were coalesced last.
     next: Option<Option<Result<Bytes, HttpError>>>,
 }
 
@@ -41,43 +41,43 @@ impl ResponseBody {
         ResponseBody { body, timeout, since: None, timer, next: None }
     }
 
-    /// The next bytes, or why there are none; none at the end.
+    /// The next bytes, or the error; none at the end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, HttpError>>> {
         if let Some(next) = self.next.take() {
             return Poll::Ready(next);
         }
         match ready!(self.poll_data(cx)) {
-            Some(Ok(tiny)) if tiny.len() < TINY && !self.body.is_end_stream() => {
-                Poll::Ready(Some(Ok(self.gather(&tiny, cx))))
+            Some(Ok(tiny)) if tiny.len() < COALESCE_BELOW && !self.body.is_end_stream() => {
+                Poll::Ready(Some(Ok(self.coalesce(&tiny, cx))))
             }
             piece => Poll::Ready(piece),
         }
     }
 
-    /// Puts a tiny piece together with those that are at hand after it.
-    fn gather(&mut self, first: &[u8], cx: &mut Context<'_>) -> Bytes {
-        let mut gathered = first.to_vec();
-        while gathered.len() < GATHERED
+    /// Joins a tiny piece with those that are available after it.
+    fn coalesce(&mut self, first: &[u8], cx: &mut Context<'_>) -> Bytes {
+        let mut coalesced = first.to_vec();
+        while coalesced.len() < COALESCED
             && let Poll::Ready(next) = self.poll_data(cx)
         {
             match next {
-                Some(Ok(tiny)) if tiny.len() < TINY => gathered.extend_from_slice(&tiny),
+                Some(Ok(tiny)) if tiny.len() < COALESCE_BELOW => coalesced.extend_from_slice(&tiny),
                 other => {
                     self.next = Some(other);
                     break;
                 }
             }
         }
-        gathered.into()
+        coalesced.into()
     }
 
-    /// The next piece as it came.
+    /// The next piece as it arrived.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, HttpError>>> {
         loop {
             return match ready!(self.poll_any(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(bytes))),
-                    // Trailers, which nobody asked for.
+                    // Trailers.
                     _ => continue,
                 },
                 Some(Err(error)) => Poll::Ready(Some(Err(error))),
@@ -91,26 +91,26 @@ impl ResponseBody {
         self.next.as_ref().map_or_else(|| self.body.is_end_stream(), |next| next.is_none())
     }
 
-    /// How many bytes are to come, where that is known.
+    /// Number of bytes to come, if it is known.
     pub(crate) fn length_hint(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
 
-    /// Whether there are bytes at hand that were not read, even if this task has spent its budget.
+    /// Whether unread bytes are available, even if this task has spent its budget.
     pub(crate) fn has_more(&mut self) -> bool {
         if let Some(next) = &self.next {
             return matches!(next, Some(Ok(_)));
         }
-        let mut nobody = Context::from_waker(Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         !self.body.is_end_stream()
             && matches!(
-                pin!(unconstrained(poll_fn(|cx| self.poll_data(cx)))).poll(&mut nobody),
+                pin!(unconstrained(poll_fn(|cx| self.poll_data(cx)))).poll(&mut context),
                 Poll::Ready(Some(Ok(_)))
             )
     }
 
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        // Without a unit of the budget nothing is looked at but the clock.
+        // Without a unit of the budget, only the timer is polled.
         if let Poll::Ready(unit) = coop::poll_proceed(cx)
             && let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx)
         {

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 /// Maximum times to wait for the service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
-    /// Until there is a connection.
+    /// Time to connect.
     pub(super) connect: NamedTimeout,
     /// From the end of the request to the beginning of the response.
     pub(super) first_byte: NamedTimeout,
@@ -77,27 +77,27 @@ impl fmt::Display for NamedTimeout {
     }
 }
 
-/// The progress of a request. Times are in nanoseconds since it began.
+/// The progress of a request, from which its timeouts are computed. Times are in nanoseconds since it began.
 pub(super) struct RequestProgress {
     began: Instant,
-    /// When there was a connection; 0 until then.
+    /// When a connection took the request; 0 until then.
     connected: AtomicU64,
-    /// When something last went out.
+    /// When bytes were last sent.
     last: AtomicU64,
-    /// When all of it had; 0 until then.
+    /// When the whole request was sent; 0 until then.
     sent: AtomicU64,
-    /// When the connection was asked for: 0, or later where the first one failed.
+    /// When connecting began: 0, or later if a first connection failed.
     started: AtomicU64,
-    /// The time in which the body was sent on connections that failed.
+    /// Time spent sending the body on connections that failed.
     sent_before: AtomicU64,
     /// Whether there is no body to send.
     empty: bool,
-    /// The time that it may take in all, but for that in which its body is sent.
+    /// Time left, without the time spent sending the body.
     left: Option<Duration>,
 }
 
 impl RequestProgress {
-    /// A request begins, of whose body, if it is empty, nothing is to be sent.
+    /// Begins a request. `empty` is whether it has no body.
     pub(super) fn new(empty: bool, left: Option<Duration>) -> Arc<RequestProgress> {
         let zero = || AtomicU64::new(0);
         Arc::new(RequestProgress {
@@ -116,7 +116,7 @@ impl RequestProgress {
         self.began.elapsed().as_nanos() as u64 | 1
     }
 
-    /// A piece of the body went out, maybe the last.
+    /// Records that a piece of the body was sent; `all` if it was the last.
     pub(super) fn moved(&self, all: bool) {
         let now = self.now();
         self.last.store(now, Relaxed);
@@ -125,12 +125,12 @@ impl RequestProgress {
         }
     }
 
-    /// Whether all of the body went out.
+    /// Whether the whole body was sent.
     pub(super) fn is_sent(&self) -> bool {
         self.sent.load(Relaxed) > 0
     }
 
-    /// The time in which the body was sent.
+    /// Time spent sending the body.
     pub(super) fn sending(&self) -> Duration {
         let (connected, sent) = (self.connected.load(Relaxed), self.sent.load(Relaxed));
         let until = if sent > 0 { sent } else { self.last.load(Relaxed) };
@@ -138,7 +138,7 @@ impl RequestProgress {
         Duration::from_nanos(self.sent_before.load(Relaxed) + now)
     }
 
-    /// When to give up if nothing moves until then, and why.
+    /// The deadline unless there is progress, and the phase that it belongs to.
     fn end(&self, timeouts: &Timeouts) -> (Duration, StallPhase) {
         let time = |at: &AtomicU64| Duration::from_nanos(at.load(Relaxed));
         let (end, stall) = if self.connected.load(Relaxed) == 0 {
@@ -156,7 +156,7 @@ impl RequestProgress {
         }
     }
 
-    /// Returns when nothing has moved for too long.
+    /// Returns once the request has made no progress for too long.
     pub(super) async fn stalled(&self, timeouts: Timeouts, timer: &mut Timer) -> HttpError {
         poll_fn(|cx| {
             let (end, stall) = self.end(&timeouts);

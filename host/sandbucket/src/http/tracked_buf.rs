@@ -1,4 +1,12 @@
-//! Bytes of a request's body, which say by themselves how far they have got.
+//! Buffers of a request's body that record how much of them was sent.
+//!
+//! They replace the counting of pieces as hyper asks for them, as with `http_body_util::StreamBody`. A body was cut into pieces for
+//! that, and over TLS the memmove of rustls then took up to half of the CPU time: put of 1 MiB and more took up to twice the CPU time of
+//! object_store. In one buffer, an upload over HTTP also takes a third of the writes and 15 % less CPU time, and timeouts and progress
+//! see every write.
+//!
+//! They rely on hyper to call [`Buf::advance`] as it writes to the stream, not when it takes the buffer, which it does for streams with
+//! vectored writes (`body_advances_as_its_bytes_are_written` in `pool/tests/hyper_behaviour.rs`).
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -9,20 +17,19 @@ use super::Progress;
 use super::timeouts::RequestProgress;
 use crate::types::body::Chunks;
 
-/// Bytes that are handed to the connection, which takes them off as they go out.
+/// Bytes for the connection, which advances them as it writes them.
 ///
-/// All that are at hand are handed over at once: cut into pieces, each would be written to its end before the next, and
-/// the next would begin a TLS record at its own first byte. Large buffers begin where a page does, and so do the
-/// records that they are copied into, but for their header: copying to just above where it comes from, within the page,
-/// costs some processors more than ten times as much.
+/// They hold all bytes that are available: hyper writes each frame to its end before the next, and the next would begin a TLS record at
+/// its own first byte. Large buffers begin at a page, and so do the records that they are copied into, but for their header: copying to
+/// just above the source's offset in the page takes some processors more than ten times as long.
 pub(super) struct TrackedBuf {
     chunks: Chunks,
-    /// Whether nothing comes after them.
+    /// Whether they are the end of the body.
     last: bool,
     watch: Arc<RequestProgress>,
     progress: Option<Progress>,
-    /// How many bytes of the body went out before what is left here.
-    gone: u64,
+    /// Bytes of the body sent so far.
+    sent: u64,
 }
 
 impl TrackedBuf {
@@ -31,9 +38,9 @@ impl TrackedBuf {
         last: bool,
         watch: Arc<RequestProgress>,
         progress: Option<Progress>,
-        gone: u64,
+        sent: u64,
     ) -> TrackedBuf {
-        TrackedBuf { chunks, last, watch, progress, gone }
+        TrackedBuf { chunks, last, watch, progress, sent }
     }
 }
 
@@ -53,10 +60,10 @@ impl Buf for TrackedBuf {
 
     fn advance(&mut self, count: usize) {
         self.chunks.advance(count);
-        self.gone += count as u64;
+        self.sent += count as u64;
         self.watch.moved(self.last && !self.has_remaining());
-        if let Some(told) = &self.progress {
-            told(self.gone);
+        if let Some(progress) = &self.progress {
+            progress(self.sent);
         }
     }
 }
@@ -70,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_out_is_told_and_the_last_of_it_is_the_end() {
+    fn advancing_reports_progress_and_the_last_byte_ends_the_body() {
         let (watch, told) = (RequestProgress::new(false, None), Arc::new(AtomicU64::new(0)));
         let progress: Progress = {
             let told = told.clone();

@@ -23,12 +23,11 @@ use tokio::task::{unconstrained, yield_now};
 
 use super::{ClientId, Connect, Forward, Outbound};
 
-/// How many bytes may be read in one poll of a connection before it yields. hyper reads on within a poll for as long as it
-/// finds no message in what comes, which a service can have go on for ever. Messages take one read a poll, of up to 132 KiB,
-/// or two where the first is small.
+/// Maximum number of bytes that one poll of a connection reads before it yields. hyper reads on within a poll until it finds a
+/// message, which a service can prevent for ever. Messages take one read per poll, of up to 132 KiB, or two if the first is small.
 pub(in crate::http) const READ_PER_POLL: usize = 128 << 10;
 
-/// Where a connection leads to, and whose it is: the key of the idle ones.
+/// The destination of a connection and its client: the key of idle connections.
 #[derive(Clone)]
 pub(super) struct Target {
     https: bool,
@@ -38,7 +37,7 @@ pub(super) struct Target {
 }
 
 impl PartialEq for Target {
-    /// Letter by letter without regard to their case only if need be.
+    /// The comparison that ignores case is the slow path.
     fn eq(&self, other: &Target) -> bool {
         let (ours, theirs) = (&self.authority, &other.authority);
         self.https == other.https && self.client == other.client && (ours.as_str() == theirs.as_str() || ours == theirs)
@@ -48,8 +47,8 @@ impl PartialEq for Target {
 impl Eq for Target {}
 
 impl Hash for Target {
-    /// Without regard to case, as they are compared: the bit that tells capitals is set in all bytes. `Authority` hashes
-    /// each byte by itself, which takes five times as long as these 14 ns.
+    /// Ignores case, as the comparison does: sets the bit that distinguishes capitals in all bytes. `Authority` hashes byte by byte,
+    /// which takes five times as long as these 14 ns.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (words, rest) = self.authority.as_str().as_bytes().as_chunks();
         for word in words {
@@ -63,7 +62,7 @@ impl Hash for Target {
 }
 
 impl Target {
-    /// Leaves of the URI what goes over the wire.
+    /// Takes the destination off a URI, which keeps path and query.
     pub(super) fn take(uri: &mut Uri, client: ClientId) -> Option<Target> {
         let parts = mem::take(uri).into_parts();
         *uri = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/")).into();
@@ -75,7 +74,7 @@ impl Target {
         Uri::builder().scheme(scheme).authority(self.authority.clone()).path_and_query("/").build().ok()
     }
 
-    /// As the header has it: without a user, and without the port that goes without saying.
+    /// The value of the `host` header: without a user, and without the default port.
     fn host(&self) -> Option<HeaderValue> {
         let host = self.authority.host();
         match self.authority.port_u16() {
@@ -85,31 +84,31 @@ impl Target {
     }
 }
 
-/// A connection in one's hands.
+/// A connection, boxed: it moves between queues and futures.
 pub(super) type BoxedConnection<C, B> = Box<Connection<C, B>>;
 
 /// A connection, idle or in use.
 pub(super) struct Connection<C: Connect, B: Outbound> {
     sender: SendRequest<B>,
-    /// None once it has come to its end.
+    /// None once it has ended.
     connection: Option<http1::Connection<TokioIo<WriteTracking<C::Stream>>, B>>,
-    relay: Arc<WakerProxy>,
-    /// Wakes by way of the relay.
+    proxy: Arc<WakerProxy>,
+    /// Wakes through `proxy`.
     waker: Waker,
     pub(super) target: Target,
     host: HeaderValue,
-    /// When it became idle, or was taken out of the idle ones.
+    /// When it became idle, or was last taken from the idle ones.
     pub(super) since: Instant,
-    /// Whether it is among the idle ones, or was.
+    /// Whether it was idle before.
     pub(super) reused: bool,
     /// How requests go out, if they go to a proxy that forwards them.
     pub(super) forward: Option<Forward>,
 }
 
 impl<C: Connect, B: Outbound> Connection<C, B> {
-    /// Greets whoever is at the other end of the stream.
+    /// Makes an HTTP connection of a stream.
     ///
-    /// No more than `excess` bytes may come without a response's head or a piece of its body among them.
+    /// No more than `excess` bytes may arrive without a response's head or a piece of its body among them.
     pub(super) async fn open(
         io: C::Stream,
         target: &Target,
@@ -117,20 +116,20 @@ impl<C: Connect, B: Outbound> Connection<C, B> {
         excess: usize,
     ) -> Option<hyper::Result<BoxedConnection<C, B>>> {
         let host = target.host()?;
-        let relay = Arc::new(WakerProxy {
+        let proxy = Arc::new(WakerProxy {
             unsent: AtomicBool::new(false),
             received: AtomicUsize::new(0),
             until: AtomicUsize::new(0),
             state: Mutex::new(State::Quiet),
         });
-        let wire = WriteTracking { io: TokioIo::new(io), relay: relay.clone(), excess };
+        let wire = WriteTracking { io: TokioIo::new(io), proxy: proxy.clone(), excess };
         Some(http1.handshake(TokioIo::new(wire)).await.map(|(sender, connection)| {
-            let (target, waker) = (target.clone(), Waker::from(relay.clone()));
+            let (target, waker) = (target.clone(), Waker::from(proxy.clone()));
             let since = Instant::now();
             Box::new(Connection {
                 sender,
                 connection: Some(connection),
-                relay,
+                proxy,
                 waker,
                 target,
                 host,
@@ -141,11 +140,11 @@ impl<C: Connect, B: Outbound> Connection<C, B> {
         }))
     }
 
-    /// Sends a request, and waits for the head of its answer.
+    /// Sends a request, and waits for the head of its response.
     ///
-    /// `on_connected` is called when the connection has taken the request: not when it hands it back, as it is closed.
+    /// Calls `on_connected` once the connection has taken the request: not if it returns the request because it is closed.
     #[allow(clippy::result_large_err)]
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &mut self,
         mut request: Box<Request<B>>,
         on_connected: impl Fn(),
@@ -153,24 +152,24 @@ impl<C: Connect, B: Outbound> Connection<C, B> {
         self.progressed();
         self.address(&mut request);
         request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
-        // It is looked at without a waker, which tokio must not take as its cue to make it wait.
-        let mut answered = pin!(unconstrained(self.sender.try_send_request(*request)));
+        // It is polled with a waker that does nothing, so tokio must not delay it by its budget.
+        let mut sending = pin!(unconstrained(self.sender.try_send_request(*request)));
         let mut on_connected = Some(on_connected);
         poll_fn(|cx| {
-            let answer = self.drive(cx, |cx| answered.as_mut().poll(cx));
-            // Handed back by a connection that is none any more.
-            if !matches!(&answer, Poll::Ready(Err(error)) if error.message().is_some())
+            let sent = self.drive(cx, |cx| sending.as_mut().poll(cx));
+            // A closed connection returns the request.
+            if !matches!(&sent, Poll::Ready(Err(error)) if error.message().is_some())
                 && let Some(on_connected) = on_connected.take()
             {
                 on_connected();
             }
-            answer
+            sent
         })
         .await
     }
 
-    /// Gives a request the form that the other end takes (RFC 9112, section 3.2): with the whole URL for a proxy that forwards
-    /// it, else with path and query. It may have been handed back by a connection of the other kind.
+    /// Gives a request the form that the server takes (RFC 9112, section 3.2): the whole URL for a proxy that forwards it, else path and
+    /// query. A connection of the other kind may have returned it.
     fn address(&self, request: &mut Request<B>) {
         if let Some(Forward { authorization }) = &self.forward {
             let mut parts = mem::take(request.uri_mut()).into_parts();
@@ -187,54 +186,52 @@ impl<C: Connect, B: Outbound> Connection<C, B> {
         }
     }
 
-    /// Drives the connection, and looks whether that has brought what is waited for. Nothing else can bring it, so that
-    /// it is looked at without a waker: with one, each step would have this task woken once more for nothing.
-    pub(super) fn drive<T>(&mut self, cx: &mut Context<'_>, look: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        self.relay.quiet();
+    /// Drives the connection, and polls for what it is to bring. Nothing else can bring it, so `poll` gets a waker that does nothing:
+    /// with the task's, each step would wake the task once more for nothing.
+    pub(super) fn drive<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.proxy.quiet();
         self.step();
-        let found = look(&mut Context::from_waker(Waker::noop()));
-        if found.is_pending() && self.relay.has_woken(cx.waker()) {
+        let polled = poll(&mut Context::from_waker(Waker::noop()));
+        if polled.is_pending() && self.proxy.has_woken(cx.waker()) {
             cx.waker().wake_by_ref();
         }
-        found
+        polled
     }
 
-    /// Whether nothing at all has come since a request was sent.
+    /// Whether no byte has arrived since a request was sent.
     pub(super) fn is_silent(&self) -> bool {
-        self.relay.received.load(Relaxed) == 0
+        self.proxy.received.load(Relaxed) == 0
     }
 
-    /// A message's head or a piece of its body has come, or is awaited from here on.
+    /// Starts to count received bytes anew: a head or a piece of a body has arrived, or a request begins.
     pub(super) fn progressed(&self) {
-        self.relay.received.store(0, Relaxed);
+        self.proxy.received.store(0, Relaxed);
     }
 
-    /// Takes the connection as far as it goes, or until it has read [`READ_PER_POLL`].
+    /// Drives the connection as far as it goes, or until it has read [`READ_PER_POLL`].
     pub(super) fn step(&mut self) {
-        self.relay.until.store(self.relay.received.load(Relaxed) + READ_PER_POLL, Relaxed);
+        self.proxy.until.store(self.proxy.received.load(Relaxed) + READ_PER_POLL, Relaxed);
         if let Some(connection) = &mut self.connection
             && Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready()
         {
-            // Why it ended, whoever waits for it is told by hyper; a request that has not begun comes back by this.
+            // hyper passes the reason to the response or its body. Dropping the connection returns a request that has not begun.
             self.connection = None;
         }
     }
 
-    /// Whether it can take another request: answer and request are over, and neither side wants it closed.
+    /// Whether it can take another request: request and response are complete, and neither side closes it.
     pub(super) fn is_free(&self) -> bool {
-        self.sender.is_ready() && self.connection.is_some() && !self.relay.unsent.load(Relaxed)
+        self.sender.is_ready() && self.connection.is_some() && !self.proxy.unsent.load(Relaxed)
     }
 }
 
-/// What a connection wakes. It stays the same for as long as there is the connection, whichever task waits for it, and
-/// an idle one holds on to no task.
+/// The waker of a connection. It stays the same whichever task waits for the connection, and while that is idle it holds no task.
 pub(super) struct WakerProxy {
-    /// Whether something is left to be written that the other side does not take.
+    /// Whether bytes are left to be written that the other side does not take.
     unsent: AtomicBool,
-    /// How many bytes came since the last of them that were of use. Only whoever has the connection changes this and the
-    /// next.
+    /// Bytes received since the last head or piece of a body. Only the task that has the connection changes this and `until`.
     received: AtomicUsize,
-    /// How many they may be before this poll yields.
+    /// Value of `received` at which this poll yields.
     until: AtomicUsize,
     state: Mutex<State>,
 }
@@ -246,12 +243,12 @@ enum State {
 }
 
 impl WakerProxy {
-    /// From here on, what wakes counts.
+    /// Forgets earlier wake-ups.
     fn quiet(&self) {
         self.change(State::Quiet);
     }
 
-    /// Whether something has woken it already; otherwise the task is woken when something does.
+    /// Whether it was woken already; otherwise wakes this task later.
     fn has_woken(&self, task: &Waker) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Quiet) {
@@ -260,7 +257,7 @@ impl WakerProxy {
         matches!(*state, State::Woken)
     }
 
-    /// What it was goes to the caller, so that no waker is woken or dropped under the lock.
+    /// Returns the state before, so that no waker is woken or dropped under the lock.
     fn change(&self, to: State) -> State {
         mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), to)
     }
@@ -278,10 +275,10 @@ impl Wake for WakerProxy {
     }
 }
 
-/// More came than may come before a response, or between two pieces of its body.
+/// Too many bytes arrived before a response, or between two pieces of its body.
 #[derive(Debug)]
 pub(in crate::http) struct Excess {
-    /// How much may, in bytes.
+    /// Maximum, in bytes.
     pub(in crate::http) limit: usize,
 }
 
@@ -293,30 +290,30 @@ impl std::fmt::Display for Excess {
 
 impl std::error::Error for Excess {}
 
-/// A stream that bounds what is read, and tells whether it takes what is written: hyper would call a connection ready whose
-/// request is answered and yet not sent to its end.
+/// A stream that bounds what is read, and records whether it takes what is written: hyper calls a connection ready whose response is
+/// complete while the request is not written to its end (`bytes_not_flushed_are_not_sent`).
 ///
-/// Bytes are bounded, and not the informational responses counted: it covers all that can come without end, and hyper's
-/// `on_informational` costs each request allocations.
+/// It bounds bytes instead of informational responses: that covers all that can arrive without end, and hyper's `on_informational`
+/// costs each request allocations.
 pub(super) struct WriteTracking<S> {
     io: TokioIo<S>,
-    relay: Arc<WakerProxy>,
+    proxy: Arc<WakerProxy>,
     excess: usize,
 }
 
 impl<S> WriteTracking<S> {
-    /// hyper writes until all is written or this is pending, and flushes then.
-    fn wrote<T>(&self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.relay.unsent.store(wrote.is_pending(), Relaxed);
-        wrote
+    /// hyper writes until everything is written or this is pending, and then flushes.
+    fn written<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.proxy.unsent.store(written.is_pending(), Relaxed);
+        written
     }
 }
 
 impl<S: Read + Unpin> AsyncRead for WriteTracking<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let received = self.relay.received.load(Relaxed);
-        if received >= self.relay.until.load(Relaxed) {
-            // Not woken at once, but when the runtime has looked after others and after its sockets and timers.
+        let received = self.proxy.received.load(Relaxed);
+        if received >= self.proxy.until.load(Relaxed) {
+            // Wakes the task after the runtime has polled others, its sockets and its timers.
             let _ = pin!(yield_now()).poll(cx);
             return Poll::Pending;
         }
@@ -325,20 +322,20 @@ impl<S: Read + Unpin> AsyncRead for WriteTracking<S> {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.relay.received.store(received + (buffer.filled().len() - before), Relaxed);
+        self.proxy.received.store(received + (buffer.filled().len() - before), Relaxed);
         read
     }
 }
 
 impl<S: Write + Unpin> AsyncWrite for WriteTracking<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.wrote(wrote)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.written(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.wrote(flushed)
+        self.written(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -354,7 +351,7 @@ impl<S: Write + Unpin> AsyncWrite for WriteTracking<S> {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
-        self.wrote(wrote)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
+        self.written(written)
     }
 }

@@ -1,4 +1,4 @@
-//! The idle connections of an engine, whichever of its clients they belong to: bounded for each authority and in all.
+//! The idle connections of an engine, of all its clients: bounded per authority and in total.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +12,7 @@ use slab::Slab;
 use super::connection::{BoxedConnection, Target};
 use super::{Connect, Outbound};
 
-/// Tells the clients of an engine apart.
+/// Identifies a client of an engine.
 pub(super) type ClientId = u32;
 
 /// Idle connections. When there are too many, the one idle for longest is closed.
@@ -28,14 +28,14 @@ struct Queues<C: Connect, B: Outbound> {
     connections: Slab<Queued<C, B>>,
     /// All of them.
     all: Queue,
-    /// Those to each authority. None of these is empty. A hash that withstands chosen keys would take twice as long, and
-    /// there are no more keys to collide than connections may be idle.
+    /// Those to each authority. None of these is empty. A hash that resists chosen keys takes twice as long, and the number of keys
+    /// is bounded by that of idle connections.
     by_authority: HashMap<Target, Queue, RandomState>,
 }
 
-/// A connection in two queues: in that of all, and in its authority's.
+/// A connection in two queues: that of all, and that of its authority.
 struct Queued<C: Connect, B: Outbound> {
-    line: BoxedConnection<C, B>,
+    connection: BoxedConnection<C, B>,
     links: [Link; 2],
 }
 
@@ -84,70 +84,69 @@ impl Queue {
 }
 
 impl<C: Connect, B: Outbound> IdlePool<C, B> {
-    /// Keeps up to `per_authority` connections to each authority and `in_all` of all clients, each for `timeout` at most.
+    /// Keeps up to `per_authority` connections to each authority and `in_all` in total, each for up to `timeout`.
     pub(in crate::http) fn new(per_authority: usize, in_all: usize, timeout: Duration) -> Self {
-        // Added to any time, this makes one.
+        // The sum with any `Instant` does not overflow.
         let timeout = timeout.min(Duration::from_secs(u32::MAX.into()));
         let queues = Queues { connections: Slab::new(), all: Queue::default(), by_authority: HashMap::default() };
         let queues = Mutex::new(queues);
         IdlePool { per_authority, in_all, timeout, clients: AtomicU32::new(0), queues }
     }
 
-    /// A client's own id.
+    /// Returns the id of a new client.
     pub(super) fn client(&self) -> ClientId {
         self.clients.fetch_add(1, Relaxed)
     }
 
-    /// The idle connection used last: it is the least likely to be closed.
+    /// Takes the idle connection used last: it is the least likely to be closed.
     pub(super) fn take(&self, target: &Target) -> Option<BoxedConnection<C, B>> {
         let now = Instant::now();
         let mut queues = self.queues();
-        let over = queues.expire(now, self.timeout);
-        let line = queues.take(target);
+        let expired = queues.expire(now, self.timeout);
+        let connection = queues.take(target);
         drop(queues);
-        drop(over);
-        line
+        drop(expired);
+        connection
     }
 
     /// Keeps a connection that can be used again.
-    pub(super) fn put(&self, mut line: BoxedConnection<C, B>) {
+    pub(super) fn put(&self, mut connection: BoxedConnection<C, B>) {
         if self.per_authority == 0 || self.in_all == 0 {
             return;
         }
         let now = Instant::now();
-        line.since = now;
+        connection.since = now;
         let mut queues = self.queues();
-        let mut over = queues.expire(now, self.timeout);
-        let (length, oldest) = queues.push(line);
+        let mut expired = queues.expire(now, self.timeout);
+        let (length, oldest) = queues.push(connection);
         if length > self.per_authority {
-            over.extend(oldest.map(|key| queues.remove(key)));
+            expired.extend(oldest.map(|key| queues.remove(key)));
         } else if queues.all.length > self.in_all {
-            over.extend(queues.all.oldest.map(|key| queues.remove(key)));
+            expired.extend(queues.all.oldest.map(|key| queues.remove(key)));
         }
         drop(queues);
-        drop(over);
+        drop(expired);
     }
 
-    /// Closes what has been idle for too long. That also happens whenever a connection is taken or put back, so this is
-    /// for when nothing happens.
+    /// Closes connections that have been idle for too long. `take` and `put` do, too: this is for times without either.
     pub(in crate::http) fn sweep(&self) {
-        let over = self.queues().expire(Instant::now(), self.timeout);
-        drop(over);
+        let expired = self.queues().expire(Instant::now(), self.timeout);
+        drop(expired);
     }
 
-    /// Closes all idle connections to this authority: where one that was idle has failed, whatever forgot it (a NAT, a load
-    /// balancer, a restarted service) may have forgotten them all.
+    /// Closes all idle connections to this authority: if one fails, what dropped it (a NAT, a load balancer, a restarted service) may
+    /// have dropped all.
     pub(super) fn discard(&self, target: &Target) {
-        let mut over = Vec::new();
+        let mut expired = Vec::new();
         let mut queues = self.queues();
-        while let Some(line) = queues.take(target) {
-            over.push(line);
+        while let Some(connection) = queues.take(target) {
+            expired.push(connection);
         }
         drop(queues);
-        drop(over);
+        drop(expired);
     }
 
-    /// How many there are.
+    /// The number of idle connections.
     #[cfg(test)]
     pub(super) fn length(&self) -> usize {
         let queues = self.queues();
@@ -162,12 +161,12 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
     }
 }
 
-/// What is taken out here is for the caller to drop when the lock is gone: that closes it.
+/// The caller drops removed connections after the lock: that closes them.
 impl<C: Connect, B: Outbound> Queues<C, B> {
-    /// How many its authority has with it, and the oldest of them.
-    fn push(&mut self, line: BoxedConnection<C, B>) -> (usize, Option<usize>) {
-        let target = line.target.clone();
-        let key = self.connections.insert(Queued { line, links: Default::default() });
+    /// The number of connections to the same authority, and the oldest of them.
+    fn push(&mut self, connection: BoxedConnection<C, B>) -> (usize, Option<usize>) {
+        let target = connection.target.clone();
+        let key = self.connections.insert(Queued { connection, links: Default::default() });
         self.all.push(IN_ALL, key, &mut self.connections);
         let queue = self.by_authority.entry(target).or_default();
         queue.push(AT_AUTHORITY, key, &mut self.connections);
@@ -175,7 +174,7 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
     }
 
     fn take(&mut self, target: &Target) -> Option<BoxedConnection<C, B>> {
-        // One look-up for both finding and removing.
+        // One lookup both finds and removes.
         let Entry::Occupied(mut queue) = self.by_authority.entry(target.clone()) else { return None };
         let key = queue.get().newest?;
         queue.get_mut().unlink(AT_AUTHORITY, key, &mut self.connections);
@@ -183,12 +182,12 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
             queue.remove();
         }
         self.all.unlink(IN_ALL, key, &mut self.connections);
-        Some(self.connections.remove(key).line)
+        Some(self.connections.remove(key).connection)
     }
 
     fn remove(&mut self, key: usize) -> BoxedConnection<C, B> {
         self.all.unlink(IN_ALL, key, &mut self.connections);
-        let target = &self.connections[key].line.target;
+        let target = &self.connections[key].connection.target;
         if let Some(queue) = self.by_authority.get_mut(target) {
             if queue.length > 1 {
                 queue.unlink(AT_AUTHORITY, key, &mut self.connections);
@@ -196,16 +195,16 @@ impl<C: Connect, B: Outbound> Queues<C, B> {
                 self.by_authority.remove(target);
             }
         }
-        self.connections.remove(key).line
+        self.connections.remove(key).connection
     }
 
     fn expire(&mut self, now: Instant, timeout: Duration) -> Vec<BoxedConnection<C, B>> {
-        let mut over = Vec::new();
+        let mut expired = Vec::new();
         while let Some(key) = self.all.oldest
-            && self.connections[key].line.since + timeout < now
+            && self.connections[key].connection.since + timeout < now
         {
-            over.push(self.remove(key));
+            expired.push(self.remove(key));
         }
-        over
+        expired
     }
 }

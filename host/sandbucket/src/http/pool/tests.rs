@@ -1,4 +1,6 @@
-//! Against real sockets.
+//! The pool, over real sockets.
+
+mod hyper_behaviour;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
