@@ -189,11 +189,11 @@ impl Transport for Service<'_, '_> {
         _: &[u8],
         waits: Waits,
     ) -> std::result::Result<(Head<'static>, Chunks), TransportError> {
-        self.answer(request, waits)
+        self.outcome(request, waits)
     }
 
     fn begin(&mut self, request: &Request, _: u64, waits: Waits) -> std::result::Result<Pending, TransportError> {
-        match self.answer(request, waits) {
+        match self.outcome(request, waits) {
             Err(error) if error.not_sent => Err(error),
             outcome => Ok(Pending(outcome)),
         }
