@@ -134,15 +134,15 @@ fn blob_encrypted_with_a_customer_key_requires_that_key() {
         store.put("k", "body").await.unwrap();
         assert_eq!(store.get("k").await.unwrap().bytes().await.unwrap(), "body");
         store.head("k").await.unwrap();
-        let keyless = server.open(&[insecure]).await;
-        assert!(keyless.get("k").await.is_err() && keyless.head("k").await.is_err());
-        keyless.get("k").attribute("sse-customer-key", KEY).await.unwrap();
-        let error = keyless.get("k").attribute("sse-customer-key", OTHER_KEY).await.unwrap_err();
+        let without_key = server.open(&[insecure]).await;
+        assert!(without_key.get("k").await.is_err() && without_key.head("k").await.is_err());
+        without_key.get("k").attribute("sse-customer-key", KEY).await.unwrap();
+        let error = without_key.get("k").attribute("sse-customer-key", OTHER_KEY).await.unwrap_err();
         assert!(!error.to_string().contains(OTHER_KEY), "{error}");
         // From one key to another, also as a multipart copy.
-        let copy = keyless.copy("k", "l").attribute("source-sse-customer-key", KEY);
+        let copy = without_key.copy("k", "l").attribute("source-sse-customer-key", KEY);
         copy.attribute("sse-customer-key", OTHER_KEY).await.unwrap();
-        let got = keyless.get("l").attribute("sse-customer-key", OTHER_KEY).await.unwrap();
+        let got = without_key.get("l").attribute("sse-customer-key", OTHER_KEY).await.unwrap();
         assert_eq!(got.bytes().await.unwrap(), "body");
         let body = vec![7; 6 * 1024 * 1024];
         let pieces = futures::stream::iter([Ok::<_, std::io::Error>(body.clone())]);
@@ -153,14 +153,14 @@ fn blob_encrypted_with_a_customer_key_requires_that_key() {
         assert_eq!(store.get("copied").await.unwrap().bytes().await.unwrap(), "body");
         store.delete("copied").await.unwrap();
         // Operations that do not touch the content require and accept no key.
-        let rename = keyless.rename("l", "n").attribute("source-sse-customer-key", OTHER_KEY);
+        let rename = without_key.rename("l", "n").attribute("source-sse-customer-key", OTHER_KEY);
         rename.attribute("sse-customer-key", KEY).await.unwrap();
         assert_eq!(store.get("n").await.unwrap().bytes().await.unwrap(), "body");
         let mut writer =
-            keyless.upload("o").part_size(5 * 1024 * 1024).attribute("sse-customer-key", KEY).begin().unwrap();
+            without_key.upload("o").part_size(5 * 1024 * 1024).attribute("sse-customer-key", KEY).begin().unwrap();
         writer.write(vec![7; 11 * 1024 * 1024]).await.unwrap();
         writer.abort().await;
-        assert!(keyless.list_uploads("").await.unwrap().uploads.is_empty());
+        assert!(without_key.list_uploads("").await.unwrap().uploads.is_empty());
         store.delete_many(["k", "m", "n"]).await.unwrap();
     });
 }

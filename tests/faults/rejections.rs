@@ -43,14 +43,14 @@ fn wrong_region_error_names_the_right_region() {
 #[test]
 fn redirect_to_another_host_is_not_followed() {
     run(async {
-        let elsewhere = Faulty::start([]).await;
-        elsewhere.keep(PATH, "not yours");
+        let other_endpoint = Faulty::start([]).await;
+        other_endpoint.keep(PATH, "not yours");
         for status in [301, 302, 303, 307, 308] {
-            let location = format!("location: {}{PATH}\r\n", elsewhere.endpoint());
+            let location = format!("location: {}{PATH}\r\n", other_endpoint.endpoint());
             let bench = Bench::new(always(Act::respond(status, &location, ""))).await;
             let failure = refused!(bench.read().await, InvalidSettings);
             assert_eq!(failure.subject.as_deref(), Some("endpoint"), "{failure:?}");
-            assert!(elsewhere.seen().is_empty(), "{status} was followed");
+            assert!(other_endpoint.seen().is_empty(), "{status} was followed");
         }
     });
 }
