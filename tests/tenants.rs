@@ -183,7 +183,7 @@ fn queue_timeout_error_names_the_limit() {
         });
         let noisy = rogue(&engine, "sleep", "").await;
         let stalled = stall(std::slice::from_ref(&noisy), 1).await;
-        // Another store holds all instances for a whole call each: waiting is limited.
+        // Another store holds all of the engine's instances for the whole call: waiting is limited.
         let another = || engine.store([("mode", ""), ("target", ""), ("endpoint", "http://127.0.0.1:9")]);
         let error = soon(another()).await.expect("it waits briefly").unwrap_err();
         assert!(matches!(error, Error::Busy { name: "instances", limit: 1, .. }), "{error:?}");

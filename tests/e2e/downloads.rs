@@ -117,7 +117,7 @@ fn download_over_several_connections_returns_the_blob() {
             assert_eq!(download.file(file).await.unwrap().size, size as u64);
             assert!(std::fs::read(&path).unwrap() == body, "{size}");
             assert_eq!(reported.swap(0, std::sync::atomic::Ordering::Relaxed), size as u64);
-            // The download stream reports the overwrite, too, also with a single connection.
+            // A stream reports progress, too, also with one part at a time.
             let download = store.download("k").part_size(PART as u64).concurrency(1).progress(progress);
             download.await.unwrap().try_collect::<Vec<_>>().await.unwrap();
             assert_eq!(reported.load(std::sync::atomic::Ordering::Relaxed), size as u64);

@@ -63,7 +63,7 @@ fn names_without_a_response_do_not_delay_others() {
         let outcomes = timeout(LONG, waiting).await.expect("the slow lookups end").unwrap();
         let outcomes = outcomes.into_iter().flatten().collect::<Vec<_>>();
         assert_eq!(outcomes.len(), 960);
-        assert!(outcomes.iter().all(|outcomes| outcomes.contains("could not be resolved")), "{outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| outcome.contains("could not be resolved")), "{outcomes:?}");
     });
 }
 

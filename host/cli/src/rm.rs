@@ -40,7 +40,7 @@ pub async fn run(context: &Context, arguments: cli::Rm) -> Result<Exit, Failure>
                 };
                 report.deleted(one, outcome.map(drop))
             }
-            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version belongs to one blob: give a single key")),
+            (_, Some(_)) => Err(Failure::new(Exit::Usage, "a version belongs to one blob: give one key")),
             (_, None) => delete(&store, arguments.keys, attributes, &mut report).await,
         }
     };

@@ -26,14 +26,16 @@ pub struct Ls {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "A place is `store:KEY` in the store, or a file; `-` is standard input or output. \
-    With --recursive both are folders: `store:photos/2026`, or `store:` for all there is. A FIFO, a socket, a device or a circle of links in a \
-    folder is reported, and the exit status is 1. Files that are written get the time when the blob was last modified.\n\n\
+#[command(
+    after_help = "FROM and TO are `store:KEY` or a local path; `-` is standard input or output. With --recursive both \
+    are folders: `store:photos/2026`, or `store:` for all blobs. FIFOs, sockets, devices and cycles of links in a folder are \
+    reported, and the exit status is 1. Downloaded files get the blob's modification time.\n\n\
     Examples:\n  \
     sandbucket cp report.pdf store:reports/\n  \
     sandbucket cp --recursive --newer photos store:photos\n  \
     sandbucket cp --recursive store:photos restored\n  \
-    tar c src | sandbucket cp - store:src.tar")]
+    tar c src | sandbucket cp - store:src.tar"
+)]
 pub struct Cp {
     /// The source: a path, `store:KEY`, or `-`
     pub from: String,
@@ -60,12 +62,12 @@ pub struct Cp {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A place is `store:KEY` in the store, or a folder. What is missing at the second, differs in size, or was written later \
-    at the first, is copied; times are compared in whole seconds, and files that are written get that of their blob. A blob that is as large \
-    as the file and newer is not read where its entity tag is that of the file's content. Both are listed in the order of their names' bytes, as \
-    S3 does it, and copied as they are listed, so that memory does not grow with their number.\n\n\
-    With --delete, what only the second has is deleted at the end, and only if all was listed and copied without an error; what --exclude leaves \
-    out stays, and so do folders, and what symbolic links lead to.\n\n\
+    after_help = "FROM and TO are `store:KEY` or a local folder. Copies what is missing at the target, differs in size, or is newer \
+    at the source. Times are compared in whole seconds, and downloaded files get the blob's modification time. A newer blob of the \
+    same size is not read if its ETag matches the file's content. Both folders are listed in the order of their names' bytes, like \
+    S3, and copied while they are listed, so that memory does not grow with the number of files.\n\n\
+    --delete deletes what only the target has, at the end, and only if everything was listed and copied without an error. It \
+    keeps what --exclude excludes, folders, and the targets of symbolic links.\n\n\
     Examples:\n  \
     sandbucket sync photos store:photos\n  \
     sandbucket sync --delete --dry-run --exclude 'cache/*' site store:www\n  \

@@ -2,12 +2,12 @@
 //!
 //! | Module | Contents |
 //! |---|---|
-//! | `builders` | What the methods of a store return: options by method, and a future. |
-//! | `options` | The options of a call, and their records in the contract. |
-//! | `calls` | One call of the contract each, typed. |
-//! | `upload`, `download`, `multipart_copy` | Blobs in parts, several at a time. |
-//! | `blob_reader` | A body being read, and resumed where it breaks off. |
-//! | `cleanup` | Abandoned uploads are aborted in the background. |
+//! | `builders` | Request builders: setters, and a future. |
+//! | `options` | Options of calls, and their conversion to the contract. |
+//! | `calls` | Typed calls of the contract. |
+//! | `upload`, `download`, `multipart_copy` | Concurrent multipart transfers. |
+//! | `blob_reader` | Reading a body, with resumption. |
+//! | `cleanup` | Background abort of abandoned uploads. |
 
 pub(crate) mod blob_reader;
 pub(crate) mod builders;
