@@ -18,6 +18,8 @@ use tracing::Instrument;
 mod batch;
 mod operation;
 mod retry_quota;
+#[cfg(test)]
+mod tests;
 mod wasi;
 
 use batch::{BatchCall, Batcher, miscounted};

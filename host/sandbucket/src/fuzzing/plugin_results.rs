@@ -159,7 +159,7 @@ fn span(u: &mut Unstructured<'_>) -> Result<wit::Span> {
 
 fn info(u: &mut Unstructured<'_>) -> Result<wit::BlobInfo> {
     Ok(wit::BlobInfo {
-        size: maybe(u, |u| u64::arbitrary(u))?,
+        size: maybe(u, |u| u.arbitrary::<u64>())?,
         etag: maybe(u, text)?,
         last_modified: time(u)?,
         content_type: maybe(u, text)?,

@@ -200,7 +200,7 @@ impl Client {
     fn forwarded(&self, response: Response<IncomingBody>) -> Result<Response<IncomingBody>, HttpError> {
         match &self.proxy {
             Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Err(HttpError::denied(format!("the proxy {proxy} wants a user and a password: {PROXY_ADVICE}")))
+                Err(HttpError::denied(format!("the proxy {proxy} requires a user and a password: {PROXY_ADVICE}")))
             }
             _ => Ok(response),
         }

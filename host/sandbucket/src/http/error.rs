@@ -323,3 +323,56 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> ConnectError {
+        let address = "127.0.0.1:9".parse().unwrap();
+        ConnectError::Refused { address, source: io::ErrorKind::ConnectionRefused.into() }
+    }
+
+    fn found<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+        error.downcast_ref().or_else(|| found(error.source()?))
+    }
+
+    #[test]
+    fn source_chain_ends_at_the_io_error() {
+        let direct = HttpError::of_client(SendError::Connect(refused()));
+        assert_eq!(direct.kind(), HttpErrorKind::ConnectionRefused);
+        assert_eq!(direct.to_string(), "the connection was refused");
+        assert_eq!(direct.detail(), "connecting to 127.0.0.1:9: connection refused");
+        let proxied = ConnectError::ToProxy { proxy: "http://p".to_owned(), source: Box::new(refused()) };
+        let proxied = HttpError::of_client(SendError::Connect(proxied)).through(&"http://p");
+        assert_eq!(proxied.kind(), HttpErrorKind::ConnectionRefused);
+        assert_eq!(
+            proxied.detail(),
+            "the proxy http://p cannot be used: connecting to 127.0.0.1:9: connection refused"
+        );
+        for error in [&direct, &proxied] {
+            let io = found::<io::Error>(error).map(io::Error::kind);
+            assert_eq!(io, Some(io::ErrorKind::ConnectionRefused), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn details_name_the_proxy_once_and_are_bounded_and_escaped() {
+        let timeout = || HttpError::new(HttpErrorKind::ConnectionTimeout, "no connection within 1s");
+        assert_eq!(timeout().through(&"http://p").detail(), "no connection within 1s, through the proxy http://p");
+        let denied = HttpError::denied("the proxy http://p requires a password").through(&"http://p");
+        assert_eq!(denied.detail(), "the proxy http://p requires a password");
+        let long = HttpError::denied(format!("\u{1b}[31m{}", "x".repeat(2 * MAX_DETAIL))).detail();
+        assert!(long.len() < MAX_DETAIL + 16 && !long.contains('\u{1b}'), "{long}");
+    }
+
+    #[test]
+    fn certificate_errors_are_not_repeated_in_details() {
+        let fault = rustls::Error::InvalidCertificate(Fault::Expired);
+        let error = ConnectError::of_tls("s3.test", io::Error::new(io::ErrorKind::InvalidData, fault));
+        let error = HttpError::of_client(SendError::Connect(error));
+        assert_eq!(error.kind(), HttpErrorKind::TlsCertificateError);
+        assert_eq!(error.detail().matches("peer certificate: Expired").count(), 1, "{}", error.detail());
+        assert!(found::<io::Error>(&error).is_some());
+    }
+}

@@ -1,4 +1,4 @@
-//! The transport's share of [`crate::fuzzing`].
+//! Entry points of [`crate::fuzzing`] into `http`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -73,7 +73,7 @@ pub struct HttpScript {
     pub connections: Vec<Vec<Vec<Vec<u8>>>>,
 }
 
-/// What a request came to.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct HttpOutcome {
     /// The connection that it ended on, counted from 0.

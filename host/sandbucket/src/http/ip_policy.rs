@@ -101,7 +101,7 @@ fn never_6(address: Ipv6Addr) -> Option<&'static str> {
     Some(match segments {
         _ if address.is_unspecified() => UNSPECIFIED,
         _ if address.is_loopback() => return None,
-        // AWS's, Google's, Scaleway's, Linode's; Oracle's and whoever else has the IPv4 address's digits in a private one.
+        // AWS's, Google's, Scaleway's, Linode's; Oracle's and others with the IPv4 address's digits in a private one.
         [0xfd00, 0xec2, 0, 0, 0, 0, ..]
         | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
         | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42] => METADATA,

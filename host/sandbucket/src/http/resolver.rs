@@ -704,7 +704,7 @@ mod tests {
         }
     }
 
-    /// With the resolver go its thread and what is under way there.
+    /// Dropping the resolver ends its thread and the lookups there.
     #[tokio::test]
     async fn lookups_end_with_the_resolver() {
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -119,7 +119,7 @@ impl ResponseBody {
                 spend(frame.data_ref().map_or(0, |bytes| bytes.len() / BYTES_PER_UNIT), cx);
             }
             self.since = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| HttpError::of_body(error))));
+            return Poll::Ready(frame.map(|frame| frame.map_err(HttpError::of_body)));
         }
         let timeout = self.timeout;
         let end = *self.since.get_or_insert_with(Instant::now) + timeout.time;

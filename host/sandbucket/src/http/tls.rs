@@ -42,7 +42,7 @@ fn config(options: &TlsOptions) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Plugin { message: format!("TLS does not start: {error}") })?;
     if options.allow_invalid_certs {
-        tracing::warn!("allow-invalid-certs: whoever is on the way to the service can read and change everything");
+        tracing::warn!("allow-invalid-certs: anyone on the path to the service can read and change everything");
         let verifier = Arc::new(Anyone { provider });
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }

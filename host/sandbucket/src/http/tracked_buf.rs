@@ -78,14 +78,14 @@ mod tests {
 
     #[test]
     fn advancing_reports_progress_and_the_last_byte_ends_the_body() {
-        let (watch, told) = (RequestProgress::new(false, None), Arc::new(AtomicU64::new(0)));
+        let (watch, reported) = (RequestProgress::new(false, None), Arc::new(AtomicU64::new(0)));
         let progress: Progress = {
-            let told = told.clone();
-            Arc::new(move |gone| told.store(gone, Relaxed))
+            let reported = reported.clone();
+            Arc::new(move |sent| reported.store(sent, Relaxed))
         };
-        let departing = |last, gone| {
+        let departing = |last, sent| {
             let chunks = ["ab", "c"].map(Bytes::from).into_iter().collect();
-            TrackedBuf::new(chunks, last, watch.clone(), Some(progress.clone()), gone)
+            TrackedBuf::new(chunks, last, watch.clone(), Some(progress.clone()), sent)
         };
         let mut first = departing(false, 0);
         let mut slices = [IoSlice::new(&[]); 3];
@@ -93,13 +93,13 @@ mod tests {
         assert_eq!(slices.map(|slice| slice.to_vec()), [&b"ab"[..], b"c", b""]);
         assert_eq!(first.chunks_vectored(&mut [IoSlice::new(&[])]), 1);
         first.advance(1);
-        assert_eq!((first.chunk(), first.remaining(), told.load(Relaxed)), (&b"b"[..], 2, 1));
+        assert_eq!((first.chunk(), first.remaining(), reported.load(Relaxed)), (&b"b"[..], 2, 1));
         first.advance(2);
-        assert_eq!((first.chunk(), told.load(Relaxed), watch.is_sent()), (&b""[..], 3, false));
+        assert_eq!((first.chunk(), reported.load(Relaxed), watch.is_sent()), (&b""[..], 3, false));
         let mut last = departing(true, 3);
         last.advance(2);
-        assert_eq!((told.load(Relaxed), watch.is_sent()), (5, false));
+        assert_eq!((reported.load(Relaxed), watch.is_sent()), (5, false));
         last.advance(1);
-        assert_eq!((told.load(Relaxed), watch.is_sent()), (6, true));
+        assert_eq!((reported.load(Relaxed), watch.is_sent()), (6, true));
     }
 }

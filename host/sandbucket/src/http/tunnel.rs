@@ -1,4 +1,8 @@
 //! Connections through a proxy: to the proxy, and through the tunnel that it opens (RFC 9110, section 9.3.6).
+//!
+//! The CONNECT request replaces `hyper_util::client::legacy::connect::proxy::Tunnel`, which keeps neither status nor reason of a
+//! refusal: errors name them, and a plain endpoint falls back to a proxy that forwards. Responses are parsed by httparse; hyper is not
+//! involved.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,14 +26,14 @@ const MAX_FIELDS: usize = 64;
 /// Bytes of a proxy's reason phrase that an error shows.
 const MAX_REASON: usize = 80;
 
-/// Why a proxy opened no tunnel.
+/// A tunnel that the proxy did not open.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TunnelError {
-    #[error("it wants a user and a password: {PROXY_ADVICE}")]
+    #[error("it requires a user and a password: {PROXY_ADVICE}")]
     Unauthorized,
     #[error("it refused with the status {status}{reason}")]
     Refused { status: u16, reason: String },
-    #[error("what it sent is no HTTP response")]
+    #[error("its response is not HTTP")]
     NoHttp,
     #[error("the head of its response has more than {MAX_HEAD} bytes or {MAX_FIELDS} fields")]
     TooLong,
@@ -41,7 +45,7 @@ pub(super) enum TunnelError {
     Io(io::Error),
 }
 
-/// What can be done where a proxy answers 407.
+/// Advice where a proxy responds with 407.
 pub(super) const PROXY_ADVICE: &str = "they go before the host in the URL of the proxy (the setting `proxy`, `StoreOptions::proxy` \
                                        or the variable `HTTPS_PROXY`), as in http://USER:PASSWORD@HOST:PORT";
 
@@ -61,8 +65,8 @@ impl From<ToProxy> for Kind {
 }
 
 impl Connector {
-    /// Connects to this host by way of the proxy, and says whether that is to forward requests: to a tunnel, or to the proxy
-    /// itself where the endpoint is plain HTTP and the proxy opens no tunnel to it, as many do to port 443 only.
+    /// Connects to this host through the proxy, and returns whether the proxy forwards requests: it opens a tunnel, or forwards if the
+    /// endpoint is plain HTTP and it opens no tunnel there, as many do to port 443 only.
     pub(super) async fn through(
         &self,
         proxy: &ProxyServer,
@@ -84,7 +88,7 @@ impl Connector {
             Ok(ToProxy::Plain(tcp)) => Ok((Kind::Tls(Box::new(TokioIo::new(self.tls(host, tcp).await?))), false)),
             Ok(ToProxy::Tls(tls)) => Ok((Kind::TlsInTls(Box::new(TokioIo::new(self.tls(host, *tls).await?))), false)),
             Err(TunnelError::Refused { status, .. }) if !https => {
-                // Other errors may be the endpoint's, and pass.
+                // Other errors may be the endpoint's, and temporary.
                 if matches!(status, 0..=499 | 501) {
                     self.refuses_tunnels.store(true, Relaxed);
                 }
@@ -106,8 +110,7 @@ impl Connector {
         connecting.await.map_err(|error| ConnectError::ToProxy { proxy: proxy.to_string(), source: Box::new(error) })
     }
 
-    /// The proxy resolves the name, and what it leads to is not known here. What is plainly not public is held against the
-    /// policy.
+    /// The proxy resolves the name, so that its addresses are unknown here. The policy applies to what is plainly not public.
     fn check_target(&self, host: &str) -> Result<(), ConnectError> {
         let refusal = match host.parse() {
             Ok(address) => self.refuses(address).map(|refusal| (address, refusal)),
@@ -136,7 +139,7 @@ impl Connector {
     }
 }
 
-/// Has the proxy open a tunnel to the target.
+/// Requests a tunnel to the target.
 async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     target: &str,
@@ -164,7 +167,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
             0 => return Err(TunnelError::Closed),
             read => left -= read as u64,
         }
-        // Informational responses may come before the one that counts.
+        // Informational responses may come first.
         while let Some((length, status)) = parsed(&head)? {
             head.drain(..length);
             match status {
@@ -177,7 +180,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The length and the meaning of the head of a response; none where more of it is to come.
+/// The length of a response's head and its status; none if the head is incomplete.
 #[allow(clippy::type_complexity)]
 fn parsed(head: &[u8]) -> Result<Option<(usize, Result<u16, TunnelError>)>, TunnelError> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];

@@ -31,7 +31,7 @@ use super::{Connect, Connections, Excess, IdlePool, IncomingBody, Outbound, Prog
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Connects to one address, whatever is asked for.
+/// Connects to one address, whatever the URI.
 struct Tcp(SocketAddr, Arc<Mutex<Vec<Uri>>>);
 
 impl Connect for Tcp {
@@ -77,7 +77,7 @@ async fn send<C: Connect>(
 }
 
 type Client = Connections<Tcp, Out>;
-type Answer = Response<IncomingBody<Tcp, Out>>;
+type Received = Response<IncomingBody<Tcp, Out>>;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -87,7 +87,7 @@ fn http1() -> Builder {
     http1
 }
 
-/// How much may come that is of no use.
+/// Bytes that may arrive without a head or a piece of a body.
 const EXCESS: usize = 192 << 10;
 
 fn pool<C: Connect>(max_idle: usize, idle_timeout: Duration) -> Arc<IdlePool<C, Out>> {
@@ -116,7 +116,7 @@ fn full(bytes: impl Into<Bytes>) -> Out {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// A body that is sent as it is fed, in chunks.
+/// A body that is fed by the test, in chunks.
 fn fed() -> (mpsc::Sender<io::Result<Bytes>>, Out) {
     let (feed, mut fed) = mpsc::channel::<io::Result<Bytes>>(1);
     let stream = futures_of(move |cx| fed.poll_recv(cx).map(|got| got.map(|bytes| bytes.map(Frame::data))));
@@ -146,28 +146,28 @@ fn get(path: &str) -> Request<Out> {
     request(Method::GET, path, empty())
 }
 
-/// Within a time that only something stuck would take.
+/// Fails if the future is stuck.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), future).await.expect("stuck")
 }
 
-async fn sent(client: &Client, request: Request<Out>) -> Answer {
+async fn sent(client: &Client, request: Request<Out>) -> Received {
     soon(send(client, request, || ())).await.map_err(|error| format!("{error:?}")).unwrap()
 }
 
-async fn bytes(answer: Answer) -> Bytes {
-    soon(answer.into_body().collect()).await.unwrap().to_bytes()
+async fn bytes(response: Received) -> Bytes {
+    soon(response.into_body().collect()).await.unwrap().to_bytes()
 }
 
 async fn failed(client: &Client, request: Request<Out>) -> hyper::Error {
     match soon(send(client, request, || ())).await {
         Err(SendError::Http(error)) => error,
         Err(error) => panic!("{error:?}"),
-        Ok(answer) => panic!("answered {}", answer.status()),
+        Ok(response) => panic!("response {}", response.status()),
     }
 }
 
-/// Eventually, as what the other side does takes its time.
+/// Waits until the other side has caused a condition.
 async fn until(is: impl Fn() -> bool) {
     soon(async {
         while !is() {
@@ -178,7 +178,7 @@ async fn until(is: impl Fn() -> bool) {
 }
 
 /// A server of hyper's; counts the connections made to it.
-async fn server<F, R>(answer: F) -> (SocketAddr, Arc<AtomicUsize>)
+async fn server<F, R>(response: F) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
     R: Future<Output = Response<Out>> + Send + 'static,
@@ -192,10 +192,10 @@ where
             let (tcp, _) = listener.accept().await.unwrap();
             tcp.set_nodelay(true).unwrap();
             counted.fetch_add(1, SeqCst);
-            let answer = answer.clone();
+            let response = response.clone();
             let service = service_fn(move |request| {
-                let answer = answer(request);
-                async { Ok::<_, Infallible>(answer.await) }
+                let response = response(request);
+                async { Ok::<_, Infallible>(response.await) }
             });
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service));
         }
@@ -203,12 +203,12 @@ where
     (address, count)
 }
 
-/// Answers with what it is sent.
+/// Responds with the body of the request.
 async fn echo(request: Request<Incoming>) -> Response<Out> {
     Response::new(request.into_body().map_err(io::Error::other).boxed_unsync())
 }
 
-/// A server that does with the n-th connection what it is told.
+/// A server that calls `serve` with each connection and its number.
 async fn raw<F, R>(serve: F) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Fn(usize, TcpStream) -> R + Send + 'static,
@@ -244,7 +244,7 @@ async fn head(tcp: &mut TcpStream) -> String {
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
-async fn a_thousand_requests_go_over_one_connection() {
+async fn thousand_requests_reuse_one_connection() {
     let (address, count) = server(echo).await;
     let client = client(address);
     for number in 0..1000 {
@@ -256,7 +256,7 @@ async fn a_thousand_requests_go_over_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_requests_at_once_do_not_get_mixed_up() {
+async fn concurrent_requests_get_their_own_responses() {
     let (address, count) = server(echo).await;
     let client = client(address);
     let tasks: Vec<_> = (0..64)
@@ -265,8 +265,8 @@ async fn many_requests_at_once_do_not_get_mixed_up() {
             tokio::spawn(async move {
                 for number in 0..100 {
                     let body = format!("{task} {number} {}", "y".repeat(task * number * 7));
-                    let answer = sent(&client, request(Method::PUT, "/a", full(body.clone()))).await;
-                    assert_eq!(bytes(answer).await, body);
+                    let response = sent(&client, request(Method::PUT, "/a", full(body.clone()))).await;
+                    assert_eq!(bytes(response).await, body);
                 }
             })
         })
@@ -280,8 +280,8 @@ async fn many_requests_at_once_do_not_get_mixed_up() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_the_server_closed_fails_nothing() {
-    // Each connection answers once, says nothing of closing, and closes.
+async fn stale_pooled_connection_is_replaced() {
+    // Each connection responses once, says nothing of closing, and closes.
     let (address, count) = raw(|_, mut tcp| async move {
         assert!(head(&mut tcp).await.starts_with("PUT "));
         let mut body = [0; 5];
@@ -297,9 +297,9 @@ async fn a_kept_connection_that_the_server_closed_fails_nothing() {
         // That of the round before counts for nothing.
         let connected = AtomicUsize::new(0);
         let put = request(Method::PUT, "/a", full("hello"));
-        let answer =
+        let response =
             soon(send(&client, put, || connected.store(uris.lock().unwrap().len(), SeqCst))).await.ok().unwrap();
-        assert_eq!(bytes(answer).await, "ok");
+        assert_eq!(bytes(response).await, "ok");
         assert_eq!((count.load(SeqCst), connected.load(SeqCst), client.idle()), (round, round, 1));
         sleep(Duration::from_millis(40)).await;
     }
@@ -315,7 +315,7 @@ async fn every_stale_connection_is_tried_before_a_new_one() {
                 tcp.write_all(OK).await.unwrap();
                 if nth < 8 {
                     closing.wait_for(|closing| *closing).await.unwrap();
-                    // What some servers say before they close an idle connection is no answer to what comes then.
+                    // What some servers say before they close an idle connection is no response to what comes then.
                     if nth % 2 == 0 {
                         tcp.write_all(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await.unwrap();
                     }
@@ -326,9 +326,9 @@ async fn every_stale_connection_is_tried_before_a_new_one() {
     })
     .await;
     let client = client(address);
-    let answers: Vec<_> = (0..8).map(|_| send(&client, get("/a"), || ())).collect();
-    for answer in join(answers).await {
-        assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
+    let responses: Vec<_> = (0..8).map(|_| send(&client, get("/a"), || ())).collect();
+    for response in join(responses).await {
+        assert_eq!(bytes(response.ok().unwrap()).await, "ok");
     }
     assert_eq!((count.load(SeqCst), client.idle()), (8, 8));
     close.send(true).unwrap();
@@ -357,7 +357,7 @@ async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_to_be_closed_is_not_kept() {
+async fn connection_close_is_not_pooled() {
     let (address, count) = server(async |request| {
         let mut response = echo(request).await;
         response.headers_mut().insert("connection", "close".parse().unwrap());
@@ -384,7 +384,7 @@ async fn a_connection_that_is_to_be_closed_is_not_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_may_come_before_the_request_is_sent() {
+async fn response_before_the_end_of_the_request_closes_the_connection() {
     let (closed, mut closings) = mpsc::unbounded_channel();
     let (address, count) = raw(move |nth, mut tcp| {
         let closed = closed.clone();
@@ -405,25 +405,25 @@ async fn an_answer_may_come_before_the_request_is_sent() {
     .await;
     let client = client(address);
     let large = Bytes::from(vec![b'x'; 16 << 20]);
-    let answer = sent(&client, request(Method::PUT, "/a", full(large.clone()))).await;
-    assert_eq!(bytes(answer).await, "ok");
+    let response = sent(&client, request(Method::PUT, "/a", full(large.clone()))).await;
+    assert_eq!(bytes(response).await, "ok");
     // It is closed, and with it the request.
     assert!(soon(closings.recv()).await.unwrap() < large.len());
-    // And so where the answer has no body.
-    let answer = sent(&client, request(Method::PUT, "/a", full(large))).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    // And so where the response has no body.
+    let response = sent(&client, request(Method::PUT, "/a", full(large))).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(soon(closings.recv()).await.is_some());
     assert_eq!(bytes(sent(&client, get("/a")).await).await, "ok");
     assert_eq!(count.load(SeqCst), 3);
 }
 
 #[tokio::test]
-async fn request_and_answer_may_go_on_at_once() {
+async fn request_and_response_bodies_are_streamed_concurrently() {
     let (address, count) = server(echo).await;
     let client = client(address);
     let (feed, body) = fed();
-    let answer = sent(&client, request(Method::POST, "/a", body)).await;
-    let mut body = answer.into_body();
+    let response = sent(&client, request(Method::POST, "/a", body)).await;
+    let mut body = response.into_body();
     for number in 0..100 {
         // The server has nothing to say until it has this.
         let piece = Bytes::from(format!("piece {number}"));
@@ -439,7 +439,7 @@ async fn request_and_answer_may_go_on_at_once() {
 }
 
 #[tokio::test]
-async fn a_request_goes_on_while_its_answer_is_awaited() {
+async fn request_body_is_sent_while_the_response_is_awaited() {
     let (address, _) = server(async |request| {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         Response::new(full(body))
@@ -459,12 +459,12 @@ async fn a_request_goes_on_while_its_answer_is_awaited() {
 }
 
 #[tokio::test]
-async fn a_body_dropped_half_way_closes_its_connection() {
+async fn body_dropped_before_its_end_closes_its_connection() {
     let (address, count) = server(async |_| Response::new(full(vec![b'x'; 16 << 20]))).await;
     let client = client(address);
-    let mut answer = sent(&client, get("/a")).await.into_body();
-    assert!(!soon(answer.frame()).await.unwrap().unwrap().into_data().unwrap().is_empty());
-    drop(answer);
+    let mut response = sent(&client, get("/a")).await.into_body();
+    assert!(!soon(response.frame()).await.unwrap().unwrap().into_data().unwrap().is_empty());
+    drop(response);
     assert_eq!(client.idle(), 0);
     assert_eq!(bytes(sent(&client, get("/a")).await).await.len(), 16 << 20);
     assert_eq!((count.load(SeqCst), client.idle()), (2, 1));
@@ -474,32 +474,32 @@ async fn a_body_dropped_half_way_closes_its_connection() {
 }
 
 #[tokio::test]
-async fn a_small_answer_leaves_its_connection_at_once() {
+async fn connection_of_a_small_response_is_idle_at_once() {
     let (address, count) = server(async |_| Response::new(full("small"))).await;
     let client = client(address);
-    let answers = [sent(&client, get("/a")).await, sent(&client, get("/a")).await, sent(&client, get("/a")).await];
+    let responses = [sent(&client, get("/a")).await, sent(&client, get("/a")).await, sent(&client, get("/a")).await];
     assert_eq!((count.load(SeqCst), client.idle()), (1, 1));
-    for answer in answers {
-        assert_eq!(answer.body().size_hint().exact(), Some(5));
-        assert_eq!(bytes(answer).await, "small");
+    for response in responses {
+        assert_eq!(response.body().size_hint().exact(), Some(5));
+        assert_eq!(bytes(response).await, "small");
     }
     assert_eq!((count.load(SeqCst), client.idle()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_bodies_go_both_ways() {
+async fn large_bodies_are_sent_and_received() {
     let (address, count) = server(echo).await;
     let client = client(address);
     let large: Bytes = (0..16 << 20).map(|at: u32| (at % 251) as u8).collect::<Vec<_>>().into();
     for _ in 0..3 {
-        let answer = sent(&client, request(Method::PUT, "/a", full(large.clone()))).await;
-        assert!(bytes(answer).await == large);
+        let response = sent(&client, request(Method::PUT, "/a", full(large.clone()))).await;
+        assert!(bytes(response).await == large);
     }
     assert_eq!((count.load(SeqCst), client.idle()), (1, 1));
 }
 
 #[tokio::test]
-async fn chunked_answers_are_read_and_their_connections_kept() {
+async fn chunked_responses_are_read_and_their_connections_reused() {
     let (address, count) = raw(async |_, mut tcp| {
         while !head(&mut tcp).await.is_empty() {
             tcp.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
@@ -518,8 +518,8 @@ async fn chunked_answers_are_read_and_their_connections_kept() {
     .await;
     let client = client(address);
     for _ in 0..3 {
-        let answer = sent(&client, get("/a")).await;
-        let read = soon(answer.into_body().collect()).await.unwrap();
+        let response = sent(&client, get("/a")).await;
+        let read = soon(response.into_body().collect()).await.unwrap();
         assert_eq!(read.trailers().unwrap()["etag"], "x");
         assert_eq!(read.to_bytes(), "hello".repeat(20));
         assert_eq!((count.load(SeqCst), client.idle()), (1, 1));
@@ -527,11 +527,11 @@ async fn chunked_answers_are_read_and_their_connections_kept() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_leave_their_connection_at_once() {
+async fn connections_of_responses_without_a_body_are_idle_at_once() {
     let (address, count) = raw(async |_, mut tcp| {
         loop {
             let head = head(&mut tcp).await;
-            let answer: &[u8] = match head.split(' ').nth(1) {
+            let response: &[u8] = match head.split(' ').nth(1) {
                 Some("/head") => b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n",
                 Some("/304") => b"HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 1000\r\n\r\n",
                 Some("/204") => b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -542,7 +542,7 @@ async fn answers_without_a_body_leave_their_connection_at_once() {
                 Some(other) => panic!("{other}"),
                 None => return,
             };
-            tcp.write_all(answer).await.unwrap();
+            tcp.write_all(response).await.unwrap();
         }
     })
     .await;
@@ -556,15 +556,15 @@ async fn answers_without_a_body_leave_their_connection_at_once() {
         (Method::PUT, "/0"),
         (Method::GET, "/100"),
     ] {
-        let answer = sent(&client, request(method, path, empty())).await;
-        assert!(answer.body().is_end_stream(), "{path}");
+        let response = sent(&client, request(method, path, empty())).await;
+        assert!(response.body().is_end_stream(), "{path}");
         assert_eq!((count.load(SeqCst), client.idle()), (1, 1), "{path}");
-        assert_eq!(bytes(answer).await, "");
+        assert_eq!(bytes(response).await, "");
     }
 }
 
 #[tokio::test]
-async fn half_an_answer_is_an_error() {
+async fn truncated_response_is_an_error() {
     let (address, count) = raw(async |nth, mut tcp| {
         head(&mut tcp).await;
         let half: &[u8] = match nth {
@@ -590,7 +590,7 @@ async fn half_an_answer_is_an_error() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_answer() {
+async fn malformed_response_is_an_error() {
     let (address, _) = raw(async |nth, mut tcp| {
         head(&mut tcp).await;
         let garbage = match nth {
@@ -608,7 +608,7 @@ async fn garbage_is_no_answer() {
 }
 
 #[tokio::test]
-async fn what_comes_on_top_of_an_answer_ends_its_connection() {
+async fn excess_bytes_after_a_response_close_its_connection() {
     let (address, count) = raw(async |_, mut tcp| {
         head(&mut tcp).await;
         tcp.write_all(&[OK, OK].concat()).await.unwrap();
@@ -623,7 +623,7 @@ async fn what_comes_on_top_of_an_answer_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
+async fn idle_connections_are_bounded_in_number_and_time() {
     let open = Arc::new(AtomicUsize::new(0));
     let opened = open.clone();
     let (address, count) = raw(move |_, mut tcp| {
@@ -640,8 +640,8 @@ async fn no_more_idle_connections_are_kept_than_allowed_nor_for_longer() {
     .await;
     let client = client_with(address, 3, Duration::from_millis(300));
     let burst = async |of: usize| {
-        for answer in join((0..of).map(|_| send(&client, get("/a"), || ())).collect()).await {
-            assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
+        for response in join((0..of).map(|_| send(&client, get("/a"), || ())).collect()).await {
+            assert_eq!(bytes(response.ok().unwrap()).await, "ok");
         }
     };
     burst(10).await;
@@ -721,7 +721,7 @@ fn is_excess(error: &hyper::Error) -> bool {
 }
 
 #[tokio::test]
-async fn informational_responses_are_passed_over_up_to_the_bound() {
+async fn informational_responses_are_skipped_up_to_the_bound() {
     let (address, count) = raw(async |nth, mut tcp| {
         let informational = CONTINUE.repeat(if nth == 0 { 100_000 } else { 1 << 20 } / CONTINUE.len());
         while !head(&mut tcp).await.is_empty() {
@@ -805,14 +805,14 @@ impl Connect for Endless {
 }
 
 #[tokio::test]
-async fn a_poll_reads_a_bounded_part_of_an_endless_stream_and_is_woken_to_go_on() {
+async fn poll_reads_a_bounded_part_of_an_endless_stream_and_is_woken_again() {
     let read = Arc::new(AtomicUsize::new(0));
     let client: Connections<Endless, Out> =
         Connections::new(Endless(read.clone(), false), http1(), usize::MAX, pool(1, LONG));
     let mut asked = pin!(send(&client, get("/a"), || ()));
     let mut before = 0;
     // Each time it is polled it was woken: it ends only when there is no more to read.
-    let answer = soon(poll_fn(|cx| {
+    let response = soon(poll_fn(|cx| {
         let polled = asked.as_mut().poll(cx);
         let now = read.load(SeqCst);
         assert!(now - before <= 2 * READ_PER_POLL, "{} bytes in one poll", now - before);
@@ -820,7 +820,7 @@ async fn a_poll_reads_a_bounded_part_of_an_endless_stream_and_is_woken_to_go_on(
         polled
     }))
     .await;
-    assert!(answer.is_err() && read.load(SeqCst) > FAR);
+    assert!(response.is_err() && read.load(SeqCst) > FAR);
 }
 
 #[tokio::test]
@@ -856,20 +856,20 @@ async fn each_authority_has_its_own_connections() {
 }
 
 #[tokio::test]
-async fn what_there_is_no_connection_for_is_told() {
+async fn failure_to_connect_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = client(listener.local_addr().unwrap());
     drop(listener);
     let connected = AtomicBool::new(false);
-    let answer = soon(send(&client, get("/a"), || connected.store(true, SeqCst))).await;
-    assert!(matches!(answer, Err(SendError::Connect(error)) if error.kind() == io::ErrorKind::ConnectionRefused));
+    let response = soon(send(&client, get("/a"), || connected.store(true, SeqCst))).await;
+    assert!(matches!(response, Err(SendError::Connect(error)) if error.kind() == io::ErrorKind::ConnectionRefused));
     assert!(!connected.load(SeqCst));
     let nowhere = Request::get("/a").body(empty()).unwrap();
     assert!(matches!(soon(send(&client, nowhere, || ())).await, Err(SendError::MissingAuthority)));
 }
 
 #[tokio::test]
-async fn a_request_whose_body_fails_is_an_error() {
+async fn request_whose_body_fails_is_an_error() {
     let (address, count) = server(echo).await;
     let client = client(address);
     assert_eq!(bytes(sent(&client, get("/a")).await).await, "");
@@ -882,7 +882,7 @@ async fn a_request_whose_body_fails_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_closes_its_connection() {
+async fn dropped_request_closes_its_connection() {
     let (closed, closing) = oneshot::channel();
     let closed = Mutex::new(Some(closed));
     let (address, _) = raw(move |_, mut tcp| {
@@ -902,7 +902,7 @@ async fn a_request_that_is_given_up_closes_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_may_go_from_task_to_task() {
+async fn response_moves_between_tasks() {
     let (address, count) = raw(async |_, mut tcp| {
         while !head(&mut tcp).await.is_empty() {
             tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n").await.unwrap();
@@ -941,7 +941,7 @@ impl<F: Future + Unpin> Future for Counted<F> {
 }
 
 #[tokio::test]
-async fn a_task_is_woken_once_a_request() {
+async fn task_is_woken_once_per_request() {
     let (address, _) = raw(async |_, mut tcp| {
         while !head(&mut tcp).await.is_empty() {
             sleep(Duration::from_millis(2)).await;
@@ -968,7 +968,7 @@ async fn a_task_is_woken_once_a_request() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_holds_no_task() {
+async fn idle_connection_holds_no_task() {
     struct Flag;
     impl std::task::Wake for Flag {
         fn wake(self: Arc<Self>) {}
@@ -978,9 +978,9 @@ async fn an_idle_connection_holds_no_task() {
     let flag = Arc::new(Flag);
     let waker = Waker::from(flag.clone());
     {
-        let mut answer = pin!(async { bytes(sent(&client, request(Method::PUT, "/a", full("hello"))).await).await });
+        let mut response = pin!(async { bytes(sent(&client, request(Method::PUT, "/a", full("hello"))).await).await });
         soon(async {
-            while answer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            while response.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
                 sleep(Duration::from_millis(1)).await;
             }
         })
@@ -1037,7 +1037,7 @@ impl Connect for Hoarding {
 }
 
 #[tokio::test]
-async fn what_is_not_flushed_is_not_sent() {
+async fn bytes_not_flushed_are_not_sent() {
     let (address, count) = raw(async |_, mut tcp| {
         head(&mut tcp).await;
         tcp.write_all(OK).await.unwrap();
@@ -1049,15 +1049,15 @@ async fn what_is_not_flushed_is_not_sent() {
     for round in 1..=3 {
         // hyper has got rid of it all, and would take the next request.
         let put = request(Method::PUT, "/a", full(vec![b'x'; 32 << 20]));
-        let answer = soon(send(&client, put, || ())).await.ok().unwrap();
-        assert_eq!(soon(answer.collect()).await.unwrap().to_bytes(), "ok");
+        let response = soon(send(&client, put, || ())).await.ok().unwrap();
+        assert_eq!(soon(response.collect()).await.unwrap().to_bytes(), "ok");
         let idle = client.0.idle.length();
         assert_eq!((count.load(SeqCst), idle), (round, 0));
     }
 }
 
 #[tokio::test]
-async fn sending_is_for_any_thread() {
+async fn futures_are_send() {
     fn is_send<T: Send>(value: T) -> T {
         value
     }
@@ -1067,7 +1067,7 @@ async fn sending_is_for_any_thread() {
     is_send::<Option<Pin<Box<dyn Body<Data = Bytes, Error = hyper::Error> + Send>>>>(None);
 }
 
-/// Two connections that answer their first request, and do this with the second of each; and how many requests there were.
+/// Two connections that response their first request, and do this with the second of each; and how many requests there were.
 async fn two_stale<R>(
     second: impl Fn(TcpStream) -> R + Clone + Send + 'static,
 ) -> (Client, Arc<AtomicUsize>, Arc<AtomicUsize>)
@@ -1096,8 +1096,8 @@ where
     })
     .await;
     let client = client(address);
-    for answer in join((0..2).map(|_| send(&client, get("/a"), || ())).collect()).await {
-        assert_eq!(bytes(answer.ok().unwrap()).await, "ok");
+    for response in join((0..2).map(|_| send(&client, get("/a"), || ())).collect()).await {
+        assert_eq!(bytes(response.ok().unwrap()).await, "ok");
     }
     assert_eq!((count.load(SeqCst), client.idle()), (2, 2));
     requests.store(0, SeqCst);
@@ -1142,7 +1142,7 @@ async fn request_that_fails_on_a_new_connection_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn request_given_up_without_a_response_discards_idle_connections_and_one_given_up_at_once_does_not() {
+async fn request_dropped_without_a_response_discards_idle_connections_unless_dropped_at_once() {
     for (given_up, left) in [(Duration::from_millis(400), 0), (Duration::from_millis(20), 1)] {
         let (client, ..) = two_stale(async |mut tcp| drop(tcp.read_u8().await)).await;
         assert!(timeout(given_up, send(&client, get("/a"), || ())).await.is_err());
