@@ -117,7 +117,7 @@ fn body_ranges_are_validated() {
             let service = Faulty::start([Act::respond(200, "", "0123456789")]).await;
             let store = at(&service, mode).await;
             let failure = refused!(store.get("k").await, Integrity);
-            assert!(failure.message.contains("the plugin gives"), "{mode}: {failure:?}");
+            assert!(failure.message.contains("the plugin returns"), "{mode}: {failure:?}");
         }
     });
 }

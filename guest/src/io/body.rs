@@ -99,11 +99,11 @@ fn chunked(mut body: impl Body, options: &GetOptions) -> Result<Vec<u8>, ReadErr
         if let Some(max) = options.max_bytes
             && (bytes.len() + more.len()) as u64 > max
         {
-            let what = format!("the answer's body is longer than the {max} bytes that were allowed");
+            let what = format!("the response's body is longer than the {max} bytes that were allowed");
             return Err(ReadError::TooLarge(what));
         }
         if bytes.try_reserve(more.len()).is_err() {
-            return Err(ReadError::TooLarge("the answer's body is more than the plugin's memory holds".to_owned()));
+            return Err(ReadError::TooLarge("the response's body is more than the plugin's memory holds".to_owned()));
         }
         bytes.extend_from_slice(&more);
     }
@@ -115,13 +115,13 @@ fn sized(mut body: impl Body, range: Span, framed: bool, options: &GetOptions) -
     if let Some(max) = options.max_bytes
         && expected > max
     {
-        let what = format!("the answer's body is {expected} bytes, and at most {max} were allowed");
+        let what = format!("the response's body is {expected} bytes, and at most {max} were allowed");
         return Err(ReadError::TooLarge(what));
     }
     let mut bytes = Vec::new();
     // A body that arrives in one piece is returned as it is. For any other the memory is reserved before reading.
     if expected > CHUNK && !usize::try_from(expected).is_ok_and(|expected| bytes.try_reserve_exact(expected).is_ok()) {
-        let what = format!("the answer's body is {expected} bytes, more than the plugin's memory holds");
+        let what = format!("the response's body is {expected} bytes, more than the plugin's memory holds");
         return Err(ReadError::TooLarge(what));
     }
     loop {

@@ -48,7 +48,7 @@ pub(super) fn absent_is_done(done: Result<(), Failure>) -> Result<(), Failure> {
             Some(_) => Ok(()),
             None => {
                 failure.message.push_str(
-                    "; the answer has no code of S3's, as that of a proxy or of another service: check endpoint and \
+                    "; the response has no code of S3's, as that of a proxy or of another service: check endpoint and \
                      addressing-style",
                 );
                 Err(failure)

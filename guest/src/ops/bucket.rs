@@ -27,7 +27,7 @@ impl Call<'_> {
         }
     }
 
-    /// After a lost response, that the bucket exists already, or is gone, is this call's doing.
+    /// After a lost response to a request, that the bucket exists already, or is gone, is this call's doing.
     pub(super) fn after_bucket(&self, result: Result<Output, Failure>) -> Result<Output, Failure> {
         let maybe_done = self.state.progress.maybe_done;
         match (&self.state.operation, result) {
@@ -41,6 +41,11 @@ impl Call<'_> {
             }
             (Operation::BucketExists { .. }, Err(failure)) if failure.kind == Kind::NotFound => {
                 Ok(Output::BucketExists(false))
+            }
+            // Some services ignore the prefix.
+            (Operation::ListBuckets { options }, Ok(Output::ListBuckets(mut page))) => {
+                page.buckets.retain(|bucket| bucket.name.starts_with(&options.prefix));
+                Ok(Output::ListBuckets(page))
             }
             (_, result) => result,
         }

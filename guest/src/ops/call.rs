@@ -201,7 +201,7 @@ impl Call<'_> {
     ) -> Failure {
         let anonymous = self.store.settings.credentials.is_none();
         let class = service_error::classify(method, head, &response, anonymous);
-        let mut what = String::from("the service answered ");
+        let mut what = String::from("the service responded ");
         what.push_str(&described(&response));
         if !class.advice.is_empty() {
             what.push_str(": ");
@@ -216,7 +216,7 @@ impl Call<'_> {
 
     /// A malformed response. Retried, as the cause may pass.
     pub(super) fn malformed(&self, malformed: MalformedResponse) -> Trouble {
-        let failure = self.failure(Kind::Integrity, &format!("the answer cannot be trusted: {}", malformed.0));
+        let failure = self.failure(Kind::Integrity, &format!("the response cannot be trusted: {}", malformed.0));
         Box::new(FailedAttempt { failure, next: Decision::Retry { after: None, not_applied: false } })
     }
 

@@ -324,9 +324,10 @@ impl Call<'_> {
                 Ok(()) => Flow::Done(Output::AbortUpload),
                 done => super::blob::absent_is_done(done).map(|()| Output::AbortUpload).into(),
             },
-            Operation::CreateBucket { .. } | Operation::DeleteBucket { .. } | Operation::BucketExists { .. } => {
-                self.after_bucket(result).into()
-            }
+            Operation::CreateBucket { .. }
+            | Operation::DeleteBucket { .. }
+            | Operation::BucketExists { .. }
+            | Operation::ListBuckets { .. } => self.after_bucket(result).into(),
             _ => result.into(),
         }
     }

@@ -39,7 +39,7 @@ impl Call<'_> {
                 ))));
             }
             if written.etag.is_none() && !body.trim_ascii().is_empty() {
-                let what = "it has no etag, but a body, where an S3 service answers a write with an empty one";
+                let what = "it has no etag, but a body, where an S3 service responds to a write with an empty one";
                 return Err(self.malformed(MalformedResponse(what.into())));
             }
         }

@@ -94,29 +94,29 @@ pub(super) fn error_of(code: &ErrorCode) -> TransportError {
         E::ConnectionTimeout => (Kind::Timeout, true, true, "it could not be connected to in time"),
         E::ConnectionLimitReached => (Kind::Network, true, true, "the host has no connection to spare"),
         E::ConnectionTerminated => (Kind::Network, false, true, "the connection broke"),
-        E::ConnectionReadTimeout => (Kind::Timeout, false, true, "its answer stopped coming"),
+        E::ConnectionReadTimeout => (Kind::Timeout, false, true, "its response stopped arriving"),
         E::ConnectionWriteTimeout => (Kind::Timeout, false, true, "it stopped taking the request"),
-        E::HttpResponseTimeout => (Kind::Timeout, false, true, "it did not answer in time"),
+        E::HttpResponseTimeout => (Kind::Timeout, false, true, "it did not respond in time"),
         E::TlsCertificateError => {
             (Kind::Network, true, false, "its TLS certificate is not trusted: check endpoint, or give the host its CA")
         }
         E::TlsProtocolError | E::TlsAlertReceived(_) => {
             (Kind::Network, true, true, "TLS failed: check that endpoint speaks https on this port")
         }
-        E::HttpResponseIncomplete => (Kind::Network, false, true, "the connection broke in the middle of its answer"),
+        E::HttpResponseIncomplete => (Kind::Network, false, true, "the connection broke in the middle of its response"),
         E::HttpResponseHeaderSectionSize(_)
         | E::HttpResponseHeaderSize(_)
         | E::HttpResponseTrailerSectionSize(_)
         | E::HttpResponseTrailerSize(_) => {
-            (Kind::Integrity, false, true, "its answer's header is larger than the host takes")
+            (Kind::Integrity, false, true, "its response's header is larger than the host takes")
         }
         E::HttpResponseBodySize(_) => {
-            (Kind::Integrity, false, true, "its answer's body is not of the length announced")
+            (Kind::Integrity, false, true, "its response's body is not of the length announced")
         }
         E::HttpResponseTransferCoding(_) | E::HttpResponseContentCoding(_) => {
-            (Kind::Integrity, false, true, "its answer is coded in a way the host does not know")
+            (Kind::Integrity, false, true, "its response is coded in a way the host does not know")
         }
-        E::HttpProtocolError => (Kind::Network, false, true, "the connection broke, or what it answered is not HTTP"),
+        E::HttpProtocolError => (Kind::Network, false, true, "the connection broke, or its response is not HTTP"),
         E::HttpRequestUriTooLong | E::HttpRequestUriInvalid => {
             (Kind::Network, true, false, "the host does not take its URL")
         }

@@ -3,7 +3,7 @@
 use super::script::{Script, Step, error, error_response, response};
 use super::store;
 use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{BlobRef, DeleteManyOptions, ListOptions, TagOptions};
+use crate::contract::model::{BlobRef, DeleteManyOptions, ListBucketsOptions, ListOptions, TagOptions};
 
 fn document(text: &str) -> Step {
     response(200, &[("content-type", "application/xml")], text)
@@ -261,4 +261,15 @@ fn listed_dates_of_any_format_are_parsed_or_omitted() {
         let listed = store(&[]).list(&mut Script::new([page(&inside)]), &ListOptions::default()).unwrap();
         assert_eq!(listed.entries[0].last_modified.map(|at| at.seconds), second, "{date}");
     }
+}
+
+#[test]
+fn list_buckets_filters_by_prefix_if_the_service_ignores_it() {
+    let buckets = "<Bucket><Name>a-1</Name></Bucket><Bucket><Name>b-1</Name></Bucket>";
+    let page = format!("<ListAllMyBucketsResult><Buckets>{buckets}</Buckets></ListAllMyBucketsResult>");
+    let mut script = Script::new([document(&page)]);
+    let options = ListBucketsOptions { prefix: "b".into(), ..ListBucketsOptions::default() };
+    let page = store(&[]).list_buckets(&mut script, &options).unwrap();
+    assert_eq!(page.buckets.iter().map(|bucket| bucket.name.as_str()).collect::<Vec<_>>(), ["b-1"]);
+    assert_eq!(script.sent[0].request.path_and_query(), "/?prefix=b");
 }
