@@ -1,10 +1,12 @@
 //! The contract (`wit/`) as Rust types, and the component's exports.
 
 #[cfg(target_arch = "wasm32")]
+#[allow(unreachable_pub, reason = "wit-bindgen generates public items")]
 pub(crate) mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod convert;
 pub mod error;
 #[cfg(target_arch = "wasm32")]
+#[allow(unreachable_pub, reason = "the export macro makes public items")]
 mod exports;
 pub mod model;

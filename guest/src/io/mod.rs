@@ -1,7 +1,7 @@
 //! The driver that sends the requests of [`crate::ops`] itself and waits for their responses: for hosts that offer wasi:http and
 //! nothing else, and for tests.
 //!
-//! [`driver`] is the loop, generic over [`Transport`] and [`Clock`]; [`blocking`] has the store's methods on it; [`wasi`] implements
+//! `driver` is the loop, generic over [`Transport`] and [`Clock`]; [`blocking`] has the store's methods on it; `wasi` implements
 //! the two for wasi:http and wasi:clocks. Tests have a script and a clock that only moves when it is told to.
 
 pub mod blocking;

@@ -4,7 +4,7 @@
 //! ([`Exchange`]), the output, or a failure. All that an operation remembers between two steps is its [`State`], so any instance
 //! with the same settings can continue it. [`crate::io`] drives it over wasi:http; the export `sans-io` gives it to other drivers.
 //!
-//! An operation goes through stages ([`state::Stage`]), each of which is one request with its retries:
+//! An operation goes through stages (`state::Stage`), each of which is one request with its retries:
 //!
 //! | File | Contents |
 //! |---|---|

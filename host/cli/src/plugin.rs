@@ -42,7 +42,7 @@ async fn inspect(context: &Context, file: Option<PathBuf>) -> Result<Exit, Failu
     } else {
         "It sends its requests over wasi:http (it does not export sans-io): each call holds an instance."
     };
-    context.output.line(driven.to_owned())?;
+    context.output.line(driven)?;
     for (words, names) in [("Exports", engine.exports()), ("Imports", engine.imports())] {
         title(words)?;
         for name in names {

@@ -15,7 +15,7 @@ pub(super) struct ReadConditions {
 impl ReadConditions {
     /// Checks the preconditions against the blob's ETag and date. An ETag condition takes precedence over a date condition
     /// of its kind.
-    pub fn check(&self, tag: Option<&ETag>, written: Option<&Timestamp>) -> S3Result<()> {
+    pub(crate) fn check(&self, tag: Option<&ETag>, written: Option<&Timestamp>) -> S3Result<()> {
         let holds = match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) => names(condition, tag),
             (None, Some(time)) => !after(written, time),

@@ -50,12 +50,12 @@ pub(super) struct Sum {
 pub(super) struct Found(Arc<Mutex<Sum>>);
 
 impl Found {
-    pub fn get(&self) -> Sum {
+    pub(crate) fn get(&self) -> Sum {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The error to report if writing the body failed.
-    pub fn explain(&self, error: S3Error) -> S3Error {
+    pub(crate) fn explain(&self, error: S3Error) -> S3Error {
         if self.get().bad { bad_digest() } else { error }
     }
 }

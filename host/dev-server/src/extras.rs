@@ -58,37 +58,37 @@ macro_rules! extras_of {
 pub(super) use extras_of;
 
 impl Extras {
-    pub fn load(storage: &Storage, bucket: &str, name: &str) -> Extras {
+    pub(crate) fn load(storage: &Storage, bucket: &str, name: &str) -> Extras {
         let folder = storage.folder(&[FOLDER, bucket]);
         let read = folder.and_then(|folder| storage::read(&folder, name, MAX_FILE));
         read.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    pub fn save(&self, storage: &Storage, bucket: &str, name: &str) -> io::Result<()> {
+    pub(crate) fn save(&self, storage: &Storage, bucket: &str, name: &str) -> io::Result<()> {
         let folder = storage.make_folder(&[FOLDER, bucket])?;
         storage.write(&folder, name, &serde_json::to_vec(self)?)
     }
 
-    pub fn remove(storage: &Storage, bucket: &str, name: &str) {
+    pub(crate) fn remove(storage: &Storage, bucket: &str, name: &str) {
         // Not every blob has side data.
         let _ = storage.folder(&[FOLDER, bucket]).and_then(|folder| storage::remove(&folder, name));
     }
 
-    pub fn etag(&self) -> Option<ETag> {
+    pub(crate) fn etag(&self) -> Option<ETag> {
         self.etag.clone().map(ETag::Strong)
     }
 
     /// The storage class for a response: S3 omits the default one.
-    pub fn reported_class(&self) -> Option<StorageClass> {
+    pub(crate) fn reported_class(&self) -> Option<StorageClass> {
         self.storage_class.clone().filter(|class| class != "STANDARD").map(StorageClass::from)
     }
 
-    pub fn reported_encryption(&self) -> Option<ServerSideEncryption> {
+    pub(crate) fn reported_encryption(&self) -> Option<ServerSideEncryption> {
         self.encryption.clone().map(ServerSideEncryption::from)
     }
 
     /// Checks that a request has the MD5 of the blob's customer key.
-    pub fn opens_for(&self, key: Option<&String>) -> S3Result<()> {
+    pub(crate) fn opens_for(&self, key: Option<&String>) -> S3Result<()> {
         match (&self.customer_key, key) {
             (None, None) => Ok(()),
             (Some(_), None) => Err(s3_error!(

@@ -34,12 +34,12 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub fn new(storage: Storage) -> Self {
+    pub(crate) fn new(storage: Storage) -> Self {
         Keys { storage }
     }
 
     /// The name of the file for this key.
-    pub fn name(&self, key: &str) -> String {
+    pub(crate) fn name(&self, key: &str) -> String {
         let mut name = utf8_percent_encode(key, AWKWARD).to_string();
         // `.`, `..` and hidden files.
         if name.starts_with('.') {
@@ -56,7 +56,7 @@ impl Keys {
     }
 
     /// The name of the file for this key; a key that the name does not contain is stored.
-    pub fn name_for_writing(&self, key: &str) -> io::Result<String> {
+    pub(crate) fn name_for_writing(&self, key: &str) -> io::Result<String> {
         let name = self.name(key);
         if name.starts_with(LONG) {
             let folder = self.storage.make_folder(&[LONG_KEYS])?;
@@ -69,7 +69,7 @@ impl Keys {
     }
 
     /// The key of this file; `None` if it is a foreign file.
-    pub fn key(&self, name: &str) -> Option<String> {
+    pub(crate) fn key(&self, name: &str) -> Option<String> {
         if name.starts_with(LONG) {
             let folder = self.storage.folder(&[LONG_KEYS]).ok()?;
             return String::from_utf8(storage::read(&folder, name, MAX_KEY).ok()?).ok();

@@ -17,11 +17,11 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    pub async fn read(&self, bucket: &str, name: &str) -> OwnedRwLockReadGuard<()> {
+    pub(crate) async fn read(&self, bucket: &str, name: &str) -> OwnedRwLockReadGuard<()> {
         self.of(bucket, name).read_owned().await
     }
 
-    pub async fn write(&self, bucket: &str, name: &str) -> OwnedRwLockWriteGuard<()> {
+    pub(crate) async fn write(&self, bucket: &str, name: &str) -> OwnedRwLockWriteGuard<()> {
         self.of(bucket, name).write_owned().await
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub fn new(storage: Storage, copy_limit: u64, min_part: u64, initiation_dates: bool) -> Self {
+    pub(crate) fn new(storage: Storage, copy_limit: u64, min_part: u64, initiation_dates: bool) -> Self {
         let (keys, uploads) = (Keys::new(storage.clone()), Uploads::new(storage.clone(), min_part));
         Objects { storage, keys, locks: Locks::default(), uploads, copy_limit, initiation_dates }
     }

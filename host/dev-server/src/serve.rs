@@ -37,13 +37,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub fn start(listener: TcpListener, service: S3Service) -> Self {
+    pub(crate) fn start(listener: TcpListener, service: S3Service) -> Self {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(listen(listener, service, stopped));
         Running { stop, task: Some(task) }
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.take() {
             // The task neither panics nor is cancelled, except with the runtime.

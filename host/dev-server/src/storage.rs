@@ -26,7 +26,7 @@ pub(super) struct Storage {
 
 impl Storage {
     /// Opens the folder, whose own path may contain links: the user of the server chose it.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let root = Dir::open_ambient_dir(folder, cap_std::ambient_authority())?;
         // Leftovers of an earlier server.
         for entry in root.entries()?.flatten() {
@@ -39,12 +39,12 @@ impl Storage {
         Ok(Storage { root: Arc::new(root), temporary: Arc::default() })
     }
 
-    pub fn root(&self) -> &Dir {
+    pub(crate) fn root(&self) -> &Dir {
         &self.root
     }
 
     /// Opens the folder at this path.
-    pub fn folder(&self, path: &[&str]) -> io::Result<Dir> {
+    pub(crate) fn folder(&self, path: &[&str]) -> io::Result<Dir> {
         let mut folder = self.root.try_clone()?;
         for name in path {
             folder = folder.open_dir_nofollow(single(name)?)?;
@@ -53,7 +53,7 @@ impl Storage {
     }
 
     /// The same, created if missing.
-    pub fn make_folder(&self, path: &[&str]) -> io::Result<Dir> {
+    pub(crate) fn make_folder(&self, path: &[&str]) -> io::Result<Dir> {
         let mut folder = self.root.try_clone()?;
         for name in path {
             match folder.create_dir(single(name)?) {
@@ -65,7 +65,7 @@ impl Storage {
     }
 
     /// Creates a temporary file, deleted on drop unless kept.
-    pub fn temporary(&self) -> io::Result<Temporary> {
+    pub(crate) fn temporary(&self) -> io::Result<Temporary> {
         let (before, after) = TEMPORARY;
         loop {
             let number = self.temporary.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +78,7 @@ impl Storage {
     }
 
     /// Replaces a file atomically.
-    pub fn write(&self, folder: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, folder: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
         let mut temporary = self.temporary()?;
         temporary.file.write_all(content)?;
         temporary.keep(folder, name)
@@ -96,7 +96,7 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// Renames it into this folder, replacing what exists: a link itself, and not its target.
-    pub fn keep(mut self, folder: &Dir, name: &str) -> io::Result<()> {
+    pub(crate) fn keep(mut self, folder: &Dir, name: &str) -> io::Result<()> {
         self.root.rename(&self.name, folder, single(name)?)?;
         self.name.clear();
         Ok(())

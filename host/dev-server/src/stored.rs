@@ -67,7 +67,7 @@ pub(super) fn expires(at: Option<Timestamp>) -> Option<String> {
 }
 
 impl Properties {
-    pub fn expires(&self) -> Option<Timestamp> {
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
         Timestamp::parse(TimestampFormat::DateTime, self.expires.as_deref()?).ok()
     }
 }
@@ -92,7 +92,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub fn new(md5: String, checksum: Checksum) -> Self {
+    pub(crate) fn new(md5: String, checksum: Checksum) -> Self {
         Sums {
             e_tag: Some(md5),
             checksum_crc32: checksum.checksum_crc32,
@@ -122,7 +122,7 @@ impl Stored {
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is no regular file of that name.
-    pub fn open(storage: &Storage, folder: &Dir, bucket: &str, name: &str) -> io::Result<Stored> {
+    pub(crate) fn open(storage: &Storage, folder: &Dir, bucket: &str, name: &str) -> io::Result<Stored> {
         let mut file = storage::open(folder, name)?;
         let metadata = file.metadata()?;
         let properties = side_file(storage, &properties_file(bucket, name)).unwrap_or_default();
@@ -138,7 +138,7 @@ impl Stored {
     }
 
     /// The body from byte `start`, `length` bytes long.
-    pub fn body(mut self, start: u64, length: u64) -> io::Result<StreamingBlob> {
+    pub(crate) fn body(mut self, start: u64, length: u64) -> io::Result<StreamingBlob> {
         self.file.seek(SeekFrom::Start(start))?;
         let file = tokio::fs::File::from_std(self.file);
         Ok(StreamingBlob::wrap(futures::stream::try_unfold((file, length), |(mut file, left)| async move {

@@ -77,7 +77,7 @@ pub(super) struct Assembly {
 }
 
 impl Uploads {
-    pub fn new(storage: Storage, min_part: u64) -> Self {
+    pub(crate) fn new(storage: Storage, min_part: u64) -> Self {
         // Leftovers of an earlier server.
         if storage.folder(&[FOLDER]).is_ok() {
             let _ = storage.root().remove_dir_all(FOLDER);
@@ -98,7 +98,7 @@ impl Uploads {
         }
     }
 
-    pub fn begin(&self, begun: CreateMultipartUploadInput, extras: Extras) -> io::Result<String> {
+    pub(crate) fn begin(&self, begun: CreateMultipartUploadInput, extras: Extras) -> io::Result<String> {
         // The standard library seeds its hashers randomly: an upload's id cannot be guessed.
         let random = || RandomState::new().hash_one(0);
         let id = format!("u{:016x}{:016x}", random(), random());
@@ -119,7 +119,7 @@ impl Uploads {
     }
 
     /// Stores a part, and returns its ETag.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         (bucket, key, id): (&str, &str, &str),
         number: i32,
@@ -141,7 +141,7 @@ impl Uploads {
         })
     }
 
-    pub fn parts(&self, input: ListPartsInput) -> S3Result<ListPartsOutput> {
+    pub(crate) fn parts(&self, input: ListPartsInput) -> S3Result<ListPartsOutput> {
         let after: i32 = input.part_number_marker.unwrap_or(0);
         let limit = input.max_parts.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE);
         self.with(&input.bucket, &input.key, &input.upload_id, |upload| {
@@ -162,7 +162,7 @@ impl Uploads {
         })
     }
 
-    pub fn list(&self, input: ListMultipartUploadsInput) -> ListMultipartUploadsOutput {
+    pub(crate) fn list(&self, input: ListMultipartUploadsInput) -> ListMultipartUploadsOutput {
         let prefix = input.prefix.as_deref().unwrap_or("");
         let limit = usize::try_from(input.max_uploads.unwrap_or(MAX_PAGE).clamp(0, MAX_PAGE)).unwrap_or(0);
         let mut found: Vec<(String, String, SystemTime)> = self
@@ -203,7 +203,11 @@ impl Uploads {
     }
 
     /// Validates the parts of a completion, and returns them.
-    pub fn assemble(&self, (bucket, key, id): (&str, &str, &str), parts: &[CompletedPart]) -> S3Result<Assembly> {
+    pub(crate) fn assemble(
+        &self,
+        (bucket, key, id): (&str, &str, &str),
+        parts: &[CompletedPart],
+    ) -> S3Result<Assembly> {
         self.with(bucket, key, id, |upload| {
             if parts.is_empty() {
                 return Err(s3_error!(MalformedXML, "You must specify at least one part"));
@@ -242,7 +246,7 @@ impl Uploads {
     }
 
     /// Deletes an upload and its parts.
-    pub fn end(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
+    pub(crate) fn end(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
         self.with(bucket, key, id, |_| Ok(()))?;
         self.open().remove(id);
         Ok(())

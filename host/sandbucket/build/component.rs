@@ -19,7 +19,7 @@ const MEMORY: usize = 448 << 10;
 
 /// Builds the package with these of its features, and gives the component's path: `NAME.wasm` in the target folder. Beside it,
 /// `NAME.compiler` has the output of `rustc --version`: another compiler makes other bytes of the same sources.
-pub fn build(root: &Path, target: &Path, package: &str, features: &str, name: &str) -> Result<PathBuf, String> {
+pub(crate) fn build(root: &Path, target: &Path, package: &str, features: &str, name: &str) -> Result<PathBuf, String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = PathBuf::from(print(&rustc, "sysroot")?);
     let linkers = sysroot.join("lib/rustlib").join(host(&rustc)?).join("bin");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The fingerprint of the plugin's code, its unit tests left out, of the contract, of the locked versions of what it depends
 /// on, and of how it is compiled.
-pub fn fingerprint(root: &Path) -> io::Result<String> {
+pub(crate) fn fingerprint(root: &Path) -> io::Result<String> {
     let mut hash = Fnv1a::default();
     let manifest = fs::read_to_string(root.join("guest/Cargo.toml"))?;
     let workspace = fs::read_to_string(root.join("Cargo.toml"))?;
@@ -43,7 +43,7 @@ pub fn fingerprint(root: &Path) -> io::Result<String> {
 }
 
 /// A value in the record of a prebuilt plugin, which has a line `NAME = VALUE` for each.
-pub fn field<'a>(record: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(record: &'a str, name: &str) -> Option<&'a str> {
     record.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))
 }
 

@@ -56,6 +56,7 @@ pub mod text;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
+#[allow(missing_docs, reason = "internals for tests/fuzz")]
 pub mod fuzzing;
 
 pub use self::http::{Egress, Proxy, TlsOptions};

@@ -12,11 +12,11 @@ use crate::s3::requests::Request;
 use crate::s3::response::Head;
 
 /// Time at which every script begins, in seconds since 1970: Tue, 14 Nov 2023 22:13:20 GMT.
-pub const START: u64 = 1_700_000_000;
+pub(super) const START: u64 = 1_700_000_000;
 
 /// The service's reaction to one request.
 #[derive(Clone)]
-pub struct Step {
+pub(super) struct Step {
     head: Result<Head<'static>, TransportError>,
     chunks: Vec<Result<Vec<u8>, TransportError>>,
     /// Time until the response begins, and between chunks of its body.
@@ -24,7 +24,7 @@ pub struct Step {
 }
 
 /// A response with these headers and this body. Adds `content-length` unless given.
-pub fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
+pub(super) fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
     let mut head = Head { status, ..Head::default() };
     head.headers.extend(headers.iter().map(|(name, value)| (name.to_string().into(), value.to_string().into())));
     if head.get("content-length").is_none() {
@@ -35,17 +35,17 @@ pub fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
 }
 
 /// An error response with this code in its body.
-pub fn error_response(status: u16, code: &str) -> Step {
+pub(super) fn error_response(status: u16, code: &str) -> Step {
     response(status, &[], &format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"))
 }
 
 /// A connection reset after the request was sent.
-pub fn reset() -> Step {
+pub(super) fn reset() -> Step {
     broken(false)
 }
 
 /// A connection that cannot be established.
-pub fn unreachable() -> Step {
+pub(super) fn unreachable() -> Step {
     broken(true)
 }
 
@@ -53,41 +53,41 @@ fn broken(not_sent: bool) -> Step {
     Step { head: Err(error(Kind::Network, not_sent)), chunks: vec![], takes: Duration::ZERO }
 }
 
-pub fn error(kind: Kind, not_sent: bool) -> TransportError {
+pub(super) fn error(kind: Kind, not_sent: bool) -> TransportError {
     TransportError { kind, message: "the wire broke".into(), not_sent, retryable: true }
 }
 
 impl Step {
     /// Delays the response by so many seconds, up to the caller's timeout.
-    pub fn slow(mut self, seconds: u64) -> Step {
+    pub(super) fn slow(mut self, seconds: u64) -> Step {
         self.takes = Duration::from_secs(seconds);
         self
     }
 
     /// Replaces the body by these chunks.
-    pub fn pieces(mut self, pieces: Vec<Result<Vec<u8>, TransportError>>) -> Step {
+    pub(super) fn pieces(mut self, pieces: Vec<Result<Vec<u8>, TransportError>>) -> Step {
         self.chunks = pieces;
         self
     }
 
     /// The head of the response.
-    pub fn head(&self) -> Head<'static> {
+    pub(super) fn head(&self) -> Head<'static> {
         self.head.clone().expect("a response")
     }
 
-    pub fn status(&self) -> Option<u16> {
+    pub(super) fn status(&self) -> Option<u16> {
         self.head.as_ref().ok().map(|head| head.status)
     }
 
     /// Changes the head of a response.
-    pub fn edit_head(&mut self, edit: impl FnOnce(&mut Head<'static>)) {
+    pub(super) fn edit_head(&mut self, edit: impl FnOnce(&mut Head<'static>)) {
         if let Ok(head) = &mut self.head {
             edit(head);
         }
     }
 
     /// Adds a header.
-    pub fn with(mut self, name: &str, value: &str) -> Step {
+    pub(super) fn with(mut self, name: &str, value: &str) -> Step {
         if let Ok(head) = &mut self.head {
             head.headers.push((name.to_owned().into(), value.to_owned().into()));
         }
@@ -96,13 +96,13 @@ impl Step {
 }
 
 /// A request sent, with its body.
-pub struct Sent {
+pub(super) struct Sent {
     pub request: Request,
     pub body: Vec<u8>,
 }
 
 impl Sent {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.request.headers.iter().filter(|(there, _)| there == name);
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is sent twice");
@@ -111,7 +111,7 @@ impl Sent {
 }
 
 /// The service, the network and the clocks.
-pub struct Script {
+pub(super) struct Script {
     steps: VecDeque<Step>,
     pub sent: Vec<Sent>,
     pub pauses: Vec<Duration>,
@@ -121,26 +121,26 @@ pub struct Script {
 }
 
 impl Script {
-    pub fn new(steps: impl IntoIterator<Item = Step>) -> Script {
+    pub(super) fn new(steps: impl IntoIterator<Item = Step>) -> Script {
         let steps = steps.into_iter().collect();
         Script { steps, sent: vec![], pauses: vec![], now: Rc::default(), off: 0 }
     }
 
     /// Advances the clock.
-    pub fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time.as_nanos() as u64);
     }
 
     /// Whether all steps of the script were used.
-    pub fn done(&self) -> bool {
+    pub(super) fn done(&self) -> bool {
         self.steps.is_empty()
     }
 
-    pub fn methods(&self) -> Vec<&'static str> {
+    pub(super) fn methods(&self) -> Vec<&'static str> {
         self.sent.iter().map(|sent| sent.request.method.as_str()).collect()
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.now.get())
     }
 }
@@ -190,7 +190,7 @@ impl Transport for Script {
 }
 
 /// A request whose body is not sent yet.
-pub struct Pending {
+pub(super) struct Pending {
     step: Step,
     length: u64,
     now: Rc<Cell<u64>>,
@@ -223,7 +223,7 @@ fn wait(now: &Cell<u64>, takes: Duration, waits: Waits) -> Result<(), TransportE
     if until >= end && !takes.is_zero() { Err(error(Kind::Timeout, false)) } else { Ok(()) }
 }
 
-pub struct Chunks {
+pub(super) struct Chunks {
     chunks: VecDeque<Result<Vec<u8>, TransportError>>,
     takes: Duration,
     waits: Waits,

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use super::{Request, attributes};
 
 /// Adds the body's checksum if the store sends checksums and the caller gave none.
-pub fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
+pub(super) fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
     if let Some(algorithm) = settings.checksum()
         && !attributes::has_checksum(request)
         && let Some(sum) = content.digest(algorithm)
@@ -17,7 +17,7 @@ pub fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
 }
 
 /// Requests the checksum stored with a blob, if the store uses checksums.
-pub fn request_stored(request: &mut Request, settings: &Settings) {
+pub(super) fn request_stored(request: &mut Request, settings: &Settings) {
     if settings.checksum().is_some_and(|algorithm| algorithm.name().is_some()) {
         request.header("x-amz-checksum-mode", "ENABLED");
     }

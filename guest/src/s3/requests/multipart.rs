@@ -20,7 +20,7 @@ use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_
 use crate::s3::attributes::Accepts;
 
 /// Maximum part number.
-pub const MAX_PART: u32 = 10_000;
+pub(super) const MAX_PART: u32 = 10_000;
 
 /// Creates an upload.
 pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Result<Request, Failure> {

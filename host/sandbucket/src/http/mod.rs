@@ -19,6 +19,7 @@ mod connector;
 mod egress;
 mod error;
 #[cfg(feature = "fuzzing")]
+#[allow(missing_docs, reason = "internals for tests/fuzz")]
 pub(crate) mod fuzzing;
 mod ip_policy;
 mod pool;
