@@ -44,9 +44,6 @@ pub(crate) fn build(root: &Path, target: &Path, package: &str, features: &str, n
     // 0.2.0 would become those, which fewer hosts offer.
     let link_arg = |argument: &str| format!("-Clink-arg={argument}");
     let mut flags = vec!["-Clinker=wasm-component-ld".to_owned(), link_arg("--wasi-adapter=none")];
-    // What is built to be quick is not to be copied to wherever it is used: a sixth of the plugin's size, for a tenth of the
-    // time that its calls take.
-    flags.extend(["inline-threshold=15", "unroll-threshold=0"].map(|most| format!("-Cllvm-args=--{most}")));
     // A memory that an operation need not grow. The stack is at its beginning, and running over it is a trap.
     flags.extend(["-z", &format!("stack-size={STACK}"), &format!("--initial-memory={MEMORY}")].map(link_arg));
     // With the vector instructions that all hosts have had for years: SHA-256 is smaller and quicker with them.
