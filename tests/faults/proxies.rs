@@ -169,11 +169,11 @@ fn refused_tunnel_error_names_the_proxy_its_status_and_the_target() {
             (Manners::Says(huge), "head of its response"),
             (Manners::Says(many.into_bytes()), "head of its response"),
             (Manners::Says(b"HTTP/1.1 200 OK\r\n\r\nSSH-2.0-x\r\n".to_vec()), "before the tunnel was used"),
-            (Manners::Says(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec()), "no HTTP response"),
+            (Manners::Says(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec()), "response is not HTTP"),
             (Manners::Says(Vec::new()), "without a response"),
             (Manners::Says(b"HTTP/1.1 20".to_vec()), "without a response"),
             (Manners::Floods(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()), "head of its response"),
-            (Manners::Floods(b"x".to_vec()), "no HTTP response"),
+            (Manners::Floods(b"x".to_vec()), "response is not HTTP"),
             (Manners::Stalls, "through the proxy"),
         ] {
             let proxy = FaultyProxy::start(manners.clone(), "http://127.0.0.1:1").await;

@@ -338,7 +338,7 @@ pub(crate) fn checked_ranges(head: &bindings::BlobHead, requested: &ByteRange) -
     let (range, given) = (head.range.start..head.range.end, head.body_range.start..head.body_range.end);
     let size = head.info.size;
     if given.start > range.start || range.start > range.end || range.end > given.end || given.end > size {
-        return wrong(format!("gives the range {given:?} for {range:?} of a blob of {size} bytes"));
+        return wrong(format!("returns the range {given:?} for {range:?} of a blob of {size} bytes"));
     }
     let wanted = wanted(requested, size);
     if wanted != range {
