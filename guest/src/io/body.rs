@@ -56,10 +56,10 @@ impl<E: Transport + Clock> Driver<'_, E> {
             next = match read(&head, blob_head, body, options) {
                 Ok(blob) => return Ok(blob),
                 Err(ReadError::Transport(error)) => self.resume(state, Event::Failed(error)),
-                Err(ReadError::TooLarge(what)) => return Err(self.store.failure(&state, Kind::TooLarge, &what)),
+                Err(ReadError::TooLarge(what)) => return Err(self.store.failure(state, Kind::TooLarge, &what)),
                 Err(ReadError::OutOfRange(size)) => {
                     let what = format!("no byte of its {size} bytes is in the range");
-                    return Err(self.store.failure(&state, Kind::InvalidRange, &what));
+                    return Err(self.store.failure(state, Kind::InvalidRange, &what));
                 }
             };
         }

@@ -2,7 +2,7 @@
 //! nothing else, and for tests.
 //!
 //! `driver` is the loop, generic over [`Transport`] and [`Clock`]; [`blocking`] has the store's methods on it; `wasi` implements
-//! the two for wasi:http and wasi:clocks. Tests have a script and a clock that only moves when it is told to.
+//! the two for wasi:http and wasi:clocks. Tests have a script and a clock that moves by hand.
 
 pub mod blocking;
 mod body;

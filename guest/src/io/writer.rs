@@ -154,5 +154,5 @@ fn another_form() -> Failure {
 
 /// The failure of a call for which the writer is in the wrong state.
 fn nothing_to(what: &str) -> Failure {
-    Error::failure(Kind::InvalidArgument, format!("there is no write under way to {what}"))
+    Error::failure(Kind::InvalidArgument, format!("there is no write in flight to {what}"))
 }

@@ -31,6 +31,8 @@ pub(super) enum Flow {
     Send(Stage, Duration),
     /// To a stage whose attempts are not the operation's: it leaves no trace in the operation's failure.
     Aside(Stage),
+    /// To the present stage again, after a pause: its attempt failed.
+    Retry(Failure, Duration),
     Done(Output),
     Failed(Failure),
 }
@@ -72,20 +74,19 @@ impl Store {
         state.progress.elapsed = state.progress.elapsed.max(elapsed);
         self.learn(&state.learned);
         let mut call = Call { store: self, state, wall };
-        let result = match call.interpret(event) {
-            Ok(reply) => Ok(reply),
+        let flow = match call.interpret(event) {
+            Ok(reply) => call.advance(Ok(reply)),
             Err(trouble) => match call.after(*trouble) {
-                Ok((failure, pause)) => return call.send(pause, Some(failure)),
-                Err(failure) => Err(failure),
+                Ok((failure, pause)) => Flow::Retry(failure, pause),
+                Err(failure) => call.advance(Err(failure)),
             },
         };
-        let flow = call.advance(result);
         call.go(flow)
     }
 
     /// A failure of an operation in this state.
-    pub fn failure(&mut self, state: &State, kind: Kind, what: &str) -> Failure {
-        Call { store: self, state: state.clone(), wall: 0 }.failure(kind, what)
+    pub fn failure(&mut self, state: State, kind: Kind, what: &str) -> Failure {
+        Call { store: self, state, wall: 0 }.failure(kind, what)
     }
 
     /// Takes over what the operation found out in another instance. It comes from the driver, so it is held against the bounds.
@@ -103,24 +104,25 @@ impl Call<'_> {
     /// Goes on until there is a request to send, or an end.
     fn go(mut self, mut flow: Flow) -> Next {
         loop {
-            let delay = match flow {
+            let (delay, retries) = match flow {
                 Flow::Done(output) => return Next::Done(output),
                 Flow::Failed(failure) => return Next::Failed(failure),
+                Flow::Retry(failure, delay) => (delay, Some(failure)),
                 Flow::Send(stage, delay) => {
                     self.state.stage = stage;
-                    delay
+                    (delay, None)
                 }
                 Flow::Aside(stage) => {
                     self.state.aside = Some(self.state.progress);
                     self.state.stage = stage;
-                    Duration::ZERO
+                    (Duration::ZERO, None)
                 }
             };
             if matches!(self.state.stage, Stage::Main) && self.state.progress.attempts == 0 {
                 self.state.began = self.state.progress.elapsed;
             }
             match self.outgoing() {
-                Ok(outgoing) => match self.exchange(outgoing, delay, None) {
+                Ok(outgoing) => match self.exchange(outgoing, delay, retries) {
                     Ok(exchange) => return Next::Send(Box::new(exchange)),
                     Err(out_of_time) => {
                         let (call, failure) = *out_of_time;
@@ -130,21 +132,6 @@ impl Call<'_> {
                 },
                 Err(failure) => flow = self.advance(Err(failure)),
             }
-        }
-    }
-
-    /// Retries the request of the present stage.
-    fn send(self, delay: Duration, retries: Option<Failure>) -> Next {
-        match self.outgoing() {
-            Ok(outgoing) => match self.exchange(outgoing, delay, retries) {
-                Ok(exchange) => Next::Send(Box::new(exchange)),
-                Err(out_of_time) => {
-                    let (mut call, failure) = *out_of_time;
-                    let flow = call.advance(Err(failure));
-                    call.go(flow)
-                }
-            },
-            Err(failure) => Next::Failed(failure),
         }
     }
 

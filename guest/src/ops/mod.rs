@@ -78,7 +78,7 @@ pub struct Exchange {
     pub delay: Duration,
     /// Maximum time without progress.
     pub timeout: Duration,
-    /// Request, signed. `host`, `content-length` and `user-agent` are for whoever writes it to add.
+    /// Request, signed. `host`, `content-length` and `user-agent` are added when it is written.
     pub request: Request,
     /// Body of the request.
     pub body: RequestBody,

@@ -273,7 +273,7 @@ pub struct Presigned {
 }
 
 impl std::fmt::Debug for Presigned {
-    /// Omits the URL: whoever has it can send the request.
+    /// Omits the URL, which is a secret: its holder can send the request.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Presigned(…)")
     }

@@ -202,9 +202,9 @@ impl Sandbox {
     pub(crate) async fn settings(&mut self, limits: &Limits) -> Result<Vec<Setting>> {
         let call = self.begin("asking for the settings", limits, Bounds::default(), None);
         let ended = call.run(pin!(self.plugin.settings(&mut self.store))).await;
-        let ended = ended.map(|told| told.map(Ok));
+        let ended = ended.map(|settings| settings.map(Ok));
         match self.end(&call, limits, ended) {
-            CallOutcome::Completed(told) => told,
+            CallOutcome::Completed(result) => result,
             CallOutcome::Poisoned(error) => Err(error),
         }
     }
