@@ -1,0 +1,3 @@
+//! Many tenants on one engine: they share its instances and connections, and affect each other in nothing else.
+
+mod stores;
