@@ -2,3 +2,4 @@
 
 mod registry;
 mod stores;
+mod swap;

@@ -2,20 +2,20 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Network, Proxy, TlsOptions, private_networks};
 use crate::limits::Limits;
-use crate::sandbox::Sandbox;
-use crate::sandbox::component::Plugin;
 use crate::sandbox::pool::Pool;
 pub(crate) use crate::sandbox::runtime::Sweep;
 use crate::sandbox::runtime::{InstancePermit, Runtime, wasmtime_engine};
+use crate::sandbox::{Plugin, Sandbox};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
 use crate::support::fair_queue::Grant;
@@ -63,10 +63,7 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
-            .field("limits", &self.runtime.limits)
-            .field("imports", &self.runtime.plugin.imports)
-            .finish()
+        f.debug_struct("Engine").field("limits", &self.runtime.limits).field("plugin", &self.runtime.plugin).finish()
     }
 }
 
@@ -206,20 +203,11 @@ impl EngineBuilder {
         };
         let plugin = match plugin {
             None => Plugin::load(&wasmtime.0, PLUGIN, folder.as_deref())?,
-            Some(file) => {
-                let bytes = input::read(&file, MAX_PLUGIN).map_err(|error| Error::Io {
-                    doing: format!("reading the plugin {}", file.display()),
-                    source: Arc::new(error.into()),
-                })?;
-                Plugin::load(&wasmtime.0, &bytes, folder.as_deref()).map_err(|error| match error {
-                    Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
-                    other => other,
-                })?
-            }
+            Some(file) => load_file(&file, |bytes| Plugin::load(&wasmtime.0, bytes, folder.as_deref()))?,
         };
         let proxy = proxy.unwrap_or_else(Proxy::environment);
         let network = Network::new(&networks, name_servers, proxy, &limits);
-        let runtime = Runtime::new(wasmtime, plugin, limits, network)?;
+        let runtime = Runtime::new(wasmtime, plugin, folder, limits, network)?;
         Ok(Engine { runtime })
     }
 }
@@ -257,12 +245,12 @@ impl Engine {
 
     /// The plugin's imports, which are all that it can reach: names such as `wasi:http/types@0.2.0`, sorted.
     pub fn imports(&self) -> &[String] {
-        &self.runtime.plugin.imports
+        self.runtime.plugin.imports()
     }
 
     /// The plugin's exports: names such as `sandbucket:blob/store@0.2.0`, sorted.
     pub fn exports(&self) -> &[String] {
-        &self.runtime.plugin.exports
+        self.runtime.plugin.exports()
     }
 
     /// The settings that the plugin documents, in display order.
@@ -280,7 +268,46 @@ impl Engine {
     /// Whether the plugin exports the interface `sans-io`: the host then sends its requests, and no instance is held while
     /// one is in flight. A plugin without it sends requests over wasi:http.
     pub fn is_sans_io(&self) -> bool {
-        self.runtime.plugin.pre.is_sans_io()
+        self.runtime.plugin.is_sans_io()
+    }
+
+    /// The plugin of stores that name no other ([`StoreOptions::plugin`]).
+    pub fn plugin(&self) -> &Plugin {
+        &self.runtime.plugin
+    }
+
+    /// Loads another plugin from a file, for [`StoreOptions::plugin`] or [`Tenants::swap`](crate::Tenants::swap): a component of at most
+    /// 64 MiB. Compiles it on a blocking thread, unless it is in use already or in the compile cache.
+    ///
+    /// ```no_run
+    /// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
+    /// use sandbucket::StoreOptions;
+    ///
+    /// let plugin = engine.plugin_file("/opt/plugins/other.wasm").await?;
+    /// let store = engine.open(StoreOptions::new().plugin(plugin).setting("bucket", "photos")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read, [`Error::Plugin`] for a component that is no blob store or has forbidden imports.
+    pub async fn plugin_file(&self, file: impl Into<PathBuf>) -> Result<Plugin> {
+        let (runtime, file) = (self.runtime.clone(), file.into());
+        self.load_on_blocking_thread(move || load_file(&file, |bytes| runtime.load(bytes))).await
+    }
+
+    /// Loads another plugin, given as the bytes of a component, as [`plugin_file`](Engine::plugin_file) does.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] for a component that is no blob store or has forbidden imports.
+    pub async fn plugin_bytes(&self, component: impl Into<Bytes>) -> Result<Plugin> {
+        let (runtime, component) = (self.runtime.clone(), component.into());
+        self.load_on_blocking_thread(move || runtime.load(&component)).await
+    }
+
+    async fn load_on_blocking_thread(&self, load: impl FnOnce() -> Result<Plugin> + Send + 'static) -> Result<Plugin> {
+        let loaded = tokio::task::spawn_blocking(load).await;
+        loaded.unwrap_or_else(|_| Err(Error::plugin("loading the plugin was broken off: the runtime shuts down")))
     }
 
     /// Waits until no cleanup of the engine's stores is running: the best-effort abort of multipart uploads whose
@@ -313,7 +340,7 @@ impl Engine {
         let Grant::Permit(permit) = granted else { return Err(Error::plugin("no call takes over a bare instance")) };
         let compute = self.runtime.compute_share();
         Ok(BareInstance {
-            sandbox: Sandbox::new(&self.runtime, gate, &compute, limits.call_time).await?,
+            sandbox: Sandbox::new(&self.runtime, &self.runtime.plugin, gate, &compute, limits.call_time).await?,
             _permit: permit,
         })
     }
@@ -338,6 +365,11 @@ impl Engine {
     pub async fn open(&self, options: StoreOptions) -> Result<Store> {
         let limits = options.limits(&self.runtime.limits)?;
         let mut options = options;
+        let plugin = options.plugin.take().unwrap_or_else(|| self.runtime.plugin.clone());
+        if !plugin.is_of(&self.runtime.wasmtime) {
+            let message = "opening the store: its plugin was loaded by another engine".to_owned();
+            return Err(Error::InvalidArgument(Failure::ours("plugin", message)));
+        }
         check_settings(&options.settings)?;
         let renewal = options.complete().await?;
         check_settings(&options.settings)?;
@@ -347,8 +379,20 @@ impl Engine {
         };
         let egress = if options.allow_private { egress.allow_private() } else { egress };
         let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref(), &limits)?;
-        Store::open(Pool::new(self.runtime.clone(), gate, limits, options.settings, renewal)).await
+        Store::open(Pool::new(self.runtime.clone(), plugin, gate, limits, options.settings, renewal)).await
     }
+}
+
+/// Reads a component of a bounded size and loads it.
+fn load_file(file: &Path, load: impl FnOnce(&[u8]) -> Result<Plugin>) -> Result<Plugin> {
+    let bytes = input::read(file, MAX_PLUGIN).map_err(|error| Error::Io {
+        doing: format!("reading the plugin {}", file.display()),
+        source: Arc::new(error.into()),
+    })?;
+    load(&bytes).map_err(|error| match error {
+        Error::Plugin { message } => Error::plugin(format!("{}: {message}", file.display())),
+        other => other,
+    })
 }
 
 /// See [`Engine::instance`].

@@ -75,7 +75,7 @@ pub use ops::{
     DeleteBucket, DeleteMany, Download, Downloading, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads,
     ListVersions, Presign, Put, Rename, SetTags, Upload, UploadPart, Writer,
 };
-pub use sandbox::PoolStatus;
+pub use sandbox::{Plugin, PoolStatus};
 pub use store::Store;
 pub use store_options::StoreOptions;
 pub use tenants::{Tenant, TenantChanges, TenantOptions, TenantStatus, Tenants, TenantsConfig};

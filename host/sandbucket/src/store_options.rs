@@ -8,6 +8,7 @@ use crate::credentials::{self, Credentials, CredentialsProvider, Renewal};
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
 use crate::limits::{Limits, named};
+use crate::sandbox::Plugin;
 use crate::types::settings::{SettingValue, Settings};
 
 /// Options for opening a store: the plugin's settings, and options of the host.
@@ -42,6 +43,7 @@ pub struct StoreOptions {
     pub(crate) egress: Option<Egress>,
     pub(crate) allow_private: bool,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) plugin: Option<Plugin>,
     source: Source,
     timeouts: Timeouts,
 }
@@ -153,6 +155,12 @@ impl StoreOptions {
         self
     }
 
+    /// Sets the plugin, which the same engine must have loaded. Default: the engine's.
+    pub fn plugin(mut self, plugin: Plugin) -> Self {
+        self.plugin = Some(plugin);
+        self
+    }
+
     /// Sets the time limit of a call, unless the call sets one (`time_limit`). Default:
     /// [`Limits::call_time`](crate::Limits::call_time). Maximum: [`Limits::max_call_time`](crate::Limits::max_call_time).
     pub fn call_time(mut self, time: Duration) -> Self {
@@ -215,6 +223,7 @@ impl StoreOptions {
             && self.egress == other.egress
             && self.allow_private == other.allow_private
             && self.proxy == other.proxy
+            && self.plugin == other.plugin
             && self.timeouts == other.timeouts
     }
 
@@ -294,7 +303,11 @@ impl std::fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("StoreOptions");
         shown.field("settings", &self.settings).field("tls", &self.tls).field("egress", &self.egress);
-        shown.field("allow_private", &self.allow_private).field("proxy", &self.proxy).field("timeouts", &self.timeouts);
+        shown
+            .field("allow_private", &self.allow_private)
+            .field("proxy", &self.proxy)
+            .field("plugin", &self.plugin)
+            .field("timeouts", &self.timeouts);
         shown.finish_non_exhaustive()
     }
 }

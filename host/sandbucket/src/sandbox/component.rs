@@ -2,8 +2,11 @@
 //!
 //! Compiling takes a good part of a second, so the outcome goes into the compile cache.
 
+use std::fmt::Write;
 use std::path::Path;
+use std::sync::{Arc, Weak};
 
+use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker, types::ComponentItem};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::p2::bindings::{clocks, io as wasi_io};
@@ -27,16 +30,68 @@ const ALLOWED: [&str; 7] = [
     "wasi:io/streams",
 ];
 
-/// A compiled plugin, linked to the host's functions.
-pub(crate) struct Plugin {
-    pub(crate) pre: HostPre,
-    /// What it imports, as `wasi:http/types@0.2.0`, sorted.
-    pub(crate) imports: Vec<String>,
-    /// What it exports, sorted.
-    pub(crate) exports: Vec<String>,
+/// A plugin, compiled for one engine. Cloning is cheap and returns the same plugin.
+///
+/// An engine has a default plugin, and loads others: see [`Engine::plugin_file`](crate::Engine::plugin_file). Stores of different
+/// plugins share the engine's limits and connections.
+#[derive(Clone)]
+pub struct Plugin(Arc<Compiled>);
+
+/// A compiled component, linked to the host's functions.
+struct Compiled {
+    engine: wasmtime::Engine,
+    pre: HostPre,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    digest: String,
+}
+
+/// The plugins of an engine that are in use, so that none is compiled twice.
+#[derive(Default)]
+pub(crate) struct Plugins(Vec<Weak<Compiled>>);
+
+impl Plugins {
+    pub(crate) fn get(&self, digest: &str) -> Option<Plugin> {
+        self.0.iter().filter_map(Weak::upgrade).find(|known| known.digest == digest).map(Plugin)
+    }
+
+    pub(crate) fn add(&mut self, plugin: &Plugin) {
+        self.0.retain(|known| known.strong_count() > 0);
+        self.0.push(Arc::downgrade(&plugin.0));
+    }
 }
 
 impl Plugin {
+    /// The plugin's imports, which are all that it can reach: names such as `wasi:http/types@0.2.0`, sorted.
+    pub fn imports(&self) -> &[String] {
+        &self.0.imports
+    }
+
+    /// The plugin's exports: names such as `sandbucket:blob/store@0.2.0`, sorted.
+    pub fn exports(&self) -> &[String] {
+        &self.0.exports
+    }
+
+    /// Whether the plugin exports the interface `sans-io`: the host then sends its requests, and no instance is held while one is in
+    /// flight. A plugin without it sends requests over wasi:http.
+    pub fn is_sans_io(&self) -> bool {
+        self.0.pre.is_sans_io()
+    }
+
+    /// The SHA-256 of the component, in lower-case hex.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    pub(crate) fn pre(&self) -> &HostPre {
+        &self.0.pre
+    }
+
+    /// Whether it was compiled for this engine.
+    pub(crate) fn is_of(&self, engine: &wasmtime::Engine) -> bool {
+        wasmtime::Engine::same(&self.0.engine, engine)
+    }
+
     /// Compiles the component, or takes what an earlier run compiled and kept in this folder.
     pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8], cache: Option<&Path>) -> Result<Plugin> {
         let component = match cache.map(|folder| CompileCache::open(folder, engine, bytes)) {
@@ -65,8 +120,32 @@ impl Plugin {
             .instantiate_pre(&component)
             .and_then(HostPre::new)
             .map_err(|error| Error::plugin(format!("this component is no sandbucket:blob/store@0.2.0: {error:#}")))?;
-        Ok(Plugin { pre, imports, exports })
+        Ok(Plugin(Arc::new(Compiled { engine: engine.clone(), pre, imports, exports, digest: digest(bytes) })))
     }
+}
+
+impl PartialEq for Plugin {
+    /// Whether they are the same component, compiled for the same engine.
+    fn eq(&self, other: &Plugin) -> bool {
+        self.0.digest == other.0.digest && self.is_of(&other.0.engine)
+    }
+}
+
+impl Eq for Plugin {}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("digest", &self.0.digest).field("imports", &self.0.imports).finish()
+    }
+}
+
+/// The SHA-256 of a component, in lower-case hex.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component> {

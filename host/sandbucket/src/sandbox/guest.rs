@@ -14,6 +14,7 @@ use crate::http::{HttpGate, Progress};
 use crate::limits::Limits;
 use crate::sandbox::address_space::is_out_of_memory;
 use crate::sandbox::bindings::{Host, RESULT, Validate, wit};
+use crate::sandbox::component::Plugin;
 use crate::sandbox::compute::{ComputeCall, ComputeShare};
 use crate::sandbox::host_state::{Meter, State};
 use crate::sandbox::runtime::Runtime;
@@ -115,6 +116,7 @@ impl Sandbox {
     /// Makes one. What the plugin does to begin with is bounded as a call is.
     pub(crate) async fn new(
         engine: &Runtime,
+        plugin: &Plugin,
         gate: HttpGate,
         compute: &Arc<ComputeShare>,
         limit: Duration,
@@ -138,7 +140,7 @@ impl Sandbox {
         let compute = Arc::new(InstanceCompute(compute.clone()));
         let call =
             CallGuard { operation, meter: store.data().meter.clone(), compute: compute.clone(), operations: 1, limit };
-        let made = call.run(pin!(engine.plugin.pre.instantiate_async(&mut store))).await;
+        let made = call.run(pin!(plugin.pre().instantiate_async(&mut store))).await;
         match made {
             None => Err(Error::Overdue { operation, limit }),
             Some(Ok(plugin)) => Ok(Sandbox { store, plugin, compute }),

@@ -8,6 +8,7 @@ use wasmtime::component::ResourceAny;
 
 use crate::error::Result;
 use crate::http::HttpGate;
+use crate::sandbox::component::Plugin;
 use crate::sandbox::compute::ComputeShare;
 use crate::sandbox::runtime::Runtime;
 use crate::sandbox::{Bounds, CallOutcome, Sandbox};
@@ -25,12 +26,13 @@ impl Instance {
     /// Makes an instance and opens a store in it, each in no more than this time.
     pub(crate) async fn open(
         engine: &Runtime,
+        plugin: &Plugin,
         gate: HttpGate,
         compute: &Arc<ComputeShare>,
         settings: &[(String, String)],
         limit: Duration,
     ) -> Result<Instance> {
-        let mut sandbox = Sandbox::new(engine, gate, compute, limit).await?;
+        let mut sandbox = Sandbox::new(engine, plugin, gate, compute, limit).await?;
         let bounds = Bounds { time: Some(limit), cpu_used: sandbox.cpu_used(), ..Bounds::default() };
         let call = sandbox.begin("opening the store", &engine.limits, bounds, None);
         let ended = call.run(pin!(sandbox.plugin.open(&mut sandbox.store, settings))).await;

@@ -24,5 +24,6 @@ pub(crate) mod pool;
 pub(crate) mod runtime;
 mod wasi_http;
 
+pub use component::Plugin;
 pub(crate) use guest::{Bounds, CallGuard, CallOutcome, MAX_BATCH, Sandbox};
 pub use pool::PoolStatus;

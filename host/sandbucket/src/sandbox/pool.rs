@@ -17,6 +17,7 @@ use crate::error::{Error, Failure, Result};
 use crate::http::HttpGate;
 use crate::limits::Limits;
 use crate::sandbox::CallOutcome;
+use crate::sandbox::component::Plugin;
 use crate::sandbox::compute::ComputeShare;
 use crate::sandbox::instance::Instance;
 use crate::sandbox::runtime::{EvictIdle, Handed, InstancePermit, InstanceShare, Runtime};
@@ -79,6 +80,7 @@ struct Current {
 
 pub(crate) struct Pool {
     engine: Arc<Runtime>,
+    plugin: Plugin,
     gate: HttpGate,
     /// The engine's, but for what the store has of its own.
     limits: Limits,
@@ -106,6 +108,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(
         engine: Arc<Runtime>,
+        plugin: Plugin,
         gate: HttpGate,
         limits: Limits,
         settings: Settings,
@@ -124,6 +127,7 @@ impl Pool {
         let current = Mutex::new(Arc::new(Current { settings, generation: 0 }));
         let pool = Arc::new_cyclic(|this| Pool {
             engine,
+            plugin,
             gate,
             limits,
             current,
@@ -176,7 +180,7 @@ impl Pool {
 
     /// Whether the plugin exports the interface `sans-io`: the host sends its requests.
     pub(crate) fn is_sans_io(&self) -> bool {
-        self.engine.plugin.pre.is_sans_io()
+        self.plugin.is_sans_io()
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
@@ -276,7 +280,9 @@ impl Pool {
             };
             let current = self.current();
             let left = end.saturating_duration_since(Instant::now());
-            match Instance::open(&self.engine, self.gate.clone(), &self.compute, &current.settings, left).await {
+            match Instance::open(&self.engine, &self.plugin, self.gate.clone(), &self.compute, &current.settings, left)
+                .await
+            {
                 Ok(instance) => {
                     self.created.fetch_add(1, Relaxed);
                     return Ok(PooledInstance {

@@ -1,6 +1,7 @@
 //! What all stores of an engine share: wasmtime, the compiled plugin, the count of instances, and the passing of time.
 
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::{Clients, Egress, HttpGate, Network, Proxy, TlsOptions};
 use crate::limits::Limits;
 use crate::sandbox::address_space::{Plan, first_that_fits};
-use crate::sandbox::component::Plugin;
+use crate::sandbox::component::{self, Plugin, Plugins};
 use crate::sandbox::compute::{Compute, ComputeShare};
 use crate::sandbox::host_state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
 use crate::support::background::Cleanups;
@@ -72,7 +73,11 @@ pub(crate) type InstancePermit = FairPermit<Handed>;
 /// What the instances of all stores share.
 pub(crate) struct Runtime {
     pub(crate) wasmtime: wasmtime::Engine,
+    /// Of stores that name no other.
     pub(crate) plugin: Plugin,
+    plugins: Mutex<Plugins>,
+    /// The folder of the compile cache.
+    cache: Option<PathBuf>,
     pub(crate) limits: Limits,
     instances: Arc<FairQueue<Handed>>,
     compute: Arc<Compute>,
@@ -87,12 +92,17 @@ impl Runtime {
     pub(crate) fn new(
         (wasmtime, instances): (wasmtime::Engine, usize),
         plugin: Plugin,
+        cache: Option<PathBuf>,
         limits: Limits,
         network: Network,
     ) -> Result<Arc<Runtime>> {
+        let mut plugins = Plugins::default();
+        plugins.add(&plugin);
         let runtime = Arc::new(Runtime {
             wasmtime,
+            plugins: Mutex::new(plugins),
             plugin,
+            cache,
             clients: Clients::new(network, &limits),
             instances: FairQueue::new(instances),
             compute: Compute::new(),
@@ -104,6 +114,18 @@ impl Runtime {
         });
         tick(Arc::downgrade(&runtime))?;
         Ok(runtime)
+    }
+
+    /// Loads a plugin, unless it is in use already. Blocks while it compiles.
+    pub(crate) fn load(&self, bytes: &[u8]) -> Result<Plugin> {
+        let plugins = || self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = plugins().get(&component::digest(bytes));
+        if let Some(plugin) = known {
+            return Ok(plugin);
+        }
+        let plugin = Plugin::load(&self.wasmtime, bytes, self.cache.as_deref())?;
+        plugins().add(&plugin);
+        Ok(plugin)
     }
 
     /// A store's share of the instances.

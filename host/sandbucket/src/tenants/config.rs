@@ -36,6 +36,7 @@ const MAX_ENTRIES: usize = 2 * MAX_TENANTS;
 /// ```toml
 /// [tenants.alice]
 /// weight = 2                        # share beside other tenants that wait; default 1
+/// plugin = "/opt/plugins/s3.wasm"   # default: the engine's plugin
 ///
 /// [tenants.alice.store.blob.s3]     # the keys of [store.blob.s3], see `Config`
 /// bucket = "alice"
@@ -47,7 +48,7 @@ const MAX_ENTRIES: usize = 2 * MAX_TENANTS;
 /// calls-per-second = 200
 /// ```
 ///
-/// A directory has one file `NAME.toml` for each tenant, with the same tables without `tenants.NAME`: `weight`,
+/// A directory has one file `NAME.toml` for each tenant, with the same keys and tables without `tenants.NAME`: `weight`, `plugin`,
 /// `[store.blob.s3]`, `[budget]`. Hidden files and those with other extensions are ignored.
 ///
 /// `[sandbox]` of a file has the limits of the [engine](TenantsConfig::engine), as for [`Config`](crate::Config). Other tables
@@ -70,8 +71,29 @@ pub(super) struct TenantConfig {
     pub(super) store: StoreSection,
     budget: Budget,
     weight: u32,
+    pub(super) plugin: Option<PluginFile>,
     /// Tables that the program reads.
     sections: Sections,
+}
+
+/// The plugin that a tenant names, and where.
+pub(super) struct PluginFile {
+    pub(super) file: PathBuf,
+    path: Option<Arc<Path>>,
+    line: usize,
+    key: String,
+}
+
+impl PluginFile {
+    /// Adds the position to an error of loading the plugin.
+    pub(super) fn placed(&self, error: Error) -> Error {
+        Error::Config {
+            path: self.path.as_deref().map(Path::to_owned),
+            line: Some(self.line),
+            key: Some(self.key.clone()),
+            message: error.to_string(),
+        }
+    }
 }
 
 struct Sections {
@@ -247,12 +269,13 @@ impl TenantConfig {
         let store = StoreSection::read(reader, &name, section)?;
         let budget = budget(reader, prefix, table)?;
         let weight = weight(reader, prefix, table)?;
+        let plugin = plugin(reader, prefix, table)?;
         let mut tables = Vec::new();
         for (name, value) in table.iter().filter(|(name, _)| name.get_ref() != SECTION[0]) {
             let key = Some(format!("{prefix}{}", shown(name.get_ref())));
             if !value.get_ref().is_table() {
                 let line = reader.line(name.span().start);
-                return Err(reader.error(Some(line), key, "unknown key; expected `weight`, or a section"));
+                return Err(reader.error(Some(line), key, "unknown key; expected `weight`, `plugin`, or a section"));
             }
             let value = Value::of(value)
                 .map_err(|error| reader.error(error.offset.map(|at| reader.line(at)), key, error.to_string()))?;
@@ -260,7 +283,7 @@ impl TenantConfig {
         }
         let sections =
             Sections { path: reader.path.clone(), lines: reader.lines().clone(), prefix: prefix.to_owned(), tables };
-        Ok(TenantConfig { store, budget, weight, sections })
+        Ok(TenantConfig { store, budget, weight, plugin, sections })
     }
 
     /// Options for the registry.
@@ -309,6 +332,19 @@ fn weight(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<
             let message = format!("expected a number from 1 to {MAX_WEIGHT}");
             Err(reader.error(Some(line), Some(format!("{prefix}weight")), message))
         }
+    }
+}
+
+/// Takes the plugin's file out of a tenant's table.
+fn plugin(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<Option<PluginFile>> {
+    let Some(value) = table.remove("plugin") else { return Ok(None) };
+    let (line, key) = (reader.line(value.span().start), format!("{prefix}plugin"));
+    match value.get_ref() {
+        DeValue::String(file) if !file.is_empty() => {
+            let file = PathBuf::from(file.as_ref());
+            Ok(Some(PluginFile { file, path: reader.path.clone(), line, key }))
+        }
+        _ => Err(reader.error(Some(line), Some(key), "expected the path of a component")),
     }
 }
 

@@ -10,6 +10,7 @@ mod open;
 mod options;
 mod registry;
 mod status;
+mod swap;
 mod tenant;
 #[cfg(test)]
 mod tests;

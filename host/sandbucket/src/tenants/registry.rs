@@ -12,9 +12,11 @@ use super::name::check_name;
 use super::open::{LazyStore, OpenStores};
 use super::options::TenantOptions;
 use super::status::{TenantChanges, TenantStatus};
+use super::swap::{NamedPlugins, probe};
 use super::tenant::Tenant;
 use crate::engine::Engine;
 use crate::error::{Error, Failure, Result};
+use crate::sandbox::Plugin;
 use crate::store::Store;
 
 /// Tenants whose settings are checked at once: each needs an instance and a processor.
@@ -36,31 +38,33 @@ const CHECKS: usize = 8;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Tenants(Arc<Registry>);
+pub struct Tenants(pub(super) Arc<Registry>);
 
-struct Registry {
-    engine: Engine,
+pub(super) struct Registry {
+    pub(super) engine: Engine,
     open: Arc<OpenStores>,
     tenants: RwLock<HashMap<Arc<str>, Entry>>,
+    /// Of tenants that name no other; none is the engine's.
+    pub(super) plugin: RwLock<Option<Plugin>>,
     /// Held while tenants are checked and changed.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
 }
 
 #[derive(Clone)]
-struct Entry {
-    tenant: Tenant,
-    origin: Origin,
+pub(super) struct Entry {
+    pub(super) tenant: Tenant,
+    pub(super) origin: Origin,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     Configuration,
     Program,
 }
 
 /// A change of a tenant that has been checked.
-struct Change {
-    name: Arc<str>,
+pub(super) struct Change {
+    pub(super) name: Arc<str>,
     options: TenantOptions,
     /// The former store stays: only the budget or the weight is another.
     keeps_store: bool,
@@ -72,7 +76,13 @@ impl Tenants {
     /// A registry without tenants.
     pub fn new(engine: Engine) -> Tenants {
         let open = OpenStores::new(&engine);
-        Tenants(Arc::new(Registry { engine, open, tenants: RwLock::default(), changing: Mutex::default() }))
+        Tenants(Arc::new(Registry {
+            engine,
+            open,
+            tenants: RwLock::default(),
+            plugin: RwLock::default(),
+            changing: Mutex::default(),
+        }))
     }
 
     /// Sets the number of stores open at once. Beyond it, those unused for longest are closed, except stores in use. Default:
@@ -106,11 +116,16 @@ impl Tenants {
     pub async fn apply(&self, config: &TenantsConfig) -> Result<TenantChanges> {
         let _changing = self.0.changing.lock().await;
         let mut changes = TenantChanges::default();
+        let mut plugins = NamedPlugins::new(&self.0.engine);
         let mut wanted = Vec::new();
         for (name, tenant) in &config.tenants {
-            let options = match tenant.options() {
+            let mut options = match tenant.options() {
                 Ok(options) => options,
                 Err(error) => return Err(tenant.store.placed(error, &self.0.engine).await),
+            };
+            options.store.plugin = match &tenant.plugin {
+                Some(named) => Some(plugins.get(named).await?),
+                None => self.default_plugin(),
             };
             match self.entry(name) {
                 None => changes.added.push(name.clone()),
@@ -168,10 +183,11 @@ impl Tenants {
     /// # Errors
     /// [`Error::InvalidArgument`] for a wrong name, budget or weight, and the errors of [`Engine::open`]: the store is opened once
     /// to check its settings. The former state remains.
-    pub async fn set(&self, name: &str, options: TenantOptions) -> Result<()> {
+    pub async fn set(&self, name: &str, mut options: TenantOptions) -> Result<()> {
         check_name(name).map_err(|message| Error::InvalidArgument(Failure::ours("tenant", message)))?;
         options.check()?;
         let _changing = self.0.changing.lock().await;
+        options.store.plugin = options.store.plugin.or_else(|| self.default_plugin());
         let checked = self.check(vec![(Arc::from(name), options)]).await.map_err(|(_, error)| error)?;
         let former: Vec<_> = {
             let mut tenants = self.write();
@@ -187,6 +203,11 @@ impl Tenants {
         let removed = self.write().remove(name);
         let former = removed.as_ref().map(|entry| entry.tenant.remove());
         former.is_some()
+    }
+
+    /// The plugin of tenants that name none, unless it is the engine's.
+    fn default_plugin(&self) -> Option<Plugin> {
+        self.0.plugin.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The tenant of this name.
@@ -225,7 +246,7 @@ impl Tenants {
     }
 
     /// Has the plugin check the settings that are new, by opening the stores.
-    async fn check(&self, wanted: Vec<(Arc<str>, TenantOptions)>) -> Result<Vec<Change>, (Arc<str>, Error)> {
+    pub(super) async fn check(&self, wanted: Vec<(Arc<str>, TenantOptions)>) -> Result<Vec<Change>, (Arc<str>, Error)> {
         let mut checked = Vec::with_capacity(wanted.len());
         let mut checks = JoinSet::new();
         let mut wanted = wanted.into_iter();
@@ -238,9 +259,15 @@ impl Tenants {
                     checked.push(Change { name, options, keeps_store: true, opened: None });
                     continue;
                 }
+                let changes_plugin =
+                    former.as_ref().is_some_and(|former| former.options.plugin != options.store.plugin);
                 let is_open = former.is_some_and(|former| former.opened().is_some());
                 let engine = self.0.engine.clone();
                 checks.spawn(async move {
+                    // A plugin that accepts its settings may still fail at the first request.
+                    if changes_plugin && let Err(error) = probe(&engine, &options.store).await {
+                        return Err((name, error));
+                    }
                     match engine.open(options.store.clone()).await {
                         Ok(store) => Ok(Change { name, options, keeps_store: false, opened: is_open.then_some(store) }),
                         Err(error) => Err((name, error)),
@@ -259,7 +286,12 @@ impl Tenants {
     }
 
     /// Makes a change. Returns the former store.
-    fn make(&self, tenants: &mut HashMap<Arc<str>, Entry>, change: Change, origin: Origin) -> Option<Arc<LazyStore>> {
+    pub(super) fn make(
+        &self,
+        tenants: &mut HashMap<Arc<str>, Entry>,
+        change: Change,
+        origin: Origin,
+    ) -> Option<Arc<LazyStore>> {
         let Change { name, options, keeps_store, opened } = change;
         let Registry { engine, open, .. } = &*self.0;
         let former = tenants.get(&name).map(|entry| entry.tenant.clone());
@@ -280,11 +312,11 @@ impl Tenants {
         self.read().get(name).cloned()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, Entry>> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, Entry>> {
         self.0.tenants.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Entry>> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Entry>> {
         self.0.tenants.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

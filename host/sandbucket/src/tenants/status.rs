@@ -24,6 +24,8 @@ pub struct TenantStatus {
     pub name: String,
     /// The tenant's weight beside others that wait.
     pub weight: u32,
+    /// The SHA-256 of the plugin that the tenant has instead of the engine's, in lower-case hex.
+    pub plugin: Option<String>,
     /// Whether the store is open.
     pub is_open: bool,
     /// The instances of the open store. All 0 if it is closed.

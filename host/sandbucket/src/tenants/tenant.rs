@@ -49,6 +49,10 @@ impl Tenant {
         self.state().budget.clone()
     }
 
+    pub(super) fn weight(&self) -> u32 {
+        self.state().weight
+    }
+
     /// The tenant's store with its present settings, opened if necessary. It closes when nobody has used it for a while.
     ///
     /// Get it for each call, or each group of related calls: a store that is held keeps the settings that it was opened with,
@@ -72,10 +76,13 @@ impl Tenant {
             let state = self.state();
             (state.weight, state.store.clone())
         };
+        let plugin = store.as_ref().and_then(|store| store.options.plugin.as_ref());
+        let plugin = plugin.map(|plugin| plugin.digest().to_owned());
         let open = store.and_then(|store| store.opened());
         TenantStatus {
             name: self.name().to_owned(),
             weight,
+            plugin,
             is_open: open.is_some(),
             pool: open.map(|store| store.pool()).unwrap_or_default(),
         }

@@ -30,7 +30,9 @@ impl Pool {
             let own = || self.pop_idle().map(|kept| Box::new(kept) as Handed);
             match self.engine.instance_permit(operation, &self.instances, end, own).await {
                 Ok(Grant::Permit(permit)) => {
-                    match Instance::open(&self.engine, self.gate.clone(), &self.compute, &settings, limit).await {
+                    match Instance::open(&self.engine, &self.plugin, self.gate.clone(), &self.compute, &settings, limit)
+                        .await
+                    {
                         Ok(instance) => break Some((instance, permit)),
                         Err(Error::NoMemory { .. }) => break None,
                         Err(error) => return Err(error),
