@@ -1,4 +1,5 @@
 //! Many tenants on one engine: they share its instances and connections, and affect each other in nothing else.
 
+mod budgets;
 mod registry;
 mod stores;

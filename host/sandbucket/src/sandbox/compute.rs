@@ -7,11 +7,16 @@
 //! Calls of one store are served first in, first out, and stores round robin. Waiting for a permit is no CPU time.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep};
+
+use crate::budget::Admission;
 
 /// A poll that takes no longer than this is short, for each operation that it is about. The real plugin takes 5 to 50 µs; a page
 /// of 1,000 listed keys takes more.
@@ -29,6 +34,9 @@ const MOST_LIMITED: Duration = Duration::from_secs(1);
 
 /// How long a permit is kept for a call that was woken for it, and is not polled: its caller does not drive its future.
 const UNCLAIMED: Duration = Duration::from_millis(100);
+
+/// The longest pause of a call whose tenant owes CPU time: the budget may change meanwhile.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The permits of an engine.
 pub(crate) struct Compute {
@@ -78,8 +86,8 @@ impl Compute {
         Arc::new(Compute { origin: Instant::now(), active: AtomicUsize::new(0), state: Mutex::default() })
     }
 
-    /// A store's share: so many permits at most, or half of the machine's processors where that is 0.
-    pub(crate) fn register(self: &Arc<Self>, limit: usize) -> Arc<ComputeShare> {
+    /// The share of a store, which may be a tenant's: so many permits at most, or half of the machine's processors where that is 0.
+    pub(crate) fn register(self: &Arc<Self>, limit: usize, tenant: Option<Arc<Admission>>) -> Arc<ComputeShare> {
         let half = || (thread::available_parallelism().map_or(1, usize::from) / 2).max(1);
         let limit = if limit == 0 { half() } else { limit };
         let mut state = self.state();
@@ -87,7 +95,7 @@ impl Compute {
         state.next_store += 1;
         state.stores.insert(store, Permits { limit, ..Permits::default() });
         drop(state);
-        Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0) })
+        Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0), tenant })
     }
 
     /// Whether calls compute for long.
@@ -198,9 +206,16 @@ pub(crate) struct ComputeShare {
     /// Until when its calls need permits, and [`CREDIT`] longer, in nanoseconds since `origin`. It is written after long
     /// polls only, and so is in every processor's cache.
     limited_until: AtomicU64,
+    /// The tenant whose budget CPU time is charged to.
+    tenant: Option<Arc<Admission>>,
 }
 
 impl ComputeShare {
+    /// The tenant whose budget CPU time is charged to.
+    pub(crate) fn tenant(&self) -> Option<&Arc<Admission>> {
+        self.tenant.as_ref()
+    }
+
     /// Whether all of the store's calls need permits.
     fn is_limited(&self) -> bool {
         let until = self.limited_until.load(Relaxed);
@@ -242,13 +257,15 @@ pub(crate) struct ComputeCall<'a> {
     interrupted: bool,
     /// Its place in the queue, while it waits.
     ticket: Option<u64>,
+    /// Until the tenant's CPU time is paid.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> ComputeCall<'a> {
     /// A call that is about so many operations.
     pub(crate) fn new(share: &'a ComputeShare, operations: usize) -> Self {
         let operations = u32::try_from(operations).unwrap_or(u32::MAX).max(1);
-        ComputeCall { share, operations, has_waited: false, interrupted: false, ticket: None }
+        ComputeCall { share, operations, has_waited: false, interrupted: false, ticket: None, pause: None }
     }
 
     /// Polls the call, as soon as it may compute. What polls it tells how long that took: its caller has measured it.
@@ -257,6 +274,10 @@ impl<'a> ComputeCall<'a> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> (Poll<T>, Duration),
     ) -> Poll<T> {
+        // A call that begins was admitted by the budget.
+        if self.has_waited && self.ticket.is_none() && self.share.tenant.is_some() {
+            ready!(self.poll_pause(cx));
+        }
         let mut permit = None;
         if self.interrupted || self.ticket.is_some() || self.share.is_limited() {
             permit = ready!(self.acquire(cx));
@@ -266,6 +287,9 @@ impl<'a> ComputeCall<'a> {
         }
         let (polled, took) = poll(cx);
         drop(permit);
+        if let Some(tenant) = &self.share.tenant {
+            tenant.charge_cpu(took);
+        }
         let is_long = took > SHORT.saturating_mul(self.operations);
         self.interrupted = is_long && polled.is_pending();
         // A call that is over in one short poll is what most are. One that waits could compute in any number of short ones.
@@ -274,6 +298,22 @@ impl<'a> ComputeCall<'a> {
         }
         self.has_waited = true;
         polled
+    }
+
+    /// Ready when the tenant owes no CPU time.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            let debt = self.share.tenant.as_ref().map_or(Duration::ZERO, |tenant| tenant.cpu_debt());
+            if debt.is_zero() {
+                return Poll::Ready(());
+            }
+            // It is given its place in the queue only when it may compute.
+            self.pause = Some(Box::pin(sleep(debt.min(MAX_PAUSE))));
+        }
     }
 
     /// A permit; none, for one slice without, where one was kept for the call in vain: it cannot wait for ever.
