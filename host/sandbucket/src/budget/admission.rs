@@ -10,6 +10,7 @@ use super::token_bucket::TokenBucket;
 use crate::error::{Error, Failure, Result};
 use crate::limits::Budget;
 use crate::support::deadline;
+use crate::support::fair_queue::Claim;
 
 /// The longest sleep of the call that is next: the budget may change meanwhile.
 const STEP: Duration = Duration::from_secs(1);
@@ -172,6 +173,11 @@ impl Admission {
     /// What bounds its instances, and its weight.
     pub(crate) fn caps(&self) -> &Arc<Caps> {
         &self.caps
+    }
+
+    /// Its weight beside others that wait for CPU time.
+    pub(crate) fn weight(&self) -> u64 {
+        self.caps.weight() as u64
     }
 
     /// Its weight beside others that wait for connections.

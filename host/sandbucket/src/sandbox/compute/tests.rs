@@ -6,6 +6,7 @@ use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::Budget;
 
 /// Computes for some slices, each of which ends as if it were interrupted.
 async fn slices(share: &ComputeShare, count: usize, mut each: impl FnMut()) {
@@ -90,6 +91,25 @@ async fn stores_compute_in_turn() {
     let order = order.lock().unwrap().clone();
     let last = order.iter().rposition(|&store| store == 1).unwrap();
     assert!(last < 16, "{order:?}");
+    assert!(idle(&compute));
+}
+
+#[tokio::test]
+async fn stores_compute_by_their_weight() {
+    let compute = Compute::new();
+    let tenant = Admission::new("alice".into(), Budget::default(), 3);
+    let shares = [compute.register(1, Some(tenant)), compute.register(1, None)];
+    shares.iter().for_each(|share| share.charge(MOST_LIMITED));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let calls = (0..24).map(|call| {
+        let (share, order) = (shares[call % 2].clone(), order.clone());
+        tokio::spawn(async move { slices(&share, 4, || order.lock().unwrap().push(call % 2)).await })
+    });
+    futures::future::try_join_all(calls).await.unwrap();
+    let order = order.lock().unwrap().clone();
+    // While both wait, of four slices the first store gets three.
+    let first = order[..40].iter().filter(|&&store| store == 0).count();
+    assert!((28..=32).contains(&first), "{first} of 40: {order:?}");
     assert!(idle(&compute));
 }
 
