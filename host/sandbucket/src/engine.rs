@@ -334,11 +334,11 @@ impl Engine {
         let limits = &self.runtime.limits;
         let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None, &self.runtime.limits)?;
         // Its own share: the reserve is for first instances.
-        let share = self.runtime.instance_share();
+        let share = self.runtime.instance_share(None);
         let end = Instant::now() + limits.call_time;
         let granted = self.runtime.instance_permit("making an instance", &share, end, || None).await?;
         let Grant::Permit(permit) = granted else { return Err(Error::plugin("no call takes over a bare instance")) };
-        let compute = self.runtime.compute_share();
+        let compute = self.runtime.compute_share(None);
         Ok(BareInstance {
             sandbox: Sandbox::new(&self.runtime, &self.runtime.plugin, gate, &compute, limits.call_time).await?,
             _permit: permit,
@@ -379,7 +379,8 @@ impl Engine {
         };
         let egress = if options.allow_private { egress.allow_private() } else { egress };
         let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref(), &limits)?;
-        Store::open(Pool::new(self.runtime.clone(), plugin, gate, limits, options.settings, renewal)).await
+        let pool = Pool::new(self.runtime.clone(), plugin, gate, limits, options.settings, renewal, options.tenant);
+        Store::open(pool).await
     }
 }
 

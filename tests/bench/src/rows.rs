@@ -11,6 +11,9 @@ pub const PART: u64 = 8 * MIB;
 /// Concurrent parts of a large transfer.
 pub const PARTS_AT_ONCE: usize = 4;
 
+/// Clients of the rows with many: tenants of one process.
+const TENANTS: usize = 200;
+
 /// The work of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -81,6 +84,7 @@ pub enum Group {
     Large,
     Listing,
     Clients,
+    Tenants,
 }
 
 impl Group {
@@ -96,6 +100,7 @@ impl Group {
             Group::Large => "1 GiB in parts of 8 MiB, 4 at once, on 2 threads",
             Group::Listing => "HEAD and lists",
             Group::Clients => "Clients opened and held",
+            Group::Tenants => "Many clients at once, on 2 threads, beside one",
         }
     }
 }
@@ -112,6 +117,8 @@ pub struct Row {
     pub payload: Payload,
     pub service: Service,
     pub in_flight: usize,
+    /// Clients that the operations are spread over, by Zipf's law.
+    pub clients: usize,
     /// Threads of the runtime, if fixed by the row.
     pub threads: Option<usize>,
     /// Whether `--quick` includes it.
@@ -179,6 +186,13 @@ pub fn all() -> Vec<Row> {
     for work in [Work::Instance, Work::Instances { count: 1_000 }] {
         rows.push(row(work, Payload::Unsigned, Service::Memory, Group::Clients, 1));
     }
+    for work in [Work::Put { size: KIB }, Work::Get { size: KIB }] {
+        for clients in [1, TENANTS] {
+            let row = row(work, Payload::Unsigned, Service::Memory, Group::Tenants, 64);
+            let (name, title) = (format!("{}-of-{clients}", row.name), format!("{}, {clients} open", row.title));
+            rows.push(Row { name, title, clients, threads: Some(2), quick: true, ..row });
+        }
+    }
     rows
 }
 
@@ -234,7 +248,7 @@ fn row(work: Work, payload: Payload, service: Service, group: Group, in_flight: 
     let small = matches!(work, Work::Put { size } | Work::Get { size } if size < MIB);
     let quick = small && in_flight == 16 && service == Service::Memory;
     let (name, title) = named;
-    Row { name, group, title, work, payload, service, in_flight, threads: None, quick }
+    Row { name, group, title, work, payload, service, in_flight, clients: 1, threads: None, quick }
 }
 
 /// A size in a row's name: `64KiB`.

@@ -14,6 +14,7 @@ use super::options::TenantOptions;
 use super::status::{TenantChanges, TenantStatus};
 use super::swap::{NamedPlugins, probe};
 use super::tenant::Tenant;
+use crate::budget::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Failure, Result};
 use crate::sandbox::Plugin;
@@ -66,6 +67,8 @@ pub(super) enum Origin {
 pub(super) struct Change {
     pub(super) name: Arc<str>,
     options: TenantOptions,
+    /// What the tenant's calls are charged to: the former one, if it exists.
+    admission: Arc<Admission>,
     /// The former store stays: only the budget or the weight is another.
     keeps_store: bool,
     /// The new store, if the former one is open.
@@ -252,11 +255,17 @@ impl Tenants {
         let mut wanted = wanted.into_iter();
         loop {
             while checks.len() < CHECKS
-                && let Some((name, options)) = wanted.next()
+                && let Some((name, mut options)) = wanted.next()
             {
-                let former = self.get(&name).and_then(|tenant| tenant.lazy());
+                let tenant = self.get(&name);
+                let admission = match &tenant {
+                    Some(tenant) => tenant.admission().clone(),
+                    None => Admission::new(name.clone(), options.budget.clone(), options.weight),
+                };
+                let former = tenant.and_then(|tenant| tenant.lazy());
+                options.store.tenant = Some(admission.clone());
                 if former.as_ref().is_some_and(|former| former.options.is_equivalent(&options.store)) {
-                    checked.push(Change { name, options, keeps_store: true, opened: None });
+                    checked.push(Change { name, options, admission, keeps_store: true, opened: None });
                     continue;
                 }
                 let changes_plugin =
@@ -269,7 +278,10 @@ impl Tenants {
                         return Err((name, error));
                     }
                     match engine.open(options.store.clone()).await {
-                        Ok(store) => Ok(Change { name, options, keeps_store: false, opened: is_open.then_some(store) }),
+                        Ok(store) => {
+                            let opened = is_open.then_some(store);
+                            Ok(Change { name, options, admission, keeps_store: false, opened })
+                        }
                         Err(error) => Err((name, error)),
                     }
                 });
@@ -292,17 +304,18 @@ impl Tenants {
         change: Change,
         origin: Origin,
     ) -> Option<Arc<LazyStore>> {
-        let Change { name, options, keeps_store, opened } = change;
+        let Change { name, options, admission, keeps_store, opened } = change;
+        let TenantOptions { store: options, budget, weight } = options;
         let Registry { engine, open, .. } = &*self.0;
         let former = tenants.get(&name).map(|entry| entry.tenant.clone());
         let kept = former.as_ref().filter(|_| keeps_store).and_then(Tenant::lazy);
-        let store = kept.unwrap_or_else(|| LazyStore::new(engine, open, options.store.clone(), opened));
+        let store = kept.unwrap_or_else(|| LazyStore::new(engine, open, options, opened));
         let (tenant, former) = match former {
             Some(tenant) => {
-                let former = tenant.change(options, store);
+                let former = tenant.change(budget, weight, store);
                 (tenant, former)
             }
-            None => (Tenant::new(name.clone(), options, store), None),
+            None => (Tenant::new(name.clone(), admission, weight, store), None),
         };
         tenants.insert(name, Entry { tenant, origin });
         former

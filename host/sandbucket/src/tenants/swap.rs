@@ -114,7 +114,9 @@ fn of_tenant(name: &str, error: Error) -> Error {
 /// # Errors
 /// Those that are the plugin's. A service that is down, or that refuses, is not its fault.
 pub(super) async fn probe(engine: &Engine, options: &StoreOptions) -> Result<()> {
-    let probed = engine.open(options.clone()).await?.head(PROBE_KEY).time_limit(PROBE_TIME).await;
+    let mut options = options.clone();
+    options.tenant = None;
+    let probed = engine.open(options).await?.head(PROBE_KEY).time_limit(PROBE_TIME).await;
     match probed {
         Err(
             error @ (Error::Plugin { .. }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand_distr::{Distribution, Zipf};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -17,6 +20,8 @@ use crate::rows::{PART, PARTS_AT_ONCE, Service, Work};
 
 /// Number of blobs that are written or read in rotation.
 const KEYS: u64 = 64;
+/// Operations after which the sequence of clients repeats.
+const TURNS: usize = 1 << 14;
 /// Duration of the unmeasured warm-up, after which connections are open and caches are filled.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -54,7 +59,10 @@ pub struct Loaded<C: Client> {
 struct Bench<C: Client> {
     shared: C::Shared,
     target: Target,
-    client: C,
+    /// At least one.
+    clients: Vec<C>,
+    /// The client of each of so many operations.
+    turns: Vec<usize>,
     work: Work,
     keys: Vec<String>,
     body: Bytes,
@@ -71,11 +79,15 @@ impl<C: Client> Loaded<C> {
         let body = Bytes::from(vec![0xA5; usize::try_from(job.row.bytes().min(PART * 2))?]);
         let bench = runtime.block_on(async {
             let shared = C::shared()?;
-            let client = C::open(&shared, &job.target).await?;
-            let bench = Bench { shared, target: job.target.clone(), client, work, keys, body };
+            let mut clients = Vec::new();
+            for _ in 0..job.row.clients {
+                clients.push(C::open(&shared, &job.target).await?);
+            }
+            let turns = turns(clients.len())?;
+            let bench = Bench { shared, target: job.target.clone(), clients, turns, work, keys, body };
             if job.row.service == Service::Files && matches!(work, Work::Get { .. }) {
                 for key in &bench.keys {
-                    bench.client.put(key, bench.body.clone()).await?;
+                    bench.clients[0].put(key, bench.body.clone()).await?;
                 }
             }
             anyhow::Ok(bench)
@@ -131,7 +143,7 @@ impl<C: Client> Load for Loaded<C> {
     fn warm_up(&mut self) -> Result<f64> {
         if let Work::Tenants { .. } | Work::Instances { .. } = self.bench.work {
             // The first one initialises what is needed once.
-            self.runtime.block_on(self.bench.client.get(&self.bench.keys[0]))?;
+            self.runtime.block_on(self.bench.clients[0].get(&self.bench.keys[0]))?;
             return Ok(1.0);
         }
         let mut operations = self.in_flight as u64;
@@ -177,14 +189,15 @@ impl<C: Client> Bench<C> {
     /// Runs one operation, and checks its result.
     async fn once(&self, number: u64) -> Result<()> {
         let key = &self.keys[(number % KEYS) as usize];
+        let client = &self.clients[self.turns[number as usize % TURNS]];
         let large = |size| Large { size, part: PART, at_once: PARTS_AT_ONCE };
         match self.work {
-            Work::Put { .. } => self.client.put(key, self.body.clone()).await,
-            Work::Get { size } => expect("bytes", size, self.client.get(key).await?),
-            Work::Head => expect("bytes", HEAD_SIZE, self.client.head(key).await?),
-            Work::List { keys } => expect("keys", keys, self.client.list(key).await?),
-            Work::Upload { size } => self.client.upload(key, large(size)).await,
-            Work::Download { size } => expect("bytes", size, self.client.download(key, large(size)).await?),
+            Work::Put { .. } => client.put(key, self.body.clone()).await,
+            Work::Get { size } => expect("bytes", size, client.get(key).await?),
+            Work::Head => expect("bytes", HEAD_SIZE, client.head(key).await?),
+            Work::List { keys } => expect("keys", keys, client.list(key).await?),
+            Work::Upload { size } => client.upload(key, large(size)).await,
+            Work::Download { size } => expect("bytes", size, client.download(key, large(size)).await?),
             Work::Open | Work::Tenants { .. } => self.open().await.map(drop),
             Work::Instance | Work::Instances { .. } => C::instance(&self.shared).await.map(drop),
         }
@@ -196,6 +209,14 @@ impl<C: Client> Bench<C> {
         expect("bytes", HEAD_SIZE, client.get(&self.keys[0]).await?)?;
         Ok(client)
     }
+}
+
+/// Which of the clients each operation is of, by Zipf's law: the first has as many operations as the two next together.
+fn turns(clients: usize) -> Result<Vec<usize>> {
+    let law = Zipf::new(clients as f64, 1.0)?;
+    let rng = StdRng::seed_from_u64(1);
+    // Ranks are numbered from 1.
+    Ok(law.sample_iter(rng).take(TURNS).map(|rank| rank as usize - 1).collect())
 }
 
 /// Length of a blob where it does not matter.
