@@ -1,0 +1,42 @@
+//! What a request is noted under in metrics and logs.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// The record of a request, in its extensions: filled in as the request is understood.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    tenant: OnceLock<String>,
+    operation: OnceLock<&'static str>,
+    throttled: AtomicBool,
+}
+
+impl Record {
+    pub(crate) fn set_tenant(&self, tenant: &str) {
+        // Once per request: a second one would be the same.
+        let _ = self.tenant.set(tenant.to_owned());
+    }
+
+    pub(crate) fn set_operation(&self, operation: &'static str) {
+        let _ = self.operation.set(operation);
+    }
+
+    /// Notes that the response is `SlowDown`.
+    pub(crate) fn set_throttled(&self) {
+        self.throttled.store(true, Relaxed);
+    }
+
+    pub(crate) fn throttled(&self) -> bool {
+        self.throttled.load(Relaxed)
+    }
+
+    /// The tenant, once the request is authenticated.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.tenant.get().map(String::as_str)
+    }
+
+    /// The operation, such as `get_object`, once its request is parsed.
+    pub(crate) fn operation(&self) -> Option<&'static str> {
+        self.operation.get().copied()
+    }
+}
