@@ -58,6 +58,7 @@ const HOST: &[Layer] = &[
         "config",
         &["credentials", "engine", "error", "http", "limits", "store", "store_options", "support", "text", "types"],
     ),
+    ("tenants", &["config", "engine", "error", "limits", "sandbox", "store", "store_options", "support", "text"]),
     // Internals for tests/fuzz.
     ("fuzzing", &["config", "driver", "error", "http", "ops", "sandbox", "text", "types"]),
 ];

@@ -27,7 +27,7 @@ const MAX_ERROR: usize = 512;
 const NAMES: [&str; 4] = ["access-key", "secret-key", "security-token", "session-token"];
 
 /// A key pair, with a session token if it is temporary. Wiped from memory on drop.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     access_key: Zeroizing<String>,
     secret_key: Zeroizing<String>,
@@ -94,6 +94,12 @@ impl Credentials {
         self.add_to(&mut others);
         others
     }
+}
+
+/// Whether settings are equal, credentials disregarded.
+pub(crate) fn are_equal_but_for_them(these: &Settings, others: &Settings) -> bool {
+    let is_other = |(name, _): &&(String, String)| !NAMES.contains(&name.as_str());
+    these.iter().filter(is_other).eq(others.iter().filter(is_other))
 }
 
 impl fmt::Debug for Credentials {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -15,6 +15,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::component::Plugin;
 use crate::sandbox::instance_queue::Grant;
 use crate::sandbox::pool::Pool;
+pub(crate) use crate::sandbox::runtime::Sweep;
 use crate::sandbox::runtime::{InstancePermit, Runtime, wasmtime_engine};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
@@ -293,6 +294,11 @@ impl Engine {
     /// ```
     pub async fn drain(&self) {
         self.runtime.cleanups().drain().await;
+    }
+
+    /// Adds something that is swept every few seconds, as long as it exists.
+    pub(crate) fn on_sweep(&self, sweep: Weak<dyn Sweep>) {
+        self.runtime.on_sweep(sweep);
     }
 
     /// Creates an instance without a store, which can reach nothing, for measurements.

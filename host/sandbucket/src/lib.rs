@@ -49,6 +49,7 @@ mod sandbox;
 mod store;
 mod store_options;
 mod support;
+mod tenants;
 mod types;
 
 #[doc(hidden)]
@@ -68,7 +69,7 @@ pub use engine::{Engine, EngineBuilder, PLUGIN};
 pub use error::{Error, Failure, Result, ServiceResponse};
 #[doc(no_inline)]
 pub use ipnet::IpNet;
-pub use limits::Limits;
+pub use limits::{Budget, Limits};
 pub use ops::{
     AbortUpload, Blob, BucketExists, Call, CompleteUpload, Copy, CopyPart, CreateBucket, CreateUpload, Delete,
     DeleteBucket, DeleteMany, Download, Downloading, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads,
@@ -77,6 +78,7 @@ pub use ops::{
 pub use sandbox::PoolStatus;
 pub use store::Store;
 pub use store_options::StoreOptions;
+pub use tenants::{Tenant, TenantChanges, TenantOptions, TenantStatus, Tenants, TenantsConfig};
 pub use types::{
     Attribute, BlobInfo, BlobName, Body, Bucket, BucketPage, ByteRange, Chunks, Deleted, Entry, ListPage, Offset, Part,
     PartPage, PendingUpload, Presigned, PresignedMethod, Setting, SettingKind, SettingValue, UploadPage, VersionEntry,

@@ -1,5 +1,6 @@
 //! Resource limits: the name in the configuration, the default and the purpose of each.
 
+mod budget;
 mod quantity;
 mod setters;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use budget::Budget;
 pub(crate) use quantity::parse_duration;
 use quantity::{duration, size};
 

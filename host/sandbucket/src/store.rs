@@ -53,6 +53,11 @@ impl Store {
         Ok(Store { calls: Calls::open(pool).await? })
     }
 
+    /// Whether there are clones of it, calls and readers included.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.calls.is_shared()
+    }
+
     /// Replaces the credentials of later calls. Calls in progress finish with the former credentials, which should stay
     /// valid at the service for a while; a call that the service rejects for that reason is retried with the new ones,
     /// unless its body is a stream. All clones share the credentials.

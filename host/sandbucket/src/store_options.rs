@@ -56,11 +56,19 @@ enum Source {
     /// A profile, or the environment.
     Found(Option<String>),
     /// They are among the settings, and must be renewed.
-    Renewed(Arc<dyn CredentialsProvider>, Option<std::time::SystemTime>),
+    Rediscovered(Rediscovered),
+}
+
+/// Credentials among the settings that were found in a profile or the environment, and must be renewed from there.
+#[derive(Clone)]
+struct Rediscovered {
+    provider: Arc<dyn CredentialsProvider>,
+    profile: Option<String>,
+    expires_at: Option<std::time::SystemTime>,
 }
 
 /// The store's values for limits of the engine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Timeouts {
     call_time: Option<Duration>,
     timeout: Option<Duration>,
@@ -176,14 +184,38 @@ impl StoreOptions {
         self
     }
 
-    /// Sets the provider and the expiration of the credentials among the settings.
-    pub(crate) fn renewed_by(
+    /// Sets the provider, its profile and the expiration of the credentials among the settings.
+    pub(crate) fn rediscovered_by(
         mut self,
         provider: Arc<dyn CredentialsProvider>,
+        profile: Option<String>,
         expires_at: Option<std::time::SystemTime>,
     ) -> Self {
-        self.source = Source::Renewed(provider, expires_at);
+        self.source = Source::Rediscovered(Rediscovered { provider, profile, expires_at });
         self
+    }
+
+    /// Whether a store opened with the others has no need to be opened again with these: they are the same, and credentials that
+    /// expire are renewed from the same place.
+    pub(crate) fn is_equivalent(&self, other: &StoreOptions) -> bool {
+        let same_settings = match (&self.source, &other.source) {
+            (Source::Settings, Source::Settings) => self.settings == other.settings,
+            (Source::Given(these), Source::Given(others)) => these == others && self.settings == other.settings,
+            (Source::Provider(these), Source::Provider(others)) => {
+                Arc::ptr_eq(these, others) && self.settings == other.settings
+            }
+            (Source::Found(these), Source::Found(others)) => these == others && self.settings == other.settings,
+            (Source::Rediscovered(these), Source::Rediscovered(others)) => {
+                these.profile == others.profile && credentials::are_equal_but_for_them(&self.settings, &other.settings)
+            }
+            _ => false,
+        };
+        same_settings
+            && self.tls == other.tls
+            && self.egress == other.egress
+            && self.allow_private == other.allow_private
+            && self.proxy == other.proxy
+            && self.timeouts == other.timeouts
     }
 
     /// The limits of the store.
@@ -250,7 +282,9 @@ impl StoreOptions {
                 }
                 Ok(found.renewal.map(|(provider, expires_at)| Renewal::new(provider, expires_at)))
             }
-            Source::Renewed(provider, expires_at) => Ok(Some(Renewal::new(provider, expires_at))),
+            Source::Rediscovered(Rediscovered { provider, expires_at, .. }) => {
+                Ok(Some(Renewal::new(provider, expires_at)))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 ///
 /// The parser copies text with escape sequences, and may leave fragments behind as its copy grows: write a secret with
 /// backslashes in single quotes, or keep it in a file of its own.
-pub(super) struct Document<'i>(pub(super) DeTable<'i>);
+pub(crate) struct Document<'i>(pub(crate) DeTable<'i>);
 
 impl Drop for Document<'_> {
     fn drop(&mut self) {
@@ -17,7 +17,7 @@ impl Drop for Document<'_> {
     }
 }
 
-fn wipe_table(table: &mut DeTable<'_>) {
+pub(crate) fn wipe_table(table: &mut DeTable<'_>) {
     table.iter_mut().for_each(|(_, value)| wipe(value.get_mut()));
 }
 

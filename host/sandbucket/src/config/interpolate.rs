@@ -22,7 +22,7 @@ const HOW_LITERAL: &str = "a `%{` that is to be taken as it is, as in a password
 ///
 /// # Errors
 /// If something is missing or too long; the message contains nothing of what was read.
-pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<Zeroizing<String>, String> {
+pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Zeroizing<String>, String> {
     let mut found: Vec<(&str, Zeroizing<String>)> = Vec::new();
     let mut length = text.len();
     let mut rest = text;

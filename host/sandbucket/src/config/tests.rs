@@ -2,10 +2,12 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
+use crate::error::Error;
+use crate::http::Proxy;
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
     let path = Some(Path::new("/etc/app/sandbucket.toml"));
-    Reader { path, text, environment: &Environment::of(variables) }.read()
+    Config::read(&Reader::new(path, text, &Environment::of(variables)))
 }
 
 fn error(text: &str) -> String {
@@ -49,10 +51,10 @@ fn host_settings_are_not_passed_to_the_plugin() {
     .unwrap();
     assert_eq!(config.settings(), [("bucket".to_owned(), "b".to_owned())]);
     assert_eq!(config.tls().ca_file.as_deref(), Some(Path::new("/etc/app/ca.pem")));
-    assert!(config.tls().allow_invalid_certs && config.allow_private);
+    assert!(config.tls().allow_invalid_certs && config.store.allow_private);
     assert_eq!((config.limits().memory, config.limits().cpu_time), (128 << 20, Duration::from_secs(3)));
-    assert_eq!(config.plugin.as_deref(), Some(Path::new("/opt/p.wasm")));
-    assert_eq!(config.cache_dir.as_deref(), Some(Path::new("/etc/app/c")));
+    assert_eq!(config.sandbox.plugin.as_deref(), Some(Path::new("/opt/p.wasm")));
+    assert_eq!(config.sandbox.cache_dir.as_deref(), Some(Path::new("/etc/app/c")));
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn proxy_is_a_url_or_none_and_its_password_is_not_shown() {
         let text = format!("[store.blob.s3]\nbucket = 'b'\nproxy = '{value}'\n");
         read(&text, &[("PASSWORD", "hush")]).map(|config| {
             assert_eq!(config.settings(), [("bucket".to_owned(), "b".to_owned())]);
-            config.proxy
+            config.store.proxy
         })
     };
     assert_eq!(proxy("").unwrap(), None);

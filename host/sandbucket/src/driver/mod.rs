@@ -129,6 +129,11 @@ impl Driver {
         Ok(Driver(Arc::new(Shared { pool, wanted_digests, retries, begins, resumes })))
     }
 
+    /// Whether there are clones of it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         &self.0.pool
     }

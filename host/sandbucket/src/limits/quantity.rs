@@ -54,13 +54,17 @@ impl Visitor<'_> for Quantity {
     }
 }
 
-pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let bytes = deserializer.deserialize_any(Quantity {
+pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserializer.deserialize_any(Quantity {
         units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
         bare: 1,
         expected: "a size such as \"64KiB\", \"96MiB\" or a number of bytes",
-    })?;
-    usize::try_from(bytes).map_err(|_| D::Error::custom("this size is more than this machine can address"))
+    })
+}
+
+pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    usize::try_from(bytes(deserializer)?)
+        .map_err(|_| D::Error::custom("this size is more than this machine can address"))
 }
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -1,14 +1,14 @@
-//! Chainable setters of [`Limits`].
+//! Chainable setters of [`Limits`] and [`Budget`].
 
 use std::time::Duration;
 
-use super::Limits;
+use super::{Budget, Limits};
 
 macro_rules! setters {
-    ($($setter:ident, $field:ident: $type:ty;)*) => {
-        impl Limits {
+    ($of:ident: $($setter:ident, $field:ident: $type:ty;)*) => {
+        impl $of {
             $(
-                #[doc = concat!("Sets [`", stringify!($field), "`](Limits#structfield.", stringify!($field), ").")]
+                #[doc = concat!("Sets [`", stringify!($field), "`](", stringify!($of), "#structfield.", stringify!($field), ").")]
                 #[must_use]
                 pub fn $setter(mut self, $field: $type) -> Self {
                     self.$field = $field;
@@ -20,6 +20,7 @@ macro_rules! setters {
 }
 
 setters! {
+    Limits:
     with_memory, memory: usize;
     with_retire_memory, retire_memory: usize;
     with_cpu_time, cpu_time: Duration;
@@ -39,4 +40,18 @@ setters! {
     with_idle_connections, idle_connections: usize;
     with_max_idle_connections, max_idle_connections: usize;
     with_idle_timeout, idle_timeout: Duration;
+}
+
+setters! {
+    Budget:
+    with_calls_in_flight, calls_in_flight: usize;
+    with_calls_per_second, calls_per_second: u64;
+    with_read_bytes_per_second, read_bytes_per_second: u64;
+    with_written_bytes_per_second, written_bytes_per_second: u64;
+    with_cpu_per_second, cpu_per_second: Duration;
+    with_instances, instances: usize;
+    with_memory, memory: u64;
+    with_queue_length, queue_length: usize;
+    with_queue_wait, queue_wait: Duration;
+    with_connections, connections: usize;
 }

@@ -56,6 +56,10 @@ impl Calls {
         Ok(Calls { driver: Driver::open(pool).await? })
     }
 
+    pub(crate) fn is_shared(&self) -> bool {
+        self.driver.is_shared()
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         self.driver.pool()
     }

@@ -54,6 +54,12 @@ pub(crate) trait EvictIdle: Send + Sync {
     fn evict_idle_since(&self, before: Instant);
 }
 
+/// Something that closes what is idle.
+pub(crate) trait Sweep: Send + Sync {
+    /// Is called every few seconds, on the engine's own thread.
+    fn sweep(&self);
+}
+
 /// An idle instance, handed to another call of its pool.
 pub(crate) type Handed = Box<dyn Any + Send>;
 
@@ -71,6 +77,7 @@ pub(crate) struct Runtime {
     instances: Arc<InstanceQueue<Handed>>,
     compute: Arc<Compute>,
     pools: Mutex<Vec<Weak<dyn EvictIdle>>>,
+    sweeps: Mutex<Vec<Weak<dyn Sweep>>>,
     sums: checksum::Batcher,
     cleanups: Cleanups,
     clients: Clients,
@@ -91,6 +98,7 @@ impl Runtime {
             compute: Compute::new(),
             limits,
             pools: Mutex::default(),
+            sweeps: Mutex::default(),
             sums: checksum::Batcher::default(),
             cleanups: Cleanups::default(),
         });
@@ -196,6 +204,11 @@ impl Runtime {
         pools.push(pool);
     }
 
+    /// Has this swept with the instances, as long as it exists.
+    pub(crate) fn on_sweep(&self, sweep: Weak<dyn Sweep>) {
+        self.sweeps.lock().unwrap_or_else(PoisonError::into_inner).push(sweep);
+    }
+
     /// The way out of a store with these options: see [`Clients::gate`].
     pub(crate) fn gate(
         &self,
@@ -214,6 +227,12 @@ impl Runtime {
             self.pools().iter().for_each(|pool| pool.evict_idle_since(before));
         }
         self.clients.sweep();
+        let sweeps: Vec<_> = {
+            let mut sweeps = self.sweeps.lock().unwrap_or_else(PoisonError::into_inner);
+            sweeps.retain(|sweep| sweep.strong_count() > 0);
+            sweeps.iter().filter_map(Weak::upgrade).collect()
+        };
+        sweeps.iter().for_each(|sweep| sweep.sweep());
         // There may be memory again.
         self.instances.raise_limit();
     }

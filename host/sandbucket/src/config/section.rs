@@ -1,0 +1,179 @@
+//! A store's section of a configuration: the keys of the host, and the settings for the plugin.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
+
+use super::discovery::Rediscovery;
+use super::reader::{Reader, kind};
+use super::{credentials, interpolate};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::http::{Egress, Proxy, TlsOptions};
+use crate::store_options::StoreOptions;
+use crate::support::environment::Environment;
+use crate::text::shown;
+use crate::types::settings::Settings;
+
+/// A store's section with everything that it refers to resolved: variables, files, credentials.
+pub(crate) struct StoreSection {
+    /// The file, unless parsed from text.
+    path: Option<Arc<Path>>,
+    /// The section's name, such as `store.blob.s3`.
+    name: String,
+    pub(super) settings: Settings,
+    /// The line of each key of the section.
+    pub(super) lines: BTreeMap<String, usize>,
+    pub(super) tls: TlsOptions,
+    pub(super) allow_private: bool,
+    /// The section's own proxy.
+    pub(super) proxy: Option<Proxy>,
+    /// The origin of settings that are not in the file.
+    pub(super) origins: BTreeMap<&'static str, String>,
+    /// The profile that the section names, and the expiration of the credentials found.
+    pub(super) profile: Option<String>,
+    pub(super) expires: Option<SystemTime>,
+    environment: Environment,
+}
+
+impl StoreSection {
+    /// Reads the table of the section of this name.
+    pub(crate) fn read(reader: &Reader<'_>, section: &str, table: &mut DeTable<'_>) -> Result<StoreSection> {
+        let environment = reader.environment;
+        let mut read = StoreSection {
+            path: reader.path.clone(),
+            name: section.to_owned(),
+            settings: Settings::default(),
+            lines: BTreeMap::new(),
+            tls: TlsOptions::default(),
+            allow_private: false,
+            proxy: None,
+            origins: BTreeMap::new(),
+            profile: None,
+            expires: None,
+            environment: environment.clone(),
+        };
+        let mut profile = None;
+        for (name, value) in table.iter_mut() {
+            let (name, line) = (name.get_ref().as_ref(), reader.line(value.span().start));
+            let wrong = |message: String| reader.error(Some(line), Some(format!("{section}.{}", shown(name))), message);
+            let mut text = match value.get_mut() {
+                DeValue::String(text) => interpolate::interpolate(text, environment).map_err(wrong)?,
+                DeValue::Integer(_) => match toml::Value::deserialize(value.clone().into_deserializer()) {
+                    Ok(number) => Zeroizing::new(number.to_string()),
+                    Err(_) => return Err(wrong("the number is too large".to_owned())),
+                },
+                DeValue::Boolean(truth) => Zeroizing::new(truth.to_string()),
+                other => return Err(wrong(format!("expected text, a number, true or false, not {}", kind(other)))),
+            };
+            if text.trim().is_empty() {
+                continue;
+            }
+            read.lines.insert(name.to_owned(), line);
+            let truth = |text: &str| match text {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                // Not shown: it may come from a file or a variable.
+                _ => Err(wrong("expected true or false".to_owned())),
+            };
+            match name {
+                "profile" => profile = Some((text.trim().to_owned(), line)),
+                "ca-file" => read.tls.ca_file = Some(reader.beside(text.trim())),
+                "allow-invalid-certs" => read.tls.allow_invalid_certs = truth(text.trim())?,
+                "proxy" => read.proxy = Some(Proxy::from_setting(&text).map_err(wrong)?.allow_private()),
+                "allow-private" => read.allow_private = truth(text.trim())?,
+                _ => read.settings.push(name.to_owned(), std::mem::take(&mut *text)),
+            }
+        }
+        let named = profile.as_ref().map(|(name, _)| name.as_str());
+        let found = credentials::complete(&mut read.settings, named, environment).map_err(|message| {
+            let at = profile.as_ref().map(|&(_, line)| line);
+            reader.error(at, at.map(|_| format!("{section}.profile")), message)
+        })?;
+        read.origins = found.origins;
+        read.expires = found.expires;
+        read.profile = profile.map(|(name, _)| name);
+        if read.tls.ca_file.is_none() {
+            read.tls.ca_file = found.ca_file;
+        }
+        Ok(read)
+    }
+
+    /// Options for opening the store, with these settings overriding those of the section.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`] for an endpoint that is none.
+    pub(crate) fn options(&self, further: &[(&str, &str)]) -> Result<StoreOptions> {
+        let mut settings = self.settings.clone();
+        further.iter().for_each(|(name, value)| settings.replace(name, (*value).to_owned()));
+        let egress = Egress::from_settings(&settings)?.allow_private_endpoint();
+        let egress = if self.allow_private { egress.allow_private() } else { egress };
+        let options = StoreOptions::new().settings(settings.iter().cloned()).tls(self.tls.clone()).egress(egress);
+        let mut options = options.trust_timeout();
+        if let Some(proxy) = &self.proxy {
+            options = options.proxy(proxy.clone());
+        }
+        if self.expires.is_some() {
+            let rediscovery = Rediscovery::provider(self.profile.clone(), self.environment.clone());
+            options = options.rediscovered_by(rediscovery, self.profile.clone(), self.expires);
+        }
+        Ok(options)
+    }
+
+    /// The error for a name that is in use elsewhere.
+    pub(crate) fn taken(&self, name: &str) -> Error {
+        let message = format!("the program itself has set a tenant \"{name}\"");
+        Error::Config {
+            path: self.path.as_deref().map(Path::to_owned),
+            line: None,
+            key: Some(self.name.clone()),
+            message,
+        }
+    }
+
+    /// Adds the position of a rejected setting to an error.
+    pub(crate) async fn placed(&self, error: Error, engine: &Engine) -> Error {
+        let (subject, message) = match &error {
+            Error::InvalidSettings(failure) => (failure.subject.as_ref(), &failure.message),
+            // The host's own settings, such as `ca-file`.
+            Error::Config { path: None, key, message, .. } => (key.as_ref(), message),
+            _ => return error,
+        };
+        let Some(subject) = subject else { return error };
+        // The file may use an alias, which the plugin knows.
+        let mut names = vec![subject.clone()];
+        let known = engine.settings().await.unwrap_or_default();
+        names.extend(known.into_iter().filter(|known| known.name == *subject).flat_map(|known| known.aliases));
+        let found = names.iter().find_map(|name| Some((name, *self.lines.get(name)?)));
+        let is_set = self.settings.iter().any(|(name, _)| names.contains(name));
+        let origin = names.iter().find_map(|name| self.origins.get(name.as_str()));
+        let (name, line) = match (found, origin) {
+            (Some((name, line)), _) => (name, Some(line)),
+            (None, Some(origin)) => return found_in(origin, error),
+            (None, None) if is_set => return error,
+            (None, None) => (subject, None),
+        };
+        let (key, message) = (Some(format!("{}.{name}", self.name)), message.clone());
+        Error::Config { path: self.path.as_deref().map(Path::to_owned), line, key, message }
+    }
+}
+
+/// Adds the origin of the rejected setting to an error.
+fn found_in(origin: &str, error: Error) -> Error {
+    match error {
+        Error::InvalidSettings(mut failure) => {
+            failure.message = format!("{origin}: {}", failure.message);
+            Error::InvalidSettings(failure)
+        }
+        Error::Config { path, line, message, .. } => {
+            Error::Config { path, line, key: Some(origin.to_owned()), message }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,296 @@
+//! The registry of tenants.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::config::TenantsConfig;
+use super::name::check_name;
+use super::open::{LazyStore, OpenStores};
+use super::options::TenantOptions;
+use super::status::{TenantChanges, TenantStatus};
+use super::tenant::Tenant;
+use crate::engine::Engine;
+use crate::error::{Error, Failure, Result};
+use crate::store::Store;
+
+/// Tenants whose settings are checked at once: each needs an instance and a processor.
+const CHECKS: usize = 8;
+
+/// The tenants of an engine. Cloning is cheap and returns the same registry.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sandbucket::{Tenants, TenantsConfig};
+///
+/// let config = TenantsConfig::load("tenants.toml")?;
+/// let tenants = Tenants::new(config.engine().build_async().await?);
+/// let changes = tenants.apply(&config).await?;
+/// println!("{} tenants", changes.added.len());
+/// let alice = tenants.get("alice").ok_or("no such tenant")?;
+/// alice.store().await?.put("hello.txt", "hello").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Tenants(Arc<Registry>);
+
+struct Registry {
+    engine: Engine,
+    open: Arc<OpenStores>,
+    tenants: RwLock<HashMap<Arc<str>, Entry>>,
+    /// Held while tenants are checked and changed.
+    changing: Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    tenant: Tenant,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Configuration,
+    Program,
+}
+
+/// A change of a tenant that has been checked.
+struct Change {
+    name: Arc<str>,
+    options: TenantOptions,
+    /// The former store stays: only the budget or the weight is another.
+    keeps_store: bool,
+    /// The new store, if the former one is open.
+    opened: Option<Store>,
+}
+
+impl Tenants {
+    /// A registry without tenants.
+    pub fn new(engine: Engine) -> Tenants {
+        let open = OpenStores::new(&engine);
+        Tenants(Arc::new(Registry { engine, open, tenants: RwLock::default(), changing: Mutex::default() }))
+    }
+
+    /// Sets the number of stores open at once. Beyond it, those unused for longest are closed, except stores in use. Default:
+    /// 4,096.
+    #[must_use]
+    pub fn with_max_open_stores(self, max: usize) -> Tenants {
+        self.0.open.set_max(max);
+        self
+    }
+
+    /// Sets the time after which a store that nobody uses is closed, within 5 s. Default: 5 min.
+    #[must_use]
+    pub fn with_store_idle_time(self, idle: Duration) -> Tenants {
+        self.0.open.set_idle(idle);
+        self
+    }
+
+    /// The engine that runs the tenants' stores.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Makes the tenants of the configuration those of the registry: adds, changes and removes all of them, or none.
+    ///
+    /// Settings that are new are checked by the plugin, a few tenants at a time; no request is sent. Then all changes take effect
+    /// at once. Unchanged tenants keep their open stores, calls in flight finish as they began. Tenants that the program
+    /// [set](Tenants::set) stay. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with file, line and key. The former state remains.
+    pub async fn apply(&self, config: &TenantsConfig) -> Result<TenantChanges> {
+        let _changing = self.0.changing.lock().await;
+        let mut changes = TenantChanges::default();
+        let mut wanted = Vec::new();
+        for (name, tenant) in &config.tenants {
+            let options = match tenant.options() {
+                Ok(options) => options,
+                Err(error) => return Err(tenant.store.placed(error, &self.0.engine).await),
+            };
+            match self.entry(name) {
+                None => changes.added.push(name.clone()),
+                Some(Entry { origin: Origin::Program, .. }) => {
+                    return Err(tenant.store.taken(name));
+                }
+                Some(Entry { tenant, .. }) if tenant.has(&options) => {
+                    changes.unchanged += 1;
+                    continue;
+                }
+                Some(_) => changes.changed.push(name.clone()),
+            }
+            wanted.push((Arc::from(name.as_str()), options));
+        }
+        let checked = match self.check(wanted).await {
+            Ok(checked) => checked,
+            Err((name, error)) => {
+                return Err(match config.tenants.get(&*name) {
+                    Some(tenant) => tenant.store.placed(error, &self.0.engine).await,
+                    None => error,
+                });
+            }
+        };
+        // Dropped without a lock: closing a store takes its time.
+        let mut former = Vec::new();
+        {
+            let mut tenants = self.write();
+            tenants.retain(|name, entry| {
+                let stays = entry.origin == Origin::Program || config.tenants.contains_key(&**name);
+                if !stays {
+                    changes.removed.push(name.to_string());
+                    former.extend(entry.tenant.remove());
+                }
+                stays
+            });
+            for change in checked {
+                former.extend(self.make(&mut tenants, change, Origin::Configuration));
+            }
+        }
+        drop(former);
+        changes.removed.sort();
+        tracing::info!(
+            added = changes.added.len(),
+            changed = changes.changed.len(),
+            removed = changes.removed.len(),
+            unchanged = changes.unchanged,
+            "tenants applied"
+        );
+        Ok(changes)
+    }
+
+    /// Adds a tenant or changes its options. The tenant then belongs to the program: [`apply`](Tenants::apply) neither changes nor
+    /// removes it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a wrong name, budget or weight, and the errors of [`Engine::open`]: the store is opened once
+    /// to check its settings. The former state remains.
+    pub async fn set(&self, name: &str, options: TenantOptions) -> Result<()> {
+        check_name(name).map_err(|message| Error::InvalidArgument(Failure::ours("tenant", message)))?;
+        options.check()?;
+        let _changing = self.0.changing.lock().await;
+        let checked = self.check(vec![(Arc::from(name), options)]).await.map_err(|(_, error)| error)?;
+        let former: Vec<_> = {
+            let mut tenants = self.write();
+            checked.into_iter().filter_map(|change| self.make(&mut tenants, change, Origin::Program)).collect()
+        };
+        drop(former);
+        Ok(())
+    }
+
+    /// Removes a tenant. Calls in flight finish. Returns whether it existed. A tenant of a configuration comes back when that is
+    /// applied again.
+    pub fn remove(&self, name: &str) -> bool {
+        let removed = self.write().remove(name);
+        let former = removed.as_ref().map(|entry| entry.tenant.remove());
+        former.is_some()
+    }
+
+    /// The tenant of this name.
+    pub fn get(&self, name: &str) -> Option<Tenant> {
+        self.entry(name).map(|entry| entry.tenant)
+    }
+
+    /// The names of all tenants, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.read().keys().map(|name| name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The number of tenants.
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether there is no tenant.
+    pub fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    /// The number of open stores.
+    pub fn open_stores(&self) -> usize {
+        self.0.open.count()
+    }
+
+    /// The state of all tenants, sorted by name.
+    pub fn status(&self) -> Vec<TenantStatus> {
+        let tenants: Vec<_> = self.read().values().map(|entry| entry.tenant.clone()).collect();
+        let mut status: Vec<_> = tenants.iter().map(Tenant::status).collect();
+        status.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        status
+    }
+
+    /// Has the plugin check the settings that are new, by opening the stores.
+    async fn check(&self, wanted: Vec<(Arc<str>, TenantOptions)>) -> Result<Vec<Change>, (Arc<str>, Error)> {
+        let mut checked = Vec::with_capacity(wanted.len());
+        let mut checks = JoinSet::new();
+        let mut wanted = wanted.into_iter();
+        loop {
+            while checks.len() < CHECKS
+                && let Some((name, options)) = wanted.next()
+            {
+                let former = self.get(&name).and_then(|tenant| tenant.lazy());
+                if former.as_ref().is_some_and(|former| former.options.is_equivalent(&options.store)) {
+                    checked.push(Change { name, options, keeps_store: true, opened: None });
+                    continue;
+                }
+                let is_open = former.is_some_and(|former| former.opened().is_some());
+                let engine = self.0.engine.clone();
+                checks.spawn(async move {
+                    match engine.open(options.store.clone()).await {
+                        Ok(store) => Ok(Change { name, options, keeps_store: false, opened: is_open.then_some(store) }),
+                        Err(error) => Err((name, error)),
+                    }
+                });
+            }
+            match checks.join_next().await {
+                Some(Ok(change)) => checked.push(change?),
+                Some(Err(_)) => {
+                    let broken_off = "checking the tenants was broken off: the runtime shuts down";
+                    return Err((Arc::from(""), Error::plugin(broken_off)));
+                }
+                None => return Ok(checked),
+            }
+        }
+    }
+
+    /// Makes a change. Returns the former store.
+    fn make(&self, tenants: &mut HashMap<Arc<str>, Entry>, change: Change, origin: Origin) -> Option<Arc<LazyStore>> {
+        let Change { name, options, keeps_store, opened } = change;
+        let Registry { engine, open, .. } = &*self.0;
+        let former = tenants.get(&name).map(|entry| entry.tenant.clone());
+        let kept = former.as_ref().filter(|_| keeps_store).and_then(Tenant::lazy);
+        let store = kept.unwrap_or_else(|| LazyStore::new(engine, open, options.store.clone(), opened));
+        let (tenant, former) = match former {
+            Some(tenant) => {
+                let former = tenant.change(options, store);
+                (tenant, former)
+            }
+            None => (Tenant::new(name.clone(), options, store), None),
+        };
+        tenants.insert(name, Entry { tenant, origin });
+        former
+    }
+
+    fn entry(&self, name: &str) -> Option<Entry> {
+        self.read().get(name).cloned()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, Entry>> {
+        self.0.tenants.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Entry>> {
+        self.0.tenants.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Tenants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tenants").field("tenants", &self.len()).field("open", &self.open_stores()).finish()
+    }
+}

@@ -1,0 +1,210 @@
+//! Tests of the configuration; the registry's own are in tests/tenants.
+
+use std::fs;
+
+use serde::Deserialize;
+
+use super::TenantsConfig;
+use crate::error::Result;
+use crate::limits::Budget;
+
+const STORE: &str = "bucket = 'b'\naccess-key = 'k'\nsecret-key = 'hush'\n";
+
+fn error(text: &str) -> String {
+    TenantsConfig::parse(text).unwrap_err().to_string()
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Gateway {
+    #[serde(default)]
+    keys: Vec<Key>,
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Key {
+    access_key: String,
+    #[serde(default)]
+    access: Access,
+    #[serde(default)]
+    prefixes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Access {
+    ReadOnly,
+    #[default]
+    ReadWrite,
+}
+
+#[test]
+fn file_with_tenants_is_parsed_and_other_tables_are_ignored() {
+    let text = format!(
+        "[serve]\nlisten = 1\n[tenants.\"b.c\".store.blob.s3]\n{STORE}[tenants.a]\nweight = 3\n\
+         [tenants.a.store.blob.s3]\n{STORE}[tenants.a.budget]\ncalls-per-second = 5\n[sandbox]\nmemory = '64MiB'\n"
+    );
+    let config = TenantsConfig::parse(&text).unwrap();
+    assert_eq!(config.names().collect::<Vec<_>>(), ["a", "b.c"]);
+    let a = config.tenants["a"].options().unwrap();
+    assert_eq!((a.weight, a.budget), (3, Budget::default().with_calls_per_second(5)));
+    assert_eq!(
+        a.store.settings.iter().find(|(name, _)| name == "bucket").map(|(_, bucket)| bucket.as_str()),
+        Some("b")
+    );
+    let other = config.tenants["b.c"].options().unwrap();
+    assert_eq!((other.weight, other.budget), (1, Budget::default()));
+    assert!(!format!("{config:?} {a:?}", a = config.tenants["a"].options().unwrap()).contains("hush"));
+    assert_eq!(TenantsConfig::parse("[serve]\n").unwrap().names().count(), 0);
+}
+
+#[test]
+fn errors_have_line_and_key() {
+    let cases = [
+        ("[tenants]\nAlice = 1\n".to_owned(), "configuration:2: tenants.Alice: a tenant's name has 1 to 63"),
+        (
+            "[tenants]\nalice = 1\n".to_owned(),
+            "configuration:2: tenants.alice: expected the section [tenants.alice], not a number",
+        ),
+        ("tenants = 'x'\n".to_owned(), "configuration:1: tenants: expected the section [tenants], not text"),
+        (
+            "[tenants.a]\nweight = 1\n".to_owned(),
+            "configuration:1: tenants.a: there is no section [tenants.a.store.blob.s3]",
+        ),
+        (
+            format!("[tenants.a]\nweight = 0\n[tenants.a.store.blob.s3]\n{STORE}"),
+            "configuration:2: tenants.a.weight: expected a number from 1 to 1000",
+        ),
+        (
+            format!("[tenants.a]\nwieght = 1\n[tenants.a.store.blob.s3]\n{STORE}"),
+            "configuration:2: tenants.a.wieght: unknown key; expected `weight`, or a section",
+        ),
+        (
+            format!("[tenants.a.store.blob.s3]\n{STORE}[tenants.a.budget]\nqueue-length = 'long'\n"),
+            "configuration:6: tenants.a.budget.queue-length: ",
+        ),
+        (
+            format!("[tenants.a.store.blob.s3]\n{STORE}[tenants.a.budget]\ncalls-in-flight = 0\n"),
+            "configuration:6: tenants.a.budget.calls-in-flight: the budget `calls-in-flight` must be above 0",
+        ),
+        (
+            "[tenants.a.store.blob.s3]\nbucket = []\n".to_owned(),
+            "configuration:2: tenants.a.store.blob.s3.bucket: expected text, a number, true or false, not a list",
+        ),
+        (
+            "[tenants.\"a.b\".store.blob.s3]\nsecret-key = '%{env:SANDBUCKET_NO_SUCH}%'\n".to_owned(),
+            "configuration:2: tenants.\"a.b\".store.blob.s3.secret-key: ",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = error(&text);
+        assert!(error.starts_with(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn directory_has_one_file_per_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let own = format!(
+        "weight = 2\n[store.blob.s3]\n{STORE}ca-file = 'ca.pem'\n[budget]\nqueue-length = 7\n[gateway]\nlimit = 3\n"
+    );
+    write("alice.toml", &own);
+    write("bob.toml", &format!("[store.blob.s3]\n{STORE}"));
+    write(".hidden.toml", "no toml");
+    write("README", "no toml");
+    let config = TenantsConfig::load(folder.path()).unwrap();
+    assert_eq!(config.names().collect::<Vec<_>>(), ["alice", "bob"]);
+    let alice = config.tenants["alice"].options().unwrap();
+    assert_eq!((alice.weight, alice.budget.queue_length), (2, 7));
+    assert_eq!(alice.store.tls.ca_file, Some(folder.path().join("ca.pem")));
+    assert_eq!(config.section::<Gateway>("alice", "gateway").unwrap().unwrap().limit, Some(3));
+    assert_eq!(config.section::<Gateway>("bob", "gateway").unwrap(), None);
+
+    let path = folder.path().display();
+    let error = |name: &str, text: &str| {
+        write(name, text);
+        let error = TenantsConfig::load(folder.path()).unwrap_err().to_string();
+        fs::remove_file(folder.path().join(name)).unwrap();
+        error
+    };
+    assert!(
+        error("Carol.toml", &own).starts_with(&format!("{path}/Carol.toml: a tenant's name")),
+        "{}",
+        error("Carol.toml", &own)
+    );
+    let wrong = error("carol.toml", "\n[store.blob.s3]\nbucket = 1.5\n");
+    assert!(wrong.starts_with(&format!("{path}/carol.toml:3: store.blob.s3.bucket: expected text")), "{wrong}");
+    let empty = error("carol.toml", "");
+    assert_eq!(empty, format!("{path}/carol.toml: there is no section [store.blob.s3]"));
+    fs::create_dir(folder.path().join("dave.toml")).unwrap();
+    let wrong = TenantsConfig::load(folder.path()).unwrap_err().to_string();
+    assert!(wrong.contains("dave.toml") && wrong.contains("a folder"), "{wrong}");
+}
+
+fn with_gateway(gateway: &str) -> TenantsConfig {
+    TenantsConfig::parse(&format!("[tenants.a.store.blob.s3]\n{STORE}{gateway}")).unwrap()
+}
+
+fn gateway(text: &str) -> Result<Option<Gateway>> {
+    with_gateway(text).section("a", "gateway")
+}
+
+#[test]
+fn section_of_the_program_is_deserialized_and_interpolated() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret.path(), "from a file\n").unwrap();
+    let text = format!(
+        "[[tenants.a.gateway.keys]]\naccess-key = '%{{file:{}}}%'\naccess = 'read-only'\nprefixes = ['p/', 'q/']\n\
+         [[tenants.a.gateway.keys]]\naccess-key = 'plain'\n",
+        secret.path().display()
+    );
+    let read = gateway(&text).unwrap().unwrap();
+    let prefixes = vec!["p/".to_owned(), "q/".to_owned()];
+    let first = Key { access_key: "from a file".to_owned(), access: Access::ReadOnly, prefixes };
+    let second = Key { access_key: "plain".to_owned(), access: Access::ReadWrite, prefixes: Vec::new() };
+    assert_eq!(read, Gateway { keys: vec![first, second], limit: None });
+    assert_eq!(with_gateway("").section::<Gateway>("a", "gateway").unwrap(), None);
+    assert_eq!(with_gateway("").section::<Gateway>("b", "gateway").unwrap(), None);
+}
+
+#[test]
+fn error_in_a_section_of_the_program_has_line_and_key_and_no_value() {
+    for (text, expected) in [
+        ("limit = 'hush'\n", "configuration:6: tenants.a.gateway.limit: expected u32, not text"),
+        ("limit = -1\n", "configuration:6: tenants.a.gateway.limit: expected u32, not this number"),
+        ("\nlimits = 1\n", "configuration:7: tenants.a.gateway: unknown field `limits`, expected `keys` or `limit`"),
+        (
+            "keys = [{ access-key = 'k', access = 'hush' }]\n",
+            "configuration:6: tenants.a.gateway.keys.access: expected \"read-only\" or \"read-write\"",
+        ),
+        ("keys = [{}]\n", "configuration:6: tenants.a.gateway.keys: missing field `access-key`"),
+        (
+            "keys = [{ access-key = '%{env:SANDBUCKET_NO_SUCH}%' }]\n",
+            "configuration:6: tenants.a.gateway.keys.access-key: ",
+        ),
+    ] {
+        let error = gateway(&format!("[tenants.a.gateway]\n{text}")).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{text}: {error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn misspelled_section_is_found() {
+    let config = with_gateway("[tenants.a.gatewya]\n");
+    assert!(config.check_sections(&["gatewya"]).is_ok());
+    let error = config.check_sections(&["gateway"]).unwrap_err().to_string();
+    assert_eq!(error, "configuration:5: tenants.a.gatewya: unknown section; expected `store`, `budget`, `gateway`");
+}
+
+#[test]
+fn ten_thousand_tenants_in_one_file_are_parsed() {
+    let text: String = (0..10_000).map(|n| format!("[tenants.t{n}.store.blob.s3]\n{STORE}region = 'r{n}'\n")).collect();
+    let config = TenantsConfig::parse(&text).unwrap();
+    assert_eq!(config.names().count(), 10_000);
+    let wrong = format!("{text}[tenants.t10000.store.blob.s3]\nbucket = 1.5\n");
+    assert!(error(&wrong).starts_with("configuration:50002: tenants.t10000.store.blob.s3.bucket"));
+}

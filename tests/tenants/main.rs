@@ -1,0 +1,4 @@
+//! Many tenants on one engine: they share its instances and connections, and affect each other in nothing else.
+
+mod registry;
+mod stores;
