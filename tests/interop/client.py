@@ -10,6 +10,7 @@ put, get, keys                  with boto3; a put may have a `checksum` algorith
 upload                          a multipart upload with boto3, in parts of `part_size` bytes
 presign                         the URL that boto3 presigns for `method`, such as get_object, valid for `expires` seconds
 fetch                           urllib's response to `method` on `url`, with `headers`
+call                            any method of boto3's client with `arguments`, in which {"hex": "…"} stands for bytes
 aws                             the output of `aws` with `arguments`, and `body` as its standard input
 """
 
@@ -69,6 +70,33 @@ def fetch(command):
         return {"status": error.code, "body": error.read().hex()}
 
 
+def argument(value):
+    """An argument of `call`: with bytes for {"hex": "…"}."""
+    if isinstance(value, dict):
+        return bytes.fromhex(value["hex"]) if set(value) == {"hex"} else {k: argument(v) for k, v in value.items()}
+    return [argument(one) for one in value] if isinstance(value, list) else value
+
+
+def result(value):
+    """A result of `call` as JSON."""
+    if isinstance(value, dict):
+        return {k: result(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [result(one) for one in value]
+    if hasattr(value, "read"):
+        return value.read().hex()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def call(s3, command):
+    try:
+        return {"result": result(getattr(s3, command["method"])(**argument(command["arguments"])))}
+    except ClientError as error:
+        response = error.response
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return {"failed": response["Error"].get("Code"), "message": response["Error"].get("Message"), "status": status}
+
+
 def aws(start, command):
     # A clean environment: no profile or setting of the user's may apply.
     environment = {
@@ -125,6 +153,8 @@ def run(start, s3, command):
         return {"url": s3.generate_presigned_url(command["method"], Params=what, ExpiresIn=command["expires"])}
     if op == "fetch":
         return fetch(command)
+    if op == "call":
+        return call(s3, command)
     if op == "aws":
         return aws(start, command)
     raise ValueError(f"no such op: {op}")

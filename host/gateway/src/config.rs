@@ -219,7 +219,8 @@ impl ServeConfig {
             #[serde(default)]
             serve: ServeConfig,
         }
-        let wrong = |line: Option<usize>, message: String| Error::Config { path: path.map(Path::to_owned), line, message };
+        let wrong =
+            |line: Option<usize>, message: String| Error::Config { path: path.map(Path::to_owned), line, message };
         // Not the error's own text: it quotes the line, which may contain a secret.
         let file: File = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
@@ -265,10 +266,14 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketA
         One(SocketAddr),
         More(Vec<SocketAddr>),
     }
-    Ok(match OneOrMore::deserialize(deserializer).map_err(|_| D::Error::custom("expected addresses such as \"0.0.0.0:9000\""))? {
-        OneOrMore::One(address) => vec![address],
-        OneOrMore::More(addresses) => addresses,
-    })
+    Ok(
+        match OneOrMore::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("expected addresses such as \"0.0.0.0:9000\""))?
+        {
+            OneOrMore::One(address) => vec![address],
+            OneOrMore::More(addresses) => addresses,
+        },
+    )
 }
 
 /// A number with a unit.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use s3s::auth::SecretKey;
-use sandbucket::{Result, Store};
+use sandbucket::{Error, Failure, Result, Store, Tenants};
 use serde::Deserialize;
 
 /// Maximum number of keys and of virtual buckets of a tenant: the table is read by the operator's hand or program.
@@ -101,6 +101,26 @@ pub(crate) trait Backend: Send + Sync + 'static {
     async fn store(&self) -> Result<Store>;
 }
 
+/// A tenant of a registry by its name, so that it is found again after it was removed and added.
+pub(crate) struct Registered {
+    pub tenants: Tenants,
+    pub name: String,
+}
+
+#[async_trait::async_trait]
+impl Backend for Registered {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn store(&self) -> Result<Store> {
+        match self.tenants.get(&self.name) {
+            Some(tenant) => tenant.store().await,
+            None => Err(Error::AccessDenied(Box::new(Failure::new("the tenant was removed")))),
+        }
+    }
+}
+
 /// All front-end keys.
 #[derive(Default)]
 pub(crate) struct Directory {
@@ -120,7 +140,10 @@ pub(crate) struct Grant {
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grant").field("tenant", &self.tenant.name()).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Grant")
+            .field("tenant", &self.tenant.name())
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 
@@ -137,9 +160,8 @@ impl Directory {
         since: SystemTime,
     ) -> Result<(), AccessFault> {
         let name = tenant.name().to_owned();
-        let fault = |key: String, message: &str| {
-            Err(AccessFault { tenant: name.clone(), key, message: message.to_owned() })
-        };
+        let fault =
+            |key: String, message: &str| Err(AccessFault { tenant: name.clone(), key, message: message.to_owned() });
         if table.keys.len() > MAX_ENTRIES || table.buckets.len() > MAX_ENTRIES {
             return fault("keys".to_owned(), &format!("a tenant may have {MAX_ENTRIES} keys and as many buckets"));
         }

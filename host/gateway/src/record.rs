@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     tenant: OnceLock<String>,
-    operation: OnceLock<&'static str>,
+    operation: OnceLock<String>,
     throttled: AtomicBool,
 }
 
@@ -17,8 +17,8 @@ impl Record {
         let _ = self.tenant.set(tenant.to_owned());
     }
 
-    pub(crate) fn set_operation(&self, operation: &'static str) {
-        let _ = self.operation.set(operation);
+    pub(crate) fn set_operation(&self, operation: &str) {
+        let _ = self.operation.set(operation.to_owned());
     }
 
     /// Notes that the response is `SlowDown`.
@@ -35,8 +35,8 @@ impl Record {
         self.tenant.get().map(String::as_str)
     }
 
-    /// The operation, such as `get_object`, once its request is parsed.
-    pub(crate) fn operation(&self) -> Option<&'static str> {
-        self.operation.get().copied()
+    /// The operation, such as `GetObject`, once the request's line and signature are understood.
+    pub(crate) fn operation(&self) -> Option<&str> {
+        self.operation.get().map(String::as_str)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Stats {
 /// The counters of a tenant.
 #[derive(Default)]
 pub(crate) struct TenantStats {
-    operations: Mutex<BTreeMap<&'static str, Arc<OperationStats>>>,
+    operations: Mutex<BTreeMap<String, Arc<OperationStats>>>,
     in_flight: AtomicU64,
 }
 
@@ -122,7 +122,9 @@ impl Stats {
         let rows: Vec<_> = self
             .all()
             .into_iter()
-            .flat_map(|(tenant, stats)| stats.rows().into_iter().map(move |(operation, row)| (tenant.clone(), operation, row)))
+            .flat_map(|(tenant, stats)| {
+                stats.rows().into_iter().map(move |(operation, row)| (tenant.clone(), operation, row))
+            })
             .collect();
         let mut family = |name: &str, kind: &str, help: &str, lines: &dyn Fn(&mut String, &str, &OperationStats)| {
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
@@ -130,15 +132,23 @@ impl Stats {
                 lines(text, &format!("tenant=\"{tenant}\",operation=\"{operation}\""), row);
             }
         };
-        family("sandbucket_gateway_requests_total", "counter", "Responses by class of the status.", &|text, labels, row| {
-            for (n, count) in row.responses.iter().enumerate() {
-                let count = count.load(Relaxed);
-                if count > 0 {
-                    let class = n + 1;
-                    let _ = writeln!(text, "sandbucket_gateway_requests_total{{{labels},status=\"{class}xx\"}} {count}");
+        family(
+            "sandbucket_gateway_requests_total",
+            "counter",
+            "Responses by class of the status.",
+            &|text, labels, row| {
+                for (n, count) in row.responses.iter().enumerate() {
+                    let count = count.load(Relaxed);
+                    if count > 0 {
+                        let class = n + 1;
+                        let _ = writeln!(
+                            text,
+                            "sandbucket_gateway_requests_total{{{labels},status=\"{class}xx\"}} {count}"
+                        );
+                    }
                 }
-            }
-        });
+            },
+        );
         let counters: [(&str, &str, fn(&OperationStats) -> &AtomicU64); 4] = [
             ("sandbucket_gateway_throttled_total", "Responses SlowDown.", |row| &row.throttled),
             ("sandbucket_gateway_broken_responses_total", "Responses that broke off.", |row| &row.broken),
@@ -165,13 +175,17 @@ impl Stats {
 }
 
 impl TenantStats {
-    fn operation(&self, name: &'static str) -> Arc<OperationStats> {
-        self.operations.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().clone()
+    fn operation(&self, name: &str) -> Arc<OperationStats> {
+        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = operations.get(name) {
+            return known.clone();
+        }
+        operations.entry(name.to_owned()).or_default().clone()
     }
 
-    fn rows(&self) -> Vec<(&'static str, Arc<OperationStats>)> {
+    fn rows(&self) -> Vec<(String, Arc<OperationStats>)> {
         let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        operations.iter().map(|(name, row)| (*name, row.clone())).collect()
+        operations.iter().map(|(name, row)| (name.clone(), row.clone())).collect()
     }
 
     fn counts(&self) -> RequestCounts {
@@ -281,7 +295,7 @@ mod tests {
             let record = Record::default();
             if let Some(tenant) = tenant {
                 record.set_tenant(tenant);
-                record.set_operation("get_object");
+                record.set_operation("GetObject");
             }
             if status == 503 {
                 record.set_throttled();
@@ -300,8 +314,8 @@ mod tests {
         let mut text = String::new();
         stats.render(&mut text);
         for line in [
-            "sandbucket_gateway_requests_total{tenant=\"alice\",operation=\"get_object\",status=\"2xx\"} 1",
-            "sandbucket_gateway_request_duration_seconds_bucket{tenant=\"alice\",operation=\"get_object\",le=\"+Inf\"} 2",
+            "sandbucket_gateway_requests_total{tenant=\"alice\",operation=\"GetObject\",status=\"2xx\"} 1",
+            "sandbucket_gateway_request_duration_seconds_bucket{tenant=\"alice\",operation=\"GetObject\",le=\"+Inf\"} 2",
             "sandbucket_gateway_requests_total{tenant=\"-\",operation=\"other\",status=\"4xx\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

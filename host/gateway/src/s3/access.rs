@@ -9,6 +9,7 @@ use s3s::{S3Result, s3_error};
 
 use super::Shared;
 use crate::directory::{Grant, KeyAccess};
+use crate::record::Record;
 
 /// Operations that change nothing. All others require [`KeyAccess::ReadWrite`].
 const READS: [&str; 18] = [
@@ -32,10 +33,6 @@ const READS: [&str; 18] = [
     "SelectObjectContent",
 ];
 
-/// The operation's name, for metrics and logs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OperationName(pub &'static str);
-
 /// Looks up the secret key for the verification of a signature.
 pub(super) struct Keys(pub Arc<Shared>);
 
@@ -54,11 +51,13 @@ pub(super) struct Policy(pub Arc<Shared>);
 #[async_trait::async_trait]
 impl S3Access for Policy {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let record = context.extensions_mut().get::<Arc<Record>>().cloned().unwrap_or_default();
+        let operation = context.s3_op().name();
+        record.set_operation(operation);
         let Some(credentials) = context.credentials() else { return Err(denied()) };
         // The directory may have changed since the signature was verified.
         let grant = self.0.directory.load().grant(&credentials.access_key).cloned().ok_or_else(unknown_key)?;
-        self.0.note_tenant(context.extensions_mut(), grant.tenant.name());
-        let operation = context.s3_op().name();
+        record.set_tenant(grant.tenant.name());
         authorize(&grant, operation, context.s3_path())?;
         context.extensions_mut().insert(grant);
         Ok(())

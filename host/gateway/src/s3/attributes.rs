@@ -32,12 +32,7 @@ macro_rules! write_attributes {
         let mut attributes = $crate::s3::attributes::Attributes::new();
         let list = &mut attributes;
         $crate::s3::attributes::check_acl($input.acl.as_ref().map(|acl| acl.as_str()))?;
-        let grants = [
-            &$input.grant_full_control,
-            &$input.grant_read,
-            &$input.grant_read_acp,
-            &$input.grant_write_acp,
-        ];
+        let grants = [&$input.grant_full_control, &$input.grant_read, &$input.grant_read_acp, &$input.grant_write_acp];
         if grants.iter().any(|grant| grant.is_some()) {
             return Err($crate::s3::attributes::no_acl());
         }
@@ -49,7 +44,11 @@ macro_rules! write_attributes {
         let encoding = $input.content_encoding.take().and_then($crate::s3::attributes::stored_encoding);
         push(list, "content-encoding", encoding);
         push(list, "content-language", $input.content_language.take());
-        push(list, "expires", $input.expires.take().and_then(|time| time_text(&time, s3s::dto::TimestampFormat::HttpDate)));
+        push(
+            list,
+            "expires",
+            $input.expires.take().and_then(|time| time_text(&time, s3s::dto::TimestampFormat::HttpDate)),
+        );
         push(list, "storage-class", $input.storage_class.take().map(|class| class.as_str().to_owned()));
         push(list, "object-lock-mode", $input.object_lock_mode.take().map(|mode| mode.as_str().to_owned()));
         let until = $input.object_lock_retain_until_date.take();

@@ -266,7 +266,8 @@ mod tests {
     use futures::StreamExt as _;
 
     fn body(pieces: &[&'static str]) -> Option<StreamingBlob> {
-        let pieces: Vec<_> = pieces.iter().map(|piece| Ok::<_, std::io::Error>(Bytes::from_static(piece.as_bytes()))).collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|piece| Ok::<_, std::io::Error>(Bytes::from_static(piece.as_bytes()))).collect();
         Some(StreamingBlob::wrap(futures::stream::iter(pieces)))
     }
 

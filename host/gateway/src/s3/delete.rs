@@ -29,7 +29,11 @@ impl Front {
         }
         let mut attributes = Attributes::new();
         push(&mut attributes, "expected-bucket-owner", input.expected_bucket_owner.clone());
-        push(&mut attributes, "bypass-governance-retention", input.bypass_governance_retention.map(|on| on.to_string()));
+        push(
+            &mut attributes,
+            "bypass-governance-retention",
+            input.bypass_governance_retention.map(|on| on.to_string()),
+        );
         for (name, value) in attributes {
             delete = delete.attribute(name, value);
         }
@@ -64,8 +68,7 @@ impl Front {
         };
         let (mut errors, mut permitted, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for object in objects {
-            let conditional =
-                object.e_tag.is_some() || object.last_modified_time.is_some() || object.size.is_some();
+            let conditional = object.e_tag.is_some() || object.last_modified_time.is_some() || object.size.is_some();
             let key = if conditional { Err(not_implemented()) } else { scope.key(&object.key) };
             match key {
                 Ok(key) => {

@@ -139,12 +139,12 @@ fn wording(code: &S3ErrorCode) -> &'static str {
             "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified \
              entity tag may not match the part's entity tag."
         }
-        "InvalidPartOrder" => {
-            "The list of parts was not in ascending order. Parts must be ordered by part number."
-        }
+        "InvalidPartOrder" => "The list of parts was not in ascending order. Parts must be ordered by part number.",
         "InvalidRange" => "The requested range is not satisfiable",
         "InvalidRequest" => "Invalid Request",
-        "InvalidTag" => "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation.",
+        "InvalidTag" => {
+            "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."
+        }
         "KeyTooLongError" => "Your key is too long",
         "MethodNotAllowed" => "The specified method is not allowed against this resource.",
         "NoSuchBucket" => "The specified bucket does not exist",

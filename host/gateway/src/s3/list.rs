@@ -18,7 +18,8 @@ const MAX_PAGE: i32 = 1000;
 /// Maximum number of pages without an entry that a request goes through.
 const MAX_EMPTY_PAGES: usize = 16;
 /// What `encoding-type=url` leaves as it is.
-const UNENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
+const UNENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
 /// Marks a version or upload marker that contains a continuation token of the service.
 const TOKEN_MARK: &str = "sandbucket.";
 
@@ -89,7 +90,8 @@ struct Wanted<'a> {
 fn start_after(wanted: &Wanted<'_>) -> Option<String> {
     let after = wanted.start_after.filter(|after| !after.is_empty())?;
     let folded = wanted.delimiter.is_some_and(|delimiter| {
-        after.strip_prefix(wanted.prefix).is_some_and(|rest| rest.find(delimiter) == Some(rest.len() - delimiter.len()))
+        let rest = after.strip_prefix(wanted.prefix);
+        rest.is_some_and(|rest| rest.find(delimiter).is_some_and(|at| at + delimiter.len() == rest.len()))
     });
     Some(if folded { format!("{after}{}", char::MAX) } else { after.to_owned() })
 }

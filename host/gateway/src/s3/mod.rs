@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Extensions, StatusCode};
+use http::StatusCode;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::dto::*;
 use s3s::host::MultiDomain;
@@ -30,7 +30,6 @@ use sandbucket::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::directory::{Directory, Grant, VirtualBucket};
-use crate::record::Record;
 use access::{Keys, Policy, denied};
 
 /// Unit of the permits of [`Buffers`].
@@ -57,15 +56,6 @@ pub(crate) struct Redirect {
     pub above: u64,
     /// Validity of the URL.
     pub expires: Duration,
-}
-
-impl Shared {
-    /// Notes the tenant of a request, for metrics and logs.
-    fn note_tenant(&self, extensions: &Extensions, tenant: &str) {
-        if let Some(record) = extensions.get::<Arc<Record>>() {
-            record.set_tenant(tenant);
-        }
-    }
 }
 
 /// Memory for bodies that are gathered before they are sent, of all requests together.
@@ -190,9 +180,6 @@ macro_rules! operations {
         #[async_trait::async_trait]
         impl S3 for Front {
             $(async fn $name(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
-                if let Some(record) = request.extensions.get::<Arc<Record>>() {
-                    record.set_operation(stringify!($name));
-                }
                 Front::$name(self, request).await
             })*
         }
@@ -235,7 +222,9 @@ impl Front {
         let limit = match max_buckets {
             None => usize::MAX,
             Some(count @ 1..=10_000) => count as usize,
-            Some(_) => return Err(s3_error!(InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000")),
+            Some(_) => {
+                return Err(s3_error!(InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000"));
+            }
         };
         let here = bucket_region.is_none_or(|region| region == self.shared.region);
         let after = continuation_token.as_deref();
@@ -308,6 +297,6 @@ mod tests {
         assert_eq!(buffers.acquire(1).await.unwrap_err().code().as_str(), "SlowDown");
         assert_eq!(buffers.acquire(5 * BUFFER_UNIT).await.unwrap_err().code().as_str(), "EntityTooLarge");
         drop(held);
-        buffers.acquire(3 * BUFFER_UNIT).await.unwrap();
+        let _rest = buffers.acquire(3 * BUFFER_UNIT).await.unwrap();
     }
 }

@@ -114,10 +114,7 @@ impl Front {
             last_modified: part.last_modified.and_then(timestamp),
             ..CopyPartResult::default()
         };
-        Ok(S3Response::new(UploadPartCopyOutput {
-            copy_part_result: Some(result),
-            ..UploadPartCopyOutput::default()
-        }))
+        Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
     }
 
     pub(super) async fn complete_multipart_upload(
@@ -191,16 +188,16 @@ impl Front {
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
-    pub(super) async fn list_parts(
-        &self,
-        request: S3Request<ListPartsInput>,
-    ) -> S3Result<S3Response<ListPartsOutput>> {
+    pub(super) async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
         let mut input = request.input.clone();
         let scope = self.scope(&request, &input.bucket, "ListParts").await?;
         let size = page_size(input.max_parts)?;
         let marker = input.part_number_marker.unwrap_or(0);
         if marker < 0 {
-            return Err(s3_error!(InvalidArgument, "Argument part-number-marker must be an integer between 0 and 2147483647"));
+            return Err(s3_error!(
+                InvalidArgument,
+                "Argument part-number-marker must be an integer between 0 and 2147483647"
+            ));
         }
         let mut list = scope.store.list_parts(scope.key(&input.key)?, &input.upload_id);
         let mut attributes = Attributes::new();
@@ -265,7 +262,8 @@ impl Front {
         scope.permit_listing(prefix)?;
         let token = token_in(input.upload_id_marker.as_ref())?;
         let key_marker = input.key_marker.as_deref().filter(|key| token.is_none() && !key.is_empty());
-        let mut list = scope.store.list_uploads(scope.inside(prefix)).page_size(u32::try_from(size.max(1)).unwrap_or(1));
+        let mut list =
+            scope.store.list_uploads(scope.inside(prefix)).page_size(u32::try_from(size.max(1)).unwrap_or(1));
         if let Some(token) = token {
             list = list.continuation(token);
         }
@@ -385,7 +383,10 @@ mod tests {
             ..CompletedPart::default()
         };
         let good = completed(vec![part(1, Some("a")), part(3, Some("b"))]).unwrap();
-        assert_eq!(good.iter().map(|part| (part.number, part.etag.as_str())).collect::<Vec<_>>(), [(1, "\"a\""), (3, "\"b\"")]);
+        assert_eq!(
+            good.iter().map(|part| (part.number, part.etag.as_str())).collect::<Vec<_>>(),
+            [(1, "\"a\""), (3, "\"b\"")]
+        );
         for (parts, code) in [
             (vec![], "MalformedXML"),
             (vec![part(1, None)], "MalformedXML"),

@@ -44,10 +44,7 @@ pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<Str
 }
 
 impl Front {
-    pub(super) async fn get_object(
-        &self,
-        request: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
+    pub(super) async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let (headers, mut input) = (&request.headers, request.input.clone());
         let scope = self.scope(&request, &input.bucket, "GetObject").await?;
         let key = scope.key(&input.key)?;
@@ -279,7 +276,8 @@ fn override_headers(headers: &mut HeaderMap, input: &HeadObjectInput) -> S3Resul
     let expires = expires.and_then(|time| super::attributes::time_text(time, TimestampFormat::HttpDate));
     push(&mut overridden, "expires", expires);
     for (name, value) in overridden {
-        let value = HeaderValue::try_from(value).map_err(|_| s3_error!(InvalidArgument, "Invalid response-{}", name))?;
+        let value =
+            HeaderValue::try_from(value).map_err(|_| s3_error!(InvalidArgument, "Invalid response-{}", name))?;
         headers.insert(HeaderName::from_static(name), value);
     }
     Ok(())
