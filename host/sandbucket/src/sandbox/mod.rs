@@ -7,7 +7,7 @@
 //! | `compile_cache` | Compiled components on disk. |
 //! | `bindings` | The contract's types and functions; results are validated at the border. |
 //! | `guest` | A component in its own store, and the bounds of each call of it. |
-//! | `instance`, `pool`, `instance_queue` | Instances with an open store: made, leased, queued for, evicted. |
+//! | `instance`, `pool` | Instances with an open store: made, leased, evicted. |
 //! | `runtime` | What an engine has once for all of its stores. |
 //! | `compute`, `address_space` | Limits across instances: CPU at a time, virtual memory. |
 //! | `host_state`, `wasi_http` | What a guest call sees of the host: clocks, memory limits, HTTP. |
@@ -20,7 +20,6 @@ pub(crate) mod compute;
 mod guest;
 pub(crate) mod host_state;
 pub(crate) mod instance;
-pub(crate) mod instance_queue;
 pub(crate) mod pool;
 pub(crate) mod runtime;
 mod wasi_http;

@@ -15,9 +15,9 @@ use crate::sandbox::address_space::{Plan, first_that_fits};
 use crate::sandbox::component::Plugin;
 use crate::sandbox::compute::{Compute, ComputeShare};
 use crate::sandbox::host_state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
-use crate::sandbox::instance_queue::{self, Evictable, Grant, InstanceQueue};
 use crate::support::background::Cleanups;
 use crate::support::deadline::timeout_at;
+use crate::support::fair_queue::{Evictable, FairPermit, FairQueue, FairShare, Grant};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -64,17 +64,17 @@ pub(crate) trait Sweep: Send + Sync {
 pub(crate) type Handed = Box<dyn Any + Send>;
 
 /// A store's share of the instances.
-pub(crate) type InstanceShare = Arc<instance_queue::InstanceShare<Handed>>;
+pub(crate) type InstanceShare = Arc<FairShare<Handed>>;
 
 /// The right to one instance.
-pub(crate) type InstancePermit = instance_queue::InstancePermit<Handed>;
+pub(crate) type InstancePermit = FairPermit<Handed>;
 
 /// What the instances of all stores share.
 pub(crate) struct Runtime {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) plugin: Plugin,
     pub(crate) limits: Limits,
-    instances: Arc<InstanceQueue<Handed>>,
+    instances: Arc<FairQueue<Handed>>,
     compute: Arc<Compute>,
     pools: Mutex<Vec<Weak<dyn EvictIdle>>>,
     sweeps: Mutex<Vec<Weak<dyn Sweep>>>,
@@ -94,7 +94,7 @@ impl Runtime {
             wasmtime,
             plugin,
             clients: Clients::new(network, &limits),
-            instances: InstanceQueue::new(instances),
+            instances: FairQueue::new(instances),
             compute: Compute::new(),
             limits,
             pools: Mutex::default(),

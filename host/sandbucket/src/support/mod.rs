@@ -1,7 +1,8 @@
-//! What every layer may use: time, files and variables of the process, and limits on background work and log lines.
+//! What every layer may use: time, files and variables of the process, fair queues, and limits on background work and log lines.
 
 pub(crate) mod background;
 pub(crate) mod deadline;
 pub(crate) mod environment;
+pub(crate) mod fair_queue;
 pub(crate) mod input;
 pub(crate) mod rate_limit;

@@ -11,9 +11,9 @@ use super::{Current, Pool, PooledInstance};
 use crate::credentials::{self, Credentials};
 use crate::error::{Error, Failure, Result};
 use crate::sandbox::instance::Instance;
-use crate::sandbox::instance_queue::Grant;
 use crate::sandbox::runtime::Handed;
 use crate::support::deadline::timeout_at;
+use crate::support::fair_queue::Grant;
 use crate::types::settings::check_settings;
 
 impl Pool {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Share = Arc<InstanceShare<u32>>;
-type Permit = InstancePermit<u32>;
+type Share = Arc<FairShare<u32>>;
+type Permit = FairPermit<u32>;
 
 fn take(share: &Share) -> Permit {
     share.try_acquire().expect("a permit")
@@ -24,13 +24,13 @@ fn permit(call: &mut Acquire<u32>) -> Option<Permit> {
     }
 }
 
-fn used(queue: &Arc<InstanceQueue<u32>>) -> usize {
+fn used(queue: &Arc<FairQueue<u32>>) -> usize {
     queue.state().used
 }
 
 #[test]
 fn reserve_is_left_to_first_instances() {
-    let queue = InstanceQueue::new(1024);
+    let queue = FairQueue::new(1024);
     let noisy: Vec<Share> = (0..16).map(|_| queue.register(1)).collect();
     let mut held: Vec<Permit> =
         noisy.iter().flat_map(|share| std::iter::from_fn(|| share.try_acquire()).take(64)).collect();
@@ -46,7 +46,7 @@ fn reserve_is_left_to_first_instances() {
 #[test]
 fn a_lone_store_takes_all_but_the_reserve() {
     for (limit, most) in [(1, 1), (2, 1), (3, 2), (4, 3), (64, 48), (1024, 768)] {
-        let queue = InstanceQueue::new(limit);
+        let queue = FairQueue::new(limit);
         let share = queue.register(1);
         assert_eq!(take_all(&share).len(), most, "of {limit}");
     }
@@ -54,7 +54,7 @@ fn a_lone_store_takes_all_but_the_reserve() {
 
 #[test]
 fn twelve_noisy_stores_leave_shared_instances_to_the_next() {
-    let queue = InstanceQueue::new(1024);
+    let queue = FairQueue::new(1024);
     let noisy: Vec<Share> = (0..12).map(|_| queue.register(1)).collect();
     let mut held: Vec<Vec<Permit>> = noisy.iter().map(|_| Vec::new()).collect();
     // As much as they get, and as evenly as they ask.
@@ -82,7 +82,7 @@ fn twelve_noisy_stores_leave_shared_instances_to_the_next() {
 
 #[test]
 fn calls_of_a_store_are_served_in_order_and_stores_in_turn() {
-    let queue = InstanceQueue::new(1);
+    let queue = FairQueue::new(1);
     let (a, b, c) = (queue.register(1), queue.register(1), queue.register(1));
     let mut held = Some(take(&a));
     let mut calls: Vec<(&str, Acquire<u32>)> =
@@ -101,7 +101,7 @@ fn calls_of_a_store_are_served_in_order_and_stores_in_turn() {
 
 #[test]
 fn weight_decides_who_has_fewer() {
-    let queue = InstanceQueue::new(40);
+    let queue = FairQueue::new(40);
     let (light, heavy) = (queue.register(1), queue.register(3));
     let all = queue.register(1);
     let mut others = take_all(&all);
@@ -121,7 +121,7 @@ fn weight_decides_who_has_fewer() {
 
 #[test]
 fn idle_instance_goes_to_the_stores_own_call_or_makes_way_for_another_store() {
-    let queue = InstanceQueue::new(2);
+    let queue = FairQueue::new(2);
     let (a, b) = (queue.register(1), queue.register(1));
     let _held = [take(&a), take(&b)];
     assert_eq!(a.offer(7), Some(7), "nobody waits");
@@ -142,7 +142,7 @@ fn idle_instance_goes_to_the_stores_own_call_or_makes_way_for_another_store() {
 
 #[test]
 fn dropped_calls_leave_no_permit_behind() {
-    let queue = InstanceQueue::new(1);
+    let queue = FairQueue::new(1);
     let (a, b) = (queue.register(1), queue.register(1));
     let held = take(&a);
     let (first, second, mut third) = (b.acquire(), b.acquire(), b.acquire());
@@ -188,7 +188,7 @@ proptest! {
     /// Whatever calls do, permits are neither lost nor too many, and nobody waits for one that is free.
     #[test]
     fn permits_add_up(limit in 1..12usize, actions in prop::collection::vec(action(), 0..200)) {
-        let queue: Arc<InstanceQueue<u32>> = InstanceQueue::new(limit);
+        let queue: Arc<FairQueue<u32>> = FairQueue::new(limit);
         let mut shares: Vec<Share> = vec![queue.register(1)];
         let mut held: Vec<Permit> = Vec::new();
         let mut calls: Vec<Acquire<u32>> = Vec::new();
@@ -250,7 +250,7 @@ proptest! {
 /// Calls of many stores on several threads, a part of which is aborted while it waits or holds a permit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn aborted_calls_under_load_lose_no_permit() {
-    let queue: Arc<InstanceQueue<u32>> = InstanceQueue::new(5);
+    let queue: Arc<FairQueue<u32>> = FairQueue::new(5);
     let shares: Vec<Share> = (0..7).map(|_| queue.register(1)).collect();
     let mut tasks = Vec::new();
     for call in 0..3000usize {
@@ -276,7 +276,7 @@ async fn aborted_calls_under_load_lose_no_permit() {
 
 #[test]
 fn permit_whose_instance_cannot_be_made_lowers_the_limit_until_it_is_raised() {
-    let queue = InstanceQueue::new(64);
+    let queue = FairQueue::new(64);
     let (first, second) = (queue.register(1), queue.register(1));
     // The only one: there is nothing to wait for.
     let only = take(&first);

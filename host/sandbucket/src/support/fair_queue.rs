@@ -1,6 +1,6 @@
 //! Allocates the engine's instances to stores, fairly.
 //!
-//! Each store has a share ([`InstanceShare`]) and takes a permit from it for every instance that it holds. A store's first
+//! Each store has a share ([`FairShare`]) and takes a permit from it for every instance that it holds. A store's first
 //! instance may be any that is left; what it holds beyond that counts against a shared part, so that a reserve stays for
 //! the first instances of other stores. Waiting is first in, first out within a store. Between stores, one that holds
 //! none is served first, then the one that holds the fewest for its weight, and of several such the one served longest
@@ -23,7 +23,7 @@ const SHARE_OF_FREE: usize = 4;
 const SCALE: usize = 1 << 16;
 
 /// The instances of an engine. `T` is what holds one, and can be handed to another call of the same store.
-pub(crate) struct InstanceQueue<T> {
+pub(crate) struct FairQueue<T> {
     /// Permits at once, where there is memory for so many.
     most: usize,
     /// Calls that wait. Written under the lock of `state`.
@@ -59,14 +59,14 @@ struct Account<T> {
 /// A call that waits.
 struct Entry<T> {
     ticket: u64,
-    share: Arc<InstanceShare<T>>,
+    share: Arc<FairShare<T>>,
     sender: oneshot::Sender<Grant<T>>,
 }
 
 /// What a call waited for.
 pub(crate) enum Grant<T> {
     /// The right to make an instance.
-    Permit(InstancePermit<T>),
+    Permit(FairPermit<T>),
     /// An instance of the same store that became idle.
     Instance(T),
 }
@@ -80,10 +80,10 @@ pub(crate) enum Evictable {
     Any,
 }
 
-impl<T> InstanceQueue<T> {
+impl<T> FairQueue<T> {
     /// A queue for so many instances, of which a quarter, and at least one, is the reserve for first instances.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(InstanceQueue {
+        Arc::new(FairQueue {
             most: limit,
             waiting: AtomicUsize::new(0),
             state: Mutex::new(State {
@@ -100,14 +100,14 @@ impl<T> InstanceQueue<T> {
     }
 
     /// A store's share, of this weight beside others'.
-    pub(crate) fn register(self: &Arc<Self>, weight: usize) -> Arc<InstanceShare<T>> {
+    pub(crate) fn register(self: &Arc<Self>, weight: usize) -> Arc<FairShare<T>> {
         let mut state = self.state();
         let id = state.next_store;
         state.next_store += 1;
         let served = state.grants;
         state.stores.insert(id, Account { weight: weight.max(1), held: 0, served, calls: VecDeque::new() });
         drop(state);
-        Arc::new(InstanceShare { queue: self.clone(), id })
+        Arc::new(FairShare { queue: self.clone(), id })
     }
 
     /// Permits at once now.
@@ -135,7 +135,7 @@ impl<T> InstanceQueue<T> {
         state.limit += 1;
         let served = self.serve(&mut state);
         drop(state);
-        InstanceQueue::tell(served);
+        FairQueue::tell(served);
     }
 
     /// Whether calls wait.
@@ -191,7 +191,7 @@ impl<T> InstanceQueue<T> {
     fn tell(served: Vec<Entry<T>>) {
         for Entry { share, sender, .. } in served {
             // Who is gone leaves the permit to the next: it is dropped here.
-            drop(sender.send(Grant::Permit(InstancePermit { share })));
+            drop(sender.send(Grant::Permit(FairPermit { share })));
         }
     }
 }
@@ -225,14 +225,14 @@ impl<T> Account<T> {
 }
 
 /// One store's share of the instances.
-pub(crate) struct InstanceShare<T> {
-    queue: Arc<InstanceQueue<T>>,
+pub(crate) struct FairShare<T> {
+    queue: Arc<FairQueue<T>>,
     id: u64,
 }
 
-impl<T> InstanceShare<T> {
+impl<T> FairShare<T> {
     /// A permit, where no call has to wait for it.
-    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<InstancePermit<T>> {
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<FairPermit<T>> {
         let mut state = self.queue.state();
         let account = state.stores.get(&self.id)?;
         if !state.queue.is_empty() || !self.queue.admits(&state, account) {
@@ -244,7 +244,7 @@ impl<T> InstanceShare<T> {
             account.held += 1;
             account.served = served;
         });
-        Some(InstancePermit { share: self.clone() })
+        Some(FairPermit { share: self.clone() })
     }
 
     /// Waits for a permit, or for an instance of the same store that becomes idle.
@@ -258,7 +258,7 @@ impl<T> InstanceShare<T> {
         self.queue.waiting.fetch_add(1, Relaxed);
         let served = self.queue.serve(&mut state);
         drop(state);
-        InstanceQueue::tell(served);
+        FairQueue::tell(served);
         Acquire { share: self.clone(), ticket, receiver }
     }
 
@@ -301,7 +301,7 @@ impl<T> InstanceShare<T> {
     }
 }
 
-impl<T> Drop for InstanceShare<T> {
+impl<T> Drop for FairShare<T> {
     fn drop(&mut self) {
         // Its calls and permits hold it: there are none.
         let mut state = self.queue.state();
@@ -309,13 +309,13 @@ impl<T> Drop for InstanceShare<T> {
         // A store that is alone may have more.
         let served = self.queue.serve(&mut state);
         drop(state);
-        InstanceQueue::tell(served);
+        FairQueue::tell(served);
     }
 }
 
 /// A call that waits for an instance. Dropping it gives its place up, and what it was granted.
 pub(crate) struct Acquire<T> {
-    share: Arc<InstanceShare<T>>,
+    share: Arc<FairShare<T>>,
     ticket: u64,
     receiver: oneshot::Receiver<Grant<T>>,
 }
@@ -354,23 +354,23 @@ impl<T> Drop for Acquire<T> {
         let served = self.share.queue.serve(&mut state);
         drop(state);
         drop(entry);
-        InstanceQueue::tell(served);
+        FairQueue::tell(served);
     }
 }
 
 /// The right to one instance, for as long as it lives.
-pub(crate) struct InstancePermit<T> {
-    share: Arc<InstanceShare<T>>,
+pub(crate) struct FairPermit<T> {
+    share: Arc<FairShare<T>>,
 }
 
-impl<T> Drop for InstancePermit<T> {
+impl<T> Drop for FairPermit<T> {
     fn drop(&mut self) {
         let queue = &self.share.queue;
         let mut state = queue.state();
         state.adjust(self.share.id, |account| account.held = account.held.saturating_sub(1));
         let served = queue.serve(&mut state);
         drop(state);
-        InstanceQueue::tell(served);
+        FairQueue::tell(served);
     }
 }
 
