@@ -1,7 +1,9 @@
 //! The gateway before two tenants on two services: the dev server (alice) and moto (bob).
 
+mod admin;
 mod clients;
 mod isolation;
+mod limits;
 
 use sandbucket::{Tenants, TenantsConfig};
 use sandbucket_gateway::{Gateway, Running, ServeConfig};

@@ -152,6 +152,10 @@ impl Directory {
         self.grants.get(access_key)
     }
 
+    pub(crate) fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        self.grants.values()
+    }
+
     /// Adds a tenant's keys.
     pub(crate) fn add(
         &mut self,

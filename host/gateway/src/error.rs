@@ -21,6 +21,15 @@ pub enum Error {
     /// A tenant, or the engine, cannot be configured.
     #[error(transparent)]
     Sandbucket(#[from] sandbucket::Error),
+    /// The admin API rejected a request.
+    #[error("{message}")]
+    #[non_exhaustive]
+    Admin {
+        /// HTTP status.
+        status: u16,
+        /// The gateway's message.
+        message: String,
+    },
     /// An address cannot be listened on, or a file cannot be read.
     #[error("{doing}: {source}")]
     #[non_exhaustive]

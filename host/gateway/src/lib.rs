@@ -30,15 +30,20 @@
 //!
 //! [`ServeConfig`] has the table `[serve]` with addresses, TLS and limits; `docs/operating.md` describes how to run it.
 
+mod admin;
+mod client;
 mod config;
 mod directory;
 mod error;
 mod gateway;
 mod record;
+mod reload;
 mod s3;
 mod server;
 mod stats;
 
+pub use admin::ADMIN_HEADER;
+pub use client::AdminClient;
 pub use config::{AdminAddress, RedirectConfig, ServeConfig, ServeLimits, TlsConfig};
 pub use directory::{FrontKey, KeyAccess, TenantAccess, VirtualBucket};
 pub use error::{Error, Result};

@@ -1,20 +1,30 @@
 //! What a request is noted under in metrics and logs.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::stats::TenantGuard;
 
 /// The record of a request, in its extensions: filled in as the request is understood.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Record {
     tenant: OnceLock<String>,
+    /// Counts the request as one of the tenant's in flight, until it ends.
+    in_flight: Mutex<Option<TenantGuard>>,
     operation: OnceLock<String>,
     throttled: AtomicBool,
 }
 
 impl Record {
-    pub(crate) fn set_tenant(&self, tenant: &str) {
+    pub(crate) fn set_tenant(&self, tenant: &str, in_flight: TenantGuard) {
         // Once per request: a second one would be the same.
         let _ = self.tenant.set(tenant.to_owned());
+        *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_flight);
+    }
+
+    /// Ends the request.
+    pub(crate) fn end(&self) {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(crate) fn set_operation(&self, operation: &str) {

@@ -31,9 +31,9 @@ const BUCKETS: [u64; 19] = {
 pub(crate) struct Stats {
     tenants: Mutex<BTreeMap<String, Arc<TenantStats>>>,
     /// Connections of the S3 endpoint.
-    pub connections: AtomicU64,
-    pub accepted: AtomicU64,
-    pub in_flight: AtomicU64,
+    connections: AtomicU64,
+    accepted: AtomicU64,
+    in_flight: AtomicU64,
 }
 
 /// The counters of a tenant.
@@ -84,6 +84,23 @@ pub struct RequestCounts {
 }
 
 impl Stats {
+    /// Counts a connection until the guard is dropped.
+    pub(crate) fn connection(self: &Arc<Self>) -> ConnectionGuard {
+        self.accepted.fetch_add(1, Relaxed);
+        self.connections.fetch_add(1, Relaxed);
+        ConnectionGuard(self.clone())
+    }
+
+    /// Open connections.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
     pub(crate) fn tenant(&self, name: &str) -> Arc<TenantStats> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tenants.get(name) {
@@ -149,7 +166,8 @@ impl Stats {
                 }
             },
         );
-        let counters: [(&str, &str, fn(&OperationStats) -> &AtomicU64); 4] = [
+        type Counter = fn(&OperationStats) -> &AtomicU64;
+        let counters: [(&str, &str, Counter); 4] = [
             ("sandbucket_gateway_throttled_total", "Responses SlowDown.", |row| &row.throttled),
             ("sandbucket_gateway_broken_responses_total", "Responses that broke off.", |row| &row.broken),
             ("sandbucket_gateway_received_bytes_total", "Bytes of bodies from clients.", |row| &row.received),
@@ -175,6 +193,17 @@ impl Stats {
 }
 
 impl TenantStats {
+    /// Counts a request of the tenant until the guard is dropped.
+    pub(crate) fn request(self: &Arc<Self>) -> TenantGuard {
+        self.in_flight.fetch_add(1, Relaxed);
+        TenantGuard(self.clone())
+    }
+
+    /// The tenant's requests in flight.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
     fn operation(&self, name: &str) -> Arc<OperationStats> {
         let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = operations.get(name) {
@@ -223,25 +252,44 @@ fn percentile(buckets: &[u64], share: f64) -> Option<f64> {
     Some(BUCKETS.get(n).copied().unwrap_or(u64::from(u32::MAX)) as f64 / 1e3)
 }
 
+/// An open connection.
+pub(crate) struct ConnectionGuard(Arc<Stats>);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request of a tenant in flight.
+pub(crate) struct TenantGuard(Arc<TenantStats>);
+
+impl Drop for TenantGuard {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A request in flight. It ends with the response's body, or when the connection drops it.
 pub(crate) struct RequestGuard {
     stats: Arc<Stats>,
     begun: Instant,
     received: Arc<AtomicU64>,
-    row: Option<(Arc<TenantStats>, Arc<OperationStats>)>,
+    record: Arc<Record>,
+    row: Option<Arc<OperationStats>>,
 }
 
 impl RequestGuard {
-    pub(crate) fn new(stats: Arc<Stats>, received: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(stats: Arc<Stats>, record: Arc<Record>, received: Arc<AtomicU64>) -> Self {
         stats.in_flight.fetch_add(1, Relaxed);
-        RequestGuard { stats, begun: Instant::now(), received, row: None }
+        RequestGuard { stats, begun: Instant::now(), received, record, row: None }
     }
 
     /// Notes the response's header.
-    pub(crate) fn responded(&mut self, record: &Record, status: StatusCode) {
+    pub(crate) fn responded(&mut self, status: StatusCode) {
+        let record = &self.record;
         let tenant = self.stats.tenant(record.tenant().unwrap_or(NOBODY));
         let row = tenant.operation(record.operation().unwrap_or("other"));
-        tenant.in_flight.fetch_add(1, Relaxed);
         let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
         row.responses[class].fetch_add(1, Relaxed);
         if status == StatusCode::SERVICE_UNAVAILABLE && record.throttled() {
@@ -251,19 +299,19 @@ impl RequestGuard {
         let bucket = BUCKETS.partition_point(|bound| *bound < micros);
         row.latency[bucket].fetch_add(1, Relaxed);
         row.latency_sum.fetch_add(micros, Relaxed);
-        self.row = Some((tenant, row));
+        self.row = Some(row);
     }
 
     /// Notes bytes of the response's body.
     pub(crate) fn sent(&self, bytes: u64) {
-        if let Some((_, row)) = &self.row {
+        if let Some(row) = &self.row {
             row.sent.fetch_add(bytes, Relaxed);
         }
     }
 
     /// Notes that the response broke off.
     pub(crate) fn broken(&self) {
-        if let Some((_, row)) = &self.row {
+        if let Some(row) = &self.row {
             row.broken.fetch_add(1, Relaxed);
         }
     }
@@ -277,8 +325,8 @@ impl RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.stats.in_flight.fetch_sub(1, Relaxed);
-        if let Some((tenant, row)) = &self.row {
-            tenant.in_flight.fetch_sub(1, Relaxed);
+        self.record.end();
+        if let Some(row) = &self.row {
             row.received.fetch_add(self.received.load(Relaxed), Relaxed);
         }
     }
@@ -292,18 +340,21 @@ mod tests {
     fn requests_are_counted_by_tenant_operation_and_status() {
         let stats = Arc::new(Stats::default());
         for (tenant, status) in [(Some("alice"), 200), (Some("alice"), 503), (None, 403)] {
-            let record = Record::default();
+            let record = Arc::new(Record::default());
             if let Some(tenant) = tenant {
-                record.set_tenant(tenant);
+                record.set_tenant(tenant, stats.tenant(tenant).request());
                 record.set_operation("GetObject");
             }
             if status == 503 {
                 record.set_throttled();
             }
-            let mut guard = RequestGuard::new(stats.clone(), Arc::new(AtomicU64::new(7)));
-            guard.responded(&record, StatusCode::from_u16(status).unwrap());
+            let mut guard = RequestGuard::new(stats.clone(), record, Arc::new(AtomicU64::new(7)));
+            guard.responded(StatusCode::from_u16(status).unwrap());
             guard.sent(5);
-            assert_eq!(stats.in_flight.load(Relaxed), 1);
+            assert_eq!(
+                (stats.in_flight(), stats.tenant(tenant.unwrap_or("x")).in_flight()),
+                (1, u64::from(tenant.is_some()))
+            );
         }
         let counts = stats.counts();
         let alice = &counts["alice"];

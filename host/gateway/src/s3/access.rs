@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderValue, header};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
@@ -11,6 +12,8 @@ use super::Shared;
 use crate::directory::{Grant, KeyAccess};
 use crate::record::Record;
 
+/// `Retry-After` in seconds for requests of a tenant that drains.
+const DRAIN_RETRY_AFTER: u64 = 5;
 /// Operations that change nothing. All others require [`KeyAccess::ReadWrite`].
 const READS: [&str; 18] = [
     "GetBucketLocation",
@@ -57,7 +60,14 @@ impl S3Access for Policy {
         let Some(credentials) = context.credentials() else { return Err(denied()) };
         // The directory may have changed since the signature was verified.
         let grant = self.0.directory.load().grant(&credentials.access_key).cloned().ok_or_else(unknown_key)?;
-        record.set_tenant(grant.tenant.name());
+        let tenant = grant.tenant.name();
+        // Counted before the look, so that a tenant that drains waits for this request or rejects it.
+        record.set_tenant(tenant, self.0.stats.tenant(tenant).request());
+        if self.0.is_drained(tenant) {
+            let mut error = s3_error!(SlowDown, "Please reduce your request rate.");
+            error.set_headers(HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(DRAIN_RETRY_AFTER))]));
+            return Err(error);
+        }
         authorize(&grant, operation, context.s3_path())?;
         context.extensions_mut().insert(grant);
         Ok(())

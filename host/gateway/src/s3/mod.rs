@@ -16,7 +16,8 @@ mod read;
 mod tags;
 mod write;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,6 +31,7 @@ use sandbucket::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::directory::{Directory, Grant, VirtualBucket};
+use crate::stats::Stats;
 use access::{Keys, Policy, denied};
 
 /// Unit of the permits of [`Buffers`].
@@ -44,6 +46,9 @@ const MAX_FORM_FIELDS: usize = 256 << 10;
 /// What the requests of a gateway share.
 pub(crate) struct Shared {
     pub directory: ArcSwap<Directory>,
+    pub stats: Arc<Stats>,
+    /// Tenants whose new requests are rejected.
+    drained: RwLock<HashSet<String>>,
     pub buffers: Buffers,
     pub region: String,
     pub redirect: Option<Redirect>,
@@ -56,6 +61,26 @@ pub(crate) struct Redirect {
     pub above: u64,
     /// Validity of the URL.
     pub expires: Duration,
+}
+
+impl Shared {
+    pub(crate) fn new(stats: Arc<Stats>, buffers: Buffers, region: String, redirect: Option<Redirect>) -> Shared {
+        Shared { directory: ArcSwap::default(), stats, drained: RwLock::default(), buffers, region, redirect }
+    }
+
+    /// Begins or ends to reject a tenant's new requests.
+    pub(crate) fn set_drained(&self, tenant: &str, drained: bool) {
+        let mut all = self.drained.write().unwrap_or_else(PoisonError::into_inner);
+        if drained {
+            all.insert(tenant.to_owned());
+        } else {
+            all.remove(tenant);
+        }
+    }
+
+    pub(crate) fn is_drained(&self, tenant: &str) -> bool {
+        self.drained.read().unwrap_or_else(PoisonError::into_inner).contains(tenant)
+    }
 }
 
 /// Memory for bodies that are gathered before they are sent, of all requests together.

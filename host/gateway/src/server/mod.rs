@@ -118,7 +118,7 @@ impl Endpoint {
         permit: OwnedSemaphorePermit,
         watcher: hyper_util::server::graceful::Watcher,
     ) {
-        let open = OpenConnection::new(self.stats.clone(), permit);
+        let open = (self.stats.connection(), permit);
         let _ = stream.set_nodelay(true);
         match &self.tls {
             None => self.clone().serve_on(stream, watcher).await,
@@ -150,26 +150,6 @@ impl Endpoint {
     }
 }
 
-/// Counts a connection while it is open.
-struct OpenConnection {
-    stats: Arc<Stats>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl OpenConnection {
-    fn new(stats: Arc<Stats>, permit: OwnedSemaphorePermit) -> Self {
-        stats.accepted.fetch_add(1, Relaxed);
-        stats.connections.fetch_add(1, Relaxed);
-        OpenConnection { stats, _permit: permit }
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.stats.connections.fetch_sub(1, Relaxed);
-    }
-}
-
 /// Responds to a request.
 async fn respond(
     endpoint: Arc<Endpoint>,
@@ -177,8 +157,8 @@ async fn respond(
 ) -> Result<Response<ResponseBody>, std::io::Error> {
     let id = endpoint.requests.next();
     let received = Arc::new(AtomicU64::new(0));
-    let mut guard = RequestGuard::new(endpoint.stats.clone(), received.clone());
     let record = Arc::new(Record::default());
+    let mut guard = RequestGuard::new(endpoint.stats.clone(), record.clone(), received.clone());
     let (mut head, body) = request.into_parts();
     head.extensions.insert(record.clone());
     let body = RequestBody::new(body, endpoint.limits.body_timeout, received);
@@ -201,7 +181,7 @@ async fn respond(
         headers.entry("x-amz-request-id").or_insert_with(|| id.clone());
         headers.insert("x-sandbucket-request-id", id);
     }
-    guard.responded(&record, status);
+    guard.responded(status);
     tracing::info!(
         target: "sandbucket_gateway::requests",
         id,
