@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Admission;
 use crate::config;
 use crate::credentials::{self, Credentials, CredentialsProvider, Renewal};
 use crate::error::{Error, Failure, Result};
@@ -42,6 +43,8 @@ pub struct StoreOptions {
     pub(crate) egress: Option<Egress>,
     pub(crate) allow_private: bool,
     pub(crate) proxy: Option<Proxy>,
+    /// The tenant whose budget the store is charged to.
+    pub(crate) tenant: Option<Arc<Admission>>,
     source: Source,
     timeouts: Timeouts,
 }
