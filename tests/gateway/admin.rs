@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use sandbucket::TenantsConfig;
 use sandbucket_gateway::{AdminAddress, AdminClient, Gateway};
+use sandbucket_tests::plain;
 use sandbucket_tests::python::hex;
-use sandbucket_tests::{plain, run};
 use serde_json::{Value, json};
 
-use super::{Bench, SECRET, tenants};
+use super::{Bench, SECRET, run, tenants};
 
 const ADMIN: &str = "admin = '127.0.0.1:0'\nhealth = '127.0.0.1:0'\n";
 
@@ -172,7 +172,11 @@ fn changed_files_are_applied_and_faulty_ones_are_not() {
         until(async || new.call("list_buckets", &json!({})).await.get("failed").is_none()).await;
         boto("alice-rw").await.fails("list_buckets", json!({}), "InvalidAccessKeyId", 403).await;
 
-        std::fs::write(&file, text(&tables.replace("[tenants.alice.store", "[tenants.alice]\nweight = 'x'\n[tenants.alice.store"))).unwrap();
+        std::fs::write(
+            &file,
+            text(&tables.replace("[tenants.alice.store", "[tenants.alice]\nweight = 'x'\n[tenants.alice.store")),
+        )
+        .unwrap();
         until(async || client.get("/status").await.unwrap()["reload-error"] != Value::Null).await;
         let error = client.get("/status").await.unwrap()["reload-error"].to_string();
         assert!(error.contains("weight") && error.contains("sandbucket.toml:7"), "{error}");

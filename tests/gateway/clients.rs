@@ -1,10 +1,10 @@
 //! boto3 and the `aws` command on both tenants.
 
+use sandbucket_tests::Kind;
 use sandbucket_tests::python::hex;
-use sandbucket_tests::{Kind, run};
 use serde_json::{Value, json};
 
-use super::{Bench, Client, both, bytes};
+use super::{Bench, Client, both, bytes, run};
 
 /// Minimum size of a part other than the last.
 const PART: usize = 5 << 20;
@@ -77,6 +77,8 @@ fn ranges_conditions_and_overridden_headers_apply() {
                 assert_eq!(got["ResponseMetadata"]["HTTPStatusCode"], 206);
             }
             boto.fails("get_object", with(json!({"Range": "bytes=10-"})), "InvalidRange", 416).await;
+            let head = boto.ok("head_object", with(json!({"Range": "bytes=2-4"}))).await;
+            assert_eq!((&head["ContentLength"], &head["ResponseMetadata"]["HTTPStatusCode"]), (&json!(3), &json!(206)));
             boto.ok("get_object", with(json!({"IfMatch": etag}))).await;
             boto.fails("get_object", with(json!({"IfMatch": "\"x\""})), "PreconditionFailed", 412).await;
             boto.fails("get_object", with(json!({"IfNoneMatch": etag})), "304", 304).await;
@@ -286,7 +288,7 @@ fn checksums_in_headers_and_trailers_are_verified() {
             let mut boto = bench.boto(&format!("{name}-rw")).await;
             let bucket = format!("{name}-photos");
             for algorithm in ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] {
-                for length in [17, 9 << 20] {
+                for length in if algorithm == "CRC32" { vec![17, 9 << 20] } else { vec![17] } {
                     let put = json!({
                         "Bucket": bucket, "Key": algorithm, "Body": {"hex": hex(&bytes(length))},
                         "ChecksumAlgorithm": algorithm,

@@ -1,11 +1,11 @@
 //! What a front-end key does not grant.
 
 use sandbucket::TenantsConfig;
+use sandbucket_tests::plain;
 use sandbucket_tests::python::hex;
-use sandbucket_tests::{plain, run};
 use serde_json::{Value, json};
 
-use super::{Bench, SECRET, tenants};
+use super::{Bench, SECRET, run, tenants};
 
 #[test]
 fn key_reaches_its_own_buckets_only() {

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use sandbucket_tests::run;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Bench, bytes};
+use super::{Bench, bytes, run};
 use sandbucket_tests::python::hex;
 
 /// Sends bytes, and returns the response up to the end of the connection.

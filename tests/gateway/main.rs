@@ -4,15 +4,25 @@ mod admin;
 mod clients;
 mod isolation;
 mod limits;
+mod object_store;
+mod rclone;
+mod tls;
+
+use std::time::Duration;
 
 use sandbucket::{Tenants, TenantsConfig};
 use sandbucket_gateway::{Gateway, Running, ServeConfig};
 use sandbucket_tests::python::Boto;
-use sandbucket_tests::{Kind, Service, engine};
+use sandbucket_tests::{Kind, Service, engine, run_within};
 use serde_json::{Value, json};
 
 /// The secret of all front-end keys.
 const SECRET: &str = "front-end secret that must not show";
+
+/// Runs a test, which starts a dozen programs and more.
+fn run<T>(test: impl Future<Output = T>) -> T {
+    run_within(Duration::from_secs(900), test)
+}
 
 /// A running gateway and its services.
 struct Bench {

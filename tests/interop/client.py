@@ -9,6 +9,7 @@ create-bucket, keep-versions    with boto3; keep-versions enables versioning
 put, get, keys                  with boto3; a put may have a `checksum` algorithm, a get returns the service's checksums
 upload                          a multipart upload with boto3, in parts of `part_size` bytes
 presign                         the URL that boto3 presigns for `method`, such as get_object, valid for `expires` seconds
+presign-virtual                 the same for get_object, with the bucket in the host
 fetch                           urllib's response to `method` on `url`, with `headers`
 call                            any method of boto3's client with `arguments`, in which {"hex": "…"} stands for bytes
 aws                             the output of `aws` with `arguments`, and `body` as its standard input
@@ -151,6 +152,17 @@ def run(start, s3, command):
     if op == "presign":
         what = {"Bucket": bucket, "Key": command["key"]}
         return {"url": s3.generate_presigned_url(command["method"], Params=what, ExpiresIn=command["expires"])}
+    if op == "presign-virtual":
+        virtual = boto3.client(
+            "s3",
+            endpoint_url=start["endpoint"],
+            region_name=start["region"],
+            aws_access_key_id=start["access_key"],
+            aws_secret_access_key=start["secret_key"],
+            config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}),
+        )
+        what = {"Bucket": bucket, "Key": command["key"]}
+        return {"url": virtual.generate_presigned_url("get_object", Params=what, ExpiresIn=command["expires"])}
     if op == "fetch":
         return fetch(command)
     if op == "call":

@@ -122,10 +122,15 @@ pub struct ServeLimits {
     /// Time in which a client has to send or take 1 KiB of a body. Default: 30 s.
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
-    /// Memory for bodies that are gathered before they are sent, of all requests. Default: 512 MiB.
+    /// Requests of a tenant in flight; further ones are `SlowDown`. Default: 1,000.
+    pub requests_per_tenant: u64,
+    /// Memory for bodies that are gathered before they are sent, of all requests. Default: 1 GiB.
     #[serde(deserialize_with = "size")]
     pub buffers: u64,
-    /// Time that a request waits for its share of `buffers`. Default: 30 s.
+    /// Memory for such bodies of one tenant, and so the size of a part that can be gathered. Default: 256 MiB.
+    #[serde(deserialize_with = "size")]
+    pub buffers_per_tenant: u64,
+    /// Time that a request waits for memory. Default: 30 s.
     #[serde(deserialize_with = "duration")]
     pub buffer_wait: Duration,
     /// Time for requests in flight after the shutdown begins. Default: 30 s.
@@ -140,7 +145,9 @@ impl Default for ServeLimits {
             header_timeout: Duration::from_secs(30),
             header_size: 64 << 10,
             body_timeout: Duration::from_secs(30),
-            buffers: 512 << 20,
+            requests_per_tenant: 1000,
+            buffers: 1 << 30,
+            buffers_per_tenant: 256 << 20,
             buffer_wait: Duration::from_secs(30),
             drain: Duration::from_secs(30),
         }
@@ -241,8 +248,14 @@ impl ServeConfig {
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Err(format!("serve.limits.{name} has to be above 0"));
         }
-        if limits.connections == 0 {
-            return Err("serve.limits.connections has to be above 0".to_owned());
+        if limits.connections == 0 || limits.requests_per_tenant == 0 {
+            return Err("serve.limits.connections and requests-per-tenant have to be above 0".to_owned());
+        }
+        // One body that is uploaded in parts takes so much.
+        if limits.buffers_per_tenant < 40 << 20 || limits.buffers < limits.buffers_per_tenant {
+            return Err(
+                "serve.limits.buffers-per-tenant is at least 40MiB, and at most serve.limits.buffers".to_owned()
+            );
         }
         if !(8 << 10..=1 << 20).contains(&limits.header_size) {
             return Err("serve.limits.header-size is from 8KiB to 1MiB".to_owned());
@@ -341,7 +354,7 @@ mod tests {
             connections = 5
             header-timeout = "500ms"
             body-timeout = 3
-            buffers = "1MiB"
+            buffers = "512MiB"
             [serve.redirect]
             above = "1GiB"
             "#,
@@ -350,7 +363,7 @@ mod tests {
         assert_eq!(config.listen, ["0.0.0.0:9000".parse().unwrap()]);
         assert_eq!(config.admin, Some(AdminAddress::Unix("/run/s.sock".into())));
         let limits = config.limits;
-        assert_eq!((limits.connections, limits.buffers, limits.drain), (5, 1 << 20, Duration::from_secs(30)));
+        assert_eq!((limits.connections, limits.buffers, limits.drain), (5, 512 << 20, Duration::from_secs(30)));
         assert_eq!(limits.header_timeout, Duration::from_millis(500));
         assert_eq!(limits.body_timeout, Duration::from_secs(3));
         let redirect = config.redirect.unwrap();
@@ -366,6 +379,8 @@ mod tests {
             ("[serve.limits]\nheader-timeout = '1 fortnight'", "duration"),
             ("[serve.limits]\nheader-timeout = 0", "header-timeout"),
             ("[serve.limits]\nheader-size = 1", "header-size"),
+            ("[serve.limits]\nbuffers-per-tenant = '1MiB'", "buffers-per-tenant"),
+            ("[serve.limits]\nbuffers = '100MiB'", "buffers-per-tenant"),
             ("[serve]\nlistens = []", "listens"),
             ("[serve]\nx = hunter2", "2"),
         ] {

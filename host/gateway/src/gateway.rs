@@ -18,7 +18,7 @@ use crate::config::{AdminAddress, ServeConfig, TlsConfig};
 use crate::directory::{Directory, Registered, TenantAccess};
 use crate::error::{Error, Result};
 use crate::reload::{LastReload, Source};
-use crate::s3::{self, Buffers, Redirect, Shared};
+use crate::s3::{self, Shared};
 use crate::server::Endpoint;
 use crate::server::tls::Certificate;
 use crate::stats::{RequestCounts, Stats};
@@ -148,11 +148,8 @@ impl Gateway {
 
     fn build(tenants: Tenants, config: ServeConfig, source: Option<Source>) -> Result<Gateway> {
         let limits = &config.limits;
-        let redirect = config.redirect.as_ref();
-        let redirect = redirect.map(|redirect| Redirect { above: redirect.above, expires: redirect.expires });
         let stats = Arc::new(Stats::default());
-        let buffers = Buffers::new(limits.buffers, limits.buffer_wait);
-        let shared = Arc::new(Shared::new(stats.clone(), buffers, config.region.clone(), redirect));
+        let shared = Arc::new(Shared::new(stats.clone(), &config));
         let service = s3::service(&shared, &config.domains);
         let service = service.map_err(|error| Error::config(format!("serve.domains: {error}")))?;
         let certificate = match &config.tls {

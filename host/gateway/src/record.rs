@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use http::StatusCode;
+
 use crate::stats::TenantGuard;
 
 /// The record of a request, in its extensions: filled in as the request is understood.
@@ -13,6 +15,7 @@ pub(crate) struct Record {
     in_flight: Mutex<Option<TenantGuard>>,
     operation: OnceLock<String>,
     throttled: AtomicBool,
+    status: OnceLock<StatusCode>,
 }
 
 impl Record {
@@ -29,6 +32,15 @@ impl Record {
 
     pub(crate) fn set_operation(&self, operation: &str) {
         let _ = self.operation.set(operation.to_owned());
+    }
+
+    /// Sets the status of a successful response, which s3s does not let an operation do.
+    pub(crate) fn set_status(&self, status: StatusCode) {
+        let _ = self.status.set(status);
+    }
+
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status.get().copied()
     }
 
     /// Notes that the response is `SlowDown`.

@@ -12,8 +12,8 @@ use super::Shared;
 use crate::directory::{Grant, KeyAccess};
 use crate::record::Record;
 
-/// `Retry-After` in seconds for requests of a tenant that drains.
-const DRAIN_RETRY_AFTER: u64 = 5;
+/// `Retry-After` in seconds for requests of a tenant that drains or has too many in flight.
+const RETRY_AFTER: u64 = 5;
 /// Operations that change nothing. All others require [`KeyAccess::ReadWrite`].
 const READS: [&str; 18] = [
     "GetBucketLocation",
@@ -62,10 +62,11 @@ impl S3Access for Policy {
         let grant = self.0.directory.load().grant(&credentials.access_key).cloned().ok_or_else(unknown_key)?;
         let tenant = grant.tenant.name();
         // Counted before the look, so that a tenant that drains waits for this request or rejects it.
-        record.set_tenant(tenant, self.0.stats.tenant(tenant).request());
-        if self.0.is_drained(tenant) {
+        let stats = self.0.stats.tenant(tenant);
+        record.set_tenant(tenant, stats.request());
+        if self.0.is_drained(tenant) || stats.in_flight() > self.0.requests_per_tenant {
             let mut error = s3_error!(SlowDown, "Please reduce your request rate.");
-            error.set_headers(HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(DRAIN_RETRY_AFTER))]));
+            error.set_headers(HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER))]));
             return Err(error);
         }
         authorize(&grant, operation, context.s3_path())?;

@@ -4,7 +4,9 @@
 //! tenant's endpoint, bucket and keys, and go to the log only. Errors that concern the tenant's credentials or settings are the
 //! operator's, and become `ServiceUnavailable` or `InternalError`.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::{S3Error, S3ErrorCode};
@@ -28,6 +30,10 @@ const OWN_FAULTS: [&str; 13] = [
 ];
 /// Maximum length of a code that the service makes up.
 const MAX_CODE: usize = 64;
+/// Interval between warnings of a tenant's calls.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// Tenants that are remembered: above it, those without a recent warning are forgotten.
+const MAX_LOGGED: usize = 1024;
 /// `Retry-After` of a throttled request if the time is unknown.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -52,10 +58,11 @@ pub(super) fn convert(error: &Error, tenant: &str, operation: &'static str) -> S
             (None, (code, message)) => (code, message),
         }
     };
-    if is_expected(error) {
-        tracing::debug!(tenant, operation, code = code.as_str(), %error, "a call failed");
-    } else {
-        tracing::warn!(tenant, operation, code = code.as_str(), %error, "a call failed");
+    match if is_expected(error) { None } else { LOGGED.admit(tenant) } {
+        Some(suppressed) => {
+            tracing::warn!(tenant, operation, code = code.as_str(), suppressed, %error, "a call failed");
+        }
+        None => tracing::debug!(tenant, operation, code = code.as_str(), %error, "a call failed"),
     }
     let retry_after = matches!(code, S3ErrorCode::SlowDown).then(|| retry_after(error));
     let known = code.status_code().is_some();
@@ -79,7 +86,35 @@ pub(super) fn convert(error: &Error, tenant: &str, operation: &'static str) -> S
     converted
 }
 
-/// Whether an error is an ordinary response: no line in the log.
+/// Warnings of the calls of tenants: one per tenant and interval, so that no tenant fills the log.
+static LOGGED: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
+
+#[derive(Default)]
+struct LogLimit(Mutex<HashMap<String, (Instant, u64)>>);
+
+impl LogLimit {
+    /// The number of warnings suppressed before this one; `None` if this one is.
+    fn admit(&self, tenant: &str) -> Option<u64> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if tenants.len() >= MAX_LOGGED {
+            tenants.retain(|_, (last, _)| now.duration_since(*last) < LOG_INTERVAL);
+        }
+        match tenants.get_mut(tenant) {
+            Some((last, suppressed)) if now.duration_since(*last) < LOG_INTERVAL => {
+                *suppressed += 1;
+                None
+            }
+            Some(known) => Some(std::mem::replace(known, (now, 0)).1),
+            None => {
+                tenants.insert(tenant.to_owned(), (now, 0));
+                Some(0)
+            }
+        }
+    }
+}
+
+/// Whether an error is an ordinary response, or one that the metrics count: no line in the log.
 fn is_expected(error: &Error) -> bool {
     matches!(
         error,
@@ -89,13 +124,14 @@ fn is_expected(error: &Error) -> bool {
             | Error::InvalidRange(_)
             | Error::Conflict(_)
             | Error::InvalidArgument(_)
+            | Error::Throttled(_)
+            | Error::Busy { .. }
     )
 }
 
 /// The time after which a throttled request may succeed.
 fn retry_after(error: &Error) -> Duration {
-    let _ = error;
-    let time = DEFAULT_RETRY_AFTER;
+    let time = error.retry_after().unwrap_or(DEFAULT_RETRY_AFTER);
     Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
@@ -181,6 +217,12 @@ mod tests {
         let mut failure = Failure::new("get \"k\" of tenant-bucket at https://internal:9000");
         failure.response = Some(response);
         Box::new(failure)
+    }
+
+    #[test]
+    fn warnings_are_limited_per_tenant() {
+        let limit = LogLimit::default();
+        assert_eq!((limit.admit("a"), limit.admit("a"), limit.admit("b")), (Some(0), None, Some(0)));
     }
 
     #[test]

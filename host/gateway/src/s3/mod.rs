@@ -16,8 +16,8 @@ mod read;
 mod tags;
 mod write;
 
-use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,12 +30,15 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use sandbucket::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::config::ServeConfig;
 use crate::directory::{Directory, Grant, VirtualBucket};
 use crate::stats::Stats;
 use access::{Keys, Policy, denied};
 
 /// Unit of the permits of [`Buffers`].
 const BUFFER_UNIT: u64 = 64 << 10;
+/// Tenants above which the semaphores of idle ones are dropped.
+const MAX_IDLE_TENANTS: usize = 256;
 /// Maximum size of an XML document in a request: a bulk delete of 1,000 keys of 1,024 bytes, each escaped, takes a few MiB.
 const MAX_DOCUMENT: usize = 8 << 20;
 /// Maximum size of a file in a form (`PostObject`), which s3s gathers in memory.
@@ -49,9 +52,11 @@ pub(crate) struct Shared {
     pub stats: Arc<Stats>,
     /// Tenants whose new requests are rejected.
     drained: RwLock<HashSet<String>>,
-    pub buffers: Buffers,
-    pub region: String,
-    pub redirect: Option<Redirect>,
+    /// Requests of a tenant in flight.
+    pub requests_per_tenant: u64,
+    buffers: Buffers,
+    region: String,
+    redirect: Option<Redirect>,
 }
 
 /// Reads that are redirected to the tenant's service.
@@ -64,8 +69,18 @@ pub(crate) struct Redirect {
 }
 
 impl Shared {
-    pub(crate) fn new(stats: Arc<Stats>, buffers: Buffers, region: String, redirect: Option<Redirect>) -> Shared {
-        Shared { directory: ArcSwap::default(), stats, drained: RwLock::default(), buffers, region, redirect }
+    pub(crate) fn new(stats: Arc<Stats>, config: &ServeConfig) -> Shared {
+        let limits = &config.limits;
+        let redirect = config.redirect.as_ref();
+        Shared {
+            directory: ArcSwap::default(),
+            stats,
+            drained: RwLock::default(),
+            requests_per_tenant: limits.requests_per_tenant,
+            buffers: Buffers::new(limits.buffers, limits.buffers_per_tenant, limits.buffer_wait),
+            region: config.region.clone(),
+            redirect: redirect.map(|redirect| Redirect { above: redirect.above, expires: redirect.expires }),
+        }
     }
 
     /// Begins or ends to reject a tenant's new requests.
@@ -83,33 +98,59 @@ impl Shared {
     }
 }
 
-/// Memory for bodies that are gathered before they are sent, of all requests together.
+/// Memory for bodies that are gathered before they are sent: of each tenant, and of all together.
 pub(crate) struct Buffers {
     permits: Arc<Semaphore>,
-    total: u64,
+    /// Of tenants with such bodies in flight, or a few that had some.
+    tenants: Mutex<HashMap<String, Arc<Semaphore>>>,
+    per_tenant: usize,
     wait: Duration,
 }
 
+/// Memory of a request, given back on drop.
+pub(super) struct Memory {
+    _all: OwnedSemaphorePermit,
+    _tenant: OwnedSemaphorePermit,
+}
+
 impl Buffers {
-    /// `total` bytes; a request waits `wait` at most for its share.
-    pub(crate) fn new(total: u64, wait: Duration) -> Buffers {
-        let units = usize::try_from(total / BUFFER_UNIT).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS >> 3);
-        Buffers { permits: Arc::new(Semaphore::new(units)), total: units as u64 * BUFFER_UNIT, wait }
+    /// `total` bytes for all tenants and `per_tenant` for each; a request waits `wait` at most for its share.
+    pub(crate) fn new(total: u64, per_tenant: u64, wait: Duration) -> Buffers {
+        let units = |bytes: u64| usize::try_from(bytes / BUFFER_UNIT).unwrap_or(usize::MAX);
+        let total = units(total).clamp(1, Semaphore::MAX_PERMITS);
+        let per_tenant = units(per_tenant).clamp(1, total);
+        Buffers { permits: Arc::new(Semaphore::new(total)), tenants: Mutex::default(), per_tenant, wait }
     }
 
     /// Waits for memory.
     ///
     /// # Errors
-    /// `EntityTooLarge` if there is never so much, `SlowDown` after the time.
-    async fn acquire(&self, bytes: u64) -> S3Result<OwnedSemaphorePermit> {
-        if bytes > self.total {
+    /// `EntityTooLarge` if the tenant never has so much, `SlowDown` after the time.
+    async fn acquire(&self, tenant: &str, bytes: u64) -> S3Result<Memory> {
+        let units = u32::try_from(bytes.div_ceil(BUFFER_UNIT)).unwrap_or(u32::MAX);
+        if units as usize > self.per_tenant {
             return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
         }
-        let units = u32::try_from(bytes.div_ceil(BUFFER_UNIT)).unwrap_or(u32::MAX);
-        match tokio::time::timeout(self.wait, self.permits.clone().acquire_many_owned(units)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(s3_error!(SlowDown, "Please reduce your request rate.")),
+        let own = self.tenant(tenant);
+        let acquire = async {
+            // The tenant's own first: one that waits for itself takes nothing from others.
+            let tenant = own.acquire_many_owned(units).await.ok()?;
+            let all = self.permits.clone().acquire_many_owned(units).await.ok()?;
+            Some(Memory { _all: all, _tenant: tenant })
+        };
+        let acquired = tokio::time::timeout(self.wait, acquire).await.ok().flatten();
+        acquired.ok_or_else(|| s3_error!(SlowDown, "Please reduce your request rate."))
+    }
+
+    fn tenant(&self, name: &str) -> Arc<Semaphore> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.len() > MAX_IDLE_TENANTS {
+            // Those that nobody holds or waits for.
+            tenants
+                .retain(|_, permits| Arc::strong_count(permits) > 1 || permits.available_permits() < self.per_tenant);
         }
+        let new = || Arc::new(Semaphore::new(self.per_tenant));
+        tenants.entry(name.to_owned()).or_insert_with(new).clone()
     }
 }
 
@@ -315,13 +356,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn buffers_are_bounded_in_size_and_wait() {
-        let buffers = Buffers::new(4 * BUFFER_UNIT, Duration::from_millis(10));
-        let held = buffers.acquire(3 * BUFFER_UNIT).await.unwrap();
-        let _small = buffers.acquire(1).await.unwrap();
-        assert_eq!(buffers.acquire(1).await.unwrap_err().code().as_str(), "SlowDown");
-        assert_eq!(buffers.acquire(5 * BUFFER_UNIT).await.unwrap_err().code().as_str(), "EntityTooLarge");
+    async fn buffers_are_bounded_by_tenant_and_in_all() {
+        let buffers = Buffers::new(4 * BUFFER_UNIT, 3 * BUFFER_UNIT, Duration::from_millis(10));
+        let code = async |tenant: &str, units: u64| {
+            let acquired = buffers.acquire(tenant, units * BUFFER_UNIT).await;
+            acquired.err().map(|error| error.code().as_str().to_owned())
+        };
+        let held = buffers.acquire("a", 3 * BUFFER_UNIT).await.unwrap();
+        assert_eq!(code("a", 1).await.as_deref(), Some("SlowDown"));
+        assert_eq!(code("b", 1).await, None);
+        assert_eq!(code("b", 2).await.as_deref(), Some("SlowDown"));
+        assert_eq!(code("b", 4).await.as_deref(), Some("EntityTooLarge"));
         drop(held);
-        let _rest = buffers.acquire(3 * BUFFER_UNIT).await.unwrap();
+        assert_eq!(code("b", 3).await, None);
     }
 }

@@ -66,7 +66,7 @@ impl Front {
         customer_key!(&mut attributes, input);
         let body = VerifiedBody::new(input.body.take(), declared);
         let Prepared { body, outcome, memory, .. } =
-            prepare(&self.shared, &scope.store, body, input.content_length, false, true).await?;
+            prepare(&self.shared, &scope, body, input.content_length, false, true).await?;
         let mut upload = scope.store.upload_part(key, &input.upload_id, number, body);
         for (name, value) in attributes {
             upload = upload.attribute(name, value);

@@ -1,7 +1,7 @@
 //! `GetObject`, `HeadObject` and `GetObjectAttributes`.
 
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use sandbucket::{Blob, BlobInfo, ByteRange, PresignedMethod};
 
 use super::attributes::{Attributes, attribute, customer_key, describe, number, push, system_time};
 use super::{Front, Scope, custom, not_implemented};
+use crate::record::Record;
 
 /// Sets the conditions of a read.
 macro_rules! conditions {
@@ -51,9 +52,7 @@ impl Front {
         if input.part_number.is_some() && input.range.is_some() {
             return Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"));
         }
-        if let Some(response) = self.redirected(&scope, &key, &request).await? {
-            return Ok(response);
-        }
+        self.redirect(&scope, &key, &request).await?;
         let mut get = scope.store.get(&key);
         conditions!(get, headers, input);
         if let Some(range) = input.range {
@@ -103,7 +102,6 @@ impl Front {
         only_part(input.part_number, &info)?;
 
         let mut output = HeadObjectOutput::default();
-        let mut status = None;
         let range = input.range.filter(|_| input.part_number.is_none());
         match (info.known_size(), range) {
             (Some(size), Some(range)) => {
@@ -111,7 +109,9 @@ impl Front {
                 output.content_length = i64::try_from(range.end - range.start).ok();
                 if !range.is_empty() {
                     output.content_range = Some(format!("bytes {}-{}/{size}", range.start, range.end - 1));
-                    status = Some(StatusCode::PARTIAL_CONTENT);
+                    if let Some(record) = request.extensions.get::<Arc<Record>>() {
+                        record.set_status(StatusCode::PARTIAL_CONTENT);
+                    }
                 }
             }
             (size, _) => output.content_length = size.and_then(|size| i64::try_from(size).ok()),
@@ -122,7 +122,6 @@ impl Front {
         output.sse_customer_algorithm = input.sse_customer_algorithm;
         output.sse_customer_key_md5 = input.sse_customer_key_md5;
         let mut response = with_expires(S3Response::new(output), expires, false);
-        response.status = status;
         override_headers(&mut response.headers, &request.input)?;
         Ok(response)
     }
@@ -172,22 +171,20 @@ impl Front {
         }))
     }
 
-    /// A redirect to the tenant's service, for a read of at least the configured length. The blob's length is asked for first,
-    /// and conditions are checked by the service.
-    async fn redirected(
-        &self,
-        scope: &Scope,
-        key: &str,
-        request: &S3Request<GetObjectInput>,
-    ) -> S3Result<Option<S3Response<GetObjectOutput>>> {
+    /// Redirects a read of at least the configured length to the tenant's service. The blob's length is asked for first, and
+    /// conditions are checked by the service.
+    ///
+    /// # Errors
+    /// `TemporaryRedirect`, which is S3's form of a redirect.
+    async fn redirect(&self, scope: &Scope, key: &str, request: &S3Request<GetObjectInput>) -> S3Result<()> {
         let input = &request.input;
-        let Some(redirect) = &self.shared.redirect else { return Ok(None) };
+        let Some(redirect) = &self.shared.redirect else { return Ok(()) };
         // A customer key would go to another host, and overridden headers are not presigned.
         let plain = input.sse_customer_key.is_none()
             && input.part_number.is_none()
             && !request.uri.query().is_some_and(|query| query.contains("response-"));
         if !plain {
-            return Ok(None);
+            return Ok(());
         }
         let length = match input.range {
             Some(Range::Int { first, last: Some(last) }) => last.saturating_sub(first).saturating_add(1),
@@ -195,7 +192,7 @@ impl Front {
             _ => u64::MAX,
         };
         if length < redirect.above {
-            return Ok(None);
+            return Ok(());
         }
         let mut head = scope.store.head(key);
         let mut presign = scope.store.presign(PresignedMethod::Get, key).expires(redirect.expires);
@@ -204,19 +201,22 @@ impl Front {
         }
         let info = head.await.map_err(|error| scope.error(&error))?;
         if info.known_size().is_none_or(|size| size.min(length) < redirect.above) {
-            return Ok(None);
+            return Ok(());
         }
         let presigned = presign.await.map_err(|error| scope.error(&error))?;
         // The client would have to send these headers.
         if !presigned.headers.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let location = HeaderValue::try_from(presigned.url).map_err(S3Error::internal_error)?;
-        let mut response = S3Response::with_status(GetObjectOutput::default(), StatusCode::TEMPORARY_REDIRECT);
-        response.headers.insert(header::LOCATION, location);
-        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-        Ok(Some(response))
+        let mut error =
+            s3_error!(TemporaryRedirect, "Please re-send this request to the specified temporary endpoint.");
+        error.set_status_code(StatusCode::TEMPORARY_REDIRECT);
+        error.set_headers(HeaderMap::from_iter([
+            (header::LOCATION, location),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ]));
+        Err(error)
     }
 }
 

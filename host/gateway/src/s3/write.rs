@@ -4,13 +4,12 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
-use sandbucket::{Body, Chunks, Store};
-use tokio::sync::OwnedSemaphorePermit;
+use sandbucket::{Body, Chunks};
 
 use super::attributes::{Attributes, etag, push, write_attributes};
 use super::body::{Outcome, VerifiedBody, declared};
 use super::read::text;
-use super::{Front, Shared, not_implemented};
+use super::{Front, Memory, Scope, Shared, not_implemented};
 
 /// Bodies up to this size are gathered: the call can then be retried, and carries the client's checksum.
 const GATHER_UP_TO: u64 = 1 << 20;
@@ -60,13 +59,13 @@ pub(super) struct Prepared {
     pub direct: bool,
     pub outcome: Outcome,
     /// Held until the write is over.
-    pub memory: OwnedSemaphorePermit,
+    pub memory: Memory,
 }
 
 /// Reads a body into memory, or prepares to stream it.
 pub(super) async fn prepare(
     shared: &Shared,
-    store: &Store,
+    scope: &Scope,
     (body, outcome): (VerifiedBody, Outcome),
     length: Option<i64>,
     conditional: bool,
@@ -75,16 +74,17 @@ pub(super) async fn prepare(
     let length = length.and_then(|length| u64::try_from(length).ok());
     let length =
         length.ok_or_else(|| s3_error!(MissingContentLength, "You must provide the Content-Length HTTP header."))?;
-    let streams = store.sends_streams() && !conditional;
+    let tenant = scope.grant.tenant.name();
+    let streams = scope.store.sends_streams() && !conditional;
     let gather = if streams { GATHER_UP_TO } else { GATHER_PART };
     // A part cannot be divided: a store that does not send streams has to gather it.
     if length <= gather || part && !streams {
-        let memory = shared.buffers.acquire(length).await?;
+        let memory = shared.buffers.acquire(tenant, length).await?;
         let pieces = body.collect(length).await?;
         let body = Body::from(pieces.into_iter().map(coalesced).collect::<Chunks>());
         return Ok(Prepared { body, gathered: true, direct: true, outcome, memory });
     }
-    let memory = shared.buffers.acquire(if streams { STREAM_MEMORY } else { UPLOAD_MEMORY }).await?;
+    let memory = shared.buffers.acquire(tenant, if streams { STREAM_MEMORY } else { UPLOAD_MEMORY }).await?;
     let body = Body::stream(length, body);
     Ok(Prepared { body, gathered: false, direct: streams, outcome, memory })
 }
@@ -123,7 +123,7 @@ impl Front {
 
         let body = VerifiedBody::new(input.body.take(), declared);
         let Prepared { body, gathered, direct, outcome, memory } =
-            prepare(&self.shared, &scope.store, body, input.content_length, conditional, false).await?;
+            prepare(&self.shared, &scope, body, input.content_length, conditional, false).await?;
         if gathered {
             checksum_attributes(&mut attributes, &outcome.checksum(), md5);
         } else if direct {

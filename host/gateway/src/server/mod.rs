@@ -170,6 +170,9 @@ async fn respond(
     if response.status().is_client_error() || response.status().is_server_error() {
         let _ = tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN)).await;
     }
+    if let Some(status) = record.status().filter(|_| response.status().is_success()) {
+        *response.status_mut() = status;
+    }
     let status = response.status();
     let headers = response.headers_mut();
     if status == StatusCode::SERVICE_UNAVAILABLE && headers.contains_key(header::RETRY_AFTER) {
