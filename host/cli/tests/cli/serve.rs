@@ -1,6 +1,6 @@
 //! `serve` and `tenants` as operators run them.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
@@ -26,9 +26,8 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbucket"));
         command.current_dir(bench.folder.path()).args(["--json", "serve"]).env_remove("RUST_LOG");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let started: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+        let output = serde_json::Deserializer::from_reader(child.stdout.take().unwrap());
+        let started = output.into_iter::<Value>().next().and_then(Result::ok).unwrap_or_else(|| {
             let mut errors = String::new();
             let _ = child.kill();
             child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
