@@ -9,7 +9,9 @@ create-bucket, keep-versions    with boto3; keep-versions enables versioning
 put, get, keys                  with boto3; a put may have a `checksum` algorithm, a get returns the service's checksums
 upload                          a multipart upload with boto3, in parts of `part_size` bytes
 presign                         the URL that boto3 presigns for `method`, such as get_object, valid for `expires` seconds
+presign-virtual                 the same for get_object, with the bucket in the host
 fetch                           urllib's response to `method` on `url`, with `headers`
+call                            any method of boto3's client with `arguments`, in which {"hex": "…"} stands for bytes
 aws                             the output of `aws` with `arguments`, and `body` as its standard input
 """
 
@@ -69,6 +71,33 @@ def fetch(command):
         return {"status": error.code, "body": error.read().hex()}
 
 
+def argument(value):
+    """An argument of `call`: with bytes for {"hex": "…"}."""
+    if isinstance(value, dict):
+        return bytes.fromhex(value["hex"]) if set(value) == {"hex"} else {k: argument(v) for k, v in value.items()}
+    return [argument(one) for one in value] if isinstance(value, list) else value
+
+
+def result(value):
+    """A result of `call` as JSON."""
+    if isinstance(value, dict):
+        return {k: result(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [result(one) for one in value]
+    if hasattr(value, "read"):
+        return value.read().hex()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def call(s3, command):
+    try:
+        return {"result": result(getattr(s3, command["method"])(**argument(command["arguments"])))}
+    except ClientError as error:
+        response = error.response
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return {"failed": response["Error"].get("Code"), "message": response["Error"].get("Message"), "status": status}
+
+
 def aws(start, command):
     # A clean environment: no profile or setting of the user's may apply.
     environment = {
@@ -123,8 +152,21 @@ def run(start, s3, command):
     if op == "presign":
         what = {"Bucket": bucket, "Key": command["key"]}
         return {"url": s3.generate_presigned_url(command["method"], Params=what, ExpiresIn=command["expires"])}
+    if op == "presign-virtual":
+        virtual = boto3.client(
+            "s3",
+            endpoint_url=start["endpoint"],
+            region_name=start["region"],
+            aws_access_key_id=start["access_key"],
+            aws_secret_access_key=start["secret_key"],
+            config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}),
+        )
+        what = {"Bucket": bucket, "Key": command["key"]}
+        return {"url": virtual.generate_presigned_url("get_object", Params=what, ExpiresIn=command["expires"])}
     if op == "fetch":
         return fetch(command)
+    if op == "call":
+        return call(s3, command)
     if op == "aws":
         return aws(start, command)
     raise ValueError(f"no such op: {op}")

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 target=${CARGO_TARGET_DIR:-$root/target}
 
-crates=(sha256-multi sandbucket sandbucket-dev-server sandbucket-object-store sandbucket-cli)
+crates=(sha256-multi sandbucket sandbucket-dev-server sandbucket-object-store sandbucket-gateway sandbucket-cli)
 packages=()
 for crate in "${crates[@]}"; do packages+=(--package "$crate"); done
 cargo package "${packages[@]}" --no-verify --allow-dirty --quiet

@@ -43,7 +43,12 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| builder().build().expect("an 
 /// Runs a test, and fails it after [`PATIENCE`]. All tests of a program share a runtime, because they share an engine and
 /// its connections.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
-    RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the test hangs") })
+    run_within(PATIENCE, test)
+}
+
+/// The same with another time limit, for tests that start many programs.
+pub fn run_within<T>(limit: Duration, test: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(async { tokio::time::timeout(limit, test).await.expect("the test hangs") })
 }
 
 /// An engine that may reach the tests' servers on loopback.

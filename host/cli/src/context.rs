@@ -20,8 +20,8 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(global: Global) -> Self {
-        log(global.verbose);
+    pub fn new(global: Global, is_server: bool) -> Self {
+        log(global.verbose, is_server);
         Context { output: Output::new(global.json), config_file: global.config }
     }
 
@@ -79,8 +79,11 @@ pub async fn drain() {
     }
 }
 
-fn log(verbose: u8) {
+fn log(verbose: u8, is_server: bool) {
     let by_verbosity = match verbose {
+        // s3s logs every error response as an error; the gateway logs those that are its own or a service's.
+        0 if is_server => Some("info,s3s=off,sandbucket_gateway::requests=warn"),
+        1 if is_server => Some("info,s3s=off"),
         0 => None,
         1 => Some("sandbucket=info,warn,s3s=off"),
         2 => Some("sandbucket=debug,info,s3s=warn"),

@@ -25,6 +25,25 @@ pub fn bound(jobs: usize) -> usize {
     usize::try_from(allowed).unwrap_or(jobs).clamp(1, jobs.max(1))
 }
 
+/// Raises the soft limit to this many descriptors, as far as the hard limit permits.
+#[cfg(unix)]
+pub fn raise(descriptors: usize) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    let needed = descriptors as u64;
+    if limit.current.is_some_and(|current| current < needed) {
+        limit.current = Some(limit.maximum.map_or(needed, |maximum| maximum.min(needed)));
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    if getrlimit(Resource::Nofile).current.is_some_and(|current| current < needed) {
+        tracing::warn!(needed, "the limit of open files is lower than the configured connections may need");
+    }
+}
+
+#[cfg(not(unix))]
+pub fn raise(_: usize) {}
+
 #[cfg(not(unix))]
 pub fn bound(jobs: usize) -> usize {
     jobs

@@ -28,11 +28,13 @@ mod progress;
 mod put;
 mod report;
 mod rm;
+mod serve;
 mod settings;
 mod signals;
 mod source;
 mod standard;
 mod tags;
+mod tenants;
 mod text;
 mod upload_source;
 mod uploads;
@@ -46,6 +48,7 @@ use cli::{Cli, Command};
 use context::Context;
 use exit::Exit;
 use failure::Failure;
+use signals::Ends;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -55,14 +58,15 @@ const CLEANUP_TIME: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let context = Context::new(cli.global);
+    let is_server = matches!(cli.command, Command::Serve(_));
+    let context = Context::new(cli.global, is_server);
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Exit::Failure, format!("the runtime does not start: {e}")))
         .and_then(|runtime| {
             let outcome = runtime.block_on(async {
-                signals::listen();
+                signals::listen(if is_server { Ends::Server } else { Ends::Command });
                 descriptors::bound(descriptors::DEFAULT_TRANSFERS);
                 let outcome = run(cli.command, &context).await;
                 // Aborts abandoned uploads, if the service responds soon.
@@ -89,6 +93,7 @@ async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::DevServer(arguments) => dev_server::run(context, arguments).await,
         Command::Cp(arguments) => cp::run(context, arguments).await,
         Command::Sync(arguments) => cp::sync(context, arguments).await,
+        Command::Serve(arguments) => serve::run(context, arguments).await,
         other => tokio::select! {
             outcome = at_once(other, context) => outcome,
             // Drops the work: incomplete files are deleted, and the demo's server is stopped.
@@ -110,11 +115,12 @@ async fn at_once(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Tags(arguments) => tags::run(context, arguments).await,
         Command::Uploads(arguments) => uploads::run(context, arguments).await,
         Command::Presign(arguments) => presign::run(context, arguments).await,
+        Command::Tenants(arguments) => tenants::run(context, arguments).await,
         Command::Settings => settings::run(context).await,
         Command::Plugin(arguments) => plugin::run(context, arguments).await,
         Command::Completions(arguments) => manual::completions(context, arguments),
         Command::Man(arguments) => manual::pages(context, arguments),
-        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) => {
+        Command::Check(_) | Command::DevServer(_) | Command::Cp(_) | Command::Sync(_) | Command::Serve(_) => {
             unreachable!("run() takes these itself")
         }
     }

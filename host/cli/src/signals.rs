@@ -21,15 +21,24 @@ const CLEANUP: Duration = Duration::from_secs(20);
 static CAUGHT: LazyLock<watch::Sender<Option<Exit>>> = LazyLock::new(|| watch::Sender::new(None));
 static NOTICED: AtomicBool = AtomicBool::new(false);
 
+/// What the signals end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// A command, which cleans up within a time limit.
+    Command,
+    /// A server, which has a time limit of its own, and reloads at SIGHUP.
+    Server,
+}
+
 /// Starts to listen; must be called within the runtime, before any work.
 #[cfg(unix)]
-pub fn listen() {
+pub fn listen(ends: Ends) {
     use tokio::signal::unix::{SignalKind, signal};
 
     // With a handler, exceeding `ulimit -f` is a write error instead of a crash that leaves temporary files.
     let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     let mut kinds = vec![(SignalKind::interrupt(), Exit::Interrupted), (SignalKind::terminate(), Exit::Terminated)];
-    if !is_ignored(SignalKind::hangup().as_raw_value()) {
+    if ends == Ends::Command && !is_ignored(SignalKind::hangup().as_raw_value()) {
         kinds.push((SignalKind::hangup(), Exit::HungUp));
     }
     let mut streams: Vec<_> =
@@ -40,7 +49,7 @@ pub fn listen() {
         CAUGHT.send_replace(Some(exit));
         tokio::select! {
             _ = next(&mut streams) => {}
-            () = overdue() => {}
+            () = overdue(), if ends == Ends::Command => {}
         }
         std::process::exit(exit as i32);
     });
@@ -60,12 +69,14 @@ async fn next(streams: &mut [(tokio::signal::unix::Signal, Exit)]) -> Exit {
 }
 
 #[cfg(not(unix))]
-pub fn listen() {
-    tokio::spawn(async {
+pub fn listen(ends: Ends) {
+    tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             CAUGHT.send_replace(Some(Exit::Interrupted));
-            overdue().await;
-            std::process::exit(Exit::Interrupted as i32);
+            if ends == Ends::Command {
+                overdue().await;
+                std::process::exit(Exit::Interrupted as i32);
+            }
         }
     });
 }

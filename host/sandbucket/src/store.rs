@@ -15,7 +15,7 @@ use crate::ops::download::Download;
 use crate::ops::upload::Upload;
 use crate::sandbox::pool::{Pool, PoolStatus};
 use crate::types::blob::{BlobName, PresignedMethod};
-use crate::types::body::{Body, Chunks};
+use crate::types::body::Body;
 use crate::types::multipart::Part;
 
 /// An open store: one bucket, one set of credentials, and its own sandboxes.
@@ -178,13 +178,14 @@ impl Store {
         CreateUpload::new(self.calls.clone(), key.into())
     }
 
-    /// Uploads or replaces a part, numbered from 1 to 10,000.
+    /// Uploads or replaces a part, numbered from 1 to 10,000. A part from a [stream](Body::stream) is not retried once it has
+    /// begun, and is gathered in memory first if the store [does not send streams](Store::sends_streams).
     pub fn upload_part(
         &self,
         key: impl Into<String>,
         upload: impl Into<String>,
         number: u32,
-        body: impl Into<Chunks>,
+        body: impl Into<Body>,
     ) -> UploadPart {
         UploadPart::new(self.calls.clone(), key.into(), upload.into(), number, body.into())
     }
@@ -271,6 +272,12 @@ impl Store {
     /// Lists the buckets of the credentials' owner whose names begin with `prefix`, which may be empty.
     pub fn list_buckets(&self, prefix: impl Into<String>) -> ListBuckets {
         ListBuckets::new(self.calls.clone(), prefix.into())
+    }
+
+    /// Whether a body from a [stream](Body::stream) is sent as it arrives. Otherwise it is gathered first, because the store's
+    /// writes carry digests of their bodies: signatures over plain HTTP do, and the setting `checksum`.
+    pub fn sends_streams(&self) -> bool {
+        self.calls.sends_streams()
     }
 
     /// The state of the store's sandboxes.

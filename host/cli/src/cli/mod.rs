@@ -91,6 +91,14 @@ pub enum Command {
     Plugin(PluginCommand),
     /// Run an S3 server on this machine, for development and tests
     DevServer(DevServer),
+    /// Serve S3 to clients in any language, in front of the configured tenants
+    ///
+    /// The configuration file has the tables [serve] and [tenants.NAME]. SIGHUP, and a change of the file, apply it again;
+    /// SIGTERM lets requests in flight finish.
+    Serve(Serve),
+    /// Show or change the tenants of a running `serve`
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page, or write all of them to a folder
@@ -215,6 +223,75 @@ pub struct Check {
     /// Write nothing: skip put, delete, and the steps that need them
     #[arg(long)]
     pub read_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Check the configuration, tenants included, and exit
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TenantsCommand {
+    /// List the tenants
+    List(Admin),
+    /// Show a tenant, or the whole gateway
+    Status {
+        /// The tenant
+        name: Option<String>,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Add a tenant, or change one that was added in this way; it is gone after a restart
+    Set {
+        /// The tenant
+        name: String,
+        /// A file with the tables store.blob.s3, budget and gateway; `-` is standard input
+        file: PathBuf,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Remove a tenant and its keys; one of the configuration comes back when that is applied again
+    Remove {
+        /// The tenant
+        name: String,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Reject a tenant's new requests, and wait for those in flight
+    Drain {
+        /// The tenant; without it, the gateway reports that it is not ready, and goes on serving
+        name: Option<String>,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Accept requests of a drained tenant again
+    Resume {
+        /// The tenant
+        name: String,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Replace the plugin of one tenant, or of all, while requests go on
+    Swap {
+        /// The component's file, which the gateway reads
+        file: PathBuf,
+        /// The tenant; without it, all
+        #[arg(long = "tenant", value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Read and apply the configuration again
+    Reload(Admin),
+}
+
+#[derive(Debug, Args)]
+pub struct Admin {
+    /// The admin API; by default that of [serve] in the configuration file
+    #[arg(long, value_name = "unix:PATH or ADDRESS:PORT", env = "SANDBUCKET_ADMIN")]
+    pub admin: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@ mod escaping;
 mod plugin;
 mod profiles;
 mod proxies;
+#[cfg(unix)]
+mod serve;
 mod several;
 #[cfg(unix)]
 mod shell;

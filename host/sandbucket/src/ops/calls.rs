@@ -74,6 +74,11 @@ impl Calls {
         self.driver.wanted_digests()
     }
 
+    /// Whether a streamed body is sent as it arrives, instead of being gathered for its digests.
+    pub(crate) fn sends_streams(&self) -> bool {
+        self.pool().is_sans_io() && self.wanted_digests().is_empty()
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         self.pool().status()
     }
@@ -247,6 +252,23 @@ impl Calls {
         let (key, upload, length) = (key.to_owned(), upload.to_owned(), body.length());
         let part = Operation::UploadPart(sans_io::UploadPart { key, upload, number, length, options });
         expect!(self.driver.run(part, call.time_limit, Payload::Here(body), progress).await?.0, UploadPart)
+    }
+
+    /// Uploads a part from a stream of this length, which can be read once: the store must send streams.
+    pub(crate) async fn upload_part_stream(
+        &self,
+        key: &str,
+        (upload, number): (&str, u32),
+        (length, pieces): (u64, Pieces),
+        call: &CallOptions,
+        progress: Option<Progress>,
+    ) -> Result<Part> {
+        let fault = Fault::default();
+        let payload = Payload::Once(Some(Streamed::new(length, pieces, fault.clone())), fault);
+        let options = options::part(Vec::new(), self.call(call));
+        let (key, upload) = (key.to_owned(), upload.to_owned());
+        let part = Operation::UploadPart(sans_io::UploadPart { key, upload, number, length, options });
+        expect!(self.driver.run(part, call.time_limit, payload, progress).await?.0, UploadPart)
     }
 
     pub(crate) async fn copy_part(

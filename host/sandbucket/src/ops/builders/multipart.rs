@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use futures::{Stream, TryStreamExt};
 
+use super::write::exactly;
 use super::{awaited, every_call, every_source, every_write, pages, write_condition};
-use crate::error::Result;
+use crate::error::{Error, Failure, Result};
 use crate::http::Progress;
+use crate::limits::named;
 use crate::ops::calls::{Call, Calls};
 use crate::ops::options::{CallOptions, CompleteOptions, CopyPartOptions, CopySource, PageOptions, PutOptions};
 use crate::types::blob::{BlobName, Written};
-use crate::types::body::Chunks;
+use crate::types::body::{Body, Chunks, Kind, Pieces};
 use crate::types::multipart::{Part, PartPage, PendingUpload, UploadPage};
 
 /// Options of an operation without options of its own.
@@ -52,13 +54,13 @@ pub struct UploadPart {
     key: String,
     upload: String,
     number: u32,
-    body: Chunks,
+    body: Body,
     options: OnlyCall,
     progress: Option<Progress>,
 }
 
 impl UploadPart {
-    pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, body: Chunks) -> Self {
+    pub(crate) fn new(calls: Calls, key: String, upload: String, number: u32, body: Body) -> Self {
         UploadPart { calls, key, upload, number, body, options: OnlyCall::default(), progress: None }
     }
 
@@ -72,8 +74,36 @@ impl UploadPart {
 
     pub(super) async fn call(self) -> Result<Part> {
         let part = (self.upload.as_str(), self.number);
-        self.calls.upload_part(&self.key, part, &self.body, &self.options.call, self.progress).await
+        let (calls, call) = (&self.calls, &self.options.call);
+        let body = match self.body.0 {
+            Kind::Here(body) => body,
+            Kind::Stream(length, pieces) if calls.sends_streams() && length > 0 => {
+                let body = (length, pieces);
+                return Box::pin(calls.upload_part_stream(&self.key, part, body, call, self.progress)).await;
+            }
+            Kind::Stream(length, pieces) => Box::pin(gathered(calls, &self.key, length, pieces)).await?,
+        };
+        calls.upload_part(&self.key, part, &body, call, self.progress).await
     }
+}
+
+/// Gathers the body of a part, which has to have this length.
+async fn gathered(calls: &Calls, key: &str, length: u64, pieces: Pieces) -> Result<Chunks> {
+    let most = calls.limits().max_put;
+    if length > most as u64 {
+        let message = format!("upload part \"{key}\": the part has {length} bytes; {} allows {most}", named("max-put"));
+        return Err(Error::TooLarge(Failure::ours("body", message)));
+    }
+    let failed = |source| Error::Io {
+        doing: format!("upload part \"{key}\": reading the body"),
+        source: Arc::new(std::io::Error::other(source)),
+    };
+    let mut body = Chunks::default();
+    let mut pieces = Box::pin(exactly(length, pieces));
+    while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+        body.push(piece);
+    }
+    Ok(body)
 }
 
 awaited!(UploadPart => Part, call);

@@ -60,8 +60,7 @@ impl Put {
                 // A stream is gathered first if the digests must precede the body, if a conditional write may have to be
                 // retried after a lost response, or if the announced length is 0, which would hide excess bytes.
                 let first = length == 0
-                    || !self.calls.pool().is_sans_io()
-                    || !self.calls.wanted_digests().is_empty()
+                    || !self.calls.sends_streams()
                     || !matches!(self.options.condition, WriteCondition::Always);
                 if first {
                     let upload = Upload::of(self.calls, self.key, self.options, self.progress);
@@ -75,7 +74,7 @@ impl Put {
 }
 
 /// Passes on the chunks, and fails if they do not have `length` bytes in total.
-fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Cause>> + Send {
+pub(super) fn exactly(length: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Cause>> + Send {
     let wrong = move |received: u64| Some(Err(format!("it has {received} bytes, and {length} were announced").into()));
     futures::stream::unfold((pieces, 0), move |(mut pieces, before)| async move {
         let piece = match pieces.next().await {

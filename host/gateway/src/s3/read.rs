@@ -1,0 +1,319 @@
+//! `GetObject`, `HeadObject` and `GetObjectAttributes`.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use s3s::dto::*;
+use s3s::stream::{ByteStream, RemainingLength};
+use s3s::{S3Error, S3Request, S3Response, S3Result, StdError, s3_error};
+use sandbucket::{Blob, BlobInfo, ByteRange, PresignedMethod};
+
+use super::attributes::{Attributes, attribute, customer_key, describe, number, push, system_time};
+use super::{Front, Scope, custom, not_implemented};
+use crate::record::Record;
+
+/// Sets the conditions of a read.
+macro_rules! conditions {
+    ($call:ident, $headers:expr, $input:expr) => {
+        if let Some(etag) = text($headers, header::IF_MATCH)? {
+            $call = $call.if_match(etag);
+        }
+        if let Some(etag) = text($headers, header::IF_NONE_MATCH)? {
+            $call = $call.if_none_match(etag);
+        }
+        if let Some(time) = &$input.if_modified_since {
+            $call = $call.if_modified_since(system_time(time));
+        }
+        if let Some(time) = &$input.if_unmodified_since {
+            $call = $call.if_unmodified_since(system_time(time));
+        }
+        if let Some(version) = $input.version_id.clone() {
+            $call = $call.version(version);
+        }
+    };
+}
+
+/// A header's text.
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<String>> {
+    let Some(value) = headers.get(&name) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| s3_error!(InvalidArgument, "Invalid header {}", name))?;
+    Ok(Some(value.to_owned()))
+}
+
+impl Front {
+    pub(super) async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let (headers, mut input) = (&request.headers, request.input.clone());
+        let scope = self.scope(&request, &input.bucket, "GetObject").await?;
+        let key = scope.key(&input.key)?;
+        if input.part_number.is_some() && input.range.is_some() {
+            return Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"));
+        }
+        self.redirect(&scope, &key, &request).await?;
+        let mut get = scope.store.get(&key);
+        conditions!(get, headers, input);
+        if let Some(range) = input.range {
+            get = get.range(byte_range(range)?);
+        }
+        let mut attributes = Attributes::new();
+        customer_key!(&mut attributes, input);
+        for (name, value) in attributes {
+            get = get.attribute(name, value);
+        }
+        let blob = get.await.map_err(|error| not_modified(scope.error(&error), headers))?;
+        only_part(input.part_number, blob.info())?;
+
+        let (info, range) = (blob.info().clone(), blob.range());
+        let whole = Some(info.size) == info.known_size() && range == (0..info.size);
+        let ranged = input.range.is_some() || input.part_number.is_some();
+        let mut output = GetObjectOutput::default();
+        let expires = describe!(output, &info, whole);
+        output.tag_count = attribute(&info, "tag-count").and_then(number);
+        if let Some(size) = info.known_size() {
+            output.content_length = i64::try_from(range.end - range.start).ok();
+            if ranged && !range.is_empty() {
+                output.content_range = Some(format!("bytes {}-{}/{size}", range.start, range.end - 1));
+            }
+        }
+        output.sse_customer_algorithm = input.sse_customer_algorithm;
+        output.sse_customer_key_md5 = input.sse_customer_key_md5;
+        output.body = Some(StreamingBlob::new(BlobBody::new(blob)));
+        Ok(with_expires(S3Response::new(output), expires, input.response_expires.is_some()))
+    }
+
+    pub(super) async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let (headers, mut input) = (&request.headers, request.input.clone());
+        let scope = self.scope(&request, &input.bucket, "HeadObject").await?;
+        let key = scope.key(&input.key)?;
+        let mut head = scope.store.head(&key);
+        conditions!(head, headers, input);
+        let mut attributes = Attributes::new();
+        customer_key!(&mut attributes, input);
+        for (name, value) in attributes {
+            head = head.attribute(name, value);
+        }
+        let info = head.await.map_err(|error| not_modified(scope.error(&error), headers))?;
+        only_part(input.part_number, &info)?;
+
+        let mut output = HeadObjectOutput::default();
+        let range = input.range.filter(|_| input.part_number.is_none());
+        match (info.known_size(), range) {
+            (Some(size), Some(range)) => {
+                let range = range.check(size)?;
+                output.content_length = i64::try_from(range.end - range.start).ok();
+                if !range.is_empty() {
+                    output.content_range = Some(format!("bytes {}-{}/{size}", range.start, range.end - 1));
+                    if let Some(record) = request.extensions.get::<Arc<Record>>() {
+                        record.set_status(StatusCode::PARTIAL_CONTENT);
+                    }
+                }
+            }
+            (size, _) => output.content_length = size.and_then(|size| i64::try_from(size).ok()),
+        }
+        let whole = range.is_none();
+        let expires = describe!(output, &info, whole);
+        output.archive_status = attribute(&info, "archive-status").map(Into::into);
+        output.sse_customer_algorithm = input.sse_customer_algorithm;
+        output.sse_customer_key_md5 = input.sse_customer_key_md5;
+        let mut response = with_expires(S3Response::new(output), expires, false);
+        override_headers(&mut response.headers, &request.input)?;
+        Ok(response)
+    }
+
+    pub(super) async fn get_object_attributes(
+        &self,
+        request: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        let mut input = request.input.clone();
+        let scope = self.scope(&request, &input.bucket, "GetObjectAttributes").await?;
+        let mut head = scope.store.head(scope.key(&input.key)?);
+        if let Some(version) = input.version_id.take() {
+            head = head.version(version);
+        }
+        let mut attributes = Attributes::new();
+        customer_key!(&mut attributes, input);
+        for (name, value) in attributes {
+            head = head.attribute(name, value);
+        }
+        let info = head.await.map_err(|error| scope.error(&error))?;
+        let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+        let get = |name: &str| attribute(&info, name);
+        let checksum = Checksum {
+            checksum_crc32: get("checksum-crc32"),
+            checksum_crc32c: get("checksum-crc32c"),
+            checksum_crc64nvme: get("checksum-crc64nvme"),
+            checksum_sha1: get("checksum-sha1"),
+            checksum_sha256: get("checksum-sha256"),
+            checksum_type: get("checksum-type").map(Into::into),
+        };
+        let class = get("storage-class").unwrap_or_else(|| "STANDARD".to_owned());
+        let parts = attribute(&info, "parts-count").and_then(number);
+        let parts = parts.map(|count| GetObjectAttributesParts {
+            total_parts_count: Some(count),
+            ..GetObjectAttributesParts::default()
+        });
+        let size = info.known_size().and_then(|size| i64::try_from(size).ok());
+        Ok(S3Response::new(GetObjectAttributesOutput {
+            checksum: Some(checksum).filter(|sum| wants("Checksum") && *sum != Checksum::default()),
+            e_tag: info.etag.as_deref().map(super::attributes::etag).filter(|_| wants("ETag")),
+            last_modified: info.last_modified.and_then(super::attributes::timestamp),
+            object_parts: parts.filter(|_| wants("ObjectParts")),
+            object_size: size.filter(|_| wants("ObjectSize")),
+            storage_class: wants("StorageClass").then(|| class.into()),
+            version_id: info.version.clone(),
+            ..GetObjectAttributesOutput::default()
+        }))
+    }
+
+    /// Redirects a read of at least the configured length to the tenant's service. The blob's length is asked for first, and
+    /// conditions are checked by the service.
+    ///
+    /// # Errors
+    /// `TemporaryRedirect`, which is S3's form of a redirect.
+    async fn redirect(&self, scope: &Scope, key: &str, request: &S3Request<GetObjectInput>) -> S3Result<()> {
+        let input = &request.input;
+        let Some(redirect) = &self.shared.redirect else { return Ok(()) };
+        // A customer key would go to another host, and overridden headers are not presigned.
+        let plain = input.sse_customer_key.is_none()
+            && input.part_number.is_none()
+            && !request.uri.query().is_some_and(|query| query.contains("response-"));
+        if !plain {
+            return Ok(());
+        }
+        let length = match input.range {
+            Some(Range::Int { first, last: Some(last) }) => last.saturating_sub(first).saturating_add(1),
+            Some(Range::Suffix { length }) => length,
+            _ => u64::MAX,
+        };
+        if length < redirect.above {
+            return Ok(());
+        }
+        let mut head = scope.store.head(key);
+        let mut presign = scope.store.presign(PresignedMethod::Get, key).expires(redirect.expires);
+        if let Some(version) = &input.version_id {
+            (head, presign) = (head.version(version), presign.version(version));
+        }
+        let info = head.await.map_err(|error| scope.error(&error))?;
+        if info.known_size().is_none_or(|size| size.min(length) < redirect.above) {
+            return Ok(());
+        }
+        let presigned = presign.await.map_err(|error| scope.error(&error))?;
+        // The client would have to send these headers.
+        if !presigned.headers.is_empty() {
+            return Ok(());
+        }
+        let location = HeaderValue::try_from(presigned.url).map_err(S3Error::internal_error)?;
+        let mut error =
+            s3_error!(TemporaryRedirect, "Please re-send this request to the specified temporary endpoint.");
+        error.set_status_code(StatusCode::TEMPORARY_REDIRECT);
+        error.set_headers(HeaderMap::from_iter([
+            (header::LOCATION, location),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ]));
+        Err(error)
+    }
+}
+
+fn byte_range(range: Range) -> S3Result<ByteRange> {
+    Ok(match range {
+        Range::Int { first, last: None } => ByteRange::From(first),
+        Range::Int { first, last: Some(last) } => ByteRange::Within(first..last.saturating_add(1)),
+        Range::Suffix { length: 0 } => {
+            return Err(s3_error!(InvalidRange, "The requested range is not satisfiable"));
+        }
+        Range::Suffix { length } => ByteRange::Last(length),
+    })
+}
+
+/// A blob that was not uploaded in parts has one part, itself. The ranges of other parts are not known here.
+fn only_part(number: Option<i32>, info: &BlobInfo) -> S3Result<()> {
+    let in_parts = info.etag.as_deref().is_some_and(|etag| etag.contains('-'));
+    match number {
+        None => Ok(()),
+        Some(1) if !in_parts => Ok(()),
+        Some(_) if !in_parts => {
+            let message = "The requested partnumber is not satisfiable";
+            Err(custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, message))
+        }
+        Some(_) => Err(not_implemented()),
+    }
+}
+
+/// The ETag of the response `304`: the one that the client has, if it named one.
+fn not_modified(mut error: S3Error, headers: &HeaderMap) -> S3Error {
+    if error.code().as_str() == "NotModified"
+        && let Some(etag) = headers.get(header::IF_NONE_MATCH)
+        && etag.as_bytes().iter().filter(|byte| **byte == b'"').count() == 2
+    {
+        error.set_headers(HeaderMap::from_iter([(header::ETAG, etag.clone())]));
+    }
+    error
+}
+
+/// Adds the stored `Expires`, which may be any text, unless the client overrides it.
+fn with_expires<T>(mut response: S3Response<T>, expires: Option<String>, overridden: bool) -> S3Response<T> {
+    if let Some(expires) = expires.filter(|_| !overridden).and_then(|text| HeaderValue::try_from(text).ok()) {
+        response.headers.insert(header::EXPIRES, expires);
+    }
+    response
+}
+
+/// Sets the headers that a HEAD is to have instead of the stored ones, which s3s does for `GetObject` only.
+fn override_headers(headers: &mut HeaderMap, input: &HeadObjectInput) -> S3Result<()> {
+    let mut overridden = Attributes::new();
+    push(&mut overridden, "content-type", input.response_content_type.clone());
+    push(&mut overridden, "content-language", input.response_content_language.clone());
+    push(&mut overridden, "cache-control", input.response_cache_control.clone());
+    push(&mut overridden, "content-disposition", input.response_content_disposition.clone());
+    push(&mut overridden, "content-encoding", input.response_content_encoding.clone());
+    let expires = input.response_expires.as_ref();
+    let expires = expires.and_then(|time| super::attributes::time_text(time, TimestampFormat::HttpDate));
+    push(&mut overridden, "expires", expires);
+    for (name, value) in overridden {
+        let value =
+            HeaderValue::try_from(value).map_err(|_| s3_error!(InvalidArgument, "Invalid response-{}", name))?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(())
+}
+
+/// A blob as the body of a response.
+struct BlobBody {
+    /// For `Sync`: it is only ever used through `&mut`, without locking.
+    blob: Mutex<Blob>,
+    left: Option<usize>,
+}
+
+impl BlobBody {
+    fn new(blob: Blob) -> Self {
+        let range = blob.range();
+        let known = blob.info().known_size().map(|_| range.end - range.start);
+        BlobBody { blob: Mutex::new(blob), left: known.and_then(|length| usize::try_from(length).ok()) }
+    }
+}
+
+impl Stream for BlobBody {
+    type Item = Result<Bytes, StdError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let blob = this.blob.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let polled = Pin::new(blob).poll_next(cx);
+        if let (Poll::Ready(Some(Ok(piece))), Some(left)) = (&polled, &mut this.left) {
+            *left = left.saturating_sub(piece.len());
+        }
+        polled.map_err(|error| Box::new(error) as StdError)
+    }
+}
+
+impl ByteStream for BlobBody {
+    fn remaining_length(&self) -> RemainingLength {
+        self.left.map_or_else(RemainingLength::unknown, RemainingLength::new_exact)
+    }
+}

@@ -1,0 +1,349 @@
+//! boto3 and the `aws` command on both tenants.
+
+use sandbucket_tests::Kind;
+use sandbucket_tests::python::hex;
+use serde_json::{Value, json};
+
+use super::{Bench, Client, both, bytes, run};
+
+/// Minimum size of a part other than the last.
+const PART: usize = 5 << 20;
+
+#[test]
+fn objects_round_trip_with_their_properties() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, service) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            let at = |key: &str| json!({"Bucket": bucket, "Key": key});
+            for (key, length) in [("empty", 0), ("a b/ü+%", 10), ("large", 9 << 20)] {
+                let put = json!({
+                    "Bucket": bucket, "Key": key, "Body": {"hex": hex(&bytes(length))},
+                    "ContentType": "text/x-a", "CacheControl": "no-cache", "ContentDisposition": "inline",
+                    "ContentLanguage": "de", "Metadata": {"m": "1"}, "Tagging": "t=1&u=2",
+                });
+                let written = boto.ok("put_object", put).await;
+                let got = boto.ok("get_object", at(key)).await;
+                assert!(got["Body"] == hex(&bytes(length)), "{name}: the body of {key} differs");
+                assert_eq!(got["ETag"], written["ETag"]);
+                assert_eq!(got["ContentLength"], length);
+                assert_eq!((&got["ContentType"], &got["CacheControl"]), (&json!("text/x-a"), &json!("no-cache")));
+                assert_eq!((&got["ContentDisposition"], &got["ContentLanguage"]), (&json!("inline"), &json!("de")));
+                assert_eq!(got["Metadata"], json!({"m": "1"}));
+                let head = boto.ok("head_object", at(key)).await;
+                assert_eq!((&head["ContentLength"], &head["ETag"]), (&json!(length), &got["ETag"]));
+                assert_eq!(head["LastModified"], got["LastModified"]);
+                let tags = boto.ok("get_object_tagging", at(key)).await;
+                let mut tags: Vec<_> =
+                    tags["TagSet"].as_array().unwrap().iter().map(|tag| tag["Key"].clone()).collect();
+                tags.sort_by_key(Value::to_string);
+                assert_eq!(tags, ["t", "u"]);
+            }
+            // It is stored below the bucket's prefix.
+            let store = service.open(&[]).await;
+            assert_eq!(store.head("photos/large").await.unwrap().size, 9 << 20);
+            boto.fails("get_object", at("absent"), "NoSuchKey", 404).await;
+            boto.fails("head_object", at("absent"), "404", 404).await;
+            boto.ok("delete_object", at("empty")).await;
+            boto.ok("delete_object", at("empty")).await;
+            boto.fails("head_object", at("empty"), "404", 404).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn ranges_conditions_and_overridden_headers_apply() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, service) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            let with = |more: Value| {
+                let mut arguments = json!({"Bucket": bucket, "Key": "k"});
+                arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                arguments
+            };
+            let etag = boto.ok("put_object", with(json!({"Body": {"hex": hex(b"0123456789")}}))).await["ETag"].clone();
+            for (range, body, content_range) in [
+                ("bytes=2-4", "234", "bytes 2-4/10"),
+                ("bytes=7-", "789", "bytes 7-9/10"),
+                ("bytes=-2", "89", "bytes 8-9/10"),
+                ("bytes=0-99", "0123456789", "bytes 0-9/10"),
+            ] {
+                let got = boto.ok("get_object", with(json!({"Range": range}))).await;
+                assert_eq!((&got["Body"], &got["ContentRange"]), (&json!(hex(body.as_bytes())), &json!(content_range)));
+                assert_eq!(got["ResponseMetadata"]["HTTPStatusCode"], 206);
+            }
+            boto.fails("get_object", with(json!({"Range": "bytes=10-"})), "InvalidRange", 416).await;
+            let head = boto.ok("head_object", with(json!({"Range": "bytes=2-4"}))).await;
+            assert_eq!((&head["ContentLength"], &head["ResponseMetadata"]["HTTPStatusCode"]), (&json!(3), &json!(206)));
+            boto.ok("get_object", with(json!({"IfMatch": etag}))).await;
+            boto.fails("get_object", with(json!({"IfMatch": "\"x\""})), "PreconditionFailed", 412).await;
+            boto.fails("get_object", with(json!({"IfNoneMatch": etag})), "304", 304).await;
+            boto.fails("head_object", with(json!({"IfNoneMatch": etag})), "304", 304).await;
+            boto.ok("head_object", with(json!({"IfModifiedSince": "2020-01-01T00:00:00Z"}))).await;
+            boto.fails("head_object", with(json!({"IfUnmodifiedSince": "2020-01-01T00:00:00Z"})), "412", 412).await;
+            let overridden = json!({"ResponseContentType": "text/x-b", "ResponseCacheControl": "max-age=1"});
+            let got = boto.ok("get_object", with(overridden)).await;
+            assert_eq!((&got["ContentType"], &got["CacheControl"]), (&json!("text/x-b"), &json!("max-age=1")));
+
+            let body = json!({"hex": hex(b"other")});
+            boto.fails("put_object", with(json!({"Body": body, "IfNoneMatch": "*"})), "PreconditionFailed", 412).await;
+            if service.cannot(Kind::Moto, "it takes no notice of If-Match on writes") {
+                continue;
+            }
+            boto.fails("put_object", with(json!({"Body": body, "IfMatch": "\"x\""})), "PreconditionFailed", 412).await;
+            boto.ok("put_object", with(json!({"Body": body, "IfMatch": etag}))).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn listings_are_paged_folded_and_encoded() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            for key in ["a", "b/1", "b/2", "c/1", "d e+é"] {
+                boto.ok("put_object", json!({"Bucket": bucket, "Key": key, "Body": {"hex": "00"}})).await;
+            }
+            // Outside of the bucket.
+            let other = json!({"Bucket": format!("{name}-music"), "Key": "z", "Body": {"hex": "00"}});
+            boto.ok("put_object", other).await;
+            for (method, prefix_field) in [("list_objects_v2", "StartAfter"), ("list_objects", "Marker")] {
+                let all = boto.ok(method, json!({"Bucket": bucket})).await;
+                assert_eq!(keys(&all), ["a", "b/1", "b/2", "c/1", "d e+é"], "{method}");
+                assert_eq!(all["IsTruncated"], false);
+                let folded = boto.ok(method, json!({"Bucket": bucket, "Delimiter": "/"})).await;
+                assert_eq!((keys(&folded), prefixes(&folded)), (strings(&["a", "d e+é"]), strings(&["b/", "c/"])));
+                let below = boto.ok(method, json!({"Bucket": bucket, "Delimiter": "/", "Prefix": "b/"})).await;
+                assert_eq!(keys(&below), ["b/1", "b/2"]);
+                let after = boto.ok(method, json!({"Bucket": bucket, prefix_field: "b/1"})).await;
+                assert_eq!(keys(&after), ["b/2", "c/1", "d e+é"]);
+                let none = boto.ok(method, json!({"Bucket": bucket, "MaxKeys": 0})).await;
+                assert!(keys(&none).is_empty() && none["IsTruncated"] == false);
+            }
+            assert_eq!(pages_v2(&mut boto, &bucket).await, ["a", "b/", "c/", "d e+é"]);
+            assert_eq!(pages_v1(&mut boto, &bucket).await, ["a", "b/", "c/", "d e+é"]);
+            let versions = boto.ok("list_object_versions", json!({"Bucket": bucket, "Prefix": "b/"})).await;
+            let versions: Vec<_> = versions["Versions"].as_array().unwrap().iter().map(|v| v["Key"].clone()).collect();
+            assert_eq!(versions, ["b/1", "b/2"]);
+        }
+        bench.running.stop().await;
+    });
+}
+
+fn keys(page: &Value) -> Vec<String> {
+    texts(page, "Contents", "Key")
+}
+
+fn prefixes(page: &Value) -> Vec<String> {
+    texts(page, "CommonPrefixes", "Prefix")
+}
+
+fn texts(page: &Value, list: &str, field: &str) -> Vec<String> {
+    let found = page[list].as_array().into_iter().flatten();
+    found.filter_map(|one| one[field].as_str().map(str::to_owned)).collect()
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// All entries and prefixes, in pages of one.
+async fn pages_v2(boto: &mut Client, bucket: &str) -> Vec<String> {
+    let (mut found, mut arguments) = (Vec::new(), json!({"Bucket": bucket, "Delimiter": "/", "MaxKeys": 1}));
+    loop {
+        let page = boto.ok("list_objects_v2", arguments.clone()).await;
+        assert_eq!(page["KeyCount"], keys(&page).len() + prefixes(&page).len());
+        found.extend(keys(&page).into_iter().chain(prefixes(&page)));
+        match page["NextContinuationToken"].as_str() {
+            Some(token) => arguments["ContinuationToken"] = json!(token),
+            None => return found,
+        }
+    }
+}
+
+async fn pages_v1(boto: &mut Client, bucket: &str) -> Vec<String> {
+    let (mut found, mut arguments) = (Vec::new(), json!({"Bucket": bucket, "Delimiter": "/", "MaxKeys": 1}));
+    loop {
+        let page = boto.ok("list_objects", arguments.clone()).await;
+        found.extend(keys(&page).into_iter().chain(prefixes(&page)));
+        match page["NextMarker"].as_str() {
+            Some(marker) => arguments["Marker"] = json!(marker),
+            None => return found,
+        }
+    }
+}
+
+#[test]
+fn copies_bulk_deletes_and_tags_pass_through() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let (photos, music) = (format!("{name}-photos"), format!("{name}-music"));
+            let put = json!({"Bucket": photos, "Key": "k é", "Body": {"hex": hex(b"abc")}, "Metadata": {"m": "1"}});
+            boto.ok("put_object", put).await;
+            let source = json!({"Bucket": photos, "Key": "k é"});
+            let copied = json!({"Bucket": music, "Key": "copy", "CopySource": source});
+            let result = boto.ok("copy_object", copied).await;
+            assert!(
+                result["CopyObjectResult"]["ETag"].is_string()
+                    && result["CopyObjectResult"]["LastModified"].is_string()
+            );
+            let got = boto.ok("get_object", json!({"Bucket": music, "Key": "copy"})).await;
+            assert_eq!((&got["Body"], &got["Metadata"]), (&json!(hex(b"abc")), &json!({"m": "1"})));
+            let replaced = json!({
+                "Bucket": music, "Key": "copy", "CopySource": {"Bucket": music, "Key": "copy"},
+                "MetadataDirective": "REPLACE", "Metadata": {"n": "2"}, "ContentType": "text/x-c",
+            });
+            boto.ok("copy_object", replaced).await;
+            let got = boto.ok("head_object", json!({"Bucket": music, "Key": "copy"})).await;
+            assert_eq!((&got["ContentType"], &got["Metadata"]), (&json!("text/x-c"), &json!({"n": "2"})));
+
+            let tagging = json!({"TagSet": [{"Key": "t", "Value": "1"}]});
+            boto.ok("put_object_tagging", json!({"Bucket": music, "Key": "copy", "Tagging": tagging})).await;
+            let tags = boto.ok("get_object_tagging", json!({"Bucket": music, "Key": "copy"})).await;
+            assert_eq!(tags["TagSet"], tagging["TagSet"]);
+            boto.ok("delete_object_tagging", json!({"Bucket": music, "Key": "copy"})).await;
+            let tags = boto.ok("get_object_tagging", json!({"Bucket": music, "Key": "copy"})).await;
+            assert_eq!(tags["TagSet"], json!([]));
+
+            let objects = json!({"Objects": [{"Key": "copy"}, {"Key": "absent"}]});
+            let deleted = boto.ok("delete_objects", json!({"Bucket": music, "Delete": objects})).await;
+            assert_eq!(texts(&deleted, "Deleted", "Key"), ["copy", "absent"]);
+            boto.fails("head_object", json!({"Bucket": music, "Key": "copy"}), "404", 404).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn multipart_uploads_are_listed_completed_and_aborted() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, service) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            let at = json!({"Bucket": bucket, "Key": "big"});
+            let with = |more: Value| {
+                let mut arguments = at.clone();
+                arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                arguments
+            };
+            boto.ok("put_object", json!({"Bucket": bucket, "Key": "source", "Body": {"hex": hex(&bytes(PART))}})).await;
+            let created = boto.ok("create_multipart_upload", with(json!({"Metadata": {"m": "1"}}))).await;
+            let id = created["UploadId"].clone();
+            let first = with(json!({"UploadId": id, "PartNumber": 1, "Body": {"hex": hex(&bytes(PART))}}));
+            let first = boto.ok("upload_part", first).await["ETag"].clone();
+            let second = with(json!({
+                "UploadId": id, "PartNumber": 2, "CopySource": {"Bucket": bucket, "Key": "source"},
+                "CopySourceRange": "bytes=0-1016",
+            }));
+            let second = boto.ok("upload_part_copy", second).await["CopyPartResult"]["ETag"].clone();
+            let listed = boto.ok("list_parts", with(json!({"UploadId": id}))).await;
+            let listed: Vec<_> = listed["Parts"].as_array().unwrap().iter().map(|part| part["ETag"].clone()).collect();
+            assert_eq!(listed, [first.clone(), second.clone()]);
+            let page = boto.ok("list_parts", with(json!({"UploadId": id, "MaxParts": 1}))).await;
+            assert_eq!((&page["IsTruncated"], &page["NextPartNumberMarker"]), (&json!(true), &json!(1)));
+            let page = boto.ok("list_parts", with(json!({"UploadId": id, "PartNumberMarker": 1}))).await;
+            assert_eq!((&page["IsTruncated"], &page["Parts"][0]["PartNumber"]), (&json!(false), &json!(2)));
+            let uploads = boto.ok("list_multipart_uploads", json!({"Bucket": bucket, "Prefix": "bi"})).await;
+            assert_eq!(
+                (texts(&uploads, "Uploads", "Key"), &uploads["Uploads"][0]["UploadId"]),
+                (strings(&["big"]), &id)
+            );
+            let parts = json!({"Parts": [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": second}]});
+            let done = with(json!({"UploadId": id, "MultipartUpload": parts}));
+            boto.ok("complete_multipart_upload", done).await;
+            let got = boto.ok("get_object", at.clone()).await;
+            let expected = [bytes(PART), bytes(1017)].concat();
+            assert!(got["Body"] == hex(&expected), "{name}: the body differs");
+            assert_eq!(got["Metadata"], json!({"m": "1"}));
+
+            let aborted = boto.ok("create_multipart_upload", at.clone()).await["UploadId"].clone();
+            boto.ok("abort_multipart_upload", with(json!({"UploadId": aborted}))).await;
+            let uploads = boto.ok("list_multipart_uploads", json!({"Bucket": bucket})).await;
+            assert_eq!(uploads.get("Uploads"), None);
+            if service.cannot(Kind::Moto, "it responds 500 to a part of an aborted upload") {
+                continue;
+            }
+            let part = with(json!({"UploadId": aborted, "PartNumber": 1, "Body": {"hex": "00"}}));
+            boto.fails("upload_part", part, "NoSuchUpload", 404).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn checksums_in_headers_and_trailers_are_verified() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            for algorithm in ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] {
+                for length in if algorithm == "CRC32" { vec![17, 9 << 20] } else { vec![17] } {
+                    let put = json!({
+                        "Bucket": bucket, "Key": algorithm, "Body": {"hex": hex(&bytes(length))},
+                        "ChecksumAlgorithm": algorithm,
+                    });
+                    let written = boto.ok("put_object", put).await;
+                    assert!(written[format!("Checksum{algorithm}")].is_string(), "{algorithm}: {written}");
+                    let got = boto.ok("get_object", json!({"Bucket": bucket, "Key": algorithm})).await;
+                    assert!(got["Body"] == hex(&bytes(length)), "{name}: the body differs");
+                }
+            }
+            let wrong = json!({"Bucket": bucket, "Key": "wrong", "Body": {"hex": "00"}, "ChecksumCRC32": "AAAAAA=="});
+            boto.fails("put_object", wrong, "BadDigest", 400).await;
+            let wrong = json!({"Bucket": bucket, "Key": "wrong", "Body": {"hex": "00"}, "ContentMD5": "1B2M2Y8AsgTpgAmY7PhCfg=="});
+            boto.fails("put_object", wrong, "BadDigest", 400).await;
+            boto.fails("head_object", json!({"Bucket": bucket, "Key": "wrong"}), "404", 404).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn aws_command_copies_syncs_and_presigns() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let at = |key: &str| format!("s3://{name}-photos/{key}");
+            let body = bytes((16 << 20) + 17);
+            boto.aws(&["s3", "cp", "-", &at("large")], &body).await;
+            assert!(boto.aws(&["s3", "cp", &at("large"), "-"], b"").await == hex(&body), "{name}: the body differs");
+            let folder = tempfile::tempdir().unwrap();
+            for file in ["one", "two"] {
+                std::fs::write(folder.path().join(file), file).unwrap();
+            }
+            let path = folder.path().to_str().unwrap();
+            boto.aws(&["s3", "sync", path, &at("folder/")], b"").await;
+            let listed = boto.aws(&["s3", "ls", "--recursive", &at("")], b"").await;
+            let listed = String::from_utf8(unhex(&listed)).unwrap();
+            for key in ["folder/one", "folder/two", "large"] {
+                assert!(listed.contains(key), "{listed}");
+            }
+            boto.aws(&["s3", "mv", &at("folder/one"), &at("moved")], b"").await;
+            assert_eq!(boto.aws(&["s3", "cp", &at("moved"), "-"], b"").await, hex(b"one"));
+            let url = boto.aws(&["s3", "presign", &at("moved")], b"").await;
+            let url = String::from_utf8(unhex(&url)).unwrap();
+            let got = sandbucket_tests::plain::fetch("GET", url.trim(), &[], "").await.unwrap();
+            assert_eq!((got.status, got.body.as_ref()), (200, &b"one"[..]));
+            boto.aws(&["s3", "rm", "--recursive", &at("")], b"").await;
+            let left = boto.ok("list_objects_v2", json!({"Bucket": format!("{name}-photos")})).await;
+            assert_eq!(left["KeyCount"], 0);
+        }
+        bench.running.stop().await;
+    });
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap()).collect()
+}
