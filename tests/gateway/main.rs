@@ -6,6 +6,7 @@ mod isolation;
 mod limits;
 mod object_store;
 mod rclone;
+mod rogue;
 mod tls;
 
 use std::time::Duration;
