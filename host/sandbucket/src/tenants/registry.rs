@@ -107,6 +107,7 @@ impl Tenants {
     /// # Errors
     /// [`Error::Config`] with file, line and key. The former state remains.
     pub async fn apply(&self, config: &TenantsConfig) -> Result<TenantChanges> {
+        config.check()?;
         let _changing = self.0.changing.lock().await;
         let mut changes = TenantChanges::default();
         let mut wanted = Vec::new();
