@@ -50,7 +50,7 @@ fn status_page_shows_tenants_and_their_requests() {
         assert_eq!((alice[0].as_str(), alice[1].as_str()), ("alice", "open"));
         // Requests and client errors.
         assert_eq!((alice[10].as_str(), alice[11].as_str(), alice[12].as_str()), ("3", "2", "0"), "{alice:?}");
-        assert_eq!(alice[14], "alice-all, alice-music, alice-photos");
+        assert_eq!(alice[16], "alice-all, alice-music, alice-photos");
         // A rate needs a second look at the status.
         assert_eq!(alice[2], "0");
         assert_eq!(cells(rows[1])[..2], ["bob", "closed"]);
