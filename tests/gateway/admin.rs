@@ -1,5 +1,6 @@
 //! The admin API, health endpoints, metrics, reload and shutdown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sandbucket::TenantsConfig;
@@ -59,6 +60,16 @@ fn status_and_metrics_count_requests_by_tenant() {
             for secret in [SECRET, bench.alice.secret_key(), "alice-rw", &bench.alice.endpoint()] {
                 assert!(!metrics.contains(secret) && !status.to_string().contains(secret), "{secret}");
             }
+        }
+        // The dashboard shows metrics that exist.
+        let metrics = bench.gateway.metrics_text();
+        let dashboard = include_str!("../../deploy/grafana/sandbucket.json");
+        let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let used: BTreeSet<&str> =
+            dashboard.split(|c| !name(c)).filter(|word| word.starts_with("sandbucket_")).collect();
+        assert!(used.len() > 8, "{used:?}");
+        for name in used {
+            assert!(metrics.contains(&format!("\n{name}")), "there is no {name} in\n{metrics}");
         }
         assert_eq!(status_of("GET", &format!("{health}/status"), &[]).await, 404);
         let page = plain::fetch("GET", &url, &[], "").await.unwrap();

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Bench, bytes, run};
+use sandbucket::TenantsConfig;
 use sandbucket_tests::python::hex;
 
 /// Sends bytes, and returns the response up to the end of the connection.
@@ -119,6 +120,43 @@ fn clients_beyond_the_limit_of_connections_wait() {
         bench.boto("alice-rw").await.ok("list_buckets", json!({})).await;
         for stream in idle {
             assert_eq!(rest(stream).await, "");
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn excess_of_a_budget_is_slow_down_with_the_time_to_wait() {
+    run(async {
+        let bench = Bench::start().await;
+        let budget = "[tenants.alice.budget]\ncalls-per-second = 1\nqueue-wait = '1ms'\n";
+        let text = super::tenants(&bench.alice, &bench.bob) + budget;
+        bench.gateway.apply(&TenantsConfig::parse(&text).unwrap()).await.unwrap();
+        let mut alice = bench.boto("alice-rw").await;
+        let presign =
+            json!({"op": "presign", "method": "get_object", "bucket": "alice-photos", "key": "k", "expires": 600});
+        let url = alice.0.call(presign).await.unwrap()["url"].as_str().unwrap().to_owned();
+        let uri: http::Uri = url.parse().unwrap();
+        let host = address(&bench);
+        let head =
+            format!("GET {} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n", uri.path_and_query().unwrap());
+        // One per second passes; of ten at once, most do not.
+        let responses = (0..10).map(|_| exchange(&host, head.as_bytes()));
+        let responses = futures::future::join_all(responses).await;
+        let throttled: Vec<_> = responses.iter().filter(|response| response.starts_with("HTTP/1.1 503")).collect();
+        assert!(!throttled.is_empty(), "{responses:?}");
+        for response in throttled {
+            assert!(response.contains("SlowDown"), "{response}");
+            let after = response.lines().find_map(|line| line.strip_prefix("retry-after: "));
+            let seconds: u64 = after.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{response}"));
+            assert!((1..=10).contains(&seconds), "{response}");
+        }
+        let counts = bench.gateway.counts().remove("alice").unwrap();
+        assert!(counts.throttled > 0 && counts.server_errors == 0, "{counts:?}");
+        // Others are not affected.
+        let mut bob = bench.boto("bob-rw").await;
+        for _ in 0..5 {
+            bob.fails("head_object", json!({"Bucket": "bob-photos", "Key": "k"}), "404", 404).await;
         }
         bench.running.stop().await;
     });

@@ -1,6 +1,8 @@
 //! The gateway before two tenants on two services: the dev server (alice) and moto (bob).
 
 mod admin;
+mod browser;
+mod chunked;
 mod clients;
 mod isolation;
 mod limits;
@@ -88,7 +90,7 @@ impl Client {
     /// Calls a method, which succeeds.
     async fn ok(&mut self, method: &str, arguments: Value) -> Value {
         let response = self.call(method, &arguments).await;
-        assert!(response.get("failed").is_none(), "{method}({arguments}): {response}");
+        assert!(response.get("failed").is_none(), "{method}({}): {response}", short(&arguments));
         response["result"].clone()
     }
 
@@ -98,13 +100,17 @@ impl Client {
         assert_eq!(
             (&response["failed"], &response["status"]),
             (&json!(code), &json!(status)),
-            "{method}({arguments}): {response}"
+            "{method}({}): {response}",
+            short(&arguments)
         );
     }
 
     async fn call(&mut self, method: &str, arguments: &Value) -> Value {
         let command = json!({"op": "call", "method": method, "arguments": arguments});
-        self.0.call(command).await.unwrap_or_else(|error| panic!("{method}({arguments}): {error:#}"))
+        self.0
+            .call(command)
+            .await
+            .unwrap_or_else(|error| panic!("{method}({}): {:.300}", short(arguments), format!("{error:#}")))
     }
 
     /// Runs the `aws` command.
@@ -113,6 +119,11 @@ impl Client {
         let response = self.0.call(command).await.unwrap_or_else(|error| panic!("aws {arguments:?}: {error:#}"));
         response["body"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// The beginning of arguments, which may contain a body.
+fn short(arguments: &Value) -> String {
+    arguments.to_string().chars().take(300).collect()
 }
 
 /// Both tenants: the name of each, and what its service cannot do.

@@ -1,8 +1,8 @@
 """Runs boto3, the AWS CLI and urllib for the tests: reads one JSON command per line from standard input, and prints one JSON
 result per line.
 
-The first line describes the server: endpoint, region, access_key, secret_key, and optionally a session_token and a bucket, which
-is created, and deleted with its content when standard input ends. Each further line has an `op` and its arguments; bodies are
+The first line describes the server: endpoint, region, access_key, secret_key, and optionally a session_token, a file of trusted
+certificates and a bucket, which is created, and deleted with its content when standard input ends. Each further line has an `op` and its arguments; bodies are
 in hexadecimal. A failed command has the service's code in `error`.
 
 create-bucket, keep-versions    with boto3; keep-versions enables versioning
@@ -218,6 +218,7 @@ def main():
         aws_access_key_id=start["access_key"],
         aws_secret_access_key=start["secret_key"],
         aws_session_token=start.get("session_token"),
+        verify=start.get("trusted"),
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
     )
     if start.get("bucket"):

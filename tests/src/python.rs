@@ -140,12 +140,18 @@ pub struct Boto {
 impl Boto {
     /// Starts a client for this endpoint and these keys.
     pub async fn start(endpoint: &str, access_key: &str, secret_key: &str) -> Result<Self> {
+        Boto::trusting(endpoint, access_key, secret_key, None).await
+    }
+
+    /// The same, which trusts the certificates in this file.
+    pub async fn trusting(endpoint: &str, access_key: &str, secret_key: &str, trusted: Option<&Path>) -> Result<Self> {
         let mut script = Script::start("client.py", &[], true)?;
         let start = json!({
             "endpoint": endpoint,
             "region": "us-east-1",
             "access_key": access_key,
             "secret_key": secret_key,
+            "trusted": trusted,
         });
         script.say(&start).await?;
         Ok(Boto { script })

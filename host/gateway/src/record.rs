@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use http::StatusCode;
 
+use crate::s3::Memory;
 use crate::stats::TenantGuard;
 
 /// The record of a request, in its extensions: filled in as the request is understood.
@@ -14,6 +15,8 @@ pub(crate) struct Record {
     /// Counts the request as one of the tenant's in flight, until it ends.
     in_flight: Mutex<Option<TenantGuard>>,
     operation: OnceLock<String>,
+    /// Memory that the request's body takes.
+    memory: Mutex<Option<Memory>>,
     throttled: AtomicBool,
     status: OnceLock<StatusCode>,
 }
@@ -25,9 +28,15 @@ impl Record {
         *self.in_flight.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_flight);
     }
 
+    /// Holds memory until the request ends.
+    pub(crate) fn hold(&self, memory: Memory) {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+    }
+
     /// Ends the request.
     pub(crate) fn end(&self) {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(crate) fn set_operation(&self, operation: &str) {

@@ -8,9 +8,10 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
 use s3s::{S3Result, s3_error};
 
-use super::Shared;
+use super::{MAX_DOCUMENT, Shared};
 use crate::directory::{Grant, KeyAccess};
 use crate::record::Record;
+use crate::server::chunks::{Framing, MAX_SIGNED_CHUNK};
 
 /// `Retry-After` in seconds for requests of a tenant that drains or has too many in flight.
 const RETRY_AFTER: u64 = 5;
@@ -70,9 +71,42 @@ impl S3Access for Policy {
             return Err(error);
         }
         authorize(&grant, operation, context.s3_path())?;
+        reject_version_2(context.headers())?;
+        let memory = memory_of(operation, context.headers())?;
+        if memory > 0 {
+            record.hold(self.0.buffers.acquire(tenant, memory).await?);
+        }
         context.extensions_mut().insert(grant);
         Ok(())
     }
+}
+
+/// A signature of version 2 in a header has no time limit, so that the request could be sent again at any time. One in a URL
+/// expires, and is what the `aws` command still presigns.
+fn reject_version_2(headers: &HeaderMap) -> S3Result<()> {
+    if headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS ")) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+        ));
+    }
+    Ok(())
+}
+
+/// Memory that s3s takes for the body of a request: a document, or a signed chunk.
+fn memory_of(operation: &str, headers: &HeaderMap) -> S3Result<u64> {
+    if matches!(operation, "PutObject" | "UploadPart") {
+        return Ok(if Framing::of(headers) == Some(Framing::Signed) { MAX_SIGNED_CHUNK } else { 0 });
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = length.and_then(|text| text.parse().ok());
+    // Without a length, as much as a document may have.
+    let length =
+        if headers.contains_key(header::TRANSFER_ENCODING) { MAX_DOCUMENT as u64 } else { length.unwrap_or(0) };
+    if length > MAX_DOCUMENT as u64 && operation != "PostObject" {
+        return Err(s3_error!(MaxMessageLengthExceeded, "Your request was too large."));
+    }
+    Ok(length.min(MAX_DOCUMENT as u64))
 }
 
 /// Whether a key permits an operation on this path. Keys in the body and sources of copies are checked by the operation.
@@ -107,6 +141,28 @@ fn unknown_key() -> s3s::S3Error {
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
+
+    #[test]
+    fn headers_signed_by_version_2_are_rejected() {
+        let with =
+            |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
+        assert!(reject_version_2(&with("AWS key:signature")).is_err());
+        assert!(reject_version_2(&with("AWS4-HMAC-SHA256 Credential=x")).is_ok());
+        assert!(reject_version_2(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn memory_of_documents_and_signed_chunks_is_counted() {
+        let headers = |name: &'static str, value: &'static str| {
+            HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))])
+        };
+        assert_eq!(memory_of("DeleteObjects", &headers("content-length", "1000")).unwrap(), 1000);
+        assert!(memory_of("DeleteObjects", &headers("content-length", "100000000")).is_err());
+        assert_eq!(memory_of("DeleteObjects", &headers("transfer-encoding", "chunked")).unwrap(), MAX_DOCUMENT as u64);
+        assert_eq!(memory_of("PutObject", &headers("content-length", "100000000")).unwrap(), 0);
+        let signed = headers("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        assert_eq!(memory_of("UploadPart", &signed).unwrap(), MAX_SIGNED_CHUNK);
+    }
 
     use super::*;
     use crate::directory::Directory;

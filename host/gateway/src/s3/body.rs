@@ -93,6 +93,9 @@ impl BodyError {
                 RequestTimeout,
                 "Your socket connection to the server was not read from or written to within the timeout period."
             ),
+            BodyError::Read(text) if text.contains("aws-chunked") => {
+                s3_error!(InvalidRequest, "The chunked body is malformed, or a signed chunk is larger than 1 MiB.")
+            }
             BodyError::Read(_) => s3_error!(
                 IncompleteBody,
                 "You did not provide the number of bytes specified by the Content-Length HTTP header"

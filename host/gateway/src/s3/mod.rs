@@ -39,8 +39,9 @@ use access::{Keys, Policy, denied};
 const BUFFER_UNIT: u64 = 64 << 10;
 /// Tenants above which the semaphores of idle ones are dropped.
 const MAX_IDLE_TENANTS: usize = 256;
-/// Maximum size of an XML document in a request: a bulk delete of 1,000 keys of 1,024 bytes, each escaped, takes a few MiB.
-const MAX_DOCUMENT: usize = 8 << 20;
+/// Maximum size of an XML document in a request: a bulk delete of 1,000 keys of 1,024 bytes, some escaped, takes 1 to 2 MiB,
+/// and a completion of 10,000 parts as much.
+const MAX_DOCUMENT: usize = 4 << 20;
 /// Maximum size of a file in a form (`PostObject`), which s3s gathers in memory.
 const MAX_FORM_FILE: u64 = 16 << 20;
 /// Maximum size of the other fields of a form, together and each.
@@ -108,7 +109,7 @@ pub(crate) struct Buffers {
 }
 
 /// Memory of a request, given back on drop.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     _all: OwnedSemaphorePermit,
     _tenant: OwnedSemaphorePermit,
 }

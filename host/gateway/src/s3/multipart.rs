@@ -11,7 +11,7 @@ use super::attributes::{Attributes, attribute_of, customer_key, etag, push, time
 use super::body::{VerifiedBody, declared};
 use super::copy::{source, source_conditions};
 use super::list::{TextEncoding, common, marker_of, page_size, some_list, token_in};
-use super::write::{Prepared, condition, prepare, with_condition};
+use super::write::{Prepared, body_length, condition, prepare, with_condition};
 use super::{Front, not_implemented};
 
 /// Time after which the response to a completion begins, so that the client does not give up waiting: from then on, spaces are
@@ -59,14 +59,14 @@ impl Front {
     ) -> S3Result<S3Response<UploadPartOutput>> {
         // The service gets its own checksum of a part, if any: it rejects one that the upload was not created with.
         let declared = declared!(request);
+        let length = body_length(&request.headers, request.input.content_length)?;
         let scope = self.scope(&request, &request.input.bucket, "UploadPart").await?;
         let input = &mut request.input;
         let (key, number) = (scope.key(&input.key)?, part_number(input.part_number)?);
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
         let body = VerifiedBody::new(input.body.take(), declared);
-        let Prepared { body, outcome, memory, .. } =
-            prepare(&self.shared, &scope, body, input.content_length, false, true).await?;
+        let Prepared { body, outcome, memory, .. } = prepare(&self.shared, &scope, body, length, false, true).await?;
         let mut upload = scope.store.upload_part(key, &input.upload_id, number, body);
         for (name, value) in attributes {
             upload = upload.attribute(name, value);

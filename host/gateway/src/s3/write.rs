@@ -1,7 +1,7 @@
 //! `PutObject`, and the bodies of parts.
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 use sandbucket::{Body, Chunks};
@@ -62,6 +62,17 @@ pub(super) struct Prepared {
     pub memory: Memory,
 }
 
+/// The length of a body: that of an `aws-chunked` one is in a header of its own, and the only one if HTTP's coding is chunked too.
+pub(super) fn body_length(headers: &HeaderMap, content_length: Option<i64>) -> S3Result<Option<i64>> {
+    match text(headers, HeaderName::from_static("x-amz-decoded-content-length"))? {
+        None => Ok(content_length),
+        Some(length) => {
+            let length = length.trim().parse().ok();
+            length.map(Some).ok_or_else(|| s3_error!(InvalidArgument, "Invalid x-amz-decoded-content-length"))
+        }
+    }
+}
+
 /// Reads a body into memory, or prepares to stream it.
 pub(super) async fn prepare(
     shared: &Shared,
@@ -111,6 +122,7 @@ impl Front {
         let condition = condition(&request.headers)?;
         let conditional = !matches!(condition, Condition::Always);
         let declared = declared!(request);
+        let length = body_length(&request.headers, request.input.content_length)?;
         let (checksum, md5) = (declared.checksum.clone(), declared.md5.clone());
         let scope = self.scope(&request, &request.input.bucket, "PutObject").await?;
         let input = &mut request.input;
@@ -123,7 +135,7 @@ impl Front {
 
         let body = VerifiedBody::new(input.body.take(), declared);
         let Prepared { body, gathered, direct, outcome, memory } =
-            prepare(&self.shared, &scope, body, input.content_length, conditional, false).await?;
+            prepare(&self.shared, &scope, body, length, conditional, false).await?;
         if gathered {
             checksum_attributes(&mut attributes, &outcome.checksum(), md5);
         } else if direct {

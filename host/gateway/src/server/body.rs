@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::IDLE_BODY;
+use super::chunks::{ChunkError, Chunks, Framing};
 use super::stall::Stall;
 use crate::stats::RequestGuard;
 
@@ -21,6 +22,8 @@ pub(super) enum RequestBodyError {
     Idle,
     #[error(transparent)]
     Hyper(#[from] hyper::Error),
+    #[error(transparent)]
+    Chunks(#[from] ChunkError),
 }
 
 /// A request's body: it fails if the client sends too little, and what is left of it can be read after the response.
@@ -31,11 +34,14 @@ struct Watched {
     body: Incoming,
     stall: Stall,
     received: Arc<AtomicU64>,
+    /// Of a body in `aws-chunked` coding.
+    chunks: Option<Chunks>,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: Duration, received: Arc<AtomicU64>) -> Self {
-        RequestBody(Arc::new(Mutex::new(Watched { body, stall: Stall::new(limit), received })))
+    pub(super) fn new(body: Incoming, framing: Option<Framing>, limit: Duration, received: Arc<AtomicU64>) -> Self {
+        let chunks = framing.map(Chunks::new);
+        RequestBody(Arc::new(Mutex::new(Watched { body, stall: Stall::new(limit), received, chunks })))
     }
 
     /// Reads the rest, up to `most` bytes.
@@ -58,25 +64,38 @@ impl Body for RequestBody {
     type Error = RequestBodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        self.with(|watched| match Pin::new(&mut watched.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+        self.with(|watched| {
+            loop {
+                if let Some(ready) = watched.chunks.as_mut().and_then(Chunks::pop) {
+                    return Poll::Ready(Some(Ok(Frame::data(ready))));
+                }
+                let frame = match Pin::new(&mut watched.body).poll_frame(cx) {
+                    Poll::Ready(Some(frame)) => frame?,
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Pending => {
+                        return watched.stall.poll_stalled(cx).map(|()| Some(Err(RequestBodyError::Idle)));
+                    }
+                };
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 watched.stall.progress(length);
                 watched.received.fetch_add(length as u64, Relaxed);
-                Poll::Ready(Some(Ok(frame)))
+                match (&mut watched.chunks, frame.into_data()) {
+                    (Some(chunks), Ok(data)) => chunks.push(data)?,
+                    // The trailer fields of HTTP itself are not those of `aws-chunked`.
+                    (Some(_), Err(_)) => {}
+                    (None, Ok(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    (None, Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+                }
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => watched.stall.poll_stalled(cx).map(|()| Some(Err(RequestBodyError::Idle))),
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.with(|watched| watched.body.is_end_stream())
+        self.with(|watched| watched.chunks.is_none() && watched.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.with(|watched| watched.body.size_hint())
+        self.with(|watched| if watched.chunks.is_none() { watched.body.size_hint() } else { SizeHint::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP server of the S3 endpoint: connections, their limits, and the shutdown.
 
 mod body;
+pub(crate) mod chunks;
 mod io;
 mod stall;
 pub(crate) mod tls;
@@ -9,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use s3s::HttpError;
 use s3s::service::S3Service;
+use s3s::{HttpError, StdError, s3_error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,6 +28,7 @@ use crate::config::ServeLimits;
 use crate::record::Record;
 use crate::stats::{RequestGuard, Stats};
 use body::{RequestBody, ResponseBody};
+use chunks::Framing;
 use io::BoundedIo;
 
 /// The message of a request body that stalls.
@@ -37,6 +39,8 @@ const DRAIN: usize = 256 << 10;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Maximum number of header fields of a request.
 const MAX_HEADERS: usize = 128;
+/// Forms at once, each of which may take 16 MiB of memory before it is authorized.
+const MAX_FORMS: usize = 16;
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -47,6 +51,8 @@ pub(crate) struct Endpoint {
     pub tls: Option<TlsAcceptor>,
     pub stats: Arc<Stats>,
     connections: Arc<Semaphore>,
+    /// Forms in flight.
+    forms: Arc<Semaphore>,
     requests: RequestIds,
 }
 
@@ -72,7 +78,8 @@ impl RequestIds {
 impl Endpoint {
     pub(crate) fn new(service: S3Service, limits: ServeLimits, tls: Option<TlsAcceptor>, stats: Arc<Stats>) -> Self {
         let connections = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
-        Endpoint { service, limits, tls, stats, connections, requests: RequestIds::new() }
+        let forms = Arc::new(Semaphore::new(MAX_FORMS));
+        Endpoint { service, limits, tls, stats, connections, forms, requests: RequestIds::new() }
     }
 
     /// Accepts connections until `stopped` is true or dropped. Then requests in flight have the time `drain`.
@@ -161,13 +168,20 @@ async fn respond(
     let mut guard = RequestGuard::new(endpoint.stats.clone(), record.clone(), received.clone());
     let (mut head, body) = request.into_parts();
     head.extensions.insert(record.clone());
-    let body = RequestBody::new(body, endpoint.limits.body_timeout, received);
-    let request = Request::from_parts(head, s3s::Body::http_body(body.clone()));
-    let response = endpoint.service.call(request).await;
-    let mut response = response
-        .map_err(|error: HttpError| std::io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error)))?;
+    let body = RequestBody::new(body, Framing::of(&head.headers), endpoint.limits.body_timeout, received);
+    // A client that waits for 100 has sent nothing, and would be asked to by a read.
+    let waits = head.headers.contains_key(header::EXPECT);
+    let form = is_form(&head).then(|| endpoint.forms.clone().try_acquire_owned());
+    let mut response = match form {
+        Some(Err(_)) => s3_error!(SlowDown, "Please reduce your request rate.").to_http_response().map_err(to_io)?,
+        // The permit is held until the response.
+        _permit => {
+            let request = Request::from_parts(head, s3s::Body::http_body(body.clone()));
+            endpoint.service.call(request).await.map_err(|error: HttpError| to_io(StdError::from(error)))?
+        }
+    };
     // Closing a connection with unread bytes resets it, and the client may miss the error response.
-    if response.status().is_client_error() || response.status().is_server_error() {
+    if !waits && (response.status().is_client_error() || response.status().is_server_error()) {
         let _ = tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN)).await;
     }
     if let Some(status) = record.status().filter(|_| response.status().is_success()) {
@@ -196,6 +210,17 @@ async fn respond(
         "request"
     );
     Ok(response.map(|body| ResponseBody::new(body, guard)))
+}
+
+fn to_io(error: impl Into<StdError>) -> std::io::Error {
+    std::io::Error::other(error)
+}
+
+/// Whether a request is a form (`PostObject`), whose file s3s gathers before the request is authorized.
+fn is_form(head: &http::request::Parts) -> bool {
+    let media_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let form = b"multipart/form-data";
+    head.method == Method::POST && media_type.len() >= form.len() && media_type[..form.len()].eq_ignore_ascii_case(form)
 }
 
 #[cfg(test)]
