@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config;
 use crate::credentials::{self, Credentials, CredentialsProvider, Renewal};
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
@@ -275,7 +274,7 @@ impl StoreOptions {
                 Ok(Some(renewal))
             }
             Source::Found(profile) => {
-                let found = config::find(std::mem::take(&mut self.settings), profile).await?;
+                let found = credentials::find(std::mem::take(&mut self.settings), profile).await?;
                 self.settings = found.settings;
                 if self.tls.ca_file.is_none() {
                     self.tls.ca_file = found.ca_file;

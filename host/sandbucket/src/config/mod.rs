@@ -1,12 +1,7 @@
 //! The configuration file: the section `[store.blob.s3]`, and `[sandbox]` for the host's own limits.
 
-mod credentials;
-mod discovery;
 mod document;
-mod expiration;
 mod interpolate;
-mod process;
-mod profiles;
 mod reader;
 mod sandbox;
 mod section;
@@ -20,7 +15,6 @@ use crate::limits::Limits;
 use crate::store::Store;
 use crate::support::environment::Environment;
 use crate::support::input::MAX_CONFIG;
-pub(crate) use discovery::find;
 pub(crate) use interpolate::interpolate;
 pub(crate) use reader::{Lines, Reader, kind, read_file};
 pub(crate) use sandbox::SandboxSection;

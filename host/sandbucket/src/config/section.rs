@@ -10,9 +10,9 @@ use serde::de::IntoDeserializer;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::discovery::Rediscovery;
+use super::interpolate;
 use super::reader::{Reader, kind};
-use super::{credentials, interpolate};
+use crate::credentials::{Rediscovery, discovery};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
@@ -92,7 +92,7 @@ impl StoreSection {
             }
         }
         let named = profile.as_ref().map(|(name, _)| name.as_str());
-        let found = credentials::complete(&mut read.settings, named, environment).map_err(|message| {
+        let found = discovery::complete(&mut read.settings, named, environment).map_err(|message| {
             let at = profile.as_ref().map(|&(_, line)| line);
             reader.error(at, at.map(|_| format!("{section}.profile")), message)
         })?;

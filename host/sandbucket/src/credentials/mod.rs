@@ -1,5 +1,11 @@
 //! Credentials of a store: fixed, or supplied by a provider and renewed before they expire.
 
+pub(crate) mod discovery;
+mod expiration;
+mod process;
+pub(crate) mod profiles;
+mod rediscovery;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::support::deadline::timeout;
 use crate::text::sanitize;
 use crate::types::settings::Settings;
+pub(crate) use rediscovery::{Rediscovery, find};
 
 /// Credentials are renewed this long before they expire, or after half of their lifetime if that is later. Same as AWS's
 /// SDKs.

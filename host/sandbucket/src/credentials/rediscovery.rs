@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use super::credentials::complete;
-use crate::credentials::{Credentials, CredentialsProvider};
+use super::discovery::complete;
+use super::{Credentials, CredentialsProvider};
 use crate::error::{Error, Result};
 use crate::support::environment::Environment;
 use crate::types::settings::Settings;
@@ -42,13 +42,13 @@ pub(crate) async fn find(settings: Settings, profile: Option<String>) -> Result<
 }
 
 /// Looks for credentials again in the same place.
-pub(super) struct Rediscovery {
+pub(crate) struct Rediscovery {
     profile: Option<String>,
     environment: Environment,
 }
 
 impl Rediscovery {
-    pub(super) fn provider(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
+    pub(crate) fn provider(profile: Option<String>, environment: Environment) -> Arc<dyn CredentialsProvider> {
         Arc::new(Rediscovery { profile, environment })
     }
 }

@@ -32,13 +32,13 @@ const HOW_ANONYMOUS: &str = "for anonymous requests, set AWS_SHARED_CREDENTIALS_
 
 /// What discovery found besides settings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// A file with certificate authorities.
-    pub(super) ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// The origin of each discovered setting, for errors.
-    pub(super) origins: BTreeMap<&'static str, String>,
+    pub(crate) origins: BTreeMap<&'static str, String>,
     /// Expiration of the discovered credentials.
-    pub(super) expires: Option<SystemTime>,
+    pub(crate) expires: Option<SystemTime>,
 }
 
 /// Which profile to use.
@@ -53,11 +53,11 @@ enum Choice<'a> {
     Default,
 }
 
-/// Completes settings with credentials, region and endpoint, in the order documented by [`Config`](super::Config).
+/// Completes settings with credentials, region and endpoint, in the order documented by [`Config`](crate::Config).
 ///
 /// # Errors
 /// A message for people, without secrets.
-pub(super) fn complete(
+pub(crate) fn complete(
     settings: &mut Settings,
     profile: Option<&str>,
     environment: &Environment,
