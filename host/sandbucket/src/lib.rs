@@ -38,7 +38,7 @@
 
 mod checksum;
 mod config;
-mod credentials;
+pub mod credentials;
 mod driver;
 mod engine;
 mod error;
@@ -62,6 +62,7 @@ pub mod fuzzing;
 
 pub use self::http::{Egress, Proxy, TlsOptions};
 pub use config::Config;
+#[doc(no_inline)]
 pub use credentials::{Credentials, CredentialsProvider};
 #[doc(hidden)]
 pub use engine::BareInstance;

@@ -73,6 +73,9 @@ const HEAVY: u32 = 8;
 const LARGE_BODY: usize = 64 << 10;
 const LARGE_REQUEST: usize = 1 << 20;
 
+/// How often an operation is run again with other credentials. More than once only if they change meanwhile as often.
+const MAX_RENEWALS: u32 = 3;
+
 /// The time limit that the plugin assumes when it is given none.
 const PLUGIN_TIME_LIMIT: Duration = Duration::from_secs(600);
 
@@ -151,7 +154,7 @@ impl Driver {
     }
 
     /// Runs an operation: its output and, of a read, the response's body. `limit` is the caller's time limit, if it gave one. If the
-    /// service refuses it and the store's credentials changed meanwhile, it is run again with the new ones.
+    /// service rejects its credentials, it is run again with others: those that the store has since, or its provider gives.
     pub(crate) fn run<'a>(
         &'a self,
         operation: Operation,
@@ -164,8 +167,10 @@ impl Driver {
         let operation = Arc::new(operation);
         let done = async move {
             let pool = self.pool();
-            let limit = pool.limit(limit);
+            let call_limit = pool.limit(limit);
+            let mut limit = call_limit;
             let mut generation = pool.generation();
+            let (began, mut renewals) = (Instant::now(), 0);
             loop {
                 let done = if pool.is_sans_io() {
                     self.exchange(&operation, limit, &mut payload, &progress).await
@@ -177,16 +182,18 @@ impl Driver {
                     };
                     Box::pin(wasi::run(self, &operation, limit, body, progress.clone())).await
                 };
-                match done {
-                    Err(error) if pool.is_outdated(generation, &error) && !payload.is_consumed() => {
-                        generation = pool.generation();
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, "operation failed");
-                        return Err(error);
-                    }
+                let error = match done {
+                    Err(error) => error,
                     done => return done,
+                };
+                let left = call_limit.saturating_sub(began.elapsed());
+                let can_repeat = !payload.is_consumed() && renewals < MAX_RENEWALS && !left.is_zero();
+                if !Box::pin(pool.renew_rejected(generation, &error, can_repeat.then_some(left))).await {
+                    tracing::debug!(%error, "operation failed");
+                    return Err(error);
                 }
+                (generation, renewals) = (pool.generation(), renewals + 1);
+                limit = call_limit.saturating_sub(began.elapsed());
             }
         };
         done.instrument(span)
