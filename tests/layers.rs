@@ -45,20 +45,24 @@ const HOST: &[Layer] = &[
     ("limits", &[]),
     ("error", &["limits", "text"]),
     ("types", &["error", "text"]),
+    ("budget", &["error", "limits", "support"]),
     ("checksum", &["types"]),
     ("credentials", &["error", "support", "text", "types"]),
-    ("http", &["error", "limits", "support", "text", "types"]),
-    ("sandbox", &["checksum", "credentials", "error", "http", "limits", "support", "text", "types"]),
+    ("http", &["budget", "error", "limits", "support", "text", "types"]),
+    ("sandbox", &["budget", "checksum", "credentials", "error", "http", "limits", "support", "text", "types"]),
     ("driver", &["error", "http", "sandbox", "support", "types"]),
     ("ops", &["checksum", "driver", "error", "http", "limits", "sandbox", "support", "types"]),
     ("store", &["credentials", "error", "limits", "ops", "sandbox", "types"]),
-    ("store_options", &["credentials", "error", "http", "limits", "types"]),
+    ("store_options", &["budget", "credentials", "error", "http", "limits", "types"]),
     ("engine", &["error", "http", "limits", "sandbox", "store", "store_options", "support", "types"]),
     (
         "config",
         &["credentials", "engine", "error", "http", "limits", "store", "store_options", "support", "text", "types"],
     ),
-    ("tenants", &["config", "engine", "error", "limits", "sandbox", "store", "store_options", "support", "text"]),
+    (
+        "tenants",
+        &["budget", "config", "engine", "error", "limits", "sandbox", "store", "store_options", "support", "text"],
+    ),
     // Internals for tests/fuzz.
     ("fuzzing", &["config", "driver", "error", "http", "ops", "sandbox", "text", "types"]),
 ];

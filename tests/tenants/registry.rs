@@ -56,6 +56,9 @@ fn configuration_is_applied_and_reapplied() {
         assert_eq!(tenants.get("bob").unwrap().status().weight, 2);
 
         // Only carol is left. A handle of a removed tenant opens no store; the one that is held works.
+        let empty = tenants.apply(&parse(&["[serve]\n".to_owned()])).await.unwrap_err();
+        assert!(empty.to_string().contains("there is no section [tenants]"), "{empty}");
+        assert_eq!(tenants.names().len(), 3);
         let changes = tenants.apply(&parse(&[section("carol", &endpoint, "")])).await.unwrap();
         assert_eq!(changes.removed, ["alice", "bob"]);
         assert!(tenants.get("alice").is_none());
@@ -63,6 +66,7 @@ fn configuration_is_applied_and_reapplied() {
         assert!(failure.message.contains("\"alice\" was removed"), "{failure:?}");
         store.head("k").await.unwrap();
         put(&tenants, "carol", "k").await.unwrap();
+        assert_eq!(tenants.apply(&parse(&["[tenants]\n".to_owned()])).await.unwrap().removed, ["carol"]);
         let shown = format!("{tenants:?} {held:?} {:?}", tenants.status());
         assert!(!shown.contains(SECRET_KEY), "{shown}");
     });

@@ -307,11 +307,11 @@ impl Engine {
         let limits = &self.runtime.limits;
         let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None, &self.runtime.limits)?;
         // Its own share: the reserve is for first instances.
-        let share = self.runtime.instance_share();
+        let share = self.runtime.instance_share(None);
         let end = Instant::now() + limits.call_time;
         let granted = self.runtime.instance_permit("making an instance", &share, end, || None).await?;
         let Grant::Permit(permit) = granted else { return Err(Error::plugin("no call takes over a bare instance")) };
-        let compute = self.runtime.compute_share();
+        let compute = self.runtime.compute_share(None);
         Ok(BareInstance {
             sandbox: Sandbox::new(&self.runtime, gate, &compute, limits.call_time).await?,
             _permit: permit,
@@ -347,7 +347,7 @@ impl Engine {
         };
         let egress = if options.allow_private { egress.allow_private() } else { egress };
         let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref(), &limits)?;
-        Store::open(Pool::new(self.runtime.clone(), gate, limits, options.settings, renewal)).await
+        Store::open(Pool::new(self.runtime.clone(), gate, limits, options.settings, renewal, options.tenant)).await
     }
 }
 

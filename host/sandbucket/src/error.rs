@@ -42,6 +42,8 @@ pub struct Failure {
     pub subject: Option<String>,
     /// The service's response, if there was one.
     pub response: Option<ServiceResponse>,
+    /// Of an exceeded budget of a tenant: the time after which the same call may succeed.
+    pub retry_after: Option<Duration>,
     /// The transport's error, if there was no response or it broke off.
     source: Option<Cause>,
 }
@@ -73,7 +75,15 @@ impl StdError for Failure {
 impl Failure {
     /// A failure with this message and nothing else, for mocks of a store.
     pub fn new(message: impl Into<String>) -> Self {
-        Failure { message: message.into(), retryable: false, attempts: 0, subject: None, response: None, source: None }
+        Failure {
+            message: message.into(),
+            retryable: false,
+            attempts: 0,
+            subject: None,
+            response: None,
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// A failure that the host finds itself, before or after the plugin ran.
@@ -110,7 +120,8 @@ pub enum Error {
     /// The credentials are wrong, expired, or do not allow this.
     #[error(transparent)]
     AccessDenied(Box<Failure>),
-    /// The service asked for fewer requests.
+    /// The service asked for fewer requests; or the call exceeds the [`Budget`](crate::Budget) of its tenant, which `subject` then
+    /// names, no request was sent, and [`retry_after`](Error::retry_after) is the time to wait.
     #[error(transparent)]
     Throttled(Box<Failure>),
     /// No response arrived in time, or the call's deadline passed.
@@ -153,8 +164,11 @@ pub enum Error {
         /// The trap.
         message: String,
     },
-    /// The plugin needs more memory than [`Limits::memory`](crate::Limits::memory).
-    #[error("{operation}: the plugin needs more than the {limit} bytes of memory that {} allows it", named("memory"))]
+    /// The plugin needs more memory than [`Limits::memory`](crate::Limits::memory), or than the budget of its tenant.
+    #[error(
+        "{operation}: the plugin needs more than the {limit} bytes of memory that {} or its tenant's budget allows it",
+        named("memory")
+    )]
     #[non_exhaustive]
     OutOfMemory {
         /// The call.
@@ -290,6 +304,11 @@ impl Error {
     pub fn is_missing_bucket(&self) -> bool {
         let response = self.failure().and_then(|failure| failure.response.as_ref());
         response.and_then(|response| response.code.as_deref()) == Some("NoSuchBucket")
+    }
+
+    /// The time after which the same call may succeed, if it exceeded the budget of its tenant.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.failure().and_then(|failure| failure.retry_after)
     }
 
     /// Whether the same call may succeed later, unchanged.

@@ -36,6 +36,7 @@
 //! [`EngineBuilder::allow_networks`], [`Config`]). Calls need a Tokio runtime with
 //! its timers and I/O on.
 
+mod budget;
 mod checksum;
 mod config;
 pub mod credentials;

@@ -98,6 +98,10 @@ pub struct Limits {
     /// Time without a byte in either direction during the transfer of a body. Default: 60 s.
     #[serde(deserialize_with = "duration")]
     pub between_bytes_timeout: Duration,
+    /// Connections in use of one engine, over all its stores: by requests in flight, and by bodies that are being read. A quarter of
+    /// them is reserved for the first connections of stores that have none, and the rest is shared as `instances` are; a request
+    /// beyond it waits for as long as `instance-wait`. 0 means unlimited. Default: 0.
+    pub connections: usize,
     /// Idle connections per authority. Default: 64.
     pub idle_connections: usize,
     /// Idle connections of one engine, over all its stores and authorities. Beyond it, the connection that has been idle
@@ -130,6 +134,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(600),
             between_bytes_timeout: Duration::from_secs(60),
+            connections: 0,
             idle_connections: 64,
             max_idle_connections: 512,
             idle_timeout: Duration::from_secs(18),

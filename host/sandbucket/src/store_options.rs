@@ -1,7 +1,9 @@
 //! Options for opening a store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Admission;
 use crate::credentials::{self, Credentials, CredentialsProvider, Renewal, SharedProvider};
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
@@ -40,6 +42,8 @@ pub struct StoreOptions {
     pub(crate) egress: Option<Egress>,
     pub(crate) allow_private: bool,
     pub(crate) proxy: Option<Proxy>,
+    /// The tenant whose budget the store is charged to.
+    pub(crate) tenant: Option<Arc<Admission>>,
     source: Source,
     timeouts: Timeouts,
 }

@@ -50,8 +50,8 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 /// `[sandbox]` contains the [`Limits`], `plugin` (a component to load instead of the built-in one), `cache-dir`, and
 /// `allow-networks` (a list such as `["10.20.0.0/24"]`: see [`EngineBuilder::allow_networks`]). Other sections are ignored.
 ///
-/// `proxy` is the URL of a proxy ([`Proxy::url`]), which may be at a private address, or `none`. Default: the engine's
-/// proxy, which defaults to that of the environment ([`Proxy::environment`]).
+/// `proxy` is the URL of a proxy ([`Proxy::url`](crate::Proxy::url)), which may be at a private address, or `none`. Default: the engine's
+/// proxy, which defaults to that of the environment ([`Proxy::environment`](crate::Proxy::environment)).
 ///
 /// # Trust
 /// A configuration belongs to the operator: it can read files and variables, and its endpoint may be on this machine or its
@@ -89,7 +89,7 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// [`Error::Config`] with file, line and key. The plugin checks its own settings when a store is opened.
+    /// [`Error::Config`](crate::Error::Config) with file, line and key. The plugin checks its own settings when a store is opened.
     pub fn load(path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
         let text = read_file(path, MAX_CONFIG)?;
@@ -141,11 +141,11 @@ impl Config {
     /// Opens the configured store on an engine.
     ///
     /// The store may reach private addresses if `allow-private` is set, or if the endpoint is evidently private
-    /// ([`Egress::allow_private_endpoint`]).
+    /// ([`Egress::allow_private_endpoint`](crate::Egress::allow_private_endpoint)).
     ///
     /// # Errors
-    /// [`Error::Config`] for an invalid setting, with file, line and key. A setting that was not in the file is reported as
-    /// [`Error::InvalidSettings`].
+    /// [`Error::Config`](crate::Error::Config) for an invalid setting, with file, line and key. A setting that was not in the file is reported as
+    /// [`Error::InvalidSettings`](crate::Error::InvalidSettings).
     pub async fn open(&self, engine: &Engine) -> Result<Store> {
         self.open_with(engine, &[]).await
     }

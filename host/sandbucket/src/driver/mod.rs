@@ -167,7 +167,18 @@ impl Driver {
         let operation = Arc::new(operation);
         let done = async move {
             let pool = self.pool();
-            let call_limit = pool.limit(limit);
+            let limit = pool.limit(limit);
+            let (_admitted, call_limit) = match pool.tenant() {
+                None => (None, limit),
+                Some(tenant) => match tenant.try_admit() {
+                    Some(admitted) => (Some(admitted), limit),
+                    None => {
+                        let began = Instant::now();
+                        let admitted = Box::pin(tenant.admit(operation.name(), limit)).await?;
+                        (Some(admitted), limit.saturating_sub(began.elapsed()))
+                    }
+                },
+            };
             let mut limit = call_limit;
             let mut generation = pool.generation();
             let (began, mut renewals) = (Instant::now(), 0);
@@ -357,6 +368,15 @@ impl<'a> Running<'a> {
                 Box::pin(deadline::sleep(delay.min(self.left()))).await;
             }
         }
+        let connection = match gate.try_connection() {
+            Some(connection) => Ok(connection),
+            None => Box::pin(gate.connection(self.name, self.left())).await,
+        };
+        if self.sent == 0
+            && let Err(error) = connection
+        {
+            return Err(error);
+        }
         self.sent += 1;
         self.cause = None;
         if self.left().is_zero() {
@@ -364,8 +384,17 @@ impl<'a> Running<'a> {
             let event = Event::Failed(TransportFailure { error: TransportError::HttpResponseTimeout, detail });
             return Ok((Resumption { state, elapsed: nanos(self.elapsed()), event }, None));
         }
+        let connection = match connection {
+            Ok(connection) => connection,
+            // An earlier request may have taken effect: the plugin decides what follows.
+            Err(error) => {
+                let failed =
+                    TransportFailure { error: TransportError::ConnectionTimeout, detail: Some(error.to_string()) };
+                return Ok((Resumption { state, elapsed: nanos(self.elapsed()), event: Event::Failed(failed) }, None));
+            }
+        };
         let progress = progress.as_ref().filter(|_| is_callers).cloned();
-        let sending = gate.send(prepared, source, self.left(), progress);
+        let sending = gate.send(prepared, source, self.left(), progress, connection);
         let (received, uncounted) = sending.response().await;
         if is_callers {
             self.uncounted += uncounted;
@@ -463,6 +492,7 @@ impl<'a> Running<'a> {
             }
             _ => {
                 let mut text = Vec::new();
+                body.charge_only();
                 // That it breaks off does not matter: what arrived until then says why.
                 let read = read_into(&mut text, &mut body, ERROR_BODY);
                 let truncated = match Box::pin(deadline::timeout(ERROR_BODY_TIME, read)).await {

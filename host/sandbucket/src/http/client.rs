@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1::Builder;
 
 use super::HttpGate;
+use super::connection_limit::ConnectionLimit;
 use super::connector::{Connector, Network};
 use super::egress::Egress;
 use super::error::{HttpError, HttpErrorKind};
@@ -41,6 +42,7 @@ pub(crate) struct Clients {
     clients: Mutex<HashMap<ClientKey, Client>>,
     idle: Arc<IdlePool<Connector, RequestBody>>,
     network: Network,
+    connection_limit: Option<ConnectionLimit>,
 }
 
 type ClientKey = (TlsOptions, Option<Arc<ProxyServer>>);
@@ -55,7 +57,8 @@ impl Clients {
     pub(crate) fn new(network: Network, limits: &Limits) -> Clients {
         let Limits { idle_connections, max_idle_connections, idle_timeout, .. } = *limits;
         let idle = Arc::new(IdlePool::new(idle_connections, max_idle_connections, idle_timeout));
-        Clients { clients: Mutex::default(), idle, network }
+        let connection_limit = ConnectionLimit::of(limits);
+        Clients { clients: Mutex::default(), idle, network, connection_limit }
     }
 
     /// The gate of a store with these options. `proxy` is its own choice; without one the engine's applies.
@@ -75,7 +78,7 @@ impl Clients {
             Some(server) => Ok(self.through(tls, &direct, server, limits)),
         });
         let clients = clients.collect::<Result<_>>()?;
-        Ok(HttpGate::new(direct, clients, egress, own))
+        Ok(HttpGate::new(direct, clients, egress, own, self.connection_limit.clone()))
     }
 
     /// The client with these TLS options and no proxy.

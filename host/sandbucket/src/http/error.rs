@@ -71,7 +71,7 @@ pub(crate) struct HttpError {
 }
 
 impl HttpError {
-    pub(super) fn new(kind: HttpErrorKind, message: impl Into<String>) -> HttpError {
+    pub(crate) fn new(kind: HttpErrorKind, message: impl Into<String>) -> HttpError {
         HttpError { kind, message: Some(message.into()), source: None, proxy: None }
     }
 

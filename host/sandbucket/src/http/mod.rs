@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `client`, `request`, `request_rules` | Clients, requests and what plugins may send. |
 //! | `pool` | Connections, in use and idle. |
+//! | `connection_limit` | The right to use one of a limited number of connections. |
 //! | `connector`, `tunnel`, `proxy`, `tls` | New connections. |
 //! | `egress`, `ip_policy`, `resolver` | Authorities and addresses that a store may reach. |
 //! | `request_body`, `response_body`, `tracked_buf` | Bodies. |
@@ -15,6 +16,7 @@
 
 mod adaptive_rate;
 mod client;
+mod connection_limit;
 mod connector;
 mod egress;
 mod error;
@@ -38,6 +40,7 @@ mod tunnel;
 use std::sync::Arc;
 
 pub(crate) use client::Clients;
+pub(crate) use connection_limit::ConnectionPermit;
 pub(crate) use connector::Network;
 pub use egress::Egress;
 pub(crate) use error::{HttpError, HttpErrorKind};
@@ -50,9 +53,11 @@ pub(crate) use timeouts::RequestedTimeouts;
 pub(crate) use timers::Timer;
 pub use tls::TlsOptions;
 
+use crate::budget::Admission;
 use crate::limits::Limits;
 use adaptive_rate::AdaptiveRate;
 use client::Client;
+use connection_limit::{ConnectionLimit, ConnectionShare};
 use ip_policy::Addresses;
 use timeouts::Timeouts;
 
@@ -61,7 +66,14 @@ pub(crate) type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Sends the requests of one store, within its egress policy. Cloning it is cheap.
 #[derive(Clone)]
-pub(crate) struct HttpGate(Arc<GateState>, Option<Arc<AdaptiveRate>>);
+pub(crate) struct HttpGate {
+    state: Arc<GateState>,
+    rate: Option<Arc<AdaptiveRate>>,
+    /// The tenant whose budget bytes and connections are charged to.
+    tenant: Option<Arc<Admission>>,
+    /// The store's share of the engine's connections, if their number is limited.
+    connections: Option<Arc<ConnectionShare>>,
+}
 
 struct GateState {
     /// The client without a proxy.
@@ -70,31 +82,47 @@ struct GateState {
     clients: Box<[Client]>,
     egress: Egress,
     timeouts: Timeouts,
+    connection_limit: Option<ConnectionLimit>,
 }
 
 impl HttpGate {
-    fn new(direct: Client, clients: Box<[Client]>, egress: Egress, limits: &Limits) -> HttpGate {
-        HttpGate(Arc::new(GateState { direct, clients, egress, timeouts: Timeouts::of(limits) }), None)
+    fn new(
+        direct: Client,
+        clients: Box<[Client]>,
+        egress: Egress,
+        limits: &Limits,
+        connection_limit: Option<ConnectionLimit>,
+    ) -> HttpGate {
+        let connections = connection_limit.as_ref().map(|limit| limit.share(None));
+        let state = GateState { direct, clients, egress, timeouts: Timeouts::of(limits), connection_limit };
+        HttpGate { state: Arc::new(state), rate: None, tenant: None, connections }
     }
 
     /// The same, with a request rate that adapts to a service that throttles.
     pub(crate) fn with_adaptive_rate(self) -> HttpGate {
-        HttpGate(self.0, Some(Arc::new(AdaptiveRate::new())))
+        HttpGate { rate: Some(Arc::new(AdaptiveRate::new())), ..self }
+    }
+
+    /// The same, of a store of this tenant.
+    pub(crate) fn of_tenant(self, tenant: Option<Arc<Admission>>) -> HttpGate {
+        let Some(tenant) = tenant else { return self };
+        let connections = self.state.connection_limit.as_ref().map(|limit| limit.share(Some(&tenant)));
+        HttpGate { tenant: Some(tenant), connections, ..self }
     }
 
     /// The request rate, where it adapts.
     pub(crate) fn rate(&self) -> Option<&Arc<AdaptiveRate>> {
-        self.1.as_ref()
+        self.rate.as_ref()
     }
 
     /// A timer that is not set yet.
     pub(crate) fn timer(&self) -> Timer {
-        self.0.direct.timer()
+        self.state.direct.timer()
     }
 
     /// The first authority that it allows.
     pub(crate) fn endpoint(&self) -> Option<String> {
-        self.0.egress.authorities().next()
+        self.state.egress.authorities().next()
     }
 }
 
@@ -110,6 +138,6 @@ impl HttpGate {
     /// Fails with the reason if the URL does not lead to where the store may send requests.
     pub(crate) fn check_url(&self, url: &str) -> Result<(), String> {
         let url = url.parse().map_err(|_| "it is no URL".to_owned())?;
-        self.0.egress.check(&url).map(drop).map_err(|error| error.detail())
+        self.state.egress.check(&url).map(drop).map_err(|error| error.detail())
     }
 }

@@ -19,7 +19,8 @@ use super::request_body::{RequestBody, Source};
 use super::request_rules::{MAX_FIELDS, MAX_HEADER, MAX_PATH, check_field, check_method, check_own, has_body};
 use super::response_body::ResponseBody;
 use super::timeouts::{RequestProgress, RequestedTimeouts, Timeouts};
-use super::{HttpGate, Progress};
+use super::{ConnectionPermit, HttpGate, Progress};
+use crate::budget::Admission;
 
 /// A request of a plugin that may wait longer than this for its response takes a new connection: an idle one that is dead without
 /// a sign would cost as long. Completed uploads and copies are such requests.
@@ -53,6 +54,8 @@ pub(crate) struct Received {
 pub(crate) struct Sending<'a> {
     timeouts: Timeouts,
     watch: Arc<RequestProgress>,
+    tenant: Option<&'a Arc<Admission>>,
+    connection: ConnectionPermit,
     /// The request, or the error of one that must not be sent.
     request: Result<(Box<Request<RequestBody>>, &'a Client, Addresses), HttpError>,
 }
@@ -65,28 +68,29 @@ impl HttpGate {
         body: Source,
         left: Duration,
         progress: Option<Progress>,
+        connection: ConnectionPermit,
     ) -> Sending<'_> {
-        let gate = &*self.0;
+        let (gate, tenant) = (&*self.state, self.tenant.as_ref());
         let (timeout, fresh_connection) = (Some(prepared.timeout), prepared.fresh_connection);
         let timeouts =
             gate.timeouts.within(RequestedTimeouts { connect: timeout, first_byte: timeout, between_bytes: timeout });
         let watch = RequestProgress::new(body.is_over(), Some(left));
         let request = head_of(prepared, body.length()).map_err(HttpError::denied).and_then(|head| {
             let (client, addresses) = gate.client(head.uri())?;
-            let mut request = Box::new(head.map(|()| RequestBody::new(body, watch.clone(), progress)));
+            let mut request = Box::new(head.map(|()| RequestBody::new(body, watch.clone(), progress, tenant)));
             if fresh_connection {
                 request.extensions_mut().insert(NewConnection);
             }
             Ok((request, client, addresses))
         });
-        Sending { timeouts, watch, request }
+        Sending { timeouts, watch, tenant, connection, request }
     }
 }
 
 impl Sending<'_> {
     /// Waits for the response's header. The duration is the time spent sending the body.
     pub(crate) async fn response(self) -> (Result<Received, HttpError>, Duration) {
-        let Sending { timeouts, watch, request } = self;
+        let Sending { timeouts, watch, tenant, connection, request } = self;
         let received = match request {
             Ok((request, client, addresses)) => client.send(request, addresses, timeouts, &watch).await,
             Err(error) => Err(error),
@@ -97,6 +101,7 @@ impl Sending<'_> {
                 let message = "the response came before the whole body was sent";
                 return Err(HttpError::new(HttpErrorKind::ConnectionTerminated, message));
             }
+            let body = body.charged(tenant, connection);
             Ok(Received { status: head.status.as_u16(), headers: lines(&head.headers), body })
         });
         (received, watch.sending())
@@ -109,7 +114,7 @@ impl HttpGate {
     /// not send requests.
     pub(crate) fn check_request(&self, methods: &[Method], request: &Request<impl Body>) -> Result<(), HttpError> {
         check_own(methods, request).map_err(HttpError::denied)?;
-        self.0.client(request.uri()).map(drop)
+        self.state.client(request.uri()).map(drop)
     }
 
     /// Sends a request that was [checked](HttpGate::check_request), and waits for the response's header.
@@ -118,15 +123,17 @@ impl HttpGate {
         request: Request<Source>,
         timeouts: RequestedTimeouts,
         progress: Option<Progress>,
+        connection: ConnectionPermit,
     ) -> Result<Response<ResponseBody>, HttpError> {
-        let gate = &*self.0;
+        let (gate, tenant) = (&*self.state, self.tenant.as_ref());
         let (client, addresses) = gate.client(request.uri())?;
         let watch = RequestProgress::new(request.body().is_over(), None);
-        let mut request = Box::new(request.map(|source| RequestBody::new(source, watch.clone(), progress)));
+        let mut request = Box::new(request.map(|source| RequestBody::new(source, watch.clone(), progress, tenant)));
         if timeouts.first_byte.is_some_and(|timeout| timeout > LONG) {
             request.extensions_mut().insert(NewConnection);
         }
-        client.send(request, addresses, gate.timeouts.within(timeouts), &watch).await
+        let response = client.send(request, addresses, gate.timeouts.within(timeouts), &watch).await?;
+        Ok(response.map(|body| body.charged(tenant, connection)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -15,6 +15,7 @@ use super::pool::Outbound;
 use super::request_rules::is_repeatable;
 use super::timeouts::RequestProgress;
 use super::tracked_buf::TrackedBuf;
+use crate::budget::{Admission, Pacer};
 use crate::types::body::{Cause, Chunks, Pieces};
 
 /// The source of a request's body.
@@ -145,11 +146,59 @@ pub(super) struct RequestBody {
     progress: Option<Progress>,
     /// Bytes handed to the connection.
     handed: u64,
+    paced: Option<Box<Paced>>,
+}
+
+/// What the body of a tenant's request pauses for.
+struct Paced {
+    tenant: Arc<Admission>,
+    pacer: Box<Pacer>,
+    /// Bytes that are charged, and passed on when they are paid.
+    held: Option<Frame<Chunks>>,
 }
 
 impl RequestBody {
-    pub(super) fn new(source: Source, watch: Arc<RequestProgress>, progress: Option<Progress>) -> RequestBody {
-        RequestBody { source, watch, progress, handed: 0 }
+    /// A body whose bytes are charged to the tenant, if there is one.
+    pub(super) fn new(
+        source: Source,
+        watch: Arc<RequestProgress>,
+        progress: Option<Progress>,
+        tenant: Option<&Arc<Admission>>,
+    ) -> RequestBody {
+        let paced = |tenant: &Arc<Admission>| {
+            Box::new(Paced { tenant: tenant.clone(), pacer: Pacer::written(tenant), held: None })
+        };
+        RequestBody { source, watch, progress, handed: 0, paced: tenant.map(paced) }
+    }
+
+    /// The next bytes, once they are paid.
+    fn poll_paid(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunks>, Cause>>> {
+        let Some(paced) = &mut self.paced else { return self.source.poll_frame(cx) };
+        if paced.held.is_none() {
+            let frame = match (&mut self.source, paced.pacer.piece()) {
+                (Source::Here(chunks), Some(piece)) if chunks.length() > piece => {
+                    Some(Ok(Frame::data(chunks.split_to(piece))))
+                }
+                (source, _) => ready!(source.poll_frame(cx)),
+            };
+            let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+            if let Some(bytes) = frame.data_ref() {
+                paced.pacer.charge(bytes.remaining());
+            }
+            paced.held = Some(frame);
+        }
+        if paced.pacer.poll(cx).is_pending() {
+            // A pause is no stall.
+            self.watch.moved(false);
+            return Poll::Pending;
+        }
+        Poll::Ready(paced.held.take().map(Ok))
+    }
+
+    /// Number of bytes that are charged and not passed on.
+    fn held(&self) -> u64 {
+        let held = self.paced.as_ref().and_then(|paced| paced.held.as_ref());
+        held.and_then(Frame::data_ref).map_or(0, Chunks::length)
     }
 
     /// A buffer for the connection.
@@ -165,8 +214,9 @@ impl Outbound for RequestBody {
         if !is_repeatable(request.method(), request.headers()) {
             return None;
         }
-        let RequestBody { source, watch, progress, .. } = request.body();
-        let mut again = Request::new(RequestBody::new(source.repeated()?, watch.clone(), progress.clone()));
+        let RequestBody { source, watch, progress, paced, .. } = request.body();
+        let tenant = paced.as_ref().map(|paced| &paced.tenant);
+        let mut again = Request::new(RequestBody::new(source.repeated()?, watch.clone(), progress.clone(), tenant));
         *again.method_mut() = request.method().clone();
         *again.uri_mut() = request.uri().clone();
         *again.headers_mut() = request.headers().clone();
@@ -179,7 +229,7 @@ impl Body for RequestBody {
     type Error = Cause;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<TrackedBuf>, Cause>>> {
-        let frame = ready!(self.source.poll_frame(cx));
+        let frame = ready!(self.poll_paid(cx));
         // A `TrackedBuf` records itself when its bytes are sent.
         if !matches!(&frame, Some(Ok(frame)) if frame.data_ref().is_some_and(|chunks| chunks.length() > 0)) {
             self.watch.moved(!matches!(frame, Some(Ok(_))) || self.source.is_over());
@@ -188,13 +238,13 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_over()
+        self.source.is_over() && self.held() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Plugin(body) => body.size_hint(),
-            source => SizeHint::with_exact(source.length()),
+            source => SizeHint::with_exact(source.length() + self.held()),
         }
     }
 }

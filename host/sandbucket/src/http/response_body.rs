@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -9,10 +10,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::{coop, unconstrained};
 use tokio::time::Instant;
 
+use super::ConnectionPermit;
 use super::client::IncomingBody;
 use super::error::{HttpError, HttpErrorKind};
 use super::timeouts::NamedTimeout;
 use super::timers::Timer;
+use crate::budget::{Admission, Pacer};
 
 /// Pieces below this length in bytes are coalesced, which copies them: one that is kept as it is keeps the whole buffer that it was
 /// read into, of 8 to 132 KiB.
@@ -34,11 +37,39 @@ pub(crate) struct ResponseBody {
     timer: Timer,
     /// What arrived after the pieces that were coalesced last.
     next: Option<Option<Result<Bytes, HttpError>>>,
+    charges: Option<Box<Charges>>,
+}
+
+/// What a body is charged to.
+struct Charges {
+    _connection: ConnectionPermit,
+    pacer: Option<Box<Pacer>>,
+    /// Whether to pass bytes on at once.
+    unpaced: bool,
+    /// Bytes that are charged, and passed on when they are paid.
+    held: Option<Frame<Bytes>>,
 }
 
 impl ResponseBody {
     pub(super) fn new(body: IncomingBody, timeout: NamedTimeout, timer: Timer) -> ResponseBody {
-        ResponseBody { body, timeout, since: None, timer, next: None }
+        ResponseBody { body, timeout, since: None, timer, next: None, charges: None }
+    }
+
+    /// The same, holding a connection, and with its bytes charged to the tenant if there is one.
+    pub(super) fn charged(self, tenant: Option<&Arc<Admission>>, connection: ConnectionPermit) -> ResponseBody {
+        if connection.is_unlimited() && tenant.is_none() {
+            return self;
+        }
+        let pacer = tenant.map(Pacer::read);
+        let charges = Charges { _connection: connection, pacer, unpaced: false, held: None };
+        ResponseBody { charges: Some(Box::new(charges)), ..self }
+    }
+
+    /// Has bytes charged without a pause.
+    pub(crate) fn charge_only(&mut self) {
+        if let Some(charges) = &mut self.charges {
+            charges.unpaced = true;
+        }
     }
 
     /// The next bytes, or the error; none at the end.
@@ -88,12 +119,21 @@ impl ResponseBody {
 
     /// Whether all of it was read.
     pub(crate) fn is_over(&self) -> bool {
+        if self.held() > 0 {
+            return false;
+        }
         self.next.as_ref().map_or_else(|| self.body.is_end_stream(), |next| next.is_none())
     }
 
     /// Number of bytes to come, if it is known.
     pub(crate) fn length_hint(&self) -> Option<u64> {
-        self.body.size_hint().exact()
+        self.body.size_hint().exact().map(|left| left + self.held() as u64)
+    }
+
+    /// Number of bytes that are charged and not passed on.
+    fn held(&self) -> usize {
+        let held = self.charges.as_ref().and_then(|charges| charges.held.as_ref());
+        held.and_then(Frame::data_ref).map_or(0, Bytes::len)
     }
 
     /// Whether unread bytes are available, even if this task has spent its budget.
@@ -101,6 +141,10 @@ impl ResponseBody {
         if let Some(next) = &self.next {
             return matches!(next, Some(Ok(_)));
         }
+        if self.held() > 0 {
+            return true;
+        }
+        self.charge_only();
         let mut context = Context::from_waker(Waker::noop());
         !self.body.is_end_stream()
             && matches!(
@@ -109,7 +153,37 @@ impl ResponseBody {
             )
     }
 
+    /// The next frame, once its bytes are paid.
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        if self.charges.as_ref().is_none_or(|charges| charges.pacer.is_none()) {
+            return self.poll_unpaid(cx);
+        }
+        if self.held() == 0 {
+            let frame = match ready!(self.poll_unpaid(cx)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            let Some(Charges { pacer: Some(pacer), unpaced, held, .. }) = self.charges.as_deref_mut() else {
+                return Poll::Ready(Some(Ok(frame)));
+            };
+            match frame.data_ref().map_or(0, Bytes::len) {
+                0 => return Poll::Ready(Some(Ok(frame))),
+                bytes if *unpaced => {
+                    pacer.charge_only(bytes);
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                bytes => pacer.charge(bytes),
+            }
+            *held = Some(frame);
+        }
+        let Some(Charges { pacer: Some(pacer), held, .. }) = self.charges.as_deref_mut() else {
+            return Poll::Ready(None);
+        };
+        ready!(pacer.poll(cx));
+        Poll::Ready(held.take().map(Ok))
+    }
+
+    fn poll_unpaid(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         // Without a unit of the budget, only the timer is polled.
         if let Poll::Ready(unit) = coop::poll_proceed(cx)
             && let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx)
@@ -147,7 +221,7 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.next.is_some() { SizeHint::default() } else { self.body.size_hint() }
+        if self.next.is_some() || self.held() > 0 { SizeHint::default() } else { self.body.size_hint() }
     }
 }
 

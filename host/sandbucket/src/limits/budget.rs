@@ -32,16 +32,16 @@ pub struct Budget {
     pub calls_in_flight: usize,
     /// Calls begun per second. 0 means unlimited. Default: 0.
     pub calls_per_second: u64,
-    /// Bytes of response bodies per second. Reading pauses when the rate is used up: no call fails. 0 means unlimited.
-    /// Default: 0.
+    /// Bytes of response bodies per second. Reading pauses when the rate is used up: no call fails. At least 4 KiB, or 0, which means
+    /// unlimited. Default: 0.
     #[serde(deserialize_with = "bytes")]
     pub read_bytes_per_second: u64,
-    /// Bytes of request bodies per second. Sending pauses when the rate is used up: no call fails. 0 means unlimited.
-    /// Default: 0.
+    /// Bytes of request bodies per second. Sending pauses when the rate is used up: no call fails. At least 4 KiB, or 0, which means
+    /// unlimited. Default: 0.
     #[serde(deserialize_with = "bytes")]
     pub written_bytes_per_second: u64,
     /// CPU time of the plugin per second, over all instances: `500ms` is half of a processor. A call that begins when it is
-    /// used up waits. 0 means unlimited. Default: 0.
+    /// used up waits, and one that computes then pauses. At least 1 ms, or 0, which means unlimited. Default: 0.
     #[serde(deserialize_with = "duration")]
     pub cpu_per_second: Duration,
     /// Instances, idle ones included. 0 means unlimited. Default: 0.
@@ -56,10 +56,15 @@ pub struct Budget {
     /// Default: 10 s.
     #[serde(deserialize_with = "duration")]
     pub queue_wait: Duration,
-    /// Connections in use: by requests in flight, and by bodies that are being read. A request beyond it waits. Default:
-    /// 256.
+    /// Connections in use: by requests in flight, and by bodies that are being read. A request beyond it waits. An upload or a
+    /// download uses as many as its `concurrency`. Default: 256.
     pub connections: usize,
 }
+
+/// The least rates: a piece of a body that was read at once, of up to 132 KiB, is paid in half a minute, and a slice of CPU time of up to
+/// 10 ms in ten seconds.
+const MIN_BYTES: u64 = 4 << 10;
+const MIN_CPU: Duration = Duration::from_millis(1);
 
 impl Default for Budget {
     fn default() -> Self {
@@ -86,6 +91,21 @@ impl Budget {
                 let message = format!("the budget `{name}` must be above 0");
                 return Err(InconsistentLimits { name, message });
             }
+        }
+        for (name, rate) in [
+            ("read-bytes-per-second", self.read_bytes_per_second),
+            ("written-bytes-per-second", self.written_bytes_per_second),
+        ] {
+            if rate > 0 && rate < MIN_BYTES {
+                let message = format!("the budget `{name}` is {rate} bytes; it must be at least {MIN_BYTES}, or 0");
+                return Err(InconsistentLimits { name, message });
+            }
+        }
+        let cpu = self.cpu_per_second;
+        if !cpu.is_zero() && cpu < MIN_CPU {
+            let name = "cpu-per-second";
+            let message = format!("the budget `{name}` is {cpu:?}; it must be at least {MIN_CPU:?}, or 0");
+            return Err(InconsistentLimits { name, message });
         }
         // Clocks cannot represent a deadline so far away.
         if self.queue_wait > Duration::from_secs(24 * 3600) {
@@ -119,6 +139,16 @@ mod tests {
         assert_eq!(Budget::default().check(), Ok(()));
         assert_eq!(Budget::default().with_calls_in_flight(0).check().unwrap_err().name, "calls-in-flight");
         assert_eq!(Budget::default().with_connections(0).check().unwrap_err().name, "connections");
+        let slow = Budget::default().with_read_bytes_per_second(4095);
+        assert!(slow.check().unwrap_err().message.contains("`read-bytes-per-second` is 4095 bytes"));
+        assert_eq!(
+            Budget::default().with_written_bytes_per_second(1).check().unwrap_err().name,
+            "written-bytes-per-second"
+        );
+        assert_eq!(
+            Budget::default().with_cpu_per_second(Duration::from_micros(1)).check().unwrap_err().name,
+            "cpu-per-second"
+        );
         assert_eq!(Budget::default().with_queue_wait(Duration::MAX).check().unwrap_err().name, "queue-wait");
     }
 }

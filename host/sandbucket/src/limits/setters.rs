@@ -37,6 +37,7 @@ setters! {
     with_connect_timeout, connect_timeout: Duration;
     with_first_byte_timeout, first_byte_timeout: Duration;
     with_between_bytes_timeout, between_bytes_timeout: Duration;
+    with_connections, connections: usize;
     with_idle_connections, idle_connections: usize;
     with_max_idle_connections, max_idle_connections: usize;
     with_idle_timeout, idle_timeout: Duration;

@@ -4,14 +4,20 @@
 //! Short calls just run. A call that was interrupted needs a permit for each further slice, and so do all calls of a
 //! store that has computed much lately, in long slices or in short ones between waits ([`ComputeShare::is_limited`]). Permits are bounded for each store, and
 //! for all together to one less than the runtime's workers. A permit is held while the call is polled, and no longer.
-//! Calls of one store are served first in, first out, and stores round robin. Waiting for a permit is no CPU time.
+//! Calls of one store are served first in, first out, and stores by weighted round robin: each has a virtual start time (start-time fair
+//! queueing), which a permit moves on by the inverse of its weight. Waiting for a permit is no CPU time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::time::{Sleep, sleep};
+
+use crate::budget::Admission;
 
 /// A poll that takes no longer than this is short, for each operation that it is about. The real plugin takes 5 to 50 µs; a page
 /// of 1,000 listed keys takes more.
@@ -30,6 +36,13 @@ const MOST_LIMITED: Duration = Duration::from_secs(1);
 /// How long a permit is kept for a call that was woken for it, and is not polled: its caller does not drive its future.
 const UNCLAIMED: Duration = Duration::from_millis(100);
 
+/// How far a permit moves the virtual start time of a store of weight 1. Weights up to 1,000 are distinguished, and 2^64 is not reached
+/// in 10^13 permits.
+const VIRTUAL_SLICE: u64 = 1_000_000;
+
+/// The longest pause of a call whose tenant owes CPU time: the budget may change meanwhile.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
 /// The permits of an engine.
 pub(crate) struct Compute {
     origin: Instant,
@@ -43,8 +56,10 @@ struct State {
     running: usize,
     waiting: usize,
     stores: HashMap<u64, Permits>,
-    /// Stores with calls that wait, the one to be served next first.
-    queue: VecDeque<u64>,
+    /// Stores with calls that wait, by their virtual start time: the one to be served next is first.
+    queue: BTreeSet<(u64, u64)>,
+    /// The virtual start time of the store served last.
+    clock: u64,
     /// Calls that have a permit, and were not polled since.
     granted: Vec<Granted>,
     next_store: u64,
@@ -57,6 +72,16 @@ struct Permits {
     limit: usize,
     running: usize,
     calls: VecDeque<Waiting>,
+    /// The tenant whose weight it has; without one it is 1.
+    tenant: Option<Arc<Admission>>,
+    /// The virtual start time of its next permit, or of its place in the queue.
+    start: u64,
+}
+
+impl Permits {
+    fn weight(&self) -> u64 {
+        self.tenant.as_ref().map_or(1, |tenant| tenant.weight())
+    }
 }
 
 /// A call that waits.
@@ -78,16 +103,16 @@ impl Compute {
         Arc::new(Compute { origin: Instant::now(), active: AtomicUsize::new(0), state: Mutex::default() })
     }
 
-    /// A store's share: so many permits at most, or half of the machine's processors where that is 0.
-    pub(crate) fn register(self: &Arc<Self>, limit: usize) -> Arc<ComputeShare> {
+    /// The share of a store, which may be a tenant's: so many permits at most, or half of the machine's processors where that is 0.
+    pub(crate) fn register(self: &Arc<Self>, limit: usize, tenant: Option<Arc<Admission>>) -> Arc<ComputeShare> {
         let half = || (thread::available_parallelism().map_or(1, usize::from) / 2).max(1);
         let limit = if limit == 0 { half() } else { limit };
         let mut state = self.state();
         let store = state.next_store;
         state.next_store += 1;
-        state.stores.insert(store, Permits { limit, ..Permits::default() });
+        state.stores.insert(store, Permits { limit, tenant: tenant.clone(), ..Permits::default() });
         drop(state);
-        Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0) })
+        Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0), tenant })
     }
 
     /// Whether calls compute for long.
@@ -146,7 +171,9 @@ impl State {
     fn enqueue(&mut self, store: u64, call: Waiting) {
         let Some(permits) = self.stores.get_mut(&store) else { return };
         if permits.calls.is_empty() {
-            self.queue.push_back(store);
+            // A store that did not wait has no claim on what others were given meanwhile.
+            permits.start = permits.start.max(self.clock);
+            self.queue.insert((permits.start, store));
         }
         permits.calls.push_back(call);
         self.waiting += 1;
@@ -159,35 +186,37 @@ impl State {
             permits.calls.remove(place);
             self.waiting -= 1;
             if permits.calls.is_empty() {
-                self.queue.retain(|&other| other != store);
+                self.queue.remove(&(permits.start, store));
             }
         }
     }
 
-    /// Gives permits to calls that wait, one store after the other.
+    /// Gives permits to calls that wait.
     fn serve(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
-        let mut passed = 0;
-        while passed < self.queue.len() {
-            let store = self.queue[passed];
+        while let Some((start, store)) = self.queue.iter().copied().find(|&(_, store)| self.is_servable(store)) {
             let Some(permits) = self.stores.get_mut(&store) else { break };
-            let free =
-                permits.running < permits.limit && permits.calls.front().is_some_and(|c| self.running < c.permits);
-            let Some(call) = free.then(|| permits.calls.pop_front()).flatten() else {
-                passed += 1;
-                continue;
-            };
+            let Some(call) = permits.calls.pop_front() else { break };
             permits.running += 1;
             self.running += 1;
             self.waiting -= 1;
-            self.queue.remove(passed);
+            self.clock = self.clock.max(start);
+            self.queue.remove(&(start, store));
+            permits.start = start.saturating_add(VIRTUAL_SLICE / permits.weight().max(1));
             if !permits.calls.is_empty() {
-                self.queue.push_back(store);
+                self.queue.insert((permits.start, store));
             }
             self.granted.push(Granted { ticket: call.ticket, store, since: Instant::now() });
             woken.push(call.waker);
         }
         woken
+    }
+
+    /// Whether the first call of a store may have a permit.
+    fn is_servable(&self, store: u64) -> bool {
+        self.stores.get(&store).is_some_and(|permits| {
+            permits.running < permits.limit && permits.calls.front().is_some_and(|call| self.running < call.permits)
+        })
     }
 }
 
@@ -198,9 +227,16 @@ pub(crate) struct ComputeShare {
     /// Until when its calls need permits, and [`CREDIT`] longer, in nanoseconds since `origin`. It is written after long
     /// polls only, and so is in every processor's cache.
     limited_until: AtomicU64,
+    /// The tenant whose budget CPU time is charged to.
+    tenant: Option<Arc<Admission>>,
 }
 
 impl ComputeShare {
+    /// The tenant whose budget CPU time is charged to.
+    pub(crate) fn tenant(&self) -> Option<&Arc<Admission>> {
+        self.tenant.as_ref()
+    }
+
     /// Whether all of the store's calls need permits.
     fn is_limited(&self) -> bool {
         let until = self.limited_until.load(Relaxed);
@@ -242,13 +278,15 @@ pub(crate) struct ComputeCall<'a> {
     interrupted: bool,
     /// Its place in the queue, while it waits.
     ticket: Option<u64>,
+    /// Until the tenant's CPU time is paid.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a> ComputeCall<'a> {
     /// A call that is about so many operations.
     pub(crate) fn new(share: &'a ComputeShare, operations: usize) -> Self {
         let operations = u32::try_from(operations).unwrap_or(u32::MAX).max(1);
-        ComputeCall { share, operations, has_waited: false, interrupted: false, ticket: None }
+        ComputeCall { share, operations, has_waited: false, interrupted: false, ticket: None, pause: None }
     }
 
     /// Polls the call, as soon as it may compute. What polls it tells how long that took: its caller has measured it.
@@ -257,6 +295,10 @@ impl<'a> ComputeCall<'a> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> (Poll<T>, Duration),
     ) -> Poll<T> {
+        // A call that begins was admitted by the budget.
+        if self.has_waited && self.ticket.is_none() && self.share.tenant.is_some() {
+            ready!(self.poll_pause(cx));
+        }
         let mut permit = None;
         if self.interrupted || self.ticket.is_some() || self.share.is_limited() {
             permit = ready!(self.acquire(cx));
@@ -266,6 +308,9 @@ impl<'a> ComputeCall<'a> {
         }
         let (polled, took) = poll(cx);
         drop(permit);
+        if let Some(tenant) = &self.share.tenant {
+            tenant.charge_cpu(took);
+        }
         let is_long = took > SHORT.saturating_mul(self.operations);
         self.interrupted = is_long && polled.is_pending();
         // A call that is over in one short poll is what most are. One that waits could compute in any number of short ones.
@@ -274,6 +319,22 @@ impl<'a> ComputeCall<'a> {
         }
         self.has_waited = true;
         polled
+    }
+
+    /// Ready when the tenant owes no CPU time.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            let debt = self.share.tenant.as_ref().map_or(Duration::ZERO, |tenant| tenant.cpu_debt());
+            if debt.is_zero() {
+                return Poll::Ready(());
+            }
+            // It is given its place in the queue only when it may compute.
+            self.pause = Some(Box::pin(sleep(debt.min(MAX_PAUSE))));
+        }
     }
 
     /// A permit; none, for one slice without, where one was kept for the call in vain: it cannot wait for ever.

@@ -120,7 +120,8 @@ impl Sandbox {
         limit: Duration,
     ) -> Result<Sandbox> {
         let limits = &engine.limits;
-        let mut store = wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits));
+        let mut store =
+            wasmtime::Store::new(&engine.wasmtime, State::new(Hooks::new(gate), limits, compute.tenant().cloned()));
         store.limiter(|state| &mut state.limiter);
         // Each call sets its own bound: see `bindings::functions`.
         store.set_hostcall_fuel(RESULT);
@@ -156,7 +157,7 @@ impl Sandbox {
     ) -> CallGuard {
         let state = self.store.data_mut();
         state.hooks.begin_call(&bounds, progress);
-        (state.limiter.refused, state.limiter.not_given) = (false, None);
+        state.limiter.reset();
         state.meter.start(bounds.cpu_used);
         let meter = state.meter.clone();
         self.store.set_epoch_deadline(1);
@@ -246,6 +247,11 @@ fn classify_trap(
     if state.out_of_time {
         return Error::OutOfTime { operation, limit: limits.cpu_time };
     }
+    if state.limiter.exceeds_budget
+        && let Some(tenant) = &state.limiter.tenant
+    {
+        return tenant.out_of_memory(operation, state.limiter.used as u64);
+    }
     if state.limiter.refused {
         return Error::OutOfMemory { operation, limit: limits.memory };
     }
@@ -303,7 +309,7 @@ mod tests {
         let limits = Limits::default();
         let clients = Clients::new(Network::new(&[], Vec::new(), Proxy::none(), &limits), &limits);
         let gate = clients.gate(&TlsOptions::default(), Egress::none(), None, (&limits, &limits)).unwrap();
-        let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits));
+        let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits, None));
         let lines = Arc::new(std::sync::Mutex::new(String::new()));
         let shown = tracing::subscriber::with_default(Lines(lines.clone()), || {
             format!("{0} {0:?}", classify_trap("get", &store, &limits, &error))

@@ -11,6 +11,7 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::clocks::{WasiClocksCtx, WasiClocksCtxView, WasiClocksView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::budget::Admission;
 use crate::limits::Limits;
 use crate::sandbox::address_space::is_out_of_memory;
 use crate::sandbox::wasi_http::Hooks;
@@ -51,7 +52,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(mut hooks: Hooks, limits: &Limits) -> Self {
+    /// The data of an instance of a store, which may be a tenant's.
+    pub(crate) fn new(mut hooks: Hooks, limits: &Limits, tenant: Option<Arc<Admission>>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let mut http = WasiHttpCtx::new();
@@ -62,7 +64,7 @@ impl State {
         State {
             table,
             hooks,
-            limiter: Limiter { memory: linear_memory(limits), used: 0, refused: false, not_given: None },
+            limiter: Limiter::new(linear_memory(limits), tenant),
             meter: Arc::new(Meter::new()),
             out_of_time: false,
             http,
@@ -94,14 +96,35 @@ pub(crate) struct Limiter {
     pub(crate) used: usize,
     /// Whether more was asked for than is allowed.
     pub(crate) refused: bool,
+    /// Whether more was asked for than the tenant's budget allows.
+    pub(crate) exceeds_budget: bool,
+    /// The tenant whose budget it is charged to.
+    pub(crate) tenant: Option<Arc<Admission>>,
     /// What the system said where it did not give memory that is allowed.
     pub(crate) not_given: Option<String>,
 }
 
 impl Limiter {
+    fn new(memory: usize, tenant: Option<Arc<Admission>>) -> Limiter {
+        Limiter { memory, used: 0, refused: false, exceeds_budget: false, tenant, not_given: None }
+    }
+
+    /// Begins a call.
+    pub(crate) fn reset(&mut self) {
+        (self.refused, self.exceeds_budget, self.not_given) = (false, false, None);
+    }
+
     /// Bytes of linear memory that the instance may have.
     pub(crate) fn memory(&self) -> usize {
         self.memory
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(tenant) = &self.tenant {
+            tenant.caps().shrink(self.used as u64);
+        }
     }
 }
 
@@ -110,6 +133,13 @@ impl ResourceLimiter for Limiter {
         let used = self.used - current.min(self.used) + desired;
         if used > self.memory {
             self.refused = true;
+            return Ok(false);
+        }
+        let grows_by = used.saturating_sub(self.used) as u64;
+        if let Some(tenant) = &self.tenant
+            && !tenant.caps().grow(grows_by)
+        {
+            self.exceeds_budget = true;
             return Ok(false);
         }
         self.used = used;
@@ -211,6 +241,7 @@ fn thread_cpu_time() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Budget;
 
     #[tokio::test]
     async fn waiting_is_not_computing() {
@@ -248,12 +279,28 @@ mod tests {
 
     #[test]
     fn memory_is_counted_over_all_memories() {
-        let mut limiter = Limiter { memory: 300, used: 0, refused: false, not_given: None };
+        let mut limiter = Limiter::new(300, None);
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         assert!(limiter.memory_growing(100, 200, None).unwrap());
         assert!(!limiter.refused && limiter.used == 300);
         assert!(!limiter.memory_growing(100, 101, None).unwrap());
         assert!(limiter.refused && limiter.used == 300);
+    }
+
+    #[test]
+    fn memory_of_all_instances_is_charged_to_the_tenant() {
+        let tenant = Admission::new("alice".into(), Budget::default().with_memory(250), 1);
+        let [mut one, mut other] = [(); 2].map(|()| Limiter::new(200, Some(tenant.clone())));
+        assert!(one.memory_growing(0, 150, None).unwrap() && other.memory_growing(0, 100, None).unwrap());
+        assert!(!one.memory_growing(150, 151, None).unwrap());
+        assert!(one.exceeds_budget && !one.refused);
+        one.reset();
+        drop(other);
+        assert_eq!(tenant.usage().memory, 150);
+        assert!(one.memory_growing(150, 200, None).unwrap() && !one.memory_growing(200, 201, None).unwrap());
+        assert!(one.refused && !one.exceeds_budget);
+        drop(one);
+        assert_eq!(tenant.usage().memory, 0);
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::budget::Admission;
 use crate::credentials::Renewal;
 use crate::error::{Error, Failure, Result};
 use crate::http::HttpGate;
@@ -95,6 +96,8 @@ pub(crate) struct Pool {
     instances: InstanceShare,
     compute: Arc<ComputeShare>,
     calls: Semaphore,
+    /// The tenant whose budget calls are charged to.
+    tenant: Option<Arc<Admission>>,
     cleanup: Cleanup,
     busy: AtomicUsize,
     created: AtomicU64,
@@ -110,6 +113,7 @@ impl Pool {
         limits: Limits,
         settings: Settings,
         renewal: Option<Renewal>,
+        tenant: Option<Arc<Admission>>,
     ) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
         let bucket = settings.iter().find(|(name, _)| name == "bucket");
@@ -118,9 +122,11 @@ impl Pool {
         let adaptive =
             settings.iter().any(|(name, mode)| name == "retry-mode" && mode.trim().eq_ignore_ascii_case("adaptive"));
         let gate = if adaptive { gate.with_adaptive_rate() } else { gate };
+        let gate = gate.of_tenant(tenant.clone());
         let place = [bucket, endpoint].into_iter().flatten().collect();
         let cleanup = Cleanup::new(engine.limits.instances_per_store);
-        let (instances, compute) = (engine.instance_share(), engine.compute_share());
+        let instances = engine.instance_share(tenant.as_ref());
+        let compute = engine.compute_share(tenant.as_ref());
         let current = Mutex::new(Arc::new(Current { settings, generation: 0 }));
         let pool = Arc::new_cyclic(|this| Pool {
             engine,
@@ -135,6 +141,7 @@ impl Pool {
             instances,
             compute,
             calls,
+            tenant,
             cleanup,
             busy: AtomicUsize::new(0),
             created: AtomicU64::new(0),
@@ -216,6 +223,11 @@ impl Pool {
         .await
     }
 
+    /// The tenant whose budget calls are charged to.
+    pub(crate) fn tenant(&self) -> Option<&Arc<Admission>> {
+        self.tenant.as_ref()
+    }
+
     /// How long a call may take whose caller gave it this time.
     pub(crate) fn limit(&self, given: Option<Duration>) -> Duration {
         given.unwrap_or(self.limits.call_time).min(self.limits.longest_call())
@@ -262,7 +274,7 @@ impl Pool {
         }
         let own = || self.pop_idle().map(|kept| Box::new(kept) as Handed);
         loop {
-            let permit = match self.engine.instance_permit(operation, &self.instances, end, own).await? {
+            let permit = match self.instance_permit(operation, end, own).await? {
                 Grant::Permit(permit) => permit,
                 Grant::Instance(handed) => {
                     let gone = |_| Error::plugin("the instance handed over is of another pool");
@@ -291,6 +303,26 @@ impl Pool {
                 Err(error) => return Err(self.discarded_by(of_whole_call(error, limit))),
             }
         }
+    }
+
+    /// A permit for an instance, or an instance that another call handed over.
+    async fn instance_permit(
+        &self,
+        operation: &'static str,
+        end: Instant,
+        own: impl Fn() -> Option<Handed>,
+    ) -> Result<Grant<Handed>> {
+        let Some(tenant) = &self.tenant else {
+            return self.engine.instance_permit(operation, &self.instances, end, own).await;
+        };
+        let end = Instant::now().checked_add(tenant.queue_wait()).map_or(end, |wait| wait.min(end));
+        let granted = self.engine.instance_permit(operation, &self.instances, end, own).await;
+        granted.map_err(|error| match error {
+            Error::Busy { waited, .. } if self.instances.is_at_own_bound() => {
+                tenant.out_of_instances(operation, waited, self.instances.held())
+            }
+            error => error,
+        })
     }
 
     /// Logs why an instance was thrown away, unless there was much to log of this store of late.

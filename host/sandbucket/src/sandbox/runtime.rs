@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::budget::Admission;
 use crate::checksum;
 use crate::error::{Error, Result};
 use crate::http::{Clients, Egress, HttpGate, Network, Proxy, TlsOptions};
@@ -17,7 +18,7 @@ use crate::sandbox::compute::{Compute, ComputeShare};
 use crate::sandbox::host_state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
 use crate::support::background::Cleanups;
 use crate::support::deadline::timeout_at;
-use crate::support::fair_queue::{Evictable, FairPermit, FairQueue, FairShare, Grant};
+use crate::support::fair_queue::{Claim, Evictable, FairPermit, FairQueue, FairShare, Grant};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -106,14 +107,14 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// A store's share of the instances.
-    pub(crate) fn instance_share(&self) -> InstanceShare {
-        self.instances.register(1)
+    /// The share of the instances of a store, which may be a tenant's.
+    pub(crate) fn instance_share(&self, tenant: Option<&Arc<Admission>>) -> InstanceShare {
+        self.instances.register(tenant.map(|tenant| -> Arc<dyn Claim> { tenant.caps().clone() }))
     }
 
-    /// A store's share of the time in which plugins compute.
-    pub(crate) fn compute_share(&self) -> Arc<ComputeShare> {
-        self.compute.register(self.limits.compute_per_store)
+    /// The share of the time in which plugins compute of a store, which may be a tenant's.
+    pub(crate) fn compute_share(&self, tenant: Option<&Arc<Admission>>) -> Arc<ComputeShare> {
+        self.compute.register(self.limits.compute_per_store, tenant.cloned())
     }
 
     /// A permit for an instance of this share, or an instance that another call handed over. Before it waits, it gives up
@@ -172,7 +173,10 @@ impl Runtime {
     /// Gives up idle instances for a call of this share, which is worth more: of stores that have several, else of any,
     /// and of those the ones idle for longest. False where giving up any would not help.
     fn evict_for(&self, share: &InstanceShare) -> bool {
-        let any = share.evictable() == Evictable::Any;
+        let any = match share.evictable() {
+            Evictable::None => return false,
+            evictable => evictable == Evictable::Any,
+        };
         let mut idle: Vec<_> = self
             .pools()
             .into_iter()

@@ -137,8 +137,16 @@ impl WasiHttpHooks for Hooks {
                 if let Some(rate) = gate.rate() {
                     deadline::sleep(rate.delay()).await;
                 }
+                let connection = match gate.try_connection() {
+                    Some(connection) => connection,
+                    None => {
+                        let limit = timeouts.first_byte.unwrap_or(Duration::MAX);
+                        let waited = gate.connection("sending a request", limit).await;
+                        waited.map_err(|error| HttpError::new(HttpErrorKind::ConnectionTimeout, error.to_string()))?
+                    }
+                };
                 let request = request.map(|body| Source::Plugin(body.map_err(Cause::from).boxed_unsync()));
-                gate.forward(request, timeouts, progress).await.map(|response| (response, permit))
+                gate.forward(request, timeouts, progress, connection).await.map(|response| (response, permit))
             };
             match sending.await {
                 Ok((response, permit)) => {

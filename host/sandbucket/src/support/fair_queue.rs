@@ -1,10 +1,11 @@
-//! Allocates the engine's instances to stores, fairly.
+//! Allocates what an engine has a number of, instances and connections, to stores, fairly.
 //!
-//! Each store has a share ([`FairShare`]) and takes a permit from it for every instance that it holds. A store's first
-//! instance may be any that is left; what it holds beyond that counts against a shared part, so that a reserve stays for
-//! the first instances of other stores. Waiting is first in, first out within a store. Between stores, one that holds
+//! Each store has a share ([`FairShare`]) and takes a permit from it for everything that it holds. A store's first
+//! permit may be any that is left; what it holds beyond that counts against a shared part, so that a reserve stays for
+//! the first permits of other stores. Waiting is first in, first out within a store. Between stores, one that holds
 //! none is served first, then the one that holds the fewest for its weight, and of several such the one served longest
-//! ago. A permit that is dropped, or granted to a call that was dropped, goes to the next call that waits.
+//! ago. A store whose own bounds ([`Claim`]) allow it no more waits for its own permits only, and holds up no other. A permit
+//! that is dropped, or granted to a call that was dropped, goes to the next call that waits.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
@@ -22,7 +23,15 @@ const SHARE_OF_FREE: usize = 4;
 /// Fractions of an instance that shares are compared in.
 const SCALE: usize = 1 << 16;
 
-/// The instances of an engine. `T` is what holds one, and can be handed to another call of the same store.
+/// What bounds a store's share, and its weight beside others.
+pub(crate) trait Claim: Send + Sync {
+    fn weight(&self) -> usize;
+
+    /// Whether a store that holds so many may have one more. Always true of one that holds none.
+    fn has_room(&self, held: usize) -> bool;
+}
+
+/// The permits of an engine. `T` is what holds one, and can be handed to another call of the same store.
 pub(crate) struct FairQueue<T> {
     /// Permits at once, where there is memory for so many.
     most: usize,
@@ -50,10 +59,13 @@ struct State<T> {
 type Rank = (usize, u64, u64);
 
 struct Account<T> {
-    weight: usize,
+    /// None of a store without bounds of its own, whose weight is 1.
+    claim: Option<Arc<dyn Claim>>,
     held: usize,
     served: u64,
     calls: VecDeque<Entry<T>>,
+    /// Its place in the queue. Bounds and weight may have changed since.
+    queued: Option<Rank>,
 }
 
 /// A call that waits.
@@ -78,6 +90,8 @@ pub(crate) enum Evictable {
     Extra,
     /// Those of stores that hold several first, then any.
     Any,
+    /// None: the store has reached a bound of its own.
+    None,
 }
 
 impl<T> FairQueue<T> {
@@ -99,13 +113,13 @@ impl<T> FairQueue<T> {
         })
     }
 
-    /// A store's share, of this weight beside others'.
-    pub(crate) fn register(self: &Arc<Self>, weight: usize) -> Arc<FairShare<T>> {
+    /// A store's share, with bounds and a weight of its own or without.
+    pub(crate) fn register(self: &Arc<Self>, claim: Option<Arc<dyn Claim>>) -> Arc<FairShare<T>> {
         let mut state = self.state();
         let id = state.next_store;
         state.next_store += 1;
         let served = state.grants;
-        state.stores.insert(id, Account { weight: weight.max(1), held: 0, served, calls: VecDeque::new() });
+        state.stores.insert(id, Account { claim, held: 0, served, calls: VecDeque::new(), queued: None });
         drop(state);
         Arc::new(FairShare { queue: self.clone(), id })
     }
@@ -149,19 +163,29 @@ impl<T> FairQueue<T> {
 
     /// Whether a store may have one more now, apart from others that wait.
     fn admits(&self, state: &State<T>, account: &Account<T>) -> bool {
+        if !account.has_room() {
+            return false;
+        }
         if account.held == 0 || state.used >= state.limit {
             return state.used < state.limit;
         }
         let free = state.shared().saturating_sub(state.extra);
         let alone = state.stores.len() < 2;
-        free > 0 && (alone || account.held - 1 < free.saturating_mul(SHARE_OF_FREE).saturating_mul(account.weight))
+        free > 0 && (alone || account.held - 1 < free.saturating_mul(SHARE_OF_FREE).saturating_mul(account.weight()))
     }
 
     /// The store to be served now.
-    fn next(&self, state: &State<T>) -> Option<u64> {
-        // If the first may not have one more, none may: it is the one that holds the least.
-        let &(_, _, id) = state.queue.first()?;
-        state.stores.get(&id).filter(|account| self.admits(state, account)).map(|_| id)
+    fn next(&self, state: &mut State<T>) -> Option<u64> {
+        loop {
+            let &(_, _, id) = state.queue.first()?;
+            let account = state.stores.get(&id)?;
+            if account.has_room() {
+                // If the first may not have one more, none may: it is the one that holds the least.
+                return self.admits(state, account).then_some(id);
+            }
+            // It has reached a bound of its own since it was queued, and leaves the queue.
+            state.adjust(id, |_| {});
+        }
     }
 
     /// Serves whom it can. The calls are to be told once the lock is released: a permit that none takes needs it.
@@ -206,21 +230,32 @@ impl<T> State<T> {
     /// Changes a store's account, and what follows from it.
     fn adjust(&mut self, id: u64, change: impl FnOnce(&mut Account<T>)) {
         let Some(account) = self.stores.get_mut(&id) else { return };
-        let (held, rank) = (account.held, account.rank(id));
+        let held = account.held;
         change(account);
-        if let Some(rank) = rank {
+        if let Some(rank) = account.queued.take() {
             self.queue.remove(&rank);
         }
-        self.queue.extend(account.rank(id));
+        account.queued = account.rank(id);
+        self.queue.extend(account.queued);
         self.used = self.used - held + account.held;
         self.extra = self.extra - held.saturating_sub(1) + account.held.saturating_sub(1);
     }
 }
 
 impl<T> Account<T> {
-    /// Its place in the queue; none where no call waits.
+    fn weight(&self) -> usize {
+        self.claim.as_ref().map_or(1, |claim| claim.weight().max(1))
+    }
+
+    /// Whether its own bounds allow it one more.
+    fn has_room(&self) -> bool {
+        self.held == 0 || self.claim.as_ref().is_none_or(|claim| claim.has_room(self.held))
+    }
+
+    /// Its place in the queue; none where no call waits, or waits for the store's own bounds.
     fn rank(&self, id: u64) -> Option<Rank> {
-        (!self.calls.is_empty()).then(|| (self.held.saturating_mul(SCALE) / self.weight, self.served, id))
+        let waits = !self.calls.is_empty() && self.has_room();
+        waits.then(|| (self.held.saturating_mul(SCALE) / self.weight(), self.served, id))
     }
 }
 
@@ -267,8 +302,21 @@ impl<T> FairShare<T> {
         self.queue.state().stores.get(&self.id).is_some_and(|account| account.held > 1)
     }
 
+    /// The number of permits that the store holds.
+    pub(crate) fn held(&self) -> usize {
+        self.queue.state().stores.get(&self.id).map_or(0, |account| account.held)
+    }
+
+    /// Whether the store's own bounds allow it no more.
+    pub(crate) fn is_at_own_bound(&self) -> bool {
+        self.queue.state().stores.get(&self.id).is_some_and(|account| !account.has_room())
+    }
+
     /// Which idle instances, given up, would let this store have one more.
     pub(crate) fn evictable(&self) -> Evictable {
+        if self.is_at_own_bound() {
+            return Evictable::None;
+        }
         let state = self.queue.state();
         let first = state.stores.get(&self.id).is_none_or(|account| account.held == 0);
         let full = state.used >= state.limit;
@@ -280,12 +328,14 @@ impl<T> FairShare<T> {
     pub(crate) fn offer(&self, mut instance: T) -> Option<T> {
         loop {
             let mut state = self.queue.state();
-            if state.queue.is_empty() {
+            // A call that waits for its store's own bounds is not in the queue.
+            let waits = state.stores.get(&self.id).is_some_and(|account| !account.calls.is_empty());
+            if state.queue.is_empty() && !waits {
                 return Some(instance);
             }
             // Who would be served if this one were gone?
             state.adjust(self.id, |account| account.held = account.held.saturating_sub(1));
-            let next = self.queue.next(&state);
+            let next = self.queue.next(&mut state);
             state.adjust(self.id, |account| account.held += 1);
             match next {
                 Some(id) if id != self.id => return None,

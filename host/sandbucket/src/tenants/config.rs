@@ -50,6 +50,8 @@ const MAX_ENTRIES: usize = 2 * MAX_TENANTS;
 /// A directory has one file `NAME.toml` for each tenant, with the same tables without `tenants.NAME`: `weight`,
 /// `[store.blob.s3]`, `[budget]`. Hidden files and those with other extensions are ignored.
 ///
+/// A file without any tenants needs an empty `[tenants]` to be [applied](crate::Tenants::apply).
+///
 /// `[sandbox]` of a file has the limits of the [engine](TenantsConfig::engine), as for [`Config`](crate::Config). Other tables
 /// of a tenant belong to the program, which reads them with [`section`](TenantsConfig::section).
 ///
@@ -63,6 +65,8 @@ const MAX_ENTRIES: usize = 2 * MAX_TENANTS;
 pub struct TenantsConfig {
     pub(super) tenants: BTreeMap<String, TenantConfig>,
     sandbox: SandboxSection,
+    /// The file without a section `[tenants]`, if that is what was read.
+    without: Option<Option<PathBuf>>,
 }
 
 /// One tenant's configuration.
@@ -109,6 +113,7 @@ impl TenantsConfig {
         let sandbox = SandboxSection::read(reader, &mut document.0)?;
         let mut tenants = BTreeMap::new();
         let found = reader.table(&mut document.0, &["tenants"], "tenants")?;
+        let without = found.is_none().then(|| reader.path.as_deref().map(Path::to_owned));
         for (name, value) in found.into_iter().flat_map(|table| table.iter_mut()) {
             let (name, line) = (name.get_ref().as_ref(), reader.line(value.span().start));
             let key = if name.contains('.') {
@@ -125,7 +130,7 @@ impl TenantsConfig {
             };
             tenants.insert(name.to_owned(), tenant);
         }
-        Ok(TenantsConfig { tenants, sandbox })
+        Ok(TenantsConfig { tenants, sandbox, without })
     }
 
     fn directory(folder: &Path, environment: &Environment) -> Result<TenantsConfig> {
@@ -158,7 +163,20 @@ impl TenantsConfig {
             let tenant = TenantConfig::read(&reader, "", None, &mut document.0)?;
             tenants.insert(name.to_owned(), tenant);
         }
-        Ok(TenantsConfig { tenants, sandbox: SandboxSection::default() })
+        Ok(TenantsConfig { tenants, sandbox: SandboxSection::default(), without: None })
+    }
+
+    /// Fails if a file has no section `[tenants]`: an empty file, or one that is being written, must not remove all tenants.
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.without {
+            None => Ok(()),
+            Some(path) => Err(Error::Config {
+                path: path.clone(),
+                line: None,
+                key: None,
+                message: "there is no section [tenants]; an empty one means no tenants".to_owned(),
+            }),
+        }
     }
 
     /// The names of the tenants, sorted.

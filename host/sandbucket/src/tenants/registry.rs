@@ -13,6 +13,7 @@ use super::open::{LazyStore, OpenStores};
 use super::options::TenantOptions;
 use super::status::{TenantChanges, TenantStatus};
 use super::tenant::Tenant;
+use crate::budget::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Failure, Result};
 use crate::store::Store;
@@ -62,6 +63,8 @@ enum Origin {
 struct Change {
     name: Arc<str>,
     options: TenantOptions,
+    /// What the tenant's calls are charged to: the former one, if it exists.
+    admission: Arc<Admission>,
     /// The former store stays: only the budget or the weight is another.
     keeps_store: bool,
     /// The new store, if the former one is open.
@@ -104,6 +107,7 @@ impl Tenants {
     /// # Errors
     /// [`Error::Config`] with file, line and key. The former state remains.
     pub async fn apply(&self, config: &TenantsConfig) -> Result<TenantChanges> {
+        config.check()?;
         let _changing = self.0.changing.lock().await;
         let mut changes = TenantChanges::default();
         let mut wanted = Vec::new();
@@ -231,18 +235,27 @@ impl Tenants {
         let mut wanted = wanted.into_iter();
         loop {
             while checks.len() < CHECKS
-                && let Some((name, options)) = wanted.next()
+                && let Some((name, mut options)) = wanted.next()
             {
-                let former = self.get(&name).and_then(|tenant| tenant.lazy());
+                let tenant = self.get(&name);
+                let admission = match &tenant {
+                    Some(tenant) => tenant.admission().clone(),
+                    None => Admission::new(name.clone(), options.budget.clone(), options.weight),
+                };
+                let former = tenant.and_then(|tenant| tenant.lazy());
+                options.store.tenant = Some(admission.clone());
                 if former.as_ref().is_some_and(|former| former.options.is_equivalent(&options.store)) {
-                    checked.push(Change { name, options, keeps_store: true, opened: None });
+                    checked.push(Change { name, options, admission, keeps_store: true, opened: None });
                     continue;
                 }
                 let is_open = former.is_some_and(|former| former.opened().is_some());
                 let engine = self.0.engine.clone();
                 checks.spawn(async move {
                     match engine.open(options.store.clone()).await {
-                        Ok(store) => Ok(Change { name, options, keeps_store: false, opened: is_open.then_some(store) }),
+                        Ok(store) => {
+                            let opened = is_open.then_some(store);
+                            Ok(Change { name, options, admission, keeps_store: false, opened })
+                        }
                         Err(error) => Err((name, error)),
                     }
                 });
@@ -260,17 +273,18 @@ impl Tenants {
 
     /// Makes a change. Returns the former store.
     fn make(&self, tenants: &mut HashMap<Arc<str>, Entry>, change: Change, origin: Origin) -> Option<Arc<LazyStore>> {
-        let Change { name, options, keeps_store, opened } = change;
+        let Change { name, options, admission, keeps_store, opened } = change;
+        let TenantOptions { store: options, budget, weight } = options;
         let Registry { engine, open, .. } = &*self.0;
         let former = tenants.get(&name).map(|entry| entry.tenant.clone());
         let kept = former.as_ref().filter(|_| keeps_store).and_then(Tenant::lazy);
-        let store = kept.unwrap_or_else(|| LazyStore::new(engine, open, options.store.clone(), opened));
+        let store = kept.unwrap_or_else(|| LazyStore::new(engine, open, options, opened));
         let (tenant, former) = match former {
             Some(tenant) => {
-                let former = tenant.change(options, store);
+                let former = tenant.change(budget, weight, store);
                 (tenant, former)
             }
-            None => (Tenant::new(name.clone(), options, store), None),
+            None => (Tenant::new(name.clone(), admission, weight, store), None),
         };
         tenants.insert(name, Entry { tenant, origin });
         former

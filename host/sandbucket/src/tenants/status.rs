@@ -1,5 +1,7 @@
 //! What the registry reports.
 
+use std::time::Duration;
+
 use crate::sandbox::PoolStatus;
 
 /// The changes of one [`apply`](crate::Tenants::apply): names of tenants, sorted.
@@ -28,4 +30,20 @@ pub struct TenantStatus {
     pub is_open: bool,
     /// The instances of the open store. All 0 if it is closed.
     pub pool: PoolStatus,
+    /// Calls in flight.
+    pub calls_in_flight: usize,
+    /// Calls that wait for the budget.
+    pub calls_queued: usize,
+    /// Calls that ended in [`Throttled`](crate::Error::Throttled) because of the budget.
+    pub calls_throttled: u64,
+    /// Connections in use.
+    pub connections: usize,
+    /// Linear memory of all instances, in bytes.
+    pub memory: u64,
+    /// Bytes of response bodies so far.
+    pub read_bytes: u64,
+    /// Bytes of request bodies so far, those of retries included.
+    pub written_bytes: u64,
+    /// CPU time of the plugin so far.
+    pub cpu_time: Duration,
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::open::LazyStore;
 use super::options::TenantOptions;
 use super::status::TenantStatus;
+use crate::budget::Admission;
 use crate::error::{Error, Failure, Result};
 use crate::limits::Budget;
 use crate::store::Store;
@@ -23,20 +24,19 @@ pub struct Tenant(Arc<Shared>);
 
 struct Shared {
     name: Arc<str>,
+    admission: Arc<Admission>,
     state: Mutex<State>,
 }
 
 struct State {
-    budget: Budget,
     weight: u32,
     /// None once the tenant is removed.
     store: Option<Arc<LazyStore>>,
 }
 
 impl Tenant {
-    pub(super) fn new(name: Arc<str>, options: TenantOptions, store: Arc<LazyStore>) -> Tenant {
-        let TenantOptions { budget, weight, .. } = options;
-        Tenant(Arc::new(Shared { name, state: Mutex::new(State { budget, weight, store: Some(store) }) }))
+    pub(super) fn new(name: Arc<str>, admission: Arc<Admission>, weight: u32, store: Arc<LazyStore>) -> Tenant {
+        Tenant(Arc::new(Shared { name, admission, state: Mutex::new(State { weight, store: Some(store) }) }))
     }
 
     /// The tenant's name.
@@ -46,7 +46,7 @@ impl Tenant {
 
     /// The tenant's budget.
     pub fn budget(&self) -> Budget {
-        self.state().budget.clone()
+        self.0.admission.budget()
     }
 
     /// The tenant's store with its present settings, opened if necessary. It closes when nobody has used it for a while.
@@ -73,11 +73,20 @@ impl Tenant {
             (state.weight, state.store.clone())
         };
         let open = store.and_then(|store| store.opened());
+        let usage = self.0.admission.usage();
         TenantStatus {
             name: self.name().to_owned(),
             weight,
             is_open: open.is_some(),
             pool: open.map(|store| store.pool()).unwrap_or_default(),
+            calls_in_flight: usage.in_flight,
+            calls_queued: usage.queued,
+            calls_throttled: usage.throttled,
+            connections: usage.connections,
+            memory: usage.memory,
+            read_bytes: usage.read_bytes,
+            written_bytes: usage.written_bytes,
+            cpu_time: usage.cpu_time,
         }
     }
 
@@ -86,19 +95,23 @@ impl Tenant {
         self.state().store.clone()
     }
 
+    /// What the tenant's calls are charged to.
+    pub(super) fn admission(&self) -> &Arc<Admission> {
+        &self.0.admission
+    }
+
     /// Whether these options are the tenant's.
     pub(super) fn has(&self, options: &TenantOptions) -> bool {
         let state = self.state();
-        state.budget == options.budget
-            && state.weight == options.weight
+        state.weight == options.weight
             && state.store.as_ref().is_some_and(|store| store.options.is_equivalent(&options.store))
+            && self.budget() == options.budget
     }
 
     /// Changes budget, weight and, if it is another, the store. Calls in flight on the former store, which is returned, finish.
-    pub(super) fn change(&self, options: TenantOptions, store: Arc<LazyStore>) -> Option<Arc<LazyStore>> {
-        let TenantOptions { budget, weight, .. } = options;
-        let former = std::mem::replace(&mut *self.state(), State { budget, weight, store: Some(store) });
-        former.store
+    pub(super) fn change(&self, budget: Budget, weight: u32, store: Arc<LazyStore>) -> Option<Arc<LazyStore>> {
+        self.0.admission.set(budget, weight);
+        std::mem::replace(&mut *self.state(), State { weight, store: Some(store) }).store
     }
 
     /// Makes the tenant one that was removed. Returns its store.

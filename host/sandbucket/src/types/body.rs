@@ -90,6 +90,17 @@ impl Chunks {
         }
     }
 
+    /// Splits off the first bytes, or all if there are no more than so many. Nothing is copied.
+    pub(crate) fn split_to(&mut self, length: u64) -> Chunks {
+        let mut split = Chunks::default();
+        while split.length < length && self.length > 0 {
+            let missing = usize::try_from(length - split.length).unwrap_or(usize::MAX).min(self.first.len());
+            split.push(self.first.slice(..missing));
+            self.advance(missing);
+        }
+        split
+    }
+
     /// The chunks in order.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> + Send {
         std::iter::once(&self.first).chain(&self.rest).filter(|piece| !piece.is_empty())
@@ -205,6 +216,18 @@ mod tests {
         left.advance(4);
         assert_eq!(left.joined(), "e");
         assert_eq!(Body::from(vec![1, 2]).length(), 2);
+    }
+
+    #[test]
+    fn chunks_are_split_at_any_byte() {
+        let whole = ["abc", "d", "efgh"].map(Bytes::from);
+        for length in 0..=9 {
+            let mut rest: Chunks = whole.iter().cloned().collect();
+            let split = rest.split_to(length);
+            assert_eq!(split.length(), length.min(8));
+            assert_eq!(rest.length(), 8 - split.length());
+            assert_eq!([split.joined(), rest.joined()].concat(), b"abcdefgh");
+        }
     }
 
     #[test]

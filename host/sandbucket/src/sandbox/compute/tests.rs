@@ -6,6 +6,7 @@ use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::Budget;
 
 /// Computes for some slices, each of which ends as if it were interrupted.
 async fn slices(share: &ComputeShare, count: usize, mut each: impl FnMut()) {
@@ -32,7 +33,7 @@ fn idle(compute: &Compute) -> bool {
 #[tokio::test]
 async fn short_calls_need_no_permit() {
     let compute = Compute::new();
-    let share = compute.register(1);
+    let share = compute.register(1, None);
     for _ in 0..1000 {
         let mut call = ComputeCall::new(&share, 1);
         poll_fn(|cx| call.poll(cx, |_| (Poll::Ready(()), SHORT))).await;
@@ -45,7 +46,7 @@ async fn long_calls_are_bounded_for_each_store_and_for_all_together() {
     let compute = Compute::new();
     let running: Arc<Vec<AtomicUsize>> = Arc::new((0..4).map(|_| AtomicUsize::new(0)).collect());
     let most = Arc::new(AtomicUsize::new(0));
-    let shares: Vec<_> = (0..4).map(|_| compute.register(2)).collect();
+    let shares: Vec<_> = (0..4).map(|_| compute.register(2, None)).collect();
     shares.iter().for_each(|share| share.charge(MOST_LIMITED));
     let tasks: Vec<_> = (0..64usize)
         .map(|n| {
@@ -78,7 +79,7 @@ async fn long_calls_are_bounded_for_each_store_and_for_all_together() {
 #[tokio::test]
 async fn stores_compute_in_turn() {
     let compute = Compute::new();
-    let shares = [compute.register(1), compute.register(1)];
+    let shares = [compute.register(1, None), compute.register(1, None)];
     shares.iter().for_each(|share| share.charge(MOST_LIMITED));
     let order = Arc::new(Mutex::new(Vec::new()));
     // Eight calls of the first, and one of the second, which began last.
@@ -94,9 +95,28 @@ async fn stores_compute_in_turn() {
 }
 
 #[tokio::test]
+async fn stores_compute_by_their_weight() {
+    let compute = Compute::new();
+    let tenant = Admission::new("alice".into(), Budget::default(), 3);
+    let shares = [compute.register(1, Some(tenant)), compute.register(1, None)];
+    shares.iter().for_each(|share| share.charge(MOST_LIMITED));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let calls = (0..24).map(|call| {
+        let (share, order) = (shares[call % 2].clone(), order.clone());
+        tokio::spawn(async move { slices(&share, 4, || order.lock().unwrap().push(call % 2)).await })
+    });
+    futures::future::try_join_all(calls).await.unwrap();
+    let order = order.lock().unwrap().clone();
+    // While both wait, of four slices the first store gets three.
+    let first = order[..40].iter().filter(|&&store| store == 0).count();
+    assert!((28..=32).contains(&first), "{first} of 40: {order:?}");
+    assert!(idle(&compute));
+}
+
+#[tokio::test]
 async fn permit_of_a_call_that_nobody_polls_goes_to_the_next() {
     let compute = Compute::new();
-    let shares = [compute.register(1), compute.register(1)];
+    let shares = [compute.register(1, None), compute.register(1, None)];
     shares.iter().for_each(|share| share.charge(MOST_LIMITED));
     let mut abandoned = pin!(slices(&shares[0], 3, || {}));
     assert!(abandoned.as_mut().now_or_never().is_none());
@@ -114,7 +134,7 @@ async fn permit_of_a_call_that_nobody_polls_goes_to_the_next() {
 #[test]
 fn store_that_computed_long_is_limited_for_a_second_at_most() {
     let compute = Compute::new();
-    let share = compute.register(0);
+    let share = compute.register(0, None);
     assert!(!share.is_limited());
     share.charge(Duration::from_millis(5));
     assert!(!share.is_limited(), "it has credit");
@@ -142,7 +162,7 @@ proptest! {
         order in prop::collection::vec(any::<usize>(), 0..60),
     ) {
         let compute = Compute::new();
-        let shares = [compute.register(1), compute.register(1), compute.register(2)];
+        let shares = [compute.register(1, None), compute.register(1, None), compute.register(2, None)];
         shares.iter().for_each(|share| share.charge(MOST_LIMITED));
         let fates = fates.into_iter().map(|(store, slices, polls)| Fate { store, slices, polls });
         let mut calls: Vec<_> = fates

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -7,6 +8,30 @@ use super::*;
 
 type Share = Arc<FairShare<u32>>;
 type Permit = FairPermit<u32>;
+
+/// A store's bound on its permits, which may change, and its weight.
+struct Bounds {
+    weight: usize,
+    most: AtomicUsize,
+}
+
+impl Claim for Bounds {
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn has_room(&self, held: usize) -> bool {
+        held < self.most.load(Relaxed)
+    }
+}
+
+fn bounds(weight: usize, most: usize) -> Arc<Bounds> {
+    Arc::new(Bounds { weight, most: AtomicUsize::new(most) })
+}
+
+fn weight(weight: usize) -> Option<Arc<dyn Claim>> {
+    (weight > 1).then(|| -> Arc<dyn Claim> { bounds(weight, usize::MAX) })
+}
 
 fn take(share: &Share) -> Permit {
     share.try_acquire().expect("a permit")
@@ -31,12 +56,12 @@ fn used(queue: &Arc<FairQueue<u32>>) -> usize {
 #[test]
 fn reserve_is_left_to_first_instances() {
     let queue = FairQueue::new(1024);
-    let noisy: Vec<Share> = (0..16).map(|_| queue.register(1)).collect();
+    let noisy: Vec<Share> = (0..16).map(|_| queue.register(weight(1))).collect();
     let mut held: Vec<Permit> =
         noisy.iter().flat_map(|share| std::iter::from_fn(|| share.try_acquire()).take(64)).collect();
     assert!(noisy[0].holds_several() && held.len() <= 16 + queue.state().shared());
     // Each store that holds none gets one, as many as the reserve has.
-    let others: Vec<Share> = (0..256 - 16).map(|_| queue.register(1)).collect();
+    let others: Vec<Share> = (0..256 - 16).map(|_| queue.register(weight(1))).collect();
     held.extend(others.iter().map(take));
     assert!(used(&queue) <= 1024);
     drop(held);
@@ -47,7 +72,7 @@ fn reserve_is_left_to_first_instances() {
 fn a_lone_store_takes_all_but_the_reserve() {
     for (limit, most) in [(1, 1), (2, 1), (3, 2), (4, 3), (64, 48), (1024, 768)] {
         let queue = FairQueue::new(limit);
-        let share = queue.register(1);
+        let share = queue.register(weight(1));
         assert_eq!(take_all(&share).len(), most, "of {limit}");
     }
 }
@@ -55,7 +80,7 @@ fn a_lone_store_takes_all_but_the_reserve() {
 #[test]
 fn twelve_noisy_stores_leave_shared_instances_to_the_next() {
     let queue = FairQueue::new(1024);
-    let noisy: Vec<Share> = (0..12).map(|_| queue.register(1)).collect();
+    let noisy: Vec<Share> = (0..12).map(|_| queue.register(weight(1))).collect();
     let mut held: Vec<Vec<Permit>> = noisy.iter().map(|_| Vec::new()).collect();
     // As much as they get, and as evenly as they ask.
     while noisy.iter().zip(&mut held).fold(false, |more, (share, held)| {
@@ -64,7 +89,7 @@ fn twelve_noisy_stores_leave_shared_instances_to_the_next() {
         held.extend(permit);
         more || got
     }) {}
-    let next = queue.register(1);
+    let next = queue.register(weight(1));
     let several = take_all(&next);
     assert!(several.len() >= 8, "the next store gets {}", several.len());
     // Waiting, it is served first until it has as many as they.
@@ -83,7 +108,7 @@ fn twelve_noisy_stores_leave_shared_instances_to_the_next() {
 #[test]
 fn calls_of_a_store_are_served_in_order_and_stores_in_turn() {
     let queue = FairQueue::new(1);
-    let (a, b, c) = (queue.register(1), queue.register(1), queue.register(1));
+    let (a, b, c) = (queue.register(weight(1)), queue.register(weight(1)), queue.register(weight(1)));
     let mut held = Some(take(&a));
     let mut calls: Vec<(&str, Acquire<u32>)> =
         vec![("a1", a.acquire()), ("a2", a.acquire()), ("b1", b.acquire()), ("b2", b.acquire()), ("c1", c.acquire())];
@@ -102,8 +127,8 @@ fn calls_of_a_store_are_served_in_order_and_stores_in_turn() {
 #[test]
 fn weight_decides_who_has_fewer() {
     let queue = FairQueue::new(40);
-    let (light, heavy) = (queue.register(1), queue.register(3));
-    let all = queue.register(1);
+    let (light, heavy) = (queue.register(weight(1)), queue.register(weight(3)));
+    let all = queue.register(weight(1));
     let mut others = take_all(&all);
     let mut calls: Vec<(bool, Acquire<u32>)> =
         (0..30).flat_map(|_| [(true, heavy.acquire()), (false, light.acquire())]).collect();
@@ -122,7 +147,7 @@ fn weight_decides_who_has_fewer() {
 #[test]
 fn idle_instance_goes_to_the_stores_own_call_or_makes_way_for_another_store() {
     let queue = FairQueue::new(2);
-    let (a, b) = (queue.register(1), queue.register(1));
+    let (a, b) = (queue.register(weight(1)), queue.register(weight(1)));
     let _held = [take(&a), take(&b)];
     assert_eq!(a.offer(7), Some(7), "nobody waits");
     let mut own = a.acquire();
@@ -134,7 +159,7 @@ fn idle_instance_goes_to_the_stores_own_call_or_makes_way_for_another_store() {
     assert_eq!(a.offer(9), None);
     assert!(matches!(own.try_take(), Some(Grant::Instance(9))));
     drop(several);
-    let none = queue.register(1);
+    let none = queue.register(weight(1));
     let _none = none.acquire();
     assert_eq!(a.offer(10), None, "it is dropped");
     assert_eq!((a.evictable(), none.evictable()), (Evictable::Extra, Evictable::Any));
@@ -143,7 +168,7 @@ fn idle_instance_goes_to_the_stores_own_call_or_makes_way_for_another_store() {
 #[test]
 fn dropped_calls_leave_no_permit_behind() {
     let queue = FairQueue::new(1);
-    let (a, b) = (queue.register(1), queue.register(1));
+    let (a, b) = (queue.register(weight(1)), queue.register(weight(1)));
     let held = take(&a);
     let (first, second, mut third) = (b.acquire(), b.acquire(), b.acquire());
     drop(first);
@@ -189,12 +214,16 @@ proptest! {
     #[test]
     fn permits_add_up(limit in 1..12usize, actions in prop::collection::vec(action(), 0..200)) {
         let queue: Arc<FairQueue<u32>> = FairQueue::new(limit);
-        let mut shares: Vec<Share> = vec![queue.register(1)];
+        let mut shares: Vec<Share> = vec![queue.register(weight(1))];
         let mut held: Vec<Permit> = Vec::new();
         let mut calls: Vec<Acquire<u32>> = Vec::new();
         for action in actions {
             match action {
-                Action::Register => shares.push(queue.register(1 + shares.len() % 3)),
+                Action::Register => {
+                    // A quarter of the stores have a bound of their own.
+                    let own = (shares.len() % 4 == 3).then(|| -> Arc<dyn Claim> { bounds(1, 2) });
+                    shares.push(queue.register(own.or_else(|| weight(1 + shares.len() % 3))));
+                },
                 Action::Take(n) => held.extend(shares[n % shares.len()].try_acquire()),
                 Action::Wait(n) => calls.push(shares[n % shares.len()].acquire()),
                 Action::Release(n) if !held.is_empty() => drop(held.swap_remove(n % held.len())),
@@ -226,7 +255,7 @@ proptest! {
                 }),
                 _ => {}
             }
-            let state = queue.state();
+            let mut state = queue.state();
             prop_assert!(state.used <= limit);
             let sum: usize = state.stores.values().map(|account| account.held).sum();
             let extra: usize = state.stores.values().map(|account| account.held.saturating_sub(1)).sum();
@@ -234,9 +263,10 @@ proptest! {
             prop_assert!(extra <= state.shared());
             let waiting: usize = state.stores.values().map(|account| account.calls.len()).sum();
             prop_assert_eq!(waiting, queue.waiting.load(Relaxed));
-            prop_assert_eq!(queue.next(&state), None, "a call waits for what is free");
+            prop_assert_eq!(queue.next(&mut state), None, "a call waits for what is free");
             for (id, account) in &state.stores {
-                prop_assert_eq!(account.calls.is_empty(), account.rank(*id).is_none_or(|rank| !state.queue.contains(&rank)));
+                prop_assert!(account.held <= 2 || account.claim.as_ref().is_none_or(|claim| claim.has_room(2)));
+                prop_assert_eq!(account.calls.is_empty() || !account.has_room(), account.rank(*id).is_none_or(|rank| !state.queue.contains(&rank)));
             }
         }
         drop((calls, held));
@@ -251,7 +281,7 @@ proptest! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn aborted_calls_under_load_lose_no_permit() {
     let queue: Arc<FairQueue<u32>> = FairQueue::new(5);
-    let shares: Vec<Share> = (0..7).map(|_| queue.register(1)).collect();
+    let shares: Vec<Share> = (0..7).map(|_| queue.register(weight(1))).collect();
     let mut tasks = Vec::new();
     for call in 0..3000usize {
         let share = shares[call % shares.len()].clone();
@@ -271,13 +301,13 @@ async fn aborted_calls_under_load_lose_no_permit() {
     let all = futures::future::join_all(tasks);
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("every call is served");
     assert_eq!(used(&queue), 0);
-    assert!(queue.register(1).acquire().now_or_never().is_some());
+    assert!(queue.register(weight(1)).acquire().now_or_never().is_some());
 }
 
 #[test]
 fn permit_whose_instance_cannot_be_made_lowers_the_limit_until_it_is_raised() {
     let queue = FairQueue::new(64);
-    let (first, second) = (queue.register(1), queue.register(1));
+    let (first, second) = (queue.register(weight(1)), queue.register(weight(1)));
     // The only one: there is nothing to wait for.
     let only = take(&first);
     assert!(!queue.lower_limit());
@@ -300,4 +330,48 @@ fn permit_whose_instance_cannot_be_made_lowers_the_limit_until_it_is_raised() {
     drop(held);
     (0..100).for_each(|_| queue.raise_limit());
     assert_eq!((queue.limit(), used(&queue)), (64, 0));
+}
+
+#[test]
+fn store_at_its_own_bound_waits_for_its_own_permits_and_holds_up_no_other() {
+    let queue = FairQueue::new(8);
+    let own = bounds(1, 2);
+    let (bounded, other): (Share, Share) = (queue.register(Some(own.clone())), queue.register(None));
+    let mut held = [take(&bounded), take(&bounded)].map(Some);
+    assert!(bounded.try_acquire().is_none());
+    assert_eq!((bounded.evictable(), other.evictable()), (Evictable::None, Evictable::Extra));
+    let (mut first, mut second) = (bounded.acquire(), bounded.acquire());
+    assert!(queue.has_waiting() && permit(&mut first).is_none());
+    // Others are served as if nobody waited.
+    let others = [take(&other), take(&other)];
+    drop(others);
+    // An instance of its own that becomes idle goes to its next call.
+    assert!(bounded.offer(7).is_none());
+    assert!(matches!(first.try_take(), Some(Grant::Instance(7))));
+    held[0] = None;
+    let third = permit(&mut second).expect("a permit of its own");
+    assert!(bounded.try_acquire().is_none());
+    // A bound that was lowered holds as permits come back; one that was raised, with the next change.
+    let mut waiting = bounded.acquire();
+    own.most.store(1, Relaxed);
+    drop(third);
+    assert!(permit(&mut waiting).is_none());
+    own.most.store(2, Relaxed);
+    drop(bounded.acquire());
+    assert!(permit(&mut waiting).is_some());
+}
+
+#[test]
+fn store_whose_bound_is_reached_while_it_is_queued_leaves_the_queue() {
+    let queue = FairQueue::new(2);
+    let own = bounds(1, 2);
+    let (bounded, other): (Share, Share) = (queue.register(Some(own.clone())), queue.register(None));
+    let (one, two) = (take(&bounded), take(&other));
+    let (mut first, mut second) = (bounded.acquire(), other.acquire());
+    own.most.store(1, Relaxed);
+    drop(two);
+    assert!(permit(&mut first).is_none());
+    let third = permit(&mut second).expect("the other store is served");
+    drop((one, third));
+    assert!(permit(&mut first).is_some());
 }
