@@ -50,6 +50,7 @@ mod sandbox;
 mod store;
 mod store_options;
 mod support;
+pub mod telemetry;
 mod tenants;
 mod types;
 

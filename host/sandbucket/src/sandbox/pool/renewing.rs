@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedMutexGuard;
@@ -41,7 +41,7 @@ impl Pool {
                 // One with the old credentials makes way.
                 Ok(Grant::Instance(former)) => {
                     drop(former);
-                    self.retired.fetch_add(1, Relaxed);
+                    self.count_retired(1);
                 }
                 Err(Error::Busy { .. }) => break None,
                 Err(error) => return Err(error),
@@ -55,10 +55,10 @@ impl Pool {
             generation
         };
         let former = std::mem::take(&mut *self.idle());
-        self.retired.fetch_add(former.len() as u64, Relaxed);
+        self.count_retired(former.len());
         drop(former);
         if let Some((instance, permit)) = opened {
-            self.created.fetch_add(1, Relaxed);
+            self.count_created();
             let kept = PooledInstance { instance: Box::new(instance), _permit: permit, is_new: true, generation };
             self.idle().push_back(kept);
             if self.engine.short_of_instances() {
@@ -184,6 +184,7 @@ impl Pool {
             Ok(credentials) => self.set_credentials(&credentials).await.map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };
+        self.telemetry.engine().renewal(renewed.is_ok());
         if let Err(why) = renewed {
             let expired = renewal.has_expired();
             if let Some(suppressed) = self.warnings.allow() {
