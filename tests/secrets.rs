@@ -9,13 +9,15 @@
 #![cfg(target_os = "linux")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use sandbucket::{Config, Limits, PresignedMethod, Store, StoreOptions};
+use sandbucket::{Config, Engine, Limits, PresignedMethod, Store, StoreOptions, Tenants, TenantsConfig};
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::builder;
 use zeroize::{Zeroize, Zeroizing};
@@ -249,6 +251,32 @@ async fn use_store(store: &Store) {
     presigned.headers.iter_mut().for_each(|(_, value)| value.zeroize());
 }
 
+/// Applies the configuration of a tenant twice, reads a table of the program, and uses the tenant's store. `text` lacks the secret key,
+/// which is in the file of that name.
+async fn use_tenant(secrets: &Secrets, text: &str, folder: &Path, engine: &Engine) {
+    let path = folder.join("tenants.toml");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(format!("{text}{} = \"", NAMES[0]).as_bytes()).unwrap();
+    file.write_all(secrets.reveal(NAMES[0]).as_bytes()).unwrap();
+    let other = folder.join(NAMES[0]);
+    file.write_all(format!("\"\n[tenants.alice.table]\nkey = '%{{file:{}}}%'\nplain = '", other.display()).as_bytes())
+        .unwrap();
+    file.write_all(secrets.reveal(NAMES[0]).as_bytes()).unwrap();
+    file.write_all(b"'\n").unwrap();
+    let tenants = Tenants::new(engine.clone());
+    for round in 0..2 {
+        let config = TenantsConfig::load(&path).unwrap();
+        let changes = tenants.apply(&config).await.unwrap();
+        assert_eq!((changes.added.len(), changes.unchanged), (1 - round, round));
+        let mut table: BTreeMap<String, String> = config.section("alice", "table").unwrap().unwrap();
+        assert!(table.len() == 2 && table["key"] == table["plain"]);
+        table.values_mut().for_each(Zeroize::zeroize);
+    }
+    let alice = tenants.get("alice").unwrap();
+    use_store(&alice.store().await.unwrap()).await;
+    assert!(tenants.remove("alice"));
+}
+
 /// Opens, uses and drops stores and the engine.
 fn use_and_drop(secrets: &Secrets, server: &Server) {
     let folder = tempfile::tempdir().unwrap();
@@ -293,6 +321,8 @@ fn use_and_drop(secrets: &Secrets, server: &Server) {
         use_store(&store).await;
         let found = secrets.scan();
         assert!(found.iter().all(|&count| count > 0), "the scan finds the settings of an open store: {found:?}");
+        drop(store);
+        use_tenant(secrets, &text.replace("[store.", "[tenants.alice.store."), folder.path(), &engine).await;
     });
     drop(engine);
     drop(runtime);

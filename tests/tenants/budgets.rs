@@ -1,4 +1,4 @@
-//! Budgets: what exceeds one waits or is throttled with the time to wait, what stays below one never is, and what is dropped is given
+//! Budgets: a call beyond one waits or is throttled with the time to wait, a call within it never is, and a dropped call gives all of it
 //! back.
 
 use std::future::IntoFuture;
@@ -222,7 +222,7 @@ fn connections_of_the_engine_are_shared_fairly() {
         let open = || async { engine.store(settings(&server.endpoint(), &[("max-retries", "0")])).await.unwrap() };
         let (noisy, other): (Store, Store) = (open().await, open().await);
         noisy.put("k", vec![1u8; 4 << 20]).await.unwrap();
-        // One store may hold all but the reserve of a quarter, and one for whoever comes next.
+        // One store may hold all but the reserve of a quarter, and one for the next store.
         let mut held = Vec::new();
         let refused = loop {
             match noisy.get("k").await {

@@ -5,6 +5,7 @@
 
 mod child;
 mod clients;
+mod fairness;
 mod figures;
 mod machine;
 mod measure;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let done = match options.command {
         None => runner::run(&options.run),
         Some(Command::Run(one)) => run_one(&one),
+        Some(Command::Fairness(options)) => fairness::run(&options),
         Some(Command::Serve { service }) => server::serve(service),
         Some(Command::Worker(worker)) => work(worker),
     };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::clients::Kind;
+use crate::fairness::FairnessOptions;
 use crate::rows::Service;
 
 /// Measures Sandbucket beside other S3 clients: operations per second, CPU time and memory.
@@ -58,6 +59,8 @@ pub struct RunOptions {
 pub enum Command {
     /// Run one row with one client in this process, for a profiler
     Run(OneRow),
+    /// Measure the latency of well-behaved tenants beside noisy ones
+    Fairness(FairnessOptions),
     /// Run a server until standard input closes
     #[command(hide = true)]
     Serve { service: Service },

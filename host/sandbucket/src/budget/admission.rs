@@ -153,7 +153,7 @@ impl Admission {
         })
     }
 
-    /// Changes the budget and the weight. What is in use stays, whatever the new bounds are.
+    /// Changes the budget and the weight. Permits in use stay, even beyond the new bounds.
     pub(crate) fn set(&self, budget: Budget, weight: u32) {
         let now = self.now();
         self.caps.set(&budget, weight);

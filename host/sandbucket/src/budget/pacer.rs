@@ -13,7 +13,7 @@ use super::admission::{Admission, Direction};
 const MIN_PIECE: u64 = 4 << 10;
 const MAX_PIECE: u64 = 256 << 10;
 
-/// The longest time without a poll during a pause: whoever measures progress sees that it is no stall.
+/// The longest time without a poll during a pause: code that measures progress sees that it is no stall.
 const STEP: Duration = Duration::from_secs(1);
 
 /// Charges the bytes of one body to a tenant, and pauses it for as long as they are owed.

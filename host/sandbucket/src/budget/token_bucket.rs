@@ -1,7 +1,7 @@
 //! A token bucket that may be overdrawn.
 //!
 //! The crate `governor` decides before the fact whether so many cells conform, at a rate that is fixed. Bytes of a body and CPU time are
-//! known only afterwards, and may be more than a burst: they are charged, and whoever comes next waits until the debt is paid. Rates
+//! known only afterwards, and may be more than a burst: they are charged, and the next call waits until the debt is paid. Rates
 //! also change with a tenant's budget.
 
 use std::time::Duration;

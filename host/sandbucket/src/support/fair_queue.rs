@@ -149,7 +149,7 @@ impl<T> FairQueue<T> {
         state.limit += 1;
         let served = self.serve(&mut state);
         drop(state);
-        FairQueue::tell(served);
+        FairQueue::send(served);
     }
 
     /// Whether calls wait.
@@ -193,7 +193,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Serves whom it can. The calls are to be told once the lock is released: a permit that none takes needs it.
+    /// Grants permits to calls that wait. They are sent once the lock is released: dropping an unclaimed permit takes it.
     fn serve(&self, state: &mut State<T>) -> Vec<Entry<T>> {
         let mut served = Vec::new();
         while let Some(id) = self.next(state) {
@@ -217,7 +217,7 @@ impl<T> FairQueue<T> {
         entry
     }
 
-    fn tell(served: Vec<Entry<T>>) {
+    fn send(served: Vec<Entry<T>>) {
         for Entry { share, sender, .. } in served {
             // Who is gone leaves the permit to the next: it is dropped here.
             drop(sender.send(Grant::Permit(FairPermit { share })));
@@ -298,7 +298,7 @@ impl<T> FairShare<T> {
         self.queue.waiting.fetch_add(1, Relaxed);
         let served = self.queue.serve(&mut state);
         drop(state);
-        FairQueue::tell(served);
+        FairQueue::send(served);
         Acquire { share: self.clone(), ticket, receiver }
     }
 
@@ -328,7 +328,7 @@ impl<T> FairShare<T> {
         if full && (first || state.extra < state.shared()) { Evictable::Any } else { Evictable::Extra }
     }
 
-    /// Tells what to do with an instance of this store that has nothing to do: gives it back to be kept where no call
+    /// Offers an idle instance of this store to calls that wait: returns it, to be kept, where no call
     /// needs it, else hands it to the store's next call, or drops it where another store is to be served before.
     pub(crate) fn offer(&self, mut instance: T) -> Option<T> {
         loop {
@@ -364,7 +364,7 @@ impl<T> Drop for FairShare<T> {
         // A store that is alone may have more.
         let served = self.queue.serve(&mut state);
         drop(state);
-        FairQueue::tell(served);
+        FairQueue::send(served);
     }
 }
 
@@ -409,7 +409,7 @@ impl<T> Drop for Acquire<T> {
         let served = self.share.queue.serve(&mut state);
         drop(state);
         drop(entry);
-        FairQueue::tell(served);
+        FairQueue::send(served);
     }
 }
 
@@ -425,7 +425,7 @@ impl<T> Drop for FairPermit<T> {
         state.adjust(self.share.id, |account| account.held = account.held.saturating_sub(1));
         let served = queue.serve(&mut state);
         drop(state);
-        FairQueue::tell(served);
+        FairQueue::send(served);
     }
 }
 
