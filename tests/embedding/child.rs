@@ -5,10 +5,15 @@ use std::process::Command;
 /// Set in the child process.
 const CHILD: &str = "SANDBUCKET_TEST_CHILD";
 
+/// Whether this is a child process.
+pub fn in_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
 /// Runs the test `test` again in a child process, under `ulimit` with these arguments and with these variables. Returns
 /// true in the child, where the test continues.
 pub fn is_child(test: &str, ulimit: Option<&str>, variables: &[(&str, &str)]) -> bool {
-    if std::env::var_os(CHILD).is_some() {
+    if in_child() {
         return true;
     }
     let limit = ulimit.map(|limit| format!("ulimit {limit} && ")).unwrap_or_default();

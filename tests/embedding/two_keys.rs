@@ -97,15 +97,20 @@ impl Shared {
     }
 
     async fn forward(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let address = self.server(&request);
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.expect("a whole body").to_bytes();
-        let connection = TcpStream::connect(address).await.expect("the dev server");
-        let (mut client, driver) =
-            hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.expect("a connection");
-        tokio::spawn(async move { drop(driver.await) });
-        let response = client.send_request(Request::from_parts(head, Full::new(body))).await.expect("a response");
-        let (head, body) = response.into_parts();
-        Response::from_parts(head, Full::new(body.collect().await.expect("a whole body").to_bytes()))
+        let server = self.server(&request);
+        forward(request, server).await
     }
+}
+
+/// Sends a request to the server at this address.
+pub async fn forward(request: Request<Incoming>, server: SocketAddr) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    let connection = TcpStream::connect(server).await.expect("the dev server");
+    let (mut client, driver) =
+        hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.expect("a connection");
+    tokio::spawn(async move { drop(driver.await) });
+    let response = client.send_request(Request::from_parts(head, Full::new(body))).await.expect("a response");
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, Full::new(body.collect().await.expect("a whole body").to_bytes()))
 }

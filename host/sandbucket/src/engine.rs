@@ -20,6 +20,7 @@ use crate::store::Store;
 use crate::store_options::StoreOptions;
 use crate::support::fair_queue::Grant;
 use crate::support::input::{self, MAX_PLUGIN};
+use crate::telemetry::{AuditSink, Telemetry};
 use crate::types::blob::{Attribute, Setting};
 use crate::types::settings::check_settings;
 
@@ -76,7 +77,21 @@ pub struct EngineBuilder {
     plugin: Option<PathBuf>,
     networks: Vec<IpNet>,
     name_servers: Vec<SocketAddr>,
+    audit: Audit,
+    tenant_labels: Option<usize>,
 }
+
+#[derive(Clone, Default)]
+struct Audit(Option<Arc<dyn AuditSink>>);
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Audit(..)" } else { "None" })
+    }
+}
+
+/// Number of tenants with a label of their own in metrics, unless the builder sets another.
+const TENANT_LABELS: usize = 256;
 
 #[derive(Clone, Debug, Default)]
 enum Cache {
@@ -161,6 +176,19 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets the receiver of a record of each call. Default: none.
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Audit(Some(Arc::new(sink)));
+        self
+    }
+
+    /// Sets the number of tenants whose name is a label of metrics: the first that make calls. The others share the label
+    /// [`OTHER`](crate::telemetry::OTHER). Recorders keep a label forever, so this bounds their memory. Default: 256.
+    pub fn tenant_labels(mut self, labels: usize) -> Self {
+        self.tenant_labels = Some(labels);
+        self
+    }
+
     /// Builds the engine like [`build`](EngineBuilder::build), on a blocking thread of the Tokio runtime, so that other
     /// tasks continue. Dropping the future does not stop the compilation, whose result is cached for the next start.
     ///
@@ -188,7 +216,7 @@ impl EngineBuilder {
     /// for a component that is no blob store or has forbidden imports, [`Error::NoMemory`] if the process may not have
     /// enough address space for one instance.
     pub fn build(self) -> Result<Engine> {
-        let EngineBuilder { proxy, limits, cache, plugin, networks, name_servers } = self;
+        let EngineBuilder { proxy, limits, cache, plugin, networks, name_servers, audit, tenant_labels } = self;
         limits.check().map_err(|at_odds| Error::Config {
             path: None,
             line: None,
@@ -206,8 +234,10 @@ impl EngineBuilder {
             Some(file) => load_file(&file, |bytes| Plugin::load(&wasmtime.0, bytes, folder.as_deref()))?,
         };
         let proxy = proxy.unwrap_or_else(Proxy::environment);
-        let network = Network::new(&networks, name_servers, proxy, &limits);
-        let runtime = Runtime::new(wasmtime, plugin, folder, limits, network)?;
+        let telemetry = Telemetry::new(audit.0, tenant_labels.unwrap_or(TENANT_LABELS));
+        let connections = telemetry.engine.connections.clone();
+        let network = Network::new(&networks, name_servers, proxy, &limits, connections);
+        let runtime = Runtime::new(wasmtime, plugin, folder, limits, network, telemetry)?;
         Ok(Engine { runtime })
     }
 }
@@ -321,6 +351,11 @@ impl Engine {
     /// ```
     pub async fn drain(&self) {
         self.runtime.cleanups().drain().await;
+    }
+
+    /// What is recorded of calls.
+    pub(crate) fn telemetry(&self) -> &Arc<Telemetry> {
+        self.runtime.telemetry()
     }
 
     /// Adds something that is swept every few seconds, as long as it exists.

@@ -39,7 +39,7 @@
 mod budget;
 mod checksum;
 mod config;
-mod credentials;
+pub mod credentials;
 mod driver;
 mod engine;
 mod error;
@@ -50,6 +50,7 @@ mod sandbox;
 mod store;
 mod store_options;
 mod support;
+pub mod telemetry;
 mod tenants;
 mod types;
 
@@ -63,6 +64,7 @@ pub mod fuzzing;
 
 pub use self::http::{Egress, Proxy, TlsOptions};
 pub use config::Config;
+#[doc(no_inline)]
 pub use credentials::{Credentials, CredentialsProvider};
 #[doc(hidden)]
 pub use engine::BareInstance;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::Admission;
-use crate::config;
-use crate::credentials::{self, Credentials, CredentialsProvider, Renewal};
+use crate::credentials::{self, Credentials, CredentialsProvider, Renewal, SharedProvider};
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
 use crate::limits::{Limits, named};
@@ -57,7 +56,7 @@ enum Source {
     #[default]
     Settings,
     Given(Credentials),
-    Provider(Arc<dyn CredentialsProvider>),
+    Provider(SharedProvider),
     /// A profile, or the environment.
     Found(Option<String>),
     /// They are among the settings, and must be renewed.
@@ -67,7 +66,9 @@ enum Source {
 /// Credentials among the settings that were found in a profile or the environment, and must be renewed from there.
 #[derive(Clone)]
 struct Rediscovered {
-    provider: Arc<dyn CredentialsProvider>,
+    provider: SharedProvider,
+    /// The version of the provider's credentials when these were found.
+    seen: u64,
     profile: Option<String>,
     expires_at: Option<std::time::SystemTime>,
 }
@@ -104,15 +105,17 @@ impl StoreOptions {
         self
     }
 
-    /// Sets a provider of credentials. It is queried when the store is opened, and before credentials expire.
+    /// Sets a provider of credentials: one of [`credentials`](mod@crate::credentials), or any other. It is queried when the store
+    /// is opened, before credentials expire, and when the service rejects them; the rejected call is then retried, unless its
+    /// body is a stream. Stores opened with clones of these options, or of one [`SharedProvider`], share the queries.
     pub fn credentials_provider(mut self, provider: impl CredentialsProvider) -> Self {
-        self.source = Source::Provider(Arc::new(provider));
+        self.source = Source::Provider(SharedProvider::new(provider));
         self
     }
 
     /// Takes the credentials from this profile of AWS's shared credentials and config files, like
     /// [`Config`](crate::Config#credentials), and also region, endpoint and certificate authorities, if the settings have
-    /// none. Credentials that expire are renewed from the profile. Runs its `credential_process`.
+    /// none. They are renewed from the profile before they expire, and when the service rejects them. Runs its `credential_process`.
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.source = Source::Found(Some(name.into()));
         self
@@ -198,11 +201,11 @@ impl StoreOptions {
     /// Sets the provider, its profile and the expiration of the credentials among the settings.
     pub(crate) fn rediscovered_by(
         mut self,
-        provider: Arc<dyn CredentialsProvider>,
+        (provider, seen): (SharedProvider, u64),
         profile: Option<String>,
         expires_at: Option<std::time::SystemTime>,
     ) -> Self {
-        self.source = Source::Rediscovered(Rediscovered { provider, profile, expires_at });
+        self.source = Source::Rediscovered(Rediscovered { provider, seen, profile, expires_at });
         self
     }
 
@@ -212,12 +215,15 @@ impl StoreOptions {
         let same_settings = match (&self.source, &other.source) {
             (Source::Settings, Source::Settings) => self.settings == other.settings,
             (Source::Given(these), Source::Given(others)) => these == others && self.settings == other.settings,
-            (Source::Provider(these), Source::Provider(others)) => {
-                Arc::ptr_eq(these, others) && self.settings == other.settings
-            }
+            (Source::Provider(these), Source::Provider(others)) => these.is(others) && self.settings == other.settings,
             (Source::Found(these), Source::Found(others)) => these == others && self.settings == other.settings,
             (Source::Rediscovered(these), Source::Rediscovered(others)) => {
-                these.profile == others.profile && credentials::are_equal_but_for_them(&self.settings, &other.settings)
+                let same_settings = match (these.expires_at, others.expires_at) {
+                    (Some(_), Some(_)) => credentials::are_equal_but_for_them(&self.settings, &other.settings),
+                    (None, None) => self.settings == other.settings,
+                    _ => false,
+                };
+                these.profile == others.profile && same_settings
             }
             _ => false,
         };
@@ -275,27 +281,38 @@ impl StoreOptions {
                 Ok(None)
             }
             Source::Provider(provider) => {
-                let queried = credentials::ask(&*provider).await.map_err(|why| {
+                let known = provider.current().await.map_err(|why| {
                     let message = format!("opening the store: the credentials provider failed: {why}");
                     let mut failure = Failure::ours("access-key", message);
                     failure.retryable = true;
                     Error::AccessDenied(failure)
                 })?;
-                queried.add_to(&mut self.settings);
-                let renewal = Renewal::new(provider, None);
-                renewal.of(&queried);
-                Ok(Some(renewal))
+                known.credentials.add_to(&mut self.settings);
+                Ok(Some(Renewal::of_known(provider, &known)))
             }
             Source::Found(profile) => {
-                let found = config::find(std::mem::take(&mut self.settings), profile).await?;
+                let found = credentials::find(std::mem::take(&mut self.settings), profile).await?;
                 self.settings = found.settings;
                 if self.tls.ca_file.is_none() {
                     self.tls.ca_file = found.ca_file;
                 }
-                Ok(found.renewal.map(|(provider, expires_at)| Renewal::new(provider, expires_at)))
+                Ok(found.renewal)
             }
-            Source::Rediscovered(Rediscovered { provider, expires_at, .. }) => {
-                Ok(Some(Renewal::new(provider, expires_at)))
+            Source::Rediscovered(Rediscovered { provider, seen, expires_at, .. }) => {
+                if expires_at.is_none_or(|end| std::time::SystemTime::now() < end) {
+                    return Ok(Some(Renewal::new(provider, seen, expires_at)));
+                }
+                // The configuration was read long ago.
+                match provider.current().await {
+                    Ok(known) => {
+                        self.settings = known.credentials.put_into(&self.settings);
+                        Ok(Some(Renewal::of_known(provider, &known)))
+                    }
+                    Err(why) => {
+                        tracing::warn!(why, "credentials of the configuration have expired and could not be renewed");
+                        Ok(Some(Renewal::new(provider, seen, expires_at)))
+                    }
+                }
             }
         }
     }

@@ -168,6 +168,11 @@ impl Admission {
         *locked(&self.budget) = budget;
     }
 
+    /// The tenant's name.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     pub(crate) fn budget(&self) -> Budget {
         locked(&self.budget).clone()
     }

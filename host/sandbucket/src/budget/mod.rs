@@ -17,6 +17,6 @@ mod pacer;
 mod slots;
 mod token_bucket;
 
-pub(crate) use admission::Admission;
+pub(crate) use admission::{Admission, Usage};
 pub(crate) use pacer::Pacer;
 pub(crate) use slots::Slot;

@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode};
 
 use super::Config;
 use super::interpolate::interpolate;
-use super::profiles::Profiles;
+use crate::credentials::profiles::Profiles;
 use crate::support::environment::Environment;
 use crate::support::input::*;
 use crate::{Engine, TlsOptions};

@@ -1,12 +1,7 @@
 //! The configuration file: the section `[store.blob.s3]`, and `[sandbox]` for the host's own limits.
 
-mod credentials;
-mod discovery;
 mod document;
-mod expiration;
 mod interpolate;
-mod process;
-mod profiles;
 mod reader;
 mod sandbox;
 mod section;
@@ -20,7 +15,6 @@ use crate::limits::Limits;
 use crate::store::Store;
 use crate::support::environment::Environment;
 use crate::support::input::MAX_CONFIG;
-pub(crate) use discovery::find;
 pub(crate) use interpolate::interpolate;
 pub(crate) use reader::{Lines, Reader, kind, read_file};
 pub(crate) use sandbox::SandboxSection;
@@ -42,8 +36,8 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 /// memory = "128MiB"
 /// ```
 ///
-/// In `[store.blob.s3]`, the host reads `profile`, `ca-file`, `allow-invalid-certs`, `allow-private` and `proxy`; all other
-/// keys go to the plugin, which documents them ([`Engine::settings`]). A blank key counts as absent. In a value,
+/// In `[store.blob.s3]`, the host reads `profile`, `credentials`, `ca-file`, `allow-invalid-certs`, `allow-private` and
+/// `proxy`; all other keys go to the plugin, which documents them ([`Engine::settings`]). A blank key counts as absent. In a value,
 /// `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content without trailing line ends. Inserted text
 /// is not interpolated again. `%{%}%` stands for a literal `%`: write a secret `a%{b` as `a%{%}%{b`.
 ///
@@ -71,7 +65,9 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 /// as the AWS CLI and boto3 parse them. A profile supplies a key pair, or names a program in `credential_process`, which
 /// runs without a shell while the configuration is read; it may take 60 s and print 64 KiB. If credentials have an
 /// expiration (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile),
-/// an open store repeats the search 5 minutes before it. Roles and SSO are errors. Requests are anonymous only if nothing
+/// an open store repeats the search 5 minutes before it; it also does if the service rejects them. Roles, SSO and web
+/// identity need `credentials = "aws"`, AWS's own chain in place of this search, with the section's `profile` if it has one
+/// (feature `aws-config`, see the module [`credentials`](mod@crate::credentials)). Requests are anonymous only if nothing
 /// suggests credentials: a named profile that is missing, a default profile without a complete key pair, and a malformed
 /// file are errors.
 ///

@@ -10,14 +10,14 @@ use serde::de::IntoDeserializer;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::discovery::Rediscovery;
+use super::interpolate;
 use super::reader::{Reader, kind};
-use super::{credentials, interpolate};
+use crate::credentials::discovery::Keys;
+use crate::credentials::{self, Rediscovery, SharedProvider, discovery};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
 use crate::store_options::StoreOptions;
-use crate::support::environment::Environment;
 use crate::text::shown;
 use crate::types::settings::Settings;
 
@@ -36,11 +36,25 @@ pub(crate) struct StoreSection {
     pub(super) proxy: Option<Proxy>,
     /// The origin of settings that are not in the file.
     pub(super) origins: BTreeMap<&'static str, String>,
-    /// The profile that the section names, and the expiration of the credentials found.
+    /// The profile that the section names, and the expiration of the credentials found in it or elsewhere.
     pub(super) profile: Option<String>,
     pub(super) expires: Option<SystemTime>,
-    environment: Environment,
+    provider: Provider,
 }
+
+/// What supplies credentials when those of the section are to be renewed.
+enum Provider {
+    /// They are the section's own.
+    None,
+    /// They were found outside it, when the provider's had this version.
+    Found(SharedProvider, u64),
+    /// They are not among the settings.
+    #[cfg(feature = "aws-config")]
+    Aws(SharedProvider),
+}
+
+/// The value of the key `credentials` for AWS's own chain.
+const AWS_CHAIN: &str = "aws";
 
 impl StoreSection {
     /// Reads the table of the section of this name.
@@ -57,9 +71,9 @@ impl StoreSection {
             origins: BTreeMap::new(),
             profile: None,
             expires: None,
-            environment: environment.clone(),
+            provider: Provider::None,
         };
-        let mut profile = None;
+        let (mut profile, mut chain) = (None, None);
         for (name, value) in table.iter_mut() {
             let (name, line) = (name.get_ref().as_ref(), reader.line(value.span().start));
             let wrong = |message: String| reader.error(Some(line), Some(format!("{section}.{}", shown(name))), message);
@@ -84,6 +98,8 @@ impl StoreSection {
             };
             match name {
                 "profile" => profile = Some((text.trim().to_owned(), line)),
+                "credentials" if text.trim() == AWS_CHAIN => chain = Some(line),
+                "credentials" => return Err(wrong(format!("expected \"{AWS_CHAIN}\""))),
                 "ca-file" => read.tls.ca_file = Some(reader.beside(text.trim())),
                 "allow-invalid-certs" => read.tls.allow_invalid_certs = truth(text.trim())?,
                 "proxy" => read.proxy = Some(Proxy::from_setting(&text).map_err(wrong)?.allow_private()),
@@ -92,10 +108,25 @@ impl StoreSection {
             }
         }
         let named = profile.as_ref().map(|(name, _)| name.as_str());
-        let found = credentials::complete(&mut read.settings, named, environment).map_err(|message| {
+        if let Some(line) = chain {
+            read.check_chain()
+                .map_err(|message| reader.error(Some(line), Some(format!("{section}.credentials")), message))?;
+        }
+        let keys = if chain.is_some() { Keys::Elsewhere } else { Keys::Wanted };
+        let found_by = Rediscovery::provider(profile.as_ref().map(|(name, _)| name.clone()), environment);
+        let seen = found_by.version();
+        let found = discovery::complete(&mut read.settings, named, environment, keys).map_err(|message| {
             let at = profile.as_ref().map(|&(_, line)| line);
             reader.error(at, at.map(|_| format!("{section}.profile")), message)
         })?;
+        if found.has_keys {
+            read.provider = Provider::Found(found_by, seen);
+        }
+        #[cfg(feature = "aws-config")]
+        if chain.is_some() {
+            let region = read.settings.iter().find(|(name, _)| name == "region").map(|(_, region)| region.clone());
+            read.provider = Provider::Aws(crate::credentials::of_chain(named.map(str::to_owned), region));
+        }
         read.origins = found.origins;
         read.expires = found.expires;
         read.profile = profile.map(|(name, _)| name);
@@ -119,11 +150,26 @@ impl StoreSection {
         if let Some(proxy) = &self.proxy {
             options = options.proxy(proxy.clone());
         }
-        if self.expires.is_some() {
-            let rediscovery = Rediscovery::provider(self.profile.clone(), self.environment.clone());
-            options = options.rediscovered_by(rediscovery, self.profile.clone(), self.expires);
+        Ok(match &self.provider {
+            Provider::None => options,
+            Provider::Found(provider, seen) => {
+                let provider = (provider.clone(), *seen);
+                options.rediscovered_by(provider, self.profile.clone(), self.expires)
+            }
+            #[cfg(feature = "aws-config")]
+            Provider::Aws(provider) => options.credentials_provider(provider.clone()),
+        })
+    }
+
+    /// Checks that AWS's chain can supply the credentials.
+    fn check_chain(&self) -> std::result::Result<(), String> {
+        if let Some(own) = self.settings.iter().find(|(name, _)| credentials::NAMES.contains(&name.as_str())) {
+            return Err(format!("the section also has `{}`: remove one of them", own.0));
         }
-        Ok(options)
+        match cfg!(feature = "aws-config") {
+            true => Ok(()),
+            false => Err("this build has no AWS chain: it needs the library's feature `aws-config`".to_owned()),
+        }
     }
 
     /// The error for a name that is in use elsewhere.

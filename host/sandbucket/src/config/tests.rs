@@ -87,6 +87,10 @@ fn errors_name_file_line_and_key() {
     assert!(error(&format!("{section}timeout = 1.5")).contains("a fraction"));
     assert!(error(&format!("{section}\nallow-private = 'maybe'")).starts_with(&at(4, "store.blob.s3.allow-private")));
     assert!(error(&format!("{section}profile = 'p'")).starts_with(&at(3, "store.blob.s3.profile")));
+    assert!(error(&format!("{section}credentials = 'azure'")).starts_with(&at(3, "store.blob.s3.credentials")));
+    let two = error(&format!("{section}access-key = 'hush'\ncredentials = 'aws'"));
+    assert!(two.starts_with(&at(4, "store.blob.s3.credentials")) && two.contains("`access-key`"), "{two}");
+    assert!(!two.contains("hush"), "{two}");
     assert!(error(&format!("{section}[sandbox]\nmemory = 'lots'")).starts_with(&at(4, "sandbox.memory")));
     let unknown = error(&format!("{section}[sandbox]\nmemroy = 1"));
     assert!(unknown.starts_with(&at(4, "sandbox.memroy")) && unknown.contains("memory"), "{unknown}");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 
 mod batch;
 mod operation;
@@ -40,6 +40,7 @@ use crate::sandbox::pool::{Lease, Pool};
 use crate::sandbox::{Bounds, CallGuard, CallOutcome};
 use crate::support::deadline;
 use crate::support::deadline::nanos;
+use crate::telemetry::CallRecord;
 use crate::types::body::Chunks;
 use crate::types::digest::DigestAlgorithm;
 
@@ -72,6 +73,9 @@ const HEAVY: u32 = 8;
 /// A body, or the memory for a request, from which on a step is not batched: the plugin's memory has to hold a batch.
 const LARGE_BODY: usize = 64 << 10;
 const LARGE_REQUEST: usize = 1 << 20;
+
+/// How often an operation is run again with other credentials. More than once only if they change meanwhile as often.
+const MAX_RENEWALS: u32 = 3;
 
 /// The time limit that the plugin assumes when it is given none.
 const PLUGIN_TIME_LIMIT: Duration = Duration::from_secs(600);
@@ -151,7 +155,7 @@ impl Driver {
     }
 
     /// Runs an operation: its output and, of a read, the response's body. `limit` is the caller's time limit, if it gave one. If the
-    /// service refuses it and the store's credentials changed meanwhile, it is run again with the new ones.
+    /// service rejects its credentials, it is run again with others: those that the store has since, or its provider gives.
     pub(crate) fn run<'a>(
         &'a self,
         operation: Operation,
@@ -159,57 +163,96 @@ impl Driver {
         mut payload: Payload<'a>,
         progress: Option<Progress>,
     ) -> impl Future<Output = Result<(Output, Option<ResponseBody>)>> + Send + 'a {
-        let span = tracing::debug_span!("operation", operation = operation.name(), key = operation.key());
+        let span = self.span(&operation);
         // Shared with the batch that it begins in.
         let operation = Arc::new(operation);
+        let of_record = span.clone();
         let done = async move {
             let pool = self.pool();
             let limit = pool.limit(limit);
-            let (_admitted, limit) = match pool.tenant() {
+            let mut record = pool.telemetry().begin(operation.id(), operation.key(), of_record);
+            let (_admitted, call_limit) = match pool.tenant() {
                 None => (None, limit),
                 Some(tenant) => match tenant.try_admit() {
                     Some(admitted) => (Some(admitted), limit),
                     None => {
                         let began = Instant::now();
-                        let admitted = Box::pin(tenant.admit(operation.name(), limit)).await?;
+                        let admitted = Box::pin(tenant.admit(operation.name(), limit)).await;
+                        let admitted = admitted.inspect_err(|error| record.end(Some(error), None))?;
                         (Some(admitted), limit.saturating_sub(began.elapsed()))
                     }
                 },
             };
+            let mut limit = call_limit;
             let mut generation = pool.generation();
+            let (began, mut renewals) = (Instant::now(), 0);
             loop {
                 let done = if pool.is_sans_io() {
-                    self.exchange(&operation, limit, &mut payload, &progress).await
+                    self.exchange(&operation, limit, &mut payload, &progress, &mut record).await
                 } else {
                     let body = match &payload {
                         Payload::None => None,
                         Payload::Here(body) => Some(*body),
-                        Payload::Once(..) => return Err(Error::plugin("it cannot send a stream")),
+                        Payload::Once(..) => {
+                            let error = Error::plugin("it cannot send a stream");
+                            record.end(Some(&error), None);
+                            return Err(error);
+                        }
                     };
                     Box::pin(wasi::run(self, &operation, limit, body, progress.clone())).await
                 };
-                match done {
-                    Err(error) if pool.is_outdated(generation, &error) && !payload.is_consumed() => {
-                        generation = pool.generation();
+                let error = match done {
+                    Err(error) => error,
+                    Ok((output, body)) => {
+                        record.end(None, body_length(&operation, &output));
+                        return Ok((output, body));
                     }
-                    Err(error) => {
-                        tracing::debug!(%error, "operation failed");
-                        return Err(error);
-                    }
-                    done => return done,
+                };
+                let left = call_limit.saturating_sub(began.elapsed());
+                let can_repeat = !payload.is_consumed() && renewals < MAX_RENEWALS && !left.is_zero();
+                if !Box::pin(pool.renew_rejected(generation, &error, can_repeat.then_some(left))).await {
+                    tracing::debug!(%error, "operation failed");
+                    record.end(Some(&error), None);
+                    return Err(error);
                 }
+                (generation, renewals) = (pool.generation(), renewals + 1);
+                limit = call_limit.saturating_sub(began.elapsed());
             }
         };
         done.instrument(span)
     }
 
+    /// The span of a call, with the names of OpenTelemetry's semantic conventions for AWS's SDKs.
+    fn span(&self, operation: &Operation) -> Span {
+        let (pool, id) = (self.pool(), operation.id());
+        tracing::debug_span!(
+            "call",
+            otel.name = %format_args!("S3/{}", id.method()),
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            rpc.system = "aws-api",
+            rpc.service = "S3",
+            rpc.method = id.method(),
+            aws.s3.bucket = pool.bucket(),
+            aws.s3.key = Some(operation.key()).filter(|key| !key.is_empty()),
+            aws.request_id = field::Empty,
+            server.address = pool.gate().host(),
+            server.port = pool.gate().port(),
+            http.response.status_code = field::Empty,
+            http.request.resend_count = field::Empty,
+            error.type = field::Empty,
+            sandbucket.tenant = pool.telemetry().tenant(),
+        )
+    }
+
     /// Runs an operation on a sans-I/O plugin.
-    async fn exchange(
-        &self,
+    async fn exchange<'a>(
+        &'a self,
         operation: &Arc<Operation>,
         limit: Duration,
         payload: &mut Payload<'_>,
         progress: &Option<Progress>,
+        record: &mut CallRecord<'a>,
     ) -> Result<(Output, Option<ResponseBody>)> {
         let (name, began) = (operation.name(), Instant::now());
         let _permit: SemaphorePermit<'_> = self.pool().permit(name, limit).await?;
@@ -225,6 +268,7 @@ impl Driver {
             late: 0,
             quota: Taken::default(),
             failed_batch: false,
+            record,
             cause: None,
         };
         let step = running.begin(operation.clone());
@@ -253,7 +297,7 @@ impl Driver {
 }
 
 /// An operation in flight.
-struct Running<'a> {
+struct Running<'a, 'r> {
     driver: &'a Driver,
     name: &'static str,
     bounds: OperationBounds,
@@ -270,11 +314,12 @@ struct Running<'a> {
     quota: Taken,
     /// Whether a batch with one of its steps failed: since then its steps are not batched.
     failed_batch: bool,
+    record: &'r mut CallRecord<'a>,
     /// The error of the last request, if it had no response.
     cause: Option<Box<HttpError>>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> Running<'a, '_> {
     fn elapsed(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.uncounted)
     }
@@ -312,6 +357,7 @@ impl<'a> Running<'a> {
     /// Charges a step to the operation, which ends here if it has used up its CPU time.
     fn charge<O>(&mut self, step: Charged<O>, failed_batch: bool) -> Result<O> {
         self.cpu_used += step.cpu;
+        self.record.computed(step.cpu);
         self.failed_batch |= failed_batch;
         let limit = self.driver.pool().limits().cpu_time;
         if self.cpu_used > limit { Err(Error::OutOfTime { operation: self.name, limit }) } else { Ok(step.output) }
@@ -399,12 +445,16 @@ impl<'a> Running<'a> {
         }
         let (event, body) = match received {
             Ok(received) => {
+                self.record.response(received.status, &received.headers);
                 if let Some(rate) = gate.rate() {
                     rate.responded(received.status);
                 }
                 self.receive(received, response_body).await
             }
-            Err(error) => (self.failed(transport_error(error.kind()), error), None),
+            Err(error) => {
+                self.record.no_response();
+                (self.failed(transport_error(error.kind()), error), None)
+            }
         };
         Ok((Resumption { state, elapsed: nanos(self.elapsed()), event }, body))
     }
@@ -431,6 +481,7 @@ impl<'a> Running<'a> {
                 return Err(self.caused(explained(error, OUT_OF_RETRIES)));
             };
             self.quota = taken;
+            self.record.retry();
             return Ok(());
         }
         if body_is_consumed {
@@ -523,6 +574,17 @@ impl<'a> Running<'a> {
                 Error::InvalidArgument(self.driver.pool().failure("body", name, key, &what))
             }
         }
+    }
+}
+
+/// The bytes of the body of a successful read or write.
+fn body_length(operation: &Operation, output: &Output) -> Option<u64> {
+    match (operation, output) {
+        (Operation::Put(put), _) => Some(put.length),
+        (Operation::UploadPart(part), _) => Some(part.length),
+        (_, Output::Get(head)) => Some(head.body_range.end.saturating_sub(head.body_range.start)),
+        (_, Output::Blob((_, range, _))) => Some(range.end.saturating_sub(range.start)),
+        _ => None,
     }
 }
 

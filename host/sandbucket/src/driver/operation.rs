@@ -5,6 +5,7 @@ use http::Method;
 pub(crate) use crate::sandbox::bindings::sans_io::Operation;
 use crate::sandbox::bindings::wit::CallOptions;
 use crate::sandbox::bindings::{PAGE, RESULT};
+use crate::telemetry::OperationId;
 
 /// Host memory, in bytes, of a step of one operation in a batch: a request and a state, or a blob's properties.
 const STEP: usize = 256 << 10;
@@ -49,6 +50,9 @@ pub(crate) struct OperationBounds {
 pub(crate) trait Describe {
     fn name(&self) -> &'static str;
 
+    /// The operation in metrics, spans and audit records.
+    fn id(&self) -> OperationId;
+
     /// The key, where it is of one blob.
     fn key(&self) -> &str;
 
@@ -86,6 +90,33 @@ impl Describe for Operation {
             Operation::DeleteBucket(_) => "delete a bucket",
             Operation::BucketExists(_) => "look for a bucket",
             Operation::ListBuckets(_) => "list buckets",
+        }
+    }
+
+    fn id(&self) -> OperationId {
+        match self {
+            Operation::Head(_) => OperationId::Head,
+            Operation::Get(_) => OperationId::Get,
+            Operation::Put(_) => OperationId::Put,
+            Operation::Delete(_) => OperationId::Delete,
+            Operation::DeleteMany(_) => OperationId::DeleteMany,
+            Operation::List(_) => OperationId::List,
+            Operation::ListVersions(_) => OperationId::ListVersions,
+            Operation::Copy(_) => OperationId::Copy,
+            Operation::Presign(_) => OperationId::Presign,
+            Operation::GetTags(_) => OperationId::GetTags,
+            Operation::SetTags(_) => OperationId::SetTags,
+            Operation::CreateUpload(_) => OperationId::CreateUpload,
+            Operation::UploadPart(_) => OperationId::UploadPart,
+            Operation::CopyPart(_) => OperationId::CopyPart,
+            Operation::ListParts(_) => OperationId::ListParts,
+            Operation::CompleteUpload(_) => OperationId::CompleteUpload,
+            Operation::AbortUpload(_) => OperationId::AbortUpload,
+            Operation::ListUploads(_) => OperationId::ListUploads,
+            Operation::CreateBucket(_) => OperationId::CreateBucket,
+            Operation::DeleteBucket(_) => OperationId::DeleteBucket,
+            Operation::BucketExists(_) => OperationId::BucketExists,
+            Operation::ListBuckets(_) => OperationId::ListBuckets,
         }
     }
 

@@ -111,6 +111,11 @@ impl Clients {
         self.clients().retain(is_needed);
     }
 
+    /// The number of idle connections.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.count()
+    }
+
     fn clients(&self) -> MutexGuard<'_, HashMap<ClientKey, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,6 +27,7 @@ use super::timers::{Timer, TimerCache};
 use crate::limits::Limits;
 use crate::support::deadline::timeout;
 use crate::support::environment::Environment;
+use crate::telemetry::{ConnectionMetrics, OpenConnection};
 
 /// Bytes that are encrypted and buffered before the connection takes them. With the default of rustls, 64 KiB, a body of 64 KiB and its
 /// header take two writes; with this, PUTs take a tenth less CPU time. What is encrypted counts as sent, like what is in the kernel's
@@ -40,15 +41,28 @@ pub(crate) struct Network {
     listed: Arc<[IpNet]>,
     proxy: Proxy,
     environment: Arc<ProxyEnvironment>,
+    metrics: Arc<ConnectionMetrics>,
 }
 
 impl Network {
     /// With these networks allowed, and these name servers in place of the system's if there are any.
-    pub(crate) fn new(listed: &[IpNet], name_servers: Vec<SocketAddr>, proxy: Proxy, limits: &Limits) -> Network {
+    pub(crate) fn new(
+        listed: &[IpNet],
+        name_servers: Vec<SocketAddr>,
+        proxy: Proxy,
+        limits: &Limits,
+        metrics: Arc<ConnectionMetrics>,
+    ) -> Network {
         // Leaves time to connect, and the error of a lookup says more than a timeout.
         let limit = limits.connect_timeout * 9 / 10;
         let environment = Arc::new(ProxyEnvironment::read(&Environment::of_process()));
-        Network { resolver: Arc::new(Resolver::new(name_servers, limit)), listed: listed.into(), proxy, environment }
+        Network {
+            resolver: Arc::new(Resolver::new(name_servers, limit)),
+            listed: listed.into(),
+            proxy,
+            environment,
+            metrics,
+        }
     }
 
     /// The proxy for this URL, by a store's own choice or the engine's.
@@ -122,6 +136,7 @@ impl Connector {
             timers: self.timers.clone(),
             stuck: None,
             is_forwarded: false,
+            _open: None,
         };
         let connecting = async {
             if let Some(proxy) = &self.proxy {
@@ -196,8 +211,10 @@ impl Connect for Connector {
     type Error = ConnectError;
 
     async fn connect(&self, to: Uri) -> Result<Stream, ConnectError> {
+        let (began, metrics) = (Instant::now(), &self.network.metrics);
         // Boxed: new connections are rare.
-        Box::pin(self.make(to)).await
+        let made = Box::pin(self.make(to)).await.inspect_err(|_| metrics.failed())?;
+        Ok(Stream { _open: Some(metrics.opened(began.elapsed())), ..made })
     }
 
     fn forward(&self, stream: &Stream) -> Option<Forward> {
@@ -220,6 +237,8 @@ pub(super) struct Stream {
     stuck: Option<(Timer, Instant)>,
     /// Whether it leads to a proxy that forwards requests.
     is_forwarded: bool,
+    /// Counts it, while it exists.
+    _open: Option<OpenConnection>,
 }
 
 pub(super) enum Kind {

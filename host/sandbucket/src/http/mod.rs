@@ -120,6 +120,17 @@ impl HttpGate {
         self.state.direct.timer()
     }
 
+    /// The host of the first authority that it allows.
+    pub(crate) fn host(&self) -> Option<String> {
+        self.state.egress.urls().next().and_then(|url| url.host().map(str::to_owned))
+    }
+
+    /// The port of the first authority that it allows.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let url = self.state.egress.urls().next()?;
+        url.port_u16().or(Some(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 }))
+    }
+
     /// The first authority that it allows.
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.state.egress.authorities().next()

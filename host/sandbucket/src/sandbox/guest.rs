@@ -309,7 +309,7 @@ mod tests {
         let error = forged_trap(&wasmtime::Engine::default());
         assert!(format!("{error:#}").contains("ERROR \u{1b}[31mforged"), "the name is not in the backtrace: {error:#}");
         let limits = Limits::default();
-        let clients = Clients::new(Network::new(&[], Vec::new(), Proxy::none(), &limits), &limits);
+        let clients = Clients::new(Network::new(&[], Vec::new(), Proxy::none(), &limits, Arc::default()), &limits);
         let gate = clients.gate(&TlsOptions::default(), Egress::none(), None, (&limits, &limits)).unwrap();
         let store = wasmtime::Store::new(&wasmtime::Engine::default(), State::new(Hooks::new(gate), &limits, None));
         let lines = Arc::new(std::sync::Mutex::new(String::new()));

@@ -26,6 +26,7 @@ use crate::support::background::Cleanup;
 use crate::support::deadline::timeout;
 use crate::support::fair_queue::Grant;
 use crate::support::rate_limit::RateLimit;
+use crate::telemetry::TenantMetrics;
 use crate::text::{is_unsafe_for_display, sanitize};
 use crate::types::settings::Settings;
 
@@ -106,6 +107,8 @@ pub(crate) struct Pool {
     discarded: AtomicU64,
     retired: AtomicU64,
     warnings: RateLimit,
+    telemetry: TenantMetrics,
+    bucket: Option<String>,
 }
 
 impl Pool {
@@ -119,14 +122,16 @@ impl Pool {
         tenant: Option<Arc<Admission>>,
     ) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
-        let bucket = settings.iter().find(|(name, _)| name == "bucket");
-        let bucket = bucket.map(|(_, bucket)| format!(" in bucket \"{}\"", sanitize(bucket, 128)));
+        let bucket = settings.iter().find(|(name, _)| name == "bucket").map(|(_, bucket)| sanitize(bucket, 128));
+        let name = tenant.as_ref().map(|tenant| tenant.name().clone());
+        let telemetry = engine.telemetry().of_store(name, bucket.as_deref());
+        let in_bucket = bucket.as_ref().map(|bucket| format!(" in bucket \"{bucket}\""));
         let endpoint = gate.endpoint().map(|endpoint| format!(" at {endpoint}"));
         let adaptive =
             settings.iter().any(|(name, mode)| name == "retry-mode" && mode.trim().eq_ignore_ascii_case("adaptive"));
         let gate = if adaptive { gate.with_adaptive_rate() } else { gate };
         let gate = gate.of_tenant(tenant.clone());
-        let place = [bucket, endpoint].into_iter().flatten().collect();
+        let place = [in_bucket, endpoint].into_iter().flatten().collect();
         let cleanup = Cleanup::new(engine.limits.instances_per_store);
         let instances = engine.instance_share(tenant.as_ref());
         let compute = engine.compute_share(tenant.as_ref());
@@ -152,6 +157,8 @@ impl Pool {
             discarded: AtomicU64::new(0),
             retired: AtomicU64::new(0),
             warnings: RateLimit::new(WARNINGS, WARNING_PERIOD),
+            telemetry,
+            bucket,
         });
         let known: Weak<Pool> = Arc::downgrade(&pool);
         pool.engine.register(known);
@@ -232,6 +239,16 @@ impl Pool {
         self.tenant.as_ref()
     }
 
+    /// What calls are recorded with.
+    pub(crate) fn telemetry(&self) -> &TenantMetrics {
+        &self.telemetry
+    }
+
+    /// The store's bucket, for people.
+    pub(crate) fn bucket(&self) -> Option<&str> {
+        self.bucket.as_deref()
+    }
+
     /// How long a call may take whose caller gave it this time.
     pub(crate) fn limit(&self, given: Option<Duration>) -> Duration {
         given.unwrap_or(self.limits.call_time).min(self.limits.longest_call())
@@ -271,6 +288,16 @@ impl Pool {
         }
     }
 
+    fn count_created(&self) {
+        self.created.fetch_add(1, Relaxed);
+        self.telemetry.engine().created.increment(1);
+    }
+
+    fn count_retired(&self, count: usize) {
+        self.retired.fetch_add(count as u64, Relaxed);
+        self.telemetry.engine().retired.increment(count as u64);
+    }
+
     /// An instance that is idle by now, or is made.
     async fn another(&self, operation: &'static str, limit: Duration, end: Instant) -> Result<PooledInstance> {
         if let Some(kept) = self.pop_idle() {
@@ -286,7 +313,7 @@ impl Pool {
                     if self.is_current(&kept) {
                         return Ok(kept);
                     }
-                    self.retired.fetch_add(1, Relaxed);
+                    self.count_retired(1);
                     continue;
                 }
             };
@@ -296,7 +323,7 @@ impl Pool {
                 .await
             {
                 Ok(instance) => {
-                    self.created.fetch_add(1, Relaxed);
+                    self.count_created();
                     return Ok(PooledInstance {
                         instance: Box::new(instance),
                         _permit: permit,
@@ -373,7 +400,7 @@ impl Pool {
             if self.is_current(&kept) {
                 return Some(kept);
             }
-            self.retired.fetch_add(1, Relaxed);
+            self.count_retired(1);
         }
     }
 
@@ -410,6 +437,10 @@ impl EvictIdle for Pool {
 
     fn holds_several(&self) -> bool {
         self.instances.holds_several()
+    }
+
+    fn status(&self) -> PoolStatus {
+        self.status()
     }
 
     fn evict_idle_since(&self, before: Instant) {
@@ -467,7 +498,7 @@ impl Lease<'_> {
             || !kept.instance.is_clean()
             || !self.pool.is_current(&kept)
         {
-            self.pool.retired.fetch_add(1, Relaxed);
+            self.pool.count_retired(1);
         } else {
             kept.instance.idle_since = Instant::now();
             self.pool.idle().push_back(kept);
@@ -484,6 +515,7 @@ impl Drop for Lease<'_> {
         let Some(kept) = self.kept.take() else { return };
         self.pool.busy.fetch_sub(1, Relaxed);
         self.pool.discarded.fetch_add(1, Relaxed);
+        self.pool.telemetry.engine().discarded.increment(1);
         // Last: whose call gets its place sees it counted.
         drop(kept);
     }

@@ -17,9 +17,11 @@ use crate::sandbox::address_space::{Plan, first_that_fits};
 use crate::sandbox::component::{self, Plugin, Plugins};
 use crate::sandbox::compute::{Compute, ComputeShare};
 use crate::sandbox::host_state::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE, MAX_TABLES, linear_memory};
+use crate::sandbox::pool::PoolStatus;
 use crate::support::background::Cleanups;
 use crate::support::deadline::timeout_at;
 use crate::support::fair_queue::{Claim, Evictable, FairPermit, FairQueue, FairShare, Grant};
+use crate::telemetry::{EngineSample, Telemetry};
 
 /// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
 const TICK: Duration = Duration::from_millis(10);
@@ -51,6 +53,9 @@ pub(crate) trait EvictIdle: Send + Sync {
 
     /// Whether it has several instances, idle or not.
     fn holds_several(&self) -> bool;
+
+    /// What it holds.
+    fn status(&self) -> PoolStatus;
 
     /// Gives up those that have had nothing to do since before this.
     fn evict_idle_since(&self, before: Instant);
@@ -87,6 +92,7 @@ pub(crate) struct Runtime {
     sums: checksum::Batcher,
     cleanups: Cleanups,
     clients: Clients,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Runtime {
@@ -96,6 +102,7 @@ impl Runtime {
         cache: Option<PathBuf>,
         limits: Limits,
         network: Network,
+        telemetry: Arc<Telemetry>,
     ) -> Result<Arc<Runtime>> {
         let mut plugins = Plugins::default();
         plugins.add(&plugin);
@@ -112,6 +119,7 @@ impl Runtime {
             sweeps: Mutex::default(),
             sums: checksum::Batcher::default(),
             cleanups: Cleanups::default(),
+            telemetry,
         });
         tick(Arc::downgrade(&runtime))?;
         Ok(runtime)
@@ -211,6 +219,11 @@ impl Runtime {
         idle.iter().take(count).fold(false, |evicted, (.., pool)| pool.evict_one() || evicted)
     }
 
+    /// What is recorded of calls.
+    pub(crate) fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
     /// Where digests are made together.
     pub(crate) fn sums(&self) -> &checksum::Batcher {
         &self.sums
@@ -259,8 +272,21 @@ impl Runtime {
             sweeps.iter().filter_map(Weak::upgrade).collect()
         };
         sweeps.iter().for_each(|sweep| sweep.sweep());
+        self.sample();
         // There may be memory again.
         self.instances.raise_limit();
+    }
+
+    /// Sets the gauges of the engine.
+    fn sample(&self) {
+        let waiters = self.instances.waiting();
+        let mut sample = EngineSample { waiters, idle_connections: self.clients.idle(), ..EngineSample::default() };
+        for status in self.pools().iter().map(|pool| pool.status()) {
+            sample.idle += status.idle;
+            sample.busy += status.busy;
+            sample.memory += status.memory;
+        }
+        self.telemetry.engine.sample(sample);
     }
 
     fn pools(&self) -> Vec<Arc<dyn EvictIdle>> {

@@ -29,6 +29,11 @@ impl Environment {
         Environment { variables: Variables::OfProcess }
     }
 
+    /// Whether it is the process's own.
+    pub(crate) fn is_of_process(&self) -> bool {
+        matches!(self.variables, Variables::OfProcess)
+    }
+
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of<V: AsRef<std::ffi::OsStr> + ?Sized>(variables: &[(&str, &V)]) -> Environment {
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.as_ref().to_owned()));

@@ -157,6 +157,11 @@ impl<T> FairQueue<T> {
         self.waiting.load(Relaxed) > 0
     }
 
+    /// The number of calls that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::Shared;
 
+use crate::budget::Usage;
 use crate::engine::{Engine, Sweep};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store_options::StoreOptions;
+use crate::telemetry::{Telemetry, TenantSample};
 
 /// Stores open at once, and time after which an idle one is closed, unless the program sets others.
 const MAX_OPEN: usize = 4096;
@@ -29,6 +31,7 @@ pub(super) struct OpenStores {
     /// In milliseconds.
     idle: AtomicU64,
     open: Mutex<HashMap<usize, Weak<LazyStore>>>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl OpenStores {
@@ -38,6 +41,7 @@ impl OpenStores {
             max: AtomicUsize::new(MAX_OPEN),
             idle: AtomicU64::new(millis(IDLE)),
             open: Mutex::default(),
+            telemetry: engine.telemetry().clone(),
         });
         let known = Arc::downgrade(&stores);
         engine.on_sweep(known);
@@ -85,6 +89,21 @@ impl OpenStores {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets the gauges of the tenants with open stores.
+    fn sample(&self) {
+        // A tenant that was changed may have two.
+        let tenants: HashMap<_, _> = self
+            .all()
+            .into_iter()
+            .filter_map(|store| store.options.tenant.clone())
+            .map(|tenant| (tenant.name().clone(), tenant))
+            .collect();
+        self.telemetry.sample_tenants(tenants.into_iter().map(|(name, tenant)| {
+            let Usage { in_flight, queued, connections, memory, .. } = tenant.usage();
+            (name, TenantSample { in_flight, queued, connections, memory })
+        }));
+    }
+
     fn now(&self) -> u64 {
         millis(self.origin.elapsed())
     }
@@ -96,6 +115,7 @@ impl Sweep for OpenStores {
         for store in self.all() {
             store.close_if(|| now.saturating_sub(store.last_used.load(Relaxed)) > idle);
         }
+        self.sample();
     }
 }
 

@@ -45,6 +45,16 @@ impl Tenants {
     /// [`Error::InvalidArgument`] for an unknown tenant or a plugin of another engine, [`Error::InvalidSettings`] and
     /// [`Error::Plugin`] of the first tenant whose settings or probe fail, with its name. The former plugins remain.
     pub async fn swap(&self, tenant: Option<&str>, plugin: &Plugin) -> Result<usize> {
+        let swapped = self.try_swap(tenant, plugin).await;
+        self.0.engine.telemetry().engine.swap(swapped.is_ok());
+        match &swapped {
+            Ok(tenants) => tracing::info!(tenants, plugin = plugin.digest(), "plugin swapped"),
+            Err(error) => tracing::warn!(%error, plugin = plugin.digest(), "plugin not swapped"),
+        }
+        swapped
+    }
+
+    async fn try_swap(&self, tenant: Option<&str>, plugin: &Plugin) -> Result<usize> {
         let _changing = self.0.changing.lock().await;
         let entries: Vec<(Arc<str>, Tenant)> = self
             .read()
@@ -83,7 +93,6 @@ impl Tenants {
             }
         }
         drop(former);
-        tracing::info!(tenants = count, plugin = plugin.digest(), "plugin swapped");
         Ok(count)
     }
 }

@@ -147,6 +147,11 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
     }
 
     /// The number of idle connections.
+    pub(in crate::http) fn count(&self) -> usize {
+        self.queues().all.length
+    }
+
+    /// The number of idle connections, counted in both ways.
     #[cfg(test)]
     pub(super) fn length(&self) -> usize {
         let queues = self.queues();

@@ -26,7 +26,7 @@ fn what_was_compiled_is_kept_for_its_owner_and_used_again() {
     assert_eq!(fs::metadata(&files[0]).unwrap().permissions().mode() & 0o777, 0o600);
     let again = CompileCache::open(&cache, &engine, crate::PLUGIN).unwrap();
     assert!(again.read(&engine).is_some());
-    assert_eq!(Plugin::load(&engine, crate::PLUGIN, Some(&cache)).unwrap().imports, first.imports);
+    assert_eq!(Plugin::load(&engine, crate::PLUGIN, Some(&cache)).unwrap().imports(), first.imports());
     assert_eq!(kept(&cache), files);
 }
 

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::{Current, Pool, PooledInstance};
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Credentials, Reason};
 use crate::error::{Error, Failure, Result};
 use crate::sandbox::instance::Instance;
 use crate::sandbox::runtime::Handed;
@@ -41,7 +43,7 @@ impl Pool {
                 // One with the old credentials makes way.
                 Ok(Grant::Instance(former)) => {
                     drop(former);
-                    self.retired.fetch_add(1, Relaxed);
+                    self.count_retired(1);
                 }
                 Err(Error::Busy { .. }) => break None,
                 Err(error) => return Err(error),
@@ -55,10 +57,10 @@ impl Pool {
             generation
         };
         let former = std::mem::take(&mut *self.idle());
-        self.retired.fetch_add(former.len() as u64, Relaxed);
+        self.count_retired(former.len());
         drop(former);
         if let Some((instance, permit)) = opened {
-            self.created.fetch_add(1, Relaxed);
+            self.count_created();
             let kept = PooledInstance { instance: Box::new(instance), _permit: permit, is_new: true, generation };
             self.idle().push_back(kept);
             if self.engine.short_of_instances() {
@@ -80,7 +82,45 @@ impl Pool {
     /// Whether the service refused a call for credentials that are the store's no more: then it is worth another, with the new
     /// ones.
     pub(crate) fn is_outdated(&self, generation: u64, error: &Error) -> bool {
-        matches!(error, Error::AccessDenied(_)) && self.generation() != generation
+        let is_denied = matches!(error, Error::AccessDenied(_)) || self.is_rejection(error);
+        is_denied && self.generation() != generation
+    }
+
+    /// Whether a call that failed is worth another attempt, with other credentials: the store has others since, or the service
+    /// rejected these and the provider gives others within this time. Without the time, the provider is queried in the
+    /// background, for later calls.
+    pub(crate) async fn renew_rejected(&self, generation: u64, error: &Error, limit: Option<Duration>) -> bool {
+        if self.is_outdated(generation, error) {
+            return limit.is_some();
+        }
+        let Some(renewal) = self.renewal.as_ref().filter(|_| self.is_rejection(error)) else { return false };
+        let (asking, Some(pool)) = (renewal.asking.clone(), self.this.upgrade()) else { return false };
+        let ask = |asking: OwnedMutexGuard<()>| {
+            tokio::spawn(async move {
+                pool.ask_provider(Reason::Rejected).await;
+                drop(asking);
+            })
+        };
+        let Some(limit) = limit else {
+            if let Ok(asking) = asking.try_lock_owned() {
+                drop(ask(asking));
+            }
+            return false;
+        };
+        let renewed = async {
+            let asking = asking.lock_owned().await;
+            if self.generation() == generation {
+                // In a task of its own: a call that is given up must not break off what others wait for.
+                let _ = ask(asking).await;
+            }
+        };
+        let _ = timeout_at((Instant::now() + limit).into(), renewed).await;
+        self.generation() != generation
+    }
+
+    fn is_rejection(&self, error: &Error) -> bool {
+        let has_token = || self.current().settings.iter().any(|(name, _)| credentials::TOKENS.contains(&name.as_str()));
+        self.renewal.is_some() && credentials::is_rejection(error, has_token)
     }
 
     pub(super) fn is_renewal_due(&self) -> bool {
@@ -94,7 +134,7 @@ impl Pool {
         if !renewal.has_expired() {
             if let Ok(asking) = renewal.asking.clone().try_lock_owned() {
                 tokio::spawn(async move {
-                    pool.ask_provider().await;
+                    pool.ask_provider(Reason::Due).await;
                     drop(asking);
                 });
             }
@@ -106,7 +146,7 @@ impl Pool {
                 let Some(renewal) = &pool.renewal else { return };
                 let _asking = renewal.asking.lock().await;
                 if renewal.is_due() {
-                    pool.ask_provider().await;
+                    pool.ask_provider(Reason::Due).await;
                 }
             })
         };
@@ -129,9 +169,16 @@ impl Pool {
         Err(Error::AccessDenied(failure))
     }
 
-    async fn ask_provider(&self) {
+    async fn ask_provider(&self, reason: Reason) {
         let Some(renewal) = &self.renewal else { return };
-        let renewed = match credentials::ask(&*renewal.provider).await {
+        let mut given = renewal.ask(reason).await;
+        // The provider knew these, given to another store, before it knew that they are rejected.
+        if reason == Reason::Rejected
+            && given.as_ref().is_ok_and(|credentials| credentials.is_in(&self.current().settings))
+        {
+            given = renewal.ask(reason).await;
+        }
+        let renewed = match given {
             Ok(credentials) if credentials.is_in(&self.current().settings) => {
                 renewal.of(&credentials);
                 Ok(())
@@ -139,9 +186,18 @@ impl Pool {
             Ok(credentials) => self.set_credentials(&credentials).await.map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };
+        self.telemetry.engine().renewal(renewed.is_ok());
         if let Err(why) = renewed {
             let expired = renewal.has_expired();
-            tracing::warn!(store = self.place, expired, why, "the store's credentials could not be renewed");
+            if let Some(suppressed) = self.warnings.allow() {
+                tracing::warn!(
+                    store = self.place,
+                    suppressed,
+                    expired,
+                    why,
+                    "the store's credentials could not be renewed"
+                );
+            }
             renewal.failed(why);
         }
     }

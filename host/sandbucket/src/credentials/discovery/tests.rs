@@ -22,7 +22,7 @@ impl Home {
         all.extend(variables);
         let mut all_settings = Settings::default();
         settings.iter().for_each(|(name, value)| all_settings.push(name.to_string(), value.to_string()));
-        complete(&mut all_settings, profile, &Environment::of(&all)).map(drop)?;
+        complete(&mut all_settings, profile, &Environment::of(&all), Keys::Wanted).map(drop)?;
         let mut settings = all_settings.to_vec();
         settings.sort();
         Ok(settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
@@ -68,7 +68,7 @@ fn requests_without_any_credentials_are_anonymous() {
     let home = Home::new("", "[default]\nregion = d-region\n");
     assert_eq!(home.complete(&[], None, &[]), Ok(vec!["region=d-region".to_owned()]));
     let nowhere = Environment::of(&[("HOME", "/no/such/home")]);
-    assert_eq!(complete(&mut Settings::default(), None, &nowhere), Ok(Found::default()));
+    assert_eq!(complete(&mut Settings::default(), None, &nowhere, Keys::Wanted), Ok(Found::default()));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn files_and_variables_are_read_as_botocore_reads_them() {
         let given = case["variables"].as_object().cloned().unwrap_or_default();
         variables.extend(given.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
         let mut settings = Settings::default();
-        let found = complete(&mut settings, case["profile"].as_str(), &Environment::of(&variables));
+        let found = complete(&mut settings, case["profile"].as_str(), &Environment::of(&variables), Keys::Wanted);
         let expected = case["expected"].as_object().unwrap();
         if expected.contains_key("error") {
             let error = found.expect_err(text("name"));

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::expiration;
 use super::process;
 use super::profiles::{Cause, Profile, Profiles};
+use super::{Credentials, expiration};
 use crate::support::environment::Environment;
 use crate::text::shown;
 use crate::types::settings::Settings;
@@ -32,13 +32,23 @@ const HOW_ANONYMOUS: &str = "for anonymous requests, set AWS_SHARED_CREDENTIALS_
 
 /// What discovery found besides settings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// A file with certificate authorities.
-    pub(super) ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// The origin of each discovered setting, for errors.
-    pub(super) origins: BTreeMap<&'static str, String>,
+    pub(crate) origins: BTreeMap<&'static str, String>,
     /// Expiration of the discovered credentials.
-    pub(super) expires: Option<SystemTime>,
+    pub(crate) expires: Option<SystemTime>,
+    /// Whether credentials were discovered.
+    pub(crate) has_keys: bool,
+}
+
+/// Whether discovery looks for credentials.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    Wanted,
+    /// They come from elsewhere, and only region, endpoint and certificate authorities are looked for.
+    Elsewhere,
 }
 
 /// Which profile to use.
@@ -53,37 +63,39 @@ enum Choice<'a> {
     Default,
 }
 
-/// Completes settings with credentials, region and endpoint, in the order documented by [`Config`](super::Config).
+/// Completes settings with credentials, region and endpoint, in the order documented by [`Config`](crate::Config).
 ///
 /// # Errors
 /// A message for people, without secrets.
-pub(super) fn complete(
+pub(crate) fn complete(
     settings: &mut Settings,
     profile: Option<&str>,
     environment: &Environment,
+    keys_are: Keys,
 ) -> Result<Found, String> {
     let has = |settings: &Settings, name: &str| settings.iter().any(|(known, _)| known == name);
     // A token belongs to keys as well; if they are missing, the plugin reports it.
     let own = ["access-key", "secret-key", "security-token", "session-token"];
-    let has_keys = own.iter().any(|name| has(settings, name));
+    let is_elsewhere = keys_are == Keys::Elsewhere;
+    let has_keys = is_elsewhere || own.iter().any(|name| has(settings, name));
     let mut add =
         |name: &str, mut value: Zeroizing<String>| settings.push(name.to_owned(), std::mem::take(&mut *value));
 
     let choice = match profile {
         Some(name) => Choice::Section(name),
-        None if has_keys => Choice::None,
+        None if has_keys && !is_elsewhere => Choice::None,
         None => selected(environment)?,
     };
     let mut expires = None;
     let from_variables = match &choice {
-        Choice::Variable(..) | Choice::Default => variables(environment, &mut add, &mut expires)?,
-        Choice::None | Choice::Section(_) => false,
+        Choice::Variable(..) | Choice::Default if !has_keys => variables(environment, &mut add, &mut expires)?,
+        _ => false,
     };
     let empty = Profile::new();
     let profiles = match &choice {
         Choice::None => Profiles::default(),
         Choice::Section(_) | Choice::Variable(..) => Profiles::read(environment).map_err(|error| error.message)?,
-        Choice::Default => unrequested(environment, from_variables)?,
+        Choice::Default => unrequested(environment, from_variables || has_keys)?,
     };
     let (found, name) = match &choice {
         Choice::None => (&empty, ""),
@@ -97,7 +109,7 @@ pub(super) fn complete(
         Choice::Variable(variable, name) => {
             let of_variable = |message: String| format!("{variable}: {message}");
             let found = named(&profiles, name).map_err(of_variable)?;
-            if !from_variables {
+            if !from_variables && !has_keys {
                 keys(&profiles, found, name, &mut add, &mut expires).map_err(of_variable)?;
             }
             (found, name.as_str())
@@ -105,7 +117,7 @@ pub(super) fn complete(
         Choice::Default => {
             let found = profiles.get("default").unwrap_or(&empty);
             // A profile without credentials is no error.
-            if from_variables {
+            if from_variables || has_keys {
             } else if INTENT.iter().chain(&UNSUPPORTED).any(|key| found.contains_key(*key)) {
                 keys(&profiles, found, "default", &mut add, &mut expires)
                     .map_err(|message| format!("{message}; {HOW_ANONYMOUS}"))?;
@@ -137,7 +149,8 @@ pub(super) fn complete(
         }
     }
 
-    let mut result = Found { expires, ..Found::default() };
+    let is_discovered = !has_keys && has(settings, "access-key");
+    let mut result = Found { expires, has_keys: is_discovered, ..Found::default() };
     if !has(settings, "endpoint")
         && let Some((mut url, origin)) = endpoint(&profiles, found, name, environment)?
     {
@@ -183,6 +196,18 @@ fn variables(
         *expires = environment.variable("AWS_CREDENTIAL_EXPIRATION")?.and_then(|text| expiration::parse(&text));
     }
     Ok(true)
+}
+
+/// The credentials in variables.
+///
+/// # Errors
+/// As [`complete`].
+pub(super) fn of_variables(environment: &Environment) -> Result<Option<Credentials>, String> {
+    let (mut settings, mut expires) = (Settings::default(), None);
+    let mut add =
+        |name: &str, mut value: Zeroizing<String>| settings.push(name.to_owned(), std::mem::take(&mut *value));
+    variables(environment, &mut add, &mut expires)?;
+    Ok(Credentials::of_settings(&settings, expires))
 }
 
 /// The profiles, if none is requested explicitly. A file in its default place that cannot be read counts as absent if it is
@@ -289,7 +314,8 @@ fn keys(
     }
     Err(match unsupported {
         Some(way) => format!(
-            "the profile \"{name}\" gets its credentials by way of {way}, which is not supported yet; \
+            "the profile \"{name}\" gets its credentials by way of {way}, which needs \
+             `credentials = \"aws\"` beside it, or `aws_profile` of a program; or \
              `aws configure export-credentials --profile {name}` gives a key, secret and token to use"
         ),
         None => {

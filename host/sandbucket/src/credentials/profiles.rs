@@ -17,7 +17,7 @@ const NAMES: usize = 20;
 
 /// The profiles of both files. If both define a key of a profile, the credentials file takes precedence.
 #[derive(Default)]
-pub(super) struct Profiles {
+pub(crate) struct Profiles {
     profiles: BTreeMap<String, Profile>,
     /// The sections `[services NAME]` of the config file.
     services: BTreeMap<String, Profile>,
@@ -34,10 +34,10 @@ pub(super) struct Profiles {
 pub(super) type Profile = BTreeMap<String, Zeroizing<String>>;
 
 /// A file that exists and cannot be read.
-pub(super) struct ProfilesError {
-    pub(super) message: String,
+pub(crate) struct ProfilesError {
+    pub(crate) message: String,
     /// Whether a variable names the file, instead of the default path.
-    pub(super) is_named: bool,
+    pub(crate) is_named: bool,
     /// What prevents reading it.
     pub(super) cause: Cause,
 }
@@ -54,7 +54,7 @@ pub(super) enum Cause {
 
 impl Profiles {
     /// Reads both files. A missing file counts as empty, and so does `/dev/null`.
-    pub(super) fn read(environment: &Environment) -> Result<Profiles, ProfilesError> {
+    pub(crate) fn read(environment: &Environment) -> Result<Profiles, ProfilesError> {
         let mut profiles = Profiles::default();
         for (variable, name, is_config) in
             [("AWS_CONFIG_FILE", "config", true), ("AWS_SHARED_CREDENTIALS_FILE", "credentials", false)]

@@ -1,30 +1,42 @@
 //! Credentials of a store: fixed, or supplied by a provider and renewed before they expire.
 
+#[cfg(feature = "aws-config")]
+mod aws;
+pub(crate) mod discovery;
+mod expiration;
+mod process;
+pub(crate) mod profiles;
+mod providers;
+mod rediscovery;
+mod renewal;
+mod shared;
+
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::support::deadline::timeout;
-use crate::text::sanitize;
+use crate::error::Error;
 use crate::types::settings::Settings;
+#[cfg(feature = "aws-config")]
+pub(crate) use aws::of_chain;
+#[cfg(feature = "aws-config")]
+pub use aws::{aws, aws_profile, from_sdk};
+pub use providers::{chain, environment, fixed, process, profile};
+pub(crate) use rediscovery::{Rediscovery, find};
+pub(crate) use renewal::Renewal;
+pub use shared::SharedProvider;
+pub(crate) use shared::{Reason, Source};
 
 /// Credentials are renewed this long before they expire, or after half of their lifetime if that is later. Same as AWS's
 /// SDKs.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
-/// Bounds of the delay after a failed renewal, which is a quarter of the time left.
-const MIN_RETRY_DELAY: Duration = Duration::from_millis(200);
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
-/// Time limit of a provider.
-const PROVIDER_TIME: Duration = Duration::from_secs(60);
-/// Maximum number of characters of a provider's error.
-const MAX_ERROR: usize = 512;
 
 /// The settings that hold credentials.
-const NAMES: [&str; 4] = ["access-key", "secret-key", "security-token", "session-token"];
+pub(crate) const NAMES: [&str; 4] = ["access-key", "secret-key", TOKENS[0], TOKENS[1]];
+/// Those of them that hold a session token.
+pub(crate) const TOKENS: [&str; 2] = ["security-token", "session-token"];
 
 /// A key pair, with a session token if it is temporary. Wiped from memory on drop.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +86,13 @@ impl Credentials {
         if let Some(token) = &self.session_token {
             add("security-token", token);
         }
+    }
+
+    /// Whether both are the same keys, whenever they expire.
+    fn is_same_key(&self, other: &Credentials) -> bool {
+        self.access_key == other.access_key
+            && self.secret_key == other.secret_key
+            && self.session_token == other.session_token
     }
 
     /// Whether these settings contain the credentials.
@@ -130,9 +149,9 @@ impl fmt::Debug for Credentials {
 /// ```
 #[async_trait]
 pub trait CredentialsProvider: Send + Sync + 'static {
-    /// Returns credentials within 60 s. One call of a store at a time invokes it: 5 minutes before the credentials expire
-    /// (or after half of their lifetime, if that is later), when the store is next used; never, if they do not expire.
-    /// Errors are logged and shown, so they must not contain secrets.
+    /// Returns credentials within 60 s. It is invoked once at a time, for all stores that share it ([`SharedProvider`]):
+    /// 5 minutes before the credentials expire (or after half of their lifetime, if that is later), when a store is next
+    /// used, and at once if the service rejects them. Errors are logged and shown, so they must not contain secrets.
     async fn credentials(&self) -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>>;
 }
 
@@ -148,125 +167,30 @@ where
     }
 }
 
-/// Queries a provider with a time limit.
-pub(crate) async fn ask(provider: &dyn CredentialsProvider) -> Result<Credentials, String> {
-    match timeout(PROVIDER_TIME, provider.credentials()).await {
-        Ok(Ok(credentials)) => Ok(credentials),
-        Ok(Err(error)) => Err(sanitize(&error.to_string(), MAX_ERROR)),
-        Err(_) => Err(format!("the credentials provider gave none within {} s", PROVIDER_TIME.as_secs())),
+/// Codes of responses that reject credentials that were valid before: they have expired, were revoked, or were replaced.
+const REJECTIONS: [&str; 6] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+];
+
+/// Whether the service rejected the credentials of a request, so that others may help. `RequestExpired` is no rejection: it
+/// is about the clock. To a `head` S3 gives no code: an expired token is a bare 400.
+pub(crate) fn is_rejection(error: &Error, has_token: impl FnOnce() -> bool) -> bool {
+    let Some(response) = error.failure().and_then(|failure| failure.response.as_ref()) else { return false };
+    match &response.code {
+        Some(code) => REJECTIONS.contains(&code.as_str()),
+        None => response.status == 400 && has_token(),
     }
-}
-
-/// The renewal of a store's credentials. Times are in milliseconds since 1970.
-pub(crate) struct Renewal {
-    pub(crate) provider: Arc<dyn CredentialsProvider>,
-    /// The time of the next query of the provider.
-    due: AtomicU64,
-    expires: AtomicU64,
-    /// Held by the call that queries the provider.
-    pub(crate) asking: Arc<tokio::sync::Mutex<()>>,
-    /// The error of the last query.
-    failed: Mutex<Option<String>>,
-}
-
-impl Renewal {
-    pub(crate) fn new(provider: Arc<dyn CredentialsProvider>, expires_at: Option<SystemTime>) -> Renewal {
-        let (due, expires) = (AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX));
-        let renewal = Renewal { provider, due, expires, asking: Arc::default(), failed: Mutex::default() };
-        renewal.renewed(expires_at);
-        renewal
-    }
-
-    /// Whether a renewal is due.
-    pub(crate) fn is_due(&self) -> bool {
-        let due = self.due.load(Relaxed);
-        due != u64::MAX && now() >= due
-    }
-
-    pub(crate) fn has_expired(&self) -> bool {
-        let expires = self.expires.load(Relaxed);
-        expires != u64::MAX && now() >= expires
-    }
-
-    /// The error of the last renewal, if it failed.
-    pub(crate) fn failure(&self) -> Option<String> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Schedules the renewal of new credentials.
-    pub(crate) fn of(&self, credentials: &Credentials) {
-        self.renewed(credentials.expires_at);
-    }
-
-    fn renewed(&self, expires_at: Option<SystemTime>) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let Some(expires) = expires_at.map(millis) else {
-            self.expires.store(u64::MAX, Relaxed);
-            self.due.store(u64::MAX, Relaxed);
-            return;
-        };
-        let now = now();
-        let left = expires.saturating_sub(now);
-        let before = (RENEW_BEFORE.as_millis() as u64).min(left / 2);
-        // Credentials that are already expired are used, because this machine's clock may be wrong, and renewed shortly
-        // after.
-        if left == 0 {
-            tracing::warn!("the store's new credentials have expired already: is this machine's clock right?");
-            self.expires.store(u64::MAX, Relaxed);
-            self.due.store(now + MAX_RETRY_DELAY.as_millis() as u64, Relaxed);
-            return;
-        }
-        self.expires.store(expires, Relaxed);
-        self.due.store((expires - before).max(now + MIN_RETRY_DELAY.as_millis() as u64), Relaxed);
-    }
-
-    /// Records that the provider failed.
-    pub(crate) fn failed(&self, why: String) {
-        let now = now();
-        let left = self.expires.load(Relaxed).saturating_sub(now);
-        let pause = (left / 4).clamp(MIN_RETRY_DELAY.as_millis() as u64, MAX_RETRY_DELAY.as_millis() as u64);
-        self.due.store(now + pause, Relaxed);
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-    }
-}
-
-fn now() -> u64 {
-    millis(SystemTime::now())
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    u64::try_from(since).unwrap_or(u64::MAX - 1).min(u64::MAX - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn expiring(time: SystemTime) -> Renewal {
-        let provider = || async { Err::<Credentials, _>(std::io::Error::other("none")) };
-        Renewal::new(Arc::new(provider), Some(time))
-    }
-
-    #[test]
-    fn renewal_is_due_five_minutes_before_the_end_or_at_half_time() {
-        let now = SystemTime::now();
-        let left = |seconds: u64| {
-            let renewal = expiring(now + Duration::from_secs(seconds));
-            (renewal.expires.load(Relaxed) - renewal.due.load(Relaxed)) / 1000
-        };
-        assert_eq!(left(3600), 300);
-        assert!((59..=60).contains(&left(120)), "{}", left(120));
-        let renewal = expiring(now + Duration::from_secs(3600));
-        assert!(!renewal.is_due() && !renewal.has_expired());
-        renewal.failed("no".to_owned());
-        assert_eq!(renewal.failure().as_deref(), Some("no"));
-        assert!(renewal.due.load(Relaxed) <= super::now() + 60_000);
-        renewal.of(&Credentials::new("a", "s"));
-        assert_eq!((renewal.failure(), renewal.due.load(Relaxed)), (None, u64::MAX));
-        // The machine's clock may be wrong.
-        assert!(!expiring(now - Duration::from_secs(1)).has_expired());
-    }
+    use crate::error::{Failure, ServiceResponse};
 
     #[test]
     fn credentials_override_those_of_settings_and_are_not_shown() {
@@ -280,5 +204,23 @@ mod tests {
         let expected = [("bucket", "b"), ("access-key", "new"), ("secret-key", "hush%{x"), ("security-token", "hush")];
         assert_eq!(put, expected);
         assert!(!format!("{credentials:?}").contains("hush"));
+    }
+    #[test]
+    fn only_rejected_credentials_are_renewed() {
+        let error = |status: u16, code: Option<&str>| {
+            let code = code.map(str::to_owned);
+            let response = Some(ServiceResponse { status, code, ..ServiceResponse::default() });
+            let mut failure = Failure::new("no");
+            failure.response = response;
+            Error::Service(Box::new(failure))
+        };
+        assert!(is_rejection(&error(400, Some("ExpiredToken")), || false));
+        assert!(is_rejection(&error(403, Some("InvalidAccessKeyId")), || false));
+        assert!(is_rejection(&error(400, None), || true));
+        assert!(!is_rejection(&error(400, None), || false));
+        assert!(!is_rejection(&error(403, None), || true));
+        assert!(!is_rejection(&error(403, Some("AccessDenied")), || true));
+        assert!(!is_rejection(&error(400, Some("RequestExpired")), || true));
+        assert!(!is_rejection(&Error::Timeout(Box::new(Failure::new("late"))), || true));
     }
 }

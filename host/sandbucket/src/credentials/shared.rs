@@ -1,0 +1,317 @@
+//! A provider that several stores share: one query at a time, whose result is for all of them.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+
+use super::{Credentials, CredentialsProvider, RENEW_BEFORE};
+use crate::support::deadline::timeout;
+use crate::text::sanitize;
+
+/// Time limit of a query.
+const QUERY_TIME: Duration = Duration::from_secs(60);
+/// Maximum number of characters of a provider's error.
+const MAX_ERROR: usize = 512;
+/// Credentials that do not expire are not queried again for a store that opens within this time.
+const REUSE: Duration = Duration::from_secs(60);
+/// A failure is the result of further queries for this time, and so are credentials that a service rejected and that the
+/// provider still gives. Many stores may ask at once.
+const FAILURE_PAUSE: Duration = Duration::from_millis(200);
+const UNCHANGED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A [`CredentialsProvider`] that any number of stores share. Cloning is cheap and returns the same provider.
+///
+/// All stores and tenants that are given clones of it use the same credentials: it queries the provider once for all of them,
+/// whenever one needs others. [`StoreOptions`](crate::StoreOptions) holds its provider in one as well, so stores opened with
+/// clones of the same options share it.
+///
+/// ```no_run
+/// # async fn example(engine: sandbucket::Engine) -> sandbucket::Result<()> {
+/// use sandbucket::{StoreOptions, credentials};
+///
+/// let provider = credentials::process("/usr/bin/vault-keys photos");
+/// let options = StoreOptions::new().setting("region", "eu-west-1").credentials_provider(provider);
+/// let thumbnails = engine.open(options.clone().setting("bucket", "thumbnails")).await?;
+/// let originals = engine.open(options.setting("bucket", "originals")).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SharedProvider(Arc<Inner>);
+
+struct Inner {
+    provider: Box<dyn CredentialsProvider>,
+    /// Grows when a query gives other credentials.
+    version: AtomicU64,
+    /// Number of queries that have ended.
+    ended: AtomicU64,
+    /// Held during a query.
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<Known>,
+    /// The error of the last query, if it failed.
+    failed: Option<(Instant, String)>,
+    /// When a query gave the credentials that were known already, if the last one did.
+    unchanged: Option<Instant>,
+}
+
+/// Credentials that a query gave.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) credentials: Credentials,
+    pub(crate) version: u64,
+    queried: Instant,
+    /// When they are to be renewed.
+    due: Option<SystemTime>,
+}
+
+/// Why a store needs other credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// They expire soon.
+    Due,
+    /// The service rejected them.
+    Rejected,
+}
+
+impl SharedProvider {
+    /// Shares a provider. A `SharedProvider` is returned as it is.
+    pub fn new(provider: impl CredentialsProvider) -> SharedProvider {
+        if let Some(shared) = (&provider as &dyn Any).downcast_ref::<SharedProvider>() {
+            return shared.clone();
+        }
+        let (version, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        SharedProvider(Arc::new(Inner { provider: Box::new(provider), version, ended, state: Default::default() }))
+    }
+
+    /// The provider of this source in this process: all who ask for it at the same time share it.
+    pub(crate) fn of_source(source: Source, make: impl FnOnce() -> SharedProvider) -> SharedProvider {
+        static SOURCES: LazyLock<Mutex<HashMap<Source, Weak<Inner>>>> = LazyLock::new(Mutex::default);
+        let mut sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inner) = sources.get(&source).and_then(Weak::upgrade) {
+            return SharedProvider(inner);
+        }
+        sources.retain(|_, inner| inner.strong_count() > 0);
+        let provider = make();
+        sources.insert(source, Arc::downgrade(&provider.0));
+        provider
+    }
+
+    /// Whether both are the same provider.
+    pub(crate) fn is(&self, other: &SharedProvider) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The version of the credentials that the last query gave; 0 before the first.
+    pub(crate) fn version(&self) -> u64 {
+        self.0.version.load(Acquire)
+    }
+
+    /// Credentials for a store that opens.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub(crate) async fn current(&self) -> Result<Known, String> {
+        let ended = self.0.ended.load(Acquire);
+        let mut state = self.0.state.lock().await;
+        match (&state.failed, &state.known) {
+            (Some((_, why)), _) if self.has_queried_since(ended) => Err(why.clone()),
+            (None, Some(known)) if self.has_queried_since(ended) || known.is_fresh() => Ok(known.clone()),
+            _ => self.query(&mut state).await,
+        }
+    }
+
+    /// Credentials for a store whose own, of version `seen`, are to be renewed. They may be the same.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub(crate) async fn newer(&self, seen: u64, reason: Reason) -> Result<Known, String> {
+        let ended = self.0.ended.load(Acquire);
+        let mut state = self.0.state.lock().await;
+        let State { known, failed, unchanged } = &*state;
+        if let Some(known) = known
+            && known.version > seen
+            && known.is_valid()
+        {
+            return Ok(known.clone());
+        }
+        let is_recent = |at: &Instant, pause: Duration| at.elapsed() < pause;
+        let has_queried = self.has_queried_since(ended);
+        if let Some((at, why)) = failed
+            && (has_queried || is_recent(at, FAILURE_PAUSE))
+        {
+            return Err(why.clone());
+        }
+        let is_unchanged = reason == Reason::Rejected && unchanged.is_some_and(|at| is_recent(&at, UNCHANGED_PAUSE));
+        match known {
+            Some(known) if has_queried || is_unchanged => Ok(known.clone()),
+            _ => self.query(&mut state).await,
+        }
+    }
+
+    /// Whether a query has ended since there were so many.
+    fn has_queried_since(&self, ended: u64) -> bool {
+        self.0.ended.load(Acquire) != ended
+    }
+
+    async fn query(&self, state: &mut State) -> Result<Known, String> {
+        let queried = match timeout(QUERY_TIME, self.0.provider.credentials()).await {
+            Ok(Ok(credentials)) => Ok(credentials),
+            Ok(Err(error)) => Err(sanitize(&error.to_string(), MAX_ERROR)),
+            Err(_) => Err(format!("the credentials provider gave none within {} s", QUERY_TIME.as_secs())),
+        };
+        let now = Instant::now();
+        self.0.ended.fetch_add(1, Release);
+        let credentials = match queried {
+            Ok(credentials) => credentials,
+            Err(why) => {
+                state.failed = Some((now, why.clone()));
+                return Err(why);
+            }
+        };
+        let is_same = state.known.as_ref().is_some_and(|known| known.credentials.is_same_key(&credentials));
+        let version = match is_same {
+            true => self.version(),
+            false => self.0.version.fetch_add(1, Release) + 1,
+        };
+        let due = credentials.expires_at.map(|end| {
+            let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+            end - RENEW_BEFORE.min(left / 2)
+        });
+        let known = Known { credentials, version, queried: now, due };
+        *state = State { known: Some(known.clone()), failed: None, unchanged: is_same.then_some(now) };
+        Ok(known)
+    }
+}
+
+impl Known {
+    /// Whether a store that opens may use them.
+    fn is_fresh(&self) -> bool {
+        match self.due {
+            Some(due) => SystemTime::now() < due,
+            None => self.queried.elapsed() < REUSE,
+        }
+    }
+
+    /// Whether their renewal is not due.
+    fn is_valid(&self) -> bool {
+        self.due.is_none_or(|due| SystemTime::now() < due)
+    }
+}
+
+/// A source of credentials that is the same for the whole process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// A profile, or what is found without one.
+    Profile(Option<String>),
+    /// AWS's own chain, with this profile and in this region.
+    #[cfg(feature = "aws-config")]
+    Aws(Option<String>, Option<String>),
+}
+
+#[async_trait]
+impl CredentialsProvider for SharedProvider {
+    /// Queries the provider. Concurrent callers share one query.
+    async fn credentials(&self) -> Result<Credentials, Box<dyn StdError + Send + Sync>> {
+        Ok(self.newer(self.version(), Reason::Due).await?.credentials)
+    }
+}
+
+impl fmt::Debug for SharedProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedProvider").field("version", &self.version()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    /// A provider that counts its queries, and gives the credentials numbered by them.
+    fn counting(life: Option<Duration>) -> (SharedProvider, Arc<AtomicUsize>) {
+        let queries = Arc::new(AtomicUsize::new(0));
+        let counter = queries.clone();
+        let provider = move || {
+            let n = counter.fetch_add(1, SeqCst);
+            async move {
+                tokio::task::yield_now().await;
+                let credentials = Credentials::new(format!("key-{n}"), "secret");
+                Ok::<_, std::io::Error>(match life {
+                    Some(life) => credentials.expires_at(SystemTime::now() + life),
+                    None => credentials,
+                })
+            }
+        };
+        (SharedProvider::new(provider), queries)
+    }
+
+    #[tokio::test]
+    async fn one_query_serves_all_who_ask_at_once() {
+        let (provider, queries) = counting(Some(Duration::from_secs(3600)));
+        let opened = join_all((0..100).map(|_| provider.current())).await;
+        assert!(opened.iter().all(|known| known.as_ref().is_ok_and(|known| known.version == 1)));
+        assert_eq!(queries.load(SeqCst), 1);
+        // All are rejected: one query gives others, also to those who ask later.
+        let renewed = join_all((0..100).map(|_| provider.newer(1, Reason::Rejected))).await;
+        assert!(renewed.iter().all(|known| known.as_ref().is_ok_and(|known| known.version == 2)));
+        assert_eq!(provider.newer(1, Reason::Due).await.unwrap().version, 2);
+        assert_eq!(queries.load(SeqCst), 2);
+        // Clones, and what is made of one, are the same provider.
+        assert!(SharedProvider::new(provider.clone()).is(&provider));
+        assert_eq!(provider.credentials().await.unwrap(), provider.current().await.unwrap().credentials);
+        assert_eq!(queries.load(SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn failure_is_shared_and_does_not_replace_known_credentials() {
+        let fails = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (queries, state) = (Arc::new(AtomicUsize::new(0)), fails.clone());
+        let counter = queries.clone();
+        let provider = SharedProvider::new(move || {
+            counter.fetch_add(1, SeqCst);
+            let fails = state.load(SeqCst);
+            async move {
+                tokio::task::yield_now().await;
+                if fails { Err(std::io::Error::other("sealed\n")) } else { Ok(Credentials::new("key", "secret")) }
+            }
+        });
+        assert_eq!(provider.current().await.unwrap().version, 1);
+        fails.store(true, SeqCst);
+        let renewed = join_all((0..50).map(|_| provider.newer(1, Reason::Rejected))).await;
+        assert!(renewed.iter().all(|known| known.as_ref().is_err_and(|why| why.starts_with("sealed"))));
+        assert_eq!(queries.load(SeqCst), 2);
+        assert_eq!(provider.newer(0, Reason::Due).await.unwrap().version, 1);
+        // The same credentials keep their version, and those that were rejected are not asked for again at once.
+        fails.store(false, SeqCst);
+        tokio::time::sleep(FAILURE_PAUSE).await;
+        assert_eq!(provider.newer(1, Reason::Rejected).await.unwrap().version, 1);
+        let queried = queries.load(SeqCst);
+        assert_eq!(provider.newer(1, Reason::Rejected).await.unwrap().version, 1);
+        assert_eq!(queries.load(SeqCst), queried);
+    }
+
+    #[test]
+    fn sources_are_shared_while_in_use() {
+        let source = |name: &str| Source::Profile(Some(format!("shared-by-test-{name}")));
+        let of = |name: &str| SharedProvider::of_source(source(name), || counting(None).0);
+        let (one, same, other) = (of("a"), of("a"), of("b"));
+        assert!(one.is(&same) && !one.is(&other));
+        assert_eq!(format!("{one:?}"), "SharedProvider { version: 0, .. }");
+    }
+}

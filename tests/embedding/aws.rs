@@ -1,0 +1,236 @@
+//! AWS's own credential chain, against local stand-ins for the metadata service of EC2, the endpoint of ECS, and STS.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use http::Method;
+use sandbucket::{Config, Store, StoreOptions, credentials};
+use sandbucket_tests::python::Moto;
+use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, engine, run};
+
+use crate::child::{in_child, is_child};
+use crate::tokens::{Server, TokenService, response, token};
+
+/// Variables that keep the machine's own configuration out.
+const NOTHING: [(&str, &str); 4] = [
+    ("AWS_CONFIG_FILE", "/dev/null"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ("AWS_REGION", "us-east-1"),
+    ("NO_PROXY", "*"),
+];
+
+/// The token that the stand-ins give is that of the service, which the child rotates by this path.
+const ROTATE: &str = "/rotate";
+
+/// Runs a test again in a child process with further variables.
+async fn in_child_with(test: &'static str, variables: Vec<(&'static str, String)>) {
+    let ran = tokio::task::spawn_blocking(move || {
+        let further = variables.iter().map(|(name, value)| (*name, value.as_str()));
+        // The last value of a variable applies.
+        is_child(test, None, &NOTHING.into_iter().chain(further).collect::<Vec<_>>())
+    });
+    assert!(!ran.await.expect("the child ends"));
+}
+
+/// The JSON of temporary credentials, as EC2 and ECS give them.
+fn document(n: usize) -> String {
+    format!(
+        r#"{{"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "AccessKeyId": "{ACCESS_KEY}",
+            "SecretAccessKey": "{SECRET_KEY}", "Token": "{}", "Expiration": "2099-01-01T00:00:00Z"}}"#,
+        token(n)
+    )
+}
+
+fn config(endpoint: &str, further: &str) -> Config {
+    let text =
+        format!("[store.blob.s3]\nbucket = '{BUCKET}'\nendpoint = '{endpoint}'\nregion = 'us-east-1'\n{further}");
+    Config::parse(&text).expect("a configuration")
+}
+
+async fn uses(store: &Store) {
+    store.put("key", "body").await.expect("a put");
+    assert_eq!(store.get("key").await.expect("a get").bytes().await.expect("the body"), "body");
+}
+
+/// Calls before and after a rotation, in the child.
+async fn uses_rotated_tokens() {
+    let endpoint = std::env::var("S3").expect("the service");
+    let store = config(&endpoint, "credentials = 'aws'\n").open(engine()).await.expect("the store opens");
+    uses(&store).await;
+    let rotated = sandbucket_tests::plain::fetch("POST", &std::env::var("ROTATE").expect("a URL"), &[], "").await;
+    assert_eq!(rotated.expect("a response").status, 200);
+    // The token is not due: the service rejects it.
+    uses(&store).await;
+    let settings = [("bucket", BUCKET), ("region", "us-east-1"), ("endpoint", &endpoint)];
+    let options = StoreOptions::new().settings(settings).allow_private().credentials_provider(credentials::aws());
+    uses(&engine().open(options).await.expect("the store opens")).await;
+}
+
+#[test]
+fn instance_metadata_gives_credentials_by_version_2() {
+    if in_child() {
+        return run(uses_rotated_tokens());
+    }
+    run(async {
+        let service = Arc::new(TokenService::start().await);
+        let (queries, unauthorized) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (of_server, counters) = (service.clone(), (queries.clone(), unauthorized.clone()));
+        let metadata = Server::start(move |request| {
+            let (service, (queries, unauthorized)) = (of_server.clone(), counters.clone());
+            async move {
+                let path = request.uri().path();
+                if path == ROTATE {
+                    service.rotate();
+                    return response(200, "");
+                }
+                if request.method() == Method::PUT && path == "/latest/api/token" {
+                    let mut token = response(200, "metadata-token");
+                    token.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", "21600".parse().unwrap());
+                    return token;
+                }
+                if request.headers().get("x-aws-ec2-metadata-token").is_none_or(|token| token != "metadata-token") {
+                    unauthorized.fetch_add(1, SeqCst);
+                    return response(401, "");
+                }
+                match path {
+                    "/latest/meta-data/iam/security-credentials/" => response(200, "photos-role"),
+                    "/latest/meta-data/iam/security-credentials/photos-role" => {
+                        queries.fetch_add(1, SeqCst);
+                        response(200, document(service.valid()))
+                    }
+                    _ => response(404, ""),
+                }
+            }
+        })
+        .await;
+        let variables = vec![
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint.clone()),
+            ("S3", service.endpoint.clone()),
+            ("ROTATE", format!("{}{ROTATE}", metadata.endpoint)),
+        ];
+        in_child_with("aws::instance_metadata_gives_credentials_by_version_2", variables).await;
+        assert_eq!((service.valid(), unauthorized.load(SeqCst)), (1, 0));
+        assert!(service.rejected() >= 1);
+        // Two of the configured store, and one of the other: its chain has no region, and is another.
+        assert_eq!(queries.load(SeqCst), 3);
+    });
+}
+
+#[test]
+fn container_endpoint_gives_credentials() {
+    if in_child() {
+        return run(uses_rotated_tokens());
+    }
+    run(async {
+        let service = Arc::new(TokenService::start().await);
+        let of_server = service.clone();
+        let endpoint = Server::start(move |request| {
+            let service = of_server.clone();
+            async move {
+                let is_authorized = request.headers().get("authorization").is_some_and(|token| token == "of-the-task");
+                match request.uri().path() {
+                    ROTATE => {
+                        service.rotate();
+                        response(200, "")
+                    }
+                    "/v2/credentials" if is_authorized => response(200, document(service.valid())),
+                    _ => response(403, ""),
+                }
+            }
+        })
+        .await;
+        let variables = vec![
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v2/credentials", endpoint.endpoint)),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-the-task".to_owned()),
+            ("S3", service.endpoint.clone()),
+            ("ROTATE", format!("{}{ROTATE}", endpoint.endpoint)),
+        ];
+        in_child_with("aws::container_endpoint_gives_credentials", variables).await;
+        assert_eq!(service.valid(), 1);
+        assert!(service.rejected() >= 1);
+    });
+}
+
+/// The text of a config file with the keys of moto's user, and a role that they may assume.
+fn profiles(moto: &Moto, folder: &Path) -> String {
+    let file = folder.join("config");
+    let text = format!(
+        "[profile base]\naws_access_key_id = {}\naws_secret_access_key = {}\n\
+         [profile archive]\nrole_arn = {ROLE}\nsource_profile = base\nrole_session_name = tests\n",
+        moto.access_key, moto.secret_key
+    );
+    std::fs::write(&file, text).expect("a file");
+    file.to_str().expect("a path").to_owned()
+}
+
+/// The role that `tests/interop/server.py` makes.
+const ROLE: &str = "arn:aws:iam::123456789012:role/archive";
+
+#[test]
+fn profile_assumes_a_role() {
+    if in_child() {
+        return run(async {
+            let endpoint = std::env::var("S3").expect("the service");
+            let further = "credentials = 'aws'\nprofile = 'archive'\n";
+            let store = config(&endpoint, further).open(engine()).await.expect("the store opens");
+            uses(&store).await;
+            // The host's own reading of profiles has no roles, and says what has.
+            let without = format!("[store.blob.s3]\nbucket = '{BUCKET}'\nprofile = 'archive'\n");
+            let error = Config::parse(&without).expect_err("a role").to_string();
+            assert!(error.contains("role_arn") && error.contains("credentials = \"aws\""), "{error}");
+        });
+    }
+    run(async {
+        let moto = Moto::start(BUCKET).await.expect("moto");
+        let folder = tempfile::tempdir().expect("a folder");
+        let variables = vec![
+            ("AWS_CONFIG_FILE", profiles(&moto, folder.path())),
+            ("AWS_ENDPOINT_URL_STS", moto.endpoint.clone()),
+            ("S3", moto.endpoint.clone()),
+        ];
+        in_child_with("aws::profile_assumes_a_role", variables).await;
+    });
+}
+
+#[test]
+fn web_identity_assumes_a_role() {
+    if in_child() {
+        return run(async {
+            let endpoint = std::env::var("S3").expect("the service");
+            let store = config(&endpoint, "credentials = 'aws'\n").open(engine()).await.expect("the store opens");
+            uses(&store).await;
+        });
+    }
+    run(async {
+        let moto = Moto::start(BUCKET).await.expect("moto");
+        let folder = tempfile::tempdir().expect("a folder");
+        let token = folder.path().join("token");
+        std::fs::write(&token, "an identity token").expect("a file");
+        let variables = vec![
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().expect("a path").to_owned()),
+            ("AWS_ROLE_ARN", ROLE.to_owned()),
+            ("AWS_ROLE_SESSION_NAME", "tests".to_owned()),
+            ("AWS_ENDPOINT_URL_STS", moto.endpoint.clone()),
+            ("S3", moto.endpoint.clone()),
+        ];
+        in_child_with("aws::web_identity_assumes_a_role", variables).await;
+    });
+}
+
+#[test]
+fn chain_without_credentials_is_an_error_with_the_reason() {
+    if in_child() {
+        return run(async {
+            let opened = config("http://127.0.0.1:9", "credentials = 'aws'\n").open(engine()).await;
+            let error = opened.expect_err("there are none");
+            assert!(matches!(error, sandbucket::Error::AccessDenied(_)) && error.is_retryable(), "{error:?}");
+            let error = error.to_string();
+            assert!(error.contains("no credentials found in chain") && !error.contains("\\n"), "{error}");
+        });
+    }
+    run(async {
+        let variables = vec![("AWS_EC2_METADATA_DISABLED", "true".to_owned())];
+        in_child_with("aws::chain_without_credentials_is_an_error_with_the_reason", variables).await;
+    });
+}
