@@ -54,7 +54,7 @@ pub struct FairnessOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Noise {
     None,
-    /// 10,000 calls at once, most of which wait or are throttled.
+    /// 10,000 calls at once, most of which wait.
     Queued,
     /// A service that accepts connections and never answers.
     Unanswered,
@@ -193,9 +193,10 @@ impl Bench {
     /// Latencies of the well-behaved tenants' calls during this time. None of them may fail.
     async fn measure(&self, time: Duration) -> Result<Latency> {
         let tasks = (0..TENANTS).map(|n| {
-            let tenants = self.tenants.clone();
+            let (tenants, is_rogue) = (self.tenants.clone(), self.is_rogue);
             tokio::spawn(async move {
                 let (name, end) = (format!("tenant-{n}"), Instant::now() + time);
+                let key = small(is_rogue);
                 let mut ticks = tokio::time::interval(PERIOD);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 let mut latencies = Vec::new();
@@ -203,7 +204,7 @@ impl Bench {
                     ticks.tick().await;
                     let began = Instant::now();
                     let store = tenants.get(&name).context("the tenant is gone")?.store().await?;
-                    let bytes = store.get("get/1024/7").await?.bytes().await?;
+                    let bytes = store.get(key).await?.bytes().await?;
                     latencies.push(began.elapsed().as_secs_f64());
                     ensure!(bytes.len() == 1024, "a blob of {} bytes", bytes.len());
                 }
@@ -221,21 +222,25 @@ impl Bench {
     async fn start(&self, noise: Noise) -> Result<JoinSet<()>> {
         let mut tasks = JoinSet::new();
         let budget = Budget::default().with_cpu_per_second(self.noise_cpu);
+        let (key, large) =
+            (small(self.is_rogue), if self.is_rogue { "bench/get/67108864/1" } else { "get/67108864/1" });
         if noise.is(Noise::Queued) {
-            self.set("queued", "", &self.endpoint, budget.clone()).await?;
-            (0..10_000).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "queued"))));
+            // None of them is throttled: all wait.
+            let budget = budget.clone().with_queue_length(10_000).with_queue_wait(Duration::from_secs(600));
+            self.set("queued", "", &self.endpoint, budget).await?;
+            (0..10_000).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "queued", key))));
         }
         if noise.is(Noise::Unanswered) {
             self.set("unanswered", "", &self.silent, budget.clone()).await?;
-            (0..200).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "unanswered"))));
+            (0..200).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "unanswered", key))));
         }
         if noise.is(Noise::SlowReader) {
             self.set("reader", "", &self.endpoint, budget.clone()).await?;
-            (0..200).for_each(|_| drop(tasks.spawn(hold(self.tenants.clone(), "reader"))));
+            (0..200).for_each(|_| drop(tasks.spawn(hold(self.tenants.clone(), "reader", large))));
         }
         if noise.is(Noise::Spinning) {
             self.set("spinning", "begin-loop", &self.endpoint, budget).await?;
-            (0..64).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "spinning"))));
+            (0..64).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "spinning", key))));
         }
         Ok(tasks)
     }
@@ -253,21 +258,26 @@ impl Bench {
     }
 }
 
+/// The key of a blob of 1 KiB. The test plugin knows no buckets.
+fn small(is_rogue: bool) -> &'static str {
+    if is_rogue { "bench/get/1024/7" } else { "get/1024/7" }
+}
+
 /// Repeats calls, and waits as long as an error says.
-async fn repeat(tenants: Tenants, name: &'static str) {
+async fn repeat(tenants: Tenants, name: &'static str, key: &'static str) {
     while let Some(tenant) = tenants.get(name) {
         let Ok(store) = tenant.store().await else { return };
-        if let Err(error) = store.get("get/1024/1").await {
+        if let Err(error) = store.get(key).await {
             tokio::time::sleep(error.retry_after().unwrap_or(Duration::from_millis(1))).await;
         }
     }
 }
 
 /// Holds bodies of which it reads a piece each minute.
-async fn hold(tenants: Tenants, name: &'static str) {
+async fn hold(tenants: Tenants, name: &'static str, key: &'static str) {
     while let Some(tenant) = tenants.get(name) {
         let Ok(store) = tenant.store().await else { return };
-        match store.get("get/67108864/1").await {
+        match store.get(key).await {
             Ok(mut blob) => {
                 while let Ok(Some(_)) = blob.try_next().await {
                     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -15,8 +15,10 @@ use crate::support::fair_queue::Claim;
 /// The longest sleep of the call that is next: the budget may change meanwhile.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Bounds of the time to wait that an error names where it is an estimate.
+/// Bounds of the time to wait that an error names.
 const MIN_RETRY_AFTER: Duration = Duration::from_millis(10);
+/// The same of an estimate: thousands of callers that come back as soon as there may be room use more CPU time than their calls.
+const MIN_ESTIMATE: Duration = Duration::from_millis(100);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// That time while nothing is known about how long calls take.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -295,7 +297,7 @@ impl Admission {
                 let each = self.duration.load(Relaxed) / budget.calls_in_flight.max(1) as u64;
                 match each.saturating_mul(ahead) {
                     0 => DEFAULT_RETRY_AFTER,
-                    time => Duration::from_nanos(time),
+                    time => Duration::from_nanos(time).max(MIN_ESTIMATE),
                 }
             }
         };
@@ -357,7 +359,7 @@ impl Admission {
     fn average(&self) -> Duration {
         match self.duration.load(Relaxed) {
             0 => DEFAULT_RETRY_AFTER,
-            average => Duration::from_nanos(average),
+            average => Duration::from_nanos(average).max(MIN_ESTIMATE),
         }
     }
 
