@@ -83,6 +83,8 @@ fn ranges_conditions_and_overridden_headers_apply() {
             boto.fails("get_object", with(json!({"IfMatch": "\"x\""})), "PreconditionFailed", 412).await;
             boto.fails("get_object", with(json!({"IfNoneMatch": etag})), "304", 304).await;
             boto.fails("head_object", with(json!({"IfNoneMatch": etag})), "304", 304).await;
+            let modified = boto.ok("head_object", with(json!({}))).await["LastModified"].clone();
+            boto.fails("get_object", with(json!({"IfModifiedSince": modified})), "304", 304).await;
             boto.ok("head_object", with(json!({"IfModifiedSince": "2020-01-01T00:00:00Z"}))).await;
             boto.fails("head_object", with(json!({"IfUnmodifiedSince": "2020-01-01T00:00:00Z"})), "412", 412).await;
             let overridden = json!({"ResponseContentType": "text/x-b", "ResponseCacheControl": "max-age=1"});
@@ -203,6 +205,15 @@ fn copies_bulk_deletes_and_tags_pass_through() {
                 "MetadataDirective": "REPLACE", "Metadata": {"n": "2"}, "ContentType": "text/x-c",
             });
             boto.ok("copy_object", replaced).await;
+            let attributes = json!(["ETag", "ObjectSize", "StorageClass"]);
+            let wanted = json!({"Bucket": music, "Key": "copy", "ObjectAttributes": attributes});
+            let got = boto.ok("get_object_attributes", wanted).await;
+            assert_eq!((&got["ObjectSize"], &got["StorageClass"]), (&json!(3), &json!("STANDARD")));
+            let acl = boto.ok("get_object_acl", json!({"Bucket": music, "Key": "copy"})).await;
+            assert_eq!(acl["Grants"][0]["Permission"], "FULL_CONTROL");
+            boto.ok("put_object_acl", json!({"Bucket": music, "Key": "copy", "ACL": "private"})).await;
+            let public = json!({"Bucket": music, "Key": "copy", "ACL": "public-read"});
+            boto.fails("put_object_acl", public, "AccessControlListNotSupported", 400).await;
             let got = boto.ok("head_object", json!({"Bucket": music, "Key": "copy"})).await;
             assert_eq!((&got["ContentType"], &got["Metadata"]), (&json!("text/x-c"), &json!({"n": "2"})));
 
@@ -303,6 +314,8 @@ fn checksums_in_headers_and_trailers_are_verified() {
             boto.fails("put_object", wrong, "BadDigest", 400).await;
             let wrong = json!({"Bucket": bucket, "Key": "wrong", "Body": {"hex": "00"}, "ContentMD5": "1B2M2Y8AsgTpgAmY7PhCfg=="});
             boto.fails("put_object", wrong, "BadDigest", 400).await;
+            let wrong = json!({"Bucket": bucket, "Key": "wrong", "Body": {"hex": "00"}, "ContentMD5": "YWJj"});
+            boto.fails("put_object", wrong, "InvalidDigest", 400).await;
             boto.fails("head_object", json!({"Bucket": bucket, "Key": "wrong"}), "404", 404).await;
         }
         bench.running.stop().await;

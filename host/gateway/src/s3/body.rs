@@ -58,6 +58,16 @@ pub(super) fn announced(headers: &HeaderMap, algorithm: Option<&s3s::dto::Checks
     named.or_else(|| algorithm.map(|algorithm| algorithm.as_str().to_ascii_lowercase()))
 }
 
+/// Checks the syntax of `Content-MD5`.
+pub(super) fn check_md5(headers: &HeaderMap) -> S3Result<()> {
+    let Some(value) = headers.get("content-md5") else { return Ok(()) };
+    let digest = value.to_str().ok().and_then(|text| Base64::decode_vec(text.trim()).ok());
+    match digest {
+        Some(digest) if digest.len() == 16 => Ok(()),
+        _ => Err(s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid.")),
+    }
+}
+
 /// A body that could not be read to its verified end.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum BodyError {

@@ -139,14 +139,12 @@ impl Front {
         let scope = self.scope(&request, &input.bucket, "ListObjectsV2").await?;
         let encoding = TextEncoding::of(input.encoding_type.as_ref())?;
         let size = page_size(input.max_keys)?;
-        if input.continuation_token.as_deref() == Some("") {
-            return Err(s3_error!(InvalidArgument, "The continuation token provided is incorrect"));
-        }
+        let token = input.continuation_token.as_deref().filter(|token| !token.is_empty());
         let wanted = Wanted {
             prefix: input.prefix.as_deref().unwrap_or_default(),
             delimiter: input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty()),
             start_after: input.start_after.as_deref(),
-            continuation: input.continuation_token.as_deref().map(decode_token).transpose()?,
+            continuation: token.map(decode_token).transpose()?,
             size,
         };
         let page = if size == 0 {
@@ -167,7 +165,7 @@ impl Front {
             next_continuation_token: page.next.as_deref().map(encode_token),
             contents: some_list(page.entries.into_iter().map(|entry| object(entry, encoding, owner)).collect()),
             common_prefixes: some_list(page.prefixes.into_iter().map(|prefix| common(prefix, encoding)).collect()),
-            delimiter: encoding.opt(input.delimiter.clone()),
+            delimiter: encoding.opt(input.delimiter.clone().filter(|delimiter| !delimiter.is_empty())),
             encoding_type: input.encoding_type.clone(),
             start_after: encoding.opt(input.start_after.clone()),
             ..ListObjectsV2Output::default()
@@ -211,7 +209,7 @@ impl Front {
             is_truncated: Some(next.is_some()),
             contents: some_list(page.entries.into_iter().map(|entry| object(entry, encoding, true)).collect()),
             common_prefixes: some_list(page.prefixes.into_iter().map(|prefix| common(prefix, encoding)).collect()),
-            delimiter: encoding.opt(input.delimiter.clone()),
+            delimiter: encoding.opt(input.delimiter.clone().filter(|delimiter| !delimiter.is_empty())),
             next_marker: encoding.opt(next),
             encoding_type: input.encoding_type.clone(),
             ..ListObjectsOutput::default()
@@ -276,7 +274,7 @@ impl Front {
         Ok(S3Response::new(ListObjectVersionsOutput {
             common_prefixes: some_list(prefixes.into_iter().map(|prefix| common(prefix, encoding)).collect()),
             delete_markers: some_list(markers),
-            delimiter: encoding.opt(input.delimiter.clone()),
+            delimiter: encoding.opt(input.delimiter.clone().filter(|delimiter| !delimiter.is_empty())),
             encoding_type: input.encoding_type.clone(),
             is_truncated: Some(next.is_some()),
             key_marker: Some(encoding.text(input.key_marker.clone().unwrap_or_default())),
@@ -310,8 +308,8 @@ fn class(entry: &Entry) -> String {
     class.map_or_else(|| "STANDARD".to_owned(), |(_, class)| class.clone())
 }
 
-/// The owner of everything, as in `ListBuckets`: the tenant's own account is not the client's to see.
-fn owner() -> Owner {
+/// The owner of everything: clients show it, so it has to be there, and the tenant's own account is not the client's to see.
+pub(super) fn owner() -> Owner {
     Owner { display_name: Some("sandbucket".to_owned()), id: Some("sandbucket".to_owned()) }
 }
 

@@ -5,6 +5,7 @@
 //! that the front-end key does not grant.
 
 mod access;
+mod acl;
 mod attributes;
 mod body;
 mod copy;
@@ -263,8 +264,10 @@ operations! {
     delete_object: DeleteObjectInput => DeleteObjectOutput;
     delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput;
     delete_objects: DeleteObjectsInput => DeleteObjectsOutput;
+    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput;
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput;
     get_object: GetObjectInput => GetObjectOutput;
+    get_object_acl: GetObjectAclInput => GetObjectAclOutput;
     get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput;
     get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput;
     head_bucket: HeadBucketInput => HeadBucketOutput;
@@ -275,7 +278,9 @@ operations! {
     list_objects: ListObjectsInput => ListObjectsOutput;
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output;
     list_parts: ListPartsInput => ListPartsOutput;
+    put_bucket_acl: PutBucketAclInput => PutBucketAclOutput;
     put_object: PutObjectInput => PutObjectOutput;
+    put_object_acl: PutObjectAclInput => PutObjectAclOutput;
     put_object_tagging: PutObjectTaggingInput => PutObjectTaggingOutput;
     upload_part: UploadPartInput => UploadPartOutput;
     upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput;
@@ -306,12 +311,10 @@ impl Front {
             creation_date: attributes::timestamp(grant.since),
             bucket_region: Some(self.shared.region.clone()),
         });
-        // Clients show it; it has to be there, and a tenant's name is not the client's to see.
-        let owner = Owner { display_name: Some("sandbucket".to_owned()), id: Some("sandbucket".to_owned()) };
         let output = ListBucketsOutput {
             buckets: Some(buckets.collect()),
             continuation_token: next,
-            owner: Some(owner),
+            owner: Some(list::owner()),
             prefix,
         };
         Ok(S3Response::new(output))
@@ -335,7 +338,13 @@ impl Front {
     }
 
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
-        self.own(&request, &request.input.bucket)?;
+        let bucket = &request.input.bucket;
+        self.own(&request, bucket)?;
+        // In S3's first region, and there alone, one may create a bucket that one has.
+        if self.shared.region == "us-east-1" {
+            let location = Some(format!("/{bucket}"));
+            return Ok(S3Response::new(CreateBucketOutput { location }));
+        }
         Err(s3_error!(
             BucketAlreadyOwnedByYou,
             "Your previous request to create the named bucket succeeded and you already own it."

@@ -8,7 +8,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use sandbucket::{Part as StorePart, Store};
 
 use super::attributes::{Attributes, attribute_of, customer_key, etag, push, timestamp, write_attributes};
-use super::body::{VerifiedBody, declared};
+use super::body::{VerifiedBody, check_md5, declared};
 use super::copy::{source, source_conditions};
 use super::list::{TextEncoding, common, marker_of, page_size, some_list, token_in};
 use super::write::{Prepared, body_length, condition, prepare, with_condition};
@@ -58,6 +58,7 @@ impl Front {
         mut request: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
         // The service gets its own checksum of a part, if any: it rejects one that the upload was not created with.
+        check_md5(&request.headers)?;
         let declared = declared!(request);
         let length = body_length(&request.headers, request.input.content_length)?;
         let scope = self.scope(&request, &request.input.bucket, "UploadPart").await?;

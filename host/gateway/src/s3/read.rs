@@ -63,7 +63,10 @@ impl Front {
         for (name, value) in attributes {
             get = get.attribute(name, value);
         }
-        let blob = get.await.map_err(|error| not_modified(scope.error(&error), headers))?;
+        let blob = match get.await {
+            Ok(blob) => blob,
+            Err(error) => return Err(refused(&scope, &error, &key, headers).await),
+        };
         only_part(input.part_number, blob.info())?;
 
         let (info, range) = (blob.info().clone(), blob.range());
@@ -98,7 +101,10 @@ impl Front {
         for (name, value) in attributes {
             head = head.attribute(name, value);
         }
-        let info = head.await.map_err(|error| not_modified(scope.error(&error), headers))?;
+        let info = match head.await {
+            Ok(info) => info,
+            Err(error) => return Err(refused(&scope, &error, &key, headers).await),
+        };
         only_part(input.part_number, &info)?;
 
         let mut output = HeadObjectOutput::default();
@@ -122,6 +128,9 @@ impl Front {
         output.sse_customer_algorithm = input.sse_customer_algorithm;
         output.sse_customer_key_md5 = input.sse_customer_key_md5;
         let mut response = with_expires(S3Response::new(output), expires, false);
+        if let Some(count) = attribute(&info, "tag-count").and_then(number) {
+            response.headers.insert("x-amz-tagging-count", HeaderValue::from(count));
+        }
         override_headers(&mut response.headers, &request.input)?;
         Ok(response)
     }
@@ -142,7 +151,9 @@ impl Front {
             head = head.attribute(name, value);
         }
         let info = head.await.map_err(|error| scope.error(&error))?;
-        let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+        // s3s divides the header's lines, and not the list in a line.
+        let wanted: Vec<&str> = input.object_attributes.iter().flat_map(|list| list.as_str().split(',')).collect();
+        let wants = |name: &str| wanted.iter().any(|wanted| wanted.trim() == name);
         let get = |name: &str| attribute(&info, name);
         let checksum = Checksum {
             checksum_crc32: get("checksum-crc32"),
@@ -245,15 +256,24 @@ fn only_part(number: Option<i32>, info: &BlobInfo) -> S3Result<()> {
     }
 }
 
-/// The ETag of the response `304`: the one that the client has, if it named one.
-fn not_modified(mut error: S3Error, headers: &HeaderMap) -> S3Error {
-    if error.code().as_str() == "NotModified"
-        && let Some(etag) = headers.get(header::IF_NONE_MATCH)
-        && etag.as_bytes().iter().filter(|byte| **byte == b'"').count() == 2
-    {
-        error.set_headers(HeaderMap::from_iter([(header::ETAG, etag.clone())]));
+/// The error of a read. The response `304` has the blob's ETag: the one that the client has, or else the service's.
+async fn refused(scope: &Scope, error: &sandbucket::Error, key: &str, headers: &HeaderMap) -> S3Error {
+    let mut converted = scope.error(error);
+    if converted.code().as_str() != "NotModified" {
+        return converted;
     }
-    error
+    let single = |etag: &&HeaderValue| etag.as_bytes().iter().filter(|byte| **byte == b'"').count() == 2;
+    let etag = match headers.get(header::IF_NONE_MATCH).filter(single) {
+        Some(etag) => Some(etag.clone()),
+        None => {
+            let info = scope.store.head(key).await.ok();
+            info.and_then(|info| info.etag).and_then(|etag| HeaderValue::try_from(etag).ok())
+        }
+    };
+    if let Some(etag) = etag {
+        converted.set_headers(HeaderMap::from_iter([(header::ETAG, etag)]));
+    }
+    converted
 }
 
 /// Adds the stored `Expires`, which may be any text, unless the client overrides it.

@@ -7,7 +7,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use sandbucket::{Body, Chunks};
 
 use super::attributes::{Attributes, etag, push, write_attributes};
-use super::body::{Outcome, VerifiedBody, declared};
+use super::body::{Outcome, VerifiedBody, check_md5, declared};
 use super::read::text;
 use super::{Front, Memory, Scope, Shared, not_implemented};
 
@@ -121,6 +121,7 @@ impl Front {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let condition = condition(&request.headers)?;
         let conditional = !matches!(condition, Condition::Always);
+        check_md5(&request.headers)?;
         let declared = declared!(request);
         let length = body_length(&request.headers, request.input.content_length)?;
         let (checksum, md5) = (declared.checksum.clone(), declared.md5.clone());
