@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -250,6 +251,32 @@ fn each_call_has_one_audit_record() {
         assert_eq!(shown, expected);
         assert!(taken[..3].iter().all(|record| record.request_id.is_some()), "{taken:?}");
         assert!(taken[3].duration >= Duration::from_millis(400), "{taken:?}");
+    });
+}
+
+#[test]
+fn renewal_is_counted_and_the_repeated_call_recorded_once() {
+    run(async {
+        let server = Faulty::start([]).await;
+        let (queue, mut records) = AuditQueue::new(100);
+        let engine = recording().audit(queue).build().expect("an engine");
+        let queries = Arc::new(AtomicUsize::new(0));
+        let provider = move || {
+            let n = queries.fetch_add(1, SeqCst);
+            async move { Ok::<_, std::io::Error>(Credentials::new(format!("key-{n}"), "secret").session_token("token")) }
+        };
+        let options = StoreOptions::new().setting("bucket", BUCKET).setting("endpoint", server.endpoint());
+        let store = engine.open(options.allow_private().credentials_provider(provider)).await.expect("the store opens");
+        let renewals =
+            || recorded().get("sandbucket_credential_renewals_total{outcome=ok}").map_or(0.0, |value| value.number);
+        let before = renewals();
+        server.then([Act::error(400, "ExpiredToken")]);
+        store.put("k", "x").await.expect("the new credentials");
+        assert_eq!(renewals() - before, 1.0);
+        let record = take(&mut records, 1).await.remove(0);
+        assert_eq!((record.outcome, record.status, record.requests), ("ok", Some(200), 2));
+        store.delete("k").await.expect("a delete");
+        assert_eq!(take(&mut records, 1).await[0].operation, "delete");
     });
 }
 

@@ -1,4 +1,20 @@
 //! Credentials of a store: fixed, or supplied by a provider and renewed before they expire.
+//!
+//! [`StoreOptions::credentials`](crate::StoreOptions::credentials) takes a key pair, and
+//! [`StoreOptions::credentials_provider`](crate::StoreOptions::credentials_provider) a [`CredentialsProvider`]: one of this module, or
+//! any type or closure that returns [`Credentials`]. The store queries it when it is opened, 5 minutes before the credentials expire,
+//! and when the service rejects them, in which case the call is repeated with what it gives.
+//!
+//! | provider | credentials |
+//! |---|---|
+//! | [`fixed`] | the ones given |
+//! | [`environment`] | `AWS_ACCESS_KEY_ID` and so on |
+//! | [`profile`] | a profile's keys or `credential_process` |
+//! | [`process`] | the output of a program |
+//! | [`chain`] | of the first of several providers that has any |
+//! | `aws`, `aws_profile`, `from_sdk` | AWS's own chain or SDK: roles, SSO, web identity, ECS, EKS, EC2; with the feature `aws-config` |
+//!
+//! Stores that are given clones of one [`SharedProvider`] share its queries.
 
 #[cfg(feature = "aws-config")]
 mod aws;
