@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use sandbucket::{Part, Store};
+use sandbucket::{Body, Error, Part, Store};
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
 
@@ -14,6 +14,36 @@ const MIB: usize = 1024 * 1024;
 
 fn body(length: usize) -> Bytes {
     (0..length).map(|n| (n / 5 + n / 1021) as u8).collect::<Vec<_>>().into()
+}
+
+/// Bytes as a stream of small pieces, announced with this length.
+fn stream(of: &Bytes, length: usize) -> Body {
+    let pieces: Vec<_> = of.chunks(70_001).map(Bytes::copy_from_slice).map(Ok::<_, std::io::Error>).collect();
+    Body::stream(length as u64, futures::stream::iter(pieces))
+}
+
+#[test]
+fn parts_are_uploaded_from_streams() {
+    run(async {
+        let server = Service::start().await;
+        // With and without a digest of the part that must be known before it is sent.
+        for signing in ["signed", "unsigned"] {
+            let store = server.open(&[("payload-signing", signing)]).await;
+            let sends_streams = signing == "unsigned" && server.endpoint().starts_with("http:");
+            assert!(!sends_streams || store.sends_streams(), "{signing}");
+            let body = body(5 * MIB + 3);
+            let id = store.create_upload("k").await.unwrap();
+            // A part of another length than announced is no part.
+            for claimed in [5 * MIB + 4, 5 * MIB + 2] {
+                let failed = store.upload_part("k", &id, 1, stream(&body, claimed)).await.unwrap_err();
+                assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{signing}: {failed:?}");
+            }
+            let first = store.upload_part("k", &id, 1, stream(&body.slice(..5 * MIB), 5 * MIB)).await.unwrap();
+            let last = store.upload_part("k", &id, 2, stream(&body.slice(5 * MIB..), 3)).await.unwrap();
+            store.complete_upload("k", &id, [first, last]).await.unwrap();
+            assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body, "{signing}: the body differs");
+        }
+    });
 }
 
 async fn left_behind(store: &Store) -> usize {

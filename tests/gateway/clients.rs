@@ -323,6 +323,38 @@ fn checksums_in_headers_and_trailers_are_verified() {
 }
 
 #[test]
+fn large_bodies_stream_to_stores_that_send_streams() {
+    run(async {
+        let bench = Bench::start().await;
+        let text = super::tenants(&bench.alice, &bench.bob);
+        let text = text.replace(
+            "[tenants.alice.store.blob.s3]\n",
+            "[tenants.alice.store.blob.s3]\npayload-signing = 'unsigned'\n",
+        );
+        bench.gateway.apply(&sandbucket::TenantsConfig::parse(&text).unwrap()).await.unwrap();
+        assert!(bench.gateway.tenants().get("alice").unwrap().store().await.unwrap().sends_streams());
+        let mut boto = bench.boto("alice-rw").await;
+        let body = bytes(12 << 20);
+        let put = json!({"Bucket": "alice-photos", "Key": "k", "Body": {"hex": hex(&body)}});
+        let etag = boto.ok("put_object", put).await["ETag"].clone();
+        assert!(!etag.as_str().unwrap().contains('-'), "{etag}: it was uploaded in parts");
+        let got = boto.ok("get_object", json!({"Bucket": "alice-photos", "Key": "k"})).await;
+        assert!(got["Body"] == hex(&body), "the body differs");
+        let wrong =
+            json!({"Bucket": "alice-photos", "Key": "w", "Body": {"hex": hex(&body)}, "ChecksumCRC32": "AAAAAA=="});
+        boto.fails("put_object", wrong, "BadDigest", 400).await;
+        boto.fails("head_object", json!({"Bucket": "alice-photos", "Key": "w"}), "404", 404).await;
+        let upload = json!({
+            "op": "upload", "bucket": "alice-photos", "key": "parts", "body": hex(&body), "part_size": PART, "checksum": "CRC32",
+        });
+        boto.0.call(upload).await.unwrap();
+        let got = boto.ok("get_object", json!({"Bucket": "alice-photos", "Key": "parts"})).await;
+        assert!(got["Body"] == hex(&body), "the body differs");
+        bench.running.stop().await;
+    });
+}
+
+#[test]
 fn aws_command_copies_syncs_and_presigns() {
     run(async {
         let bench = Bench::start().await;
