@@ -168,7 +168,7 @@ impl StoreSection {
         }
         match cfg!(feature = "aws-config") {
             true => Ok(()),
-            false => Err("this build has no AWS chain: it needs the library's feature `aws-config`".to_owned()),
+            false => Err("this build has no AWS chain: it needs the feature `aws-config`".to_owned()),
         }
     }
 

@@ -315,7 +315,7 @@ fn keys(
     Err(match unsupported {
         Some(way) => format!(
             "the profile \"{name}\" gets its credentials by way of {way}, which needs \
-             `credentials = \"aws\"` beside it, or `aws_profile` of a program; or \
+             `credentials = \"aws\"` beside it and the feature `aws-config`; or \
              `aws configure export-credentials --profile {name}` gives a key, secret and token to use"
         ),
         None => {
