@@ -5,7 +5,6 @@
 //! for the noise's CPU time (`--noise-cpu`).
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -24,15 +23,15 @@ use crate::{measure, network};
 const TENANTS: usize = 8;
 const PERIOD: Duration = Duration::from_millis(4);
 
+/// Keys of blobs of 1 KiB and of 64 MiB.
+const SMALL: &str = "get/1024/7";
+const LARGE: &str = "get/67108864/1";
+
 /// The noise has this long to reach its height.
 const RISE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub struct FairnessOptions {
-    /// A component that spins with the setting `mode = "begin-loop"`, such as target/component/sandbucket-rogue.wasm; without one, no
-    /// plugin spins
-    #[arg(long, value_name = "FILE")]
-    rogue: Option<PathBuf>,
     /// Rounds, of which the median is reported
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -60,9 +59,6 @@ enum Noise {
     Unanswered,
     /// Large bodies, hardly read.
     SlowReader,
-    /// A plugin that computes endlessly.
-    Spinning,
-    All,
 }
 
 impl Noise {
@@ -72,13 +68,7 @@ impl Noise {
             Noise::Queued => "10,000 queued calls",
             Noise::Unanswered => "a service that never answers",
             Noise::SlowReader => "a reader of a byte a second",
-            Noise::Spinning => "a plugin that spins",
-            Noise::All => "all of them",
         }
-    }
-
-    fn is(self, other: Noise) -> bool {
-        self == other || self == Noise::All && other != Noise::None
     }
 }
 
@@ -91,7 +81,6 @@ struct Latency {
 
 struct Bench {
     tenants: Tenants,
-    is_rogue: bool,
     endpoint: String,
     silent: String,
     noise_cpu: Duration,
@@ -110,30 +99,12 @@ pub fn run(options: &FairnessOptions) -> Result<()> {
         "{TENANTS} tenants, a GET of 1 KiB each {PERIOD:?}, {} threads, {} connections, {} ms of CPU a second for noise, {}",
         options.threads, options.connections, options.noise_cpu, network.congestion_control
     );
-    let mut noises = vec![Noise::None, Noise::Queued, Noise::Unanswered, Noise::SlowReader];
-    if options.rogue.is_some() {
-        noises.extend([Noise::Spinning, Noise::All]);
-    }
-    let plugins = std::iter::once(None).chain(options.rogue.as_ref().map(Some));
-    for plugin in plugins {
-        let limits = Limits::default().with_connections(options.connections);
-        let builder = Engine::builder().limits(limits).allow_private_networks().proxy(Proxy::none());
-        let engine = match plugin {
-            Some(file) => builder.plugin_file(file).build()?,
-            None => builder.build()?,
-        };
-        let bench = Bench {
-            tenants: Tenants::new(engine),
-            is_rogue: plugin.is_some(),
-            endpoint: endpoint.clone(),
-            silent: silent_endpoint.clone(),
-            noise_cpu: Duration::from_millis(options.noise_cpu),
-        };
-        // The rogue plugin makes the noise that the real one does not make.
-        let of_plugin = |noise: &Noise| bench.is_rogue == matches!(noise, Noise::Spinning | Noise::All);
-        let noises: Vec<Noise> = noises.iter().copied().filter(|n| *n == Noise::None || of_plugin(n)).collect();
-        runtime.block_on(bench.report(&noises, options))?;
-    }
+    let noises = [Noise::None, Noise::Queued, Noise::Unanswered, Noise::SlowReader];
+    let limits = Limits::default().with_connections(options.connections);
+    let engine = Engine::builder().limits(limits).allow_private_networks().proxy(Proxy::none()).build()?;
+    let noise_cpu = Duration::from_millis(options.noise_cpu);
+    let bench = Bench { tenants: Tenants::new(engine), endpoint, silent: silent_endpoint, noise_cpu };
+    runtime.block_on(bench.report(&noises, options))?;
     runtime.shutdown_background();
     Ok(())
 }
@@ -141,7 +112,7 @@ pub fn run(options: &FairnessOptions) -> Result<()> {
 impl Bench {
     async fn report(&self, noises: &[Noise], options: &FairnessOptions) -> Result<()> {
         for n in 0..TENANTS {
-            self.set(&format!("tenant-{n}"), "", &self.endpoint, Budget::default()).await?;
+            self.set(&format!("tenant-{n}"), &self.endpoint, Budget::default()).await?;
         }
         let time = Duration::from_secs_f64(options.seconds);
         self.measure(time / 4).await?;
@@ -162,7 +133,7 @@ impl Bench {
         };
         let p99 = |latency: &Latency| latency.p99;
         let alone = median(&laps[0], p99);
-        println!("\n| {} | p50 | p99 | p99 to alone |", if self.is_rogue { "test plugin" } else { "S3 plugin" });
+        println!("\n| noise | p50 | p99 | p99 to alone |");
         println!("| --- | --- | --- | --- |");
         for (noise, laps) in noises.iter().zip(&laps) {
             let (p50, p99) = (median(laps, |latency| latency.p50), median(laps, p99));
@@ -171,21 +142,16 @@ impl Bench {
         Ok(())
     }
 
-    async fn set(&self, name: &str, mode: &str, endpoint: &str, budget: Budget) -> Result<()> {
-        let options = if self.is_rogue {
-            let target = endpoint.trim_start_matches("http://");
-            StoreOptions::new().settings([("mode", mode), ("endpoint", endpoint), ("target", target)])
-        } else {
-            StoreOptions::new().settings([
-                ("bucket", BUCKET),
-                ("region", "us-east-1"),
-                ("endpoint", endpoint),
-                ("access-key", ACCESS_KEY),
-                ("secret-key", SECRET_KEY),
-                ("addressing-style", "path"),
-                ("checksum", "none"),
-            ])
-        };
+    async fn set(&self, name: &str, endpoint: &str, budget: Budget) -> Result<()> {
+        let options = StoreOptions::new().settings([
+            ("bucket", BUCKET),
+            ("region", "us-east-1"),
+            ("endpoint", endpoint),
+            ("access-key", ACCESS_KEY),
+            ("secret-key", SECRET_KEY),
+            ("addressing-style", "path"),
+            ("checksum", "none"),
+        ]);
         self.tenants.set(name, TenantOptions::new(options).budget(budget)).await?;
         Ok(())
     }
@@ -193,10 +159,9 @@ impl Bench {
     /// Latencies of the well-behaved tenants' calls during this time. None of them may fail.
     async fn measure(&self, time: Duration) -> Result<Latency> {
         let tasks = (0..TENANTS).map(|n| {
-            let (tenants, is_rogue) = (self.tenants.clone(), self.is_rogue);
+            let tenants = self.tenants.clone();
             tokio::spawn(async move {
                 let (name, end) = (format!("tenant-{n}"), Instant::now() + time);
-                let key = small(is_rogue);
                 let mut ticks = tokio::time::interval(PERIOD);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 let mut latencies = Vec::new();
@@ -204,7 +169,7 @@ impl Bench {
                     ticks.tick().await;
                     let began = Instant::now();
                     let store = tenants.get(&name).context("the tenant is gone")?.store().await?;
-                    let bytes = store.get(key).await?.bytes().await?;
+                    let bytes = store.get(SMALL).await?.bytes().await?;
                     latencies.push(began.elapsed().as_secs_f64());
                     ensure!(bytes.len() == 1024, "a blob of {} bytes", bytes.len());
                 }
@@ -222,32 +187,26 @@ impl Bench {
     async fn start(&self, noise: Noise) -> Result<JoinSet<()>> {
         let mut tasks = JoinSet::new();
         let budget = Budget::default().with_cpu_per_second(self.noise_cpu);
-        let (key, large) =
-            (small(self.is_rogue), if self.is_rogue { "bench/get/67108864/1" } else { "get/67108864/1" });
-        if noise.is(Noise::Queued) {
+        if noise == Noise::Queued {
             // None of them is throttled: all wait.
             let budget = budget.clone().with_queue_length(10_000).with_queue_wait(Duration::from_secs(600));
-            self.set("queued", "", &self.endpoint, budget).await?;
-            (0..10_000).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "queued", key))));
+            self.set("queued", &self.endpoint, budget).await?;
+            (0..10_000).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "queued"))));
         }
-        if noise.is(Noise::Unanswered) {
-            self.set("unanswered", "", &self.silent, budget.clone()).await?;
-            (0..200).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "unanswered", key))));
+        if noise == Noise::Unanswered {
+            self.set("unanswered", &self.silent, budget.clone()).await?;
+            (0..200).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "unanswered"))));
         }
-        if noise.is(Noise::SlowReader) {
-            self.set("reader", "", &self.endpoint, budget.clone()).await?;
-            (0..200).for_each(|_| drop(tasks.spawn(hold(self.tenants.clone(), "reader", large))));
-        }
-        if noise.is(Noise::Spinning) {
-            self.set("spinning", "begin-loop", &self.endpoint, budget).await?;
-            (0..64).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "spinning", key))));
+        if noise == Noise::SlowReader {
+            self.set("reader", &self.endpoint, budget.clone()).await?;
+            (0..200).for_each(|_| drop(tasks.spawn(hold(self.tenants.clone(), "reader"))));
         }
         Ok(tasks)
     }
 
     /// Removes the noisy tenants, and waits until nothing of theirs is in flight.
     async fn quiet(&self) {
-        for name in ["queued", "unanswered", "reader", "spinning"] {
+        for name in ["queued", "unanswered", "reader"] {
             let Some(tenant) = self.tenants.get(name) else { continue };
             self.tenants.remove(name);
             while tenant.status().calls_in_flight + tenant.status().connections > 0 {
@@ -258,26 +217,21 @@ impl Bench {
     }
 }
 
-/// The key of a blob of 1 KiB. The test plugin knows no buckets.
-fn small(is_rogue: bool) -> &'static str {
-    if is_rogue { "bench/get/1024/7" } else { "get/1024/7" }
-}
-
 /// Repeats calls, and waits as long as an error says.
-async fn repeat(tenants: Tenants, name: &'static str, key: &'static str) {
+async fn repeat(tenants: Tenants, name: &'static str) {
     while let Some(tenant) = tenants.get(name) {
         let Ok(store) = tenant.store().await else { return };
-        if let Err(error) = store.get(key).await {
+        if let Err(error) = store.get(SMALL).await {
             tokio::time::sleep(error.retry_after().unwrap_or(Duration::from_millis(1))).await;
         }
     }
 }
 
 /// Holds bodies of which it reads a piece each minute.
-async fn hold(tenants: Tenants, name: &'static str, key: &'static str) {
+async fn hold(tenants: Tenants, name: &'static str) {
     while let Some(tenant) = tenants.get(name) {
         let Ok(store) = tenant.store().await else { return };
-        match store.get(key).await {
+        match store.get(LARGE).await {
             Ok(mut blob) => {
                 while let Ok(Some(_)) = blob.try_next().await {
                     tokio::time::sleep(Duration::from_secs(60)).await;
