@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use sandbucket::{TenantChanges, TenantStatus, Tenants, TenantsConfig};
@@ -44,6 +44,8 @@ use crate::stats::{RequestCounts, Stats};
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
 
+type Exporter = Box<dyn Fn() -> String + Send + Sync>;
+
 pub(crate) struct Inner {
     pub tenants: Tenants,
     pub config: ServeConfig,
@@ -57,6 +59,8 @@ pub(crate) struct Inner {
     /// Locked while tenants and keys are changed together.
     access: Mutex<Access>,
     last_reload: StdMutex<LastReload>,
+    /// Renders metrics of the program.
+    exporter: OnceLock<Exporter>,
     started: SystemTime,
     started_at: Instant,
 }
@@ -172,6 +176,7 @@ impl Gateway {
             certificate,
             access: Mutex::default(),
             last_reload: StdMutex::default(),
+            exporter: OnceLock::new(),
             started: SystemTime::now(),
             started_at: Instant::now(),
         })))
@@ -245,6 +250,13 @@ impl Gateway {
         self.0.draining.store(true, Relaxed);
     }
 
+    /// Adds the metrics of a recorder of the crate `metrics` to `/metrics`, such as those of [`sandbucket::telemetry`]: `render`
+    /// returns them in Prometheus' text format. The recorder has to be installed before the engine is built. Without effect if
+    /// called again.
+    pub fn export_metrics(&self, render: impl Fn() -> String + Send + Sync + 'static) {
+        let _ = self.0.exporter.set(Box::new(render));
+    }
+
     /// The metrics in Prometheus' text format.
     pub fn metrics_text(&self) -> String {
         use std::fmt::Write as _;
@@ -273,11 +285,14 @@ impl Gateway {
             ("service_written_bytes_total", "counter", "Bytes to the service.", |tenant| tenant.written_bytes as f64),
         ];
         for (name, kind, help, value) in values {
-            let name = format!("sandbucket_tenant_{name}");
+            let name = format!("sandbucket_gateway_tenant_{name}");
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
             for tenant in &open {
                 let _ = writeln!(text, "{name}{{tenant=\"{}\"}} {}", tenant.name, value(tenant));
             }
+        }
+        if let Some(render) = self.0.exporter.get() {
+            text.push_str(&render());
         }
         text
     }

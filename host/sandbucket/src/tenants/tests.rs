@@ -79,7 +79,7 @@ fn errors_have_line_and_key() {
         ),
         (
             format!("[tenants.a]\nwieght = 1\n[tenants.a.store.blob.s3]\n{STORE}"),
-            "configuration:2: tenants.a.wieght: unknown key; expected `weight`, or a section",
+            "configuration:2: tenants.a.wieght: unknown key; expected `weight`, `plugin`, or a section",
         ),
         (
             format!("[tenants.a.store.blob.s3]\n{STORE}[tenants.a.budget]\nqueue-length = 'long'\n"),
