@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Error as _, Visitor};
+use sandbucket::quantity::{bytes, duration};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
@@ -91,7 +92,7 @@ pub struct TlsConfig {
 #[non_exhaustive]
 pub struct RedirectConfig {
     /// Minimum length of a read that is redirected. Default: 64 MiB.
-    #[serde(default = "default_redirect", deserialize_with = "size")]
+    #[serde(default = "default_redirect", deserialize_with = "bytes")]
     pub above: u64,
     /// Validity of the URL. Default: 5 minutes.
     #[serde(default = "default_expiry", deserialize_with = "duration")]
@@ -117,7 +118,7 @@ pub struct ServeLimits {
     #[serde(deserialize_with = "duration")]
     pub header_timeout: Duration,
     /// Size of a request's line and header fields, in bytes: at least 8 KiB. Default: 64 KiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "bytes")]
     pub header_size: u64,
     /// Time in which a client has to send or take 1 KiB of a body. Default: 30 s.
     #[serde(deserialize_with = "duration")]
@@ -125,10 +126,10 @@ pub struct ServeLimits {
     /// Requests of a tenant in flight; further ones are `SlowDown`. Default: 1,000.
     pub requests_per_tenant: u64,
     /// Memory for bodies that are gathered before they are sent, of all requests. Default: 1 GiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "bytes")]
     pub buffers: u64,
     /// Memory for such bodies of one tenant, and so the size of a part that can be gathered. Default: 256 MiB.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "bytes")]
     pub buffers_per_tenant: u64,
     /// Time that a request waits for memory. Default: 30 s.
     #[serde(deserialize_with = "duration")]
@@ -287,53 +288,6 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketA
             OneOrMore::More(addresses) => addresses,
         },
     )
-}
-
-/// A number with a unit.
-struct Quantity {
-    units: &'static [(&'static str, u64)],
-    /// The factor of a bare number.
-    bare: u64,
-    expected: &'static str,
-}
-
-impl Visitor<'_> for Quantity {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
-        let scaled = u64::try_from(number).ok().and_then(|number| number.checked_mul(self.bare));
-        scaled.ok_or_else(|| E::custom(format!("expected {}, not {number}", self.expected)))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
-        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, unit) = text.split_at(digits);
-        let scale = self.units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()));
-        let scale = if unit.is_empty() { Some(self.bare) } else { scale.map(|(_, scale)| *scale) };
-        let value = number.parse::<u64>().ok().zip(scale).and_then(|(number, scale)| number.checked_mul(scale));
-        value.ok_or_else(|| E::custom(format!("expected {}, not \"{}\"", self.expected, text.escape_debug())))
-    }
-}
-
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    deserializer.deserialize_any(Quantity {
-        units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
-        bare: 1,
-        expected: "a size such as \"64KiB\", \"96MiB\" or a number of bytes",
-    })
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let milliseconds = deserializer.deserialize_any(Quantity {
-        units: &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)],
-        bare: 1000,
-        expected: "a duration such as \"500ms\", \"30s\", \"5m\" or a number of seconds",
-    })?;
-    Ok(Duration::from_millis(milliseconds))
 }
 
 #[cfg(test)]

@@ -57,6 +57,12 @@ mod types;
 #[doc(hidden)]
 pub mod text;
 
+/// Deserializers of sizes and durations, for crates of this project.
+#[doc(hidden)]
+pub mod quantity {
+    pub use crate::limits::{bytes, duration};
+}
+
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 #[allow(missing_docs, reason = "internals for tests/fuzz")]

@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 pub use budget::Budget;
 pub(crate) use quantity::parse_duration;
-use quantity::{duration, size};
+use quantity::size;
+pub use quantity::{bytes, duration};
 
 /// Limits of plugins, calls and connections.
 ///

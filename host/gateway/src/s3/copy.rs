@@ -6,7 +6,7 @@ use sandbucket::BlobName;
 
 use super::access::denied;
 use super::attributes::{check_algorithm, etag, push, timestamp, write_attributes};
-use super::write::{condition, with_condition};
+use super::write::{condition, with_condition, with_properties};
 use super::{Front, Scope, not_implemented};
 
 /// Sets the conditions on the source of a copy.
@@ -81,12 +81,7 @@ impl Front {
         source_conditions!(copy, input);
         if replace {
             copy = copy.replace();
-            if let Some(media_type) = input.content_type.take() {
-                copy = copy.content_type(media_type);
-            }
-            for (name, value) in input.metadata.take().unwrap_or_default() {
-                copy = copy.metadata(name, value);
-            }
+            with_properties!(copy, input);
         }
         let key = attributes.iter().find(|(name, _)| *name == "sse-customer-key").map(|(_, key)| key.clone());
         for (name, value) in attributes {

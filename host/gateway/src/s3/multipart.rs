@@ -11,7 +11,7 @@ use super::attributes::{Attributes, attribute_of, customer_key, etag, push, time
 use super::body::{VerifiedBody, check_md5, declared};
 use super::copy::{source, source_conditions};
 use super::list::{TextEncoding, common, marker_of, page_size, some_list, token_in};
-use super::write::{Prepared, body_length, condition, prepare, with_condition};
+use super::write::{Prepared, body_length, condition, prepare, with_condition, with_properties};
 use super::{Front, not_implemented};
 
 /// Time after which the response to a completion begins, so that the client does not give up waiting: from then on, spaces are
@@ -31,12 +31,7 @@ impl Front {
         let mut attributes = write_attributes!(input);
         push(&mut attributes, "tags", input.tagging.take().filter(|tags| !tags.is_empty()));
         let mut create = scope.store.create_upload(key);
-        if let Some(media_type) = input.content_type.take() {
-            create = create.content_type(media_type);
-        }
-        for (name, value) in input.metadata.take().unwrap_or_default() {
-            create = create.metadata(name, value);
-        }
+        with_properties!(create, input);
         for (name, value) in attributes {
             create = create.attribute(name, value);
         }

@@ -50,6 +50,19 @@ macro_rules! with_condition {
 }
 pub(super) use with_condition;
 
+/// Sets content type and metadata of a call to those of the request, which it takes.
+macro_rules! with_properties {
+    ($call:ident, $input:expr) => {
+        if let Some(media_type) = $input.content_type.take() {
+            $call = $call.content_type(media_type);
+        }
+        for (name, value) in $input.metadata.take().unwrap_or_default() {
+            $call = $call.metadata(name, value);
+        }
+    };
+}
+pub(super) use with_properties;
+
 /// The body of a write, ready to be sent.
 pub(super) struct Prepared {
     pub body: Body,
@@ -144,12 +157,7 @@ impl Front {
         }
         let mut put = scope.store.put(&key, body);
         with_condition!(put, condition);
-        if let Some(media_type) = input.content_type.take() {
-            put = put.content_type(media_type);
-        }
-        for (name, value) in input.metadata.take().unwrap_or_default() {
-            put = put.metadata(name, value);
-        }
+        with_properties!(put, input);
         for (name, value) in attributes {
             put = put.attribute(name, value);
         }

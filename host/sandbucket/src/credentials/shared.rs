@@ -267,7 +267,7 @@ mod tests {
         let opened = join_all((0..100).map(|_| provider.current())).await;
         assert!(opened.iter().all(|known| known.as_ref().is_ok_and(|known| known.version == 1)));
         assert_eq!(queries.load(SeqCst), 1);
-        // All are rejected: one query gives others, also to those who ask later.
+        // All are rejected: one query gives others, to later callers as well.
         let renewed = join_all((0..100).map(|_| provider.newer(1, Reason::Rejected))).await;
         assert!(renewed.iter().all(|known| known.as_ref().is_ok_and(|known| known.version == 2)));
         assert_eq!(provider.newer(1, Reason::Due).await.unwrap().version, 2);

@@ -54,7 +54,11 @@ impl Visitor<'_> for Quantity {
     }
 }
 
-pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+/// Deserializes a number of bytes, with a unit or without.
+///
+/// # Errors
+/// For anything else.
+pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Quantity {
         units: &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
         bare: 1,
@@ -67,7 +71,11 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, 
         .map_err(|_| D::Error::custom("this size is more than this machine can address"))
 }
 
-pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// Deserializes a duration with a unit, or a number of seconds.
+///
+/// # Errors
+/// For anything else.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let milliseconds = deserializer.deserialize_any(Quantity {
         units: DURATIONS,
         bare: 1000,
