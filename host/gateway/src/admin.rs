@@ -127,7 +127,7 @@ impl From<sandbucket::Error> for Failed {
     }
 }
 
-type Answer = Result<Json<Value>, Failed>;
+type JsonResult = Result<Json<Value>, Failed>;
 
 /// The routes of the admin API.
 pub(crate) fn admin(gateway: Gateway) -> Router {
@@ -275,7 +275,7 @@ fn view(gateway: &Gateway) -> Status {
     }
 }
 
-async fn set_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>, text: String) -> Answer {
+async fn set_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>, text: String) -> JsonResult {
     let parsed = tokio::task::spawn_blocking({
         let name = name.clone();
         move || single(&name, &text)
@@ -300,14 +300,14 @@ fn single(name: &str, text: &str) -> Result<TenantsConfig, Failed> {
     Ok(TenantsConfig::parse(&nested.to_string())?)
 }
 
-async fn remove_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>) -> Answer {
+async fn remove_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>) -> JsonResult {
     if !gateway.remove_tenant(&name).await {
         return Err(no_tenant(&name));
     }
     Ok(Json(json!({"removed": name})))
 }
 
-async fn drain_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>) -> Answer {
+async fn drain_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>) -> JsonResult {
     if gateway.tenants().get(&name).is_none() {
         return Err(no_tenant(&name));
     }
@@ -323,7 +323,7 @@ async fn drain_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<Str
     Ok(Json(json!({"tenant": name, "drained": drained, "in-flight": stats.in_flight()})))
 }
 
-async fn resume_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>) -> Answer {
+async fn resume_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>) -> JsonResult {
     if gateway.tenants().get(&name).is_none() {
         return Err(no_tenant(&name));
     }
@@ -331,24 +331,24 @@ async fn resume_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<St
     Ok(Json(json!({"tenant": name, "resumed": true})))
 }
 
-async fn swap_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>, file: String) -> Answer {
+async fn swap_tenant(State(gateway): State<Gateway>, UrlPath(name): UrlPath<String>, file: String) -> JsonResult {
     if gateway.tenants().get(&name).is_none() {
         return Err(no_tenant(&name));
     }
     swap_to(&gateway, Some(&name), &file).await
 }
 
-async fn swap(State(gateway): State<Gateway>, file: String) -> Answer {
+async fn swap(State(gateway): State<Gateway>, file: String) -> JsonResult {
     swap_to(&gateway, None, &file).await
 }
 
-async fn swap_to(gateway: &Gateway, tenant: Option<&str>, file: &str) -> Answer {
+async fn swap_to(gateway: &Gateway, tenant: Option<&str>, file: &str) -> JsonResult {
     let plugin = gateway.tenants().engine().plugin_file(file.trim()).await?;
     let swapped = gateway.tenants().swap(tenant, &plugin).await?;
     Ok(Json(json!({"swapped": swapped, "plugin": plugin.digest()})))
 }
 
-async fn reload(State(gateway): State<Gateway>) -> Answer {
+async fn reload(State(gateway): State<Gateway>) -> JsonResult {
     let changes = gateway.reload().await?;
     Ok(Json(json!({
         "added": changes.added,
@@ -358,7 +358,7 @@ async fn reload(State(gateway): State<Gateway>) -> Answer {
     })))
 }
 
-async fn drain(State(gateway): State<Gateway>) -> Answer {
+async fn drain(State(gateway): State<Gateway>) -> JsonResult {
     gateway.drain();
     Ok(Json(json!({"draining": true, "in-flight": gateway.inner().stats.in_flight()})))
 }

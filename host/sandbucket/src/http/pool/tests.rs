@@ -1067,7 +1067,7 @@ async fn futures_are_send() {
     is_send::<Option<Pin<Box<dyn Body<Data = Bytes, Error = hyper::Error> + Send>>>>(None);
 }
 
-/// Two connections that response their first request, and do this with the second of each; and how many requests there were.
+/// Two connections that respond to their first request, and do this with the second of each; and how many requests there were.
 async fn two_stale<R>(
     second: impl Fn(TcpStream) -> R + Clone + Send + 'static,
 ) -> (Client, Arc<AtomicUsize>, Arc<AtomicUsize>)
