@@ -8,7 +8,7 @@ use futures::StreamExt;
 use sandbucket::{Engine, Error, Limits, Result};
 use sandbucket_tests::{PATIENCE, ROGUE, builder, dev_server, run, settings};
 
-use crate::child::is_child;
+use sandbucket_tests::child::is_child;
 
 fn engine(limits: Limits) -> Result<Engine> {
     builder().limits(limits).build()

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use sandbucket::{Config, Credentials, Engine, Error, Store, StoreOptions};
 use sandbucket_tests::{builder, engine, refused, run};
 
-use crate::child::is_child;
+use sandbucket_tests::child::is_child;
 use crate::two_keys::TwoKeys;
 
 async fn open(engine: &Engine, service: &TwoKeys, options: StoreOptions) -> Store {

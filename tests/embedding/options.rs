@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::child::is_child;
+use sandbucket_tests::child::is_child;
 use crate::two_keys::TwoKeys;
 
 /// A service that responds to every request with 404 after a delay.

@@ -11,8 +11,8 @@ use sandbucket::credentials::{self, SharedProvider};
 use sandbucket::{Body, Config, Store, StoreOptions};
 use sandbucket_tests::{ACCESS_KEY, SECRET_KEY, engine, refused, run};
 
-use crate::child::{in_child, is_child};
-use crate::tokens::{TokenService, token};
+use sandbucket_tests::child::{in_child, is_child};
+use sandbucket_tests::tokens::{TokenService, token};
 
 /// Much longer than any of this takes.
 const LONG: Duration = Duration::from_secs(60);

@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sandbucket::Credentials;
 use sandbucket_dev_server::DevServer;
 use sandbucket_tests::BUCKET;
-use tokio::net::{TcpListener, TcpStream};
+use sandbucket_tests::plain::forward;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 const ACCESS_KEYS: [&str; 2] = ["first-key", "second-key"];
@@ -100,17 +101,4 @@ impl Shared {
         let server = self.server(&request);
         forward(request, server).await
     }
-}
-
-/// Sends a request to the server at this address.
-pub async fn forward(request: Request<Incoming>, server: SocketAddr) -> Response<Full<Bytes>> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.expect("a whole body").to_bytes();
-    let connection = TcpStream::connect(server).await.expect("the dev server");
-    let (mut client, driver) =
-        hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.expect("a connection");
-    tokio::spawn(async move { drop(driver.await) });
-    let response = client.send_request(Request::from_parts(head, Full::new(body))).await.expect("a response");
-    let (head, body) = response.into_parts();
-    Response::from_parts(head, Full::new(body.collect().await.expect("a whole body").to_bytes()))
 }

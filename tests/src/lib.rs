@@ -1,12 +1,14 @@
 //! Test support: one engine and one runtime per test program, unusual keys, the services to test on, and a server that
 //! misbehaves by script.
 
+pub mod child;
 pub mod faulty;
 pub mod garage;
 pub mod keys;
 pub mod plain;
 pub mod python;
 pub mod services;
+pub mod tokens;
 
 use std::future::Future;
 use std::path::Path;

@@ -1,8 +1,11 @@
 //! A plain HTTP client without any knowledge of S3, for presigned URLs.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -39,4 +42,17 @@ pub async fn fetch(method: &str, url: &str, headers: &[(String, String)], body: 
     let body = response.into_body().collect().await.context("reading the response")?.to_bytes();
     connection.abort();
     Ok(Response { status, content_type, body })
+}
+
+/// Sends a request to the server at this address.
+pub async fn forward(request: http::Request<Incoming>, server: SocketAddr) -> http::Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    let connection = TcpStream::connect(server).await.expect("the dev server");
+    let (mut client, driver) =
+        hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.expect("a connection");
+    tokio::spawn(async move { drop(driver.await) });
+    let response = client.send_request(http::Request::from_parts(head, Full::new(body))).await.expect("a response");
+    let (head, body) = response.into_parts();
+    http::Response::from_parts(head, Full::new(body.collect().await.expect("a whole body").to_bytes()))
 }

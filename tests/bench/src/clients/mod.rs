@@ -1,12 +1,16 @@
 //! The clients, each in its own file, which documents its configuration and the reasons for it. Suggestions that make one
 //! of them faster are welcome.
 
+#[cfg(feature = "native-clients")]
 mod aws_sdk;
 mod bare_hyper;
 pub mod bare_sockets;
+#[cfg(feature = "native-clients")]
 mod object_store;
+#[cfg(feature = "native-clients")]
 mod opendal;
 mod parts;
+#[cfg(feature = "native-clients")]
 mod rust_s3;
 mod sandbucket;
 
@@ -23,11 +27,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::Payload;
 
+#[cfg(feature = "native-clients")]
 pub use aws_sdk::AwsSdk;
 pub use bare_hyper::BareHyper;
 pub use bare_sockets::BareSockets;
+#[cfg(feature = "native-clients")]
 pub use object_store::ObjectStore;
+#[cfg(feature = "native-clients")]
 pub use opendal::OpenDal;
+#[cfg(feature = "native-clients")]
 pub use rust_s3::RustS3;
 pub use sandbucket::Sandbucket;
 

@@ -9,7 +9,9 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::clients::{AwsSdk, BareHyper, BareSockets, Kind, ObjectStore, OpenDal, RustS3, Sandbucket, Target};
+#[cfg(feature = "native-clients")]
+use crate::clients::{AwsSdk, ObjectStore, OpenDal, RustS3};
+use crate::clients::{BareHyper, BareSockets, Kind, Sandbucket, Target};
 use crate::measure;
 use crate::rows::Row;
 
@@ -44,12 +46,18 @@ pub fn load(kind: Kind, job: &Job) -> Result<Box<dyn Load>> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Ok(match kind {
         Kind::Sandbucket => Box::new(Loaded::<Sandbucket>::new(job)?),
+        #[cfg(feature = "native-clients")]
         Kind::ObjectStore => Box::new(Loaded::<ObjectStore>::new(job)?),
+        #[cfg(feature = "native-clients")]
         Kind::OpenDal => Box::new(Loaded::<OpenDal>::new(job)?),
+        #[cfg(feature = "native-clients")]
         Kind::RustS3 => Box::new(Loaded::<RustS3>::new(job)?),
+        #[cfg(feature = "native-clients")]
         Kind::AwsSdkS3 => Box::new(Loaded::<AwsSdk>::new(job)?),
         Kind::Hyper => Box::new(Loaded::<BareHyper>::new(job)?),
         Kind::Sockets => Box::new(Loaded::<BareSockets>::new(job)?),
+        #[cfg(not(feature = "native-clients"))]
+        _ => anyhow::bail!("{} is not in this build: it needs the feature native-clients", kind.name()),
     })
 }
 

@@ -13,11 +13,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sandbucket::Credentials;
 use sandbucket_dev_server::DevServer;
-use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::two_keys::forward;
+use crate::plain::forward;
+use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server};
 
 pub type HttpResponse = Response<Full<Bytes>>;
 

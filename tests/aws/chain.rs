@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use http::Method;
 use sandbucket::{Config, Store, StoreOptions, credentials};
+use sandbucket_tests::child::{in_child, is_child};
 use sandbucket_tests::python::Moto;
+use sandbucket_tests::tokens::{Server, TokenService, response, token};
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, engine, run};
 
-use crate::child::{in_child, is_child};
-use crate::tokens::{Server, TokenService, response, token};
 
 /// Variables that keep the machine's own configuration out.
 const NOTHING: [(&str, &str); 4] = [
@@ -22,6 +22,9 @@ const NOTHING: [(&str, &str); 4] = [
 
 /// The token that the stand-ins give is that of the service, which the child rotates by this path.
 const ROTATE: &str = "/rotate";
+
+/// Of the name of the session in `sso_session_gives_role_credentials`.
+const SHA1_OF_OFFICE: &str = "e6427457497fe0f4f93a7334d2203b8e17ee82df";
 
 /// Runs a test again in a child process with further variables.
 async fn in_child_with(test: &'static str, variables: Vec<(&'static str, String)>) {
@@ -109,7 +112,7 @@ fn instance_metadata_gives_credentials_by_version_2() {
             ("S3", service.endpoint.clone()),
             ("ROTATE", format!("{}{ROTATE}", metadata.endpoint)),
         ];
-        in_child_with("aws::instance_metadata_gives_credentials_by_version_2", variables).await;
+        in_child_with("instance_metadata_gives_credentials_by_version_2", variables).await;
         assert_eq!((service.valid(), unauthorized.load(SeqCst)), (1, 0));
         assert!(service.rejected() >= 1);
         // Two of the configured store, and one of the other: its chain has no region, and is another.
@@ -146,7 +149,7 @@ fn container_endpoint_gives_credentials() {
             ("S3", service.endpoint.clone()),
             ("ROTATE", format!("{}{ROTATE}", endpoint.endpoint)),
         ];
-        in_child_with("aws::container_endpoint_gives_credentials", variables).await;
+        in_child_with("container_endpoint_gives_credentials", variables).await;
         assert_eq!(service.valid(), 1);
         assert!(service.rejected() >= 1);
     });
@@ -189,7 +192,7 @@ fn profile_assumes_a_role() {
             ("AWS_ENDPOINT_URL_STS", moto.endpoint.clone()),
             ("S3", moto.endpoint.clone()),
         ];
-        in_child_with("aws::profile_assumes_a_role", variables).await;
+        in_child_with("profile_assumes_a_role", variables).await;
     });
 }
 
@@ -214,7 +217,63 @@ fn web_identity_assumes_a_role() {
             ("AWS_ENDPOINT_URL_STS", moto.endpoint.clone()),
             ("S3", moto.endpoint.clone()),
         ];
-        in_child_with("aws::web_identity_assumes_a_role", variables).await;
+        in_child_with("web_identity_assumes_a_role", variables).await;
+    });
+}
+
+#[test]
+fn sso_session_gives_role_credentials() {
+    if in_child() {
+        return run(async {
+            let endpoint = std::env::var("S3").expect("the service");
+            let further = "credentials = 'aws'\nprofile = 'single-sign-on'\n";
+            uses(&config(&endpoint, further).open(engine()).await.expect("the store opens")).await;
+        });
+    }
+    run(async {
+        let service = Arc::new(TokenService::start().await);
+        let queries = Arc::new(AtomicUsize::new(0));
+        let (of_server, counter) = (service.clone(), queries.clone());
+        // GetRoleCredentials of IAM Identity Center's portal.
+        let portal = Server::start(move |request| {
+            let (service, queries) = (of_server.clone(), counter.clone());
+            async move {
+                let is_signed_in =
+                    request.headers().get("x-amz-sso_bearer_token").is_some_and(|token| token == "signed-in");
+                let asked = request.uri().query().unwrap_or_default();
+                let is_role = asked.contains("role_name=photos") && asked.contains("account_id=123456789012");
+                if request.uri().path() != "/federation/credentials" || !is_signed_in || !is_role {
+                    return response(403, "");
+                }
+                queries.fetch_add(1, SeqCst);
+                let credentials = serde_json::json!({"roleCredentials": {
+                    "accessKeyId": ACCESS_KEY,
+                    "secretAccessKey": SECRET_KEY,
+                    "sessionToken": token(service.valid()),
+                    "expiration": 4_070_908_800_000_u64,
+                }});
+                response(200, credentials.to_string())
+            }
+        })
+        .await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config");
+        let profile = "[profile single-sign-on]\nsso_session = office\nsso_account_id = 123456789012\nsso_role_name = photos\n\
+                       [sso-session office]\nsso_region = us-east-1\nsso_start_url = https://office.example/start\n";
+        std::fs::write(&file, profile).expect("a file");
+        // Where `aws sso login` leaves its token: the name is the SHA-1 of the session's.
+        let cache = folder.path().join(".aws/sso/cache");
+        std::fs::create_dir_all(&cache).expect("a folder");
+        let signed_in = r#"{"accessToken": "signed-in", "expiresAt": "2099-01-01T00:00:00Z", "region": "us-east-1"}"#;
+        std::fs::write(cache.join(format!("{SHA1_OF_OFFICE}.json")), signed_in).expect("a file");
+        let variables = vec![
+            ("HOME", folder.path().to_str().expect("a path").to_owned()),
+            ("AWS_CONFIG_FILE", file.to_str().expect("a path").to_owned()),
+            ("AWS_ENDPOINT_URL_SSO", portal.endpoint.clone()),
+            ("S3", service.endpoint.clone()),
+        ];
+        in_child_with("sso_session_gives_role_credentials", variables).await;
+        assert_eq!(queries.load(SeqCst), 1);
     });
 }
 
@@ -231,6 +290,6 @@ fn chain_without_credentials_is_an_error_with_the_reason() {
     }
     run(async {
         let variables = vec![("AWS_EC2_METADATA_DISABLED", "true".to_owned())];
-        in_child_with("aws::chain_without_credentials_is_an_error_with_the_reason", variables).await;
+        in_child_with("chain_without_credentials_is_an_error_with_the_reason", variables).await;
     });
 }
