@@ -128,8 +128,9 @@ impl State {
     pub fn encode(&self) -> Vec<u8> {
         let State { operation, stage, progress, aside, began, learned, bare_if_match } = self;
         let later = (stage, progress, aside, began, learned, bare_if_match);
-        // Serializing plain data into memory cannot fail.
-        postcard::to_allocvec(&(operation, (!self.is_at_first_request()).then_some(later))).unwrap_or_default()
+        let state = (operation, (!self.is_at_first_request()).then_some(later));
+        // Serializing plain data into memory cannot fail. Few states are longer than the capacity.
+        postcard::to_extend(&state, Vec::with_capacity(96)).unwrap_or_default()
     }
 
     /// From bytes.

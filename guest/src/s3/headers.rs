@@ -65,13 +65,15 @@ pub fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// Formats `host` and the fields as lines, as `request.headers` in `wit/sans-io.wit`.
-pub fn to_lines(host: &str, headers: &Headers) -> String {
+/// Formats `host`, the fields and `last` (names and values) as lines, as `request.headers` in `wit/sans-io.wit`.
+pub fn to_lines(host: &str, headers: &Headers, last: &[[&str; 2]]) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-    // Includes capacity for `user-agent` and `content-length`.
     let mut lines = TextBuilder::with_capacity(length + host.len() + 96);
     lines.push(&["host:", host, "\n"]);
     for (name, value) in headers {
+        lines.push(&[name, ":", value, "\n"]);
+    }
+    for [name, value] in last {
         lines.push(&[name, ":", value, "\n"]);
     }
     lines.into_string()
@@ -95,8 +97,8 @@ mod tests {
     #[test]
     fn header_lines_round_trip() {
         let pair = |name: &'static str, value: &'static str| (name.into(), value.into());
-        let headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
-        let lines = to_lines("h:1", &headers);
+        let headers: Headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
+        let lines = to_lines("h:1", &headers[..2].to_vec(), &[["x-b", " c:d"]]);
         assert_eq!(lines, "host:h:1\netag:\"e\"\na:\nx-b: c:d\n");
         assert_eq!(
             parse_lines(&lines),

@@ -49,7 +49,7 @@ impl Head<'_> {
         self.headers
             .iter()
             .find(|(there, _)| is_named(there, name))
-            .map(|(_, value)| value.trim())
+            .map(|(_, value)| value.trim_ascii())
             .filter(|value| !value.is_empty())
     }
 
@@ -74,7 +74,7 @@ impl Head<'_> {
         let mut length = None;
         for (_, value) in self.headers.iter().filter(|(name, _)| is_named(name, "content-length")) {
             for part in value.split(',') {
-                let number = decimal(part.trim()).ok_or_else(|| {
+                let number = decimal(part.trim_ascii()).ok_or_else(|| {
                     MalformedResponse(format!("its content-length \"{}\" is not a number", short(value)))
                 })?;
                 if length.replace(number).is_some_and(|before| before != number) {
@@ -88,7 +88,7 @@ impl Head<'_> {
     /// Whether the body is chunked, which makes truncation detectable.
     fn is_chunked(&self) -> bool {
         let codings = self.get("transfer-encoding").and_then(|codings| codings.rsplit(',').next());
-        codings.is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
+        codings.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case("chunked"))
     }
 
     /// The service's time in the header `date`, in seconds since 1970.
@@ -218,7 +218,7 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, MalformedResponse> {
     for (name, value) in &head.headers {
         match name.split_at_checked(METADATA_PREFIX.len()) {
             Some((prefix, name)) if prefix.eq_ignore_ascii_case(METADATA_PREFIX) && !name.is_empty() => {
-                metadata.push((name.to_ascii_lowercase(), decode(value.trim())));
+                metadata.push((name.to_ascii_lowercase(), decode(value.trim_ascii())));
             }
             _ => {}
         }
@@ -246,7 +246,7 @@ pub fn attributes(head: &Head) -> Vec<Pair> {
         }
         for ((_, header), slot) in RESPONSE_ATTRIBUTES.iter().zip(&mut values) {
             if is_named(name, header) {
-                slot.get_or_insert(value.trim());
+                slot.get_or_insert(value.trim_ascii());
             }
         }
     }
@@ -265,8 +265,8 @@ pub fn attributes(head: &Head) -> Vec<Pair> {
 fn own_coding(value: &str) -> String {
     let mut own = Vec::new();
     for coding in value.split(',') {
-        if !coding.trim().eq_ignore_ascii_case("aws-chunked") {
-            own.push(coding.trim());
+        if !coding.trim_ascii().eq_ignore_ascii_case("aws-chunked") {
+            own.push(coding.trim_ascii());
         }
     }
     own.join(", ")
@@ -285,7 +285,7 @@ fn etag(head: &Head) -> Result<Option<String>, MalformedResponse> {
 /// Parses `bytes first-last/size`. None if the three are inconsistent.
 fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (unit, rest) = text.split_once(' ')?;
-    let (span, size) = rest.trim().split_once('/')?;
+    let (span, size) = rest.trim_ascii().split_once('/')?;
     let (first, last) = span.split_once('-')?;
     let (first, last, size) = (decimal(first)?, decimal(last)?, decimal(size)?);
     (unit.eq_ignore_ascii_case("bytes") && first <= last && last < size).then_some((first, last, size))

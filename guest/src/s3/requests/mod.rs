@@ -92,16 +92,12 @@ impl Request {
     /// All header fields to send with a body of this length, as lines: those of the request, `host`, `user-agent` and
     /// `content-length`.
     pub fn field_lines(&self, body_length: u64) -> String {
-        let mut lines = headers::to_lines(&self.authority, &self.headers);
-        for piece in ["user-agent:", USER_AGENT, "\n"] {
-            lines.push_str(piece);
-        }
+        let agent = ["user-agent", USER_AGENT];
         if matches!(self.method, Method::Put | Method::Post) {
-            for piece in ["content-length:", &body_length.to_string(), "\n"] {
-                lines.push_str(piece);
-            }
+            let length = body_length.to_string();
+            return headers::to_lines(&self.authority, &self.headers, &[agent, ["content-length", &length]]);
         }
-        lines
+        headers::to_lines(&self.authority, &self.headers, &[agent])
     }
 
     /// Appends a query parameter.
