@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test example interop bench lint fuzz deny doc build plugin plugin-check package toolchain clean
+.PHONY: help demo test example interop bench bench-gateway lint fuzz deny doc build plugin plugin-check package toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
@@ -42,6 +42,9 @@ endif
 bench: toolchain ## Measure Sandbucket beside other S3 clients, and write what came of it to docs/benchmarks.*
 	$(CARGO) run --release --package sandbucket-bench -- \
 		--markdown docs/benchmarks.md --svg docs/benchmarks.svg --json docs/benchmarks.json
+
+bench-gateway: toolchain ## Measure the gateway beside other S3 front ends, and write docs/gateway-benchmarks.md; RCLONE=FILE adds rclone
+	$(CARGO) run --release --package sandbucket-bench -- gateway --markdown docs/gateway-benchmarks.md $(if $(RCLONE),--rclone $(RCLONE))
 
 lint: toolchain ## Check formatting and lints, of host and guest, natively and for wasm
 	$(CARGO) fmt --all --check

@@ -1,7 +1,10 @@
-//! Passes the versions of the clients from the workspace's lock file to the program.
+//! Passes the versions of the clients from the workspace's lock file to the program, and builds the rogue plugin.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::exit;
+
+#[path = "../../host/sandbucket/build/component.rs"]
+mod component;
 
 /// The crates whose versions a report names.
 const CRATES: [&str; 8] = ["aws-sdk-s3", "hyper", "object_store", "opendal", "reqwest", "rust-s3", "tokio", "wasmtime"];
@@ -22,6 +25,23 @@ fn main() {
         let variable = format!("BENCH_VERSION_{}", name.replace('-', "_").to_uppercase());
         println!("cargo::rustc-env={variable}={}", versions(&text, name));
     }
+    if let Err(error) = rogue(&Path::new(&here).join("../..")) {
+        eprintln!("{error}");
+        exit(1);
+    }
+}
+
+/// Builds `tests/rogue` where the tests' build script does, so that it is built once.
+fn rogue(root: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed=../../host/sandbucket/build");
+    for source in ["tests/rogue/Cargo.toml", "tests/rogue/src", "wit"] {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("there is no OUT_DIR")?);
+    let target = out.ancestors().nth(4).ok_or("there is no target folder around OUT_DIR")?.join("component");
+    let path = component::build(root, &target, "sandbucket-rogue", "", "sandbucket-rogue")?;
+    println!("cargo::rustc-env=SANDBUCKET_ROGUE_SANS_IO={}", path.display());
+    Ok(())
 }
 
 /// All locked versions of a crate, the newest last.

@@ -93,11 +93,55 @@ fn ranges_conditions_and_overridden_headers_apply() {
 
             let body = json!({"hex": hex(b"other")});
             boto.fails("put_object", with(json!({"Body": body, "IfNoneMatch": "*"})), "PreconditionFailed", 412).await;
+            // S3 compares other values than `*` with nothing.
+            boto.fails("put_object", with(json!({"Body": body, "IfNoneMatch": "\"x\""})), "NotImplemented", 501).await;
+            let absent = json!({"Bucket": bucket, "Key": "absent", "Body": body, "IfMatch": "*"});
+            boto.fails("put_object", absent, "NoSuchKey", 404).await;
             if service.cannot(Kind::Moto, "it takes no notice of If-Match on writes") {
                 continue;
             }
             boto.fails("put_object", with(json!({"Body": body, "IfMatch": "\"x\""})), "PreconditionFailed", 412).await;
             boto.ok("put_object", with(json!({"Body": body, "IfMatch": etag}))).await;
+            boto.ok("put_object", with(json!({"Body": body, "IfMatch": "*"}))).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn conditional_deletes_compare_the_entity_tag() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            let put = |key: &str| json!({"Bucket": bucket, "Key": key, "Body": {"hex": hex(key.as_bytes())}});
+            let at = |key: &str, etag: &Value| json!({"Bucket": bucket, "Key": key, "IfMatch": etag});
+            let mut etags = Vec::new();
+            for key in ["a", "b", "c", "d"] {
+                etags.push(boto.ok("put_object", put(key)).await["ETag"].clone());
+            }
+            boto.fails("delete_object", at("a", &etags[1]), "PreconditionFailed", 412).await;
+            boto.ok("delete_object", at("a", &etags[0])).await;
+            for etag in [&etags[0], &json!("*")] {
+                boto.fails("delete_object", at("a", etag), "NoSuchKey", 404).await;
+            }
+            boto.ok("delete_object", at("b", &json!("*"))).await;
+            let objects = json!({"Objects": [
+                {"Key": "c", "ETag": etags[3]}, {"Key": "d", "ETag": etags[3]}, {"Key": "e"}, {"Key": "f", "ETag": etags[3]},
+            ]});
+            let deleted = boto.ok("delete_objects", json!({"Bucket": bucket, "Delete": objects})).await;
+            assert_eq!(texts(&deleted, "Deleted", "Key"), ["d", "e"]);
+            assert_eq!(texts(&deleted, "Errors", "Key"), ["c", "f"]);
+            assert_eq!(texts(&deleted, "Errors", "Code"), ["PreconditionFailed", "NoSuchKey"]);
+            let left = boto.ok("list_objects_v2", json!({"Bucket": bucket})).await;
+            assert_eq!(keys(&left), ["c"]);
+            // S3 has it for directory buckets only.
+            let sized = json!({"Bucket": bucket, "Key": "c", "IfMatchSize": 1});
+            boto.fails("delete_object", sized, "NotImplemented", 501).await;
+            let part = |number: u32| json!({"Bucket": bucket, "Key": "c", "PartNumber": number});
+            assert_eq!(boto.ok("get_object", part(1)).await["Body"], json!(hex(b"c")));
+            boto.fails("get_object", part(2), "InvalidPartNumber", 416).await;
         }
         bench.running.stop().await;
     });
@@ -209,6 +253,9 @@ fn copies_bulk_deletes_and_tags_pass_through() {
             let wanted = json!({"Bucket": music, "Key": "copy", "ObjectAttributes": attributes});
             let got = boto.ok("get_object_attributes", wanted).await;
             assert_eq!((&got["ObjectSize"], &got["StorageClass"]), (&json!(3), &json!("STANDARD")));
+            // Here alone without quotes.
+            let quoted = boto.ok("head_object", json!({"Bucket": music, "Key": "copy"})).await["ETag"].clone();
+            assert_eq!(quoted, format!("\"{}\"", got["ETag"].as_str().unwrap()));
             let acl = boto.ok("get_object_acl", json!({"Bucket": music, "Key": "copy"})).await;
             assert_eq!(acl["Grants"][0]["Permission"], "FULL_CONTROL");
             boto.ok("put_object_acl", json!({"Bucket": music, "Key": "copy", "ACL": "private"})).await;

@@ -9,6 +9,7 @@ mod limits;
 mod object_store;
 mod rclone;
 mod rogue;
+mod scripted;
 mod tls;
 
 use std::time::Duration;

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::{CallOptions, Pair};
 use crate::s3::headers::{Headers, is_visible};
+use crate::s3::response::decimal;
 
 /// The groups of attributes an operation accepts, besides `request-payer` and `expected-bucket-owner`, which all accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,10 @@ impl Accepts {
     pub const CHECKSUM: Accepts = Accepts(16);
     /// Permission to delete what a lock in governance mode protects.
     pub const BYPASS: Accepts = Accepts(32);
+    /// The entity tag that a blob has to have to be deleted.
+    pub const MATCH: Accepts = Accepts(64);
+    /// The part of a blob that a HEAD is about.
+    pub const PART: Accepts = Accepts(128);
 
     /// Union of both.
     pub const fn and(self, other: Accepts) -> Accepts {
@@ -56,6 +61,8 @@ enum Syntax {
     Key,
     /// See [`is_id`].
     Id,
+    /// From 1 to 10,000. Sent in the query.
+    Part,
 }
 
 /// A known attribute.
@@ -80,6 +87,7 @@ impl Attribute {
             Syntax::Digest(length) => format!("{length} bytes in base64."),
             Syntax::Key => "A key of 32 bytes in base64.".to_owned(),
             Syntax::Id => "1 to 128 letters, digits and -._~:/+=, different for each write.".to_owned(),
+            Syntax::Part => "1 to 10000.".to_owned(),
         };
         let accepted = match self.accepts {
             Accepts::PROPERTIES => "put, create-upload, copy with properties, presigned put",
@@ -88,9 +96,16 @@ impl Attribute {
             Accepts::SOURCE => "copy, copy-part",
             Accepts::CHECKSUM => "put, upload-part, presigned put",
             Accepts::BYPASS => "delete, delete-many, presigned delete",
+            Accepts::MATCH => "delete",
+            Accepts::PART => "head",
             _ => "all operations",
         };
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
+    }
+
+    /// The query parameter that it is sent as, in place of a header.
+    pub fn parameter(&self) -> Option<&'static str> {
+        (self.syntax == Syntax::Part).then_some(self.header)
     }
 
     /// Whether its value is an encryption key.
@@ -111,7 +126,7 @@ const fn with_syntax(name: &'static str, header: &'static str, accepts: Accepts,
 pub const WRITE_ID: &str = "write-id";
 
 /// All attributes, in display order.
-pub const TABLE: [Attribute; 27] = [
+pub const TABLE: [Attribute; 29] = [
     text("cache-control", "cache-control", Accepts::PROPERTIES),
     text("content-disposition", "content-disposition", Accepts::PROPERTIES),
     text("content-encoding", "content-encoding", Accepts::PROPERTIES),
@@ -142,6 +157,8 @@ pub const TABLE: [Attribute; 27] = [
     with_syntax("checksum-sha256", "x-amz-checksum-sha256", Accepts::CHECKSUM, Syntax::Digest(32)),
     with_syntax("content-md5", "content-md5", Accepts::CHECKSUM, Syntax::Digest(16)),
     with_syntax("bypass-governance-retention", "x-amz-bypass-governance-retention", Accepts::BYPASS, Syntax::Flag),
+    text("if-match", "if-match", Accepts::MATCH),
+    with_syntax("part-number", "partNumber", Accepts::PART, Syntax::Part),
     with_syntax("request-payer", "x-amz-request-payer", Accepts::NOTHING, Syntax::Word("requester")),
     text("expected-bucket-owner", "x-amz-expected-bucket-owner", Accepts::NOTHING),
 ];
@@ -198,6 +215,10 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
             return Err(wrong(name, "must be 1 to 128 letters, digits and -._~:/+="));
         }
         Syntax::Id => add(header, value),
+        Syntax::Part if !decimal(value).is_some_and(|number| (1..=10_000).contains(&number)) => {
+            return Err(wrong(name, "must be a number from 1 to 10000"));
+        }
+        Syntax::Part => add(header, value),
         Syntax::Flag | Syntax::Word(_) => {
             let word = if let Syntax::Word(word) = syntax { word } else { "true" };
             let is = |other: &str| value.eq_ignore_ascii_case(other);

@@ -102,9 +102,18 @@ fn is_named(header: &str, name: &str) -> bool {
     header.len() == name.len() && (header == name || header.eq_ignore_ascii_case(name))
 }
 
-/// Properties of a blob in the response to a HEAD.
+/// The attribute of a HEAD of a part with the part's place in the blob: `first-last`, as in `Content-Range`.
+pub const PART_RANGE: &str = "part-range";
+
+/// Properties of a blob in the response to a HEAD. The response to one about a part is partial.
 pub fn blob_info(head: &Head) -> Result<BlobInfo, MalformedResponse> {
-    properties(head, head.content_length()?.unwrap_or(UNKNOWN_SIZE))
+    let part = head.get("content-range").filter(|_| head.status == 206).and_then(content_range);
+    let Some((first, last, size)) = part else {
+        return properties(head, head.content_length()?.unwrap_or(UNKNOWN_SIZE));
+    };
+    let mut info = properties(head, size)?;
+    info.attributes.push((PART_RANGE.to_owned(), format!("{first}-{last}")));
+    Ok(info)
 }
 
 /// Properties of a blob in the response to a GET, and the range its body contains.

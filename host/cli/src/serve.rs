@@ -33,6 +33,11 @@ pub async fn run(context: &Context, arguments: cli::Serve) -> Result<Exit, Failu
     let recorder = recorder()?;
     let gateway = Gateway::load(file).await.map_err(failure)?;
     let tenants = gateway.tenants().len();
+    for tenant in gateway.tenants().status() {
+        if let Some(why) = &tenant.unready {
+            context.output.note(&crate::tenants::unready(&tenant.name, why));
+        }
+    }
     if arguments.check {
         context.output.note(&format!("The configuration is in order: {tenants} tenants."));
         return Ok(Exit::Success);

@@ -86,6 +86,9 @@ pub async fn run(context: &Context, command: TenantsCommand) -> Result<Exit, Fai
                 &done,
                 &format!("{added} added, {changed} changed, {removed} removed, {} unchanged", done["unchanged"]),
             )?;
+            for (tenant, why) in done["unready"].as_object().into_iter().flatten() {
+                context.output.note(&unready(tenant, why.as_str().unwrap_or_default()));
+            }
         }
     }
     Ok(Exit::Success)
@@ -110,12 +113,18 @@ fn path(name: &str, action: &str) -> String {
     format!("/tenants/{}{action}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
+/// A tenant whose store cannot be opened at present.
+pub fn unready(tenant: &str, why: &str) -> String {
+    format!("The tenant {} is not ready, its requests try again: {}", text::plain(tenant), text::plain(why))
+}
+
 /// A line of the list.
 fn line(tenant: &Value) -> String {
     let mut text = text::plain(tenant["name"].as_str().unwrap_or_default());
-    let state = match (tenant["draining"].as_bool(), tenant["open"].as_bool()) {
-        (Some(true), _) => "draining",
-        (_, Some(true)) => "open",
+    let state = match (tenant["draining"].as_bool(), tenant["unready"].is_string(), tenant["open"].as_bool()) {
+        (Some(true), ..) => "draining",
+        (_, true, _) => "not ready",
+        (.., Some(true)) => "open",
         _ => "closed",
     };
     let _ = write!(

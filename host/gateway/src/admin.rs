@@ -87,6 +87,8 @@ struct TenantView {
     /// The digest of the plugin, if it is not the engine's.
     plugin: Option<String>,
     open: bool,
+    /// Why the store could not be opened, if it could not the last time.
+    unready: Option<String>,
     draining: bool,
     instances_idle: usize,
     instances_busy: usize,
@@ -227,12 +229,13 @@ fn view(gateway: &Gateway) -> Status {
     }
     let engine = gateway.tenants().engine();
     let tenants = gateway.tenants().status().into_iter().map(|status| {
-        let TenantStatus { name, weight, plugin, is_open, pool, .. } = status;
+        let TenantStatus { name, weight, plugin, is_open, unready, pool, .. } = status;
         let (keys, buckets) = keys.remove(name.as_str()).unwrap_or_default();
         TenantView {
             weight,
             plugin,
             open: is_open,
+            unready,
             draining: inner.shared.is_drained(&name),
             instances_idle: pool.idle,
             instances_busy: pool.busy,
@@ -355,6 +358,7 @@ async fn reload(State(gateway): State<Gateway>) -> JsonResult {
         "changed": changes.changed,
         "removed": changes.removed,
         "unchanged": changes.unchanged,
+        "unready": changes.unready,
     })))
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use sandbucket::{TenantChanges, TenantStatus, Tenants, TenantsConfig};
+use sandbucket::{TenantChanges, Tenants, TenantsConfig};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -262,34 +262,13 @@ impl Gateway {
         use std::fmt::Write as _;
         let (mut text, tenants) = (String::new(), &self.0.tenants);
         self.0.stats.render(&mut text);
+        let unready = tenants.status().iter().filter(|tenant| tenant.unready.is_some()).count();
         for (name, help, value) in [
             ("sandbucket_gateway_tenants", "Tenants.", tenants.len()),
+            ("sandbucket_gateway_tenants_unready", "Tenants whose store could not be opened the last time.", unready),
             ("sandbucket_gateway_open_stores", "Open stores of tenants.", tenants.open_stores()),
         ] {
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
-        }
-        let open: Vec<_> = tenants.status().into_iter().filter(|tenant| tenant.is_open).collect();
-        type Value = fn(&TenantStatus) -> f64;
-        let values: [(&str, &str, &str, Value); 12] = [
-            ("instances_idle", "gauge", "Idle instances.", |tenant| tenant.pool.idle as f64),
-            ("instances_busy", "gauge", "Instances in a call.", |tenant| tenant.pool.busy as f64),
-            ("instances_created_total", "counter", "Instances made.", |tenant| tenant.pool.created as f64),
-            ("instances_discarded_total", "counter", "Instances discarded.", |tenant| tenant.pool.discarded as f64),
-            ("instance_memory_bytes", "gauge", "Memory of all instances.", |tenant| tenant.memory as f64),
-            ("cpu_seconds_total", "counter", "CPU time of the plugin.", |tenant| tenant.cpu_time.as_secs_f64()),
-            ("calls_in_flight", "gauge", "Calls of the service.", |tenant| tenant.calls_in_flight as f64),
-            ("calls_queued", "gauge", "Calls that wait for the budget.", |tenant| tenant.calls_queued as f64),
-            ("calls_throttled_total", "counter", "Calls beyond the budget.", |tenant| tenant.calls_throttled as f64),
-            ("service_connections", "gauge", "Connections to the service.", |tenant| tenant.connections as f64),
-            ("service_read_bytes_total", "counter", "Bytes from the service.", |tenant| tenant.read_bytes as f64),
-            ("service_written_bytes_total", "counter", "Bytes to the service.", |tenant| tenant.written_bytes as f64),
-        ];
-        for (name, kind, help, value) in values {
-            let name = format!("sandbucket_gateway_tenant_{name}");
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            for tenant in &open {
-                let _ = writeln!(text, "{name}{{tenant=\"{}\"}} {}", tenant.name, value(tenant));
-            }
         }
         if let Some(render) = self.0.exporter.get() {
             text.push_str(&render());

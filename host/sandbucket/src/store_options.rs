@@ -9,6 +9,7 @@ use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
 use crate::limits::{Limits, named};
 use crate::sandbox::Plugin;
+use crate::support::deadline::timeout;
 use crate::types::settings::{SettingValue, Settings};
 
 /// Options for opening a store: the plugin's settings, and options of the host.
@@ -236,6 +237,25 @@ impl StoreOptions {
             && self.timeouts == other.timeouts
     }
 
+    /// Queries the provider of the credentials, if there is one, for at most this time.
+    ///
+    /// # Errors
+    /// As opening a store, if the provider has none to give.
+    pub(crate) async fn query_credentials(&self, time: Duration) -> Result<()> {
+        let Source::Provider(provider) = &self.source else { return Ok(()) };
+        match timeout(time, provider.current()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(why)) => Err(no_credentials(&why)),
+            Err(_) => Err(no_credentials("it has not given any in time")),
+        }
+    }
+
+    /// The same without the provider of credentials, to check the settings while it has none to give.
+    pub(crate) fn without_provider(mut self) -> Self {
+        self.source = Source::Settings;
+        self
+    }
+
     /// The limits of the store.
     pub(crate) fn limits(&self, engine: &Limits) -> Result<Limits> {
         let Timeouts { call_time, timeout, between_bytes } = self.timeouts;
@@ -281,12 +301,7 @@ impl StoreOptions {
                 Ok(None)
             }
             Source::Provider(provider) => {
-                let known = provider.current().await.map_err(|why| {
-                    let message = format!("opening the store: the credentials provider failed: {why}");
-                    let mut failure = Failure::ours("access-key", message);
-                    failure.retryable = true;
-                    Error::AccessDenied(failure)
-                })?;
+                let known = provider.current().await.map_err(|why| no_credentials(&why))?;
                 known.credentials.add_to(&mut self.settings);
                 Ok(Some(Renewal::of_known(provider, &known)))
             }
@@ -316,6 +331,14 @@ impl StoreOptions {
             }
         }
     }
+}
+
+/// The error of a store whose provider of credentials has none to give. It may have some later.
+fn no_credentials(why: &str) -> Error {
+    let message = format!("opening the store: the credentials provider failed: {why}");
+    let mut failure = Failure::ours("access-key", message);
+    failure.retryable = true;
+    Error::AccessDenied(failure)
 }
 
 impl std::fmt::Debug for StoreOptions {

@@ -36,6 +36,11 @@ impl Child {
         Ok(Child { process, input, output })
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a message to the child.
     pub fn write(&mut self, message: &impl Serialize) -> Result<()> {
         let input = self.input.as_mut().context("the child's input is closed")?;

@@ -5,13 +5,14 @@
 //! for the noise's CPU time (`--noise-cpu`).
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use sandbucket::{Budget, Engine, Limits, Proxy, StoreOptions, TenantOptions, Tenants};
+use sandbucket::{Budget, Engine, Error, Limits, Proxy, StoreOptions, TenantOptions, Tenants};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -26,6 +27,9 @@ const PERIOD: Duration = Duration::from_millis(4);
 /// Keys of blobs of 1 KiB and of 64 MiB.
 const SMALL: &str = "get/1024/7";
 const LARGE: &str = "get/67108864/1";
+
+/// The component of `tests/rogue`.
+const ROGUE: &str = env!("SANDBUCKET_ROGUE_SANS_IO");
 
 /// The noise has this long to reach its height.
 const RISE: Duration = Duration::from_millis(500);
@@ -47,27 +51,39 @@ pub struct FairnessOptions {
     /// CPU time per second of each noisy tenant's plugin, in milliseconds; 0 is unlimited
     #[arg(long, default_value_t = 100)]
     noise_cpu: u64,
+    /// Tasks of the noise of queued calls, all of which have a call in flight or waiting
+    #[arg(long, default_value_t = 10_000)]
+    queued: usize,
+    /// The queued calls' budget `calls-in-flight`; 0 is the default
+    #[arg(long, default_value_t = 0)]
+    noise_calls: usize,
+    /// Only noises whose name contains this, beside the measurement alone
+    #[arg(long)]
+    only: Option<String>,
 }
 
 /// What a tenant does to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Noise {
     None,
-    /// 10,000 calls at once, most of which wait.
+    /// Thousands of calls at once, most of which wait.
     Queued,
     /// A service that accepts connections and never answers.
     Unanswered,
     /// Large bodies, hardly read.
     SlowReader,
+    /// A plugin that computes for as long as it may.
+    Spinning,
 }
 
 impl Noise {
     fn name(self) -> &'static str {
         match self {
             Noise::None => "alone",
-            Noise::Queued => "10,000 queued calls",
+            Noise::Queued => "queued calls",
             Noise::Unanswered => "a service that never answers",
             Noise::SlowReader => "a reader of a byte a second",
+            Noise::Spinning => "a plugin that spins",
         }
     }
 }
@@ -83,7 +99,8 @@ struct Bench {
     tenants: Tenants,
     endpoint: String,
     silent: String,
-    noise_cpu: Duration,
+    noise: Budget,
+    queued: usize,
 }
 
 pub fn run(options: &FairnessOptions) -> Result<()> {
@@ -99,11 +116,18 @@ pub fn run(options: &FairnessOptions) -> Result<()> {
         "{TENANTS} tenants, a GET of 1 KiB each {PERIOD:?}, {} threads, {} connections, {} ms of CPU a second for noise, {}",
         options.threads, options.connections, options.noise_cpu, network.congestion_control
     );
-    let noises = [Noise::None, Noise::Queued, Noise::Unanswered, Noise::SlowReader];
+    let mut noises = vec![Noise::None, Noise::Queued, Noise::Unanswered, Noise::SlowReader, Noise::Spinning];
+    if let Some(only) = &options.only {
+        noises.retain(|noise| *noise == Noise::None || noise.name().contains(only.as_str()));
+    }
     let limits = Limits::default().with_connections(options.connections);
     let engine = Engine::builder().limits(limits).allow_private_networks().proxy(Proxy::none()).build()?;
-    let noise_cpu = Duration::from_millis(options.noise_cpu);
-    let bench = Bench { tenants: Tenants::new(engine), endpoint, silent: silent_endpoint, noise_cpu };
+    let mut noise = Budget::default().with_cpu_per_second(Duration::from_millis(options.noise_cpu));
+    if options.noise_calls > 0 {
+        noise = noise.with_calls_in_flight(options.noise_calls);
+    }
+    let bench =
+        Bench { tenants: Tenants::new(engine), endpoint, silent: silent_endpoint, noise, queued: options.queued };
     runtime.block_on(bench.report(&noises, options))?;
     runtime.shutdown_background();
     Ok(())
@@ -137,7 +161,11 @@ impl Bench {
         println!("| --- | --- | --- | --- |");
         for (noise, laps) in noises.iter().zip(&laps) {
             let (p50, p99) = (median(laps, |latency| latency.p50), median(laps, p99));
-            println!("| {} | {:.0} µs | {:.0} µs | {:.2} |", noise.name(), p50 * 1e6, p99 * 1e6, p99 / alone);
+            let name = match noise {
+                Noise::Queued => format!("{} {}", self.queued, noise.name()),
+                _ => noise.name().to_owned(),
+            };
+            println!("| {name} | {:.0} µs | {:.0} µs | {:.2} |", p50 * 1e6, p99 * 1e6, p99 / alone);
         }
         Ok(())
     }
@@ -186,12 +214,12 @@ impl Bench {
     /// Starts a noise, which ends when the tasks are dropped.
     async fn start(&self, noise: Noise) -> Result<JoinSet<()>> {
         let mut tasks = JoinSet::new();
-        let budget = Budget::default().with_cpu_per_second(self.noise_cpu);
+        let budget = self.noise.clone();
         if noise == Noise::Queued {
             // None of them is throttled: all wait.
-            let budget = budget.clone().with_queue_length(10_000).with_queue_wait(Duration::from_secs(600));
+            let budget = budget.clone().with_queue_length(self.queued).with_queue_wait(Duration::from_secs(600));
             self.set("queued", &self.endpoint, budget).await?;
-            (0..10_000).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "queued"))));
+            (0..self.queued).for_each(|_| drop(tasks.spawn(repeat(self.tenants.clone(), "queued"))));
         }
         if noise == Noise::Unanswered {
             self.set("unanswered", &self.silent, budget.clone()).await?;
@@ -201,12 +229,26 @@ impl Bench {
             self.set("reader", &self.endpoint, budget.clone()).await?;
             (0..200).for_each(|_| drop(tasks.spawn(hold(self.tenants.clone(), "reader"))));
         }
+        if noise == Noise::Spinning {
+            self.set_spinning(budget).await?;
+            (0..64).for_each(|_| drop(tasks.spawn(spin(self.tenants.clone()))));
+        }
         Ok(tasks)
+    }
+
+    /// A tenant with the rogue plugin, whose every call computes until it is stopped. The others have the built-in one.
+    async fn set_spinning(&self, budget: Budget) -> Result<()> {
+        let plugin = self.tenants.engine().plugin_file(Path::new(ROGUE)).await?;
+        let target = self.endpoint.trim_start_matches("http://");
+        let settings = [("mode", "begin-loop"), ("endpoint", self.endpoint.as_str()), ("target", target)];
+        let options = StoreOptions::new().settings(settings).plugin(plugin);
+        self.tenants.set("spinning", TenantOptions::new(options).budget(budget)).await?;
+        Ok(())
     }
 
     /// Removes the noisy tenants, and waits until nothing of theirs is in flight.
     async fn quiet(&self) {
-        for name in ["queued", "unanswered", "reader"] {
+        for name in ["queued", "unanswered", "reader", "spinning"] {
             let Some(tenant) = self.tenants.get(name) else { continue };
             self.tenants.remove(name);
             while tenant.status().calls_in_flight + tenant.status().connections > 0 {
@@ -223,6 +265,24 @@ async fn repeat(tenants: Tenants, name: &'static str) {
         let Ok(store) = tenant.store().await else { return };
         if let Err(error) = store.get(SMALL).await {
             tokio::time::sleep(error.retry_after().unwrap_or(Duration::from_millis(1))).await;
+        }
+    }
+}
+
+/// Repeats calls that compute until they are stopped. Any other end is a fault of the benchmark.
+async fn spin(tenants: Tenants) {
+    while let Some(tenant) = tenants.get("spinning") {
+        let Ok(store) = tenant.store().await else { return };
+        match store.head(SMALL).await {
+            Err(Error::OutOfTime { .. } | Error::Overdue { .. } | Error::Busy { .. }) => {}
+            Err(error @ Error::Throttled(_)) => {
+                tokio::time::sleep(error.retry_after().unwrap_or(Duration::from_millis(1))).await;
+            }
+            Err(Error::AccessDenied(_)) if tenants.get("spinning").is_none() => return,
+            other => {
+                eprintln!("sandbucket-bench: a call of the spinning plugin ended otherwise: {other:?}");
+                return;
+            }
         }
     }
 }

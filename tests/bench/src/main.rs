@@ -7,6 +7,7 @@ mod child;
 mod clients;
 mod fairness;
 mod figures;
+mod gateway;
 mod machine;
 mod measure;
 mod network;
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         None => runner::run(&options.run),
         Some(Command::Run(one)) => run_one(&one),
         Some(Command::Fairness(options)) => fairness::run(&options),
+        Some(Command::Gateway(options)) => gateway::run(&options),
+        Some(Command::Front(options)) => gateway::serve(&options),
         Some(Command::Serve { service }) => server::serve(service),
         Some(Command::Worker(worker)) => work(worker),
     };

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::clients::Kind;
 use crate::fairness::FairnessOptions;
+use crate::gateway::{FrontOptions, GatewayOptions};
 use crate::rows::Service;
 
 /// Measures Sandbucket beside other S3 clients: operations per second, CPU time and memory.
@@ -61,6 +62,11 @@ pub enum Command {
     Run(OneRow),
     /// Measure the latency of well-behaved tenants beside noisy ones
     Fairness(FairnessOptions),
+    /// Measure the gateway beside other S3 front ends
+    Gateway(GatewayOptions),
+    /// Run a front end until standard input closes
+    #[command(hide = true)]
+    Front(FrontOptions),
     /// Run a server until standard input closes
     #[command(hide = true)]
     Serve { service: Service },

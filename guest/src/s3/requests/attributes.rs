@@ -30,7 +30,10 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, acc
         if attribute.is_key() && !settings.sends_customer_keys() {
             return Err(insecure_customer_key(attribute.name, &format!("the attribute {}", attribute.name)));
         }
-        push(&mut request.headers, attribute, value)?;
+        match attribute.parameter() {
+            Some(_) => push(&mut request.query, attribute, value)?,
+            None => push(&mut request.headers, attribute, value)?,
+        }
     }
     // A blob is encrypted one way: encryption attributes of the call exclude all defaults.
     let own = |names: &[&str]| call.attributes.iter().any(|(name, _)| names.contains(&name.as_str()));

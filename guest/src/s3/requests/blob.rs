@@ -16,7 +16,7 @@ pub(crate) const WRITES: Accepts = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).
 /// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::PART))?;
     version(&mut request, options.version.as_deref())?;
     conditions(&mut request, &options.conditions, READ)?;
     // There is no body to verify, and with KMS the checksum needs one more permission.
@@ -55,7 +55,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutO
 /// Deletes a blob.
 pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::BYPASS)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::BYPASS.and(Accepts::MATCH))?;
     version(&mut request, options.version.as_deref())?;
     Ok(request)
 }

@@ -74,6 +74,22 @@ fn missing_or_contradictory_headers_are_malformed() {
 }
 
 #[test]
+fn head_of_a_part_has_the_size_of_the_blob_and_the_range_of_the_part() {
+    let fields =
+        [("content-range", "bytes 5-9/20"), ("content-length", "5"), ("etag", "x"), ("x-amz-mp-parts-count", "4")];
+    let info = blob_info(&head(206, &fields)).unwrap();
+    assert_eq!(info.size, 20);
+    let expected = [("parts-count", "4"), (PART_RANGE, "5-9")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(info.attributes, expected);
+    // Only of a partial response that says which part it is.
+    for (status, range) in [(200, "bytes 5-9/20"), (206, "bytes 9-5/20"), (206, "bytes 5-9/*")] {
+        let info =
+            blob_info(&head(status, &[("content-range", range), ("content-length", "5"), ("etag", "x")])).unwrap();
+        assert_eq!((info.size, info.attributes.len()), (5, 0), "{range}");
+    }
+}
+
+#[test]
 fn content_range_must_equal_the_requested_range() {
     let part = |range: &str, length: &str, requested| {
         blob_part(&head(206, &[("content-range", range), ("content-length", length), ("etag", "x")]), requested)

@@ -118,6 +118,55 @@ async fn faulty_configuration_is_an_error_with_its_line() {
     assert!(stderr.contains("sandbucket.toml:2"), "{stderr}");
 }
 
+/// Tenants with keys of their own, with those of a program, and with none.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_tenants_are_named_and_a_program_runs_once_for_all_of_them() {
+    let bench = Bench::start().await;
+    configure(&bench, "alice");
+    let own = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
+    let tenant = |name: &str, source: &str| {
+        format!(
+            "[tenants.{name}.store.blob.s3]\nbucket = 'bench'\nendpoint = '{}'\n{source}\n",
+            bench.server.endpoint()
+        )
+    };
+    let write = |text: String| std::fs::write(bench.path("sandbucket.toml"), text).unwrap();
+    let program = bench.path("program.sh");
+    std::fs::write(&program, "echo >> runs\nsleep 0.1\ncat keys\n").unwrap();
+    let shared = format!("[profile program]\ncredential_process = sh {}\n", program.display());
+    std::fs::write(bench.path("none"), shared).unwrap();
+    let runs = || std::fs::read_to_string(bench.path("runs")).map_or(0, |text| text.lines().count());
+
+    // The program has nothing to give: its tenants are not ready, and no error of the others.
+    let named: String = (0..20).map(|n| tenant(&format!("t{n}"), "profile = 'program'")).collect();
+    write(own.clone() + &named);
+    let stderr = bench.run(&["serve", "--check"]).await.ends_with(0).stderr();
+    assert!(stderr.contains("The tenant t0 is not ready") && stderr.contains("21 tenants"), "{stderr}");
+    assert!(!stderr.contains("alice"), "{stderr}");
+
+    std::fs::write(bench.path("keys"), r#"{"Version":1,"AccessKeyId":"the-key","SecretAccessKey":"the-secret"}"#)
+        .unwrap();
+    let before = runs();
+    let stderr = bench.run(&["serve", "--check"]).await.ends_with(0).stderr();
+    assert!(!stderr.contains("not ready"), "{stderr}");
+    assert_eq!(runs() - before, 1);
+
+    // The keys of the process are for no tenant that does not name them.
+    let keys = [("AWS_ACCESS_KEY_ID", "the-key"), ("AWS_SECRET_ACCESS_KEY", "the-secret")];
+    write(own.clone() + &tenant("bob", ""));
+    let stderr = bench.run_in(&keys, &["serve", "--check"]).await.ends_with(7).stderr();
+    assert!(stderr.contains("tenants.bob.store.blob.s3: there are no keys"), "{stderr}");
+    assert!(stderr.contains("sandbucket.toml:12") && !stderr.contains("the-secret"), "{stderr}");
+    for (source, status) in [("credentials = 'environment'", 0), ("credentials = 'anonymous'", 0)] {
+        write(own.clone() + &tenant("bob", source));
+        bench.run_in(&keys, &["serve", "--check"]).await.ends_with(status);
+    }
+    bench.run(&["serve", "--check"]).await.ends_with(0);
+    write(own + &tenant("bob", "credentials = 'environment'"));
+    let stderr = bench.run(&["serve", "--check"]).await.ends_with(7).stderr();
+    assert!(stderr.contains("there are no credentials in the environment"), "{stderr}");
+}
+
 /// The figures of docs/operating.md: `ulimit -n 20000; cargo test --release --package sandbucket-cli --test cli idle -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes 20,000 file descriptors"]

@@ -58,7 +58,7 @@ impl Front {
         &self,
         mut request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        let condition = condition(&request.headers)?;
+        let mut condition = condition(&request.headers)?;
         let scope = self.scope(&request, &request.input.bucket, "CopyObject").await?;
         let input = &mut request.input;
         let (from, to) = (source(&scope, &input.copy_source)?, scope.key(&input.key)?);
@@ -76,6 +76,7 @@ impl Front {
         if replace_tags {
             push(&mut attributes, "tags", input.tagging.take());
         }
+        condition.resolve(&scope, &to, &attributes).await?;
         let mut copy = scope.store.copy(from, &to);
         with_condition!(copy, condition);
         source_conditions!(copy, input);
@@ -87,7 +88,7 @@ impl Front {
         for (name, value) in attributes {
             copy = copy.attribute(name, value);
         }
-        let written = copy.await.map_err(|error| scope.error(&error))?;
+        let written = copy.await.map_err(|error| condition.failed(scope.error(&error)))?;
 
         // The date of the copy is the service's; it is in its response, and not in the library's.
         let mut head = scope.store.head(to);

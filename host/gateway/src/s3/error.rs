@@ -42,6 +42,8 @@ pub(super) fn convert(error: &Error, tenant: &str, operation: &'static str) -> S
     let response = error.failure().and_then(|failure| failure.response.as_ref());
     let service_code = response.and_then(|response| response.code.as_deref()).filter(|code| is_code(code));
     let own_fault = matches!(error, Error::InvalidSettings(_) | Error::Config { .. })
+        // The tenant's credentials cannot be had at present.
+        || matches!(error, Error::AccessDenied(failure) if failure.response.is_none() && failure.retryable)
         || service_code.is_some_and(|code| OWN_FAULTS.contains(&code));
     let (code, message) = if own_fault {
         (S3ErrorCode::ServiceUnavailable, "The storage behind this bucket does not accept the gateway's requests.")
@@ -227,6 +229,8 @@ mod tests {
 
     #[test]
     fn service_code_and_request_id_pass_and_details_do_not() {
+        let mut unready = Box::new(Failure::new("the provider of https://internal:9000 has no credentials"));
+        unready.retryable = true;
         let cases = [
             (Error::NotFound(failure(404, Some("NoSuchKey"))), "NoSuchKey", 404),
             (Error::NotFound(failure(404, Some("NoSuchUpload"))), "NoSuchUpload", 404),
@@ -239,12 +243,14 @@ mod tests {
             (Error::Service(failure(200, Some("Odd"))), "Odd", 500),
             (Error::Timeout(failure(504, None)), "ServiceUnavailable", 503),
             (Error::Unsupported(failure(501, None)), "NotImplemented", 501),
+            (Error::AccessDenied(unready), "ServiceUnavailable", 503),
         ];
         for (error, code, status) in cases {
+            let has_response = error.failure().is_some_and(|failure| failure.response.is_some());
             let converted = convert(&error, "alice", "GetObject");
             assert_eq!(converted.code().as_str(), code, "{error:?}");
             assert_eq!(converted.status_code().map(|status| status.as_u16()), Some(status), "{code}");
-            assert_eq!(converted.request_id(), Some("backend-1"));
+            assert_eq!(converted.request_id(), has_response.then_some("backend-1"));
             let shown = format!("{:?} {:?}", converted.message(), converted.headers());
             assert!(!shown.contains("AKID") && !shown.contains("internal:9000") && !shown.contains("tenant-bucket"));
         }

@@ -15,6 +15,7 @@ mod list;
 mod multipart;
 mod read;
 mod tags;
+pub(crate) mod wire;
 mod write;
 
 use std::collections::{HashMap, HashSet};

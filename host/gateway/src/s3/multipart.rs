@@ -117,13 +117,14 @@ impl Front {
         &self,
         mut request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        let condition = condition(&request.headers)?;
+        let mut condition = condition(&request.headers)?;
         let scope = self.scope(&request, &request.input.bucket, "CompleteMultipartUpload").await?;
         let input = &mut request.input;
         let key = scope.key(&input.key)?;
         let parts = completed(input.multipart_upload.take().and_then(|upload| upload.parts).unwrap_or_default())?;
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
+        condition.resolve(&scope, &key, &attributes).await?;
         let (bucket, client_key, upload) = (input.bucket.clone(), input.key.clone(), input.upload_id.clone());
         let output = |written: sandbucket::Written| CompleteMultipartUploadOutput {
             location: Some(format!("/{bucket}/{client_key}")),
@@ -140,7 +141,7 @@ impl Front {
             for (name, value) in attributes {
                 complete = complete.attribute(name, value);
             }
-            complete.await.map_err(|error| scope.error(&error))
+            complete.await.map_err(|error| condition.failed(scope.error(&error)))
         };
         let mut run = tokio::spawn(run);
         let ended = |joined: Result<S3Result<sandbucket::Written>, tokio::task::JoinError>| {
@@ -306,7 +307,7 @@ impl Front {
     }
 }
 
-fn part_number(number: i32) -> S3Result<u32> {
+pub(super) fn part_number(number: i32) -> S3Result<u32> {
     match number {
         1..=MAX_PART => Ok(number.unsigned_abs()),
         _ => Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")),

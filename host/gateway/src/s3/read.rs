@@ -12,7 +12,8 @@ use s3s::stream::{ByteStream, RemainingLength};
 use s3s::{S3Error, S3Request, S3Response, S3Result, StdError, s3_error};
 use sandbucket::{Blob, BlobInfo, ByteRange, PresignedMethod};
 
-use super::attributes::{Attributes, attribute, customer_key, describe, number, push, system_time};
+use super::attributes::{Attributes, attribute, customer_key, describe, number as count, push, system_time};
+use super::multipart::part_number;
 use super::{Front, Scope, custom, not_implemented};
 use crate::record::Record;
 
@@ -53,13 +54,33 @@ impl Front {
             return Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"));
         }
         self.redirect(&scope, &key, &request).await?;
+        let mut attributes = Attributes::new();
+        customer_key!(&mut attributes, input);
+        let mut parts_count = None;
         let mut get = scope.store.get(&key);
         conditions!(get, headers, input);
         if let Some(range) = input.range {
             get = get.range(byte_range(range)?);
         }
-        let mut attributes = Attributes::new();
-        customer_key!(&mut attributes, input);
+        if let Some(number) = input.part_number {
+            let mut head = scope.store.head(&key).attribute(PART_NUMBER, part_number(number)?.to_string());
+            conditions!(head, headers, input);
+            for (name, value) in &attributes {
+                head = head.attribute(*name, value);
+            }
+            let info = match head.await {
+                Ok(info) => info,
+                Err(error) => return Err(no_part(refused(&scope, &error, &key, headers).await)),
+            };
+            parts_count = attribute(&info, "parts-count").and_then(count);
+            if let Some(range) = part_range(number, &info)? {
+                get = get.range(ByteRange::Within(range));
+            }
+            // The range is one of this blob only.
+            if let Some(etag) = info.etag {
+                get = get.if_match(etag);
+            }
+        }
         for (name, value) in attributes {
             get = get.attribute(name, value);
         }
@@ -67,14 +88,14 @@ impl Front {
             Ok(blob) => blob,
             Err(error) => return Err(refused(&scope, &error, &key, headers).await),
         };
-        only_part(input.part_number, blob.info())?;
 
         let (info, range) = (blob.info().clone(), blob.range());
         let whole = Some(info.size) == info.known_size() && range == (0..info.size);
         let ranged = input.range.is_some() || input.part_number.is_some();
         let mut output = GetObjectOutput::default();
         let expires = describe!(output, &info, whole);
-        output.tag_count = attribute(&info, "tag-count").and_then(number);
+        output.parts_count = output.parts_count.or(parts_count);
+        output.tag_count = attribute(&info, "tag-count").and_then(count);
         if let Some(size) = info.known_size() {
             output.content_length = i64::try_from(range.end - range.start).ok();
             if ranged && !range.is_empty() {
@@ -98,20 +119,29 @@ impl Front {
         conditions!(head, headers, input);
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
+        if let Some(number) = input.part_number {
+            push(&mut attributes, PART_NUMBER, Some(part_number(number)?.to_string()));
+        }
         for (name, value) in attributes {
             head = head.attribute(name, value);
         }
         let info = match head.await {
             Ok(info) => info,
-            Err(error) => return Err(refused(&scope, &error, &key, headers).await),
+            Err(error) => {
+                let error = refused(&scope, &error, &key, headers).await;
+                return Err(if input.part_number.is_some() { no_part(error) } else { error });
+            }
         };
-        only_part(input.part_number, &info)?;
 
         let mut output = HeadObjectOutput::default();
-        let range = input.range.filter(|_| input.part_number.is_none());
+        let range = match (input.part_number, input.range, info.known_size()) {
+            (Some(number), ..) => part_range(number, &info)?,
+            (None, Some(range), Some(size)) => Some(range.check(size)?),
+            _ => None,
+        };
+        let whole = range.is_none();
         match (info.known_size(), range) {
             (Some(size), Some(range)) => {
-                let range = range.check(size)?;
                 output.content_length = i64::try_from(range.end - range.start).ok();
                 if !range.is_empty() {
                     output.content_range = Some(format!("bytes {}-{}/{size}", range.start, range.end - 1));
@@ -122,14 +152,13 @@ impl Front {
             }
             (size, _) => output.content_length = size.and_then(|size| i64::try_from(size).ok()),
         }
-        let whole = range.is_none();
         let expires = describe!(output, &info, whole);
         output.archive_status = attribute(&info, "archive-status").map(Into::into);
         output.sse_customer_algorithm = input.sse_customer_algorithm;
         output.sse_customer_key_md5 = input.sse_customer_key_md5;
         let mut response = with_expires(S3Response::new(output), expires, false);
-        if let Some(count) = attribute(&info, "tag-count").and_then(number) {
-            response.headers.insert("x-amz-tagging-count", HeaderValue::from(count));
+        if let Some(tags) = attribute(&info, "tag-count").and_then(count) {
+            response.headers.insert("x-amz-tagging-count", HeaderValue::from(tags));
         }
         override_headers(&mut response.headers, &request.input)?;
         Ok(response)
@@ -164,9 +193,9 @@ impl Front {
             checksum_type: get("checksum-type").map(Into::into),
         };
         let class = get("storage-class").unwrap_or_else(|| "STANDARD".to_owned());
-        let parts = attribute(&info, "parts-count").and_then(number);
-        let parts = parts.map(|count| GetObjectAttributesParts {
-            total_parts_count: Some(count),
+        let parts = attribute(&info, "parts-count").and_then(count);
+        let parts = parts.map(|parts| GetObjectAttributesParts {
+            total_parts_count: Some(parts),
             ..GetObjectAttributesParts::default()
         });
         let size = info.known_size().and_then(|size| i64::try_from(size).ok());
@@ -242,18 +271,34 @@ fn byte_range(range: Range) -> S3Result<ByteRange> {
     })
 }
 
-/// A blob that was not uploaded in parts has one part, itself. The ranges of other parts are not known here.
-fn only_part(number: Option<i32>, info: &BlobInfo) -> S3Result<()> {
+/// The attribute of a HEAD of a part, and that of its response.
+const PART_NUMBER: &str = "part-number";
+const PART_RANGE: &str = "part-range";
+
+/// The place of a part in a blob. `None` if it is all of it: a blob that was not uploaded in parts has one part, itself.
+///
+/// # Errors
+/// `InvalidPartNumber` if there is no such part, `NotImplemented` if the service does not say where it is.
+fn part_range(number: i32, info: &BlobInfo) -> S3Result<Option<std::ops::Range<u64>>> {
     let in_parts = info.etag.as_deref().is_some_and(|etag| etag.contains('-'));
     match number {
-        None => Ok(()),
-        Some(1) if !in_parts => Ok(()),
-        Some(_) if !in_parts => {
-            let message = "The requested partnumber is not satisfiable";
-            Err(custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, message))
-        }
-        Some(_) => Err(not_implemented()),
+        1 if !in_parts => return Ok(None),
+        _ if !in_parts => return Err(no_such_part()),
+        _ => {}
     }
+    let range = attribute(info, PART_RANGE);
+    let range = range.as_deref().and_then(|range| range.split_once('-'));
+    let range = range.and_then(|(first, last)| Some(first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?));
+    range.filter(|range| range.start < range.end).map(Some).ok_or_else(not_implemented)
+}
+
+fn no_such_part() -> S3Error {
+    custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable")
+}
+
+/// The error of a HEAD of a part, which has no code.
+fn no_part(error: S3Error) -> S3Error {
+    if error.code().as_str() == "InvalidRange" { no_such_part() } else { error }
 }
 
 /// The error of a read. The response `304` has the blob's ETag: the one that the client has, or else the service's.

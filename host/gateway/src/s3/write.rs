@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use s3s::dto::*;
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use sandbucket::{Body, Chunks};
 
 use super::attributes::{Attributes, etag, push, write_attributes};
@@ -25,6 +25,41 @@ pub(super) enum Condition {
     Always,
     IfAbsent,
     IfMatch(String),
+    /// `If-Match: *`.
+    IfPresent,
+    /// The same, once the entity tag that the blob has at present is known.
+    Unchanged(String),
+}
+
+impl Condition {
+    /// Looks up what the condition depends on, with these attributes of the write. Services know no `If-Match: *` for writes, but
+    /// compare entity tags: the blob's present one is what they compare with.
+    ///
+    /// # Errors
+    /// `NoSuchKey` if there has to be a blob, and is none.
+    pub(super) async fn resolve(&mut self, scope: &Scope, key: &str, attributes: &Attributes) -> S3Result<()> {
+        if !matches!(self, Condition::IfPresent) {
+            return Ok(());
+        }
+        let mut head = scope.store.head(key);
+        for (name, value) in attributes.iter().filter(|(name, _)| *name == "sse-customer-key") {
+            head = head.attribute(*name, value);
+        }
+        let info = head.await.map_err(|error| scope.error(&error))?;
+        *self = Condition::Unchanged(info.etag.ok_or_else(not_implemented)?);
+        Ok(())
+    }
+
+    /// The error of a write with this condition. If the blob changed after it was looked up, the client did not ask for what failed.
+    pub(super) fn failed(&self, error: S3Error) -> S3Error {
+        match (self, error.code()) {
+            (Condition::Unchanged(_), S3ErrorCode::PreconditionFailed) => s3_error!(
+                ConditionalRequestConflict,
+                "The conditional request cannot succeed due to a conflicting operation against this resource."
+            ),
+            _ => error,
+        }
+    }
 }
 
 /// Parses the condition of a write from the headers.
@@ -33,7 +68,9 @@ pub(super) fn condition(headers: &HeaderMap) -> S3Result<Condition> {
     match (matches, none) {
         (None, None) => Ok(Condition::Always),
         (None, Some(none)) if none.trim() == "*" => Ok(Condition::IfAbsent),
-        (Some(etag), None) if etag.trim() != "*" => Ok(Condition::IfMatch(etag)),
+        (Some(etag), None) if etag.trim() == "*" => Ok(Condition::IfPresent),
+        (Some(etag), None) => Ok(Condition::IfMatch(etag)),
+        // As at S3.
         _ => Err(not_implemented()),
     }
 }
@@ -41,10 +78,12 @@ pub(super) fn condition(headers: &HeaderMap) -> S3Result<Condition> {
 /// Sets the condition of a call.
 macro_rules! with_condition {
     ($call:ident, $condition:expr) => {
-        match $condition {
-            $crate::s3::write::Condition::Always => {}
+        match &$condition {
+            $crate::s3::write::Condition::Always | $crate::s3::write::Condition::IfPresent => {}
             $crate::s3::write::Condition::IfAbsent => $call = $call.if_absent(),
-            $crate::s3::write::Condition::IfMatch(etag) => $call = $call.if_match(etag),
+            $crate::s3::write::Condition::IfMatch(etag) | $crate::s3::write::Condition::Unchanged(etag) => {
+                $call = $call.if_match(etag)
+            }
         }
     };
 }
@@ -132,7 +171,7 @@ impl Front {
         &self,
         mut request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
-        let condition = condition(&request.headers)?;
+        let mut condition = condition(&request.headers)?;
         let conditional = !matches!(condition, Condition::Always);
         check_md5(&request.headers)?;
         let declared = declared!(request);
@@ -147,6 +186,7 @@ impl Front {
         let mut attributes = write_attributes!(input);
         push(&mut attributes, "tags", input.tagging.take().filter(|tags| !tags.is_empty()));
 
+        condition.resolve(&scope, &key, &attributes).await?;
         let body = VerifiedBody::new(input.body.take(), declared);
         let Prepared { body, gathered, direct, outcome, memory } =
             prepare(&self.shared, &scope, body, length, conditional, false).await?;
@@ -161,7 +201,8 @@ impl Front {
         for (name, value) in attributes {
             put = put.attribute(name, value);
         }
-        let written = put.await.map_err(|error| outcome.error().unwrap_or_else(|| scope.error(&error)))?;
+        let written =
+            put.await.map_err(|error| outcome.error().unwrap_or_else(|| condition.failed(scope.error(&error))))?;
         drop(memory);
         let sums = outcome.checksum();
         Ok(S3Response::new(PutObjectOutput {

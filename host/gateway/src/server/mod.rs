@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::ServeLimits;
 use crate::record::Record;
+use crate::s3::wire;
 use crate::stats::{RequestGuard, Stats};
 use body::{RequestBody, ResponseBody};
 use chunks::Framing;
@@ -180,6 +181,7 @@ async fn respond(
             endpoint.service.call(request).await.map_err(|error: HttpError| to_io(StdError::from(error)))?
         }
     };
+    response = wire::corrected(&record, response);
     // Closing a connection with unread bytes resets it, and the client may miss the error response.
     if !waits && (response.status().is_client_error() || response.status().is_server_error()) {
         let _ = tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN)).await;

@@ -18,7 +18,7 @@ use crate::support::input::MAX_CONFIG;
 pub(crate) use interpolate::interpolate;
 pub(crate) use reader::{Lines, Reader, kind, read_file};
 pub(crate) use sandbox::SandboxSection;
-pub(crate) use section::StoreSection;
+pub(crate) use section::{Inherit, StoreSection};
 
 /// The path of the store's section.
 pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
@@ -67,7 +67,8 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 /// expiration (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile),
 /// an open store repeats the search 5 minutes before it; it also does if the service rejects them. Roles, SSO and web
 /// identity need `credentials = "aws"`, AWS's own chain in place of this search, with the section's `profile` if it has one
-/// (feature `aws-config`, see the module [`credentials`](mod@crate::credentials)). Requests are anonymous only if nothing
+/// (feature `aws-config`, see the module [`credentials`](mod@crate::credentials)); `credentials = "environment"` is this search
+/// without the section's keys and `profile`, and `"anonymous"` is none. Otherwise requests are anonymous only if nothing
 /// suggests credentials: a named profile that is missing, a default profile without a complete key pair, and a malformed
 /// file are errors.
 ///
@@ -114,7 +115,7 @@ impl Config {
         let Some(section) = reader.section(&mut document.0, &SECTION, &name)? else {
             return Err(reader.error(None, None, format!("there is no section [{name}]")));
         };
-        let store = StoreSection::read(reader, &name, section)?;
+        let store = StoreSection::read(reader, &name, section, None, Inherit::Silently)?;
         Ok(Config { store, sandbox })
     }
 

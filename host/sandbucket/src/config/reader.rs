@@ -106,6 +106,13 @@ impl<'a> Reader<'a> {
         Ok(Some(table))
     }
 
+    /// The line at which the table at this path begins, if it exists.
+    pub(crate) fn begins(&self, table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
+        let (last, path) = path.split_last()?;
+        let parent = path.iter().try_fold(table, |table, step| table.get(*step)?.get_ref().as_table())?;
+        Some(self.line(parent.get(*last)?.span().start))
+    }
+
     /// Resolves a path relative to the file.
     pub(crate) fn beside(&self, path: &str) -> PathBuf {
         match self.path.as_deref().and_then(Path::parent) {

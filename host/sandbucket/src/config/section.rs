@@ -48,18 +48,48 @@ enum Provider {
     None,
     /// They were found outside it, when the provider's had this version.
     Found(SharedProvider, u64),
-    /// They are not among the settings.
-    #[cfg(feature = "aws-config")]
-    Aws(SharedProvider),
+    /// They are not among the settings: the provider is queried when the store opens.
+    Queried(SharedProvider),
 }
 
-/// The value of the key `credentials` for AWS's own chain.
-const AWS_CHAIN: &str = "aws";
+/// What a section without keys of its own takes from the process: variables, and the profile that they name or the default one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inherit {
+    /// All that it leaves out: it is the program's only store.
+    Silently,
+    /// Nothing, unless `credentials` says so: it is one of several tenants, and the process's credentials belong to none of them.
+    IfNamed,
+}
+
+/// The key `credentials`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// AWS's own chain.
+    Aws,
+    /// What is found in the environment, as without the key.
+    Environment,
+    /// None: requests are not signed.
+    Anonymous,
+}
+
+/// The values of the key `credentials`.
+const NAMED: [(&str, Named); 3] =
+    [("aws", Named::Aws), ("environment", Named::Environment), ("anonymous", Named::Anonymous)];
+
+/// Advice for a tenant without credentials.
+const HOW_NAMED: &str = "there are no keys, and a tenant takes none from the process by itself: set `access-key` and \
+                         `secret-key`, or `profile`, or `credentials` to \"environment\" (those of AWS's variables and \
+                         default profile), \"aws\" (AWS's own chain) or \"anonymous\" (requests are not signed)";
 
 impl StoreSection {
-    /// Reads the table of the section of this name.
-    pub(crate) fn read(reader: &Reader<'_>, section: &str, table: &mut DeTable<'_>) -> Result<StoreSection> {
-        let environment = reader.environment;
+    /// Reads the table of the section of this name, which begins at this line.
+    pub(crate) fn read(
+        reader: &Reader<'_>,
+        section: &str,
+        table: &mut DeTable<'_>,
+        line: Option<usize>,
+        inherit: Inherit,
+    ) -> Result<StoreSection> {
         let mut read = StoreSection {
             path: reader.path.clone(),
             name: section.to_owned(),
@@ -73,12 +103,12 @@ impl StoreSection {
             expires: None,
             provider: Provider::None,
         };
-        let (mut profile, mut chain) = (None, None);
+        let (mut profile, mut named) = (None, None);
         for (name, value) in table.iter_mut() {
             let (name, line) = (name.get_ref().as_ref(), reader.line(value.span().start));
             let wrong = |message: String| reader.error(Some(line), Some(format!("{section}.{}", shown(name))), message);
             let mut text = match value.get_mut() {
-                DeValue::String(text) => interpolate::interpolate(text, environment).map_err(wrong)?,
+                DeValue::String(text) => interpolate::interpolate(text, reader.environment).map_err(wrong)?,
                 DeValue::Integer(_) => match toml::Value::deserialize(value.clone().into_deserializer()) {
                     Ok(number) => Zeroizing::new(number.to_string()),
                     Err(_) => return Err(wrong("the number is too large".to_owned())),
@@ -98,8 +128,10 @@ impl StoreSection {
             };
             match name {
                 "profile" => profile = Some((text.trim().to_owned(), line)),
-                "credentials" if text.trim() == AWS_CHAIN => chain = Some(line),
-                "credentials" => return Err(wrong(format!("expected \"{AWS_CHAIN}\""))),
+                "credentials" => match NAMED.iter().find(|(known, _)| *known == text.trim()) {
+                    Some(&(_, source)) => named = Some((source, line)),
+                    None => return Err(wrong("expected \"aws\", \"environment\" or \"anonymous\"".to_owned())),
+                },
                 "ca-file" => read.tls.ca_file = Some(reader.beside(text.trim())),
                 "allow-invalid-certs" => read.tls.allow_invalid_certs = truth(text.trim())?,
                 "proxy" => read.proxy = Some(Proxy::from_setting(&text).map_err(wrong)?.allow_private()),
@@ -107,33 +139,65 @@ impl StoreSection {
                 _ => read.settings.push(name.to_owned(), std::mem::take(&mut *text)),
             }
         }
-        let named = profile.as_ref().map(|(name, _)| name.as_str());
-        if let Some(line) = chain {
-            read.check_chain()
+        if let Some((source, line)) = named {
+            read.check_source(source, profile.is_some())
                 .map_err(|message| reader.error(Some(line), Some(format!("{section}.credentials")), message))?;
         }
-        let keys = if chain.is_some() { Keys::Elsewhere } else { Keys::Wanted };
-        let found_by = Rediscovery::provider(profile.as_ref().map(|(name, _)| name.clone()), environment);
+        if inherit == Inherit::IfNamed && named.is_none() && profile.is_none() && read.own_key().is_none() {
+            return Err(reader.error(line, Some(section.to_owned()), HOW_NAMED));
+        }
+        read.discover(reader, profile, named, inherit)?;
+        Ok(read)
+    }
+
+    /// Completes the section from outside of it: credentials, region, endpoint and certificate authorities.
+    fn discover(
+        &mut self,
+        reader: &Reader<'_>,
+        profile: Option<(String, usize)>,
+        named: Option<(Named, usize)>,
+        inherit: Inherit,
+    ) -> Result<()> {
+        let (named, line) = named.unzip();
+        let takes_all = inherit == Inherit::Silently || matches!(named, Some(Named::Aws | Named::Environment));
+        if !takes_all && profile.is_none() {
+            return Ok(());
+        }
+        let keys = match (named, inherit) {
+            (Some(Named::Aws | Named::Anonymous), _) => Keys::Elsewhere,
+            // One tenant's program must not keep the others from being read.
+            (_, Inherit::IfNamed) => Keys::Later,
+            (_, Inherit::Silently) => Keys::Wanted,
+        };
+        let name = profile.as_ref().map(|(name, _)| name.clone());
+        let found_by = Rediscovery::provider(name.clone(), reader.environment);
         let seen = found_by.version();
-        let found = discovery::complete(&mut read.settings, named, environment, keys).map_err(|message| {
+        let places = (!takes_all).then(|| reader.environment.only_places());
+        let environment = places.as_ref().unwrap_or(reader.environment);
+        let found = discovery::complete(&mut self.settings, name.as_deref(), environment, keys).map_err(|message| {
             let at = profile.as_ref().map(|&(_, line)| line);
-            reader.error(at, at.map(|_| format!("{section}.profile")), message)
+            reader.error(at, at.map(|_| format!("{}.profile", self.name)), message)
         })?;
         if found.has_keys {
-            read.provider = Provider::Found(found_by, seen);
+            self.provider = Provider::Found(found_by, seen);
+        } else if found.has_program {
+            self.provider = Provider::Queried(found_by);
+        } else if named == Some(Named::Environment) {
+            let message = "there are no credentials in the environment: neither AWS's variables nor a profile has any";
+            return Err(reader.error(line, Some(format!("{}.credentials", self.name)), message));
         }
         #[cfg(feature = "aws-config")]
-        if chain.is_some() {
-            let region = read.settings.iter().find(|(name, _)| name == "region").map(|(_, region)| region.clone());
-            read.provider = Provider::Aws(crate::credentials::of_chain(named.map(str::to_owned), region));
+        if named == Some(Named::Aws) {
+            let region = self.settings.iter().find(|(name, _)| name == "region").map(|(_, region)| region.clone());
+            self.provider = Provider::Queried(crate::credentials::of_chain(name.clone(), region));
         }
-        read.origins = found.origins;
-        read.expires = found.expires;
-        read.profile = profile.map(|(name, _)| name);
-        if read.tls.ca_file.is_none() {
-            read.tls.ca_file = found.ca_file;
+        self.origins = found.origins;
+        self.expires = found.expires;
+        self.profile = name;
+        if self.tls.ca_file.is_none() {
+            self.tls.ca_file = found.ca_file;
         }
-        Ok(read)
+        Ok(())
     }
 
     /// Options for opening the store, with these settings overriding those of the section.
@@ -156,19 +220,24 @@ impl StoreSection {
                 let provider = (provider.clone(), *seen);
                 options.rediscovered_by(provider, self.profile.clone(), self.expires)
             }
-            #[cfg(feature = "aws-config")]
-            Provider::Aws(provider) => options.credentials_provider(provider.clone()),
+            Provider::Queried(provider) => options.credentials_provider(provider.clone()),
         })
     }
 
-    /// Checks that AWS's chain can supply the credentials.
-    fn check_chain(&self) -> std::result::Result<(), String> {
-        if let Some(own) = self.settings.iter().find(|(name, _)| credentials::NAMES.contains(&name.as_str())) {
-            return Err(format!("the section also has `{}`: remove one of them", own.0));
+    /// The name of one of the section's own keys.
+    fn own_key(&self) -> Option<&str> {
+        self.settings.iter().map(|(name, _)| name.as_str()).find(|name| credentials::NAMES.contains(name))
+    }
+
+    /// Checks that the source that the section names can supply its credentials.
+    fn check_source(&self, source: Named, has_profile: bool) -> std::result::Result<(), String> {
+        let other = self.own_key().or((has_profile && source != Named::Aws).then_some("profile"));
+        if let Some(other) = other {
+            return Err(format!("the section also has `{other}`: remove one of them"));
         }
-        match cfg!(feature = "aws-config") {
-            true => Ok(()),
-            false => Err("this build has no AWS chain: it needs the feature `aws-config`".to_owned()),
+        match source == Named::Aws && cfg!(not(feature = "aws-config")) {
+            true => Err("this build has no AWS chain: it needs the feature `aws-config`".to_owned()),
+            false => Ok(()),
         }
     }
 

@@ -41,12 +41,16 @@ pub(crate) struct Found {
     pub(crate) expires: Option<SystemTime>,
     /// Whether credentials were discovered.
     pub(crate) has_keys: bool,
+    /// Whether a program prints them, which was not run: see [`Keys::Later`].
+    pub(crate) has_program: bool,
 }
 
 /// Whether discovery looks for credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keys {
     Wanted,
+    /// The same, but a `credential_process` is not run: a provider runs it when a store opens.
+    Later,
     /// They come from elsewhere, and only region, endpoint and certificate authorities are looked for.
     Elsewhere,
 }
@@ -86,7 +90,7 @@ pub(crate) fn complete(
         None if has_keys && !is_elsewhere => Choice::None,
         None => selected(environment)?,
     };
-    let mut expires = None;
+    let (mut expires, mut has_program) = (None, false);
     let from_variables = match &choice {
         Choice::Variable(..) | Choice::Default if !has_keys => variables(environment, &mut add, &mut expires)?,
         _ => false,
@@ -102,7 +106,7 @@ pub(crate) fn complete(
         Choice::Section(name) => {
             let found = named(&profiles, name)?;
             if !has_keys {
-                keys(&profiles, found, name, &mut add, &mut expires)?;
+                has_program = keys(&profiles, found, name, keys_are, &mut add, &mut expires)?;
             }
             (found, *name)
         }
@@ -110,7 +114,7 @@ pub(crate) fn complete(
             let of_variable = |message: String| format!("{variable}: {message}");
             let found = named(&profiles, name).map_err(of_variable)?;
             if !from_variables && !has_keys {
-                keys(&profiles, found, name, &mut add, &mut expires).map_err(of_variable)?;
+                has_program = keys(&profiles, found, name, keys_are, &mut add, &mut expires).map_err(of_variable)?;
             }
             (found, name.as_str())
         }
@@ -119,7 +123,7 @@ pub(crate) fn complete(
             // A profile without credentials is no error.
             if from_variables || has_keys {
             } else if INTENT.iter().chain(&UNSUPPORTED).any(|key| found.contains_key(*key)) {
-                keys(&profiles, found, "default", &mut add, &mut expires)
+                has_program = keys(&profiles, found, "default", keys_are, &mut add, &mut expires)
                     .map_err(|message| format!("{message}; {HOW_ANONYMOUS}"))?;
             } else {
                 check_anonymous(&profiles, environment)?;
@@ -150,7 +154,7 @@ pub(crate) fn complete(
     }
 
     let is_discovered = !has_keys && has(settings, "access-key");
-    let mut result = Found { expires, has_keys: is_discovered, ..Found::default() };
+    let mut result = Found { expires, has_keys: is_discovered, has_program, ..Found::default() };
     if !has(settings, "endpoint")
         && let Some((mut url, origin)) = endpoint(&profiles, found, name, environment)?
     {
@@ -264,13 +268,15 @@ fn malformed(profiles: &Profiles) -> String {
     why.map_or(String::new(), |why| format!(" ({why})"))
 }
 
+/// Takes the credentials of a profile. Returns whether a program prints them, which was not run.
 fn keys(
     profiles: &Profiles,
     profile: &Profile,
     name: &str,
+    keys_are: Keys,
     add: &mut impl FnMut(&str, Zeroizing<String>),
     expires: &mut Option<SystemTime>,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let name = shown(name);
     let of = |key: &str| profile.get(key).cloned();
     // AWS's tools assume the role even if there are keys beside it, which then are the keys to assume it with.
@@ -285,7 +291,7 @@ fn keys(
                 let text = EXPIRATION.iter().find_map(|key| profile.get(*key));
                 *expires = text.and_then(|text| expiration::parse(text));
             }
-            return Ok(());
+            return Ok(false);
         }
         (Some(_), None) if !is_role => {
             return Err(format!(
@@ -302,6 +308,9 @@ fn keys(
         _ => {}
     }
     if let (Some(command), false) = (profile.get("credential_process"), is_role) {
+        if keys_are == Keys::Later {
+            return Ok(true);
+        }
         let found = process::run(command, process::TIMEOUT)
             .map_err(|message| format!("credential_process of the profile \"{name}\": {message}"))?;
         *expires = found.expires;
@@ -310,7 +319,7 @@ fn keys(
         if let Some(token) = found.token {
             add("security-token", token);
         }
-        return Ok(());
+        return Ok(false);
     }
     Err(match unsupported {
         Some(way) => format!(

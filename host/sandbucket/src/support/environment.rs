@@ -12,6 +12,8 @@ use crate::text::shown;
 #[derive(Clone)]
 pub(crate) struct Environment {
     variables: Variables,
+    /// Whether variables only say where files are.
+    only_places: bool,
 }
 
 #[derive(Clone)]
@@ -26,7 +28,12 @@ enum Variables {
 
 impl Environment {
     pub(crate) fn of_process() -> Environment {
-        Environment { variables: Variables::OfProcess }
+        Environment { variables: Variables::OfProcess, only_places: false }
+    }
+
+    /// The same without values: what remains is where the user's home and AWS's shared files are.
+    pub(crate) fn only_places(&self) -> Environment {
+        Environment { variables: self.variables.clone(), only_places: true }
     }
 
     /// Whether it is the process's own.
@@ -37,7 +44,7 @@ impl Environment {
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of<V: AsRef<std::ffi::OsStr> + ?Sized>(variables: &[(&str, &V)]) -> Environment {
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.as_ref().to_owned()));
-        Environment { variables: Variables::These(variables.collect()) }
+        Environment { variables: Variables::These(variables.collect()), only_places: false }
     }
 
     /// A variable that is set and not empty. The returned copy is wiped on drop; the environment itself remains.
@@ -45,6 +52,9 @@ impl Environment {
     /// # Errors
     /// If it is longer than 64 KiB or not UTF-8; the message contains nothing of it.
     pub(crate) fn variable(&self, name: &str) -> Result<Option<Zeroizing<String>>, String> {
+        if self.only_places {
+            return Ok(None);
+        }
         let Some(value) = self.raw(name).filter(|value| !value.is_empty()) else { return Ok(None) };
         let (length, value) = (value.len() as u64, String::from_utf8(value.into_encoded_bytes()));
         match value {
@@ -100,6 +110,7 @@ mod tests {
         let environment = Environment::of(&[("SECRET", bytes)]);
         assert_eq!(environment.variable("SECRET").unwrap_err(), "the variable SECRET is not UTF-8 text");
         assert!(environment.variable("OTHER").unwrap().is_none());
+        assert!(environment.only_places().variable("SECRET").unwrap().is_none());
         // No variable name panics.
         let process = Environment::of_process();
         for odd in ["", "=", "a=b", "a\0b"] {

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::name::check_name;
 use super::options::{MAX_WEIGHT, TenantOptions};
 use super::value::Value;
-use crate::config::{Lines, Reader, SECTION, SandboxSection, StoreSection, kind, read_file};
+use crate::config::{Inherit, Lines, Reader, SECTION, SandboxSection, StoreSection, kind, read_file};
 use crate::engine::EngineBuilder;
 use crate::error::{Error, Result};
 use crate::limits::Budget;
@@ -61,8 +61,11 @@ const MAX_ENTRIES: usize = 2 * MAX_TENANTS;
 /// the configuration is dropped.
 ///
 /// # Trust
-/// As of [`Config`](crate::Config): a configuration belongs to the operator. It can read files and variables of this process, and a
-/// tenant without keys and `profile` gets those of the process's environment.
+/// As of [`Config`](crate::Config): a configuration belongs to the operator, and can read files and variables of this process. A
+/// tenant takes nothing from the process by itself. Without keys it has to name their source, or is an error: a `profile`, from
+/// which region, endpoint and certificate authorities come as well, or `credentials` with the value `"environment"` (all that
+/// [`Config`](crate::Config#credentials) takes from there), `"aws"` or `"anonymous"`. A program that a profile names in
+/// `credential_process` runs when the first of its tenants is checked or opened, once for all of them.
 pub struct TenantsConfig {
     pub(super) tenants: BTreeMap<String, TenantConfig>,
     sandbox: SandboxSection,
@@ -109,7 +112,7 @@ struct Sections {
 }
 
 impl TenantsConfig {
-    /// Reads a file, or all files of a directory. Blocks while it reads; a profile's `credential_process` runs meanwhile.
+    /// Reads a file, or all files of a directory. Blocks while it reads; no program runs.
     ///
     /// # Errors
     /// [`Error::Config`] with file, line and key. The plugin checks its own settings when the configuration is applied.
@@ -130,7 +133,7 @@ impl TenantsConfig {
         TenantsConfig::file(&Reader::new(None, text, &Environment::of_process()))
     }
 
-    fn file(reader: &Reader<'_>) -> Result<TenantsConfig> {
+    pub(super) fn file(reader: &Reader<'_>) -> Result<TenantsConfig> {
         let mut document = reader.document(MAX_FILE)?;
         let sandbox = SandboxSection::read(reader, &mut document.0)?;
         let mut tenants = BTreeMap::new();
@@ -288,11 +291,12 @@ impl TenantConfig {
     /// Reads a tenant's table. `prefix` is prepended to its keys in errors.
     fn read(reader: &Reader<'_>, prefix: &str, line: Option<usize>, table: &mut DeTable<'_>) -> Result<TenantConfig> {
         let name = format!("{prefix}{}", SECTION.join("."));
+        let begins = reader.begins(table, &SECTION).or(line);
         let Some(section) = reader.section(table, &SECTION, &name)? else {
             let key = (!prefix.is_empty()).then(|| prefix.trim_end_matches('.').to_owned());
             return Err(reader.error(line, key, format!("there is no section [{name}]")));
         };
-        let store = StoreSection::read(reader, &name, section)?;
+        let store = StoreSection::read(reader, &name, section, begins, Inherit::IfNamed)?;
         let budget = budget(reader, prefix, table)?;
         let weight = weight(reader, prefix, table)?;
         let plugin = plugin(reader, prefix, table)?;

@@ -130,7 +130,8 @@ pub(super) struct LazyStore {
 }
 
 enum Slot {
-    Closed,
+    /// With the error of the last attempt to open it, if it failed.
+    Closed(Option<Error>),
     Opening(Opening),
     Open(Store),
 }
@@ -138,20 +139,25 @@ enum Slot {
 type Opening = Shared<Pin<Box<dyn Future<Output = Result<Store>> + Send>>>;
 
 impl LazyStore {
-    /// A store with these options, which is open already if it is given.
+    /// A store with these options: open already, or closed because nobody used it yet or because of this error.
     pub(super) fn new(
         engine: &Engine,
         stores: &Arc<OpenStores>,
         options: StoreOptions,
-        open: Option<Store>,
+        open: Result<Option<Store>>,
     ) -> Arc<LazyStore> {
-        let is_open = open.is_some();
+        let slot = match open {
+            Ok(Some(store)) => Slot::Open(store),
+            Ok(None) => Slot::Closed(None),
+            Err(error) => Slot::Closed(Some(error)),
+        };
+        let is_open = matches!(slot, Slot::Open(_));
         let store = Arc::new(LazyStore {
             engine: engine.clone(),
             options,
             stores: stores.clone(),
             last_used: AtomicU64::new(stores.now()),
-            slot: Mutex::new(open.map_or(Slot::Closed, Slot::Open)),
+            slot: Mutex::new(slot),
         });
         if is_open {
             stores.opened(&store);
@@ -167,7 +173,7 @@ impl LazyStore {
             match &*slot {
                 Slot::Open(store) => return Ok(store.clone()),
                 Slot::Opening(opening) => opening.clone(),
-                Slot::Closed => {
+                Slot::Closed(_) => {
                     let opening = self.start();
                     *slot = Slot::Opening(opening.clone());
                     opening
@@ -185,16 +191,27 @@ impl LazyStore {
         }
     }
 
+    /// Why the last attempt to open the store failed, if it did.
+    pub(super) fn failure(&self) -> Option<String> {
+        match &*self.slot() {
+            Slot::Closed(Some(error)) => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
     /// Opens the store in a task. The caller holds the lock of `slot`, which the task needs to end.
     fn start(self: &Arc<Self>) -> Opening {
         // Without a runtime, or if it shuts down, the store is closed as before.
-        let reset = Reset(self.clone());
+        let mut reset = Reset(self.clone(), None);
         let task = tokio::spawn(async move {
             let store = &reset.0;
             let opened = store.engine.open(store.options.clone()).await;
-            if let Ok(opened) = &opened {
-                *store.slot() = Slot::Open(opened.clone());
-                store.stores.opened(store);
+            match &opened {
+                Ok(opened) => {
+                    *store.slot() = Slot::Open(opened.clone());
+                    store.stores.opened(store);
+                }
+                Err(error) => reset.1 = Some(error.clone()),
             }
             drop(reset);
             opened
@@ -211,7 +228,7 @@ impl LazyStore {
         let closed = {
             let mut slot = self.slot();
             let closed = match &*slot {
-                Slot::Open(store) if !store.is_shared() && is_due() => mem::replace(&mut *slot, Slot::Closed),
+                Slot::Open(store) if !store.is_shared() && is_due() => mem::replace(&mut *slot, Slot::Closed(None)),
                 _ => return false,
             };
             // Under the lock: it may open again at once.
@@ -234,14 +251,14 @@ impl Drop for LazyStore {
     }
 }
 
-/// Marks a store that did not open as closed.
-struct Reset(Arc<LazyStore>);
+/// Marks a store that did not open as closed, with the error if there is one.
+struct Reset(Arc<LazyStore>, Option<Error>);
 
 impl Drop for Reset {
     fn drop(&mut self) {
         let mut slot = self.0.slot();
         if let Slot::Opening(_) = &*slot {
-            let former = mem::replace(&mut *slot, Slot::Closed);
+            let former = mem::replace(&mut *slot, Slot::Closed(self.1.take()));
             drop(slot);
             drop(former);
         }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::config::TenantsConfig;
@@ -22,6 +22,14 @@ use crate::store::Store;
 
 /// Tenants whose settings are checked at once: each needs an instance and a processor.
 const CHECKS: usize = 8;
+/// Tenants whose credentials are waited for at once: services far away give them.
+const QUERIES: usize = 64;
+/// Time for the credentials of all tenants of a configuration: those of tenants that are still without any are queried by their first
+/// calls. For those of a single tenant, their provider has its own time.
+pub(super) const CREDENTIALS_TIME: Duration = Duration::from_secs(10);
+const CREDENTIALS_TIME_OF_ONE: Duration = Duration::from_secs(60);
+/// Tenants without credentials that are logged by name.
+const MAX_LOGGED: usize = 16;
 
 /// The tenants of an engine. Cloning is cheap and returns the same registry.
 ///
@@ -71,8 +79,8 @@ pub(super) struct Change {
     admission: Arc<Admission>,
     /// The former store stays: only the budget or the weight is another.
     keeps_store: bool,
-    /// The new store, if the former one is open.
-    opened: Option<Store>,
+    /// The new store, if the former one is open; or why there are no credentials for it.
+    opened: Result<Option<Store>>,
 }
 
 impl Tenants {
@@ -110,9 +118,12 @@ impl Tenants {
 
     /// Makes the tenants of the configuration those of the registry: adds, changes and removes all of them, or none.
     ///
-    /// Settings that are new are checked by the plugin, a few tenants at a time; no request is sent. Then all changes take effect
-    /// at once. Unchanged tenants keep their open stores, calls in flight finish as they began. Tenants that the program
-    /// [set](Tenants::set) stay. Dropping the future changes nothing.
+    /// Settings that are new are checked by the plugin, a few tenants at a time; no request is sent to a store's service. Then
+    /// all changes take effect at once. Unchanged tenants keep their open stores, calls in flight finish as they began. Tenants
+    /// that the program [set](Tenants::set) stay. Dropping the future changes nothing.
+    ///
+    /// A tenant whose credentials come from a provider (AWS's chain, a `credential_process`) that has none to give within 10 s
+    /// keeps no other tenant waiting: it is [unready](TenantChanges::unready), and each of its calls tries again.
     ///
     /// # Errors
     /// [`Error::Config`] with file, line and key. The former state remains.
@@ -144,7 +155,7 @@ impl Tenants {
             }
             wanted.push((Arc::from(name.as_str()), options));
         }
-        let checked = match self.check(wanted).await {
+        let checked = match self.check(wanted, CREDENTIALS_TIME).await {
             Ok(checked) => checked,
             Err((name, error)) => {
                 return Err(match config.tenants.get(&*name) {
@@ -166,16 +177,23 @@ impl Tenants {
                 stays
             });
             for change in checked {
+                if let Err(why) = &change.opened {
+                    changes.unready.insert(change.name.to_string(), why.to_string());
+                }
                 former.extend(self.make(&mut tenants, change, Origin::Configuration));
             }
         }
         drop(former);
         changes.removed.sort();
+        for (tenant, why) in changes.unready.iter().take(MAX_LOGGED) {
+            tracing::warn!(tenant, why, "the tenant has no credentials yet");
+        }
         tracing::info!(
             added = changes.added.len(),
             changed = changes.changed.len(),
             removed = changes.removed.len(),
             unchanged = changes.unchanged,
+            unready = changes.unready.len(),
             "tenants applied"
         );
         Ok(changes)
@@ -192,7 +210,11 @@ impl Tenants {
         options.check()?;
         let _changing = self.0.changing.lock().await;
         options.store.plugin = options.store.plugin.or_else(|| self.default_plugin());
-        let checked = self.check(vec![(Arc::from(name), options)]).await.map_err(|(_, error)| error)?;
+        let wanted = vec![(Arc::from(name), options)];
+        let checked = self.check(wanted, CREDENTIALS_TIME_OF_ONE).await.map_err(|(_, error)| error)?;
+        if let Some(why) = checked.iter().find_map(|change| change.opened.as_ref().err()) {
+            return Err(why.clone());
+        }
         let former: Vec<_> = {
             let mut tenants = self.write();
             checked.into_iter().filter_map(|change| self.make(&mut tenants, change, Origin::Program)).collect()
@@ -249,13 +271,18 @@ impl Tenants {
         status
     }
 
-    /// Has the plugin check the settings that are new, by opening the stores.
-    pub(super) async fn check(&self, wanted: Vec<(Arc<str>, TenantOptions)>) -> Result<Vec<Change>, (Arc<str>, Error)> {
+    /// Has the plugin check the settings that are new, by opening the stores. Waits for the credentials of all of them for this time.
+    pub(super) async fn check(
+        &self,
+        wanted: Vec<(Arc<str>, TenantOptions)>,
+        time: Duration,
+    ) -> Result<Vec<Change>, (Arc<str>, Error)> {
+        let (end, opening) = (Instant::now() + time, Arc::new(Semaphore::new(CHECKS)));
         let mut checked = Vec::with_capacity(wanted.len());
         let mut checks = JoinSet::new();
         let mut wanted = wanted.into_iter();
         loop {
-            while checks.len() < CHECKS
+            while checks.len() < QUERIES
                 && let Some((name, mut options)) = wanted.next()
             {
                 let tenant = self.get(&name);
@@ -266,21 +293,29 @@ impl Tenants {
                 let former = tenant.and_then(|tenant| tenant.lazy());
                 options.store.tenant = Some(admission.clone());
                 if former.as_ref().is_some_and(|former| former.options.is_equivalent(&options.store)) {
-                    checked.push(Change { name, options, admission, keeps_store: true, opened: None });
+                    checked.push(Change { name, options, admission, keeps_store: true, opened: Ok(None) });
                     continue;
                 }
                 let changes_plugin =
                     former.as_ref().is_some_and(|former| former.options.plugin != options.store.plugin);
                 let is_open = former.is_some_and(|former| former.opened().is_some());
-                let engine = self.0.engine.clone();
+                let (engine, opening) = (self.0.engine.clone(), opening.clone());
                 checks.spawn(async move {
+                    let queried = options.store.query_credentials(end.saturating_duration_since(Instant::now())).await;
+                    // Without credentials as well: the settings have to be right.
+                    let store = match &queried {
+                        Ok(()) => options.store.clone(),
+                        Err(_) => options.store.clone().without_provider(),
+                    };
+                    // It is never closed.
+                    let _permit = opening.acquire().await;
                     // A plugin that accepts its settings may still fail at the first request.
-                    if changes_plugin && let Err(error) = probe(&engine, &options.store).await {
+                    if changes_plugin && let Err(error) = probe(&engine, &store).await {
                         return Err((name, error));
                     }
-                    match engine.open(options.store.clone()).await {
+                    match engine.open(store).await {
                         Ok(store) => {
-                            let opened = is_open.then_some(store);
+                            let opened = queried.map(|()| is_open.then_some(store));
                             Ok(Change { name, options, admission, keeps_store: false, opened })
                         }
                         Err(error) => Err((name, error)),

@@ -1,5 +1,6 @@
 //! What the registry reports.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::sandbox::PoolStatus;
@@ -16,6 +17,9 @@ pub struct TenantChanges {
     pub removed: Vec<String>,
     /// Number of the others, whose stores stay open.
     pub unchanged: usize,
+    /// Those of the added and changed tenants whose credentials could not be had, and why. Their settings are valid; each
+    /// call tries again, and fails until there are credentials.
+    pub unready: BTreeMap<String, String>,
 }
 
 /// The state of a tenant.
@@ -30,6 +34,8 @@ pub struct TenantStatus {
     pub plugin: Option<String>,
     /// Whether the store is open.
     pub is_open: bool,
+    /// Why the store could not be opened, if it could not the last time.
+    pub unready: Option<String>,
     /// The instances of the open store. All 0 if it is closed.
     pub pool: PoolStatus,
     /// Calls in flight.

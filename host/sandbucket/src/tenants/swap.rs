@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::config::PluginFile;
 use super::options::TenantOptions;
-use super::registry::Tenants;
+use super::registry::{CREDENTIALS_TIME, Tenants};
 use super::tenant::Tenant;
 use crate::engine::Engine;
 use crate::error::{Error, Failure, Result};
@@ -77,7 +77,7 @@ impl Tenants {
             }
         }
         let count = wanted.len();
-        let checked = self.check(wanted).await.map_err(|(name, error)| of_tenant(&name, error))?;
+        let checked = self.check(wanted, CREDENTIALS_TIME).await.map_err(|(name, error)| of_tenant(&name, error))?;
         // Dropped without a lock: closing a store takes its time.
         let mut former = Vec::new();
         {

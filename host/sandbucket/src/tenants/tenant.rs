@@ -78,6 +78,7 @@ impl Tenant {
         };
         let plugin = store.as_ref().and_then(|store| store.options.plugin.as_ref());
         let plugin = plugin.map(|plugin| plugin.digest().to_owned());
+        let unready = store.as_ref().and_then(|store| store.failure());
         let open = store.and_then(|store| store.opened());
         let usage = self.0.admission.usage();
         TenantStatus {
@@ -85,6 +86,7 @@ impl Tenant {
             weight,
             plugin,
             is_open: open.is_some(),
+            unready,
             pool: open.map(|store| store.pool()).unwrap_or_default(),
             calls_in_flight: usage.in_flight,
             calls_queued: usage.queued,

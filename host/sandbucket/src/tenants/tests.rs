@@ -1,12 +1,16 @@
 //! Tests of the configuration; the registry's own are in tests/tenants.
 
 use std::fs;
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::TenantsConfig;
+use super::{Tenants, TenantsConfig};
+use crate::config::Reader;
+use crate::engine::Engine;
 use crate::error::Result;
-use crate::limits::Budget;
+use crate::limits::{Budget, Limits};
+use crate::support::environment::Environment;
 
 const STORE: &str = "bucket = 'b'\naccess-key = 'k'\nsecret-key = 'hush'\n";
 
@@ -207,4 +211,135 @@ fn ten_thousand_tenants_in_one_file_are_parsed() {
     assert_eq!(config.names().count(), 10_000);
     let wrong = format!("{text}[tenants.t10000.store.blob.s3]\nbucket = 1.5\n");
     assert!(error(&wrong).starts_with("configuration:50002: tenants.t10000.store.blob.s3.bucket"));
+}
+
+/// Variables of a process that has everything that a tenant must not take by itself.
+const VARIABLES: [(&str, &str); 7] = [
+    ("AWS_ACCESS_KEY_ID", "PROCESS"),
+    ("AWS_SECRET_ACCESS_KEY", "hush"),
+    ("AWS_REGION", "process-region"),
+    ("AWS_ENDPOINT_URL_S3", "http://process:1"),
+    ("AWS_ENDPOINT_URL", "http://process:2"),
+    ("AWS_CA_BUNDLE", "/process.pem"),
+    ("AWS_PROFILE", "process"),
+];
+
+/// Shared files with a default profile, that of the process, and one that a tenant may name.
+fn home() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(".aws")).unwrap();
+    let profile = |name: &str, key: &str| {
+        format!(
+            "[{name}]\naws_access_key_id={key}\naws_secret_access_key=hush\nregion={key}-region\n\
+             endpoint_url=http://{key}\nca_bundle=/{key}.pem\n"
+        )
+    };
+    let all = [profile("default", "DEFAULT"), profile("process", "OTHER"), profile("named", "NAMED")].concat();
+    fs::write(folder.path().join(".aws/credentials"), all).unwrap();
+    folder
+}
+
+fn parse(text: &str, home: &Path, variables: &[(&str, &str)]) -> Result<TenantsConfig> {
+    let mut all = vec![("HOME", home.to_str().unwrap())];
+    all.extend(variables);
+    TenantsConfig::file(&Reader::new(Some(Path::new("/etc/t.toml")), text, &Environment::of(&all)))
+}
+
+/// What the tenant `a` with these keys has: its settings without the secret, and the certificate authorities.
+fn completed(keys: &str, variables: &[(&str, &str)]) -> Result<String> {
+    let text = format!("\n[tenants.a.store.blob.s3]\nbucket = 'b'\n{keys}");
+    let options = parse(&text, home().path(), variables)?.options("a")?.unwrap();
+    let mut all: Vec<_> = options.store.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    all.extend(options.store.tls.ca_file.map(|file| format!("ca-file={}", file.display())));
+    all.retain(|pair| !pair.starts_with("secret-key"));
+    all.sort();
+    Ok(all.join(" "))
+}
+
+#[test]
+fn tenant_takes_from_the_process_only_what_it_names() {
+    let of = |keys: &str| completed(keys, &VARIABLES).unwrap();
+    assert_eq!(of("access-key = 'OWN'\nsecret-key = 's'\n"), "access-key=OWN bucket=b");
+    assert_eq!(of("credentials = 'anonymous'\n"), "bucket=b");
+    let named = "access-key=NAMED bucket=b ca-file=/NAMED.pem endpoint=http://NAMED region=NAMED-region";
+    assert_eq!(of("profile = 'named'\n"), named);
+    let own = "access-key=OWN bucket=b ca-file=/NAMED.pem endpoint=http://NAMED region=NAMED-region";
+    assert_eq!(of("profile = 'named'\naccess-key = 'OWN'\nsecret-key = 's'\n"), own);
+    let all = "access-key=PROCESS bucket=b ca-file=/process.pem endpoint=http://process:1 region=process-region";
+    assert_eq!(of("credentials = 'environment'\n"), all);
+    let default = "access-key=DEFAULT bucket=b ca-file=/DEFAULT.pem endpoint=http://DEFAULT region=DEFAULT-region";
+    assert_eq!(completed("credentials = 'environment'\n", &[]).unwrap(), default);
+}
+
+#[test]
+fn tenant_without_keys_that_names_no_source_is_an_error_with_the_fix() {
+    for variables in [&VARIABLES[..], &[]] {
+        for keys in ["", "access-key = ''\nprofile = ' '\n", "region = 'r'\n"] {
+            let error = completed(keys, variables).unwrap_err().to_string();
+            assert!(error.starts_with("/etc/t.toml:2: tenants.a.store.blob.s3: there are no keys"), "{error}");
+            for fix in ["`access-key`", "`profile`", "\"environment\"", "\"aws\"", "\"anonymous\""] {
+                assert!(error.contains(fix), "{error}");
+            }
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.toml"), "weight = 1\n\n[store.blob.s3]\nbucket = 'b'\n").unwrap();
+    let error = TenantsConfig::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("a.toml:3: store.blob.s3: there are no keys"), "{error}");
+
+    let cases = [
+        ("credentials = 'environment'\nprofile = 'named'\n", "also has `profile`"),
+        ("credentials = 'environment'\naccess-key = 'k'\n", "also has `access-key`"),
+        ("credentials = 'anonymous'\nsecret-key = 'hush'\n", "also has `secret-key`"),
+        ("credentials = 'all'\n", "expected \"aws\", \"environment\" or \"anonymous\""),
+    ];
+    for (keys, expected) in cases {
+        let error = completed(keys, &VARIABLES).unwrap_err().to_string();
+        assert!(error.starts_with("/etc/t.toml:4: tenants.a.store.blob.s3.credentials: "), "{error}");
+        assert!(error.contains(expected) && !error.contains("hush"), "{error}");
+    }
+    let nowhere = parse(
+        "[tenants.a.store.blob.s3]\nbucket = 'b'\ncredentials = 'environment'\n",
+        Path::new("/no/such/home"),
+        &[],
+    );
+    let error = nowhere.unwrap_err().to_string();
+    assert!(error.starts_with("/etc/t.toml:3: tenants.a.store.blob.s3.credentials: there are no cred"), "{error}");
+}
+
+#[tokio::test]
+async fn tenant_whose_credentials_cannot_be_had_is_unready_and_others_are_served() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join(".aws")).unwrap();
+    let keys = home.path().join("keys");
+    let config = format!("[profile program]\ncredential_process = cat {}\n", keys.display());
+    fs::write(home.path().join(".aws/config"), config).unwrap();
+    let text = |retries: &str| {
+        format!(
+            "[tenants.a.store.blob.s3]\nbucket = 'demo'\naccess-key = 'k'\nsecret-key = 's'\n\
+             [tenants.b.store.blob.s3]\nbucket = 'demo'\nprofile = 'program'\nmax-retries = {retries}\n"
+        )
+    };
+    let tenants = Tenants::new(Engine::new(Limits::default()).unwrap());
+    // The program does not run while the configuration is read.
+    let changes = tenants.apply(&parse(&text("1"), home.path(), &[]).unwrap()).await.unwrap();
+    assert_eq!(changes.added, ["a", "b"]);
+    assert_eq!(changes.unready.keys().collect::<Vec<_>>(), ["b"]);
+    assert!(changes.unready["b"].contains("credential_process"), "{changes:?}");
+    let (a, b) = (tenants.get("a").unwrap(), tenants.get("b").unwrap());
+    assert_eq!((a.status().unready, b.status().unready.as_ref()), (None, changes.unready.get("b")));
+    a.store().await.unwrap();
+    let refused = b.store().await.unwrap_err();
+    assert!(refused.is_retryable() && refused.to_string().contains("credential_process"), "{refused}");
+    // Its settings are checked all the same, and its plugin can be replaced.
+    let wrong = tenants.apply(&parse(&text("'many'"), home.path(), &[]).unwrap()).await.unwrap_err().to_string();
+    assert!(wrong.starts_with("/etc/t.toml:8: tenants.b.store.blob.s3.max-retries: "), "{wrong}");
+    let plugin = tenants.engine().plugin().clone();
+    assert_eq!(tenants.swap(None, &plugin).await.unwrap(), 2);
+    assert!(b.status().unready.is_some());
+
+    fs::write(keys, r#"{"Version":1,"AccessKeyId":"AK","SecretAccessKey":"hush"}"#).unwrap();
+    b.store().await.unwrap();
+    assert_eq!((b.status().unready, b.status().is_open), (None, true));
 }

@@ -8,7 +8,9 @@ const ALL: Accepts = Accepts::PROPERTIES
     .and(Accepts::CUSTOMER_KEY)
     .and(Accepts::SOURCE)
     .and(Accepts::CHECKSUM)
-    .and(Accepts::BYPASS);
+    .and(Accepts::BYPASS)
+    .and(Accepts::MATCH)
+    .and(Accepts::PART);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let mut pairs = [&[("bucket", "demo")], more].concat();
@@ -45,10 +47,25 @@ fn attribute_becomes_its_header() {
         ("expected-bucket-owner", "123456789012", "x-amz-expected-bucket-owner: 123456789012"),
         ("checksum-crc64nvme", "rosUhgp5mIg=", "x-amz-checksum-crc64nvme: rosUhgp5mIg="),
         ("bypass-governance-retention", "true", "x-amz-bypass-governance-retention: true"),
+        ("if-match", "\"a\"", "if-match: \"a\""),
     ] {
         assert_eq!(applied(&store(&[]), ALL, &[(name, value)]).unwrap(), [header]);
     }
     assert!(applied(&store(&[]), ALL, &[("request-payer", "false")]).unwrap().is_empty());
+}
+
+#[test]
+fn part_number_becomes_a_query_parameter() {
+    let mut request = base(Method::Head, &store(&[]), "k");
+    let part = |value: &str| CallOptions {
+        attributes: vec![("part-number".to_owned(), value.to_owned())],
+        ..CallOptions::default()
+    };
+    apply(&mut request, &part("10000"), &store(&[]), ALL).unwrap();
+    assert!(request.headers.is_empty() && request.path_and_query().ends_with("/demo/k?partNumber=10000"));
+    for wrong in ["0", "10001", "one", "-1", "+1", "1&x=2", ""] {
+        assert!(apply(&mut request, &part(wrong), &store(&[]), ALL).is_err(), "{wrong}");
+    }
 }
 
 #[test]
