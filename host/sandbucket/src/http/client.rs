@@ -73,7 +73,8 @@ impl Clients {
         (limits, own): (&Limits, &Limits),
     ) -> Result<HttpGate> {
         let direct = self.get(tls, limits)?;
-        let clients = egress.urls().map(|url| match self.network.proxy(proxy, &url)? {
+        let urls = self.network.has_proxy(proxy).then(|| egress.urls()).into_iter().flatten();
+        let clients = urls.map(|url| match self.network.proxy(proxy, &url)? {
             None => Ok(direct.clone()),
             Some(server) => Ok(self.through(tls, &direct, server, limits)),
         });

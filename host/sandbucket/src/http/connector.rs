@@ -65,6 +65,11 @@ impl Network {
         }
     }
 
+    /// Whether a store with this choice of its own may reach any URL through a proxy.
+    pub(super) fn has_proxy(&self, own: Option<&Proxy>) -> bool {
+        own.unwrap_or(&self.proxy).is_any(&self.environment)
+    }
+
     /// The proxy for this URL, by a store's own choice or the engine's.
     pub(super) fn proxy(&self, own: Option<&Proxy>, to: &Uri) -> crate::Result<Option<Arc<ProxyServer>>> {
         own.unwrap_or(&self.proxy).server(&self.environment, to)

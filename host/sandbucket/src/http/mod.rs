@@ -78,7 +78,7 @@ pub(crate) struct HttpGate {
 struct GateState {
     /// The client without a proxy.
     direct: Client,
-    /// One for each authority that the policy allows, in its order.
+    /// One for each authority that the policy allows, in its order; none if no proxy is configured.
     clients: Box<[Client]>,
     egress: Egress,
     timeouts: Timeouts,
