@@ -117,7 +117,11 @@ async fn call(store: &Store, call: &Call) -> Result<Outcome, Error> {
             let entries: Vec<_> = store.list(prefix).entries().try_collect().await?;
             Ok(Outcome { keys: Some(entries.into_iter().map(|entry| entry.key).collect()), ..Outcome::default() })
         }
-        Call::Copy { from, to } => store.copy(from.as_str(), to).await.map(written),
+        Call::Copy { from, to, length_hint } => {
+            let copy = store.copy(from.as_str(), to);
+            let copy = if let Some(length) = *length_hint { copy.length_hint(length) } else { copy };
+            copy.await.map(written)
+        }
         Call::GetTags { key } => {
             Ok(Outcome { tags: Some(store.tags(key).await?.into_iter().collect()), ..Outcome::default() })
         }

@@ -179,7 +179,7 @@ pub enum Call {
     Delete { key: String },
     DeleteMany { keys: Vec<String> },
     List { prefix: String },
-    Copy { from: String, to: String },
+    Copy { from: String, to: String, length_hint: Option<u64> },
     GetTags { key: String },
 }
 
