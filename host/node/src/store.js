@@ -220,7 +220,7 @@ export class Store {
     return outcomes;
   }
 
-  #list(tag, doing, options, names, convert = (record) => record) {
+  #list(tag, doing, options, names) {
     const { prefix, pageSize, continuation, delimiter, startAfter, ...common } = args.known(doing, options, names);
     const record = {
       prefix: args.optional('prefix', prefix),
@@ -230,7 +230,7 @@ export class Store {
         ? { delimiter: args.optional('delimiter', delimiter), startAfter: args.optional('startAfter', startAfter) }
         : {}),
     };
-    const page = (next) => this.#calls.output(tag, convert({ ...record, continuation: next }), common);
+    const page = (next) => this.#calls.output(tag, { ...record, continuation: next }, common);
     return new Listing(page, args.optional('continuation', continuation));
   }
 

@@ -1,6 +1,7 @@
 // Settings from the section `[store.blob.s3]` of a TOML file, or from the environment alone, by the rules of the Rust host's `Config`.
 
 import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { SandbucketError } from '../error.js';
 import { Store } from '../store.js';
 import { sanitize, shown } from '../text.js';
@@ -112,13 +113,13 @@ async function opened({ settings, options }, further, file) {
 
 /** Opens the store of a configuration file. The file is the operator's: never open one that a tenant wrote. */
 export async function openConfig(path, options = {}) {
+  const file = path instanceof URL ? fileURLToPath(path) : String(path);
   let text;
   try {
-    text = await readText(path, MAX_CONFIG);
+    text = await readText(file, MAX_CONFIG);
   } catch (error) {
-    throw wrong(String(path), undefined, `the file ${error.message}`);
+    throw wrong(file, undefined, `the file ${error.message}`);
   }
-  const file = String(path);
   return opened(await read(await section(text, file), file, options.environment ?? process.env), options, file);
 }
 
