@@ -1,11 +1,11 @@
-// The quick start of the README, as it is, on a dev server; and the declarations of types.
+// The quick start of the README, as it is, with the packed package on a dev server; and the declarations of types.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { devServer } from './services.js';
@@ -14,12 +14,23 @@ const run = promisify(execFile);
 const here = fileURLToPath(new URL('..', import.meta.url));
 const examples = [...readFileSync(join(here, 'README.md'), 'utf8').matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code);
 
+const installed = mkdtempSync(join(tmpdir(), 'sandbucket-package-'));
+before(async () => {
+  // What a user gets: the files of the tarball, and the dependency.
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', installed], { cwd: here });
+  const [tarball] = readdirSync(installed);
+  await run('tar', ['-xzf', tarball], { cwd: installed });
+  mkdirSync(join(installed, 'node_modules'));
+  symlinkSync(join(installed, 'package'), join(installed, 'node_modules/sandbucket'));
+  symlinkSync(join(here, 'node_modules/smol-toml'), join(installed, 'node_modules/smol-toml'));
+});
+after(() => rmSync(installed, { recursive: true }));
+
 /** Runs code in a folder of its own, where the package is installed. */
 async function execute(code, prepare = () => {}) {
   const folder = mkdtempSync(join(tmpdir(), 'sandbucket-'));
   try {
-    mkdirSync(join(folder, 'node_modules'));
-    symlinkSync(here, join(folder, 'node_modules/sandbucket'));
+    symlinkSync(join(installed, 'node_modules'), join(folder, 'node_modules'));
     writeFileSync(join(folder, 'example.mjs'), code);
     prepare(folder);
     const { stdout } = await run(process.execPath, ['example.mjs'], { cwd: folder, timeout: 60_000 });
@@ -42,6 +53,12 @@ test('the quick start works as it is written', async () => {
     assert.ok(!code.includes('minioadmin') && !code.includes(':9000'), 'the README names other settings');
     const { stdout } = await execute(code);
     assert.equal(stdout, '14 Hello\nhello.txt 14\nthe key exists already\n');
+
+    // Settings of a file need the dependency.
+    const toml = `[store.blob.s3]\nbucket = "${settings.bucket}"\nendpoint = "${settings.endpoint}"\naccess-key = "a"\nsecret-key = "b"\n`;
+    const opened = await execute("import { openConfig } from 'sandbucket'; (await openConfig('s.toml')).close(); console.log('opened');",
+      (folder) => writeFileSync(join(folder, 's.toml'), toml));
+    assert.equal(opened.stdout, 'opened\n');
 
     // The example of files goes on with the same store.
     const [opening] = code.split('await store.put');
