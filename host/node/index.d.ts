@@ -306,6 +306,6 @@ export declare class Store {
   deleteBucket(name: string, options?: CallOptions): Promise<void>;
   bucketExists(name: string, options?: CallOptions): Promise<boolean>;
   listBuckets(options?: PageOptions): Listing<{ name: string; created?: Date; region?: string }>;
-  /** Closes all connections. Calls in flight fail. */
+  /** Closes all connections. Calls in flight fail, and so do further ones. */
   close(): void;
 }

@@ -25,6 +25,8 @@ const MAX_IDLE = 64;
 const IDLE_TIME = 30_000;
 /** Milliseconds for the rest of a response that is complete for its reader, until its connection is closed instead of kept. */
 const END_TIME = 1_000;
+/** Milliseconds for each address of a name that has several: Node's own default of 250 is less than some services take. */
+const ADDRESS_TIME = 3_000;
 /** The longest timer of Node. */
 const MAX_TIMER = 2 ** 31 - 1;
 
@@ -154,6 +156,7 @@ export class Sender {
   #policy;
   #tls;
   #agents;
+  #closed = false;
 
   /**
    * @param {{ egress: import('./egress.js').Egress, policy: import('./ip-policy.js').IpPolicy,
@@ -167,8 +170,9 @@ export class Sender {
     this.#agents = { false: new http.Agent(options), true: new https.Agent({ ...options, ...this.#tls }) };
   }
 
-  /** Closes all connections. */
+  /** Closes all connections, and sends nothing more. */
   close() {
+    this.#closed = true;
     for (const agent of Object.values(this.#agents)) agent.destroy();
   }
 
@@ -186,6 +190,7 @@ export class Sender {
     const pieces = body.tag === 'none' ? [] : body.tag === 'bytes' ? [body.val] : context.callersBody;
     const length = body.tag === 'none' ? 0 : body.tag === 'bytes' ? body.val.length : context.callersBody.length;
     const denied = (detail) => failed(new TransportFailure('http-request-denied', detail));
+    if (this.#closed) return denied('the store is closed');
     const checked = checkRequest(request, context.methods, length);
     if (checked.refused) return denied(checked.refused);
     const place = this.#egress.check(request.https, request.authority);
@@ -203,6 +208,7 @@ export class Sender {
       headers: checked.headers,
       setHost: false,
       maxHeaderSize: MAX_RESPONSE_HEADER,
+      autoSelectFamilyAttemptTimeout: ADDRESS_TIME,
       lookup: (name, given, callback) => this.#lookup(name, given, callback),
       servername: isIP(place.host) ? '' : place.host,
       ...(request.https ? this.#tls : {}),

@@ -96,7 +96,7 @@ export class Store {
     return store;
   }
 
-  /** Closes all connections. Calls in flight fail. */
+  /** Closes all connections. Calls in flight fail, and so do further ones. */
   close() {
     this.#sender.close();
   }

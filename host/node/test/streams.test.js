@@ -104,6 +104,20 @@ test('an aborted request closes its connection', async () => {
   server.close();
 });
 
+test('a closed store sends nothing', async () => {
+  let requests = 0;
+  const server = await slowServer((_, response) => {
+    requests += 1;
+    response.writeHead(200, { etag: '"e"', 'content-length': 0 }).end();
+  });
+  const store = await open(server.settings, { allowPrivate: true });
+  await store.head('k');
+  store.close();
+  await assert.rejects(store.head('k'), { kind: 'network', message: /the store is closed/ });
+  assert.equal(requests, 1);
+  server.close();
+});
+
 test('a body that is not read on does not time out, and holds back the service', async () => {
   const whole = Buffer.alloc(16 * MIB, 7);
   const server = await slowServer((_, response) => response.writeHead(200, { etag: '"e"', 'content-length': whole.length }).end(whole));
