@@ -92,6 +92,8 @@ class Running {
   #sending = 0;
   #sent = 0;
   #late = 0;
+  /** Whether a request was sent that can change something. */
+  #wrote = false;
   #taken = 0;
   /** Why the last request had no response. */
   #cause;
@@ -119,7 +121,7 @@ class Running {
   }
 
   async run() {
-    let next = await this.#driver.begin(this.#operation);
+    let next = await this.#step(this.#driver.begin(this.#operation));
     let unread;
     try {
       for (;;) {
@@ -140,11 +142,8 @@ class Running {
             unread = undefined;
             const result = await this.#exchange(exchange);
             unread = result.body;
-            next = await this.#driver.resume({
-              state: exchange.state,
-              elapsed: BigInt(Math.round(this.#elapsed() * 1e6)),
-              event: result.event,
-            });
+            const elapsed = BigInt(Math.round(this.#elapsed() * 1e6));
+            next = await this.#step(this.#driver.resume({ state: exchange.state, elapsed, event: result.event }));
             break;
           }
           default:
@@ -153,6 +152,17 @@ class Running {
       }
     } finally {
       unread?.destroy();
+    }
+  }
+
+  /** A step, whose failure names the operation, and that a write may have taken effect. */
+  async #step(step) {
+    try {
+      return await step;
+    } catch (error) {
+      if (error.kind !== 'plugin') throw error;
+      const write = this.#wrote ? '; a write may or may not have taken effect' : '';
+      throw broken(`${this.#bounds.name}: ${error.message.replace(/^plugin: /, '')}${write}`, error.cause);
     }
   }
 
@@ -170,10 +180,13 @@ class Running {
   /** Sends a request, after its delay. */
   async #exchange(exchange) {
     const isCallers = exchange.body.tag === 'caller';
-    if (isCallers && !this.#body) throw this.#violation('it sends a body, and the operation has none');
+    if (isCallers && !this.#bounds.hasBody) throw this.#violation('it sends a body, and the operation has none');
     if (exchange.responseBody.tag === 'caller' && this.#operation.tag !== 'get') {
       throw this.#violation('it leaves a body unread, and the operation has none');
     }
+    const { state, body, request } = exchange;
+    const bytes = state.length + (body.tag === 'bytes' ? body.val.length : 0) + request.headers.length + request.pathWithQuery.length;
+    if (bytes > this.#bounds.maxBytes) throw this.#violation(`it made a request and a state of ${bytes} bytes, and ${this.#bounds.maxBytes} are allowed`);
     this.#admit(exchange, isCallers && this.#body.consumed === true);
     const further = this.#sent - this.#bounds.freeRequests;
     const least = further < 0 ? 0 : Math.min(MIN_BACKOFF * 2 ** Math.min(further, 16), MAX_BACKOFF);
@@ -194,6 +207,7 @@ class Running {
       signal: this.#signal,
     });
     if (isCallers) this.#sending += result.sending;
+    this.#wrote ||= exchange.request.method !== 'get' && exchange.request.method !== 'head';
     this.#cause = result.cause;
     return result;
   }

@@ -4,37 +4,41 @@
 // trap, after a result that breaks the contract, and once its memory has grown large; the next step makes another, which takes
 // a few milliseconds: the modules are compiled once per process.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { broken, ofPlugin } from './error.js';
+import { limitMemory } from './memory-limit.js';
 import { imports } from './wasi.js';
 
-/** Linear memory, in bytes, from which on an instance is not kept, and beyond which its results are not trusted. */
+/** Linear memory, in bytes, from which on an instance is not kept, and the most that one can have. */
 const RETIRE_MEMORY = 32 << 20;
 const MAX_MEMORY = 256 << 20;
 
-const MODULES = ['plugin.core.wasm', 'plugin.core2.wasm', 'plugin.core3.wasm'];
+/** Compiles a transpiled plugin. */
+export async function load(folder) {
+  try {
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.wasm'));
+    const compile = async (name) => [name, await WebAssembly.compile(limitMemory(await readFile(new URL(name, folder)), MAX_MEMORY))];
+    const [{ instantiate }, ...modules] = await Promise.all([import(new URL('plugin.js', folder).href), ...names.map(compile)]);
+    return { instantiate, modules: new Map(modules) };
+  } catch (error) {
+    throw broken(`it cannot be loaded: ${error.message}`, error);
+  }
+}
 
 let loading;
 
-/** Compiles the plugin, once per process. */
-function load() {
-  loading ??= (async () => {
-    const folder = new URL('../plugin/', import.meta.url);
-    const [{ instantiate }, ...modules] = await Promise.all([
-      import(new URL('plugin.js', folder).href),
-      ...MODULES.map(async (name) => [name, await WebAssembly.compile(await readFile(new URL(name, folder)))]),
-    ]);
-    return { instantiate, modules: new Map(modules) };
-  })().catch((error) => {
+/** The plugin that this package contains, compiled once per process. */
+function builtIn() {
+  loading ??= load(new URL('../plugin/', import.meta.url)).catch((error) => {
     loading = undefined;
-    throw broken(`it cannot be loaded: ${error.message}`, error);
+    throw error;
   });
   return loading;
 }
 
 /** Runs `use` with the functions of an instance of its own that has no store. */
 export async function withPlugin(use) {
-  const { instantiate, modules } = await load();
+  const { instantiate, modules } = await builtIn();
   return use(instantiate((name) => modules.get(name), imports(), (module, given) => new WebAssembly.Instance(module, given)));
 }
 
@@ -46,9 +50,9 @@ export class Instances {
   discarded = 0;
 
   /** Opens the store in a first instance, which shows whether the settings are right. */
-  static async open(settings) {
+  static async open(settings, plugin = builtIn()) {
     const instances = new Instances();
-    instances.#loaded = await load();
+    instances.#loaded = await plugin;
     instances.#settings = settings;
     instances.wantedDigests = [...new Set(instances.call(({ store }) => store.wantedDigests()))];
     return instances;
@@ -87,12 +91,7 @@ export class Instances {
       this.discarded += 1;
       throw error;
     }
-    const bytes = instance.memory?.buffer.byteLength ?? 0;
-    if (bytes > MAX_MEMORY) {
-      this.discarded += 1;
-      throw broken(`it took ${bytes} bytes of memory, and ${MAX_MEMORY} are allowed`);
-    }
-    if (bytes <= RETIRE_MEMORY) this.#idle = instance;
+    if ((instance.memory?.buffer.byteLength ?? 0) <= RETIRE_MEMORY) this.#idle = instance;
     return result;
   }
 

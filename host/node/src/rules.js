@@ -36,12 +36,27 @@ const OPERATIONS = {
   'list-buckets': ['list buckets', READ],
 };
 
+/** Bytes of a request and a state together; and further ones for each item of the input and each byte of its text. */
+const STEP = 256 << 10;
+const PER_ITEM = 1 << 10;
+const PER_BYTE = 16;
+
+/** The texts of an operation's input that its document and state contain. */
+function input({ tag, val }) {
+  if (tag === 'delete-many') return val.blobs.map(({ key, version = '' }) => key + version);
+  if (tag === 'set-tags') return val.tags.map((pair) => pair.join(''));
+  if (tag === 'complete-upload') return val.parts.map(({ etag, attributes }) => etag + attributes.flat().join(''));
+  return [];
+}
+
 /** The bounds of an operation. */
-export function describe({ tag, val }) {
+export function describe(operation) {
+  const { tag, val } = operation;
   const [name, methods, hasBody = false] = OPERATIONS[tag];
   // A bulk delete can fall back to one request for each blob.
   const further = tag === 'delete-many' ? val.blobs.length : 0;
-  return { name, methods, hasBody, maxRequests: MAX_REQUESTS + further, freeRequests: FREE_REQUESTS + further };
+  const maxBytes = input(operation).reduce((sum, text) => sum + PER_ITEM + PER_BYTE * Buffer.byteLength(text), STEP);
+  return { name, methods, hasBody, maxBytes, maxRequests: MAX_REQUESTS + further, freeRequests: FREE_REQUESTS + further };
 }
 
 /** Bytes of a request's header fields, of their number, and of its path and query. */

@@ -76,8 +76,8 @@ export class Store {
   #egress;
   #sender;
 
-  /** Opens a store. Sends no request: wrong credentials show in the first call. */
-  static async open(given, options = {}) {
+  /** Opens a store, of the plugin that this package contains unless a test gives another. */
+  static async open(given, options = {}, plugin = undefined) {
     const unknown = Object.keys(options).find((name) => !OPEN.includes(name));
     if (unknown) throw invalidSettings(unknown, `open: there is no option ${JSON.stringify(shown(unknown))}; there are ${OPEN.join(', ')}`);
     const settings = settingsOf(given);
@@ -88,7 +88,7 @@ export class Store {
       allowPrivate: options.allowPrivate === true || (options.allowPrivateEndpoint === true && store.#egress.isLocal),
       allowNetworks: options.allowNetworks,
     });
-    const instances = await Instances.open(settings);
+    const instances = await Instances.open(settings, plugin);
     store.#sender = new Sender({ egress: store.#egress, policy, tls: { ca: options.ca, allowInvalidCerts: options.allowInvalidCerts } });
     const bucket = settings.find(([name]) => name === 'bucket')?.[1] ?? '';
     const place = ` in bucket ${JSON.stringify(shown(bucket))} at ${shown(store.#egress.authorities[0] ?? 'no endpoint')}`;

@@ -1,7 +1,7 @@
 // Validation of what the plugin returns, applied once, where its values become those of this package. The bounds are the Rust host's
 // (host/sandbucket/src/sandbox/bindings/validate.rs).
 
-import { broken, ofPlugin } from './error.js';
+import { SandbucketError, broken, ofPlugin } from './error.js';
 import { DIGEST_LENGTH } from './checksum.js';
 import { hasControls } from './text.js';
 
@@ -103,7 +103,7 @@ function head({ info: blob, range, bodyRange, digest }, { options }) {
   // Where the size is unknown, so is where the last bytes begin.
   const [first, last] = wanted(options?.range, whole);
   const asked = whole === Infinity && options?.range?.tag === 'last' ? true : start === first && stop === last;
-  if (!inOrder || !asked || !Number.isSafeInteger(start)) throw broken('it returned another range of the blob than was asked for');
+  if (!inOrder || !asked || !Number.isSafeInteger(start)) throw new SandbucketError('integrity', 'get: the plugin returned another range of the blob than was asked for', { subject: 'range' });
   if (digest && DIGEST_LENGTH[digest.algorithm] !== digest.value.length) throw broken('it returned a digest of another length');
   return result;
 }
@@ -152,7 +152,10 @@ function presigned({ url, headers }) {
 }
 
 function outcomes(list, { blobs }) {
-  if (list.length !== blobs.length) throw broken(`it returned ${list.length} outcomes for ${blobs.length} blobs to delete`);
+  if (list.length !== blobs.length) {
+    const message = `delete several blobs: the plugin returned ${list.length} outcomes for ${blobs.length} blobs to delete`;
+    throw new SandbucketError('integrity', message, { subject: 'blobs' });
+  }
   return list.map((outcome) => (outcome.tag === 'err' ? ofPlugin(outcome.val) : undefined));
 }
 

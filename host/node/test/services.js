@@ -8,14 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+export const TARGET = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
 
 export const SCENARIOS = join(root, 'tests/drivers/scenarios.json');
 export const BUCKET = 'sandbucket-tests';
 
 /** A program of the repository: the variable's, or the one of a debug build. */
 function program(variable, name) {
-  const path = process.env[variable] ?? join(target, 'debug', name);
+  const path = process.env[variable] ?? join(TARGET, 'debug', name);
   if (existsSync(path)) return path;
   throw new Error(`${path} is missing: build it with \`cargo build --package ${name === 'sandbucket' ? 'sandbucket-cli' : 'sandbucket-faulty'}\`, or set ${variable}`);
 }
@@ -77,7 +77,7 @@ const run = promisify(execFile);
 async function python() {
   const requirements = join(root, 'tests/interop/requirements.txt');
   const wanted = readFileSync(requirements, 'utf8');
-  const folder = join(target, 'node-python');
+  const folder = join(TARGET, 'node-python');
   const [interpreter, done] = [join(folder, 'bin/python'), join(folder, 'installed')];
   if (existsSync(done) && readFileSync(done, 'utf8') === wanted) return interpreter;
   try {

@@ -11,6 +11,7 @@ import { Driver } from '../src/driver.js';
 import { ofPlugin } from '../src/error.js';
 import { LIMITS } from '../src/store.js';
 import { Instances } from '../src/instances.js';
+import { limitMemory } from '../src/memory-limit.js';
 import { DEFAULT_PART_SIZE, MAX_PARTS, PartSizes } from '../src/part-sizes.js';
 import { Permits } from '../src/permits.js';
 import { RetryQuota } from '../src/retry-quota.js';
@@ -106,12 +107,12 @@ test('outputs that the contract does not allow are refused', () => {
     [{ bodyRange: { start: 1n, end: 5n } }],
     [{ bodyRange: { start: 0n, end: 6n } }],
     [{ range: { start: 2n, end: 5n } }, within],
-    [{ digest: { algorithm: 'md5', value: new Uint8Array(4) } }],
   ]) {
-    assert.throws(() => headOf(more, operation), PLUGIN, JSON.stringify(more, (_, value) => String(value)));
+    assert.throws(() => headOf(more, operation), { kind: 'integrity' }, JSON.stringify(more, (_, value) => String(value)));
   }
+  assert.throws(() => headOf({ digest: { algorithm: 'md5', value: new Uint8Array(4) } }), PLUGIN);
   const outcomes = { tag: 'delete-many', val: [{ tag: 'ok' }] };
-  assert.throws(() => validateOutput(outcomes, { tag: 'delete-many', val: { blobs: [1, 2] } }), PLUGIN);
+  assert.throws(() => validateOutput(outcomes, { tag: 'delete-many', val: { blobs: [1, 2] } }), { kind: 'integrity' });
   const part = { number: 1, size: 5n, etag: '"e"', attributes: [] };
   const uploaded = { tag: 'upload-part', val: { number: 1, length: 6n } };
   assert.throws(() => validateOutput({ tag: 'upload-part', val: part }, uploaded), PLUGIN);
@@ -129,7 +130,10 @@ test('a plugin that sends too much, or another output, fails its operation alone
   };
   const exchange = (more = {}) => ({
     tag: 'send',
-    val: { state: new Uint8Array(), delay: 0n, timeout: 10n ** 9n, body: { tag: 'none' }, responseBody: { tag: 'buffer', val: 0 }, request: {}, ...more },
+    val: {
+      state: new Uint8Array(), delay: 0n, timeout: 10n ** 9n, body: { tag: 'none' }, responseBody: { tag: 'buffer', val: 0 },
+      request: { headers: '', pathWithQuery: '/' }, ...more,
+    },
   });
   const another = driver(() => ({ tag: 'done', val: { tag: 'put', val: {} } }));
   await assert.rejects(another.run(), /output of another operation/);
@@ -158,6 +162,18 @@ test('a trap loses the step of its operation only', async () => {
   assert.equal(results[1].reason.kind, 'plugin');
   assert.ok(instances.discarded >= 2);
   await begin.run(presign('c'));
+});
+
+test('the memory of a module is bounded', async () => {
+  // (module (memory (export "m") 1) (func (export "grow") (param i32) (result i32) local.get 0 memory.grow))
+  const plain = Buffer.from('0061736d0100000001060160017f017f030201000503010001070c02016d02000467726f7700000a0801060020004000' + '0b', 'hex');
+  const open = new WebAssembly.Instance(new WebAssembly.Module(plain)).exports;
+  assert.equal(open.grow(1000), 1);
+  const { m, grow } = new WebAssembly.Instance(new WebAssembly.Module(limitMemory(plain, 4 << 20))).exports;
+  assert.deepEqual([grow(64), grow(63), m.buffer.byteLength], [-1, 1, 4 << 20]);
+  const wide = limitMemory(limitMemory(plain, 64 << 20), 1 << 20);
+  assert.equal(new WebAssembly.Instance(new WebAssembly.Module(wide)).exports.grow(16), -1);
+  assert.throws(() => limitMemory(plain, 1000), /needs 65536 bytes/);
 });
 
 test('operations that are ready at the same moment share a call', async () => {
