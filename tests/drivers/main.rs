@@ -178,7 +178,12 @@ fn compare_failure(expected: &Failure, error: &Error) -> Vec<String> {
     wrong
 }
 
-fn differs<T: PartialEq + std::fmt::Debug>(wrong: &mut Vec<String>, name: &str, expected: &Option<T>, found: &Option<T>) {
+fn differs<T: PartialEq + std::fmt::Debug>(
+    wrong: &mut Vec<String>,
+    name: &str,
+    expected: &Option<T>,
+    found: &Option<T>,
+) {
     if expected.is_some() && expected != found {
         let shown = |value: &Option<T>| format!("{value:?}").chars().take(200).collect::<String>();
         wrong.push(format!("{name} is {}, not {}", shown(found), shown(expected)));

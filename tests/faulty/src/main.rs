@@ -29,10 +29,7 @@ async fn main() -> ExitCode {
     for scenario in &table.scenarios {
         let running = scenario.start().await;
         let endpoint = running.endpoint();
-        index.insert(
-            scenario.name.clone(),
-            json!({ "settings": scenario.settings(&endpoint), "endpoint": endpoint }),
-        );
+        index.insert(scenario.name.clone(), json!({ "settings": scenario.settings(&endpoint), "endpoint": endpoint }));
         servers.insert(scenario.name.clone(), running);
     }
     println!("{}", serde_json::Value::Object(index));

@@ -159,9 +159,20 @@ enum Then {
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the arguments are those of the method of the same name")]
 pub enum Call {
-    Get { key: String, range: Option<(u64, u64)>, if_none_match: Option<String>, time_limit_ms: Option<u64> },
-    Download { key: String, part_size: u64, concurrency: usize },
-    Head { key: String },
+    Get {
+        key: String,
+        range: Option<(u64, u64)>,
+        if_none_match: Option<String>,
+        time_limit_ms: Option<u64>,
+    },
+    Download {
+        key: String,
+        part_size: u64,
+        concurrency: usize,
+    },
+    Head {
+        key: String,
+    },
     Put {
         key: String,
         body: Content,
@@ -175,12 +186,29 @@ pub enum Call {
         if_match: Option<String>,
         write_id: Option<String>,
     },
-    Upload { key: String, body: Content, part_size: u64, concurrency: usize },
-    Delete { key: String },
-    DeleteMany { keys: Vec<String> },
-    List { prefix: String },
-    Copy { from: String, to: String, length_hint: Option<u64> },
-    GetTags { key: String },
+    Upload {
+        key: String,
+        body: Content,
+        part_size: u64,
+        concurrency: usize,
+    },
+    Delete {
+        key: String,
+    },
+    DeleteMany {
+        keys: Vec<String>,
+    },
+    List {
+        prefix: String,
+    },
+    Copy {
+        from: String,
+        to: String,
+        length_hint: Option<u64>,
+    },
+    GetTags {
+        key: String,
+    },
 }
 
 /// The outcome of a call.
