@@ -23,7 +23,7 @@ test: toolchain ## Run every test: units, end to end, faults, rogue plugins, bot
 	$(CARGO) test $(ALL) --test aws_chain
 	@$(MAKE) --no-print-directory node
 
-node: ## Install, transpile, test and pack the npm package, where Node 20 and npm are
+node: toolchain ## Install, transpile, test and pack the npm package, where Node 20 and npm are
 	@CARGO="$(CARGO)" CRATES="$(CRATES)" ./host/node/scripts/check.sh
 
 example: toolchain ## Write a Parquet file to an S3 server on loopback, and read it back column by column

@@ -12,8 +12,8 @@ command -v node >/dev/null || left_out "node is not here (Node 20 or newer)"
 command -v npm >/dev/null || left_out "npm is not here"
 node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || left_out "node is $(node --version), and 20 or newer is needed"
 
-# What the tests talk to. Features are those of `make test`, so that it compiles no crate again.
-(cd ../.. && ${CARGO:-cargo} build ${CRATES:-} --bin sandbucket --bin sandbucket-scenarios)
+# What the tests talk to, and with a test of Rust the rogue plugin. Features are those of `make test`: no crate is compiled again.
+(cd ../.. && ${CARGO:-cargo} build ${CRATES:---workspace} --bin sandbucket --bin sandbucket-scenarios --test drivers)
 
 # A complete installation of this lock file is kept.
 if ! cmp -s package-lock.json node_modules/.sandbucket-lock; then

@@ -29,8 +29,27 @@ export function webStream(pieces) {
   );
 }
 
-/** Ways to read an async iterable of pieces. */
+/** The method of a body that gives its pieces. */
+export const PIECES = Symbol('pieces');
+
+/** Ways to read a body once. */
 export class Body {
+  /** The pieces of the body, in order. */
+  [Symbol.asyncIterator]() {
+    const pieces = this[PIECES]();
+    return {
+      next: () => pieces.next(),
+      // A generator that was not started would not end what it did not begin.
+      return: async () => {
+        this.cancel();
+        return pieces.return();
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
   /** The body as a web stream. */
   stream() {
     return webStream(this);
@@ -120,8 +139,7 @@ export class BlobReader extends Body {
     this.#options.signal?.removeEventListener('abort', this.#abort);
   }
 
-  /** The pieces of the body, in order. */
-  async *[Symbol.asyncIterator]() {
+  async *[PIECES]() {
     if (this.#started) throw new TypeError('the body of a blob can be read once');
     this.#started = true;
     let complete = false;

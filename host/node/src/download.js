@@ -1,13 +1,16 @@
 // Downloads: a large blob read over several connections concurrently, in order.
 
-import { Body, isStrong } from './blob.js';
+import { Body, PIECES, isStrong } from './blob.js';
 
 /** A blob being read by ranges. Its body can be read once. */
 export class Download extends Body {
   #calls;
   #key;
   #options;
+  /** The first part, until it is read, and for good. */
   #first;
+  #opened;
+  #stop = new AbortController();
   #next;
   #end;
   #partSize;
@@ -41,6 +44,7 @@ export class Download extends Body {
     download.#key = key;
     download.#options = { ...options, conditions: { ...options.conditions, ifMatch: etag } };
     download.#first = first;
+    download.#opened = first;
     [download.#next, download.#end] = [last, inOneResponse ? last : stop];
     [download.#partSize, download.#concurrency] = [partSize, concurrency];
     return download;
@@ -48,17 +52,16 @@ export class Download extends Body {
 
   /** Gives the rest up. */
   cancel() {
-    this.#first?.cancel();
+    this.#stop.abort();
+    this.#opened.cancel();
   }
 
-  /** The pieces, in order. */
-  async *[Symbol.asyncIterator]() {
+  async *[PIECES]() {
     if (!this.#first) throw new TypeError('the body of a blob can be read once');
     const first = this.#first;
     this.#first = undefined;
-    const stop = new AbortController();
     const { signal: given } = this.#options;
-    const signal = given ? AbortSignal.any([given, stop.signal]) : stop.signal;
+    const signal = given ? AbortSignal.any([given, this.#stop.signal]) : this.#stop.signal;
     /** Parts that are being read ahead, each into memory. */
     const ahead = [];
     const fill = () => {
@@ -77,8 +80,7 @@ export class Download extends Body {
         yield bytes;
       }
     } finally {
-      stop.abort();
-      first.cancel();
+      this.cancel();
     }
   }
 

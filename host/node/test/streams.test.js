@@ -104,6 +104,32 @@ test('an aborted request closes its connection', async () => {
   server.close();
 });
 
+test('a body that is given up closes its connection', async () => {
+  const closed = [];
+  const whole = Buffer.alloc(16 * MIB, 7);
+  const server = await slowServer((request, response) => {
+    closed.push(new Promise((resolve) => request.socket.once('close', resolve)));
+    response.writeHead(200, { etag: '"e"', 'content-length': whole.length }).end(whole);
+  });
+  const store = await open(server.settings, { allowPrivate: true });
+  const cancelled = await store.get('k');
+  cancelled.cancel();
+  await assert.rejects(cancelled.bytes(), { kind: 'io' });
+  for await (const piece of await store.get('k')) if (piece.length > 0) break;
+  await (await store.get('k')).stream().cancel();
+  const stop = new AbortController();
+  const stopped = await store.get('k', { signal: stop.signal });
+  stop.abort();
+  await assert.rejects(stopped.bytes(), { name: 'AbortError' });
+  const late = await store.get('k', { timeLimit: 200 });
+  await sleep(400);
+  await assert.rejects(late.bytes(), { kind: 'timeout' });
+  assert.equal(closed.length, 5);
+  await Promise.all(closed);
+  store.close();
+  server.close();
+});
+
 test('a closed store sends nothing', async () => {
   let requests = 0;
   const server = await slowServer((_, response) => {
