@@ -7,6 +7,8 @@ import dns from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers';
+import { setImmediate } from 'node:timers/promises';
 import { SourceFault } from './body.js';
 import { checkRequest } from './rules.js';
 import { shown } from './text.js';
@@ -20,6 +22,8 @@ const ERROR_BODY_TIME = 5_000;
 const MAX_BUFFERED = 16 << 20;
 /** Bytes of a request's body that are written at once: progress shows in steps of this size. */
 const WRITE_SIZE = 64 << 10;
+/** Bytes after which other events have their turn: the connection often takes writes at once, without a pass of the event loop. */
+const TURN_SIZE = 256 << 10;
 /** Idle connections that are kept, and milliseconds for which they are. */
 const MAX_IDLE = 64;
 const IDLE_TIME = 30_000;
@@ -117,7 +121,7 @@ export class ResponseBody {
       );
     };
     // After a busy event loop, what arrived meanwhile comes first.
-    const timer = setTimeout(() => setImmediate(silent), this.#timeout);
+    const timer = setTimeout(() => nextTurn(silent), this.#timeout);
     try {
       const { done, value } = await this.#iterator.next();
       return done ? undefined : value;
@@ -213,7 +217,7 @@ export class Sender {
       servername: isIP(place.host) ? '' : place.host,
       ...(request.https ? this.#tls : {}),
     };
-    const attempt = (fresh) => new Attempt(this.#request(request.https, options, fresh), exchange, context).run(pieces);
+    const attempt = (fresh) => new Attempt(this.#request(request.https, options, fresh), exchange, context).run(pieces, length);
     const result = await attempt(exchange.freshConnection);
     // An idle connection that the service closed at the moment of use. The plugin knows which other requests may be repeated.
     if (result.stale && (request.method === 'get' || request.method === 'head')) {
@@ -293,8 +297,8 @@ class Attempt {
     this.#context = context;
   }
 
-  /** Sends the request with these pieces as its body, and waits for the response. */
-  run(pieces) {
+  /** Sends the request with these pieces, of this length in total, as its body, and waits for the response. */
+  run(pieces, length) {
     const request = this.#request;
     const { signal, left } = this.#context;
     const isCallers = this.#exchange.body.tag === 'caller';
@@ -317,7 +321,7 @@ class Attempt {
           if (this.#over) return;
           this.#connected = true;
           this.#connectedAt = performance.now();
-          this.#write(pieces, isCallers).catch((error) => {
+          this.#write(pieces, length, isCallers).catch((error) => {
             if (error instanceof SourceFault) {
               this.#end(() => reject(error));
               request.destroy();
@@ -346,7 +350,7 @@ class Attempt {
     const { timeout } = this.#context;
     const timer = setTimeout(() => {
       // After a busy event loop, what arrived meanwhile comes first.
-      setImmediate(() => {
+      nextTurn(() => {
         if (this.#timer === timer && !this.#over && !this.#response) {
           this.#request.destroy(new TransportFailure(error, `${what} within ${timeout} ms`));
         }
@@ -361,12 +365,21 @@ class Attempt {
     this.#timer = undefined;
   }
 
-  async #write(pieces, isCallers) {
+  async #write(pieces, length, isCallers) {
     const request = this.#request;
     const progress = () => this.#phase('connection-write-timeout', 'the service read nothing of the request');
     progress();
+    let [left, sinceTurn] = [length, 0];
     for await (const whole of pieces) {
       for (let at = 0; at < whole.length; at += WRITE_SIZE) {
+        const size = Math.min(WRITE_SIZE, whole.length - at);
+        // Before the last piece as well: a response that has arrived by then came before the whole request was sent.
+        if (left < length && (sinceTurn >= TURN_SIZE || size >= left)) {
+          await setImmediate();
+          sinceTurn = 0;
+        }
+        left -= size;
+        sinceTurn += size;
         // An error response may come early: then nothing more is sent.
         if (this.#response || this.#over) return;
         await new Promise((resolve, reject) => {

@@ -44,6 +44,19 @@ test('four slow puts run in parallel, and timers fire meanwhile', async () => {
   server.close();
 });
 
+test('a long body in memory does not keep timers from firing', async () => {
+  const server = await slowServer((_, response) => response.writeHead(200, { etag: '"e"' }).end());
+  const store = await open(server.settings, { allowPrivate: true });
+  let ticks = 0;
+  const count = () => (ticks += 1);
+  const timer = setInterval(count, 1);
+  await store.put('k', Buffer.alloc(32 * MIB));
+  clearInterval(timer);
+  assert.ok(ticks >= 16, `${ticks} ticks`);
+  store.close();
+  server.close();
+});
+
 test('connections are kept and used again', async () => {
   const server = await slowServer((_, response) => response.writeHead(200, { etag: '"e"', 'content-length': 0 }).end());
   const store = await open(server.settings, { allowPrivate: true });
