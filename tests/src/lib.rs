@@ -2,7 +2,6 @@
 //! misbehaves by script.
 
 pub mod child;
-pub mod faulty;
 pub mod garage;
 pub mod keys;
 pub mod plain;
@@ -19,6 +18,7 @@ use sandbucket::{Engine, EngineBuilder, Proxy, Store};
 use sandbucket_dev_server::DevServer;
 use tokio::runtime::Runtime;
 
+pub use sandbucket_faulty as faulty;
 pub use services::{Kind, Service};
 
 /// The component of `tests/rogue`, built for the world `simple-plugin`.

@@ -1,7 +1,7 @@
 //! Misdeeds over `sans-io`: in requests, in state, in the sequence of steps, and in results.
 //!
 //! Around them is a small honest client of a service that stores bodies by path and ignores the rest of a request
-//! (`tests/src/faulty.rs`): a mode deviates from it in one place. An empty or unknown mode is the honest client.
+//! (`tests/faulty`): a mode deviates from it in one place. An empty or unknown mode is the honest client.
 
 use crate::exports::sandbucket::blob::buckets::BucketPage;
 use crate::exports::sandbucket::blob::listing::{ListPage, VersionPage};

@@ -187,6 +187,10 @@ fn read(request: &Seen, kept: &Kept) -> Vec<u8> {
         None => (200, common, whole),
         Some((from, to)) => {
             let from: usize = from.parse().unwrap_or(0);
+            if from >= whole.len() {
+                let headers = format!("content-range: bytes */{}\r\n", whole.len());
+                return response(416, &headers, b"<Error><Code>InvalidRange</Code></Error>");
+            }
             let to = to.parse().unwrap_or(usize::MAX).min(whole.len() - 1);
             (206, format!("{common}content-range: bytes {from}-{to}/{}\r\n", whole.len()), &whole[from..=to])
         }

@@ -4,6 +4,7 @@
 //! ([`Faulty::seen`]), and keeps blobs in memory with S3's ETags and write preconditions.
 
 pub mod proxy;
+pub mod scenario;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,8 @@ pub struct Act {
     delay: Duration,
     /// Maximum number of bytes of the response.
     most: usize,
+    /// The same, of its body.
+    most_of_body: usize,
     end: End,
 }
 
@@ -70,6 +73,7 @@ impl Act {
             says: Says::Right,
             delay: Duration::ZERO,
             most: usize::MAX,
+            most_of_body: usize::MAX,
             end: End::Keep,
         }
     }
@@ -91,11 +95,16 @@ impl Act {
 
     /// Responds with an S3 error document.
     pub fn error(status: u16, code: &str) -> Self {
+        Act::error_with(status, code, "")
+    }
+
+    /// The same, with these further header lines (each with CRLF).
+    pub fn error_with(status: u16, code: &str, headers: &str) -> Self {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>scripted</Message>\
              <RequestId>REQ-{code}</RequestId></Error>"
         );
-        Act::respond(status, "content-type: application/xml\r\n", body)
+        Act::respond(status, &format!("content-type: application/xml\r\n{headers}"), body)
     }
 
     /// Sends these bytes and then one more every 50 ms, endlessly.
@@ -129,6 +138,12 @@ impl Act {
     /// Truncates the response to this many bytes, its head included.
     pub fn up_to(mut self, bytes: usize) -> Self {
         self.most = bytes;
+        self
+    }
+
+    /// Truncates the response to its head and this many bytes of its body.
+    pub fn body_up_to(mut self, bytes: usize) -> Self {
+        self.most_of_body = bytes;
         self
     }
 
@@ -318,7 +333,11 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Mutex<Share
         }
         let right = act.applies.then(|| wire::store(&mut shared.lock().unwrap().blobs, &request));
         tokio::time::sleep(act.delay).await;
-        let first = |bytes: Vec<u8>| bytes[..bytes.len().min(act.most)].to_vec();
+        let first = |mut bytes: Vec<u8>| {
+            let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
+            bytes.truncate(act.most.min(head.saturating_add(act.most_of_body)));
+            bytes
+        };
         let sent = match &act.says {
             Says::Nothing => Ok(()),
             Says::Right => stream.write_all(&first(right.unwrap_or_default())).await,

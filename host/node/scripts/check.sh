@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs, transpiles, tests and packs the npm package. Without Node 20 and npm it is left out, aloud.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+left_out() {
+    echo "make node: LEFT OUT: $1; the npm package was not tested"
+    exit 0
+}
+
+command -v node >/dev/null || left_out "node is not here (Node 20 or newer)"
+command -v npm >/dev/null || left_out "npm is not here"
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || left_out "node is $(node --version), and 20 or newer is needed"
+
+# What the tests talk to, and with a test of Rust the rogue plugin. Features are those of `make test`: no crate is compiled again.
+(cd ../.. && ${CARGO:-cargo} build ${CRATES:---workspace} --bin sandbucket --bin sandbucket-scenarios --test drivers)
+
+# A complete installation of this lock file is kept.
+if ! cmp -s package-lock.json node_modules/.sandbucket-lock; then
+    npm ci
+    cp package-lock.json node_modules/.sandbucket-lock
+fi
+npm run --silent transpile
+npm test
+npm pack --dry-run
