@@ -230,7 +230,7 @@ class Client:
                     # The service closed the idle connection at the moment of use.
                     connection.close()
                     connection = None
-            is_sent = connection.http.our_state in (h11.DONE, h11.MUST_CLOSE) and not connection.stream.has_unsent
+            is_sent = connection.http.our_state in (h11.DONE, h11.MUST_CLOSE)
             if not is_sent and 200 <= head.status_code < 300:
                 raise TransportError("connection-terminated", "a success before the whole request was sent")
             reads = min(timeout, limits.between_bytes_timeout)
@@ -249,12 +249,8 @@ class Client:
             http.send(h11.EndOfMessage())
             return await self._write(connection, memoryview(head), timeout)
         async with aclosing(body.pieces()) as pieces:
-            left = request.length
             async for piece in pieces:
-                left -= len(piece)
                 http.send_with_data_passthrough(h11.Data(data=cast(bytes, piece)))
-                if left == 0:
-                    http.send(h11.EndOfMessage())
                 if head:
                     if len(head) + len(piece) < _COMBINED:
                         piece, head = memoryview(head + piece), b""
@@ -266,6 +262,8 @@ class Client:
                 early = await self._write(connection, piece, timeout)
                 if early is not None:
                     return early
+        # Only now: the state of h11 shows whether the whole request was sent.
+        http.send(h11.EndOfMessage())
         return None
 
     async def _write(self, connection: Connection, data: memoryview, timeout: float) -> h11.Response | None:
