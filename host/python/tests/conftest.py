@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
 from sandbucket import AsyncStore, Engine, Limits, Store
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, SECRET_KEY, Client, Loop, program, read_json
+
 from sandbucket import Engine, SandbucketError
 
 TABLE = ROOT / "tests/drivers/scenarios.json"
