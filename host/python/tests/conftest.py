@@ -114,7 +114,7 @@ def read_json(process: subprocess.Popen[bytes]) -> Any:
 @pytest.fixture(scope="session")
 def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The settings of a store on the dev server."""
-    command = [program("sandbucket"), "dev-server", "--listen", "127.0.0.1:0", "--json", "--bucket", BUCKET]
+    command = [str(program("sandbucket")), "dev-server", "--listen", "127.0.0.1:0", "--json", "--bucket", BUCKET]
     command += ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path_factory.mktemp("dev-server"))
     try:

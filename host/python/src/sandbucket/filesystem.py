@@ -56,7 +56,7 @@ def _translated(path: str) -> Iterator[None]:
         raise FileExistsError(17, str(error), path) from error
 
 
-class SandbucketFileSystem(AsyncFileSystem):  # type: ignore[misc]
+class SandbucketFileSystem(AsyncFileSystem):
     """Blobs as files.
 
     Args:
@@ -392,7 +392,7 @@ def _kept(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in names}
 
 
-class SandbucketFile(AbstractBufferedFile):  # type: ignore[misc]
+class SandbucketFile(AbstractBufferedFile):
     """A blob as a file: read by blocks, or written once. A file that fits a block is one request, a longer one is a multipart upload with
     parts in flight beside the writer. The blob appears when the file is closed."""
 
@@ -406,6 +406,8 @@ class SandbucketFile(AbstractBufferedFile):  # type: ignore[misc]
         self._number = 0
         self._rest: bytes | None = None
         self._is_exclusive = mode == "xb"
+        self.buffer: streams.BytesIO
+        self.closed: bool
         cache = {name: options[name] for name in ("cache_type", "cache_options", "size") if name in options}
         super().__init__(fs, path, mode, block_size=block_size, autocommit=autocommit, **cache)
         self.bucket, self.key = fs.split_path(path)
