@@ -71,9 +71,12 @@ class Client:
 
         return call
 
-    @property
-    def is_async(self) -> bool:
-        return self.loop is not None
+    def empty(self) -> None:
+        """Removes all blobs and uploads of the bucket."""
+        for upload in self.uploads():
+            self.abort_upload(upload.key, upload.id)
+        keys = [entry.key for entry in self.list()]
+        assert not keys or self.delete_many(keys) == [None] * len(keys)
 
 
 async def _listed(items: Any) -> list[Any]:
@@ -112,7 +115,7 @@ def read_json(process: subprocess.Popen[bytes]) -> Any:
 
 
 @pytest.fixture(scope="session")
-def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The settings of a store on the dev server."""
     command = [str(program("sandbucket")), "dev-server", "--listen", "127.0.0.1:0", "--json", "--bucket", BUCKET]
     command += ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
@@ -132,7 +135,7 @@ def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[dict[str, str]]:
+def moto() -> Iterator[dict[str, Any]]:
     """The settings of a store on moto, with authentication."""
     command = [sys.executable, str(ROOT / "tests/interop/server.py"), BUCKET]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -152,22 +155,19 @@ def moto() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(params=["dev server", "moto"])
-def service(request: pytest.FixtureRequest) -> dict[str, str]:
+def service(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The settings of a store on each service."""
-    settings: dict[str, str] = request.getfixturevalue(request.param.replace(" ", "_"))
+    settings: dict[str, Any] = request.getfixturevalue(request.param.replace(" ", "_"))
     return settings
 
 
 @pytest.fixture
-def client(client_loop: Loop | None, service: dict[str, str], engine: Engine) -> Iterator[Client]:
+def client(client_loop: Loop | None, service: dict[str, Any], engine: Engine) -> Iterator[Client]:
     """A store on each service by each client, with an empty bucket."""
     client = Client(client_loop, engine=engine, allow_private=True, **service)
+    client.empty()
     yield client
-    for upload in client.uploads():
-        client.abort_upload(upload.key, upload.id)
-    keys = [entry.key for entry in client.list()]
-    if keys:
-        assert client.delete_many(keys) == [None] * len(keys)
+    client.empty()
     client.store.close()
 
 

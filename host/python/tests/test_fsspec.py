@@ -16,12 +16,12 @@ from sandbucket import Engine, IntegrityError
 from sandbucket.filesystem import SandbucketFileSystem
 
 
-def options_of(settings: dict[str, str]) -> dict[str, Any]:
+def options_of(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "bucket"} | {"allow_private": True}
 
 
 @pytest.fixture
-def filesystem(dev_server: dict[str, str], engine: Engine) -> Iterator[SandbucketFileSystem]:
+def filesystem(dev_server: dict[str, Any], engine: Engine) -> Iterator[SandbucketFileSystem]:
     filesystem = SandbucketFileSystem(engine=engine, skip_instance_cache=True, **options_of(dev_server))
     yield filesystem
     if filesystem.find(BUCKET):
@@ -67,7 +67,7 @@ class TestPipe(abstract.AbstractPipeTests, Fixtures):
     pass
 
 
-def test_filesystem_is_found_by_its_protocol(dev_server: dict[str, str], engine: Engine) -> None:
+def test_filesystem_is_found_by_its_protocol(dev_server: dict[str, Any], engine: Engine) -> None:
     options = options_of(dev_server)
     with fsspec.open(f"sandbucket://{BUCKET}/opened.txt", "w", **options) as file:
         file.write("by the protocol")
@@ -113,7 +113,7 @@ def test_file_that_is_replaced_while_it_is_read_is_an_error(filesystem: Sandbuck
             file.read(10)
 
 
-def test_errors_are_those_of_files(filesystem: SandbucketFileSystem, dev_server: dict[str, str], engine: Engine) -> None:
+def test_errors_are_those_of_files(filesystem: SandbucketFileSystem, dev_server: dict[str, Any], engine: Engine) -> None:
     with pytest.raises(FileNotFoundError):
         filesystem.cat(f"{BUCKET}/none")
     with pytest.raises(FileNotFoundError):
@@ -150,7 +150,7 @@ def test_bulk_calls_and_globs(filesystem: SandbucketFileSystem) -> None:
     assert "X-Amz-Signature" in url
 
 
-def test_pandas_writes_and_reads_parquet(dev_server: dict[str, str]) -> None:
+def test_pandas_writes_and_reads_parquet(dev_server: dict[str, Any]) -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"n": range(10_000), "text": [f"row {n}" for n in range(10_000)]})
     url = f"sandbucket://{BUCKET}/table.parquet"
