@@ -29,7 +29,8 @@ def config_of(
 def core_of(io: type[BlockingIo] | type[AsyncIo], config: Config, engine: Engine | None) -> Core:
     """Opens a store."""
     engine = engine or default_engine()
-    return Core(io(engine.limits.calls_per_store), open_store(engine, config), engine.limits)
+    limits = engine.limits
+    return Core(io(limits.calls_per_store, limits.instances_per_store), open_store(engine, config), limits)
 
 
 class Target:

@@ -63,6 +63,7 @@ class Core:
     def close(self) -> None:
         """Closes idle connections, and drops the instances with their secrets."""
         self._client.close()
+        self.io.close()
         self._opened.pool.discard()
 
     def described(self, call: str, key: str, what: str) -> str:

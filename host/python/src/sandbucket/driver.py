@@ -14,7 +14,7 @@ from typing import Any
 from . import validate
 from .body import Source
 from .errors import BusyError, OverdueError, PluginError, SandbucketError
-from .http.client import Client, Received
+from .http.client import Client, Received, Stopwatch
 from .http.errors import TransportError
 from .http.request import Denied, checked
 from .io import Io
@@ -235,13 +235,14 @@ class _Running:
             return self._failed(exchange, "http-request-denied", str(denied)), None
         self._wrote = self._wrote or request.method not in ("GET", "HEAD")
         timeout = max(exchange["timeout"] / 1e9, 0.001)
+        sending = Stopwatch()
         try:
-            received, sending = await self._driver.client.send(request, body, timeout, self._left, exchange["fresh-connection"])
+            received = await self._driver.client.send(request, body, timeout, self._left, exchange["fresh-connection"], sending)
         except TransportError as error:
             self._cause = error
+            self._uncounted += sending.seconds if is_callers else 0.0
             return self._failed(exchange, error.error, error.detail), None
-        if is_callers:
-            self._uncounted += sending
+        self._uncounted += sending.seconds if is_callers else 0.0
         return await self._receive(exchange, received)
 
     def _failed(self, exchange: Any, error: str, detail: str) -> Any:

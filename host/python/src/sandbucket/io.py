@@ -7,6 +7,7 @@ coroutines by `run`: what they await blocks the thread and never suspends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import ipaddress
 import queue
@@ -23,8 +24,8 @@ T = TypeVar("T")
 Address = tuple[int, tuple[Any, ...]]
 """Family and socket address."""
 
-MAX_LOOKUPS = 32
-"""Names that are looked up at once by blocking clients: a name server that does not answer holds a thread each."""
+MAX_LOOKUPS = 8
+"""Names that one store looks up at once: a name server that does not answer holds a thread each."""
 
 FOREVER = 10 * 365 * 24 * 3600.0
 """The longest wait: no deadline is further away."""
@@ -77,6 +78,10 @@ class Io(Protocol):
         """Gives a place back."""
         ...
 
+    def close(self) -> None:
+        """Ends its threads."""
+        ...
+
     def tasks(self) -> Tasks[Any]:
         """A group of tasks."""
         ...
@@ -108,9 +113,18 @@ def address_of(host: str, port: int) -> list[Address] | None:
     return [(socket.AF_INET6, (str(address), port, 0, 0))]
 
 
-def _look_up(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)]
+def _look_up(host: str, port: int, found: Callable[[list[Address] | BaseException], None]) -> None:
+    """Looks a name up in a thread, which outlives the wait for it: the system's resolver cannot be interrupted."""
+
+    def work() -> None:
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except BaseException as error:
+            found(error)
+        else:
+            found([(family, place) for family, _, _, _, place in infos if family in (socket.AF_INET, socket.AF_INET6)])
+
+    threading.Thread(target=work, name="sandbucket-lookup", daemon=True).start()
 
 
 class BlockingTasks(Generic[T]):
@@ -152,10 +166,12 @@ class BlockingTasks(Generic[T]):
 class BlockingIo:
     """Waits that block the thread."""
 
-    _lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
-
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, workers: int) -> None:
         self._places = threading.Semaphore(calls)
+        self._lookups = threading.Semaphore(MAX_LOOKUPS)
+
+    def close(self) -> None:
+        pass
 
     async def ready(self, sock: socket.socket, read: bool, write: bool, timeout: float) -> tuple[bool, bool]:
         events = (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if write else 0)
@@ -179,16 +195,11 @@ class BlockingIo:
             raise TimeoutError
         answer: queue.SimpleQueue[list[Address] | BaseException] = queue.SimpleQueue()
 
-        def work() -> None:
-            try:
-                answer.put(_look_up(host, port))
-            except BaseException as error:
-                answer.put(error)
-            finally:
-                self._lookups.release()
+        def end_of_lookup(found: list[Address] | BaseException) -> None:
+            self._lookups.release()
+            answer.put(found)
 
-        # The system's resolver cannot be interrupted: the thread outlives the wait.
-        threading.Thread(target=work, name="sandbucket-lookup", daemon=True).start()
+        _look_up(host, port, end_of_lookup)
         try:
             found = answer.get(timeout=max(0.001, end - time.monotonic()))
         except queue.Empty:
@@ -241,19 +252,17 @@ class AsyncTasks(Generic[T]):
 class AsyncIo:
     """Waits on the event loop that runs the caller."""
 
-    # Steps of plugins: they compute, and must not hold up the loop. Shared by all stores.
-    _workers: ThreadPoolExecutor | None = None
-    _lock = threading.Lock()
-
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, workers: int) -> None:
         self._places = asyncio.Semaphore(calls)
+        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        # Steps of the plugin: they compute, and must not hold up the loop, nor the steps of other stores.
+        self._count = workers
+        self._workers: ThreadPoolExecutor | None = None
 
-    @classmethod
-    def _pool(cls) -> ThreadPoolExecutor:
-        with cls._lock:
-            if cls._workers is None:
-                cls._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="sandbucket")
-            return cls._workers
+    def close(self) -> None:
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.shutdown(wait=False)
 
     async def ready(self, sock: socket.socket, read: bool, write: bool, timeout: float) -> tuple[bool, bool]:
         loop = asyncio.get_running_loop()
@@ -285,12 +294,29 @@ class AsyncIo:
         if known is not None:
             return known
         loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Address] | BaseException] = loop.create_future()
+
+        def end_of_lookup(found: list[Address] | BaseException) -> None:
+            self._lookups.release()
+            if not answer.done():
+                answer.set_result(found)
+
+        def from_thread(found: list[Address] | BaseException) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop was closed meanwhile.
+                loop.call_soon_threadsafe(end_of_lookup, found)
+
         async with asyncio.timeout(max(0.0, min(timeout, FOREVER))):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return [(family, address) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)]
+            await self._lookups.acquire()
+            _look_up(host, port, from_thread)
+            found = await answer
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool(), function, *arguments)
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(max_workers=self._count, thread_name_prefix="sandbucket")
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
     async def acquire(self, timeout: float) -> bool:
         try:

@@ -34,6 +34,20 @@ class Source(Protocol):
         ...
 
 
+class Stopwatch:
+    """Measures time in which bodies are sent. It is excluded from deadlines."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since = 0.0
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic() - self._since
+
+
 class Received:
     """A response. Its body is read from the connection, or dropped with it."""
 
@@ -141,7 +155,9 @@ class Client:
     def give_back(self, key: object, connection: Connection) -> None:
         """Keeps a connection whose response was read to its end."""
         http = connection.http
-        if http.our_state is h11.DONE and http.their_state is h11.DONE and not connection.stream.received:
+        # Bytes after a response are none that a request asked for: the next one must not take them for its own.
+        is_over = not connection.stream.received and not http.trailing_data[0]
+        if http.our_state is h11.DONE and http.their_state is h11.DONE and is_over:
             http.start_next_cycle()
             connection.begin()
             connection.idle_since = time.monotonic()
@@ -197,10 +213,11 @@ class Client:
         stream = await open_connection(self._io, addresses, tls, authority.host, str(authority), end - time.monotonic())
         return Connection(stream, self._limits.header_bytes)
 
-    async def send(self, request: Request, body: Source, timeout: float, left: float, fresh: bool) -> tuple[Received, float]:
-        """Sends a request and waits for the head of its response. Also gives the time that sending took.
+    async def send(self, request: Request, body: Source, timeout: float, left: float, fresh: bool, sending: Stopwatch) -> Received:
+        """Sends a request and waits for the head of its response.
 
-        `timeout` is the longest wait without progress, `left` that for all, without the time in which the body is sent.
+        `timeout` is the longest wait without progress, `left` that for all, without the time in which the body is sent, which `sending`
+        measures.
 
         Raises:
             TransportError: There is no response.
@@ -209,19 +226,17 @@ class Client:
         limits = self._limits
         began = time.monotonic()
         connection = None if fresh else self._take_idle(key)
-        sending = 0.0
         try:
             while True:
                 is_reused = connection is not None
                 if connection is None:
-                    connects = min(timeout, limits.connect_timeout, left - (time.monotonic() - began - sending))
+                    connects = min(timeout, limits.connect_timeout, left - (time.monotonic() - began - sending.seconds))
                     connection = await self._open(request, connects)
-                since = time.monotonic()
                 try:
-                    head = await self._send(connection, request, body, min(timeout, limits.between_bytes_timeout))
-                    sending += time.monotonic() - since
+                    with sending:
+                        head = await self._send(connection, request, body, min(timeout, limits.between_bytes_timeout))
                     if head is None:
-                        waits = min(timeout, limits.first_byte_timeout, left - (time.monotonic() - began - sending))
+                        waits = min(timeout, limits.first_byte_timeout, left - (time.monotonic() - began - sending.seconds))
                         head = await self._response(connection, time.monotonic() + waits)
                     break
                 except _Unanswered as error:
@@ -234,8 +249,7 @@ class Client:
             if not is_sent and 200 <= head.status_code < 300:
                 raise TransportError("connection-terminated", "a success before the whole request was sent")
             reads = min(timeout, limits.between_bytes_timeout)
-            received = Received(self, connection, key, head, reads)
-            return received, sending
+            return Received(self, connection, key, head, reads)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -244,7 +258,10 @@ class Client:
     async def _send(self, connection: Connection, request: Request, body: Source, timeout: float) -> h11.Response | None:
         """Sends the request, and stops where a response comes before its end: that response."""
         http = connection.http
-        head = http.send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
+        try:
+            head = http.send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
+        except h11.LocalProtocolError as error:
+            raise TransportError("http-request-denied", f"the plugin asked for a request that HTTP does not have: {error}") from None
         if request.length == 0:
             http.send(h11.EndOfMessage())
             return await self._write(connection, memoryview(head), timeout)
@@ -297,10 +314,10 @@ class Client:
         """A service that refuses a body may respond, and close the connection: the response has arrived then."""
         try:
             return await self._response(connection, time.monotonic() + min(timeout, 1.0))
-        except TransportError:
-            raise TransportError("connection-terminated", f"the connection broke while the request was sent: {error}") from None
         except _Unanswered:
             raise _Unanswered(f"the connection broke while the request was sent: {error}") from None
+        except TransportError:
+            raise TransportError("connection-terminated", f"the connection broke while the request was sent: {error}") from None
 
     async def _response(self, connection: Connection, end: float) -> h11.Response:
         """Waits for the head of the response."""

@@ -208,6 +208,8 @@ class Connection:
                 if error.error_status_hint == 431:
                     raise TransportError("http-response-header-section-size", "the response's header is too large") from None
                 raise TransportError("http-protocol-error", f"the response is not HTTP: {error}") from None
+            if isinstance(event, h11.Response) and event.http_version not in (b"1.0", b"1.1"):
+                raise TransportError("http-protocol-error", "the response is of another version of HTTP")
             if not isinstance(event, h11.InformationalResponse):
                 return event
             self._informational += 1
