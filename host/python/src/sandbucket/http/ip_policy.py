@@ -24,6 +24,10 @@ _METADATA_4 = frozenset(
 )
 
 
+# `is_loopback` holds for IPv4-mapped addresses as well, from Python 3.13 on.
+_LOOPBACK_6 = IPv6Address("::1")
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why an address may not be connected to."""
@@ -78,7 +82,7 @@ def _never_6(address: IPv6Address) -> str | None:
     s = _segments(address)
     if not any(s):
         return UNSPECIFIED
-    if address.is_loopback:
+    if address == _LOOPBACK_6:
         return None
     # AWS's, Google's, Scaleway's, Linode's; Oracle's and others with the IPv4 address's digits in a private one.
     if (
@@ -119,7 +123,7 @@ def _never_6(address: IPv6Address) -> str | None:
 
 def _special_6(address: IPv6Address) -> str | None:
     s = _segments(address)
-    if address.is_loopback:
+    if address == _LOOPBACK_6:
         return "a loopback address"
     if 0xFC00 <= s[0] <= 0xFDFF or 0xFEC0 <= s[0] <= 0xFEFF:
         return "a private address"
