@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from sandbucket import AsyncStore, Engine, Limits, Store
+from sandbucket import AsyncStore, Config, Engine, Limits, Store
 
 T = TypeVar("T")
 
@@ -57,6 +57,13 @@ class Client:
     def __init__(self, loop: Loop | None, **arguments: Any) -> None:
         self.loop = loop
         self.store: Any = Store(**arguments) if loop is None else AsyncStore(**arguments)
+
+    @classmethod
+    def of_config(cls, loop: Loop | None, config: Config, engine: Engine) -> Client:
+        client = cls.__new__(cls)
+        client.loop = loop
+        client.store = (Store if loop is None else AsyncStore).of_config(config, engine=engine)
+        return client
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.store, name)

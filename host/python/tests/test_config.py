@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ACCESS_KEY, BUCKET, SECRET_KEY
+from conftest import ACCESS_KEY, BUCKET, SECRET_KEY, Client, Loop
 
-from sandbucket import Config, ConfigError, Engine, InvalidSettingsError, Store
+from sandbucket import AccessDeniedError, Config, ConfigError, Engine, InvalidSettingsError, Store
 from sandbucket.config.environment import Environment
 from sandbucket.config.interpolate import InterpolationError, interpolate
 
@@ -257,3 +259,54 @@ def test_store_is_opened_from_a_file_and_from_the_environment(
     prefixed.put("k", b"prefixed")
     assert store.read("folder/k") == b"prefixed"
     assert store.delete_many(["k", "folder/k"]) == [None, None]
+
+
+def rotating(tmp_path: Path, dev_server: dict[str, Any]) -> tuple[Path, Path]:
+    """A configuration whose credentials come from a program, which prints what a file has and counts its runs."""
+    printed, program = tmp_path / "printed", tmp_path / "program.py"
+    program.write_text(f"print(open({str(printed)!r}).read()); open({str(tmp_path / 'runs')!r}, 'a').write('x')")
+    home = aws_home(tmp_path, f"[default]\ncredential_process = {sys.executable} {program}\n")
+    file = home / "sandbucket.toml"
+    file.write_text(f"[store.blob.s3]\nbucket = {BUCKET!r}\nendpoint = {dev_server['endpoint']!r}\nregion = 'us-east-1'\n")
+    return file, printed
+
+
+def credentials_of(secret: str, expires: str = "") -> str:
+    return json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": secret, **({"Expiration": expires} if expires else {})})
+
+
+def test_rejected_credentials_are_looked_for_again(
+    client_loop: Loop | None, dev_server: dict[str, Any], engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    file, printed = rotating(tmp_path, dev_server)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    printed.write_text(credentials_of("hush"))
+    client = Client.of_config(client_loop, Config.load(file), engine)
+    with pytest.raises(AccessDeniedError) as caught:
+        client.put("rotated", b"x")
+    assert "hush" not in str(caught.value)
+    client = Client.of_config(client_loop, Config.load(file), engine)
+    printed.write_text(credentials_of(SECRET_KEY))
+    client.put("rotated", b"by the new key")
+    assert client.read("rotated") == b"by the new key"
+    client.delete("rotated")
+    assert (tmp_path / "runs").read_text() == "xxxx"
+
+
+def test_credentials_are_looked_for_again_before_they_expire(
+    client_loop: Loop | None, dev_server: dict[str, Any], engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    file, printed = rotating(tmp_path, dev_server)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    soon, late = datetime.now(UTC) + timedelta(seconds=60), datetime.now(UTC) + timedelta(hours=1)
+    printed.write_text(credentials_of("of no use soon", soon.isoformat()))
+    client = Client.of_config(client_loop, Config.load(file), engine)
+    printed.write_text(credentials_of(SECRET_KEY, late.isoformat().replace("+00:00", "Z")))
+    for _ in range(3):
+        client.put("renewed", b"x")
+    client.delete("renewed")
+    assert (tmp_path / "runs").read_text() == "xx"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, TypeVar
 
 from . import digests, options
 from .body import BytesSource, FileSource, OnceSource, Source, exactly, length_of, pieces_of, view_of
 from .driver import Driver, nanos
-from .errors import IntegrityError, InvalidArgumentError, SandbucketError, TooLargeError
+from .errors import AccessDeniedError, ConfigError, IntegrityError, InvalidArgumentError, SandbucketError, TooLargeError
 from .http.client import Client, Received
 from .io import Io
 from .limits import Limits
@@ -42,6 +45,15 @@ MAX_PUT = 5 << 30
 MAX_PAGES = 1_000_000
 """Pages of one listing: a billion keys. Their continuations are remembered, to end one that goes in a circle."""
 
+MAX_RENEWALS = 3
+"""How often an operation is run again with other credentials. More than once only if they change meanwhile as often."""
+RENEW_BEFORE = 300.0
+"""Seconds before their expiration at which credentials are looked for again."""
+RENEW_EVERY = 5.0
+"""Seconds between two such searches: one may run a program or read files."""
+REJECTED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+"""Error codes for credentials that others can replace."""
+
 P = TypeVar("P", ListPage, VersionPage, UploadPage, BucketPage, PartPage)
 
 
@@ -55,6 +67,8 @@ class Core:
         self._client = Client(io, opened.egress, opened.tls, limits)
         self._quota = RetryQuota(limits.calls_per_store)
         self._driver = Driver(io, opened.pool, self._client, self._quota)
+        self._renewing = threading.Lock()
+        self._renewed_at = time.monotonic() - RENEW_EVERY
 
     @property
     def bucket(self) -> str:
@@ -71,8 +85,50 @@ class Core:
         blob = f' "{shown(key)}"' if key else ""
         return f'{call}{blob} in bucket "{shown(self.bucket)}" at {self._opened.endpoint}: {what}'
 
+    async def _drive(self, operation: Operation, given: Mapping[str, Any], source: Source | None = None) -> tuple[Any, Received | None]:
+        """Runs an operation. If the service rejects credentials that were found outside the settings, it is run again with others."""
+        began, limit = time.monotonic(), given.get("timeout")
+        for renewals in range(MAX_RENEWALS + 1):
+            left = None if limit is None else max(0.001, limit - (time.monotonic() - began))
+            expires = self._opened.config.expires
+            if expires is not None and time.time() > expires - RENEW_BEFORE:
+                # Those at hand are used as long as the service takes them.
+                with contextlib.suppress(ConfigError):
+                    await self.io.call(self._renew, self._opened)
+            opened, driver = self._opened, self._driver
+            try:
+                return await driver.run(operation, left, source)
+            except AccessDeniedError as error:
+                is_last = renewals == MAX_RENEWALS or error.code not in REJECTED or opened.config.rediscover is None
+                if is_last or getattr(source, "is_consumed", False):
+                    raise
+                try:
+                    if not await self.io.call(self._renew, opened):
+                        raise
+                except ConfigError:
+                    raise error from None
+        raise AssertionError("the last round returns or raises")
+
+    def _renew(self, opened: Opened) -> bool:
+        """Looks for other credentials than those of `opened`: whether the store has others now. Blocks."""
+        with self._renewing:
+            if self._opened is not opened:
+                return True
+            if time.monotonic() < self._renewed_at + RENEW_EVERY:
+                return False
+            try:
+                renewed = opened.renewed()
+            finally:
+                self._renewed_at = time.monotonic()
+            if renewed is None:
+                return False
+            # Operations in flight end with the old ones.
+            self._opened = renewed
+            self._driver = Driver(self.io, renewed.pool, self._client, self._quota)
+            return True
+
     async def _run(self, case: str, arguments: Any, given: Mapping[str, Any], source: Source | None = None) -> Any:
-        output, received = await self._driver.run(Operation(case, arguments), given.get("timeout"), source)
+        output, received = await self._drive(Operation(case, arguments), given, source)
         if received is not None:
             received.close()
         return output
@@ -93,7 +149,7 @@ class Core:
         """Opens a blob for reading, with ranges that are checked."""
         record = {**self._read_options(given), "range": wanted.record()}
         operation = Operation("get", {"key": key, "options": record})
-        head, received = await self._driver.run(operation, given.get("timeout"))
+        head, received = await self._drive(operation, given)
         assert isinstance(head, BlobHead) and received is not None, "the driver gives a body with the head of a read"
         try:
             check_ranges(head, wanted)

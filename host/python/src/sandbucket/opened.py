@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from . import validate
+from .config.discovery import OWN
 from .config.settings import Config
 from .digests import LENGTHS
 from .errors import InvalidSettingsError, SandbucketError
@@ -26,6 +27,27 @@ class Opened:
     bucket: str
     endpoint: str
     wanted_digests: list[str]
+    config: Config = field(repr=False)
+    engine: Engine = field(repr=False)
+
+    def renewed(self) -> Opened | None:
+        """The store with other credentials, if there are any: those that were found outside its settings are looked for again. Blocks.
+
+        Raises:
+            ConfigError: There are none any more.
+        """
+        if self.config.rediscover is None:
+            return None
+        config = self.config.rediscover()
+        keys = {name: config.settings.get(name) for name in OWN}
+        if keys == {name: self.config.settings.get(name) for name in OWN} and config.expires == self.config.expires:
+            return None
+        # Only the credentials change: where the store connects to stays.
+        settings = {**self.config.settings, **{name: value for name, value in keys.items() if value is not None}}
+        for name, value in keys.items():
+            if value is None:
+                settings.pop(name, None)
+        return open_store(self.engine, replace(self.config, settings=settings, expires=config.expires))
 
 
 def settings_of(given: Mapping[str, object]) -> dict[str, str]:
@@ -73,6 +95,8 @@ def open_store(engine: Engine, config: Config) -> Opened:
         bucket=sanitized(config.settings.get("bucket", ""), 256),
         endpoint=sanitized(str(allowed[0]) if allowed else "no endpoint", 256),
         wanted_digests=wanted,
+        config=config,
+        engine=engine,
     )
 
 

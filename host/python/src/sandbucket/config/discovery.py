@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..text import shown
@@ -13,7 +14,9 @@ from .profiles import Profile, Profiles, ProfilesError
 
 _UNSUPPORTED = ("role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source")
 _INTENT = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token", "credential_process")
-_OWN = ("access-key", "secret-key", "security-token", "session-token")
+# Names of the expiration in profiles that tools for temporary credentials write.
+_EXPIRATION = ("x_security_token_expires", "aws_expiration", "aws_credential_expiration", "aws_session_expiration")
+OWN = ("access-key", "secret-key", "security-token", "session-token")
 _HOW_ANONYMOUS = "for anonymous requests, set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to /dev/null"
 
 
@@ -26,6 +29,8 @@ class Found:
     """What discovery found besides settings."""
 
     ca_file: Path | None = None
+    expires: float | None = None
+    """When the credentials that were found expire, in seconds since 1970."""
     origins: dict[str, str] = field(default_factory=dict)
     """The origin of each discovered setting, for errors."""
 
@@ -43,13 +48,14 @@ def complete(settings: dict[str, str], profile: str | None, environment: Environ
 
 
 def _complete(settings: dict[str, str], profile: str | None, environment: Environment) -> Found:
-    has_keys = any(name in settings for name in _OWN)
+    has_keys = any(name in settings for name in OWN)
     variable: str | None = None
     name = profile
     if profile is None and not has_keys:
         variable, name = _selected(environment)
     is_none = profile is None and has_keys
-    from_variables = profile is None and not has_keys and _variables(settings, environment)
+    result = Found()
+    from_variables = profile is None and not has_keys and _variables(settings, environment, result)
 
     if is_none:
         profiles = Profiles()
@@ -62,7 +68,7 @@ def _complete(settings: dict[str, str], profile: str | None, environment: Enviro
         try:
             found = _named(profiles, name)
             if not has_keys and not from_variables:
-                _keys(profiles, found, name, settings)
+                _keys(profiles, found, name, settings, result)
         except DiscoveryError as error:
             raise DiscoveryError(f"{variable}: {error}" if variable else str(error)) from None
     elif not is_none:
@@ -71,7 +77,7 @@ def _complete(settings: dict[str, str], profile: str | None, environment: Enviro
         if not from_variables:
             if any(key in found for key in (*_INTENT, *_UNSUPPORTED)):
                 try:
-                    _keys(profiles, found, name, settings)
+                    _keys(profiles, found, name, settings, result)
                 except DiscoveryError as error:
                     raise DiscoveryError(f"{error}; {_HOW_ANONYMOUS}") from None
             else:
@@ -89,7 +95,6 @@ def _complete(settings: dict[str, str], profile: str | None, environment: Enviro
         if region is not None:
             settings["region"] = region
 
-    result = Found()
     if "endpoint" not in settings:
         endpoint = _endpoint(profiles, found, name, environment)
         if endpoint is not None:
@@ -113,7 +118,7 @@ def _selected(environment: Environment) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _variables(settings: dict[str, str], environment: Environment) -> bool:
+def _variables(settings: dict[str, str], environment: Environment, found: Found) -> bool:
     """Takes credentials from variables: whether there are any."""
     key = environment.variable("AWS_ACCESS_KEY_ID")
     if key is None:
@@ -121,8 +126,23 @@ def _variables(settings: dict[str, str], environment: Environment) -> bool:
     secret = environment.variable("AWS_SECRET_ACCESS_KEY")
     if secret is None:
         raise DiscoveryError("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not")
-    _add(settings, key, secret, environment.variable("AWS_SESSION_TOKEN"))
+    token = environment.variable("AWS_SESSION_TOKEN")
+    _add(settings, key, secret, token)
+    if token is not None:
+        # The name that `aws configure export-credentials --format env` uses.
+        found.expires = _moment(environment.variable("AWS_CREDENTIAL_EXPIRATION"))
     return True
+
+
+def _moment(text: str | None) -> float | None:
+    """A date and time of RFC 3339. Malformed text counts as absent: the credentials are used until the service rejects them."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _add(settings: dict[str, str], key: str, secret: str, token: str | None) -> None:
@@ -172,7 +192,7 @@ def _first(profile: Profile, keys: Iterable[str]) -> str | None:
     return next((profile[key] for key in keys if key in profile), None)
 
 
-def _keys(profiles: Profiles, profile: Profile, name: str, settings: dict[str, str]) -> None:
+def _keys(profiles: Profiles, profile: Profile, name: str, settings: dict[str, str], result: Found) -> None:
     """Takes the credentials of a profile."""
     key, secret = profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")
     # AWS's tools assume the role even if there are keys beside it, which then are the keys to assume it with.
@@ -181,7 +201,10 @@ def _keys(profiles: Profiles, profile: Profile, name: str, settings: dict[str, s
     named = f'the profile "{shown(name)}"'
     if not is_role:
         if key is not None and secret is not None:
-            _add(settings, key, secret, _first(profile, ("aws_session_token", "aws_security_token")))
+            token = _first(profile, ("aws_session_token", "aws_security_token"))
+            _add(settings, key, secret, token)
+            if token is not None:
+                result.expires = _moment(_first(profile, _EXPIRATION))
             return
         if key is not None:
             raise DiscoveryError(f"{named} has aws_access_key_id but no aws_secret_access_key{_malformed(profiles)}")
@@ -194,6 +217,7 @@ def _keys(profiles: Profiles, profile: Profile, name: str, settings: dict[str, s
             except process.ProcessError as error:
                 raise DiscoveryError(f"credential_process of {named}: {error}") from None
             _add(settings, *printed[:3])
+            result.expires = _moment(printed[3])
             return
     if unsupported is not None:
         raise DiscoveryError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from ..errors import ConfigError, InvalidSettingsError, SandbucketError
 from ..http.egress import Egress
 from ..http.tls import Tls
 from ..text import sanitized, shown
-from .discovery import DiscoveryError, complete
+from .discovery import OWN, DiscoveryError, complete
 from .environment import Environment
 from .files import MAX_CONFIG, FileError, read_text
 from .interpolate import InterpolationError, interpolate
@@ -45,6 +45,10 @@ class Config:
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The origin of settings that are not in the file."""
+    expires: float | None = None
+    """When credentials that were found outside the section expire, in seconds since 1970."""
+    rediscover: Callable[[], Config] | None = field(default=None, repr=False)
+    """Looks for such credentials again. `None` if they are the section's own."""
 
     @staticmethod
     def of_settings(
@@ -92,7 +96,11 @@ class Config:
         """The same, with these settings overriding its own."""
         merged = {**self.settings, **settings}
         egress = Egress.from_settings(merged).allow_private_endpoint()
-        return replace(self, settings=merged, egress=egress.allow_private() if self.egress.private else egress)
+        egress = egress.allow_private() if self.egress.private else egress
+        again = self.rediscover
+        if again is None or any(name in settings for name in OWN):
+            return replace(self, settings=merged, egress=egress, expires=None, rediscover=None)
+        return replace(self, settings=merged, egress=egress, rediscover=lambda: again().with_settings(settings))
 
     def placed(self, error: SandbucketError, engine: Engine) -> SandbucketError:
         """Adds the position of a rejected setting to an error."""
@@ -184,18 +192,26 @@ class _Reader:
 
     def completed(self, settings: dict[str, str], profile: str | None, tls: Tls, allow_private: bool) -> Config:
         """Adds what is found outside the section."""
+        given = dict(settings)
         try:
             found = complete(settings, profile, self._environment)
         except DiscoveryError as error:
             key = f"{'.'.join(SECTION)}.profile" if profile is not None else None
             raise self._error(str(error), key, self._lines.get("profile") if key else None) from None
+        rediscover = None
+        if "access-key" in settings and not any(name in given for name in OWN):
+            own = tls
+
+            def rediscover() -> Config:
+                return self.completed(dict(given), profile, own, allow_private)
+
         if tls.ca_file is None:
             tls = replace(tls, ca_file=found.ca_file)
         egress = Egress.from_settings(settings).allow_private_endpoint()
         if allow_private:
             egress = egress.allow_private()
         path = None if self._path is None else shown(str(self._path))
-        return Config(settings, egress, tls, path, self._lines, found.origins)
+        return Config(settings, egress, tls, path, self._lines, found.origins, found.expires, rediscover)
 
     def _document(self) -> dict[str, Any]:
         if len(self._text.encode("utf-8", "surrogatepass")) > MAX_CONFIG:
