@@ -27,7 +27,7 @@ test: toolchain ## Run every test: units, end to end, faults, rogue plugins, bot
 node: toolchain ## Install, transpile, test and pack the npm package, where Node 20 and npm are
 	@CARGO="$(CARGO)" CRATES="$(CRATES)" ./host/node/scripts/check.sh
 
-python: ## Install, check, test and build the Python package, where Python 3.11 is
+python: toolchain ## Install, check, test and build the Python package, where Python 3.11 is
 	@CARGO="$(CARGO)" CRATES="$(CRATES)" ./host/python/check.sh
 
 example: toolchain ## Write a Parquet file to an S3 server on loopback, and read it back column by column
