@@ -112,6 +112,14 @@ def test_rejected_setting_is_placed_in_the_file(engine: Engine, tmp_path: Path) 
     assert refused(f"{keys}\nca-file = '/no/such.pem'").startswith(f"{at}:5: store.blob.s3.ca-file: ")
 
 
+def test_plugin_documents_its_settings(engine: Engine) -> None:
+    settings = {setting.name: setting for setting in engine.settings()}
+    assert settings["bucket"].required
+    assert settings["secret-key"].secret
+    assert settings["security-token"].aliases == ["session-token"]
+    assert (settings["timeout"].kind, settings["timeout"].default) == ("duration", "30s")
+
+
 def test_references_are_replaced_once(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s3cr%{env:A}%t\r\n\n")

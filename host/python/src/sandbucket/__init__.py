@@ -43,6 +43,7 @@ from .types import (
     Entry,
     ListPage,
     Presigned,
+    Setting,
     VersionEntry,
     Written,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "SandbucketError",
     "ServiceError",
     "ServiceResponse",
+    "Setting",
     "Store",
     "ThrottledError",
     "TooLargeError",

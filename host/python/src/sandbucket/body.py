@@ -44,8 +44,6 @@ def view_of(piece: object, what: str) -> memoryview:
 class BytesSource:
     """A body in memory, which can be sent again."""
 
-    can_repeat = True
-
     def __init__(self, parts: list[memoryview]) -> None:
         self._parts = parts
         self.length = sum(map(len, parts))
@@ -63,8 +61,6 @@ class BytesSource:
 
 class FileSource:
     """A file that can be read again."""
-
-    can_repeat = True
 
     def __init__(self, io: Io, file: Any, length: int, what: str) -> None:
         self._io = io
@@ -92,8 +88,6 @@ class FileSource:
 
 class OnceSource:
     """A stream of a known length that can be read once."""
-
-    can_repeat = False
 
     def __init__(self, io: Io, body: Any, length: int, what: str) -> None:
         self._pieces = exactly(pieces_of(io, body, what), length, what)

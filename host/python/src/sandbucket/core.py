@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from . import digests, options
 from .body import BytesSource, FileSource, OnceSource, Source, exactly, length_of, pieces_of, view_of
@@ -53,8 +53,6 @@ RENEW_EVERY = 5.0
 """Seconds between two such searches: one may run a program or read files."""
 REJECTED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 """Error codes for credentials that others can replace."""
-
-P = TypeVar("P", ListPage, VersionPage, UploadPage, BucketPage, PartPage)
 
 
 class Core:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypedDict
-
-DigestAlgorithm = Literal["sha256", "md5", "crc32", "crc32c", "crc64nvme"]
+from typing import TypedDict
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SECTION = ("store", "blob", "s3")
 MAX_KEYS = 256
-MAX_DEPTH = 80
 _KEY = re.compile(r"\s*(?:\"(?P<double>[^\"\\]*)\"|'(?P<single>[^']*)'|(?P<bare>[A-Za-z0-9_-]+))\s*=")
 _HEADER = re.compile(r"\s*\[\s*([A-Za-z0-9_.\s\"'-]+?)\s*\]")
 
@@ -109,8 +108,8 @@ class Config:
         names = [error.subject]
         # The file may use an alias, which the plugin knows.
         for known in engine.settings():
-            if vars(known).get("name") == error.subject:
-                names += vars(known).get("aliases", [])
+            if known.name == error.subject:
+                names += known.aliases
         where = self.path or "configuration"
         for name in names:
             if name in self.lines:

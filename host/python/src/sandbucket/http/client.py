@@ -54,8 +54,6 @@ class Received:
     def __init__(self, client: Client, connection: Connection, key: object, head: h11.Response, reads: float) -> None:
         self.status = head.status_code
         self.headers = b"".join(b"%b:%b\n" % (name, value) for name, value in head.headers).decode("utf-8", "replace")
-        lengths = [value for name, value in head.headers if name == b"content-length"]
-        self.length_hint = int(lengths[0]) if lengths else None
         self.timeout = reads
         """The longest silence within the body."""
         self._client = client

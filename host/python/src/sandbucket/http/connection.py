@@ -37,10 +37,6 @@ class Stream:
         self.ended = False
         """Whether the peer will send no more."""
 
-    @property
-    def is_tls(self) -> bool:
-        return self._tls is not None
-
     def close(self) -> None:
         """Closes it at once."""
         self._sock.close()
@@ -190,8 +186,6 @@ class Connection:
     def __init__(self, stream: Stream, header_bytes: int) -> None:
         self.stream = stream
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=header_bytes)
-        self.used = False
-        """Whether it had a request before."""
         self.idle_since = 0.0
         self._informational = 0
 
@@ -226,7 +220,6 @@ class Connection:
     def begin(self) -> None:
         """Prepares the next request of a connection that was used."""
         self._informational = 0
-        self.used = True
 
 
 async def open_connection(io: Io, addresses: list[Address], tls: ssl.SSLContext | None, host: str, where: str, timeout: float) -> Stream:

@@ -19,12 +19,17 @@ from ..config.files import MAX_PLUGIN, FileError, read_file
 from ..errors import PluginError
 from ..limits import Limits
 from ..text import sanitized, shown
+from ..types import Setting
 from .codec import Function
 
 # What a plugin may import. It has no files, environment, sockets or randomness.
 _ALLOWED = re.compile(r"wasi:(clocks/(monotonic-clock|wall-clock)|http/(outgoing-handler|types)|io/(error|poll|streams))@0\.2\.\d+\Z")
 _STORE = re.compile(r"sandbucket:blob/store@0\.2\.\d+\Z")
 _SANS_IO = re.compile(r"sandbucket:blob/sans-io@0\.2\.\d+\Z")
+
+_KEBAB = re.compile(r"[a-z0-9-]{1,256}\Z")
+MAX_SETTINGS = 256
+MAX_HELP = 4 << 10
 
 # A stack of the guest's own, well below that of a Python thread (8 MiB, 512 KiB on macOS beside the interpreter's).
 _STACK = 256 << 10
@@ -141,9 +146,30 @@ class Engine:
         """A new instance."""
         return Instance(self)
 
-    def settings(self) -> list[Any]:
-        """The settings that the plugin documents, as records of the contract."""
-        return self.instance().settings()
+    def settings(self) -> list[Setting]:
+        """The settings that the plugin documents, in display order.
+
+        Raises:
+            PluginError: They are not what the contract allows.
+        """
+        records = [vars(record) for record in self.instance().settings()]
+        if len(records) > MAX_SETTINGS:
+            raise PluginError(f"plugin: it has {len(records)} settings, and at most {MAX_SETTINGS} are taken")
+        for record in records:
+            if not all(_KEBAB.match(name) for name in [record["name"], *record["aliases"][:MAX_SETTINGS]]):
+                raise PluginError("plugin: it names a setting that is not in kebab-case")
+        return [
+            Setting(
+                name=record["name"],
+                aliases=record["aliases"][:MAX_SETTINGS],
+                kind=record["kind"],
+                default=None if record["default"] is None else sanitized(record["default"], MAX_HELP),
+                required=record["required"],
+                secret=record["secret"],
+                help=sanitized(record["help"], MAX_HELP),
+            )
+            for record in records
+        ]
 
 
 _default: Engine | None = None
