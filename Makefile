@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test node example interop bench bench-gateway lint fuzz deny doc build plugin plugin-check package toolchain clean
+.PHONY: help demo test node python example interop bench bench-gateway lint fuzz deny doc build plugin plugin-check package toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
@@ -18,13 +18,17 @@ demo: ## Build, start an S3 server on loopback, and store and read real files th
 	$(CARGO) build $(CRATES) --bin sandbucket --test cases
 	@"$${CARGO_TARGET_DIR:-target}/debug/sandbucket" demo
 
-test: toolchain ## Run every test: units, end to end, faults, rogue plugins, boto3 and moto, the npm package
+test: toolchain ## Run every test: units, end to end, faults, rogue plugins, boto3 and moto, the npm and the PyPI package
 	$(CARGO) test $(CRATES)
 	$(CARGO) test $(ALL) --test aws_chain
 	@$(MAKE) --no-print-directory node
+	@$(MAKE) --no-print-directory python
 
 node: toolchain ## Install, transpile, test and pack the npm package, where Node 20 and npm are
 	@CARGO="$(CARGO)" CRATES="$(CRATES)" ./host/node/scripts/check.sh
+
+python: toolchain ## Install, check, test and build the Python package, where Python 3.11 is
+	@CARGO="$(CARGO)" CRATES="$(CRATES)" ./host/python/check.sh
 
 example: toolchain ## Write a Parquet file to an S3 server on loopback, and read it back column by column
 	$(CARGO) run --package sandbucket-parquet-example

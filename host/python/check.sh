@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs, checks, tests and builds the Python package. Without Python 3.11 and venv it is left out, aloud.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+left_out() {
+    echo "make python: LEFT OUT: $1; the Python package was not tested"
+    exit 0
+}
+
+command -v python3 >/dev/null || left_out "python3 is not here (Python 3.11 or newer)"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || left_out "$(python3 --version) is here, and 3.11 or newer is needed"
+python3 -c 'import ensurepip, venv' 2>/dev/null || left_out "python3 has no venv (Debian: apt-get install python3-venv)"
+
+# What the tests talk to, and the rogue plugin, which the build script of the tests makes. Features are those of `make test`, so that it
+# compiles no crate again.
+target="${CARGO_TARGET_DIR:-../../target}"
+(cd ../.. && ${CARGO:-cargo} build ${CRATES:-} --bin sandbucket --bin sandbucket-scenarios)
+[ -f "$target/component/sandbucket-rogue.wasm" ] || (cd ../.. && ${CARGO:-cargo} build ${CRATES:-} --lib)
+
+# A complete installation of these requirements is kept.
+wanted="$(cat pyproject.toml tests/requirements.txt | cksum)"
+if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
+    rm -rf .venv
+    python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --requirement tests/requirements.txt --editable .
+    echo "$wanted" >.venv/installed
+fi
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+.venv/bin/pytest "$@"
+
+# The packages, and the wheel in an environment of its own.
+rm -rf dist build .venv-wheel
+# A source distribution keeps links: plugin and licences are links to the only copies in the repository.
+mkdir build
+cp -RL pyproject.toml README.md LICENSE-MIT LICENSE-APACHE src build
+find build -name __pycache__ -prune -exec rm -r {} +
+.venv/bin/python -m build --outdir dist build >/dev/null
+python3 -m venv .venv-wheel
+.venv-wheel/bin/python -m pip install --quiet dist/*.whl
+.venv-wheel/bin/python -P - <<'END'
+import sandbucket
+
+try:
+    sandbucket.Store(bucket="demo", endpoint="http://127.0.0.1:9").head("k")
+except sandbucket.NetworkError as error:
+    assert "loopback" in str(error), error
+else:
+    raise SystemExit("a loopback address was connected to")
+print("the wheel is complete: plugin", sandbucket.Engine().digest[:12])
+END
+rm -rf .venv-wheel build
+ls -l dist
