@@ -11,7 +11,6 @@ use sandbucket_tests::python::Moto;
 use sandbucket_tests::tokens::{Server, TokenService, response, token};
 use sandbucket_tests::{ACCESS_KEY, BUCKET, SECRET_KEY, engine, run};
 
-
 /// Variables that keep the machine's own configuration out.
 const NOTHING: [(&str, &str); 4] = [
     ("AWS_CONFIG_FILE", "/dev/null"),

@@ -10,8 +10,8 @@ use futures::future::join_all;
 use sandbucket::{Config, Credentials, Engine, Error, Store, StoreOptions};
 use sandbucket_tests::{builder, engine, refused, run};
 
-use sandbucket_tests::child::is_child;
 use crate::two_keys::TwoKeys;
+use sandbucket_tests::child::is_child;
 
 async fn open(engine: &Engine, service: &TwoKeys, options: StoreOptions) -> Store {
     engine.open(options.settings(service.settings())).await.expect("the store opens")

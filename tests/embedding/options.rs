@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use sandbucket_tests::child::is_child;
 use crate::two_keys::TwoKeys;
+use sandbucket_tests::child::is_child;
 
 /// A service that responds to every request with 404 after a delay.
 struct Slow(String, JoinHandle<()>);

@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn header_lines_round_trip() {
         let pair = |name: &'static str, value: &'static str| (name.into(), value.into());
-        let headers: Headers = vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
+        let headers: Headers =
+            vec![("etag".into(), "\"e\"".into()), ("a".into(), "".into()), ("x-b".into(), " c:d".into())];
         let lines = to_lines("h:1", &headers[..2].to_vec(), &[["x-b", " c:d"]]);
         assert_eq!(lines, "host:h:1\netag:\"e\"\na:\nx-b: c:d\n");
         assert_eq!(
