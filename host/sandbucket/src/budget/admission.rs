@@ -26,9 +26,6 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How much the newest call weighs in the average duration of calls, one part in so many.
 const SMOOTHING: u64 = 8;
 
-/// Calls over which the CPU time of one is averaged.
-const CALLS_AVERAGED: u64 = 16;
-
 /// The direction of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -84,10 +81,6 @@ pub(crate) struct Admission {
     next_waits: AtomicBool,
     calls: Mutex<TokenBucket>,
     cpu: Rate,
-    /// CPU time that admitted calls are expected to take. It is known only afterwards, and without this all calls in flight would begin
-    /// at once whenever the debt is paid: a burst that other tenants wait for.
-    expected: Rate,
-    cpu_of_a_call: CpuOfACall,
     read: Rate,
     written: Rate,
     connections: Arc<Slots>,
@@ -131,34 +124,6 @@ impl Rate {
         }
         locked(&self.bucket).debt(now())
     }
-
-    /// Gives up what has come in and was not used.
-    fn drain(&self, now: u64) {
-        locked(&self.bucket).drain(now);
-    }
-}
-
-/// The CPU time of a call, in nanoseconds: the average of the last few.
-#[derive(Debug, Default)]
-struct CpuOfACall {
-    ended: AtomicU64,
-    /// The total when the average was computed.
-    total: AtomicU64,
-    average: AtomicU64,
-}
-
-impl CpuOfACall {
-    /// Notes that a call has ended, when this much was charged in all.
-    fn ended(&self, total: u64) {
-        if (self.ended.fetch_add(1, Relaxed) + 1).is_multiple_of(CALLS_AVERAGED) {
-            let before = self.total.swap(total, Relaxed);
-            self.average.store(total.saturating_sub(before) / CALLS_AVERAGED, Relaxed);
-        }
-    }
-
-    fn get(&self) -> u64 {
-        self.average.load(Relaxed)
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -181,8 +146,6 @@ impl Admission {
             next_waits: AtomicBool::new(false),
             calls: Mutex::new(TokenBucket::new(budget.calls_per_second, 0)),
             cpu: Rate::new(nanos(budget.cpu_per_second)),
-            expected: Rate::new(nanos(budget.cpu_per_second)),
-            cpu_of_a_call: CpuOfACall::default(),
             read: Rate::new(budget.read_bytes_per_second),
             written: Rate::new(budget.written_bytes_per_second),
             connections: Slots::new(budget.connections),
@@ -200,7 +163,6 @@ impl Admission {
         self.connections.set_max(budget.connections);
         locked(&self.calls).set_rate(budget.calls_per_second, now);
         self.cpu.set(nanos(budget.cpu_per_second), now);
-        self.expected.set(nanos(budget.cpu_per_second), now);
         self.read.set(budget.read_bytes_per_second, now);
         self.written.set(budget.written_bytes_per_second, now);
         *locked(&self.budget) = budget;
@@ -312,23 +274,7 @@ impl Admission {
     /// Takes a call's share of the rates; else returns for how long one of them is used up.
     fn take_rates(&self, now: u64) -> Result<(), Duration> {
         let debt = self.cpu.debt(|| now);
-        if !debt.is_zero() {
-            // Calls take more than expected: what comes in meanwhile is not for a burst.
-            self.expected.drain(now);
-            return Err(debt);
-        }
-        let expected = self.expected.debt(|| now);
-        if !expected.is_zero() {
-            return Err(expected);
-        }
-        locked(&self.calls).take(1, now)?;
-        self.expected.charge(self.cpu_of_a_call.get(), || now);
-        Ok(())
-    }
-
-    /// The time until a call may begin as far as CPU time is concerned.
-    fn cpu_wait(&self, now: u64) -> Duration {
-        self.cpu.debt(|| now).max(self.expected.debt(|| now))
+        if debt.is_zero() { locked(&self.calls).take(1, now) } else { Err(debt) }
     }
 
     /// What calls wait for.
@@ -337,7 +283,7 @@ impl Admission {
             return Bound::CallsInFlight;
         }
         let now = self.now();
-        if self.cpu_wait(now).is_zero() { Bound::CallsPerSecond } else { Bound::CpuPerSecond }
+        if self.cpu.debt(|| now).is_zero() { Bound::CallsPerSecond } else { Bound::CpuPerSecond }
     }
 
     /// The error of a call that is not admitted.
@@ -346,7 +292,7 @@ impl Admission {
         let ahead = self.queued() as u64 + 1;
         let retry_after = match bound {
             Bound::CallsPerSecond => locked(&self.calls).time_until(ahead, now),
-            Bound::CpuPerSecond => self.cpu_wait(now),
+            Bound::CpuPerSecond => self.cpu.debt(|| now),
             Bound::CallsInFlight => {
                 let each = self.duration.load(Relaxed) / budget.calls_in_flight.max(1) as u64;
                 match each.saturating_mul(ahead) {
@@ -521,7 +467,6 @@ impl Drop for CallPermit {
             _ => Some(average - average / SMOOTHING + took / SMOOTHING),
         };
         let _ = self.admission.duration.fetch_update(Relaxed, Relaxed, smoothed);
-        self.admission.cpu_of_a_call.ended(self.admission.cpu.total.load(Relaxed));
     }
 }
 
@@ -618,27 +563,6 @@ mod tests {
         admission.set(Budget::default(), 1);
         drop(admission.admit("get", CALL).await.unwrap());
         assert_eq!(admission.usage().cpu_time, Duration::from_millis(300));
-    }
-
-    #[tokio::test]
-    async fn calls_begin_at_the_rate_of_the_cpu_time_that_they_are_expected_to_take() {
-        let admission = admission(Budget::default().with_queue_length(0));
-        // Each takes 100 ms, which is known once some have ended.
-        for _ in 0..CALLS_AVERAGED {
-            let call = admission.try_admit().unwrap();
-            admission.charge_cpu(Duration::from_millis(100));
-            drop(call);
-        }
-        // Nothing is owed, and a call takes 100 s' worth: the next ones do not begin with the first.
-        let slow = Budget::default().with_queue_length(0).with_cpu_per_second(Duration::from_millis(1));
-        admission.set(slow, 1);
-        let first = admission.try_admit().expect("nothing is owed");
-        assert!(admission.try_admit().is_none());
-        let failure = throttled(admission.admit("get", CALL).await);
-        assert_eq!(failure.subject.as_deref(), Some("cpu-per-second"));
-        drop(first);
-        admission.set(Budget::default(), 1);
-        drop(admission.try_admit().unwrap());
     }
 
     #[tokio::test]

@@ -76,12 +76,6 @@ impl TokenBucket {
         self.debt(now)
     }
 
-    /// Gives up the supply. A debt stays.
-    pub(super) fn drain(&mut self, now: u64) {
-        self.refill(now);
-        self.level = self.level.min(0);
-    }
-
     /// The time until nothing is owed.
     pub(super) fn debt(&mut self, now: u64) -> Duration {
         if self.rate == 0 {
@@ -112,16 +106,6 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
-
-    #[test]
-    fn drained_bucket_has_no_burst() {
-        let mut bucket = TokenBucket::new(10, 0);
-        bucket.drain(0);
-        assert_eq!(bucket.take(1, 0), Err(Duration::from_millis(100)));
-        bucket.charge(5, 0);
-        bucket.drain(0);
-        assert_eq!(bucket.debt(0), Duration::from_millis(500));
-    }
 
     #[test]
     fn burst_is_one_second_and_refills_at_the_rate() {
