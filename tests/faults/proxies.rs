@@ -11,14 +11,19 @@ use super::*;
 const HOST: &str = "s3.behind-the-proxy.test";
 
 fn options(endpoint: &str, proxy: &str) -> StoreOptions {
-    let further = [("region", "eu-central-1"), ("timeout", "1s"), ("max-retries", "2")];
+    options_with_timeout(endpoint, proxy, "1s")
+}
+
+fn options_with_timeout(endpoint: &str, proxy: &str, timeout: &str) -> StoreOptions {
+    let further = [("region", "eu-central-1"), ("timeout", timeout), ("max-retries", "2")];
     let tls = TlsOptions { allow_invalid_certs: true, ..TlsOptions::default() };
     let proxy = Proxy::url(proxy).expect("the URL of a proxy");
     StoreOptions::new().settings(settings(endpoint, &further)).tls(tls).allow_private().proxy(proxy)
 }
 
+/// A store whose calls succeed. A slow machine must not make them retry.
 async fn store(endpoint: &str, proxy: &str) -> Store {
-    engine().open(options(endpoint, proxy)).await.expect("the store opens")
+    engine().open(options_with_timeout(endpoint, proxy, "20s")).await.expect("the store opens")
 }
 
 async fn failure(store: &Store) -> Failure {

@@ -107,10 +107,14 @@ pub const PART_RANGE: &str = "part-range";
 
 /// Properties of a blob in the response to a HEAD. The response to one about a part is partial.
 pub fn blob_info(head: &Head) -> Result<BlobInfo, MalformedResponse> {
+    let length = head.content_length()?;
     let part = head.get("content-range").filter(|_| head.status == 206).and_then(content_range);
     let Some((first, last, size)) = part else {
-        return properties(head, head.content_length()?.unwrap_or(UNKNOWN_SIZE));
+        return properties(head, length.unwrap_or(UNKNOWN_SIZE));
     };
+    if length.is_some_and(|length| length != last + 1 - first) {
+        return Err(MalformedResponse("its content-length is not the length of its content-range".into()));
+    }
     let mut info = properties(head, size)?;
     info.attributes.push((PART_RANGE.to_owned(), format!("{first}-{last}")));
     Ok(info)

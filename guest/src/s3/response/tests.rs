@@ -87,6 +87,8 @@ fn head_of_a_part_has_the_size_of_the_blob_and_the_range_of_the_part() {
             blob_info(&head(status, &[("content-range", range), ("content-length", "5"), ("etag", "x")])).unwrap();
         assert_eq!((info.size, info.attributes.len()), (5, 0), "{range}");
     }
+    let contradictory = head(206, &[("content-range", "bytes 5-9/20"), ("content-length", "20"), ("etag", "x")]);
+    assert!(blob_info(&contradictory).unwrap_err().0.contains("content-length"));
 }
 
 #[test]
