@@ -43,8 +43,10 @@ fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
+/// Cargo's target folder, as commands in other folders can use it.
 fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 fn plugin(check: bool) -> Result<String, String> {

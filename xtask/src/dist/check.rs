@@ -9,11 +9,11 @@ use super::release::run;
 
 /// Makes the release in `target/dist` and again elsewhere. Every file must be the same, byte for byte.
 pub(crate) fn check(root: &Path, target: &Path) -> Result<String, String> {
-    let (folder, tools) = (target.join("dist"), target.join("tools"));
-    let first = super::build(root, &folder, &tools)?;
     if super::Release::of(root)?.is_dirty() {
         return Err("a clone has no uncommitted changes: commit them to compare".to_owned());
     }
+    let (folder, tools) = (target.join("dist"), target.join("tools"));
+    let first = super::build(root, &folder, &tools)?;
 
     let scratch = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
     let clone = scratch.path().join("clone");

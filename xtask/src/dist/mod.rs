@@ -22,32 +22,31 @@ use release::Release;
 /// Makes the release of a checkout in a folder, which it replaces. What builds the packages keeps its tools in `tools`.
 pub(crate) fn build(root: &Path, folder: &Path, tools: &Path) -> Result<String, String> {
     let release = Release::of(root)?;
-    make(root, folder, tools, &release)
-}
-
-fn make(root: &Path, folder: &Path, tools: &Path, release: &Release) -> Result<String, String> {
+    if release.source.is_none() {
+        eprintln!("dist: LEFT OUT: the URL of the sources, which no manifest has: set DIST_SOURCE");
+    }
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut artifacts = Vec::new();
     for plugin in release::plugins(root)? {
-        let component = metadata::component(release, &plugin)?;
+        let component = metadata::component(&release, &plugin)?;
         let stem = format!("{}-{}", plugin.name, plugin.version);
         files::write(&folder.join(format!("{stem}.wasm")), &component)?;
-        let sbom = sbom::cyclonedx(root, release, &plugin, &component)?;
+        let sbom = sbom::cyclonedx(root, &release, &plugin, &component)?;
         files::write(&folder.join(format!("{stem}.cdx.json")), sbom.as_bytes())?;
         artifacts.push(oci::Artifact::of_component(&plugin, component)?);
     }
 
     let contract = wit::package(&root.join("wit"))?;
-    let component = metadata::contract(release, &contract)?;
+    let component = metadata::contract(&release, &contract)?;
     let stem = format!("{}-{}-{}", contract.namespace, contract.name, contract.version);
     files::write(&folder.join(format!("{stem}.wasm")), &component)?;
     files::write(&folder.join(format!("{stem}.wit")), contract.text.as_bytes())?;
-    artifacts.push(oci::Artifact::of_contract(&contract, release, component)?);
-    oci::write_layout(&folder.join("oci"), release, &artifacts)?;
+    artifacts.push(oci::Artifact::of_contract(&contract, &release, component)?);
+    oci::write_layout(&folder.join("oci"), &release, &artifacts)?;
 
-    packages::build(root, folder, tools, release)?;
+    packages::build(root, folder, tools, &release)?;
     let sums = files::sums(folder)?;
     files::write(&folder.join(files::SUMS), sums.as_bytes())?;
     Ok(format!("{}: {} files of revision {}", folder.display(), sums.lines().count(), release.revision))

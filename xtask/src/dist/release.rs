@@ -55,9 +55,6 @@ impl Release {
         let library = package(&packages, "sandbucket")?;
         let declared = field(library, "repository").ok();
         let source = env::var("DIST_SOURCE").ok().filter(|source| !source.is_empty()).or(declared);
-        if source.is_none() {
-            eprintln!("dist: LEFT OUT: the URL of the sources, which no manifest has: set DIST_SOURCE");
-        }
         Ok(Release {
             revision,
             epoch: git(&["log", "-1", "--format=%ct"])?,
