@@ -1,6 +1,6 @@
 # `make help` lists the targets. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test node python example interop bench bench-gateway lint fuzz deny doc build plugin plugin-check package toolchain clean
+.PHONY: help demo test node python example interop bench bench-gateway lint fuzz deny doc build plugin plugin-check package dist dist-check dist-push toolchain clean
 
 CARGO ?= cargo
 # The rogue plugin is built by the tests' build script, for wasm alone.
@@ -87,6 +87,16 @@ plugin-check: toolchain ## Check that the prebuilt plugin is what its sources ma
 
 package: ## Package the published crates, and build a server outside the workspace from the packages
 	@./tests/packaging/run.sh
+
+# DIST_SKIP="npm python crates" leaves packages out, DIST_SOURCE=URL is where the sources are: see docs/releasing.md.
+dist: ## Make the files of a release in target/dist: plugin, SBOM, contract, OCI layout, packages, checksums
+	$(CARGO) run --quiet --package sandbucket-xtask -- dist
+
+dist-check: ## Make them twice, once in a clone, and compare every file
+	$(CARGO) run --quiet --package sandbucket-xtask -- dist --check
+
+dist-push: ## Push the component and the contract of target/dist to REGISTRY=HOST[:PORT][/PREFIX]
+	$(CARGO) run --quiet --package sandbucket-xtask -- push $(if $(PLAIN_HTTP),--plain-http) "$(REGISTRY)"
 
 toolchain: ## Find or install what builds the plugin for WebAssembly
 	@./toolchain.sh

@@ -32,12 +32,8 @@ fi
 .venv/bin/pytest "$@"
 
 # The packages, and the wheel in an environment of its own.
-rm -rf dist build .venv-wheel
-# A source distribution keeps links: plugin and licences are links to the only copies in the repository.
-mkdir build
-cp -RL pyproject.toml README.md LICENSE-MIT LICENSE-APACHE src build
-find build -name __pycache__ -prune -exec rm -r {} +
-.venv/bin/python -m build --outdir dist build >/dev/null
+rm -rf dist .venv-wheel
+./build.sh dist
 python3 -m venv .venv-wheel
 .venv-wheel/bin/python -m pip install --quiet dist/*.whl
 .venv-wheel/bin/python -P - <<'END'
@@ -51,5 +47,5 @@ else:
     raise SystemExit("a loopback address was connected to")
 print("the wheel is complete: plugin", sandbucket.Engine().digest[:12])
 END
-rm -rf .venv-wheel build
+rm -rf .venv-wheel
 ls -l dist

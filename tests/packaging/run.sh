@@ -7,16 +7,16 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 target=${CARGO_TARGET_DIR:-$root/target}
 
-crates=(sha256-multi sandbucket sandbucket-dev-server sandbucket-object-store sandbucket-gateway sandbucket-cli)
-packages=()
-for crate in "${crates[@]}"; do packages+=(--package "$crate"); done
-cargo package "${packages[@]}" --no-verify --allow-dirty --quiet
-
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# Packages of what is here, committed or not.
+SANDBUCKET_DIRTY=1 ./tests/packaging/crates.sh "$folder/crates"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
-for crate in "${crates[@]}"; do
-    tar -xzf "$target/package/$crate-$version.crate" -C "$folder"
+crates=()
+for package in "$folder"/crates/*.crate; do
+    crate=$(basename "$package" "-$version.crate")
+    crates+=("$crate")
+    tar -xzf "$package" -C "$folder"
     mv "$folder/$crate-$version" "$folder/$crate"
     # A crate is complete: with its readme, its licences and no link out of itself.
     for file in README.md LICENSE-MIT LICENSE-APACHE; do test -s "$folder/$crate/$file" || { echo "$crate has no $file"; exit 1; }; done

@@ -1,5 +1,6 @@
 //! `xtask plugin` builds the S3 plugin and puts it into `host/sandbucket/plugin`, from where the library takes it.
 //! `xtask plugin --check` builds it and compares it with the one that is there.
+//! `xtask dist` makes the files of a release, and `xtask push` pushes those of registries: see the module `dist`.
 
 use std::env;
 use std::fs;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 #[path = "../../host/sandbucket/build/component.rs"]
 mod component;
+mod dist;
 #[path = "../../host/sandbucket/build/sources.rs"]
 mod sources;
 
@@ -17,7 +19,11 @@ fn main() -> ExitCode {
     let outcome = match arguments[..] {
         ["plugin"] => plugin(false),
         ["plugin", "--check"] => plugin(true),
-        _ => Err("usage: xtask plugin [--check]".to_owned()),
+        ["dist"] => dist::build(root(), &target().join("dist"), &target().join("tools")),
+        ["dist", "--check"] => dist::check(root(), &target()),
+        ["push", registry] => dist::push(&target().join("dist"), registry, false),
+        ["push", "--plain-http", registry] => dist::push(&target().join("dist"), registry, true),
+        _ => Err("usage: xtask plugin [--check] | dist [--check] | push [--plain-http] REGISTRY[/PREFIX]".to_owned()),
     };
     match outcome {
         Ok(message) => {
@@ -31,10 +37,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// The workspace.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// Cargo's target folder, as commands in other folders can use it.
+fn target() -> PathBuf {
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
+}
+
 fn plugin(check: bool) -> Result<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("this crate is in no workspace")?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let built = component::build(root, &target.join("component"), "sandbucket-s3", "", "sandbucket-s3")?;
+    let root = root();
+    let built = component::build(root, &target().join("component"), "sandbucket-s3", "", "sandbucket-s3")?;
     let fingerprint = sources::fingerprint(root).map_err(|error| format!("the plugin's sources: {error}"))?;
     let component = read(&built)?;
     let compiler = read_text(&built.with_extension("compiler"))?;

@@ -15,11 +15,7 @@ node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)
 # What the tests talk to, and with a test of Rust the rogue plugin. Features are those of `make test`: no crate is compiled again.
 (cd ../.. && ${CARGO:-cargo} build ${CRATES:---workspace} --bin sandbucket --bin sandbucket-scenarios --test drivers)
 
-# A complete installation of this lock file is kept.
-if ! cmp -s package-lock.json node_modules/.sandbucket-lock; then
-    npm ci
-    cp package-lock.json node_modules/.sandbucket-lock
-fi
+./scripts/install.sh
 npm run --silent transpile
 npm test
 npm pack --dry-run
