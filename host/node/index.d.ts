@@ -38,7 +38,7 @@ export declare class SandbucketError extends Error {
 /** The settings of a store by name, in kebab-case or camelCase. `settings()` documents all. */
 export type Settings = Record<string, string | number | boolean | null | undefined> & { bucket: string };
 
-/** Limits of a store. */
+/** Limits of a store. Times of more than 24.8 days count as that. */
 export interface Limits {
   /** Calls at once; further ones wait. Default: 64. */
   concurrency?: number;
@@ -104,7 +104,7 @@ export declare function attributes(): Promise<{ name: string; secret: boolean; h
 export interface CallOptions {
   /** Ends the call; it throws the signal's reason. Whether a write took effect is then unknown. */
   signal?: AbortSignal;
-  /** Milliseconds of the whole call; of a read, of its body too. */
+  /** Milliseconds of the whole call; of a read, of its body too. More than 24.8 days count as that, as does `Infinity`. */
   timeLimit?: number;
   /** At most the setting `max-retries`. */
   maxRetries?: number;

@@ -1,9 +1,9 @@
 // A blob being read: pieces are passed on as they arrive, and an interrupted read resumes.
 
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { hasher } from './checksum.js';
 import { SandbucketError } from './error.js';
+import { sleep, startTimer } from './timer.js';
 
 /** Milliseconds of the first pause before a read resumes again; it doubles with each consecutive resumption. */
 const FIRST_BACKOFF = 50;
@@ -114,10 +114,10 @@ export class BlobReader extends Body {
     this.#abort = () => this.cancel();
     signal?.addEventListener('abort', this.#abort, { once: true });
     if (deadline !== undefined) {
-      this.#timer = setTimeout(() => {
+      this.#timer = startTimer(Math.max(deadline.at - performance.now(), 0), () => {
         this.#overdue = deadline.limit;
         this.#body?.destroy();
-      }, Math.max(deadline.at - performance.now(), 0));
+      });
       this.#timer.unref();
     }
   }

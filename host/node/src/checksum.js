@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import * as zlib from 'node:zlib';
 
-/** Bytes hashed before other events have their turn. */
+/** Bytes hashed before the event loop runs. */
 const SLICE = 1 << 20;
 
 /** Tables of a reflected CRC-32, for eight bytes at a time. */
@@ -152,7 +152,7 @@ export function hasher(algorithm) {
   }
 }
 
-/** The digests of a body in memory, as the contract has them. Timers and sockets have their turn meanwhile. */
+/** The digests of a body in memory, as the contract has them. The event loop runs meanwhile. */
 export async function digests(body, algorithms, signal) {
   const hashers = algorithms.map((algorithm) => [algorithm, hasher(algorithm)]);
   if (hashers.length > 0) {

@@ -84,7 +84,7 @@ export class Download extends Body {
     }
   }
 
-  /** Reads the next part into memory. The error is a value, so that none is unhandled before its turn. */
+  /** Reads the next part into memory. The error is a value, so that none is unhandled before its part is read. */
   #part(signal) {
     const start = this.#next;
     this.#next = Math.min(start + this.#partSize, this.#end);

@@ -2,14 +2,13 @@
 // sends it. The retry policy is the plugin's; the driver bounds it by requests per operation, pauses, the store's retry quota and
 // the operation's deadline.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Batcher } from './batch.js';
 import { SourceFault } from './body.js';
 import { SandbucketError, broken, ofPlugin } from './error.js';
-import { milliseconds } from './http.js';
 import { Permits } from './permits.js';
 import { RetryQuota } from './retry-quota.js';
 import { describe } from './rules.js';
+import { milliseconds, sleep } from './timer.js';
 import { validateOutput } from './validate.js';
 
 /** Milliseconds of the pause that is forced before each request beyond those that are free: doubling up to the second. */
@@ -214,7 +213,7 @@ class Running {
 
   async #sleep(delay) {
     try {
-      await sleep(delay, undefined, { signal: this.#signal });
+      await sleep(delay, this.#signal);
     } catch {
       this.#signal.throwIfAborted();
     }

@@ -7,11 +7,12 @@ import dns from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP } from 'node:net';
-import { setImmediate as nextTurn } from 'node:timers';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate } from 'node:timers';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { SourceFault } from './body.js';
 import { checkRequest } from './rules.js';
 import { shown } from './text.js';
+import { startTimer } from './timer.js';
 
 /** Bytes of a response's header. */
 const MAX_RESPONSE_HEADER = 64 << 10;
@@ -22,8 +23,8 @@ const ERROR_BODY_TIME = 5_000;
 const MAX_BUFFERED = 16 << 20;
 /** Bytes of a request's body that are written at once: progress shows in steps of this size. */
 const WRITE_SIZE = 64 << 10;
-/** Bytes after which other events have their turn: the connection often takes writes at once, without a pass of the event loop. */
-const TURN_SIZE = 256 << 10;
+/** Bytes after which the event loop runs: the connection often takes writes at once, without a pass of the event loop. */
+const YIELD_SIZE = 256 << 10;
 /** Idle connections that are kept, and milliseconds for which they are. */
 const MAX_IDLE = 64;
 const IDLE_TIME = 30_000;
@@ -31,8 +32,6 @@ const IDLE_TIME = 30_000;
 const END_TIME = 1_000;
 /** Milliseconds for each address of a name that has several: Node's own default of 250 is less than some services take. */
 const ADDRESS_TIME = 3_000;
-/** The longest timer of Node. */
-const MAX_TIMER = 2 ** 31 - 1;
 
 const PROHIBITED = 'ESANDBUCKETPROHIBITED';
 
@@ -43,9 +42,6 @@ class TransportFailure extends Error {
     this.error = error;
   }
 }
-
-/** Milliseconds of a duration of the contract, whatever its value. */
-export const milliseconds = (nanoseconds) => Math.min(Number(nanoseconds) / 1e6, MAX_TIMER);
 
 /** The transport error of a connection that was not made. No byte of the request was sent. */
 function connectFailure(error, secure) {
@@ -121,7 +117,7 @@ export class ResponseBody {
       );
     };
     // After a busy event loop, what arrived meanwhile comes first.
-    const timer = setTimeout(() => nextTurn(silent), this.#timeout);
+    const timer = startTimer(this.#timeout, () => setImmediate(silent));
     try {
       const { done, value } = await this.#iterator.next();
       return done ? undefined : value;
@@ -148,7 +144,7 @@ export class ResponseBody {
   finish() {
     const response = this.#response;
     if (response.readableEnded || response.destroyed) return;
-    const timer = setTimeout(() => response.destroy(), END_TIME);
+    const timer = startTimer(END_TIME, () => response.destroy());
     timer.unref();
     this.#iterator.next().then(({ done }) => done || response.destroy(), () => {}).finally(() => clearTimeout(timer));
   }
@@ -308,13 +304,14 @@ class Attempt {
         request.destroy();
       };
       this.#settle = { resolve, reject, aborted };
+      // Before anything can destroy the request, which has an error then.
+      request.on('error', (error) => this.#failed(error));
+      // A connection that closes after the request is destroyed by others has no error of its own.
+      request.on('close', () => this.#failed(new Error('it was closed')));
       if (signal?.aborted) return aborted();
       signal?.addEventListener('abort', aborted, { once: true });
       if (!isCallers) this.#arm(left);
       this.#phase('connection-timeout', 'no connection');
-      request.on('error', (error) => this.#failed(error));
-      // A connection that closes after the request is destroyed by others has no error of its own.
-      request.on('close', () => this.#failed(new Error('it was closed')));
       request.on('response', (response) => this.#respond(response));
       request.once('socket', (socket) => {
         const connected = () => {
@@ -338,24 +335,24 @@ class Attempt {
 
   /** The deadline of the operation, which ends the request in flight. */
   #arm(left) {
-    this.#deadline = setTimeout(() => {
+    this.#deadline = startTimer(left, () => {
       const failure = new TransportFailure('http-response-timeout', 'the time limit of the call has passed');
       (this.#response ?? this.#request).destroy(failure);
-    }, Math.min(left, MAX_TIMER));
+    });
   }
 
   /** Begins a phase in which something must happen within the exchange's timeout. */
   #phase(error, what) {
     this.#rest();
     const { timeout } = this.#context;
-    const timer = setTimeout(() => {
+    const timer = startTimer(timeout, () => {
       // After a busy event loop, what arrived meanwhile comes first.
-      nextTurn(() => {
+      setImmediate(() => {
         if (this.#timer === timer && !this.#over && !this.#response) {
           this.#request.destroy(new TransportFailure(error, `${what} within ${timeout} ms`));
         }
       });
-    }, timeout);
+    });
     this.#timer = timer;
   }
 
@@ -369,17 +366,17 @@ class Attempt {
     const request = this.#request;
     const progress = () => this.#phase('connection-write-timeout', 'the service read nothing of the request');
     progress();
-    let [left, sinceTurn] = [length, 0];
+    let [left, sinceYield] = [length, 0];
     for await (const whole of pieces) {
       for (let at = 0; at < whole.length; at += WRITE_SIZE) {
         const size = Math.min(WRITE_SIZE, whole.length - at);
         // Before the last piece as well: a response that has arrived by then came before the whole request was sent.
-        if (left < length && (sinceTurn >= TURN_SIZE || size >= left)) {
-          await setImmediate();
-          sinceTurn = 0;
+        if (left < length && (sinceYield >= YIELD_SIZE || size >= left)) {
+          await yieldToEventLoop();
+          sinceYield = 0;
         }
         left -= size;
-        sinceTurn += size;
+        sinceYield += size;
         // An error response may come early: then nothing more is sent.
         if (this.#response || this.#over) return;
         await new Promise((resolve, reject) => {
@@ -429,7 +426,11 @@ class Attempt {
     this.#response = response;
     this.#rest();
     if (this.#exchange.body.tag === 'caller' && this.#sending === 0) this.#sending = performance.now() - this.#connectedAt;
-    this.#receive(response, success).then(
+    const received = this.#receive(response, success).finally(() => {
+      // The rest of a request whose response came early is not sent, so its connection cannot be kept.
+      if (!this.#sent && !this.#request.writableFinished) this.#request.destroy();
+    });
+    received.then(
       (result) => this.#end(() => this.#settle.resolve({ sending: this.#sending, ...result })),
       (error) => this.#end(() => this.#settle.reject(error)),
     );
@@ -450,7 +451,7 @@ class Attempt {
     }
     if (success && responseBody.tag === 'caller') return answer(none, false, { body });
     const limit = success ? Math.min(responseBody.val, MAX_BUFFERED) : ERROR_BODY;
-    const timer = success ? undefined : setTimeout(() => response.destroy(), ERROR_BODY_TIME);
+    const timer = success ? undefined : startTimer(ERROR_BODY_TIME, () => response.destroy());
     const pieces = [];
     let [length, truncated] = [0, false];
     try {
@@ -467,8 +468,6 @@ class Attempt {
       clearTimeout(timer);
     }
     if (truncated) body.destroy();
-    // The rest of a request that was answered early is not sent, so its connection cannot be kept.
-    if (!this.#sent && !this.#request.writableFinished) this.#request.destroy();
     return answer(Buffer.concat(pieces, length).subarray(0, limit), truncated);
   }
 }

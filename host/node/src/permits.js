@@ -1,6 +1,7 @@
 // Concurrency permits of a store.
 
 import { SandbucketError } from './error.js';
+import { startTimer } from './timer.js';
 
 export class Permits {
   #free;
@@ -41,11 +42,11 @@ export class Permits {
       };
       const aborted = () => end(reject, signal.reason);
       const waiting = { resolve: () => end(resolve) };
-      const timer = setTimeout(() => {
+      const timer = startTimer(limit, () => {
         const message = `${operation}: waited ${limit} ms for other calls of the same store, which make all of the ${this.#most} at ` +
           'once that the limit `concurrency` allows; make fewer at once, or raise that limit';
         end(reject, new SandbucketError('busy', message, { retryable: true }));
-      }, limit);
+      });
       signal?.addEventListener('abort', aborted, { once: true });
       this.#waiting.push(waiting);
     });

@@ -1,9 +1,9 @@
 // Uploads: a blob written from a stream of unknown length, with one request if it fits a part, otherwise in parts.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Bytes, unreadable } from './body.js';
 import { SandbucketError, invalidArgument } from './error.js';
 import { MAX_PARTS, PartSizes } from './part-sizes.js';
+import { sleep } from './timer.js';
 
 /** Aborts per upload: parts that were in flight can outlive the first one. */
 const ABORTS = 3;

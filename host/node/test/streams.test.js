@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from '../index.js';
@@ -85,7 +86,7 @@ test('a stale idle connection costs no attempt', async () => {
   server.close();
 });
 
-test('more calls than the limit allows wait for their turn', async () => {
+test('more calls than the limit allows wait for a permit', async () => {
   let [now, most] = [0, 0];
   const server = await slowServer(async (_, response) => {
     now += 1;
@@ -97,6 +98,66 @@ test('more calls than the limit allows wait for their turn', async () => {
   const store = await open(server.settings, { allowPrivate: true, limits: { concurrency: 3 } });
   await Promise.all(Array.from({ length: 12 }, () => store.head('k')));
   assert.equal(most, 3);
+  store.close();
+  server.close();
+});
+
+test('limits of more than the longest timer of Node do not end a call at once', async () => {
+  // Longer than a timer that overflows, which fires after a millisecond.
+  const server = await slowServer(async (_, response) => {
+    await sleep(20);
+    response.writeHead(200, { etag: '"e"', 'content-length': 4 });
+    response.write('ab');
+    await sleep(20);
+    response.end('cd');
+  });
+  const days = 30 * 24 * 3_600_000;
+  const limits = { concurrency: 1, callTime: days, timeout: days };
+  const store = await open(server.settings, { allowPrivate: true, limits });
+  for (const timeLimit of [undefined, days, 2 ** 31, Infinity]) {
+    const read = async () => (await store.get('k', { timeLimit })).text();
+    // The second one waits for the permit of the first.
+    assert.deepEqual(await Promise.all([read(), read()]), ['abcd', 'abcd'], String(timeLimit));
+  }
+  store.close();
+  server.close();
+});
+
+test('an early response without a body closes its connection', { timeout: 30_000 }, async () => {
+  const closed = [];
+  // Reads a header, and nothing of the body.
+  const server = net.createServer((socket) => {
+    closed.push(new Promise((resolve) => socket.on('close', resolve)));
+    socket.on('error', () => {});
+    socket.once('data', () => socket.pause().write('HTTP/1.1 304 Not Modified\r\netag: "e"\r\n\r\n', () => setImmediate(() => socket.resume())));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const settings = { bucket: 'photos', endpoint: `http://127.0.0.1:${server.address().port}`, accessKey: 'a', secretKey: 's', maxRetries: 0 };
+  const store = await open(settings, { allowPrivate: true });
+  const body = Buffer.alloc(16 * MIB);
+  await Promise.allSettled([1, 2, 3].map((n) => store.put(`k${n}`, body)));
+  assert.equal(closed.length, 3);
+  await Promise.all(closed);
+  store.close();
+  server.close();
+});
+
+test('an abort between a stale attempt and its repetition ends the call', async () => {
+  const served = new Set();
+  const server = await slowServer((request, response) => {
+    if (served.has(request.socket)) return request.socket.destroy();
+    served.add(request.socket);
+    return response.writeHead(200, { etag: '"e"', 'content-length': 0 }).end();
+  });
+  const store = await open(server.settings, { allowPrivate: true });
+  await store.head('k');
+  const stop = new AbortController();
+  // The first attempt removes its listener when it ends.
+  stop.signal.removeEventListener = (...given) => {
+    EventTarget.prototype.removeEventListener.apply(stop.signal, given);
+    stop.abort();
+  };
+  await assert.rejects(store.head('k', { signal: stop.signal }), { name: 'AbortError' });
   store.close();
   server.close();
 });

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Batcher } from '../src/batch.js';
 import { Bytes, exactly } from '../src/body.js';
 import { Listing } from '../src/calls.js';
@@ -197,6 +199,13 @@ test('the retry quota bounds the retries of a failing store', () => {
   for (let n = 0; n < 10_000; n += 1) quota.succeeded(0);
   for (retries = 0; quota.take('timeout'); ) retries += 1;
   assert.equal(retries, 256);
+});
+
+test('timers are set where their length is bounded', () => {
+  const folder = fileURLToPath(new URL('../src/', import.meta.url));
+  const setsTimer = /\bset(Timeout|Interval)\b/;
+  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'));
+  assert.deepEqual(files.filter((name) => setsTimer.test(readFileSync(`${folder}${name}`, 'utf8'))), ['timer.js']);
 });
 
 test('permits are given in order, and waiting for one is bounded', async () => {
