@@ -163,7 +163,10 @@ export interface UploadOptions extends WriteOptions {
   lengthHint?: number;
 }
 
-/** Bytes, text, or a source of them. The pieces of a source belong to the call: do not use their memory again. */
+/**
+ * Bytes, text, or a source of them. Bytes in memory must not change until the call ends. A source may use the memory of a piece again
+ * as soon as it is asked for the next one, or for the end: the piece has been sent or copied by then.
+ */
 export type BodySource =
   | string | Uint8Array | ArrayBuffer | ArrayBufferView | Blob | Readable | ReadableStream
   | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;

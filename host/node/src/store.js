@@ -193,11 +193,8 @@ export class Store {
     const { put, common } = this.#write(rest);
     checkSizes(`upload ${JSON.stringify(shown(args.text('key', key)))}`, { partSize, concurrency }, this.#calls.limits.maxPut);
     const { bytes, pieces, length } = source(body);
-    async function* ofBytes() {
-      yield* bytes;
-    }
     const hint = args.count('lengthHint', lengthHint) ?? bytes?.length ?? length;
-    return upload(this.#calls, key, bytes ? ofBytes() : pieces, { partSize, concurrency, lengthHint: hint, put, common });
+    return upload(this.#calls, key, bytes ?? pieces, { partSize, concurrency, lengthHint: hint, put, common });
   }
 
   /** Deletes a blob. The result is whether it existed, if the service reports it. */

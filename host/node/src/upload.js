@@ -2,6 +2,7 @@
 
 import { Bytes, unreadable } from './body.js';
 import { SandbucketError, invalidArgument } from './error.js';
+import { PartBuffer, PartPieces } from './part-buffer.js';
 import { MAX_PARTS, PartSizes } from './part-sizes.js';
 import { sleep } from './timer.js';
 
@@ -16,10 +17,16 @@ const NOT_COMPLETED = new Set([
   'invalid-argument', 'too-large', 'unsupported', 'archived', 'service', 'busy',
 ]);
 
+async function* ofAny(pieces) {
+  yield* pieces;
+}
+
 /** Cuts pieces into parts. The last one is marked: it may be of any length. */
 async function* parts(pieces, sizes, doing) {
-  let [filling, length, number] = [[], 0, 1];
-  const iterator = pieces[Symbol.asyncIterator]();
+  // Bytes in memory stay as they are until the call ends.
+  const Part = pieces instanceof Bytes ? PartPieces : PartBuffer;
+  let [filling, number] = [new Part(), 1];
+  const iterator = ofAny(pieces);
   try {
     for (;;) {
       let next;
@@ -31,22 +38,21 @@ async function* parts(pieces, sizes, doing) {
       if (next.done) break;
       let piece = next.value;
       // A full part is passed on once more bytes arrive, because it could be the last.
-      for (let room; piece.length > (room = sizes.size(number) - length); ) {
-        if (room > 0) filling.push(piece.subarray(0, room));
-        yield { number, body: new Bytes(filling), last: false };
+      for (let room; piece.length > (room = sizes.size(number) - filling.length); ) {
+        if (room > 0) filling.push(piece.subarray(0, room), 0);
+        yield { number, body: new Bytes(filling.take()), last: false };
         piece = piece.subarray(room);
-        [filling, length, number] = [[], 0, number + 1];
+        [filling, number] = [new Part(), number + 1];
       }
-      if (piece.length > 0) filling.push(piece);
-      length += piece.length;
+      if (piece.length > 0) filling.push(piece, sizes.size(number) - filling.length - piece.length);
     }
   } finally {
     iterator.return?.().catch(() => {});
   }
-  yield { number, body: new Bytes(filling), last: true };
+  yield { number, body: new Bytes(filling.take()), last: true };
 }
 
-/** Writes all bytes of the pieces. */
+/** Writes all bytes of a body in memory or of pieces, each of which may change once the next one is asked for. */
 export async function upload(calls, key, pieces, { partSize, lengthHint, concurrency, put, common }) {
   const doing = `upload "${key}"`;
   const sizes = new PartSizes(partSize, lengthHint);

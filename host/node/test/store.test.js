@@ -150,6 +150,31 @@ for (const [name, start] of [['the dev server', devServer], ['moto', moto]]) {
       await assert.rejects(store.upload('long', 'x', { partSize: 0 }), fail('invalid-argument'));
     });
 
+    on('a source that fills one buffer again and again is written as it was', async () => {
+      const length = 3 * 5 * MIB + 100;
+      // Sizes below, at and above those of a chunk, and more than a part.
+      for (const size of [1000, 64 << 10, 100_000, MIB, 5 * MIB, 6 * MIB]) {
+        const source = async function* () {
+          const buffer = Buffer.alloc(size);
+          for (let at = 0, n = 1; at < length; at += size, n += 1) {
+            yield buffer.fill(n % 251).subarray(0, Math.min(size, length - at));
+          }
+          buffer.fill(0);
+        };
+        const expected = Buffer.concat(
+          Array.from({ length: Math.ceil(length / size) }, (_, at) => Buffer.alloc(size, (at + 1) % 251)),
+        ).subarray(0, length);
+        await store.upload('refilled', source(), { partSize: 5 * MIB });
+        assert.ok(expected.equals(await (await store.get('refilled')).bytes()), `upload of pieces of ${size} bytes`);
+        await store.put('refilled', source(), { length });
+        assert.ok(expected.equals(await (await store.get('refilled')).bytes()), `put of pieces of ${size} bytes`);
+        await store.delete('refilled');
+        // Gathered before it is sent.
+        await store.put('refilled', source(), { length, ifAbsent: name !== 'moto' });
+        assert.ok(expected.equals(await (await store.get('refilled')).bytes()), `gathered pieces of ${size} bytes`);
+      }
+    });
+
     on('an upload whose source fails leaves nothing', async () => {
       const source = async function* () {
         yield Buffer.alloc(6 * MIB);
