@@ -11,7 +11,7 @@ use sandbucket_tests::{builder, run};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/drivers/scenarios.json");
 /// Scenarios that are played concurrently.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENCY: usize = 8;
 /// Pieces in which a stream gives its bytes.
 const PIECE: usize = 10_000;
 
@@ -36,7 +36,7 @@ fn every_scenario_has_its_outcome() {
             wrong.into_iter().map(|wrong| format!("{}: {wrong}", scenario.name)).collect::<Vec<_>>()
         });
         // Some at once: their timeouts are of a second.
-        let wrong: Vec<_> = stream::iter(played).buffer_unordered(AT_ONCE).collect().await;
+        let wrong: Vec<_> = stream::iter(played).buffer_unordered(MAX_CONCURRENCY).collect().await;
         let wrong = wrong.concat();
         assert!(wrong.is_empty(), "{} mismatches:\n{}", wrong.len(), wrong.join("\n"));
     });

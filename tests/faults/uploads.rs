@@ -27,9 +27,9 @@ fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::
 #[test]
 fn upload_reads_ahead_within_its_memory_limit() {
     run(async {
-        const AT_ONCE: usize = 3;
+        const CONCURRENCY: usize = 3;
         // No part gets a response.
-        let script = [vec![begun()], vec![Act::silent().then_stall(); AT_ONCE]].concat();
+        let script = [vec![begun()], vec![Act::silent().then_stall(); CONCURRENCY]].concat();
         let server = Faulty::start(script).await;
         let store = open(&server.endpoint(), &[]).await;
         let read = Arc::new(AtomicUsize::new(0));
@@ -37,7 +37,7 @@ fn upload_reads_ahead_within_its_memory_limit() {
         let source = pieces(1000).inspect(move |_| {
             counted.fetch_add(PIECE, Ordering::Relaxed);
         });
-        let upload = store.upload("k").part_size(PART).concurrency(AT_ONCE);
+        let upload = store.upload("k").part_size(PART).concurrency(CONCURRENCY);
         let upload = tokio::spawn(async move { upload.stream(source).await });
         while server.left() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -45,7 +45,7 @@ fn upload_reads_ahead_within_its_memory_limit() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         // The parts in flight, the part being filled, and the chunk that does not fit it.
         let read = read.load(Ordering::Relaxed);
-        assert!((AT_ONCE * PART..=(AT_ONCE + 1) * PART + PIECE).contains(&read), "{read} bytes were read");
+        assert!((CONCURRENCY * PART..=(CONCURRENCY + 1) * PART + PIECE).contains(&read), "{read} bytes were read");
         upload.abort();
         assert!(upload.await.unwrap_err().is_cancelled());
         sandbucket_tests::engine().drain().await;

@@ -3,7 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! cmp -s package-lock.json node_modules/.sandbucket-lock; then
-    npm ci
-    cp package-lock.json node_modules/.sandbucket-lock
-fi
+node scripts/installed.js || npm ci

@@ -2,13 +2,14 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-export const TARGET = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+// Cargo runs in the repository's folder.
+export const TARGET = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
 
 export const SCENARIOS = join(root, 'tests/drivers/scenarios.json');
 export const BUCKET = 'sandbucket-tests';

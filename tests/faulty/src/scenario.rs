@@ -150,7 +150,8 @@ enum Then {
     Keep,
     Close,
     Reset,
-    Stall,
+    #[serde(rename = "stall")]
+    Silence,
     Freeze,
 }
 
@@ -440,7 +441,7 @@ impl ActSpec {
             Then::Keep => act,
             Then::Close => act.then_close(),
             Then::Reset => act.then_reset(),
-            Then::Stall => act.then_stall(),
+            Then::Silence => act.then_stall(),
             Then::Freeze => act.then_freeze(),
         }
     }
