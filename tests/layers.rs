@@ -57,7 +57,7 @@ const HOST: &[Layer] = &[
     ("driver", &["error", "http", "sandbox", "support", "telemetry", "types"]),
     ("ops", &["checksum", "driver", "error", "http", "limits", "sandbox", "support", "types"]),
     ("store", &["credentials", "error", "limits", "ops", "sandbox", "types"]),
-    ("store_options", &["budget", "credentials", "error", "http", "limits", "sandbox", "types"]),
+    ("store_options", &["budget", "credentials", "error", "http", "limits", "sandbox", "support", "types"]),
     ("engine", &["error", "http", "limits", "sandbox", "store", "store_options", "support", "telemetry", "types"]),
     (
         "config",
