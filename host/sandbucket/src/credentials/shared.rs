@@ -216,9 +216,12 @@ impl Known {
 pub(crate) enum Source {
     /// A profile, or what is found without one.
     Profile(Option<String>),
-    /// AWS's own chain, with this profile and in this region.
+    /// AWS's own chain, in this region.
     #[cfg(feature = "aws-config")]
-    Aws(Option<String>, Option<String>),
+    Aws(Option<String>),
+    /// A profile as AWS's own chain understands it, in the first of these regions, or else in the second.
+    #[cfg(feature = "aws-config")]
+    AwsProfile(String, Option<String>, Option<String>),
 }
 
 #[async_trait]

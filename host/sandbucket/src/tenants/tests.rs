@@ -308,6 +308,30 @@ fn tenant_without_keys_that_names_no_source_is_an_error_with_the_fix() {
     assert!(error.starts_with("/etc/t.toml:3: tenants.a.store.blob.s3.credentials: there are no cred"), "{error}");
 }
 
+#[test]
+fn incomplete_environment_of_a_tenant_is_an_error_at_its_line_with_the_fix() {
+    let malformed = tempfile::tempdir().unwrap();
+    fs::create_dir(malformed.path().join(".aws")).unwrap();
+    fs::write(malformed.path().join(".aws/credentials"), "aws_access_key_id = hush\n").unwrap();
+    let half = tempfile::tempdir().unwrap();
+    fs::create_dir(half.path().join(".aws")).unwrap();
+    fs::write(half.path().join(".aws/credentials"), "[default]\naws_secret_access_key = hush\n").unwrap();
+    let complete = home();
+    for (home, variables, expected) in [
+        (complete.path(), &[("AWS_ACCESS_KEY_ID", "AK")][..], "AWS_SECRET_ACCESS_KEY is not"),
+        (complete.path(), &[("AWS_PROFILE", "absent")][..], "AWS_PROFILE: there is no profile \"absent\""),
+        (malformed.path(), &[][..], "credentials:1: this is before the first"),
+        (half.path(), &[][..], "no aws_access_key_id"),
+    ] {
+        let text = "[tenants.a.store.blob.s3]\nbucket = 'b'\ncredentials = 'environment'\n";
+        let error = parse(text, home, variables).err().unwrap().to_string();
+        assert!(error.starts_with("/etc/t.toml:3: tenants.a.store.blob.s3.credentials: "), "{error}");
+        assert!(error.contains(expected) && error.contains("\"anonymous\""), "{error}");
+        // That would be the end of the credentials of other tenants.
+        assert!(!error.contains("hush") && !error.contains("/dev/null"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn tenant_whose_credentials_cannot_be_had_is_unready_and_others_are_served() {
     let home = tempfile::tempdir().unwrap();
