@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use http::Method;
-use sandbucket::{Config, Store, StoreOptions, credentials};
+use sandbucket::{Config, Store, StoreOptions, Tenants, TenantsConfig, credentials};
 use sandbucket_tests::child::{in_child, is_child};
 use sandbucket_tests::python::Moto;
 use sandbucket_tests::tokens::{Server, TokenService, response, token};
@@ -192,6 +193,67 @@ fn profile_assumes_a_role() {
             ("S3", moto.endpoint.clone()),
         ];
         in_child_with("profile_assumes_a_role", variables).await;
+    });
+}
+
+#[test]
+fn profiles_of_tenants_take_nothing_from_variables() {
+    if in_child() {
+        return run(async {
+            let tenant = |name: &str, profile: &str| {
+                format!(
+                    "[tenants.{name}.store.blob.s3]\nbucket = '{BUCKET}'\nallow-private = true\n\
+                     credentials = 'aws'\nprofile = '{profile}'\n"
+                )
+            };
+            let text = [tenant("a", "base"), tenant("b", "archive"), tenant("c", "region-only")].concat();
+            let tenants = Tenants::new(engine().clone());
+            let config = TenantsConfig::parse(&text).expect("a configuration");
+            let changes = tenants.apply(&config).await.expect("the tenants");
+            // It has no credentials, and the process's are not its own.
+            assert_eq!(changes.unready.keys().collect::<Vec<_>>(), ["c"], "{changes:?}");
+            for name in ["a", "b"] {
+                let store = tenants.get(name).expect("the tenant").store().await;
+                uses(&store.expect("the store opens")).await;
+            }
+            // A program may give its tenants profiles as well.
+            let base = credentials::CredentialsProvider::credentials(&credentials::aws_profile("base")).await;
+            let own = credentials::Credentials::new(std::env::var("KEY").unwrap(), std::env::var("SECRET").unwrap());
+            assert!(base.expect("the profile's") == own);
+            // What a failed query has read is read again.
+            let file = std::env::var("AWS_CONFIG_FILE").expect("the file");
+            let text = std::fs::read_to_string(&file).expect("the profiles");
+            let keys = "[profile region-only]\naws_access_key_id = AK\naws_secret_access_key = hush\n";
+            std::fs::write(&file, text.replace("[profile region-only]\n", keys)).expect("a file");
+            let tenant = tenants.get("c").expect("the tenant");
+            // For a moment after a failure, the provider is not queried again.
+            while let Err(refused) = tenant.store().await {
+                assert!(refused.is_retryable(), "{refused}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+    run(async {
+        let moto = Moto::start(BUCKET).await.expect("moto");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = profiles(&moto, folder.path());
+        let text = std::fs::read_to_string(&file).expect("the profiles");
+        let place = format!("]\nregion = us-east-1\nendpoint_url = {}\n", moto.endpoint);
+        let text = format!("{text}[profile region-only]\n").replace("]\n", &place);
+        std::fs::write(&file, text).expect("a file");
+        let variables = vec![
+            ("AWS_CONFIG_FILE", file),
+            ("AWS_ENDPOINT_URL_STS", moto.endpoint.clone()),
+            ("KEY", moto.access_key.clone()),
+            ("SECRET", moto.secret_key.clone()),
+            // The process's own.
+            ("AWS_ACCESS_KEY_ID", "PROCESS".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("AWS_REGION", "eu-process-1".to_owned()),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9".to_owned()),
+            ("AWS_CA_BUNDLE", "/no/such/bundle.pem".to_owned()),
+        ];
+        in_child_with("profiles_of_tenants_take_nothing_from_variables", variables).await;
     });
 }
 

@@ -5,7 +5,7 @@ use sandbucket_gateway::{Gateway, Running, ServeConfig};
 use sandbucket_tests::faulty::{Act, Faulty, Seen};
 use sandbucket_tests::python::Boto;
 use sandbucket_tests::{engine, open};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Client, SECRET, run};
 
@@ -74,6 +74,61 @@ fn part_is_read_by_the_range_that_the_service_reports() {
 }
 
 #[test]
+fn part_is_that_of_the_range_whatever_the_tag_is() {
+    run(async {
+        let part = |tag: &str, range: &str| format!("etag: \"{tag}\"\r\ncontent-range: bytes {range}/12\r\n");
+        let head = |tag: &str, range: &str| {
+            let part = part(tag, range);
+            Act::raw(format!("HTTP/1.1 206 Partial Content\r\n{part}content-length: 5\r\n\r\n"))
+        };
+        let get = |tag: &str, range: &str, body: &str| Act::respond(206, &part(tag, range), body);
+        let script = [head("opaque", "0-4"), get("opaque", "0-4", "01234"), head("opaque", "0-4")];
+        let server = Faulty::start(script).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let at = |number: u32| json!({"Bucket": "photos", "Key": "k", "PartNumber": number});
+        let got = boto.ok("get_object", at(1)).await;
+        assert_eq!((&got["Body"], &got["ContentRange"]), (&json!("3031323334"), &json!("bytes 0-4/12")));
+        assert_eq!(boto.ok("head_object", at(1)).await["ContentRange"], json!("bytes 0-4/12"));
+        server.then([head("opaque", "5-9"), get("opaque", "5-9", "56789")]);
+        assert_eq!(boto.ok("get_object", at(2)).await["Body"], json!("3536373839"));
+        // Without a range, the tag says whether there are parts.
+        let whole = || Act::raw("HTTP/1.1 200 OK\r\netag: \"opaque\"\r\ncontent-length: 12\r\n\r\n");
+        server.then([whole(), Act::respond(200, "etag: \"opaque\"\r\n", "0123456789ab"), whole()]);
+        assert_eq!(boto.ok("get_object", at(1)).await["ContentLength"], json!(12));
+        boto.fails("get_object", at(2), "InvalidPartNumber", 416).await;
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn part_of_a_blob_that_changes_is_read_again_or_a_conflict() {
+    run(async {
+        let part = |tag: &str| format!("etag: \"{tag}-2\"\r\ncontent-range: bytes 5-9/12\r\n");
+        let head =
+            |tag: &str| Act::raw(format!("HTTP/1.1 206 Partial Content\r\n{}content-length: 5\r\n\r\n", part(tag)));
+        let changed = || Act::error(412, "PreconditionFailed");
+        let server = Faulty::start([head("a"), changed(), head("b"), Act::respond(206, &part("b"), "56789")]).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let at = json!({"Bucket": "photos", "Key": "k", "PartNumber": 2});
+        let got = boto.ok("get_object", at.clone()).await;
+        assert_eq!((&got["Body"], &got["ETag"]), (&json!("3536373839"), &json!("\"b-2\"")));
+        let sent: Vec<_> = server.seen().iter().filter_map(|seen| seen.header("if-match").map(str::to_owned)).collect();
+        assert_eq!(sent, ["\"a-2\"", "\"b-2\""]);
+        server.then([head("a"), changed(), head("b"), changed()]);
+        boto.fails("get_object", at, "ConditionalRequestConflict", 409).await;
+        // The client's own condition is answered as it is.
+        server.then([head("a"), changed()]);
+        let own = json!({"Bucket": "photos", "Key": "k", "PartNumber": 2, "IfMatch": "\"a-2\""});
+        boto.fails("get_object", own, "PreconditionFailed", 412).await;
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
 fn condition_of_a_delete_is_checked_and_sent() {
     run(async {
         let head = |etag: &str| Act::raw(format!("HTTP/1.1 200 OK\r\netag: {etag}\r\ncontent-length: 1\r\n\r\n"));
@@ -95,6 +150,106 @@ fn condition_of_a_delete_is_checked_and_sent() {
         assert_eq!(methods, ["HEAD", "DELETE", "HEAD", "DELETE", "HEAD", "HEAD", "DELETE"]);
         let sent: Vec<_> = seen.iter().filter_map(|request| request.header("if-match")).collect();
         assert_eq!(sent, ["\"a\"", "\"a\""]);
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+/// The response of a HEAD of a blob of one byte.
+fn found(etag: &str) -> Act {
+    Act::raw(format!("HTTP/1.1 200 OK\r\netag: {etag}\r\ncontent-length: 1\r\n\r\n"))
+}
+
+/// Keys and codes of the errors of a bulk delete, and the keys that it deleted.
+fn outcomes(output: &Value) -> (Vec<String>, Vec<String>) {
+    let list = |field: &str| output[field].as_array().cloned().unwrap_or_default();
+    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+    let deleted = list("Deleted").iter().map(|entry| text(entry, "Key")).collect();
+    let errors = list("Errors").into_iter().map(|entry| format!("{} {}", text(&entry, "Key"), text(&entry, "Code")));
+    (deleted, errors.collect())
+}
+
+#[test]
+fn failure_of_a_bulk_delete_does_not_hide_conditional_deletes() {
+    run(async {
+        let server = Faulty::start([found("\"a\""), Act::respond(204, "", "")]).await;
+        server.then([Act::error(503, "SlowDown")]);
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let delete = |objects: Value| json!({"Bucket": "photos", "Delete": {"Objects": objects}});
+        let all = json!([{"Key": "a", "ETag": "\"a\""}, {"Key": "b"}, {"Key": "c"}]);
+        let output = boto.ok("delete_objects", delete(all)).await;
+        let (deleted, errors) = outcomes(&output);
+        assert_eq!((deleted, errors), (vec!["a".to_owned()], vec!["b SlowDown".to_owned(), "c SlowDown".to_owned()]));
+        assert_eq!(server.left(), 0);
+        // Without any deleted blob, the client may repeat the request as it is.
+        server.then([Act::error(503, "SlowDown")]);
+        boto.fails("delete_objects", delete(json!([{"Key": "b"}, {"Key": "c"}])), "SlowDown", 503).await;
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn bulk_delete_compares_entity_tags_strongly() {
+    run(async {
+        let server = Faulty::start([]).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        for tag in ["W/\"x\"", "\"*\"", "*", "\"y\""] {
+            server.then([found("\"x\"")]);
+            let objects = json!({"Bucket": "photos", "Delete": {"Objects": [{"Key": "k", "ETag": tag}]}});
+            let (deleted, errors) = outcomes(&boto.ok("delete_objects", objects).await);
+            assert_eq!((deleted, errors), (vec![], vec!["k PreconditionFailed".to_owned()]), "{tag}");
+        }
+        server.then([found("\"x\"")]);
+        boto.fails(
+            "delete_object",
+            json!({"Bucket": "photos", "Key": "k", "IfMatch": "W/\"x\""}),
+            "PreconditionFailed",
+            412,
+        )
+        .await;
+        assert!(server.seen().iter().all(|request| request.method == "HEAD"));
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn conditional_delete_of_a_blob_with_a_clients_key_compares_the_listed_tag() {
+    run(async {
+        // What S3 responds to a HEAD without the key.
+        let keyless = || Act::raw("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        let listed = |key: &str, tag: &str| {
+            let body = format!(
+                "<ListBucketResult><Name>backend</Name><IsTruncated>false</IsTruncated><Contents><Key>{key}</Key>\
+                 <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;{tag}&quot;</ETag><Size>1</Size></Contents>\
+                 </ListBucketResult>"
+            );
+            Act::respond(200, "content-type: application/xml\r\n", body)
+        };
+        let gone = || Act::respond(204, "", "");
+        let server = Faulty::start([keyless(), listed("p/k", "x"), gone()]).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let owner = "123456789012";
+        let at = json!({"Bucket": "photos", "Key": "k", "IfMatch": "\"x\"", "ExpectedBucketOwner": owner});
+        boto.ok("delete_object", at.clone()).await;
+        let seen = server.seen();
+        let methods: Vec<_> = seen.iter().map(|request| request.method.as_str()).collect();
+        assert_eq!(methods, ["HEAD", "GET", "DELETE"]);
+        assert!(seen.iter().all(|request| request.header("x-amz-expected-bucket-owner") == Some(owner)), "{seen:?}");
+        assert_eq!(seen[2].header("if-match"), Some("\"x\""));
+        server.then([keyless(), listed("p/k", "y")]);
+        boto.fails("delete_object", at.clone(), "PreconditionFailed", 412).await;
+        server.then([keyless(), listed("p/k2", "x")]);
+        boto.fails("delete_object", at, "NoSuchKey", 404).await;
+        server.then([keyless(), listed("p/k", "x"), gone()]);
+        let objects = json!({"Objects": [{"Key": "k", "ETag": "\"x\""}]});
+        let bulk = json!({"Bucket": "photos", "Delete": objects, "ExpectedBucketOwner": owner});
+        assert_eq!(outcomes(&boto.ok("delete_objects", bulk).await), (vec!["k".to_owned()], vec![]));
+        assert!(server.seen().iter().all(|request| request.header("x-amz-expected-bucket-owner") == Some(owner)));
         assert_eq!(server.left(), 0);
         running.stop().await;
     });

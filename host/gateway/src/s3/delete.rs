@@ -6,10 +6,10 @@
 use futures::{FutureExt as _, StreamExt as _};
 use http::header;
 use s3s::dto::*;
-use s3s::{S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use sandbucket::BlobName;
 
-use super::attributes::{Attributes, push};
+use super::attributes::{Attributes, etag, push};
 use super::read::text;
 use super::{Front, Scope, not_implemented};
 
@@ -17,34 +17,92 @@ use super::{Front, Scope, not_implemented};
 const MAX_KEYS: usize = 1000;
 /// Conditional deletes of a bulk delete at once: no service takes them in bulk.
 const CONCURRENT: usize = 16;
+/// The attribute that names the account that the bucket has to belong to.
+const OWNER: &str = "expected-bucket-owner";
 
-/// Checks that the current blob has this entity tag, or any if it is `*`.
-///
-/// # Errors
-/// `NoSuchKey` and `PreconditionFailed`.
-async fn check_etag(scope: &Scope, key: &str, etag: &str) -> S3Result<()> {
-    let bare = |etag: &str| etag.trim().trim_matches('"').to_owned();
-    let info = scope.store.head(key).await.map_err(|error| scope.error(&error))?;
-    if etag.trim() == "*" || info.etag.is_some_and(|known| bare(&known) == bare(etag)) {
-        return Ok(());
-    }
-    Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"))
+/// The condition of a delete.
+enum Condition {
+    /// There is a blob: `*`.
+    Present,
+    /// The blob has this entity tag. A weak one matches nothing.
+    Matches(ETag),
 }
 
-/// Deletes the current blob if it has this entity tag.
-async fn delete_if(scope: &Scope, key: String, etag: &str, mut attributes: Attributes) -> S3Result<()> {
-    check_etag(scope, &key, etag).await?;
-    push(&mut attributes, "if-match", sent(etag));
+impl Condition {
+    /// The condition of the header `If-Match`.
+    fn of_header(text: &str) -> Condition {
+        if text.trim() == "*" { Condition::Present } else { Condition::Matches(etag(text.trim())) }
+    }
+
+    /// Whether it holds for a blob with this entity tag.
+    fn holds(&self, known: Option<&str>) -> bool {
+        match self {
+            Condition::Present => true,
+            Condition::Matches(wanted) => known.is_some_and(|known| wanted.strong_cmp(&etag(known))),
+        }
+    }
+
+    /// The entity tag as it is sent: with quotes. None for `*`, with which services differ: whatever the blob is, it may be deleted.
+    fn sent(&self) -> Option<String> {
+        match self {
+            Condition::Present => None,
+            Condition::Matches(tag) => tag.as_strong().map(|tag| format!("\"{tag}\"")),
+        }
+    }
+
+    /// Checks the condition.
+    ///
+    /// # Errors
+    /// `NoSuchKey` and `PreconditionFailed`.
+    async fn check(&self, scope: &Scope, key: &str, owner: Option<&str>) -> S3Result<()> {
+        if self.holds(current_etag(scope, key, owner).await?.as_deref()) {
+            return Ok(());
+        }
+        Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"))
+    }
+}
+
+/// The entity tag of the current blob.
+///
+/// # Errors
+/// `NoSuchKey` if there is none.
+async fn current_etag(scope: &Scope, key: &str, owner: Option<&str>) -> S3Result<Option<String>> {
+    let mut head = scope.store.head(key);
+    if let Some(owner) = owner {
+        head = head.attribute(OWNER, owner);
+    }
+    let error = match head.await {
+        Ok(info) => return Ok(info.etag),
+        Err(error) => error,
+    };
+    // The HEAD of a blob that is encrypted with a client's key needs that key, which no delete has. A listing has the tag as well.
+    if error.failure().and_then(|failure| failure.response.as_ref()).is_none_or(|response| response.status != 400) {
+        return Err(scope.error(&error));
+    }
+    let mut list = scope.store.list(key);
+    if let Some(owner) = owner {
+        list = list.attribute(OWNER, owner);
+    }
+    let page = list.page_size(1).await.map_err(|error| scope.error(&error))?;
+    let entry = page.entries.into_iter().find(|entry| entry.key == key);
+    entry.map(|entry| entry.etag).ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+}
+
+/// Deletes the current blob if the condition holds.
+async fn delete_if(
+    scope: &Scope,
+    key: String,
+    condition: Condition,
+    owner: Option<&str>,
+    mut attributes: Attributes,
+) -> S3Result<()> {
+    condition.check(scope, &key, owner).await?;
+    push(&mut attributes, "if-match", condition.sent());
     let mut delete = scope.store.delete(key);
     for (name, value) in attributes {
         delete = delete.attribute(name, value);
     }
     delete.await.map_err(|error| scope.error(&error)).map(drop)
-}
-
-/// The entity tag as it is sent: with quotes. None for `*`, with which services differ: whatever the blob is, it may be deleted.
-fn sent(etag: &str) -> Option<String> {
-    (etag.trim() != "*").then(|| format!("\"{}\"", etag.trim().trim_matches('"')))
 }
 
 impl Front {
@@ -55,24 +113,24 @@ impl Front {
         let input = &request.input;
         let scope = self.scope(&request, &input.bucket, "DeleteObject").await?;
         let key = scope.key(&input.key)?;
-        let etag = text(&request.headers, header::IF_MATCH)?;
+        let condition = text(&request.headers, header::IF_MATCH)?.map(|text| Condition::of_header(&text));
         // S3 has the first two for directory buckets only, and compares entity tags of current versions only.
         let unsupported = input.if_match_last_modified_time.is_some()
             || input.if_match_size.is_some()
-            || etag.is_some() && input.version_id.is_some();
+            || condition.is_some() && input.version_id.is_some();
         if unsupported || input.mfa.is_some() {
             return Err(not_implemented());
         }
         let mut attributes = Attributes::new();
-        if let Some(etag) = &etag {
-            check_etag(&scope, &key, etag).await?;
-            push(&mut attributes, "if-match", sent(etag));
+        if let Some(condition) = &condition {
+            condition.check(&scope, &key, input.expected_bucket_owner.as_deref()).await?;
+            push(&mut attributes, "if-match", condition.sent());
         }
         let mut delete = scope.store.delete(key);
         if let Some(version) = &input.version_id {
             delete = delete.version(version);
         }
-        push(&mut attributes, "expected-bucket-owner", input.expected_bucket_owner.clone());
+        push(&mut attributes, OWNER, input.expected_bucket_owner.clone());
         push(
             &mut attributes,
             "bypass-governance-retention",
@@ -104,7 +162,7 @@ impl Front {
         if input.mfa.is_some() {
             return Err(not_implemented());
         }
-        let failed = |object: &ObjectIdentifier, error: s3s::S3Error| Error {
+        let failed = |object: &ObjectIdentifier, error: &S3Error| Error {
             key: Some(object.key.clone()),
             version_id: object.version_id.clone(),
             code: Some(error.code().as_str().to_owned()),
@@ -117,7 +175,8 @@ impl Front {
                 || object.e_tag.is_some() && object.version_id.is_some();
             let key = if unsupported { Err(not_implemented()) } else { scope.key(&object.key) };
             match (key, &object.e_tag) {
-                (Ok(key), Some(etag)) => conditional.push((object, key, etag.value())),
+                // Here a `*` is a tag like any other: s3s drops the quotes that would tell them apart.
+                (Ok(key), Some(etag)) => conditional.push((object, key, Condition::Matches(etag.clone()))),
                 (Ok(key), None) => {
                     let name = BlobName::new(key);
                     names.push(match &object.version_id {
@@ -126,44 +185,55 @@ impl Front {
                     });
                     permitted.push(object);
                 }
-                (Err(error), _) => errors.push(failed(object, error)),
+                (Err(error), _) => errors.push(failed(object, &error)),
             }
         }
         let mut deleted = Vec::new();
         let bypass = input.bypass_governance_retention.map(|bypass| bypass.to_string());
         // Boxed: the compiler does not see that a stream of closures' futures may move to another thread.
         let mut deletes = Vec::with_capacity(conditional.len());
-        for (object, key, etag) in conditional {
+        let owner = input.expected_bucket_owner.as_deref();
+        for (object, key, condition) in conditional {
             let mut attributes = Attributes::new();
-            push(&mut attributes, "expected-bucket-owner", input.expected_bucket_owner.clone());
+            push(&mut attributes, OWNER, owner);
             push(&mut attributes, "bypass-governance-retention", bypass.clone());
             let scope = &scope;
-            deletes.push(async move { (object, delete_if(scope, key, etag, attributes).await) }.boxed());
+            deletes.push(async move { (object, delete_if(scope, key, condition, owner, attributes).await) }.boxed());
         }
         let mut outcomes = futures::stream::iter(deletes).buffered(CONCURRENT);
         while let Some((object, outcome)) = outcomes.next().await {
             match outcome {
                 Ok(()) => deleted.push(DeletedObject { key: Some(object.key.clone()), ..DeletedObject::default() }),
-                Err(error) => errors.push(failed(object, error)),
+                Err(error) => errors.push(failed(object, &error)),
             }
         }
         if !names.is_empty() {
             let mut delete = scope.store.delete_many(names);
-            if let Some(owner) = &input.expected_bucket_owner {
-                delete = delete.attribute("expected-bucket-owner", owner);
+            if let Some(owner) = owner {
+                delete = delete.attribute(OWNER, owner);
             }
             if let Some(bypass) = &bypass {
                 delete = delete.attribute("bypass-governance-retention", bypass);
             }
-            let outcomes = delete.await.map_err(|error| scope.error(&error))?;
-            for (object, outcome) in permitted.into_iter().zip(outcomes) {
-                match outcome {
-                    Ok(()) => deleted.push(DeletedObject {
-                        key: Some(object.key.clone()),
-                        version_id: object.version_id.clone(),
-                        ..DeletedObject::default()
-                    }),
-                    Err(error) => errors.push(failed(object, scope.error(&error))),
+            match delete.await {
+                Ok(outcomes) => {
+                    for (object, outcome) in permitted.into_iter().zip(outcomes) {
+                        match outcome {
+                            Ok(()) => deleted.push(DeletedObject {
+                                key: Some(object.key.clone()),
+                                version_id: object.version_id.clone(),
+                                ..DeletedObject::default()
+                            }),
+                            Err(error) => errors.push(failed(object, &scope.error(&error))),
+                        }
+                    }
+                }
+                // The client may repeat all of it.
+                Err(error) if deleted.is_empty() => return Err(scope.error(&error)),
+                // It must not repeat what is done: a conditional delete finds nothing then.
+                Err(error) => {
+                    let error = scope.error(&error);
+                    errors.extend(permitted.into_iter().map(|object| failed(object, &error)));
                 }
             }
         }

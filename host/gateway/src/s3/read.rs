@@ -14,6 +14,7 @@ use sandbucket::{Blob, BlobInfo, ByteRange, PresignedMethod};
 
 use super::attributes::{Attributes, attribute, customer_key, describe, number as count, push, system_time};
 use super::multipart::part_number;
+use super::write::conflict;
 use super::{Front, Scope, custom, not_implemented};
 use crate::record::Record;
 
@@ -57,36 +58,48 @@ impl Front {
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
         let mut parts_count = None;
-        let mut get = scope.store.get(&key);
-        conditions!(get, headers, input);
-        if let Some(range) = input.range {
-            get = get.range(byte_range(range)?);
-        }
-        if let Some(number) = input.part_number {
-            let mut head = scope.store.head(&key).attribute(PART_NUMBER, part_number(number)?.to_string());
-            conditions!(head, headers, input);
+        let mut has_changed = false;
+        let blob = loop {
+            let mut get = scope.store.get(&key);
+            conditions!(get, headers, input);
+            if let Some(range) = input.range {
+                get = get.range(byte_range(range)?);
+            }
+            let mut is_pinned = false;
+            if let Some(number) = input.part_number {
+                let mut head = scope.store.head(&key).attribute(PART_NUMBER, part_number(number)?.to_string());
+                conditions!(head, headers, input);
+                for (name, value) in &attributes {
+                    head = head.attribute(*name, value);
+                }
+                let info = match head.await {
+                    Ok(info) => info,
+                    Err(error) => return Err(no_part(refused(&scope, &error, &key, headers).await)),
+                };
+                parts_count = attribute(&info, "parts-count").and_then(count);
+                if let Some(range) = part_range(number, &info)? {
+                    get = get.range(ByteRange::Within(range));
+                }
+                // The range is one of this blob only.
+                if let Some(etag) = info.etag {
+                    get = get.if_match(etag);
+                    is_pinned = !headers.contains_key(header::IF_MATCH);
+                }
+            }
             for (name, value) in &attributes {
-                head = head.attribute(*name, value);
+                get = get.attribute(*name, value);
             }
-            let info = match head.await {
-                Ok(info) => info,
-                Err(error) => return Err(no_part(refused(&scope, &error, &key, headers).await)),
-            };
-            parts_count = attribute(&info, "parts-count").and_then(count);
-            if let Some(range) = part_range(number, &info)? {
-                get = get.range(ByteRange::Within(range));
+            match get.await {
+                Ok(blob) => break blob,
+                // It was written after the HEAD, and the client has set no condition against that.
+                Err(sandbucket::Error::PreconditionFailed(_)) if is_pinned => {
+                    if has_changed {
+                        return Err(conflict());
+                    }
+                    has_changed = true;
+                }
+                Err(error) => return Err(refused(&scope, &error, &key, headers).await),
             }
-            // The range is one of this blob only.
-            if let Some(etag) = info.etag {
-                get = get.if_match(etag);
-            }
-        }
-        for (name, value) in attributes {
-            get = get.attribute(name, value);
-        }
-        let blob = match get.await {
-            Ok(blob) => blob,
-            Err(error) => return Err(refused(&scope, &error, &key, headers).await),
         };
 
         let (info, range) = (blob.info().clone(), blob.range());
@@ -219,8 +232,9 @@ impl Front {
     async fn redirect(&self, scope: &Scope, key: &str, request: &S3Request<GetObjectInput>) -> S3Result<()> {
         let input = &request.input;
         let Some(redirect) = &self.shared.redirect else { return Ok(()) };
-        // A customer key would go to another host, and overridden headers are not presigned.
+        // A customer key would go to another host; the owner and overridden headers are not presigned.
         let plain = input.sse_customer_key.is_none()
+            && input.expected_bucket_owner.is_none()
             && input.part_number.is_none()
             && !request.uri.query().is_some_and(|query| query.contains("response-"));
         if !plain {
@@ -275,21 +289,23 @@ fn byte_range(range: Range) -> S3Result<ByteRange> {
 const PART_NUMBER: &str = "part-number";
 const PART_RANGE: &str = "part-range";
 
-/// The place of a part in a blob. `None` if it is all of it: a blob that was not uploaded in parts has one part, itself.
+/// The place of a part in a blob: the one that the service reports. `None` if it is all of it: a blob that was not uploaded in parts
+/// has one part, itself. A service that reports none shows by its entity tag whether there are parts, as S3's has a `-` then.
 ///
 /// # Errors
 /// `InvalidPartNumber` if there is no such part, `NotImplemented` if the service does not say where it is.
 fn part_range(number: i32, info: &BlobInfo) -> S3Result<Option<std::ops::Range<u64>>> {
-    let in_parts = info.etag.as_deref().is_some_and(|etag| etag.contains('-'));
-    match number {
-        1 if !in_parts => return Ok(None),
-        _ if !in_parts => return Err(no_such_part()),
-        _ => {}
-    }
     let range = attribute(info, PART_RANGE);
     let range = range.as_deref().and_then(|range| range.split_once('-'));
     let range = range.and_then(|(first, last)| Some(first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?));
-    range.filter(|range| range.start < range.end).map(Some).ok_or_else(not_implemented)
+    if let Some(range) = range.filter(|range| range.start < range.end) {
+        return Ok(Some(range));
+    }
+    match number {
+        _ if info.etag.as_deref().is_some_and(|etag| etag.contains('-')) => Err(not_implemented()),
+        1 => Ok(None),
+        _ => Err(no_such_part()),
+    }
 }
 
 fn no_such_part() -> S3Error {

@@ -42,7 +42,8 @@ impl Condition {
             return Ok(());
         }
         let mut head = scope.store.head(key);
-        for (name, value) in attributes.iter().filter(|(name, _)| *name == "sse-customer-key") {
+        let needed = |name: &str| ["sse-customer-key", "expected-bucket-owner"].contains(&name);
+        for (name, value) in attributes.iter().filter(|(name, _)| needed(name)) {
             head = head.attribute(*name, value);
         }
         let info = head.await.map_err(|error| scope.error(&error))?;
@@ -53,13 +54,18 @@ impl Condition {
     /// The error of a write with this condition. If the blob changed after it was looked up, the client did not ask for what failed.
     pub(super) fn failed(&self, error: S3Error) -> S3Error {
         match (self, error.code()) {
-            (Condition::Unchanged(_), S3ErrorCode::PreconditionFailed) => s3_error!(
-                ConditionalRequestConflict,
-                "The conditional request cannot succeed due to a conflicting operation against this resource."
-            ),
+            (Condition::Unchanged(_), S3ErrorCode::PreconditionFailed) => conflict(),
             _ => error,
         }
     }
+}
+
+/// The error of a condition that the client did not set: the blob changed between two requests of one operation.
+pub(super) fn conflict() -> S3Error {
+    s3_error!(
+        ConditionalRequestConflict,
+        "The conditional request cannot succeed due to a conflicting operation against this resource."
+    )
 }
 
 /// Parses the condition of a write from the headers.

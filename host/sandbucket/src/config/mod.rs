@@ -66,7 +66,7 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 /// runs without a shell while the configuration is read; it may take 60 s and print 64 KiB. If credentials have an
 /// expiration (`Expiration`, `AWS_CREDENTIAL_EXPIRATION`, or `x_security_token_expires` or `aws_expiration` in a profile),
 /// an open store repeats the search 5 minutes before it; it also does if the service rejects them. Roles, SSO and web
-/// identity need `credentials = "aws"`, AWS's own chain in place of this search, with the section's `profile` if it has one
+/// identity need `credentials = "aws"`, AWS's own chain in place of this search, or the section's `profile` alone if it has one
 /// (feature `aws-config`, see the module [`credentials`](mod@crate::credentials)); `credentials = "environment"` is this search
 /// without the section's keys and `profile`, and `"anonymous"` is none. Otherwise requests are anonymous only if nothing
 /// suggests credentials: a named profile that is missing, a default profile without a complete key pair, and a malformed

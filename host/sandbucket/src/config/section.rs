@@ -81,6 +81,9 @@ const HOW_NAMED: &str = "there are no keys, and a tenant takes none from the pro
                          `secret-key`, or `profile`, or `credentials` to \"environment\" (those of AWS's variables and \
                          default profile), \"aws\" (AWS's own chain) or \"anonymous\" (requests are not signed)";
 
+/// Advice for a section whose `credentials` names a source that is incomplete.
+const HOW_OTHERWISE: &str = "; if requests are not to be signed, set this key to \"anonymous\"";
+
 impl StoreSection {
     /// Reads the table of the section of this name, which begins at this line.
     pub(crate) fn read(
@@ -159,7 +162,12 @@ impl StoreSection {
         inherit: Inherit,
     ) -> Result<()> {
         let (named, line) = named.unzip();
-        let takes_all = inherit == Inherit::Silently || matches!(named, Some(Named::Aws | Named::Environment));
+        let takes_all = match named {
+            Some(Named::Environment) => true,
+            // The profile takes the place of the process's variables, which belong to another tenant or none.
+            Some(Named::Aws) => inherit == Inherit::Silently || profile.is_none(),
+            Some(Named::Anonymous) | None => inherit == Inherit::Silently,
+        };
         if !takes_all && profile.is_none() {
             return Ok(());
         }
@@ -175,8 +183,14 @@ impl StoreSection {
         let places = (!takes_all).then(|| reader.environment.only_places());
         let environment = places.as_ref().unwrap_or(reader.environment);
         let found = discovery::complete(&mut self.settings, name.as_deref(), environment, keys).map_err(|message| {
-            let at = profile.as_ref().map(|&(_, line)| line);
-            reader.error(at, at.map(|_| format!("{}.profile", self.name)), message)
+            let at = match (&profile, line) {
+                (Some((_, line)), _) => Some((*line, "profile")),
+                (None, Some(line)) => Some((line, "credentials")),
+                (None, None) => None,
+            };
+            let (at, key) = at.unzip();
+            let advice = if key == Some("credentials") { HOW_OTHERWISE } else { "" };
+            reader.error(at, key.map(|key| format!("{}.{key}", self.name)), format!("{message}{advice}"))
         })?;
         if found.has_keys {
             self.provider = Provider::Found(found_by, seen);
@@ -189,7 +203,10 @@ impl StoreSection {
         #[cfg(feature = "aws-config")]
         if named == Some(Named::Aws) {
             let region = self.settings.iter().find(|(name, _)| name == "region").map(|(_, region)| region.clone());
-            self.provider = Provider::Queried(crate::credentials::of_chain(name.clone(), region));
+            self.provider = Provider::Queried(match name.clone() {
+                Some(profile) => credentials::of_profile(profile, region, None),
+                None => credentials::of_chain(region),
+            });
         }
         self.origins = found.origins;
         self.expires = found.expires;

@@ -3,14 +3,16 @@
 use std::error::Error as StdError;
 
 use async_trait::async_trait;
-use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::{Credentials, CredentialsProvider, SharedProvider, Source};
+use crate::support::environment::Environment;
 
 /// The region of STS if none is configured: that of AWS's own default endpoint.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -34,75 +36,126 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// # }
 /// ```
 pub fn aws() -> SharedProvider {
-    of_chain(None, None)
+    of_chain(None)
 }
 
-/// The same, with this profile instead of the one that `AWS_PROFILE` names.
+/// A provider of the credentials of this profile alone, by any of the chain's ways: keys, roles, SSO, web identity,
+/// `credential_process`. Unlike [`aws`], it takes none from variables, containers or EC2, unless the profile names them in
+/// `credential_source`: a program may give each of its tenants another profile.
 pub fn aws_profile(name: impl Into<String>) -> SharedProvider {
-    of_chain(Some(name.into()), None)
+    let region = Environment::of_process().variable("AWS_REGION").ok().flatten();
+    of_profile(name.into(), None, region.map(|mut region| std::mem::take(&mut *region)))
 }
 
-/// The chain with this profile, for which STS is asked in this region. Default: that of `AWS_REGION` or of the profile.
-pub(crate) fn of_chain(profile: Option<String>, region: Option<String>) -> SharedProvider {
-    let source = Source::Aws(profile.clone(), region.clone());
-    SharedProvider::of_source(source, || {
-        SharedProvider::new(Sdk(Provider::Chain { profile, region, loaded: OnceCell::new() }))
-    })
+/// The chain, for which STS is asked in this region. Default: that of `AWS_REGION` or of the profile.
+pub(crate) fn of_chain(region: Option<String>) -> SharedProvider {
+    shared(Source::Aws(region.clone()), Origin::Chain { region })
+}
+
+/// The profile, for which STS is asked in this region. Default: the profile's, or else `fallback`.
+pub(crate) fn of_profile(profile: String, region: Option<String>, fallback: Option<String>) -> SharedProvider {
+    let source = Source::AwsProfile(profile.clone(), region.clone(), fallback.clone());
+    shared(source, Origin::Profile { profile, region, fallback })
+}
+
+fn shared(source: Source, origin: Origin) -> SharedProvider {
+    SharedProvider::of_source(source, || SharedProvider::new(Loaded { origin, provider: Mutex::default() }))
 }
 
 /// A provider of AWS's SDK for Rust, such as an `AssumeRoleProvider` with a session policy for one tenant. Needs the feature
 /// `aws-config`.
 pub fn from_sdk(provider: impl ProvideCredentials + 'static) -> SharedProvider {
-    SharedProvider::new(Sdk(Provider::Given(SharedCredentialsProvider::new(provider))))
+    SharedProvider::new(Given(SharedCredentialsProvider::new(provider)))
 }
 
-struct Sdk(Provider);
+/// A provider of the SDK that the program made.
+struct Given(SharedCredentialsProvider);
 
-enum Provider {
-    Given(SharedCredentialsProvider),
-    Chain { profile: Option<String>, region: Option<String>, loaded: OnceCell<SharedCredentialsProvider> },
+/// One that is made when it is first queried.
+struct Loaded {
+    origin: Origin,
+    provider: Mutex<Option<SharedCredentialsProvider>>,
 }
 
-impl Provider {
-    async fn get(&self) -> Result<&SharedCredentialsProvider, &'static str> {
+enum Origin {
+    Chain { region: Option<String> },
+    Profile { profile: String, region: Option<String>, fallback: Option<String> },
+}
+
+impl Origin {
+    async fn load(&self) -> Result<SharedCredentialsProvider, &'static str> {
         match self {
-            Provider::Given(provider) => Ok(provider),
-            Provider::Chain { profile, region, loaded } => {
-                loaded.get_or_try_init(|| load(profile.as_deref(), region.as_deref())).await
+            Origin::Chain { region } => {
+                // Not from the metadata service, which is slow to be absent.
+                let region = RegionProviderChain::first_try(region.clone().map(Region::new))
+                    .or_else(EnvironmentVariableRegionProvider::new())
+                    .or_else(ProfileFileRegionProvider::builder().build())
+                    .or_else(DEFAULT_REGION);
+                let loaded = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
+                loaded.credentials_provider().ok_or("the chain has no provider")
+            }
+            Origin::Profile { profile, region, fallback } => {
+                let of_profile = ProfileFileRegionProvider::builder().profile_name(profile).build();
+                let region = RegionProviderChain::first_try(region.clone().map(Region::new))
+                    .or_else(of_profile)
+                    .or_else(fallback.clone().map(Region::new))
+                    .or_else(DEFAULT_REGION);
+                // How STS and SSO are asked: by which endpoints, how often.
+                let loader = aws_config::defaults(BehaviorVersion::latest()).profile_name(profile).region(region);
+                let loaded = loader.no_credentials().load().await;
+                let mut config = ProviderConfig::without_region()
+                    .with_behavior_version(Some(BehaviorVersion::latest()))
+                    .with_region(loaded.region().cloned())
+                    .with_use_fips(loaded.use_fips())
+                    .with_use_dual_stack(loaded.use_dual_stack());
+                if let Some(retries) = loaded.retry_config() {
+                    config = config.with_retry_config(retries.clone());
+                }
+                if let Some(timeouts) = loaded.timeout_config() {
+                    config = config.with_timeout_config(timeouts.clone());
+                }
+                // Not the chain: it queries variables before any profile.
+                let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile);
+                Ok(SharedCredentialsProvider::new(provider.build()))
             }
         }
     }
 }
 
-async fn load(profile: Option<&str>, region: Option<&str>) -> Result<SharedCredentialsProvider, &'static str> {
-    let mut of_profile = ProfileFileRegionProvider::builder();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(profile) = profile {
-        of_profile = of_profile.profile_name(profile);
-        loader = loader.profile_name(profile);
+#[async_trait]
+impl CredentialsProvider for Loaded {
+    async fn credentials(&self) -> Result<Credentials, Box<dyn StdError + Send + Sync>> {
+        let mut provider = self.provider.lock().await;
+        let loaded = match &*provider {
+            Some(loaded) => loaded.clone(),
+            None => provider.insert(self.origin.load().await?).clone(),
+        };
+        let given = query(&loaded).await;
+        if given.is_err() {
+            // It keeps the files that it has read, and a later query is to find them mended.
+            *provider = None;
+        }
+        given
     }
-    // Not from the metadata service, which is slow to be absent.
-    let region = RegionProviderChain::first_try(region.map(|region| aws_config::Region::new(region.to_owned())))
-        .or_else(EnvironmentVariableRegionProvider::new())
-        .or_else(of_profile.build())
-        .or_else(DEFAULT_REGION);
-    let loaded = loader.region(region).load().await;
-    loaded.credentials_provider().ok_or("the chain has no provider")
 }
 
 #[async_trait]
-impl CredentialsProvider for Sdk {
+impl CredentialsProvider for Given {
     async fn credentials(&self) -> Result<Credentials, Box<dyn StdError + Send + Sync>> {
-        let given = self.0.get().await?.provide_credentials().await.map_err(|error| explained(&error))?;
-        let mut credentials = Credentials::new(given.access_key_id(), given.secret_access_key());
-        if let Some(token) = given.session_token() {
-            credentials = credentials.session_token(token);
-        }
-        Ok(match given.expiry() {
-            Some(expiry) => credentials.expires_at(expiry),
-            None => credentials,
-        })
+        query(&self.0).await
     }
+}
+
+async fn query(provider: &SharedCredentialsProvider) -> Result<Credentials, Box<dyn StdError + Send + Sync>> {
+    let given = provider.provide_credentials().await.map_err(|error| explained(&error))?;
+    let mut credentials = Credentials::new(given.access_key_id(), given.secret_access_key());
+    if let Some(token) = given.session_token() {
+        credentials = credentials.session_token(token);
+    }
+    Ok(match given.expiry() {
+        Some(expiry) => credentials.expires_at(expiry),
+        None => credentials,
+    })
 }
 
 /// An error with its causes. Only what they display: their debugging output contains responses.

@@ -28,7 +28,8 @@ const EXPIRATION: [&str; 4] =
     ["x_security_token_expires", "aws_expiration", "aws_credential_expiration", "aws_session_expiration"];
 
 /// Advice for anonymous requests if the default profile has incomplete credentials.
-const HOW_ANONYMOUS: &str = "for anonymous requests, set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to /dev/null";
+const HOW_ANONYMOUS: &str =
+    "; for anonymous requests, set AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE to /dev/null";
 
 /// What discovery found besides settings.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub(crate) fn complete(
         None if has_keys && !is_elsewhere => Choice::None,
         None => selected(environment)?,
     };
+    // A tenant's section says so itself.
+    let how_anonymous = if keys_are == Keys::Later { "" } else { HOW_ANONYMOUS };
     let (mut expires, mut has_program) = (None, false);
     let from_variables = match &choice {
         Choice::Variable(..) | Choice::Default if !has_keys => variables(environment, &mut add, &mut expires)?,
@@ -124,9 +127,9 @@ pub(crate) fn complete(
             if from_variables || has_keys {
             } else if INTENT.iter().chain(&UNSUPPORTED).any(|key| found.contains_key(*key)) {
                 has_program = keys(&profiles, found, "default", keys_are, &mut add, &mut expires)
-                    .map_err(|message| format!("{message}; {HOW_ANONYMOUS}"))?;
+                    .map_err(|message| format!("{message}{how_anonymous}"))?;
             } else {
-                check_anonymous(&profiles, environment)?;
+                check_anonymous(&profiles, environment, how_anonymous)?;
             }
             (found, "default")
         }
@@ -232,14 +235,14 @@ fn unrequested(environment: &Environment, has_credentials: bool) -> Result<Profi
 }
 
 /// Rejects anonymous requests if something shows that credentials are intended.
-fn check_anonymous(profiles: &Profiles, environment: &Environment) -> Result<(), String> {
+fn check_anonymous(profiles: &Profiles, environment: &Environment, how_anonymous: &str) -> Result<(), String> {
     for variable in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
         if environment.variable(variable)?.is_some() {
             return Err(format!("{variable} is set, but AWS_ACCESS_KEY_ID is not"));
         }
     }
     match profiles.missing.as_ref().or(profiles.malformed.as_ref()) {
-        Some(why) => Err(format!("no credentials were found, and {why}; {HOW_ANONYMOUS}")),
+        Some(why) => Err(format!("no credentials were found, and {why}{how_anonymous}")),
         None => Ok(()),
     }
 }

@@ -12,7 +12,7 @@
 //! | [`profile`] | a profile's keys or `credential_process` |
 //! | [`process`] | the output of a program |
 //! | [`chain`] | of the first of several providers that has any |
-//! | `aws`, `aws_profile`, `from_sdk` | AWS's own chain or SDK: roles, SSO, web identity, ECS, EKS, EC2; with the feature `aws-config` |
+//! | `aws`, `aws_profile`, `from_sdk` | AWS's own chain, a profile alone, or SDK: roles, SSO, web identity, ECS, EKS, EC2; with the feature `aws-config` |
 //!
 //! Stores that are given clones of one [`SharedProvider`] share its queries.
 
@@ -36,9 +36,9 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::types::settings::Settings;
 #[cfg(feature = "aws-config")]
-pub(crate) use aws::of_chain;
-#[cfg(feature = "aws-config")]
 pub use aws::{aws, aws_profile, from_sdk};
+#[cfg(feature = "aws-config")]
+pub(crate) use aws::{of_chain, of_profile};
 pub use providers::{chain, environment, fixed, process, profile};
 pub(crate) use rediscovery::{Rediscovery, find};
 pub(crate) use renewal::Renewal;

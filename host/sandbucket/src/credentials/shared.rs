@@ -19,6 +19,9 @@ use crate::text::sanitize;
 
 /// Time limit of a query.
 const QUERY_TIME: Duration = Duration::from_secs(60);
+/// Time limit of the query for a store that opens while the credentials in hand are still valid, and before it of the wait for a
+/// query in flight.
+const QUERY_TIME_WITH_KNOWN: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 3000 });
 /// Maximum number of characters of a provider's error.
 const MAX_ERROR: usize = 512;
 /// Credentials that do not expire are not queried again for a store that opens within this time.
@@ -56,11 +59,12 @@ struct Inner {
     ended: AtomicU64,
     /// Held during a query.
     state: tokio::sync::Mutex<State>,
+    /// Written during a query, and read at any time.
+    known: Mutex<Option<Known>>,
 }
 
 #[derive(Default)]
 struct State {
-    known: Option<Known>,
     /// The error of the last query, if it failed.
     failed: Option<(Instant, String)>,
     /// When a query gave the credentials that were known already, if the last one did.
@@ -93,7 +97,8 @@ impl SharedProvider {
             return shared.clone();
         }
         let (version, ended) = (AtomicU64::new(0), AtomicU64::new(0));
-        SharedProvider(Arc::new(Inner { provider: Box::new(provider), version, ended, state: Default::default() }))
+        let (state, known) = Default::default();
+        SharedProvider(Arc::new(Inner { provider: Box::new(provider), version, ended, state, known }))
     }
 
     /// The provider of this source in this process: all who ask for it at the same time share it.
@@ -119,18 +124,30 @@ impl SharedProvider {
         self.0.version.load(Acquire)
     }
 
-    /// Credentials for a store that opens.
+    /// Credentials for a store that opens: those in hand while they are fresh, or while they are valid and the provider fails.
     ///
     /// # Errors
     /// A message for people.
     pub(crate) async fn current(&self) -> Result<Known, String> {
         let ended = self.0.ended.load(Acquire);
-        let mut state = self.0.state.lock().await;
-        match (&state.failed, &state.known) {
-            (Some((_, why)), _) if self.has_queried_since(ended) => Err(why.clone()),
-            (None, Some(known)) if self.has_queried_since(ended) || known.is_fresh() => Ok(known.clone()),
-            _ => self.query(&mut state).await,
-        }
+        let usable = self.known().filter(Known::is_usable);
+        let mut state = match &usable {
+            None => self.0.state.lock().await,
+            Some(known) => match timeout(QUERY_TIME_WITH_KNOWN, self.0.state.lock()).await {
+                Ok(state) => state,
+                Err(_) => return Ok(known.clone()),
+            },
+        };
+        let has_queried = self.has_queried_since(ended);
+        let outcome = match (&state.failed, self.known()) {
+            (Some((at, why)), _) if has_queried || at.elapsed() < FAILURE_PAUSE => Err(why.clone()),
+            (None, Some(known)) if has_queried || known.is_fresh() => Ok(known),
+            _ => {
+                let time = if usable.is_some() { QUERY_TIME_WITH_KNOWN } else { QUERY_TIME };
+                self.query(&mut state, time).await
+            }
+        };
+        outcome.or_else(|why| self.known().filter(Known::is_usable).ok_or(why))
     }
 
     /// Credentials for a store whose own, of version `seen`, are to be renewed. They may be the same.
@@ -140,8 +157,8 @@ impl SharedProvider {
     pub(crate) async fn newer(&self, seen: u64, reason: Reason) -> Result<Known, String> {
         let ended = self.0.ended.load(Acquire);
         let mut state = self.0.state.lock().await;
-        let State { known, failed, unchanged } = &*state;
-        if let Some(known) = known
+        let (State { failed, unchanged }, known) = (&*state, self.known());
+        if let Some(known) = &known
             && known.version > seen
             && known.is_valid()
         {
@@ -156,8 +173,8 @@ impl SharedProvider {
         }
         let is_unchanged = reason == Reason::Rejected && unchanged.is_some_and(|at| is_recent(&at, UNCHANGED_PAUSE));
         match known {
-            Some(known) if has_queried || is_unchanged => Ok(known.clone()),
-            _ => self.query(&mut state).await,
+            Some(known) if has_queried || is_unchanged => Ok(known),
+            _ => self.query(&mut state, QUERY_TIME).await,
         }
     }
 
@@ -166,11 +183,16 @@ impl SharedProvider {
         self.0.ended.load(Acquire) != ended
     }
 
-    async fn query(&self, state: &mut State) -> Result<Known, String> {
-        let queried = match timeout(QUERY_TIME, self.0.provider.credentials()).await {
+    /// The credentials that the last successful query gave.
+    fn known(&self) -> Option<Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn query(&self, state: &mut State, time: Duration) -> Result<Known, String> {
+        let queried = match timeout(time, self.0.provider.credentials()).await {
             Ok(Ok(credentials)) => Ok(credentials),
             Ok(Err(error)) => Err(sanitize(&error.to_string(), MAX_ERROR)),
-            Err(_) => Err(format!("the credentials provider gave none within {} s", QUERY_TIME.as_secs())),
+            Err(_) => Err(format!("the credentials provider gave none within {time:?}")),
         };
         let now = Instant::now();
         self.0.ended.fetch_add(1, Release);
@@ -181,7 +203,7 @@ impl SharedProvider {
                 return Err(why);
             }
         };
-        let is_same = state.known.as_ref().is_some_and(|known| known.credentials.is_same_key(&credentials));
+        let is_same = self.known().is_some_and(|known| known.credentials.is_same_key(&credentials));
         let version = match is_same {
             true => self.version(),
             false => self.0.version.fetch_add(1, Release) + 1,
@@ -191,7 +213,8 @@ impl SharedProvider {
             end - RENEW_BEFORE.min(left / 2)
         });
         let known = Known { credentials, version, queried: now, due };
-        *state = State { known: Some(known.clone()), failed: None, unchanged: is_same.then_some(now) };
+        *state = State { failed: None, unchanged: is_same.then_some(now) };
+        *self.0.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         Ok(known)
     }
 }
@@ -205,6 +228,11 @@ impl Known {
         }
     }
 
+    /// Whether they have not expired, by this machine's clock.
+    fn is_usable(&self) -> bool {
+        self.credentials.expires_at.is_none_or(|end| SystemTime::now() < end)
+    }
+
     /// Whether their renewal is not due.
     fn is_valid(&self) -> bool {
         self.due.is_none_or(|due| SystemTime::now() < due)
@@ -216,9 +244,12 @@ impl Known {
 pub(crate) enum Source {
     /// A profile, or what is found without one.
     Profile(Option<String>),
-    /// AWS's own chain, with this profile and in this region.
+    /// AWS's own chain, in this region.
     #[cfg(feature = "aws-config")]
-    Aws(Option<String>, Option<String>),
+    Aws(Option<String>),
+    /// A profile as AWS's own chain understands it, in the first of these regions, or else in the second.
+    #[cfg(feature = "aws-config")]
+    AwsProfile(String, Option<String>, Option<String>),
 }
 
 #[async_trait]
@@ -304,6 +335,83 @@ mod tests {
         let queried = queries.load(SeqCst);
         assert_eq!(provider.newer(1, Reason::Rejected).await.unwrap().version, 1);
         assert_eq!(queries.load(SeqCst), queried);
+    }
+
+    /// A provider whose queries are counted and end as `fail` says, with credentials for an hour.
+    fn failing(fail: impl Fn(usize) -> bool + Send + Sync + 'static) -> (SharedProvider, Arc<AtomicUsize>) {
+        let queries = Arc::new(AtomicUsize::new(0));
+        let counter = queries.clone();
+        let provider = SharedProvider::new(move || {
+            let fails = fail(counter.fetch_add(1, SeqCst));
+            async move {
+                let credentials = Credentials::new("key", "secret");
+                match fails {
+                    true => Err(std::io::Error::other("sealed")),
+                    false => Ok(credentials.expires_at(SystemTime::now() + Duration::from_secs(3600))),
+                }
+            }
+        });
+        (provider, queries)
+    }
+
+    /// Makes the renewal of the credentials in hand due, and their expiration that long from now.
+    fn make_due(provider: &SharedProvider, left: Duration) {
+        let mut known = provider.0.known.lock().unwrap();
+        let known = known.as_mut().unwrap();
+        known.due = Some(SystemTime::now());
+        known.credentials.expires_at = Some(SystemTime::now() + left);
+    }
+
+    #[tokio::test]
+    async fn store_opens_with_known_credentials_until_they_expire_while_the_provider_fails() {
+        let (provider, queries) = failing(|n| n > 0);
+        assert_eq!(provider.current().await.unwrap().version, 1);
+        make_due(&provider, Duration::from_secs(240));
+        assert_eq!(provider.current().await.unwrap().version, 1);
+        assert_eq!(queries.load(SeqCst), 2);
+        make_due(&provider, Duration::ZERO);
+        assert_eq!(provider.current().await.err().as_deref(), Some("sealed"));
+    }
+
+    #[tokio::test]
+    async fn slow_query_does_not_keep_known_credentials_from_a_store_that_opens() {
+        let queries = Arc::new(AtomicUsize::new(0));
+        let counter = queries.clone();
+        let provider = SharedProvider::new(move || {
+            let n = counter.fetch_add(1, SeqCst);
+            async move {
+                if n > 0 {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, std::io::Error>(Credentials::new("key", "secret"))
+            }
+        });
+        provider.current().await.unwrap();
+        make_due(&provider, Duration::from_secs(240));
+        // First with its own query, then beside that of a renewal.
+        assert_eq!(provider.current().await.unwrap().version, 1);
+        tokio::time::sleep(FAILURE_PAUSE).await;
+        let queried = queries.load(SeqCst);
+        let renewing = provider.clone();
+        let renewal = tokio::spawn(async move { renewing.newer(1, Reason::Due).await.is_ok() });
+        while queries.load(SeqCst) == queried {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(provider.current().await.unwrap().version, 1);
+        assert!(!renewal.is_finished());
+        renewal.abort();
+    }
+
+    #[tokio::test]
+    async fn failure_is_the_result_of_further_queries_for_a_while() {
+        let (provider, queries) = failing(|_| true);
+        // At once or not: by the clock, there can be no more than one query in each pause.
+        let start = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(provider.current().await.err().as_deref(), Some("sealed"));
+        }
+        let pauses = start.elapsed().as_millis() / FAILURE_PAUSE.as_millis();
+        assert!(queries.load(SeqCst) as u128 <= 1 + pauses, "{queries:?}");
     }
 
     #[test]

@@ -2,14 +2,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Tenants, TenantsConfig};
+use super::{TenantOptions, Tenants, TenantsConfig};
 use crate::config::Reader;
+use crate::credentials::{Credentials, CredentialsProvider as _, SharedProvider};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::limits::{Budget, Limits};
+use crate::store_options::StoreOptions;
 use crate::support::environment::Environment;
 
 const STORE: &str = "bucket = 'b'\naccess-key = 'k'\nsecret-key = 'hush'\n";
@@ -308,6 +313,30 @@ fn tenant_without_keys_that_names_no_source_is_an_error_with_the_fix() {
     assert!(error.starts_with("/etc/t.toml:3: tenants.a.store.blob.s3.credentials: there are no cred"), "{error}");
 }
 
+#[test]
+fn incomplete_environment_of_a_tenant_is_an_error_at_its_line_with_the_fix() {
+    let malformed = tempfile::tempdir().unwrap();
+    fs::create_dir(malformed.path().join(".aws")).unwrap();
+    fs::write(malformed.path().join(".aws/credentials"), "aws_access_key_id = hush\n").unwrap();
+    let half = tempfile::tempdir().unwrap();
+    fs::create_dir(half.path().join(".aws")).unwrap();
+    fs::write(half.path().join(".aws/credentials"), "[default]\naws_secret_access_key = hush\n").unwrap();
+    let complete = home();
+    for (home, variables, expected) in [
+        (complete.path(), &[("AWS_ACCESS_KEY_ID", "AK")][..], "AWS_SECRET_ACCESS_KEY is not"),
+        (complete.path(), &[("AWS_PROFILE", "absent")][..], "AWS_PROFILE: there is no profile \"absent\""),
+        (malformed.path(), &[][..], "credentials:1: this is before the first"),
+        (half.path(), &[][..], "no aws_access_key_id"),
+    ] {
+        let text = "[tenants.a.store.blob.s3]\nbucket = 'b'\ncredentials = 'environment'\n";
+        let error = parse(text, home, variables).err().unwrap().to_string();
+        assert!(error.starts_with("/etc/t.toml:3: tenants.a.store.blob.s3.credentials: "), "{error}");
+        assert!(error.contains(expected) && error.contains("\"anonymous\""), "{error}");
+        // That would be the end of the credentials of other tenants.
+        assert!(!error.contains("hush") && !error.contains("/dev/null"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn tenant_whose_credentials_cannot_be_had_is_unready_and_others_are_served() {
     let home = tempfile::tempdir().unwrap();
@@ -340,6 +369,38 @@ async fn tenant_whose_credentials_cannot_be_had_is_unready_and_others_are_served
     assert!(b.status().unready.is_some());
 
     fs::write(keys, r#"{"Version":1,"AccessKeyId":"AK","SecretAccessKey":"hush"}"#).unwrap();
-    b.store().await.unwrap();
+    // For a moment after a failure, the program is not run again.
+    while let Err(refused) = b.store().await {
+        assert!(refused.to_string().contains("credential_process"), "{refused}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!((b.status().unready, b.status().is_open), (None, true));
+}
+
+#[tokio::test]
+async fn change_of_an_open_tenant_keeps_its_credentials_while_the_provider_fails() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let state = fails.clone();
+    let provider = SharedProvider::new(move || {
+        let fails = state.load(SeqCst);
+        async move {
+            match fails {
+                true => Err(std::io::Error::other("sealed")),
+                false => Ok(Credentials::new("key", "hush")),
+            }
+        }
+    });
+    let options = |retries: &str| {
+        let options = StoreOptions::new().setting("bucket", "demo").setting("max-retries", retries);
+        TenantOptions::new(options.credentials_provider(provider.clone()))
+    };
+    let tenants = Tenants::new(Engine::new(Limits::default()).unwrap());
+    tenants.set("a", options("1")).await.unwrap();
+    let tenant = tenants.get("a").unwrap();
+    tenant.store().await.unwrap();
+    fails.store(true, SeqCst);
+    provider.credentials().await.unwrap_err();
+    tenants.set("a", options("2")).await.unwrap();
+    assert_eq!((tenant.status().unready, tenant.status().is_open), (None, true));
+    tenant.store().await.unwrap();
 }
