@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,6 +126,38 @@ def test_silent_peer_is_a_timeout_in_every_phase(client_loop: Loop | None, engin
                     client.put("k", bytes(64 << 20))
     finally:
         gone.set()
+
+
+def drip(connection: socket.socket, data: bytes) -> None:
+    """Sends byte by byte, each well within the client's timeout of a second, and all of them well beyond it."""
+    for at in range(len(data)):
+        connection.sendall(data[at : at + 1])
+        time.sleep(0.2)
+
+
+def test_bytes_that_arrive_do_not_move_the_deadline_of_a_write(client_loop: Loop | None, engine: Engine) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        drip(connection, b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 20)
+        connection.sendall(b"\r\ncontent-length: 0\r\n\r\n")
+        head_of(connection)
+
+    with listening(serve) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        with pytest.raises(RequestTimeoutError, match="took no byte for 1 s"):
+            client.put("k", bytes(64 << 20))
+
+
+def test_bytes_of_the_framing_do_not_move_the_deadline_of_a_body(client_loop: Loop | None, engine: Engine) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        head_of(connection)
+        connection.sendall(b'HTTP/1.1 200 OK\r\netag: "e"\r\ntransfer-encoding: chunked\r\n\r\n')
+        drip(connection, b"2;" + b"a" * 20)
+        connection.sendall(b"\r\nok\r\n0\r\n\r\n")
+
+    with listening(serve) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        with pytest.raises(RequestTimeoutError, match="nothing of the body arrived for 1 s"):
+            client.read("k")
 
 
 @pytest.mark.parametrize(

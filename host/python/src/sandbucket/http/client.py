@@ -71,7 +71,7 @@ class Received:
         return 200 <= self.status < 300
 
     def _event(self) -> object:
-        """What of the body has arrived: data, the end, or `NEED_DATA`."""
+        """The next event of the body: data, its end, or `NEED_DATA` if nothing more has arrived."""
         assert self._connection is not None
         try:
             event = self._connection.http.next_event()
@@ -96,6 +96,8 @@ class Received:
             return None
         if self._connection is None:
             raise TransportError("http-response-incomplete", "the body was closed")
+        waits = self.timeout if timeout is None else min(timeout, self.timeout)
+        end = time.monotonic() + waits
         try:
             while True:
                 event = self._event()
@@ -103,11 +105,11 @@ class Received:
                     return bytes(event.data)
                 if self.is_over:
                     return None
-                waits = self.timeout if timeout is None else min(timeout, self.timeout)
                 try:
-                    data = await self._connection.stream.receive(waits)
+                    # Bytes of the framing, such as the size of a chunk, do not move the deadline.
+                    data = await self._connection.stream.receive(end - time.monotonic())
                 except TimeoutError:
-                    raise TransportError("connection-read-timeout", f"nothing arrived for {waits:g} s") from None
+                    raise TransportError("connection-read-timeout", f"nothing of the body arrived for {waits:g} s") from None
                 except OSError as error:
                     raise TransportError("http-response-incomplete", f"the body broke off: {error}") from None
                 self._connection.feed(data)
@@ -283,9 +285,10 @@ class Client:
 
     async def _write(self, connection: Connection, data: memoryview, timeout: float) -> h11.Response | None:
         stream = connection.stream
+        end = time.monotonic() + timeout
         while data or stream.has_unsent:
             try:
-                data = await stream.send(data, timeout)
+                data, end = await stream.send(data, timeout, end)
             except TimeoutError:
                 raise TransportError("connection-write-timeout", f"the service took no byte for {timeout:g} s") from None
             except OSError as error:
