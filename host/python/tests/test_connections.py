@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import Client, Loop
 
-from sandbucket import Engine, NetworkError, RequestTimeoutError, SandbucketError, Store
+from sandbucket import Engine, NetworkError, PreconditionFailedError, RequestTimeoutError, SandbucketError, Store
 
 Serve = Callable[[socket.socket, int], None]
 OK = b'HTTP/1.1 200 OK\r\netag: "e"\r\ncontent-length: 2\r\n\r\nok'
@@ -158,6 +159,39 @@ def test_bytes_of_the_framing_do_not_move_the_deadline_of_a_body(client_loop: Lo
         client = opened(client_loop, engine, endpoint)
         with pytest.raises(RequestTimeoutError, match="nothing of the body arrived for 1 s"):
             client.read("k")
+
+
+def parts_of(etag: Callable[[int], str], size: Callable[[int], int], pause: float) -> Serve:
+    """A service that ignores conditions: ranges of 2 bytes, by their start."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        while True:
+            start = int(head_of(connection).lower().partition(b"range: bytes=")[2].partition(b"-")[0])
+            time.sleep(pause)
+            head = f'HTTP/1.1 206 X\r\netag: "{etag(start)}"\r\ncontent-range: bytes {start}-{start + 1}/{size(start)}\r\n'
+            connection.sendall(head.encode() + b"content-length: 2\r\n\r\nok")
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("etag", "size"), [(lambda at: "a" if at < 4 else "b", lambda at: 8), (lambda at: "a", lambda at: 8 if at < 4 else 10)]
+)
+def test_parts_of_a_download_are_of_the_same_blob(
+    client_loop: Loop | None, engine: Engine, etag: Callable[[int], str], size: Callable[[int], int]
+) -> None:
+    with listening(parts_of(etag, size, 0)) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        with pytest.raises(PreconditionFailedError, match="changed while it was being read"):
+            client.download("k", io.BytesIO(), part_size=2)
+
+
+def test_time_limit_covers_all_parts_of_a_download(client_loop: Loop | None, engine: Engine) -> None:
+    with listening(parts_of(lambda at: "a", lambda at: 20, 0.3)) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        assert client.download("k", io.BytesIO(), part_size=2, concurrency=2).size == 20
+        with pytest.raises(RequestTimeoutError):
+            client.download("k", io.BytesIO(), part_size=2, concurrency=1, timeout=1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from .io import Io
 from .limits import Limits
 from .opened import Opened
 from .operations import Operation
-from .reader import Wanted, check_ranges
+from .reader import LEAST_TIME, Wanted, check_ranges
 from .retry_quota import RetryQuota
 from .text import shown
 from .types import (
@@ -87,7 +87,7 @@ class Core:
         """Runs an operation. If the service rejects credentials that were found outside the settings, it is run again with others."""
         began, limit = time.monotonic(), given.get("timeout")
         for renewals in range(MAX_RENEWALS + 1):
-            left = None if limit is None else max(0.001, limit - (time.monotonic() - began))
+            left = None if limit is None else max(LEAST_TIME, limit - (time.monotonic() - began))
             expires = self._opened.config.expires
             if expires is not None and time.time() > expires - RENEW_BEFORE:
                 # Those at hand are used as long as the service takes them.
