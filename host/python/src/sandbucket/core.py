@@ -76,7 +76,7 @@ class Core:
         """Closes idle connections, and drops the instances with their secrets."""
         self._client.close()
         self.io.close()
-        self._opened.pool.discard()
+        self._opened.pool.close()
 
     def described(self, call: str, key: str, what: str) -> str:
         """The message of an error that the host finds itself."""
