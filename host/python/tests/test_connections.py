@@ -65,7 +65,7 @@ def test_get_on_a_connection_that_was_closed_meanwhile_is_sent_again(client_loop
         head_of(connection)
         connection.sendall(OK)
         if number == 1:
-            # Closes at the moment of use: after the next request has arrived.
+            # Closes when it is used again: after the next request has arrived.
             head_of(connection)
             return
         while True:
@@ -94,7 +94,7 @@ def test_put_on_a_connection_that_was_closed_meanwhile_is_the_plugins_to_repeat(
         assert (caught.value.retryable, len(heads)) == (True, 2)
 
 
-def test_bytes_that_nobody_asked_for_close_a_connection(client_loop: Loop | None, engine: Engine) -> None:
+def test_bytes_of_no_request_close_a_connection(client_loop: Loop | None, engine: Engine) -> None:
     def serve(connection: socket.socket, number: int) -> None:
         head_of(connection)
         connection.sendall(OK + (b'HTTP/1.1 200 OK\r\netag: "e"\r\ncontent-length: 6\r\n\r\nforged' if number == 1 else b""))

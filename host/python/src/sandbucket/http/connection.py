@@ -50,7 +50,7 @@ class Stream:
         self._sock.close()
 
     def is_usable(self) -> bool:
-        """Whether an idle connection can take a request: it was not closed, and nothing arrived that nobody asked for."""
+        """Whether an idle connection can take a request: it was not closed, and no bytes arrived, which would belong to no request."""
         try:
             self._pull()
         except OSError:
