@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Installs, checks, tests and builds the Python package. Without Python 3.11 and venv it is left out, aloud.
 set -euo pipefail
+# Cargo and the tests run in other folders than the caller.
+case "${CARGO_TARGET_DIR:-}" in
+"" | /*) ;;
+*) export CARGO_TARGET_DIR="$PWD/$CARGO_TARGET_DIR" ;;
+esac
 cd "$(dirname "$0")"
 
 left_out() {
@@ -18,12 +23,14 @@ target="${CARGO_TARGET_DIR:-../../target}"
 (cd ../.. && ${CARGO:-cargo} build ${CRATES:-} --bin sandbucket --bin sandbucket-scenarios)
 [ -f "$target/component/sandbucket-rogue.wasm" ] || (cd ../.. && ${CARGO:-cargo} build ${CRATES:-} --lib)
 
-# A complete installation of these requirements is kept.
+# A complete installation of these requirements is kept, with the wheels of the package's dependencies. Only this step needs an index.
 wanted="$(cat pyproject.toml tests/requirements.txt | cksum)"
 if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
     rm -rf .venv
     python3 -m venv .venv
     .venv/bin/python -m pip install --quiet --requirement tests/requirements.txt --editable .
+    .venv/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' >.venv/dependencies
+    .venv/bin/python -m pip download --quiet --dest .venv/wheels --requirement .venv/dependencies
     echo "$wanted" >.venv/installed
 fi
 .venv/bin/ruff check .
@@ -35,7 +42,7 @@ fi
 rm -rf dist .venv-wheel
 ./build.sh dist
 python3 -m venv .venv-wheel
-.venv-wheel/bin/python -m pip install --quiet dist/*.whl
+.venv-wheel/bin/python -m pip install --quiet --no-index --find-links .venv/wheels dist/*.whl
 .venv-wheel/bin/python -P - <<'END'
 import sandbucket
 

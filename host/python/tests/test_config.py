@@ -318,3 +318,29 @@ def test_credentials_are_looked_for_again_before_they_expire(
         client.put("renewed", b"x")
     client.delete("renewed")
     assert (tmp_path / "runs").read_text() == "xx"
+
+
+def test_calls_do_not_wait_for_a_renewal_while_their_credentials_are_valid(
+    client_loop: Loop | None, dev_server: dict[str, Any], engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    file, printed = rotating(tmp_path, dev_server)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    soon, late = datetime.now(UTC) + timedelta(seconds=200), datetime.now(UTC) + timedelta(hours=1)
+    printed.write_text(credentials_of(SECRET_KEY, soon.isoformat()))
+    client = Client.of_config(client_loop, Config.load(file), engine)
+    before = client.store._core._opened
+    # The program waits for a writer. One that exceeds its time is killed, and nothing is renewed then.
+    printed.unlink()
+    os.mkfifo(printed)
+    for _ in range(3):
+        client.put("valid", b"x", timeout=5)
+    assert client.store._core._opened is before
+    renewal = client.store._core._renewal
+    assert renewal is not None
+    printed.write_text(credentials_of(SECRET_KEY, late.isoformat()))
+    assert renewal.wait(30)
+    client.delete("valid")
+    assert client.store._core._opened.config.expires == late.timestamp()
+    assert (tmp_path / "runs").read_text() == "xx"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from conftest import Client, Loop
 
-from sandbucket import Engine, NetworkError, RequestTimeoutError, SandbucketError, Store
+from sandbucket import Engine, NetworkError, PreconditionFailedError, RequestTimeoutError, SandbucketError, Store
 
 Serve = Callable[[socket.socket, int], None]
 OK = b'HTTP/1.1 200 OK\r\netag: "e"\r\ncontent-length: 2\r\n\r\nok'
@@ -63,7 +65,7 @@ def test_get_on_a_connection_that_was_closed_meanwhile_is_sent_again(client_loop
         head_of(connection)
         connection.sendall(OK)
         if number == 1:
-            # Closes at the moment of use: after the next request has arrived.
+            # Closes when it is used again: after the next request has arrived.
             head_of(connection)
             return
         while True:
@@ -92,7 +94,7 @@ def test_put_on_a_connection_that_was_closed_meanwhile_is_the_plugins_to_repeat(
         assert (caught.value.retryable, len(heads)) == (True, 2)
 
 
-def test_bytes_that_nobody_asked_for_close_a_connection(client_loop: Loop | None, engine: Engine) -> None:
+def test_bytes_of_no_request_close_a_connection(client_loop: Loop | None, engine: Engine) -> None:
     def serve(connection: socket.socket, number: int) -> None:
         head_of(connection)
         connection.sendall(OK + (b'HTTP/1.1 200 OK\r\netag: "e"\r\ncontent-length: 6\r\n\r\nforged' if number == 1 else b""))
@@ -125,6 +127,71 @@ def test_silent_peer_is_a_timeout_in_every_phase(client_loop: Loop | None, engin
                     client.put("k", bytes(64 << 20))
     finally:
         gone.set()
+
+
+def drip(connection: socket.socket, data: bytes) -> None:
+    """Sends byte by byte, each well within the client's timeout of a second, and all of them well beyond it."""
+    for at in range(len(data)):
+        connection.sendall(data[at : at + 1])
+        time.sleep(0.2)
+
+
+def test_bytes_that_arrive_do_not_move_the_deadline_of_a_write(client_loop: Loop | None, engine: Engine) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        drip(connection, b"HTTP/1.1 200 OK\r\nx-a: " + b"a" * 20)
+        connection.sendall(b"\r\ncontent-length: 0\r\n\r\n")
+        head_of(connection)
+
+    with listening(serve) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        with pytest.raises(RequestTimeoutError, match="took no byte for 1 s"):
+            client.put("k", bytes(64 << 20))
+
+
+def test_bytes_of_the_framing_do_not_move_the_deadline_of_a_body(client_loop: Loop | None, engine: Engine) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        head_of(connection)
+        connection.sendall(b'HTTP/1.1 200 OK\r\netag: "e"\r\ntransfer-encoding: chunked\r\n\r\n')
+        drip(connection, b"2;" + b"a" * 20)
+        connection.sendall(b"\r\nok\r\n0\r\n\r\n")
+
+    with listening(serve) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        with pytest.raises(RequestTimeoutError, match="nothing of the body arrived for 1 s"):
+            client.read("k")
+
+
+def parts_of(etag: Callable[[int], str], size: Callable[[int], int], pause: float) -> Serve:
+    """A service that ignores conditions: ranges of 2 bytes, by their start."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        while True:
+            start = int(head_of(connection).lower().partition(b"range: bytes=")[2].partition(b"-")[0])
+            time.sleep(pause)
+            head = f'HTTP/1.1 206 X\r\netag: "{etag(start)}"\r\ncontent-range: bytes {start}-{start + 1}/{size(start)}\r\n'
+            connection.sendall(head.encode() + b"content-length: 2\r\n\r\nok")
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("etag", "size"), [(lambda at: "a" if at < 4 else "b", lambda at: 8), (lambda at: "a", lambda at: 8 if at < 4 else 10)]
+)
+def test_parts_of_a_download_are_of_the_same_blob(
+    client_loop: Loop | None, engine: Engine, etag: Callable[[int], str], size: Callable[[int], int]
+) -> None:
+    with listening(parts_of(etag, size, 0)) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        with pytest.raises(PreconditionFailedError, match="changed while it was being read"):
+            client.download("k", io.BytesIO(), part_size=2)
+
+
+def test_time_limit_covers_all_parts_of_a_download(client_loop: Loop | None, engine: Engine) -> None:
+    with listening(parts_of(lambda at: "a", lambda at: 20, 0.3)) as (endpoint, _):
+        client = opened(client_loop, engine, endpoint)
+        assert client.download("k", io.BytesIO(), part_size=2, concurrency=2).size == 20
+        with pytest.raises(RequestTimeoutError):
+            client.download("k", io.BytesIO(), part_size=2, concurrency=1, timeout=1)
 
 
 @pytest.mark.parametrize(

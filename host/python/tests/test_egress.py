@@ -107,9 +107,9 @@ NEVER = [
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_private_address_needs_a_policy_that_allows_it(address: str) -> None:
-    refusal = refuses(address)
-    assert refusal is not None
-    assert not refusal.never
+    prohibition = refuses(address)
+    assert prohibition is not None
+    assert not prohibition.never
     assert refuses(address, networks=EVERYTHING) is None
     assert refuses(address, private=True) is None
 
@@ -124,9 +124,9 @@ def test_public_address_is_reached_under_every_policy(address: str) -> None:
 @pytest.mark.parametrize("address", NEVER)
 def test_metadata_and_link_local_addresses_are_refused_under_every_policy(address: str) -> None:
     for policy in ({}, {"private": True}, {"networks": EVERYTHING}):
-        refusal = refuses(address, **policy)
-        assert refusal is not None
-        assert refusal.never
+        prohibition = refuses(address, **policy)
+        assert prohibition is not None
+        assert prohibition.never
 
 
 def test_listed_network_widens_the_policy_by_itself_alone() -> None:
@@ -162,9 +162,9 @@ def test_every_embedding_of_an_ipv4_address_is_refused() -> None:
         for six in embeddings(IPv4Address(numbers.getrandbits(32))):
             if six == IPv6Address("::1"):
                 continue
-            refusal = refuses(str(six), private=True, networks=EVERYTHING)
-            assert refusal is not None, six
-            assert refusal.never, six
+            prohibition = refuses(str(six), private=True, networks=EVERYTHING)
+            assert prohibition is not None, six
+            assert prohibition.never, six
 
 
 def of(**settings: str) -> Egress:

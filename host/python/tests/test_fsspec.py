@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fsspec
 import pytest
 from conftest import BUCKET
 from fsspec.tests import abstract
+from servers import Agreeable, Response, serving
 
-from sandbucket import Engine, IntegrityError
+from sandbucket import Engine, IntegrityError, SandbucketError
 from sandbucket.filesystem import SandbucketFileSystem
 
 
@@ -101,6 +103,93 @@ def test_long_file_is_a_multipart_upload_and_a_failed_one_leaves_nothing(filesys
         return [upload async for upload in (await filesystem.store(BUCKET)).uploads()]
 
     assert fsspec.asyn.sync(filesystem.loop, uploads) == []
+
+
+class Uploads:
+    """What a service with multipart uploads responds, and `refuse` decides otherwise."""
+
+    def __init__(self, refuse: Callable[[str, str], Response | None]) -> None:
+        self._refuse = refuse
+
+    def __call__(self, method: str, path: str) -> Response:
+        refused = self._refuse(method, path)
+        if refused is not None:
+            return refused
+        if method == "POST" and "uploadId" in path:
+            return 200, {}, b"<CompleteMultipartUploadResult><ETag>&quot;e-2&quot;</ETag></CompleteMultipartUploadResult>"
+        if method == "POST":
+            return 200, {}, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        if method == "DELETE":
+            return 204, {}, b""
+        if method == "GET" and "uploadId" in path:
+            return 404, {}, b"<Error><Code>NoSuchUpload</Code></Error>"
+        return 200, {"etag": '"e"'}, b""
+
+
+MIB = 1 << 20
+REFUSED: Response = (403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+
+
+@contextlib.contextmanager
+def uploading(engine: Engine, refuse: Callable[[str, str], Response | None], **options: Any) -> Iterator[tuple[Agreeable, Any]]:
+    """A file of the bucket `demo` that is written in parts of 5 MiB."""
+    with serving(Agreeable(Uploads(refuse))) as server:
+        settings: dict[str, Any] = {"access_key": "a", "secret_key": "s", "allow_insecure_sse_customer_key": True}
+        filesystem = SandbucketFileSystem(engine=engine, skip_instance_cache=True, endpoint=server.endpoint, allow_private=True, **settings)
+        yield server, filesystem.open("demo/k", "wb", block_size=5 * MIB, **options)
+        filesystem.close()
+
+
+def sent(server: Agreeable, method: str, part: str = "") -> list[dict[str, str]]:
+    """The headers of the requests with this method, and with `part` in the path."""
+    return [headers for name, path, headers, _ in server.seen if name == method and part in path]
+
+
+def test_file_whose_completion_may_have_succeeded_is_not_aborted(engine: Engine) -> None:
+    def refuse(method: str, path: str) -> Response | None:
+        if method == "POST" and "uploadId" in path:
+            raise ConnectionAbortedError("the response is lost")
+        return (503, {}, b"") if method in ("GET", "HEAD") else None
+
+    with uploading(engine, refuse, max_retries=0) as (server, file):
+        file.write(bytes(6 * MIB))
+        with pytest.raises(SandbucketError) as caught:
+            file.close()
+        assert caught.value.kind in ("network", "outcome-unknown")
+        file.discard()
+        assert sent(server, "DELETE") == []
+        assert len(sent(server, "POST", "uploadId")) == 1
+
+
+def test_file_whose_completion_was_refused_is_aborted(engine: Engine) -> None:
+    with uploading(engine, lambda method, path: REFUSED if method == "POST" and "uploadId" in path else None) as (server, file):
+        file.write(bytes(6 * MIB))
+        with pytest.raises(PermissionError):
+            file.close()
+        assert len(sent(server, "DELETE", "uploadId")) == 1
+
+
+def test_file_with_a_failed_part_is_closed_and_aborted(engine: Engine) -> None:
+    with uploading(engine, lambda method, path: REFUSED if "partNumber=2" in path else None) as (server, file):
+        with pytest.raises(PermissionError):
+            file.writelines([bytes(5 * MIB)] * 12)
+        file.close()
+        assert sent(server, "POST", "uploadId") == []
+        assert len(sent(server, "DELETE", "uploadId")) == 1
+
+
+def test_all_requests_of_a_file_have_its_options(engine: Engine) -> None:
+    attributes = {"expected-bucket-owner": "111122223333", "sse-customer-key": base64.b64encode(bytes(32)).decode(), "tags": "a=1"}
+    with uploading(engine, lambda method, path: None, attributes=attributes, timeout=50) as (server, file):
+        file.write(bytes(11 * MIB))
+        file.close()
+        assert len(sent(server, "PUT", "partNumber")) == 3
+        for headers in sent(server, "PUT") + sent(server, "POST"):
+            assert headers["x-amz-expected-bucket-owner"] == "111122223333"
+        for headers in sent(server, "PUT") + sent(server, "POST", "uploads"):
+            assert "x-amz-server-side-encryption-customer-key" in headers
+        assert file.fs.open("demo/k", "rb", attributes=attributes).read() == b""
+        assert "x-amz-server-side-encryption-customer-key" in sent(server, "HEAD")[0]
 
 
 def test_file_that_is_replaced_while_it_is_read_is_an_error(filesystem: SandbucketFileSystem) -> None:

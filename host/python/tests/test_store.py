@@ -37,6 +37,7 @@ from sandbucket import (
     TooLargeError,
     UnsupportedError,
 )
+from sandbucket.io import AsyncIo
 
 MIB = 1 << 20
 
@@ -394,6 +395,73 @@ def test_connections_are_kept_and_closed(dev_server: dict[str, Any], engine: Eng
         assert server.connections <= 2
         store.close()
         assert not any(store._core._client._idle.values())
+
+
+def test_pipes_between_reads_and_uploads_of_a_store_do_not_deadlock(loop: Loop, dev_server: dict[str, Any], engine: Engine) -> None:
+    content = os.urandom(MIB)
+    pipes = [os.pipe() for _ in range(2 * engine.limits.instances_per_store)]
+    files = [(open(read, "rb", buffering=0), open(write, "wb", buffering=0)) for read, write in pipes]
+
+    async def fill(store: AsyncStore, file: Any) -> None:
+        with file:
+            await store.download("source", file)
+
+    async def work() -> None:
+        async with await AsyncStore.open(engine=engine, allow_private=True, **dev_server) as store:
+            await store.put("source", content)
+            uploads = [asyncio.create_task(store.upload(f"piped{n}", read)) for n, (read, _) in enumerate(files)]
+            # All workers would wait for their pipes by now.
+            await asyncio.sleep(0.2)
+            try:
+                async with asyncio.timeout(60):
+                    await asyncio.gather(*[fill(store, write) for _, write in files], *uploads)
+                for n in range(len(files)):
+                    assert await store.read(f"piped{n}") == content
+                await store.delete_many(["source", *[f"piped{n}" for n in range(len(files))]])
+            finally:
+                for _, write in files:
+                    write.close()
+
+    loop.run(work())
+    for read, _ in files:
+        read.close()
+
+
+def test_step_waits_for_a_worker_no_longer_than_its_time(loop: Loop) -> None:
+    async def work() -> None:
+        io, held = AsyncIo(1, 1), threading.Event()
+        ran: list[int] = []
+        holding = asyncio.create_task(io.step(60, held.wait, 60))
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(TimeoutError):
+                await io.step(0.05, ran.append, 1)
+            assert await io.call(lambda: "not held up") == "not held up"
+        finally:
+            held.set()
+        assert await holding
+        assert await io.step(60, len, ran) == 0
+        io.close()
+
+    loop.run(work())
+
+
+def test_closed_store_keeps_no_thread(loop: Loop, dev_server: dict[str, Any], engine: Engine) -> None:
+    before = set(threading.enumerate())
+
+    async def work() -> None:
+        store = AsyncStore(engine=engine, allow_private=True, **dev_server)
+        await store.put("k", io.BytesIO(b"x"))
+        store.close()
+        assert await store.read("k") == b"x"
+        await store.delete("k")
+        assert store._core._opened.pool._idle == []
+
+    loop.run(work())
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("sandbucket"):
+            thread.join(10)
+            assert not thread.is_alive(), thread.name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors by /proc")

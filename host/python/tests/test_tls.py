@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Client, Loop
 from servers import Agreeable, serving
+from test_connections import OK, drip, listening, opened
 
-from sandbucket import ConfigError, Engine, NetworkError, Store
+from sandbucket import ConfigError, Engine, NetworkError, RequestTimeoutError, Store
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
@@ -65,6 +69,48 @@ def test_service_without_tls_is_an_error(client_loop: Loop | None, engine: Engin
         with pytest.raises(NetworkError):
             client.head("k")
         assert server.seen == []
+
+
+def encrypted(connection: socket.socket, certificate: Path) -> Callable[[bytes], bytes]:
+    """Accepts a TLS session and a request: what encrypts the bytes of the response."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_side=True)
+
+    def encrypt(data: bytes) -> bytes:
+        session.write(data)
+        return outgoing.read()
+
+    for step in (session.do_handshake, session.read):
+        while True:
+            try:
+                step()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                data = connection.recv(65536)
+                if not data:
+                    raise ConnectionResetError from None
+                incoming.write(data)
+        connection.sendall(outgoing.read())
+    return encrypt
+
+
+@pytest.mark.parametrize("whole", [b"", OK.removesuffix(b"ok")], ids=["head", "body"])
+def test_bytes_of_a_record_do_not_move_the_deadline_of_a_read(
+    client_loop: Loop | None, engine: Engine, certificate: Path, whole: bytes
+) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        encrypt = encrypted(connection, certificate)
+        connection.sendall(encrypt(whole) if whole else b"")
+        drip(connection, encrypt(OK.removeprefix(whole)))
+
+    with listening(serve) as (endpoint, _):
+        authority = endpoint.removeprefix("http://")
+        client = opened(client_loop, engine, f"https://{authority}", ca_file=certificate)
+        with pytest.raises(RequestTimeoutError):
+            client.read("k", if_match='"e"')
 
 
 def test_odd_ca_file_is_named(engine: Engine, tmp_path: Path) -> None:

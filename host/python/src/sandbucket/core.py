@@ -17,7 +17,7 @@ from .io import Io
 from .limits import Limits
 from .opened import Opened
 from .operations import Operation
-from .reader import Wanted, check_ranges
+from .reader import LEAST_TIME, Wanted, check_ranges
 from .retry_quota import RetryQuota
 from .text import shown
 from .types import (
@@ -65,7 +65,10 @@ class Core:
         self._client = Client(io, opened.egress, opened.tls, limits)
         self._quota = RetryQuota(limits.calls_per_store)
         self._driver = Driver(io, opened.pool, self._client, self._quota)
-        self._renewing = threading.Lock()
+        # Guards what a renewal replaces.
+        self._lock = threading.Lock()
+        self._renewal: threading.Event | None = None
+        self._is_closed = False
         self._renewed_at = time.monotonic() - RENEW_EVERY
 
     @property
@@ -76,7 +79,9 @@ class Core:
         """Closes idle connections, and drops the instances with their secrets."""
         self._client.close()
         self.io.close()
-        self._opened.pool.discard()
+        with self._lock:
+            self._is_closed = True
+            self._opened.pool.close()
 
     def described(self, call: str, key: str, what: str) -> str:
         """The message of an error that the host finds itself."""
@@ -86,44 +91,58 @@ class Core:
     async def _drive(self, operation: Operation, given: Mapping[str, Any], source: Source | None = None) -> tuple[Any, Received | None]:
         """Runs an operation. If the service rejects credentials that were found outside the settings, it is run again with others."""
         began, limit = time.monotonic(), given.get("timeout")
+
+        def left() -> float | None:
+            return None if limit is None else max(LEAST_TIME, limit - (time.monotonic() - began))
+
         for renewals in range(MAX_RENEWALS + 1):
-            left = None if limit is None else max(0.001, limit - (time.monotonic() - began))
             expires = self._opened.config.expires
             if expires is not None and time.time() > expires - RENEW_BEFORE:
                 # Those at hand are used as long as the service takes them.
-                with contextlib.suppress(ConfigError):
-                    await self.io.call(self._renew, self._opened)
+                await self._renewed(self._opened, left() if time.time() > expires else 0.0)
             opened, driver = self._opened, self._driver
             try:
-                return await driver.run(operation, left, source)
+                return await driver.run(operation, left(), source)
             except AccessDeniedError as error:
                 is_last = renewals == MAX_RENEWALS or error.code not in REJECTED or opened.config.rediscover is None
-                if is_last or getattr(source, "is_consumed", False):
+                if is_last or getattr(source, "is_consumed", False) or not await self._renewed(opened, left()):
                     raise
-                try:
-                    if not await self.io.call(self._renew, opened):
-                        raise
-                except ConfigError:
-                    raise error from None
         raise AssertionError("the last round returns or raises")
 
-    def _renew(self, opened: Opened) -> bool:
-        """Looks for other credentials than those of `opened`: whether the store has others now. Blocks."""
-        with self._renewing:
+    async def _renewed(self, opened: Opened, wait: float | None) -> bool:
+        """Starts to look for other credentials than those of `opened`, and waits so many seconds, which may be none: whether the store
+        has others now."""
+        with self._lock:
             if self._opened is not opened:
                 return True
-            if time.monotonic() < self._renewed_at + RENEW_EVERY:
-                return False
-            try:
+            renewal = self._renewal
+            if renewal is None and time.monotonic() >= self._renewed_at + RENEW_EVERY:
+                # In a thread, as it may run a program that takes longer than this call may.
+                renewal = threading.Event()
+                thread = threading.Thread(target=self._renew, args=(opened, renewal), name="sandbucket-credentials", daemon=True)
+                thread.start()
+                self._renewal = renewal
+        if renewal is not None and wait != 0.0:
+            await self.io.call(renewal.wait, self.limits.limit(wait))
+        return self._opened is not opened
+
+    def _renew(self, opened: Opened, renewal: threading.Event) -> None:
+        """Looks for other credentials than those of `opened`. Blocks. An error leaves those, and shows when the service rejects them."""
+        renewed = None
+        try:
+            with contextlib.suppress(ConfigError, SandbucketError):
                 renewed = opened.renewed()
-            finally:
+        finally:
+            with self._lock:
+                self._renewal = None
                 self._renewed_at = time.monotonic()
-            if renewed is None:
-                return False
-            # Operations in flight end with the old ones.
-            self._opened = renewed
-            self._driver = Driver(self.io, renewed.pool, self._client, self._quota)
-            return True
+                if renewed is not None:
+                    # Operations in flight end with the old ones.
+                    self._opened = renewed
+                    self._driver = Driver(self.io, renewed.pool, self._client, self._quota)
+                    if self._is_closed:
+                        renewed.pool.close()
+            renewal.set()
 
     async def _run(self, case: str, arguments: Any, given: Mapping[str, Any], source: Source | None = None) -> Any:
         output, received = await self._drive(Operation(case, arguments), given, source)

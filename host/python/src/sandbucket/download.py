@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidArgumentError, SandbucketError
+from .errors import InvalidArgumentError, PreconditionFailedError, SandbucketError
 from .part_sizes import DEFAULT_PART_SIZE
 from .reader import Reader, Wanted
 from .types import BlobInfo
@@ -37,21 +38,22 @@ class Download:
         """The properties of the blob, once its first bytes have arrived."""
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, in order."""
+        """The bytes, in order. A time limit covers all of them."""
         core, size = self._core, self._part_size
+        began = time.monotonic()
         try:
-            first = await Reader.open(core, self._key, self._given, Wanted(0, size))
+            first = await Reader.open(core, self._key, self._given, Wanted(0, size), began)
         except SandbucketError as error:
             if error.kind != "invalid-range":
                 raise
             # An empty blob has no first byte.
-            first = await Reader.open(core, self._key, self._given, Wanted())
+            first = await Reader.open(core, self._key, self._given, Wanted(), began)
         self.info = info = first.info
         is_strong = info.etag is not None and not info.etag.startswith("W/")
         if info.size is None or first.end == UNKNOWN_SIZE or not is_strong or first.ignores_range:
             if first.end != info.size or info.size is None:
                 first.close()
-                first = await Reader.open(core, self._key, self._given, Wanted())
+                first = await Reader.open(core, self._key, self._given, Wanted(), began)
                 self.info = first.info
             try:
                 while (piece := await first.next()) is not None:
@@ -66,11 +68,18 @@ class Download:
         starts = iter(range(first.end, info.size, size))
 
         async def fetch(start: int) -> tuple[int, list[bytes]]:
-            reader = await Reader.open(core, self._key, options, Wanted(start, min(start + size, info.size or 0)))
-            pieces = []
-            while (piece := await reader.next()) is not None:
-                pieces.append(piece)
-            return start, pieces
+            reader = await Reader.open(core, self._key, options, Wanted(start, min(start + size, info.size or 0)), began)
+            try:
+                # Some services ignore conditions.
+                if (reader.info.size, reader.info.etag) != (info.size, info.etag):
+                    message = core.described("download", self._key, "the blob was changed while it was being read")
+                    raise PreconditionFailedError(message, subject="if-match")
+                pieces = []
+                while (piece := await reader.next()) is not None:
+                    pieces.append(piece)
+                return start, pieces
+            finally:
+                reader.close()
 
         def prefetch(most: int) -> None:
             while len(waiting) < most and (start := next(starts, None)) is not None:

@@ -134,7 +134,10 @@ class _Running:
             raise PluginError(f"{self._name}: the plugin was stopped after as many instructions as the limit fuel allows it")
         deadline = time.monotonic() + self._left + STEP_TIME
         try:
-            result, used = await self._driver.io.call(self._driver.pool.step, name, item, left, deadline, self._name)
+            step = self._driver.pool.step
+            result, used = await self._driver.io.step(deadline - time.monotonic(), step, name, item, left, deadline, self._name)
+        except TimeoutError:
+            raise self._driver.pool.busy(self._name) from None
         except PluginError as error:
             if self._wrote:
                 error = PluginError(f"{error.message}; a write that was sent may or may not have taken effect")

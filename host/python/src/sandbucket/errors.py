@@ -116,7 +116,7 @@ class AccessDeniedError(SandbucketError):
 
 
 class ThrottledError(SandbucketError):
-    """The service asked for fewer requests."""
+    """The service demands fewer requests."""
 
     kind = "throttled"
 

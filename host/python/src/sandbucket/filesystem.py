@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import io as streams
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,13 +27,12 @@ from .errors import (
     InvalidRangeError,
     NotFoundError,
     PreconditionFailedError,
-    SandbucketError,
 )
 from .opened import settings_of
-from .part_sizes import DEFAULT_PART_SIZE, MAX_PARTS
+from .part_sizes import DEFAULT_PART_SIZE
 from .sandbox.engine import Engine
-from .types import BlobRef, CopySource, Entry, Part
-from .upload import DEFAULT_CONCURRENCY
+from .types import BlobRef, CopySource, Entry
+from .upload import Upload, inherited
 
 T = TypeVar("T")
 
@@ -135,7 +132,7 @@ class SandbucketFileSystem(AsyncFileSystem):
             "LastModified": entry.last_modified,
         }
 
-    async def _info(self, path: str, **_: Any) -> dict[str, Any]:
+    async def _info(self, path: str, **options: Any) -> dict[str, Any]:
         bucket, key = self.split_path(path)
         folder = {"name": f"{bucket}/{key}".rstrip("/"), "type": "directory", "size": 0}
         if not bucket:
@@ -144,7 +141,7 @@ class SandbucketFileSystem(AsyncFileSystem):
         with _translated(path):
             if key:
                 try:
-                    info = await store.head(key)
+                    info = await store.head(key, **inherited(options))
                     return {
                         "name": f"{bucket}/{key}",
                         "type": "file",
@@ -157,29 +154,31 @@ class SandbucketFileSystem(AsyncFileSystem):
                     }
                 except NotFoundError:
                     pass
-            page = await store.list_page(f"{key}/" if key else "", page_size=1)
+            page = await store.list_page(f"{key}/" if key else "", page_size=1, **inherited(options, without_key=True))
         if page.entries or not key:
             return folder
         raise FileNotFoundError(2, "no such blob, and no keys below it", path)
 
-    async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+    async def _ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
         bucket, key = self.split_path(path)
         if not bucket:
             store = await self.store("")
-            found = [{"name": item.name, "type": "directory", "size": 0} async for item in store.buckets()]
+            found = [
+                {"name": item.name, "type": "directory", "size": 0} async for item in store.buckets(**inherited(options, without_key=True))
+            ]
         else:
-            found = await self._list(bucket, f"{key}/" if key else "")
+            found = await self._list(bucket, f"{key}/" if key else "", inherited(options, without_key=True))
             if not found and key:
-                info = await self._info(path)
+                info = await self._info(path, **options)
                 found = [info] if info["type"] == "file" else []
         return found if detail else sorted(item["name"] for item in found)
 
-    async def _list(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
+    async def _list(self, bucket: str, prefix: str, options: dict[str, Any]) -> list[dict[str, Any]]:
         """What is in a folder."""
         store = await self.store(bucket)
         found: list[dict[str, Any]] = []
         with _translated(bucket):
-            async for page in store.list_pages(prefix, delimiter="/"):
+            async for page in store.list_pages(prefix, delimiter="/", **options):
                 found += [{"name": f"{bucket}/{name.rstrip('/')}", "type": "directory", "size": 0} for name in page.prefixes]
                 found += [self._described(bucket, entry) for entry in page.entries if entry.key != prefix]
         return found
@@ -192,18 +191,19 @@ class SandbucketFileSystem(AsyncFileSystem):
             return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
         store = await self.store(bucket)
         with _translated(path):
-            below = [self._described(bucket, entry) async for entry in store.list((f"{key}/" if key else "") + prefix)]
+            entries = store.list((f"{key}/" if key else "") + prefix, **inherited(options, without_key=True))
+            below = [self._described(bucket, entry) async for entry in entries]
         found = {item["name"]: item for item in below if not item["name"].endswith("/")}
         if not found and key and not prefix:
             with contextlib.suppress(FileNotFoundError):
-                info = await self._info(path)
+                info = await self._info(path, **options)
                 if info["type"] == "file":
                     found = {info["name"]: info}
         return found if detail else sorted(found)
 
-    async def _exists(self, path: str, **_: Any) -> bool:
+    async def _exists(self, path: str, **options: Any) -> bool:
         try:
-            await self._info(path)
+            await self._info(path, **options)
         except FileNotFoundError:
             return False
         return True
@@ -242,7 +242,8 @@ class SandbucketFileSystem(AsyncFileSystem):
         store = await self.store(bucket)
         with _translated(path):
             if (start is not None and start < 0) or (end is not None and end < 0):
-                start, end = await self._process_limits_of(path, start, end)
+                size = (await self._info(path, **options))["size"]
+                start, end = _absolute(start, 0, size), _absolute(end, size, size)
             if end is not None and (start or 0) >= end:
                 return b""
             try:
@@ -250,18 +251,12 @@ class SandbucketFileSystem(AsyncFileSystem):
             except InvalidRangeError:
                 return b""
 
-    async def _process_limits_of(self, path: str, start: int | None, end: int | None) -> tuple[int, int]:
-        size = (await self._info(path))["size"]
-        start = 0 if start is None else start
-        end = size if end is None else end
-        return max(0, size + start if start < 0 else start), max(0, size + end if end < 0 else end)
-
-    async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
+    async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **options: Any) -> None:
         bucket, key = self.split_path(rpath)
         if not key or (isinstance(lpath, str | os.PathLike) and os.path.isdir(lpath)):
             return
         store = await self.store(bucket)
-        info = await self._info(rpath)
+        info = await self._info(rpath, **options)
         if info["type"] == "directory":
             os.makedirs(lpath, exist_ok=True)
             return
@@ -271,7 +266,7 @@ class SandbucketFileSystem(AsyncFileSystem):
             if parent:
                 os.makedirs(parent, exist_ok=True)
         with _translated(rpath):
-            await store.download(key, lpath)
+            await store.download(key, lpath, **inherited(options))
         callback.absolute_update(info["size"])
 
     # Writing
@@ -299,31 +294,32 @@ class SandbucketFileSystem(AsyncFileSystem):
         with _translated(rpath):
             await store.upload(key, pieces(), if_absent=mode == "create", length_hint=size, **_kept(options))
 
-    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+    async def _cp_file(self, path1: str, path2: str, **options: Any) -> None:
         bucket, key = self.split_path(path1)
         to_bucket, to_key = self.split_path(path2)
-        info = await self._info(path1)
+        info = await self._info(path1, **options)
         if info["type"] == "directory":
             return
         store = await self.store(to_bucket)
         with _translated(path1):
-            await store.copy(CopySource(key, bucket=None if bucket == to_bucket else bucket), to_key)
+            await store.copy(CopySource(key, bucket=None if bucket == to_bucket else bucket), to_key, **_kept(options))
 
-    async def _touch(self, path: str, truncate: bool = True, **_: Any) -> None:
-        if truncate or not await self._exists(path):
-            await self._pipe_file(path, b"")
+    async def _touch(self, path: str, truncate: bool = True, **options: Any) -> None:
+        if truncate or not await self._exists(path, **options):
+            await self._pipe_file(path, b"", **options)
 
     def touch(self, path: str, truncate: bool = True, **options: Any) -> None:
         """Writes an empty blob; without `truncate` only if there is none."""
         sync(self.loop, self._touch, path, truncate=truncate, **options)
 
-    async def _rm_file(self, path: str, **_: Any) -> None:
+    async def _rm_file(self, path: str, **options: Any) -> None:
         bucket, key = self.split_path(path)
         store = await self.store(bucket)
         with _translated(path):
-            await store.delete(key)
+            await store.delete(key, **inherited(options, without_key=True))
 
-    async def _rm(self, path: Any, recursive: bool = False, batch_size: int | None = None, **_: Any) -> None:
+    async def _rm(self, path: Any, recursive: bool = False, batch_size: int | None = None, **options: Any) -> None:
+        call = inherited(options, without_key=True)
         paths = await self._expand_path(path, recursive=recursive)
         by_bucket: dict[str, list[str]] = {}
         for item in paths:
@@ -334,7 +330,7 @@ class SandbucketFileSystem(AsyncFileSystem):
             store = await self.store(bucket)
             chunks = [keys[at : at + BULK] for at in range(0, len(keys), BULK)]
             with _translated(bucket):
-                for outcomes in await asyncio.gather(*[store.delete_many([BlobRef(key) for key in chunk]) for chunk in chunks]):
+                for outcomes in await asyncio.gather(*[store.delete_many([BlobRef(key) for key in chunk], **call) for chunk in chunks]):
                     for error in outcomes:
                         if error is not None:
                             raise error
@@ -375,7 +371,7 @@ class SandbucketFileSystem(AsyncFileSystem):
     ) -> SandbucketFile:
         if mode not in ("rb", "wb", "xb"):
             raise NotImplementedError(f"{path}: the mode {mode}: blobs are written as a whole")
-        if mode == "xb" and self.exists(path):
+        if mode == "xb" and self.exists(path, **options):
             raise FileExistsError(17, "there is such a blob", path)
         return SandbucketFile(self, path, mode, block_size or self.default_block_size, autocommit, cache_options=cache_options, **options)
 
@@ -384,6 +380,13 @@ class SandbucketFileSystem(AsyncFileSystem):
         stores, self._stores = self._stores, {}
         for store in stores.values():
             store.close()
+
+
+def _absolute(place: int | None, default: int, size: int) -> int:
+    """A place in a blob, which may be given from its end."""
+    if place is None:
+        return default
+    return max(0, size + place if place < 0 else place)
 
 
 def _kept(options: dict[str, Any]) -> dict[str, Any]:
@@ -397,20 +400,30 @@ class SandbucketFile(AbstractBufferedFile):
     parts in flight beside the writer. The blob appears when the file is closed."""
 
     fs: SandbucketFileSystem
+    _details: dict[str, Any] | None = None
 
     def __init__(self, fs: SandbucketFileSystem, path: str, mode: str, block_size: int, autocommit: bool, **options: Any) -> None:
         self._write_options = _kept(options)
-        self._upload: str | None = None
-        self._parts: list[Part] = []
-        self._running: deque[Future[Part]] = deque()
-        self._number = 0
-        self._rest: bytes | None = None
+        self._read_options = inherited(options)
+        self._upload: Upload | None = None
         self._is_exclusive = mode == "xb"
         self.buffer: streams.BytesIO
         self.closed: bool
-        cache = {name: options[name] for name in ("cache_type", "cache_options", "size") if name in options}
-        super().__init__(fs, path, mode, block_size=block_size, autocommit=autocommit, **cache)
         self.bucket, self.key = fs.split_path(path)
+        super().__init__(fs, path, mode, block_size=block_size, autocommit=autocommit, **options)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The properties of the blob that is read."""
+        if self._details is None:
+            details: dict[str, Any] = self.fs.info(self.path, **self._read_options)
+            self._details = details
+        return self._details
+
+    @details.setter
+    def details(self, value: dict[str, Any]) -> None:
+        self._details = value
+        self.size = value["size"]
 
     def _sync(self, coroutine: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -423,7 +436,7 @@ class SandbucketFile(AbstractBufferedFile):
     def _fetch_range(self, start: int, end: int) -> bytes:
         # All blocks are of the same content, or the read fails.
         etag = self.details.get("ETag")
-        options = {"if_match": etag} if etag and not etag.startswith("W/") else {}
+        options = {**self._read_options, **({"if_match": etag} if etag and not etag.startswith("W/") else {})}
         try:
             return self._sync(self.fs._cat_file(self.path, start, end, **options))
         except FileExistsError as error:
@@ -432,67 +445,36 @@ class SandbucketFile(AbstractBufferedFile):
     # AbstractBufferedFile calls `_initiate_upload` once, `_upload_chunk` with what has gathered in `buffer`, and `commit` or `discard`.
 
     def _initiate_upload(self) -> None:
-        """Nothing: whether parts are needed shows with the first block that is not the last."""
+        async def upload() -> Upload:
+            core = (await self.fs.store(self.bucket))._core
+            return Upload(core, self.key, {**self._write_options, "if_absent": self._is_exclusive, "part_size": self.blocksize})
+
+        self._upload = self._sync(upload())
 
     def _upload_chunk(self, final: bool = False) -> bool:
-        self.buffer.seek(0)
-        data = self.buffer.read()
-        if final and self._upload is None and len(data) <= self.blocksize:
-            self._rest = data
-        else:
-            while len(data) > self.blocksize or (final and data):
-                self._start_part(data[: self.blocksize])
-                data = data[self.blocksize :]
-            if not final:
-                # A full block is sent once more bytes arrive: it could be the last one.
-                self.buffer = streams.BytesIO()
-                self.buffer.write(data)
-                return False
+        assert self._upload is not None, "it was initiated"
+        with self._closed_on_error():
+            self._sync(self._upload.write(memoryview(self.buffer.getvalue())))
         if final and self.autocommit:
             self.commit()
         return True
 
-    def _start_part(self, data: bytes) -> None:
-        async def store_of() -> AsyncStore:
-            return await self.fs.store(self.bucket)
-
-        store = self._sync(store_of())
-        if self._upload is None:
-            self._upload = self._sync(store._core.create_upload(self.key, self._write_options))
-        while len(self._running) >= DEFAULT_CONCURRENCY:
-            self._wait_for_part()
-        self._number += 1
-        if self._number > MAX_PARTS:
-            raise OSError(
-                f"{self.path}: the file is longer than {MAX_PARTS} blocks of {self.blocksize} bytes: open it with a larger block_size"
-            )
-        part = store._core.upload_part(self.key, self._upload, self._number, [memoryview(data)], {})
-        self._running.append(asyncio.run_coroutine_threadsafe(part, self.fs.loop))
-
-    def _wait_for_part(self) -> None:
-        with _translated(self.path):
-            self._parts.append(self._running.popleft().result())
+    @contextlib.contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """After an error the file takes no more bytes: closing it must not make a blob without those that failed."""
+        try:
+            yield
+        except BaseException:
+            self.discard()
+            self.closed = True
+            raise
 
     def commit(self) -> None:
         """Makes the blob of what was written."""
-
-        async def write() -> None:
-            store = await self.fs.store(self.bucket)
-            options = {**self._write_options, "if_absent": self._is_exclusive}
-            if self._upload is None:
-                await store._core.put_parts(self.key, [memoryview(self._rest or b"")], options)
-            else:
-                options = {"if_absent": self._is_exclusive}
-                await store._core.complete_upload(self.key, self._upload, self._parts, options)
+        if self._upload is not None:
+            with self._closed_on_error():
+                self._sync(self._upload.finish())
                 self._upload = None
-
-        try:
-            while self._running:
-                self._wait_for_part()
-            self._sync(write())
-        except (SandbucketError, OSError):
-            self.discard()
-            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is not None and self.mode != "rb" and not self.closed:
@@ -503,15 +485,6 @@ class SandbucketFile(AbstractBufferedFile):
 
     def discard(self) -> None:
         """Drops what was written."""
-
-        async def abort(upload: str) -> None:
-            store = await self.fs.store(self.bucket)
-            with contextlib.suppress(SandbucketError):
-                await store.abort_upload(self.key, upload)
-
-        for part in self._running:
-            part.cancel()
-        self._running.clear()
         upload, self._upload = self._upload, None
         if upload is not None:
-            self._sync(abort(upload))
+            self._sync(upload.abandon())

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ Address = tuple[int, tuple[Any, ...]]
 
 MAX_LOOKUPS = 8
 """Names that one store looks up at once: a name server that does not answer holds a thread each."""
+
+MAX_BLOCKED = 1024
+"""Functions of callers that block at once, one for each body in flight. Further ones wait."""
 
 FOREVER = 10 * 365 * 24 * 3600.0
 """The longest wait: no deadline is further away."""
@@ -67,7 +70,11 @@ class Io(Protocol):
         ...
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Runs a function that blocks or computes."""
+        """Runs a function that computes, or that blocks for as long as the caller's file, program or iterator does."""
+        ...
+
+    async def step(self, timeout: float, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs a step of the plugin. `TimeoutError` if it has not begun in time."""
         ...
 
     async def acquire(self, timeout: float) -> bool:
@@ -211,6 +218,9 @@ class BlockingIo:
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         return function(*arguments)
 
+    async def step(self, timeout: float, function: Callable[..., T], *arguments: Any) -> T:
+        return function(*arguments)
+
     async def acquire(self, timeout: float) -> bool:
         return self._places.acquire(timeout=max(0.0, min(timeout, threading.TIMEOUT_MAX)))
 
@@ -249,6 +259,32 @@ class AsyncTasks(Generic[T]):
         self._tasks.clear()
 
 
+class _Threads:
+    """Threads that are started when they are needed, and kept until `close`. Calls in flight end after it, and those that follow take a
+    thread each that ends with them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: ThreadPoolExecutor | None = None
+        self._is_closed = False
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        if self._is_closed:
+            once = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbucket")
+            try:
+                return once.submit(function, *arguments)
+            finally:
+                once.shutdown(wait=False)
+        if self._kept is None:
+            self._kept = ThreadPoolExecutor(max_workers=self._most, thread_name_prefix="sandbucket")
+        return self._kept.submit(function, *arguments)
+
+    def close(self) -> None:
+        self._is_closed = True
+        if self._kept is not None:
+            self._kept.shutdown(wait=False)
+
+
 class AsyncIo:
     """Waits on the event loop that runs the caller."""
 
@@ -256,13 +292,13 @@ class AsyncIo:
         self._places = asyncio.Semaphore(calls)
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         # Steps of the plugin: they compute, and must not hold up the loop, nor the steps of other stores.
-        self._count = workers
-        self._workers: ThreadPoolExecutor | None = None
+        self._workers = _Threads(workers)
+        # Functions of callers may wait for each other by way of this store, such as the two ends of a pipe: none may wait for a thread.
+        self._callers = _Threads(MAX_BLOCKED)
 
     def close(self) -> None:
-        workers, self._workers = self._workers, None
-        if workers is not None:
-            workers.shutdown(wait=False)
+        self._workers.close()
+        self._callers.close()
 
     async def ready(self, sock: socket.socket, read: bool, write: bool, timeout: float) -> tuple[bool, bool]:
         loop = asyncio.get_running_loop()
@@ -314,9 +350,19 @@ class AsyncIo:
         return found
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        if self._workers is None:
-            self._workers = ThreadPoolExecutor(max_workers=self._count, thread_name_prefix="sandbucket")
-        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
+        return await asyncio.wrap_future(self._callers.submit(function, *arguments))
+
+    async def step(self, timeout: float, function: Callable[..., T], *arguments: Any) -> T:
+        job = self._workers.submit(function, *arguments)
+        result = asyncio.wrap_future(job)
+        try:
+            ended, _ = await asyncio.wait([result], timeout=max(0.0, min(timeout, FOREVER)))
+            if not ended and job.cancel():
+                raise TimeoutError
+            return await result
+        except asyncio.CancelledError:
+            result.cancel()
+            raise
 
     async def acquire(self, timeout: float) -> bool:
         try:

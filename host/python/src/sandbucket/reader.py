@@ -28,6 +28,10 @@ FIRST_BACKOFF = 0.05
 """First pause before a read resumes again; it doubles with each consecutive resumption. The first resumption has none."""
 
 
+LEAST_TIME = 0.001
+"""Seconds that a call gets whose time limit has run out: it fails with the error of a timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The part of a blob to read."""
@@ -116,17 +120,20 @@ class Reader:
         self._failure: SandbucketError | None = None
 
     @staticmethod
-    async def open(core: Core, key: str, options: dict[str, Any], wanted: Wanted) -> Reader:
+    async def open(core: Core, key: str, options: dict[str, Any], wanted: Wanted, began: float | None = None) -> Reader:
         """Opens a blob. A time limit in the options covers the whole read; the default one ends with the head of the response, as a
-        body may take as long as it makes progress."""
-        began = time.monotonic()
+        body may take as long as it makes progress. `began` is the time at which a call began that this read is a part of: now without."""
+        began = time.monotonic() if began is None else began
+        limit: float | None = options.get("timeout")
+        # A limit that is no time is the call's to refuse.
+        left = options if limit is None or not limit > 0 else {**options, "timeout": max(LEAST_TIME, began + limit - time.monotonic())}
         if wanted.is_empty:
-            info = await core.head(key, options)
+            info = await core.head(key, left)
             reader = Reader(core, key, options, wanted, info)
             start = min(wanted.start, _size(info)) if wanted.last is None else _size(info)
             reader.start = reader.end = reader.position = start
             return reader
-        head, received = await core.open_get(key, options, wanted)
+        head, received = await core.open_get(key, left, wanted)
         reader = Reader(core, key, options, wanted, head.info)
         if reader._limit is not None:
             reader._deadline = began + reader._limit

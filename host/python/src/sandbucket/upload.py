@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
@@ -95,7 +96,11 @@ class _Part:
 
 
 class Upload:
-    """One upload. Memory is `part_size` times `concurrency` + 1. The blob appears atomically: an upload that fails is aborted."""
+    """One upload. Memory is `part_size` times `concurrency` + 1. The blob appears atomically: an upload that fails is aborted.
+
+    `run` writes a stream. A writer that pushes its bytes calls `write` and `finish`, and `abandon` to give up; an error of the first two
+    abandons the upload as well.
+    """
 
     def __init__(self, core: Core, key: str, given: Mapping[str, Any]) -> None:
         self._core = core
@@ -112,36 +117,68 @@ class Upload:
         self._concurrency = concurrency
         self._upload: str | None = None
         self._begun = 0
+        self._part = _Part()
         self._parts: list[Part] = []
         self._running = core.io.tasks()
         self._is_completing = False
+        self._is_abandoned = False
 
     async def run(self, body: AsyncIterator[memoryview]) -> Written:
         """Writes all pieces. The pieces are not used after the next one is asked for, except those that are read-only."""
-        try:
-            part = _Part()
+        async with self._abandoned_on_error():
             async for piece in body:
-                while len(piece) > self._sizes.size(self._begun + 1) - part.length:
-                    # A full part is sent once more bytes arrive: it could be the last one.
-                    room = self._sizes.size(self._begun + 1) - part.length
-                    part.add(piece[:room])
-                    piece = piece[room:]
-                    await self._send(part.take())
-                part.add(piece)
-            return await self._finish(part)
+                await self._add(piece)
+            return await self._finish()
+
+    async def write(self, piece: memoryview) -> None:
+        """Adds bytes, which are used after the call if they are read-only. Returns when there is room for more."""
+        async with self._abandoned_on_error():
+            await self._add(piece)
+
+    async def finish(self) -> Written:
+        """Makes the blob of what was written."""
+        async with self._abandoned_on_error():
+            return await self._finish()
+
+    async def abandon(self, error: BaseException | None = None) -> None:
+        """Gives up the upload, because of this error. It is aborted unless it may have been completed."""
+        await self._core.io.shielded(self._abandon(error))
+
+    @contextlib.asynccontextmanager
+    async def _abandoned_on_error(self) -> AsyncGenerator[None, None]:
+        if self._is_abandoned:
+            raise InvalidArgumentError(self._core.described("upload", self._key, "it was abandoned before"), subject="body")
+        try:
+            yield
         except BaseException as error:
-            if not self._is_completing or isinstance(error, _NOT_COMPLETED):
-                await self._core.io.shielded(self._abort())
-            elif self._upload is not None:
-                _log.warning("the outcome of a completion is unknown: the upload of %r was not aborted", self._key)
-                await self._core.io.shielded(self._running.stop())
+            await self.abandon(error)
             raise
 
-    async def _finish(self, part: _Part) -> Written:
-        if self._upload is None:
-            return await self._core.put_parts(self._key, part.take(), self._given)
-        if part.length > 0:
+    async def _abandon(self, error: BaseException | None) -> None:
+        if self._is_abandoned:
+            return
+        self._is_abandoned = True
+        if not self._is_completing or isinstance(error, _NOT_COMPLETED):
+            await self._abort()
+        else:
+            _log.warning("the outcome of a completion is unknown: the upload of %r was not aborted", self._key)
+            await self._running.stop()
+
+    async def _add(self, piece: memoryview) -> None:
+        part = self._part
+        while len(piece) > self._sizes.size(self._begun + 1) - part.length:
+            # A full part is sent once more bytes arrive: it could be the last one.
+            room = self._sizes.size(self._begun + 1) - part.length
+            part.add(piece[:room])
+            piece = piece[room:]
             await self._send(part.take())
+        part.add(piece)
+
+    async def _finish(self) -> Written:
+        if self._upload is None:
+            return await self._core.put_parts(self._key, self._part.take(), self._given)
+        if self._part.length > 0:
+            await self._send(self._part.take())
         while len(self._running):
             self._parts.append(await self._running.next())
         self._parts.sort(key=lambda part: part.number)

@@ -130,17 +130,17 @@ def _variables(settings: dict[str, str], environment: Environment, found: Found)
     _add(settings, key, secret, token)
     if token is not None:
         # The name that `aws configure export-credentials --format env` uses.
-        found.expires = _moment(environment.variable("AWS_CREDENTIAL_EXPIRATION"))
+        found.expires = _expiration_of(environment.variable("AWS_CREDENTIAL_EXPIRATION"))
     return True
 
 
-def _moment(text: str | None) -> float | None:
+def _expiration_of(text: str | None) -> float | None:
     """A date and time of RFC 3339. Malformed text counts as absent: the credentials are used until the service rejects them."""
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        time = datetime.fromisoformat(text.strip())
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -204,7 +204,7 @@ def _keys(profiles: Profiles, profile: Profile, name: str, settings: dict[str, s
             token = _first(profile, ("aws_session_token", "aws_security_token"))
             _add(settings, key, secret, token)
             if token is not None:
-                result.expires = _moment(_first(profile, _EXPIRATION))
+                result.expires = _expiration_of(_first(profile, _EXPIRATION))
             return
         if key is not None:
             raise DiscoveryError(f"{named} has aws_access_key_id but no aws_secret_access_key{_malformed(profiles)}")
@@ -217,7 +217,7 @@ def _keys(profiles: Profiles, profile: Profile, name: str, settings: dict[str, s
             except process.ProcessError as error:
                 raise DiscoveryError(f"credential_process of {named}: {error}") from None
             _add(settings, *printed[:3])
-            result.expires = _moment(printed[3])
+            result.expires = _expiration_of(printed[3])
             return
     if unsupported is not None:
         raise DiscoveryError(

@@ -71,7 +71,7 @@ class Received:
         return 200 <= self.status < 300
 
     def _event(self) -> object:
-        """What of the body has arrived: data, the end, or `NEED_DATA`."""
+        """The next event of the body: data, its end, or `NEED_DATA` if nothing more has arrived."""
         assert self._connection is not None
         try:
             event = self._connection.http.next_event()
@@ -96,6 +96,8 @@ class Received:
             return None
         if self._connection is None:
             raise TransportError("http-response-incomplete", "the body was closed")
+        waits = self.timeout if timeout is None else min(timeout, self.timeout)
+        end = time.monotonic() + waits
         try:
             while True:
                 event = self._event()
@@ -103,11 +105,11 @@ class Received:
                     return bytes(event.data)
                 if self.is_over:
                     return None
-                waits = self.timeout if timeout is None else min(timeout, self.timeout)
                 try:
-                    data = await self._connection.stream.receive(waits)
+                    # Bytes of the framing, such as the size of a chunk, do not move the deadline.
+                    data = await self._connection.stream.receive(end - time.monotonic())
                 except TimeoutError:
-                    raise TransportError("connection-read-timeout", f"nothing arrived for {waits:g} s") from None
+                    raise TransportError("connection-read-timeout", f"nothing of the body arrived for {waits:g} s") from None
                 except OSError as error:
                     raise TransportError("http-response-incomplete", f"the body broke off: {error}") from None
                 self._connection.feed(data)
@@ -153,7 +155,7 @@ class Client:
     def give_back(self, key: object, connection: Connection) -> None:
         """Keeps a connection whose response was read to its end."""
         http = connection.http
-        # Bytes after a response are none that a request asked for: the next one must not take them for its own.
+        # Bytes after a response belong to no request: the next one must not take them for its own.
         is_over = not connection.stream.received and not http.trailing_data[0]
         if http.our_state is h11.DONE and http.their_state is h11.DONE and is_over:
             http.start_next_cycle()
@@ -186,19 +188,19 @@ class Client:
             raise TransportError("connection-timeout", f"{host}: the name was not looked up in time") from None
         except (OSError, UnicodeError) as error:
             raise TransportError("dns-error", f"{host}: {getattr(error, 'strerror', None) or error}") from None
-        allowed, refusal = [], None
+        allowed, prohibition = [], None
         for family, place in found:
             refused = self.egress.refuses(str(place[0]))
             if refused is None:
                 allowed.append((family, place))
-            elif refusal is None:
+            elif prohibition is None:
                 advice = "" if refused.never else "; if it is meant, allow private addresses for this store (allow_private)"
-                refusal = f"{host} is at {place[0]}, which is {refused.kind} and forbidden to this store{advice}"
+                prohibition = f"{host} is at {place[0]}, which is {refused.kind} and forbidden to this store{advice}"
         if allowed:
             return allowed
-        if refusal is None:
+        if prohibition is None:
             raise TransportError("dns-error", f"{host}: the name has no address")
-        raise TransportError("destination-ip-prohibited", refusal)
+        raise TransportError("destination-ip-prohibited", prohibition)
 
     async def _open(self, request: Request, timeout: float) -> Connection:
         authority = request.authority
@@ -240,7 +242,7 @@ class Client:
                 except _Unanswered as error:
                     if not is_reused or request.method not in ("GET", "HEAD"):
                         raise TransportError(error.error, error.detail) from None
-                    # The service closed the idle connection at the moment of use.
+                    # The service closed the idle connection when it was used again.
                     connection.close()
                     connection = None
             is_sent = connection.http.our_state in (h11.DONE, h11.MUST_CLOSE)
@@ -259,7 +261,7 @@ class Client:
         try:
             head = http.send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
         except h11.LocalProtocolError as error:
-            raise TransportError("http-request-denied", f"the plugin asked for a request that HTTP does not have: {error}") from None
+            raise TransportError("http-request-denied", f"the plugin returned a request that HTTP does not have: {error}") from None
         if request.length == 0:
             http.send(h11.EndOfMessage())
             return await self._write(connection, memoryview(head), timeout)
@@ -283,9 +285,10 @@ class Client:
 
     async def _write(self, connection: Connection, data: memoryview, timeout: float) -> h11.Response | None:
         stream = connection.stream
+        end = time.monotonic() + timeout
         while data or stream.has_unsent:
             try:
-                data = await stream.send(data, timeout)
+                data, end = await stream.send(data, timeout, end)
             except TimeoutError:
                 raise TransportError("connection-write-timeout", f"the service took no byte for {timeout:g} s") from None
             except OSError as error:

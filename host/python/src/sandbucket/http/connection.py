@@ -22,6 +22,14 @@ _SEND_SIZE = 128 << 10
 """Bytes of a body that are encrypted at once."""
 
 
+def _left(end: float) -> float:
+    """The time until a deadline. Raises `TimeoutError` if it is over, so that a peer whose bytes never pause cannot keep it away."""
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 class Stream:
     """A non-blocking socket, with TLS or without. Bytes that arrive while others are sent are kept."""
 
@@ -42,7 +50,7 @@ class Stream:
         self._sock.close()
 
     def is_usable(self) -> bool:
-        """Whether an idle connection can take a request: it was not closed, and nothing arrived that nobody asked for."""
+        """Whether an idle connection can take a request: it was not closed, and no bytes arrived, which would belong to no request."""
         try:
             self._pull()
         except OSError:
@@ -58,7 +66,7 @@ class Stream:
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush(end)
-                await self._io.ready(self._sock, True, False, end - time.monotonic())
+                await self._io.ready(self._sock, True, False, _left(end))
                 data = self._read_socket()
                 if data == b"":
                     raise ConnectionResetError("the connection was closed during the handshake") from None
@@ -78,7 +86,7 @@ class Stream:
             try:
                 pending = pending[self._sock.send(pending) :]
             except BlockingIOError:
-                await self._io.ready(self._sock, False, True, end - time.monotonic())
+                await self._io.ready(self._sock, False, True, _left(end))
 
     def _read_socket(self) -> bytes | None:
         """What arrived: no bytes at the end, `None` if there are none yet."""
@@ -123,10 +131,11 @@ class Stream:
         self.received.clear()
         return data
 
-    async def send(self, data: memoryview, timeout: float) -> memoryview:
-        """Sends bytes until all are with the system, or until others arrive: those that are still to be sent.
+    async def send(self, data: memoryview, timeout: float, end: float) -> tuple[memoryview, float]:
+        """Sends bytes until all are with the system, or until others arrive: those that are still to be sent, and their deadline.
 
-        `timeout` is the longest time without progress. Raises `TimeoutError` or another `OSError`.
+        `end` is the deadline of the next byte, on the monotonic clock. Each write moves it to `timeout` from then; bytes that arrive do
+        not. Raises `TimeoutError` or another `OSError`.
         """
         while data or self._unsent:
             if self._tls is not None and not self._unsent:
@@ -139,13 +148,14 @@ class Stream:
                     data = data[self._sock.send(data) :]
                 else:
                     self._unsent = self._unsent[self._sock.send(self._unsent) :]
+                end = time.monotonic() + timeout
                 continue
             except (BlockingIOError, InterruptedError):
                 pass
-            readable, _ = await self._io.ready(self._sock, not self.ended, True, timeout)
+            readable, _ = await self._io.ready(self._sock, not self.ended, True, _left(end))
             if readable and self._pull():
                 break
-        return data
+        return data, end
 
     @property
     def has_unsent(self) -> bool:
@@ -153,10 +163,18 @@ class Stream:
         return bool(self._unsent)
 
     async def receive(self, timeout: float) -> bytes:
-        """Waits for bytes: none at the end of the stream. Raises `TimeoutError` or another `OSError`."""
+        """Waits for bytes: none at the end of the stream. Raises `TimeoutError` or another `OSError`.
+
+        Encrypted bytes that do not yet make a record are not waited for longer.
+        """
+        end = time.monotonic() + timeout
         while not self.received and not self.ended:
-            if not self._pull():
-                await self._io.ready(self._sock, True, False, timeout)
+            arrived = self._pull()
+            if self.received or self.ended:
+                break
+            left = _left(end)
+            if not arrived:
+                await self._io.ready(self._sock, True, False, left)
         return self.take()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_network
 from urllib.parse import urlsplit
 
-from .ip_policy import Network, Refusal, is_private, refuses
+from .ip_policy import Network, Prohibition, is_private, refuses
 
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 _LABEL = re.compile(r"[A-Za-z0-9-]+\Z")
@@ -70,7 +70,7 @@ class Egress:
         """What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region` and what else is wanted
         of it, each also with the name `bucket` before it; for the ARN of an access point, its host alone.
 
-        This is the one thing that the host itself reads from a plugin's settings: a plugin cannot be asked what it should be kept
+        This is the one thing that the host itself reads from a plugin's settings: a plugin cannot say what it should be kept
         from. Where they make no sense it is nothing; the plugin will say what is wrong with them.
         """
 
@@ -113,12 +113,12 @@ class Egress:
 
     def check(self, https: bool, authority: str) -> Authority | str:
         """The authority that a request may go to, or why it may not."""
-        asked = authority_of(https, authority)
-        if asked is not None and asked in self.allowed:
-            return asked
-        return f"the plugin asked for {asked or 'a host that is none'}, but this store may only reach {self}"
+        found = authority_of(https, authority)
+        if found is not None and found in self.allowed:
+            return found
+        return f"the plugin returned a request to {found or 'a host that is none'}, but this store may only reach {self}"
 
-    def refuses(self, address: str) -> Refusal | None:
+    def refuses(self, address: str) -> Prohibition | None:
         """Why this address may not be connected to; `None` where it may."""
         return refuses(address, private=self.private, networks=self.networks)
 

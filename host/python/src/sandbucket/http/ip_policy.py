@@ -29,7 +29,7 @@ _LOOPBACK_6 = IPv6Address("::1")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Prohibition:
     """Why an address may not be connected to."""
 
     kind: str
@@ -145,7 +145,7 @@ def _special(address: IPv4Address | IPv6Address) -> str | None:
     return _kind_4(address, _SPECIAL_4) if isinstance(address, IPv4Address) else _special_6(address)
 
 
-def refuses(text: str, *, private: bool = False, networks: Iterable[Network] = ()) -> Refusal | None:
+def refuses(text: str, *, private: bool = False, networks: Iterable[Network] = ()) -> Prohibition | None:
     """Why this address may not be connected to; `None` where it may.
 
     Args:
@@ -156,11 +156,11 @@ def refuses(text: str, *, private: bool = False, networks: Iterable[Network] = (
     address = ip_address(text.partition("%")[0])
     kind = _never(address)
     if kind is not None:
-        return Refusal(kind, never=True)
+        return Prohibition(kind, never=True)
     kind = _special(address)
     if kind is None or private or any(address in network for network in networks):
         return None
-    return Refusal(kind, never=False)
+    return Prohibition(kind, never=False)
 
 
 def is_private(text: str) -> bool:

@@ -77,7 +77,7 @@ def _fields(method: str, headers: str) -> list[tuple[str, str]]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not _NAME.match(name) or not _VALUE.match(value):
-            raise Denied("the plugin asked for a request with a header that HTTP does not have")
+            raise Denied("the plugin returned a request with a header that HTTP does not have")
         if name not in ("host", "content-length") and not _is_allowed(method, name):
             raise Denied(f"the plugin built a request with the header {sanitized(name, 64)}, which is not allowed here")
         fields.append((name, value))
@@ -100,7 +100,7 @@ def checked(record: Any, methods: frozenset[str], egress: Egress, length: int) -
     if method not in _WITH_BODY and length > 0:
         raise Denied(f"the plugin built a request with the method {method.upper()} and a body of {length} bytes")
     if not _PATH.match(path):
-        raise Denied("the plugin asked for a request with a path that HTTP does not have")
+        raise Denied("the plugin returned a request with a path that HTTP does not have")
     fields = _fields(method, headers)
     if [value for name, value in fields if name == "host"] != [authority]:
         raise Denied("the plugin built a request whose host is not its authority")

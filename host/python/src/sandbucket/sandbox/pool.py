@@ -19,6 +19,7 @@ class Pool:
         self._idle: list[Instance] = []
         self._places = threading.Semaphore(engine.limits.instances_per_store)
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return "Pool(...)"  # The settings have secrets.
@@ -54,8 +55,7 @@ class Pool:
             PluginError: It trapped again, or exceeded a limit.
         """
         if not self._places.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))):
-            limit = self.engine.limits.instances_per_store
-            raise BusyError(f"{operation}: waited for one of the {limit} instances of this store (instances_per_store)", retryable=True)
+            raise self.busy(operation)
         try:
             used = 0
             for attempt in (1, 2):
@@ -70,13 +70,24 @@ class Pool:
                     continue
                 if not _is_large(item, result, self.engine.limits.retire_bytes):
                     with self._lock:
-                        self._idle.append(instance)
+                        if not self._is_closed:
+                            self._idle.append(instance)
                 return result, used + instance.fuel_used
         finally:
             self._places.release()
         if used >= fuel:
             raise PluginError(f"{operation}: the plugin was stopped after as many instructions as the limit fuel allows it")
         raise PluginError(f"{operation}: the plugin failed ({failure}); its instance was discarded")
+
+    def busy(self, operation: str) -> BusyError:
+        """The error of a step for which no instance was free in time."""
+        limit = self.engine.limits.instances_per_store
+        return BusyError(f"{operation}: waited for one of the {limit} instances of this store (instances_per_store)", retryable=True)
+
+    def close(self) -> None:
+        """Drops the idle instances, and those in use when their step ends."""
+        self._is_closed = True
+        self.discard()
 
     def discard(self) -> None:
         """Drops the idle instances, after an output that breaks the contract: any of them may have made it."""
