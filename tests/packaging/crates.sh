@@ -6,7 +6,7 @@ mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
 
-crates=(sha256-multi sandbucket sandbucket-dev-server sandbucket-object-store sandbucket-gateway sandbucket-cli)
+crates=(sha256-multi sandbucket sandbucket-dev-server sandbucket-object-store sandbucket-wasi-blobstore sandbucket-gateway sandbucket-cli)
 packages=()
 for crate in "${crates[@]}"; do packages+=(--package "$crate"); done
 if [ "${SANDBUCKET_DIRTY:-}" = 1 ]; then packages+=(--allow-dirty); fi

@@ -25,6 +25,8 @@ pub use services::{Kind, Service};
 pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");
 /// The same, built for the world `plugin` with the interface `sans-io`.
 pub const ROGUE_SANS_IO: &str = env!("SANDBUCKET_ROGUE_SANS_IO");
+/// The component of `tests/blobstore/guest`.
+pub const BLOBSTORE_GUEST: &str = env!("SANDBUCKET_BLOBSTORE_GUEST");
 /// The compile cache, kept between runs.
 pub const CACHE: &str = concat!(env!("OUT_DIR"), "/cache");
 /// Time limit of a test: many times what any test takes, so that a hang fails and a slow machine does not.
