@@ -4,7 +4,7 @@
 //! after a blank line the body.
 
 use sandbucket_s3::contract::model::{
-    ByteRange, GetOptions, HeadOptions, Operation, Output, PartOptions, PutOptions, Span,
+    BlobInfo, ByteRange, GetOptions, HeadOptions, Operation, Output, PartOptions, PutOptions, Span,
 };
 use sandbucket_s3::ops::{Event, Next, Response, Store, retry};
 use sandbucket_s3::s3::encoded_words;
@@ -40,13 +40,8 @@ fn read(head: &Head<'_>, body: &[u8], range: ByteRange) {
     if let Ok(written) = response::written(head) {
         assert!(written.etag.is_none_or(|etag| !etag.is_empty()));
     }
-    if let (Ok(info), Ok(length)) = (response::blob_info(head), head.content_length()) {
-        match info.attributes.iter().find(|(name, _)| name == response::PART_RANGE) {
-            // Of a part: its length is given, and the blob is at least as long.
-            Some(_) => assert!(length.is_none_or(|length| length <= info.size), "{length:?} of {}", info.size),
-            // Without `content-length` the size is unknown.
-            None => assert_eq!(info.size, length.unwrap_or(u64::MAX)),
-        }
+    if let Ok(info) = response::blob_info(head) {
+        has_size_of(&info, head);
     }
     if let Ok((info, span)) = response::blob_part(head, range) {
         assert!(span.start <= span.end && span.end <= info.size, "{span:?} of {}", info.size);
@@ -83,14 +78,20 @@ fn resumed(head: &Head<'_>, range: ByteRange) {
         let Next::Done(output) = store.resume(1_700_000_000, exchange.state, 0, event) else { continue };
         super::operations::fits(&output, &operation);
         match output {
-            // Without `content-length` the size is unknown.
-            Output::Head(info) => assert_eq!(info.size, content_length(head).unwrap_or(u64::MAX)),
+            Output::Head(info) => has_size_of(&info, head),
             Output::Put(written) => assert!(written.etag.is_none_or(|etag| !etag.is_empty())),
             _ => {}
         }
     }
 }
 
-fn content_length(head: &Head<'_>) -> Option<u64> {
-    head.content_length().ok().flatten()
+/// The size of a blob is what the response to its HEAD says.
+fn has_size_of(info: &BlobInfo, head: &Head<'_>) {
+    let length = head.content_length().expect("a valid length, or no output");
+    match info.attributes.iter().find(|(name, _)| name == response::PART_RANGE) {
+        // Of a part: its length is given, and the blob is at least as long.
+        Some(_) => assert!(length.is_none_or(|length| length <= info.size), "{length:?} of {}", info.size),
+        // Without `content-length` the size is unknown.
+        None => assert_eq!(info.size, length.unwrap_or(u64::MAX)),
+    }
 }
