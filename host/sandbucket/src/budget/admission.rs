@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::caps::{Caps, ConnectionClaim};
-use super::slots::{Acquire, Slot, Slots};
+use super::slots::{Slot, Slots};
 use super::token_bucket::TokenBucket;
 use crate::error::{Error, Failure, Result};
 use crate::limits::Budget;
@@ -73,6 +73,8 @@ pub(crate) struct Admission {
     caps: Arc<Caps>,
     /// Calls in flight.
     in_flight: Arc<Slots>,
+    /// Calls that wait or are in flight. One count, so that a call on its way from one to the other is counted once.
+    present: AtomicUsize,
     /// Held by the call that is next. The others wait for it in order.
     next: Arc<Slots>,
     /// Calls that wait, and those that were admitted and have not noticed: while there are any, a new call queues up.
@@ -141,6 +143,7 @@ impl Admission {
             origin: Instant::now(),
             caps: Arc::new(Caps::new(&budget, weight)),
             in_flight: Slots::new(budget.calls_in_flight),
+            present: AtomicUsize::new(0),
             next: Slots::new(1),
             waiting: AtomicUsize::new(0),
             next_waits: AtomicBool::new(false),
@@ -213,7 +216,7 @@ impl Admission {
         let slot = self.in_flight.try_acquire()?;
         let now = self.now();
         self.take_rates(now).ok()?;
-        Some(CallPermit { admission: self.clone(), began: now, _slot: slot })
+        Some(CallPermit { presence: Presence::enter(self).0, began: now, _slot: slot })
     }
 
     /// Admits a call, which may last so long, when the budget has room for it.
@@ -221,26 +224,31 @@ impl Admission {
     /// # Errors
     /// [`Error::Throttled`] if too many calls wait, or this one has waited for too long.
     pub(crate) async fn admit(self: &Arc<Self>, operation: &'static str, limit: Duration) -> Result<CallPermit> {
-        let (queue_length, queue_wait) = {
+        let (calls_in_flight, queue_length, queue_wait) = {
             let budget = locked(&self.budget);
-            (budget.queue_length, budget.queue_wait)
+            (budget.calls_in_flight, budget.queue_length, budget.queue_wait)
         };
-        // While a call that is next has not noticed it, others wait although there is room for them.
-        let room = if self.next_waits.load(Relaxed) { 0 } else { self.in_flight.free() };
-        let others = queue_length.saturating_add(room).saturating_sub(usize::from(self.next_waits()));
-        let turn = if queue_length == 0 { None } else { self.next.acquire_behind(others) };
-        let Some(turn) = turn else {
+        let (presence, others) = Presence::enter(self);
+        // Without a rate that is used up, calls that have not noticed their permit wait although there is room for them.
+        let used = self.in_flight.used();
+        let is_full = if self.next_waits.load(Relaxed) {
+            // The call that is next has a permit already.
+            others.saturating_sub(used) >= queue_length.saturating_sub(1)
+        } else {
+            others >= calls_in_flight.max(used).saturating_add(queue_length)
+        };
+        if is_full || queue_length == 0 {
             let bound = self.bound();
             let why = match queue_length {
                 0 => "and `queue-length` lets none wait".to_owned(),
                 _ => format!("and {queue_length} more wait, which is all that `queue-length` allows"),
             };
             return Err(self.excess(operation, bound, &why));
-        };
+        }
         let _waiting = Waiting::enter(&self.waiting);
         let wait = queue_wait.min(limit);
-        match deadline::timeout(wait, self.next(turn)).await {
-            Ok(permit) => Ok(permit),
+        match deadline::timeout(wait, self.next()).await {
+            Ok((began, slot)) => Ok(CallPermit { presence, began, _slot: slot }),
             Err(_) => Err(self.excess(operation, self.bound(), &format!("and this one waited {wait:?}"))),
         }
     }
@@ -256,13 +264,13 @@ impl Admission {
     }
 
     /// Waits until all calls before this one are admitted, and the budget has room for it.
-    async fn next(self: &Arc<Self>, turn: Acquire) -> CallPermit {
-        let _next = turn.await;
+    async fn next(&self) -> (u64, Slot) {
+        let _next = self.next.acquire().await;
         let slot = self.in_flight.acquire().await;
         loop {
             let now = self.now();
             match self.take_rates(now) {
-                Ok(()) => return CallPermit { admission: self.clone(), began: now, _slot: slot },
+                Ok(()) => return (now, slot),
                 Err(wait) => {
                     let _waits = Flag::set(&self.next_waits);
                     deadline::sleep(wait.min(STEP)).await;
@@ -435,6 +443,24 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A call that waits or is in flight, for as long as this lives.
+#[derive(Debug)]
+struct Presence(Arc<Admission>);
+
+impl Presence {
+    /// Also returns how many others there are.
+    fn enter(admission: &Arc<Admission>) -> (Presence, usize) {
+        let others = admission.present.fetch_add(1, Relaxed);
+        (Presence(admission.clone()), others)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A flag that is set for as long as this lives.
 struct Flag<'a>(&'a AtomicBool);
 
@@ -454,19 +480,20 @@ impl Drop for Flag<'_> {
 /// The right to be a call in flight, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct CallPermit {
-    admission: Arc<Admission>,
+    presence: Presence,
     began: u64,
     _slot: Slot,
 }
 
 impl Drop for CallPermit {
     fn drop(&mut self) {
-        let took = self.admission.now().saturating_sub(self.began).max(1);
+        let admission = &self.presence.0;
+        let took = admission.now().saturating_sub(self.began).max(1);
         let smoothed = |average: u64| match average {
             0 => Some(took),
             _ => Some(average - average / SMOOTHING + took / SMOOTHING),
         };
-        let _ = self.admission.duration.fetch_update(Relaxed, Relaxed, smoothed);
+        let _ = admission.duration.fetch_update(Relaxed, Relaxed, smoothed);
     }
 }
 
@@ -587,7 +614,7 @@ mod tests {
         let calls = (0..64).map(|_| {
             let admission = admission.clone();
             tokio::spawn(async move {
-                for _ in 0..50 {
+                for _ in 0..500 {
                     let permit = match admission.try_admit() {
                         Some(permit) => permit,
                         None => admission.admit("get", CALL).await?,

@@ -64,20 +64,10 @@ impl Slots {
         self.state().waiting.len()
     }
 
-    /// Waits for a permit.
+    /// Waits for a permit, in the order of these calls.
     pub(super) fn acquire(self: &Arc<Self>) -> Acquire {
-        self.enter(self.state())
-    }
-
-    /// Waits for a permit; none if so many wait already.
-    pub(super) fn acquire_behind(self: &Arc<Self>, max: usize) -> Option<Acquire> {
-        let state = self.state();
-        let is_free = state.used < state.max && state.waiting.is_empty();
-        (is_free || state.waiting.len() < max).then(|| self.enter(state))
-    }
-
-    fn enter(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Acquire {
         let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.waiting.push_back((ticket, sender));
@@ -160,10 +150,11 @@ mod tests {
     fn permits_are_given_in_order_and_released_by_dropping() {
         let slots = Slots::new(1);
         let held = slots.try_acquire().unwrap();
-        assert!(slots.try_acquire().is_none() && slots.acquire_behind(0).is_none());
+        assert!(slots.try_acquire().is_none());
         let (mut first, mut second, third) = (slots.acquire(), slots.acquire(), slots.acquire());
         assert!((&mut first).now_or_never().is_none());
-        assert!(slots.acquire_behind(3).is_none() && slots.acquire_behind(4).is_some());
+        assert_eq!(slots.waiting(), 3);
+        drop(slots.acquire());
         drop(third);
         assert_eq!(slots.waiting(), 2);
         drop(held);
@@ -174,7 +165,7 @@ mod tests {
         assert_eq!(slots.used(), 1);
         drop(held);
         assert_eq!(slots.used(), 0);
-        drop(slots.acquire_behind(0).expect("a permit is left"));
+        drop(slots.acquire());
         assert_eq!(slots.used(), 0);
     }
 
