@@ -70,14 +70,19 @@ impl Check<'_> {
             let config = context.config()?;
             let engine = context::engine(Some(&config)).await?;
             let store = config.open(&engine).await?;
-            let trusting = config.open_with(&engine, &[("check-conditions", "false")]).await?;
+            let checks_itself = engine.settings().await?.iter().any(|setting| setting.name == "check-conditions");
+            let trusting = match checks_itself {
+                true => config.open_with(&engine, &[("check-conditions", "false")]).await?,
+                false => store.clone(),
+            };
             Ok::<_, Failure>((config, store, trusting))
         };
         match opened.await {
             Ok((config, store, trusting)) => {
                 let value = |name: &str| setting(config.settings(), name).map(str::to_owned);
-                let bucket = value("bucket").unwrap_or_default();
-                let place = value("endpoint").or_else(|| value("region")).unwrap_or_else(|| "us-east-1".to_owned());
+                let bucket = value("bucket").or_else(|| value("container")).unwrap_or_default();
+                let place = ["endpoint", "account", "region"].iter().find_map(|name| value(name));
+                let place = place.unwrap_or_else(|| "us-east-1".to_owned());
                 let detail = format!("bucket \"{bucket}\" at {place}, from {}", context.config_file.display());
                 self.report.add(Step::ok("settings", begun.elapsed(), detail))?;
                 Ok(Some((config, store, trusting)))

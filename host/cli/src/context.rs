@@ -1,7 +1,7 @@
 //! The context of every subcommand: configuration, output, and store.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use sandbucket::{Config, Engine, EngineBuilder, Error, Limits, Store};
@@ -17,22 +17,35 @@ use crate::output::Output;
 pub struct Context {
     pub output: Output,
     pub config_file: PathBuf,
+    /// The store's name in the configuration; the default one if there is none.
+    pub store: Option<String>,
 }
 
 impl Context {
     pub fn new(global: Global, is_server: bool) -> Self {
         log(global.verbose, is_server);
-        Context { output: Output::new(global.json), config_file: global.config }
+        Context { output: Output::new(global.json), config_file: global.config, store: global.store }
     }
 
-    /// The configuration file.
+    /// The same, without notes if `quiet`.
+    pub fn quiet_if(&self, quiet: bool) -> Context {
+        let Context { output, config_file, store } = self;
+        Context { output: output.quiet_if(quiet), config_file: config_file.clone(), store: store.clone() }
+    }
+
+    /// The configuration of the store.
     pub fn config(&self) -> Result<Config, Failure> {
+        self.config_of(self.store.as_deref())
+    }
+
+    /// The configuration of the store of this name; of the default one if there is none.
+    pub fn config_of(&self, store: Option<&str>) -> Result<Config, Failure> {
         if !self.config_file.exists() {
             let message = format!("there is no configuration file {}", self.config_file.display());
             return Err(Failure::new(Exit::Config, message)
                 .with_hint("write one, or name it with --config; `sandbucket dev-server` prints one to begin with"));
         }
-        Config::load(&self.config_file).map_err(|error| {
+        load(&self.config_file, store).map_err(|error| {
             let of_whole_file = matches!(error, Error::Config { line: None, key: None, .. });
             let failure = Failure::from(error);
             if of_whole_file { failure.with_hint("--config or SANDBUCKET_CONFIG names this file") } else { failure }
@@ -44,6 +57,14 @@ impl Context {
         let config = self.config()?;
         let engine = engine(Some(&config)).await?;
         Ok(config.open(&engine).await?)
+    }
+}
+
+/// Reads the configuration of the store of this name; of the default one if there is none.
+pub fn load(file: &Path, store: Option<&str>) -> sandbucket::Result<Config> {
+    match store {
+        None => Config::load(file),
+        Some(store) => Config::load_store(file, store),
     }
 }
 

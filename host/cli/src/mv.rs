@@ -14,8 +14,8 @@ pub async fn run(context: &Context, arguments: cli::Mv) -> Result<Exit, Failure>
     let store = context.store().await?;
     let from = arguments.from;
     // To a folder it keeps its name, as with `cp`.
-    let item = plan::one(&Place::Store(from.clone()), &Place::Store(arguments.to.clone()))?;
-    let to = if let Place::Store(key) = item.to { key } else { arguments.to };
+    let item = plan::one(&Place::key(&from), &Place::key(&arguments.to))?;
+    let to = if let Place::Store { key, .. } = item.to { key } else { arguments.to };
     let mut rename = store.rename(&from, &to);
     if arguments.if_absent {
         rename = rename.if_absent();

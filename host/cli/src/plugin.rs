@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sandbucket::{Attribute, Engine, Limits};
+use sandbucket::{Attribute, BuiltIn, Engine, Limits};
 use serde_json::{Value, json};
 
 use crate::cli;
@@ -14,14 +14,21 @@ use crate::{settings, text};
 
 pub async fn run(context: &Context, arguments: cli::PluginCommand) -> Result<Exit, Failure> {
     match arguments {
-        cli::PluginCommand::Inspect { file } => inspect(context, file).await,
+        cli::PluginCommand::Inspect { plugin } => inspect(context, plugin).await,
     }
 }
 
-/// Inspects the component in this file; without one, the configured or the built-in one.
-async fn inspect(context: &Context, file: Option<PathBuf>) -> Result<Exit, Failure> {
-    let engine = match &file {
-        Some(file) => context::build(Engine::builder().limits(Limits::default()).plugin_file(file)).await?,
+/// Inspects a built-in plugin or the component in a file; without either, the configured or the default one.
+async fn inspect(context: &Context, plugin: Option<PathBuf>) -> Result<Exit, Failure> {
+    let engine = match &plugin {
+        Some(plugin) => {
+            let builder = Engine::builder().limits(Limits::default());
+            context::build(match plugin.to_str().and_then(BuiltIn::named) {
+                Some(built_in) => builder.built_in(built_in),
+                None => builder.plugin_file(plugin),
+            })
+            .await?
+        }
         None if context.config_file.exists() => context::engine(Some(&context.config()?)).await?,
         None => context::engine(None).await?,
     };

@@ -25,7 +25,7 @@ impl Target {
     /// The plugin's destination for these settings. The plugin rejects a malformed endpoint.
     pub fn of(settings: &[(String, String)]) -> Option<Target> {
         let setting = |name| setting(settings, name);
-        let bucket = setting("bucket")?;
+        let bucket = setting("bucket").or_else(|| setting("container"))?;
         let reachable: Vec<String> = Egress::from_settings(settings).ok()?.authorities().collect();
         // The bucket's own host is the second, if there is one.
         let service = reachable.first()?;

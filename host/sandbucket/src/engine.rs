@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Network, Proxy, TlsOptions, private_networks};
 use crate::limits::Limits;
+use crate::plugins::{BuiltIn, PluginSource};
 use crate::sandbox::pool::Pool;
 pub(crate) use crate::sandbox::runtime::Sweep;
 use crate::sandbox::runtime::{InstancePermit, Runtime, wasmtime_engine};
@@ -23,9 +24,6 @@ use crate::support::input::{self, MAX_PLUGIN};
 use crate::telemetry::{AuditSink, Telemetry};
 use crate::types::blob::{Attribute, Setting};
 use crate::types::settings::check_settings;
-
-/// The built-in plugin: S3, as a component.
-pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
 
 /// Loads the plugin and opens stores.
 ///
@@ -74,7 +72,7 @@ pub struct EngineBuilder {
     proxy: Option<Proxy>,
     limits: Limits,
     cache: Cache,
-    plugin: Option<PathBuf>,
+    plugin: PluginSource,
     networks: Vec<IpNet>,
     name_servers: Vec<SocketAddr>,
     audit: Audit,
@@ -127,9 +125,15 @@ impl EngineBuilder {
         self
     }
 
-    /// Loads a component instead of the built-in one: a regular file of at most 64 MiB.
+    /// Loads this built-in plugin. Default: [`BuiltIn::S3`].
+    pub fn built_in(mut self, plugin: BuiltIn) -> Self {
+        self.plugin = PluginSource::BuiltIn(plugin);
+        self
+    }
+
+    /// Loads a component instead of a built-in one: a regular file of at most 64 MiB.
     pub fn plugin_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.plugin = Some(file.into());
+        self.plugin = PluginSource::File(file.into());
         self
     }
 
@@ -230,8 +234,8 @@ impl EngineBuilder {
             Cache::None => None,
         };
         let plugin = match plugin {
-            None => Plugin::load(&wasmtime.0, PLUGIN, folder.as_deref())?,
-            Some(file) => load_file(&file, |bytes| Plugin::load(&wasmtime.0, bytes, folder.as_deref()))?,
+            PluginSource::BuiltIn(plugin) => Plugin::load(&wasmtime.0, plugin.component(), folder.as_deref())?,
+            PluginSource::File(file) => load_file(&file, |bytes| Plugin::load(&wasmtime.0, bytes, folder.as_deref()))?,
         };
         let proxy = proxy.unwrap_or_else(Proxy::environment);
         let telemetry = Telemetry::new(audit.0, tenant_labels.unwrap_or(TENANT_LABELS));
@@ -285,7 +289,12 @@ impl Engine {
 
     /// The settings that the plugin documents, in display order.
     pub async fn settings(&self) -> Result<Vec<Setting>> {
-        let mut bare = self.instance().await?;
+        self.settings_of(&self.runtime.plugin).await
+    }
+
+    /// The settings that another plugin of this engine documents, in display order.
+    pub async fn settings_of(&self, plugin: &Plugin) -> Result<Vec<Setting>> {
+        let mut bare = self.instance_of(plugin).await?;
         bare.sandbox.settings(&self.runtime.limits).await
     }
 
@@ -304,6 +313,14 @@ impl Engine {
     /// The plugin of stores that name no other ([`StoreOptions::plugin`]).
     pub fn plugin(&self) -> &Plugin {
         &self.runtime.plugin
+    }
+
+    /// Loads a built-in plugin, for [`StoreOptions::plugin`] or [`Tenants::swap`](crate::Tenants::swap), unless it is in use already.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] if it cannot be compiled.
+    pub async fn built_in(&self, plugin: BuiltIn) -> Result<Plugin> {
+        self.plugin_bytes(plugin.component()).await
     }
 
     /// Loads another plugin from a file, for [`StoreOptions::plugin`] or [`Tenants::swap`](crate::Tenants::swap): a component of at most
@@ -363,9 +380,25 @@ impl Engine {
         self.runtime.on_sweep(sweep);
     }
 
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a plugin of another engine.
+    fn own<'a>(&self, plugin: &'a Plugin, operation: &str) -> Result<&'a Plugin> {
+        if plugin.is_of(&self.runtime.wasmtime) {
+            return Ok(plugin);
+        }
+        let message = format!("{operation}: its plugin was loaded by another engine");
+        Err(Error::InvalidArgument(Failure::ours("plugin", message)))
+    }
+
     /// Creates an instance without a store, which can reach nothing, for measurements.
     #[doc(hidden)]
     pub async fn instance(&self) -> Result<BareInstance> {
+        self.instance_of(&self.runtime.plugin).await
+    }
+
+    /// Creates an instance of a plugin, without a store.
+    async fn instance_of(&self, plugin: &Plugin) -> Result<BareInstance> {
+        let plugin = self.own(plugin, "making an instance")?;
         let limits = &self.runtime.limits;
         let gate = self.runtime.gate(&TlsOptions::default(), Egress::none(), None, &self.runtime.limits)?;
         // Its own share: the reserve is for first instances.
@@ -375,7 +408,7 @@ impl Engine {
         let Grant::Permit(permit) = granted else { return Err(Error::plugin("no call takes over a bare instance")) };
         let compute = self.runtime.compute_share(None);
         Ok(BareInstance {
-            sandbox: Sandbox::new(&self.runtime, &self.runtime.plugin, gate, &compute, limits.call_time).await?,
+            sandbox: Sandbox::new(&self.runtime, plugin, gate, &compute, limits.call_time).await?,
             _permit: permit,
         })
     }
@@ -401,10 +434,7 @@ impl Engine {
         let limits = options.limits(&self.runtime.limits)?;
         let mut options = options;
         let plugin = options.plugin.take().unwrap_or_else(|| self.runtime.plugin.clone());
-        if !plugin.is_of(&self.runtime.wasmtime) {
-            let message = "opening the store: its plugin was loaded by another engine".to_owned();
-            return Err(Error::InvalidArgument(Failure::ours("plugin", message)));
-        }
+        self.own(&plugin, "opening the store")?;
         check_settings(&options.settings)?;
         let renewal = options.complete().await?;
         check_settings(&options.settings)?;

@@ -46,6 +46,7 @@ mod error;
 mod http;
 mod limits;
 mod ops;
+mod plugins;
 mod sandbox;
 mod store;
 mod store_options;
@@ -74,7 +75,7 @@ pub use config::Config;
 pub use credentials::{Credentials, CredentialsProvider};
 #[doc(hidden)]
 pub use engine::BareInstance;
-pub use engine::{Engine, EngineBuilder, PLUGIN};
+pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, Failure, Result, ServiceResponse};
 #[doc(no_inline)]
 pub use ipnet::IpNet;
@@ -84,6 +85,7 @@ pub use ops::{
     DeleteBucket, DeleteMany, Download, Downloading, Get, GetTags, Head, List, ListBuckets, ListParts, ListUploads,
     ListVersions, Presign, Put, Rename, SetTags, Upload, UploadPart, Writer,
 };
+pub use plugins::{BuiltIn, PLUGIN};
 pub use sandbox::{Plugin, PoolStatus};
 pub use store::Store;
 pub use store_options::StoreOptions;

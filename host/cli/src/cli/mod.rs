@@ -35,6 +35,9 @@ pub struct Global {
         env = "SANDBUCKET_CONFIG"
     )]
     pub config: PathBuf,
+    /// The store of the configuration: the name of its section [store.blob.NAME]; by default `s3`, else the only one
+    #[arg(long, global = true, value_name = "NAME", env = "SANDBUCKET_STORE")]
+    pub store: Option<String>,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -109,8 +112,9 @@ pub enum Command {
 pub enum PluginCommand {
     /// Show what a component exports, imports and documents; it is compiled, and connects to nothing
     Inspect {
-        /// The component; the configured or the built-in plugin if there is none
-        file: Option<PathBuf>,
+        /// The component's file, or the name of a built-in plugin; the configured one, or the one for S3, if there is none
+        #[arg(value_name = "FILE or NAME")]
+        plugin: Option<PathBuf>,
     },
 }
 

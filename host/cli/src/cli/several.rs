@@ -27,19 +27,21 @@ pub struct Ls {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FROM and TO are `store:KEY` or a local path; `-` is standard input or output. With --recursive both \
-    are folders: `store:photos/2026`, or `store:` for all blobs. FIFOs, sockets, devices and cycles of links in a folder are \
+    after_help = "FROM and TO are `store:KEY` or a local path; `-` is standard input or output. `store.NAME:KEY` is in the store of \
+    the section [store.blob.NAME]; between two stores, also of different plugins, blobs go through this machine. With --recursive \
+    both are folders: `store:photos/2026`, or `store:` for all blobs. FIFOs, sockets, devices and cycles of links in a folder are \
     reported, and the exit status is 1. Downloaded files get the blob's modification time.\n\n\
     Examples:\n  \
     sandbucket cp report.pdf store:reports/\n  \
     sandbucket cp --recursive --newer photos store:photos\n  \
     sandbucket cp --recursive store:photos restored\n  \
+    sandbucket cp --recursive store.s3:photos store.archive:photos\n  \
     tar c src | sandbucket cp - store:src.tar"
 )]
 pub struct Cp {
-    /// The source: a path, `store:KEY`, or `-`
+    /// The source: a path, `store:KEY`, `store.NAME:KEY`, or `-`
     pub from: String,
-    /// The target: a path, `store:KEY`, or `-`
+    /// The target: a path, `store:KEY`, `store.NAME:KEY`, or `-`
     pub to: String,
     /// Copy the folder and all its subfolders
     #[arg(long, short)]
@@ -62,7 +64,7 @@ pub struct Cp {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FROM and TO are `store:KEY` or a local folder. Copies what is missing at the target, differs in size, or is newer \
+    after_help = "FROM and TO are `store:KEY` (or `store.NAME:KEY`: see `cp`) or a local folder. Copies what is missing at the target, differs in size, or is newer \
     at the source. Times are compared in whole seconds, and downloaded files get the blob's modification time. A newer blob of the \
     same size is not read if its ETag matches the file's content. Both folders are listed in the order of their names' bytes, like \
     S3, and copied while they are listed, so that memory does not grow with the number of files.\n\n\
@@ -107,7 +109,7 @@ pub struct Transfers {
     pub jobs: u16,
     #[command(flatten)]
     pub sizes: PartSizes,
-    /// The configuration of the target store, if it is another one
+    /// The configuration file of the target store, if it is in another one
     #[arg(long, value_name = "FILE")]
     pub to_config: Option<PathBuf>,
     /// An attribute that the plugin documents, for writes to a store; may be given several times

@@ -84,7 +84,7 @@ pub async fn delete(
     names: Vec<String>,
 ) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
     match target {
-        Place::Store(key) => {
+        Place::Store { key, .. } => {
             let prefix = folder(key);
             let outcomes = store.delete_many(names.iter().map(|name| format!("{prefix}{name}"))).await?;
             Ok(names.into_iter().zip(outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from))).collect())

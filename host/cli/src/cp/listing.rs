@@ -46,7 +46,7 @@ const AHEAD: usize = 256;
 /// Lists a source.
 pub fn of_source(store: &Store, place: &Place, links: Links, filter: &Arc<Filter>) -> Result<Listing, Failure> {
     match place {
-        Place::Store(key) => Ok(blobs(store, key, filter.clone(), true)),
+        Place::Store { key, .. } => Ok(blobs(store, key, filter.clone(), true)),
         Place::Local(path) => Ok(files(Walk::new(path, links, filter.clone())?)),
         Place::Stream => Err(no_folder()),
     }
@@ -55,7 +55,7 @@ pub fn of_source(store: &Store, place: &Place, links: Links, filter: &Arc<Filter
 /// Lists a target.
 pub fn of_target(store: &Store, place: &Place, filter: &Arc<Filter>) -> Result<Listing, Failure> {
     match place {
-        Place::Store(key) => Ok(blobs(store, key, filter.clone(), false)),
+        Place::Store { key, .. } => Ok(blobs(store, key, filter.clone(), false)),
         // A folder that will be created is empty.
         Place::Local(path) if is_missing(path) => Ok(futures::stream::empty().boxed()),
         Place::Local(path) => Ok(files(Walk::new(path, Links::Follow, filter.clone())?)),

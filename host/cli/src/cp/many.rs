@@ -96,7 +96,10 @@ pub async fn run(context: &Context, job: Arc<Job>, many: RecursiveCopy) -> Resul
 /// # Errors
 /// If the copies would be listed again, endlessly.
 fn check_apart(job: &Job, many: &RecursiveCopy) -> Result<(), Failure> {
-    let (true, Place::Store(from), Place::Store(to)) = (job.same_bucket, &many.from, &many.to) else { return Ok(()) };
+    let (true, Place::Store { key: from, .. }, Place::Store { key: to, .. }) = (job.same_bucket, &many.from, &many.to)
+    else {
+        return Ok(());
+    };
     let (from, to) = (folder(from), folder(to));
     // With --delete, a source inside the target would be extraneous.
     if to.starts_with(&from) || many.delete && from.starts_with(&to) {
@@ -160,7 +163,7 @@ async fn copy(
 
 fn item(job: &Job, many: &RecursiveCopy, found: Found, there: Option<Found>) -> Result<Item, Failure> {
     let (from, to) = (place(&many.from, &found.name)?, place(&many.to, &found.name)?);
-    if let (true, Place::Store(folder_), Place::Store(key)) = (job.same_bucket, &many.from, &to)
+    if let (true, Place::Store { key: folder_, .. }, Place::Store { key, .. }) = (job.same_bucket, &many.from, &to)
         && key.starts_with(&folder(folder_))
     {
         let message = format!("{} would be written into the folder that is copied: left out", to.shown());

@@ -87,14 +87,14 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     let (from, to) = places(&arguments.from, &arguments.to)?;
     let mut transfers = arguments.transfers;
     transfers.sizes = transfers.sizes.expecting(arguments.expected_size);
-    let output = context.output.quiet_if(transfers.quiet);
-    let context = &Context { output, config_file: context.config_file.clone() };
+    let context = &context.quiet_if(transfers.quiet);
     if !arguments.recursive && !arguments.filter.is_empty() {
         return Err(Failure::new(Exit::Usage, "--exclude and --include are for --recursive"));
     }
     let (dry_run, jobs) = (transfers.dry_run, usize::from(transfers.jobs));
     let item = if arguments.recursive { None } else { Some(plan::one(&from, &to)?) };
-    let job = job(context, transfers, item.as_ref().and_then(|item| item.size), stopped).await?;
+    let total = item.as_ref().and_then(|item| item.size);
+    let job = job(context, (&from, &to), transfers, total, stopped).await?;
     let Some(item) = item else {
         let rule = arguments.newer.then_some(Rule::Newer);
         let filter = Arc::new(arguments.filter);
@@ -118,8 +118,7 @@ pub async fn sync(context: &Context, arguments: cli::Sync) -> Result<Exit, Failu
 async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Receiver<bool>) -> Result<Exit, Failure> {
     let (from, to) = places(&arguments.from, &arguments.to)?;
     let transfers = arguments.transfers;
-    let output = context.output.quiet_if(transfers.quiet);
-    let context = &Context { output, config_file: context.config_file.clone() };
+    let context = &context.quiet_if(transfers.quiet);
     let many = RecursiveCopy {
         from,
         to,
@@ -130,7 +129,7 @@ async fn synchronise(context: &Context, arguments: cli::Sync, stopped: watch::Re
         dry_run: transfers.dry_run,
         jobs: usize::from(transfers.jobs),
     };
-    let job = job(context, transfers, None, stopped).await?;
+    let job = job(context, (&many.from, &many.to), transfers, None, stopped).await?;
     many::run(context, job, many).await
 }
 
@@ -145,23 +144,38 @@ fn places(from: &str, to: &str) -> Result<(Place, Place), Failure> {
 
 async fn job(
     context: &Context,
+    (from, to): (&Place, &Place),
     arguments: cli::Transfers,
     total: Option<u64>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Arc<Job>, Failure> {
-    let store = context.store().await?;
-    let (other, same_bucket) = match &arguments.to_config {
-        None => (store.clone(), true),
+    // A copy to or from this machine has one store.
+    let source = from.store_name().or(to.store_name().filter(|_| !from.is_in_store() && arguments.to_config.is_none()));
+    let config = context.config_of(source.or(context.store.as_deref()))?;
+    let engine = context::engine(Some(&config)).await?;
+    let store = config.open(&engine).await?;
+    let target = match &arguments.to_config {
         Some(file) => {
-            let config = Config::load(file)?;
-            let other = config.open(&context::engine(Some(&config)).await?).await?;
-            (other, same_bucket(&context.config()?, &config))
+            let other = context::load(file, to.store_name())?;
+            Some((other.open(&context::engine(Some(&other)).await?).await?, other))
+        }
+        None if !to.is_in_store() => None,
+        None => {
+            let other = context.config_of(to.store_name().or(context.store.as_deref()))?;
+            match other.store_name() == config.store_name() {
+                true => None,
+                false => Some((other.open(&engine).await?, other)),
+            }
         }
     };
+    let (same, same_bucket) = match &target {
+        None => (true, true),
+        Some((_, other)) => (false, same_bucket(&config, other)),
+    };
     Ok(Arc::new(Job {
+        to: target.map_or_else(|| store.clone(), |(other, _)| other),
         from: store,
-        to: other,
-        same: arguments.to_config.is_none(),
+        same,
         same_bucket,
         attributes: arguments.attribute,
         sizes: arguments.sizes,
@@ -173,7 +187,7 @@ async fn job(
 
 /// Whether two configurations name the same bucket, by their settings.
 fn same_bucket(one: &Config, other: &Config) -> bool {
-    ["bucket", "endpoint", "region", "key-prefix"]
+    ["bucket", "container", "account", "endpoint", "region", "key-prefix"]
         .iter()
         .all(|name| setting(one.settings(), name) == setting(other.settings(), name))
 }

@@ -9,14 +9,17 @@ use crate::destination::{folder_of, is_folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Prefix of a location in the store.
-const STORE: &str = "store:";
+/// Prefix of a location in a store, which a colon follows, or a full stop, the store's name and a colon.
+const STORE: &str = "store";
 
 /// A location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A key or a key prefix.
-    Store(String),
+    /// A key or a key prefix, in the store of this name; in the default one if there is none.
+    Store {
+        name: Option<String>,
+        key: String,
+    },
     Local(PathBuf),
     /// Standard input or output.
     Stream,
@@ -24,16 +27,42 @@ pub enum Place {
 
 impl Place {
     pub fn read(text: &str) -> Place {
-        match text.strip_prefix(STORE) {
-            Some(key) => Place::Store(key.to_owned()),
+        let in_store = text.strip_prefix(STORE).and_then(|rest| match rest.strip_prefix('.') {
+            None => rest.strip_prefix(':').map(Place::key),
+            // A name of a file has the same form, but for the colon.
+            Some(rest) => rest
+                .split_once(':')
+                .filter(|(name, _)| !name.is_empty() && !name.contains(std::path::is_separator))
+                .map(|(name, key)| Place::Store { name: Some(name.to_owned()), key: key.to_owned() }),
+        });
+        match in_store {
+            Some(place) => place,
             None if text == "-" => Place::Stream,
             None => Place::Local(PathBuf::from(text)),
         }
     }
 
+    /// A key in the default store.
+    pub fn key(key: &str) -> Place {
+        Place::Store { name: None, key: key.to_owned() }
+    }
+
+    /// The name of its store, if it is in a store and names it.
+    pub fn store_name(&self) -> Option<&str> {
+        match self {
+            Place::Store { name, .. } => name.as_deref(),
+            Place::Local(_) | Place::Stream => None,
+        }
+    }
+
+    pub fn is_in_store(&self) -> bool {
+        matches!(self, Place::Store { .. })
+    }
+
     pub fn shown(&self) -> String {
         match self {
-            Place::Store(key) => format!("{STORE}{key}"),
+            Place::Store { name: None, key } => format!("{STORE}:{key}"),
+            Place::Store { name: Some(name), key } => format!("{STORE}.{name}:{key}"),
             Place::Local(path) => path.display().to_string(),
             Place::Stream => "-".to_owned(),
         }
@@ -56,10 +85,10 @@ pub struct Item {
 pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
     let usage = |message: String| Err(Failure::new(Exit::Usage, message));
     let name = match from {
-        Place::Store(key) if key.is_empty() => {
+        Place::Store { key, .. } if key.is_empty() => {
             return usage("`store:` without a key means all blobs: add --recursive".to_owned());
         }
-        Place::Store(key) => key.rsplit('/').next().unwrap_or_default().to_owned(),
+        Place::Store { key, .. } => key.rsplit('/').next().unwrap_or_default().to_owned(),
         Place::Local(path) if path.is_dir() => {
             return usage(format!("{} is a folder: add --recursive", path.display()));
         }
@@ -70,11 +99,11 @@ pub fn one(from: &Place, to: &Place) -> Result<Item, Failure> {
         Place::Stream => String::new(),
     };
     let to = match to {
-        Place::Store(key) if key.is_empty() || key.ends_with('/') => {
+        Place::Store { name: store, key } if key.is_empty() || key.ends_with('/') => {
             if name.is_empty() {
-                return usage(format!("{STORE}{key} names no blob"));
+                return usage(format!("{} names no blob", to.shown()));
             }
-            Place::Store(format!("{key}{name}"))
+            Place::Store { name: store.clone(), key: format!("{key}{name}") }
         }
         Place::Local(path) if is_folder(path) => Place::Local(local::inside(path, &name)?),
         to => to.clone(),
@@ -97,7 +126,9 @@ pub fn folder(key: &str) -> String {
 /// The location of this name in a folder.
 pub fn place(folder_: &Place, name: &str) -> Result<Place, Failure> {
     match folder_ {
-        Place::Store(key) => Ok(Place::Store(format!("{}{name}", folder(key)))),
+        Place::Store { name: store, key } => {
+            Ok(Place::Store { name: store.clone(), key: format!("{}{name}", folder(key)) })
+        }
         Place::Local(path) => Ok(Place::Local(local::inside(path, name)?)),
         Place::Stream => Err(no_folder()),
     }
@@ -124,12 +155,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn location_in_a_store_may_name_the_store() {
+        let named = |name: &str, key: &str| Place::Store { name: Some(name.to_owned()), key: key.to_owned() };
+        for (text, place) in [
+            ("store:a/b:c", Place::key("a/b:c")),
+            ("store.archive:a/b:c", named("archive", "a/b:c")),
+            ("store.eu.archive:", named("eu.archive", "")),
+        ] {
+            assert_eq!(Place::read(text), place);
+            assert_eq!(place.shown(), text);
+        }
+        for local in ["store", "store.txt", "store.:a", "store.d/a:b", "stores:a", "./store:a", "storea:b"] {
+            assert_eq!(Place::read(local), Place::Local(local.into()), "{local}");
+        }
+        let to = one(&named("a", "x/y"), &named("b", "z/")).unwrap().to;
+        assert_eq!(to, named("b", "z/y"));
+        assert_eq!(place(&named("b", "z"), "y").unwrap(), named("b", "z/y"));
+    }
+
+    #[test]
     fn single_blob_keeps_its_name_in_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.txt");
         std::fs::write(&file, "12345").unwrap();
         let (file, folder) = (Place::Local(file), Place::Local(folder.path().to_owned()));
-        let store = |key: &str| Place::Store(key.to_owned());
+        let store = Place::key;
         let to = |from: &Place, to: &Place| one(from, to).map(|item| item.to);
         assert_eq!(to(&file, &store("x/")).unwrap(), store("x/a.txt"));
         assert_eq!(to(&file, &store("")).unwrap(), store("a.txt"));

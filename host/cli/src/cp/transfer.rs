@@ -48,24 +48,24 @@ pub async fn is_equal(job: &Job, item: &Item, date: bool) -> Result<bool, Failur
 
 async fn copy(job: &Job, item: &Item) -> Result<u64, Failure> {
     match (&item.from, &item.to) {
-        (Place::Local(file), Place::Store(key)) => {
+        (Place::Local(file), Place::Store { key, .. }) => {
             let source = tokio::select! {
                 source = Source::open(file) => source?,
                 () = stopped(job) => return Err(Failure::interrupted()),
             };
             upload(job, source, key, text::media_type(file)).await
         }
-        (Place::Stream, Place::Store(key)) => upload(job, Source::stdin()?, key, None).await,
-        (Place::Store(key), Place::Local(file)) => tokio::select! {
+        (Place::Stream, Place::Store { key, .. }) => upload(job, Source::stdin()?, key, None).await,
+        (Place::Store { key, .. }, Place::Local(file)) => tokio::select! {
             outcome = download(job, key, Some(file)) => outcome,
             () = stopped(job) => Err(Failure::interrupted()),
         },
-        (Place::Store(key), Place::Stream) => tokio::select! {
+        (Place::Store { key, .. }, Place::Stream) => tokio::select! {
             outcome = download(job, key, None) => outcome,
             () = stopped(job) => Err(Failure::interrupted()),
         },
-        (Place::Store(from), Place::Store(to)) if job.same => within(job, from, to).await,
-        (Place::Store(from), Place::Store(to)) => across(job, from, to).await,
+        (Place::Store { key: from, .. }, Place::Store { key: to, .. }) if job.same => within(job, from, to).await,
+        (Place::Store { key: from, .. }, Place::Store { key: to, .. }) => across(job, from, to).await,
         // The caller ensures that one of the two is in the store.
         (_, Place::Local(_) | Place::Stream) => Ok(0),
     }

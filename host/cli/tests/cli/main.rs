@@ -9,6 +9,7 @@ mod serve;
 mod several;
 #[cfg(unix)]
 mod shell;
+mod stores;
 mod sync;
 
 use std::io::Write;

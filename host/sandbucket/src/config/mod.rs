@@ -1,10 +1,12 @@
-//! The configuration file: the section `[store.blob.s3]`, and `[sandbox]` for the host's own limits.
+//! The configuration file: a section `[store.blob.NAME]` for each store, and `[sandbox]` for the host's own limits.
 
 mod document;
 mod interpolate;
+mod plugin;
 mod reader;
 mod sandbox;
 mod section;
+mod stores;
 
 use std::path::Path;
 
@@ -12,16 +14,16 @@ use crate::engine::{Engine, EngineBuilder};
 use crate::error::Result;
 use crate::http::TlsOptions;
 use crate::limits::Limits;
+use crate::plugins::PluginSource;
 use crate::store::Store;
 use crate::support::environment::Environment;
 use crate::support::input::MAX_CONFIG;
 pub(crate) use interpolate::interpolate;
+pub(crate) use plugin::NamedPlugin;
 pub(crate) use reader::{Lines, Reader, kind, read_file};
 pub(crate) use sandbox::SandboxSection;
 pub(crate) use section::{Inherit, StoreSection};
-
-/// The path of the store's section.
-pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
+pub(crate) use stores::{DEFAULT_STORE, STORES, listed, names, section_name};
 
 /// A configuration, with everything that it refers to resolved: variables, files, credentials.
 ///
@@ -36,7 +38,7 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 /// memory = "128MiB"
 /// ```
 ///
-/// In `[store.blob.s3]`, the host reads `profile`, `credentials`, `ca-file`, `allow-invalid-certs`, `allow-private` and
+/// In `[store.blob.s3]`, the host reads `plugin`, `profile`, `credentials`, `ca-file`, `allow-invalid-certs`, `allow-private` and
 /// `proxy`; all other keys go to the plugin, which documents them ([`Engine::settings`]). A blank key counts as absent. In a value,
 /// `%{env:NAME}%` stands for a variable and `%{file:PATH}%` for a file's content without trailing line ends. Inserted text
 /// is not interpolated again. `%{%}%` stands for a literal `%`: write a secret `a%{b` as `a%{%}%{b`.
@@ -52,6 +54,25 @@ pub(crate) const SECTION: [&str; 3] = ["store", "blob", "s3"];
 ///
 /// `proxy` is the URL of a proxy ([`Proxy::url`](crate::Proxy::url)), which may be at a private address, or `none`. Default: the engine's
 /// proxy, which defaults to that of the environment ([`Proxy::environment`](crate::Proxy::environment)).
+///
+/// # Several stores, other plugins
+/// A file may have any number of stores, `[store.blob.NAME]`, of the same plugin or different ones. `plugin` is the name of a
+/// [built-in plugin](crate::BuiltIn) or the path of a component, relative to the file; a path has a separator or ends in `.wasm`.
+/// Default: the built-in plugin of the section's name; of `s3` the one in `[sandbox]`, if there is one. [`load`](Config::load)
+/// takes the store `s3`, else the only one, [`load_store`](Config::load_store) the one of this name. Stores of one engine share
+/// its limits and connections, whatever their plugins.
+///
+/// ```toml
+/// [store.blob.s3]
+/// bucket = "photos"
+///
+/// [store.blob.archive]
+/// plugin = "plugins/webdav.wasm"
+/// endpoint = "https://dav.example.com/archive"
+/// ```
+///
+/// AWS's credentials, region and endpoint (below) are for a section that is named `s3` or has a `profile` or `credentials`.
+/// Sections of built-in plugins for other services take nothing from AWS's variables and files.
 ///
 /// # Trust
 /// A configuration belongs to the operator: it can read files and variables, and its endpoint may be on this machine or its
@@ -92,31 +113,73 @@ impl Config {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) with file, line and key. The plugin checks its own settings when a store is opened.
     pub fn load(path: impl AsRef<Path>) -> Result<Config> {
-        let path = path.as_ref();
+        Config::load_any(path.as_ref(), None)
+    }
+
+    /// Reads a configuration file for the store `[store.blob.NAME]`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> sandbucket::Result<()> {
+    /// use sandbucket::Config;
+    ///
+    /// let photos = Config::load_store("sandbucket.toml", "s3")?;
+    /// let archive = Config::load_store("sandbucket.toml", "archive")?;
+    /// let engine = photos.engine().build()?;
+    /// let (photos, archive) = (photos.open(&engine).await?, archive.open(&engine).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Config::load).
+    pub fn load_store(path: impl AsRef<Path>, store: &str) -> Result<Config> {
+        Config::load_any(path.as_ref(), Some(store))
+    }
+
+    fn load_any(path: &Path, store: Option<&str>) -> Result<Config> {
         let text = read_file(path, MAX_CONFIG)?;
-        Config::read(&Reader::new(Some(path), &text, &Environment::of_process()))
+        Config::read(&Reader::new(Some(path), &text, &Environment::of_process()), store)
     }
 
     /// Parses a configuration from text.
     pub fn parse(text: &str) -> Result<Config> {
-        Config::read(&Reader::new(None, text, &Environment::of_process()))
+        Config::read(&Reader::new(None, text, &Environment::of_process()), None)
     }
 
     /// Like [`parse`](Config::parse), with these variables instead of the process's own.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn parse_in(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
-        Config::read(&Reader::new(None, text, &Environment::of(variables)))
+        Config::read(&Reader::new(None, text, &Environment::of(variables)), None)
     }
 
-    fn read(reader: &Reader<'_>) -> Result<Config> {
+    fn read(reader: &Reader<'_>, store: Option<&str>) -> Result<Config> {
         let mut document = reader.document(MAX_CONFIG)?;
-        let name = SECTION.join(".");
         let sandbox = SandboxSection::read(reader, &mut document.0)?;
-        let Some(section) = reader.section(&mut document.0, &SECTION, &name)? else {
-            return Err(reader.error(None, None, format!("there is no section [{name}]")));
+        let names = names(reader, &mut document.0, "")?;
+        let store = match store {
+            Some(store) => store,
+            None if names.iter().any(|name| name == DEFAULT_STORE) => DEFAULT_STORE,
+            None => match &names[..] {
+                [] => DEFAULT_STORE,
+                [only] => only,
+                several => {
+                    let message = format!("there are several stores, and none is named `s3`: {}", listed(several));
+                    return Err(reader.error(None, Some(STORES.join(".")), message));
+                }
+            },
         };
-        let store = StoreSection::read(reader, &name, section, None, Inherit::Silently)?;
+        let name = section_name("", store);
+        let Some(section) = reader.section(&mut document.0, &[STORES[0], STORES[1], store], &name)? else {
+            let others = if names.is_empty() { String::new() } else { format!("; there are: {}", listed(&names)) };
+            return Err(reader.error(None, None, format!("there is no section [{name}]{others}")));
+        };
+        let store = StoreSection::read(reader, (store, &name), None, section, None, Inherit::Silently)?;
         Ok(Config { store, sandbox })
+    }
+
+    /// The store's name: that of its section.
+    pub fn store_name(&self) -> &str {
+        &self.store.store
     }
 
     /// The plugin's settings, with all references resolved. Some are secrets.
@@ -134,12 +197,17 @@ impl Config {
         &self.sandbox.limits
     }
 
-    /// Returns a builder of an engine with the configured limits and plugin.
+    /// Returns a builder of an engine with the configured limits and the store's plugin.
     pub fn engine(&self) -> EngineBuilder {
-        self.sandbox.engine()
+        let builder = self.sandbox.engine();
+        match self.store.plugin.as_ref().map(|named| &named.source) {
+            None => builder,
+            Some(PluginSource::BuiltIn(plugin)) => builder.built_in(*plugin),
+            Some(PluginSource::File(file)) => builder.plugin_file(file),
+        }
     }
 
-    /// Opens the configured store on an engine.
+    /// Opens the configured store on an engine, which loads the store's plugin if it has not yet.
     ///
     /// The store may reach private addresses if `allow-private` is set, or if the endpoint is evidently private
     /// ([`Egress::allow_private_endpoint`](crate::Egress::allow_private_endpoint)).
@@ -156,8 +224,14 @@ impl Config {
     /// # Errors
     /// As [`open`](Config::open).
     pub async fn open_with(&self, engine: &Engine, further: &[(&str, &str)]) -> Result<Store> {
-        match engine.open(self.store.options(further)?).await {
-            Err(error) => Err(self.store.placed(error, engine).await),
+        let mut options = self.store.options(further)?;
+        let plugin = match &self.store.plugin {
+            Some(named) => named.load(engine).await?,
+            None => engine.plugin().clone(),
+        };
+        options = options.plugin(plugin.clone());
+        match engine.open(options).await {
+            Err(error) => Err(self.store.placed(error, engine, &plugin).await),
             opened => opened,
         }
     }

@@ -11,12 +11,16 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::interpolate;
+use super::plugin::{self, NamedPlugin};
 use super::reader::{Reader, kind};
+use super::stores::DEFAULT_STORE;
 use crate::credentials::discovery::Keys;
 use crate::credentials::{self, Rediscovery, SharedProvider, discovery};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::{Egress, Proxy, TlsOptions};
+use crate::plugins::{BuiltIn, PluginSource};
+use crate::sandbox::Plugin;
 use crate::store_options::StoreOptions;
 use crate::text::shown;
 use crate::types::settings::Settings;
@@ -25,8 +29,12 @@ use crate::types::settings::Settings;
 pub(crate) struct StoreSection {
     /// The file, unless parsed from text.
     path: Option<Arc<Path>>,
+    /// The store's name, such as `s3`.
+    pub(super) store: String,
     /// The section's name, such as `store.blob.s3`.
     name: String,
+    /// The plugin; none if it is the engine's.
+    pub(crate) plugin: Option<NamedPlugin>,
     pub(super) settings: Settings,
     /// The line of each key of the section.
     pub(super) lines: BTreeMap<String, usize>,
@@ -85,17 +93,21 @@ const HOW_NAMED: &str = "there are no keys, and a tenant takes none from the pro
 const HOW_OTHERWISE: &str = "; if requests are not to be signed, set this key to \"anonymous\"";
 
 impl StoreSection {
-    /// Reads the table of the section of this name, which begins at this line.
+    /// Reads the table of a store, in the section of this name, which begins at this line. `plugin` is the one that the file names
+    /// for it outside of the section.
     pub(crate) fn read(
         reader: &Reader<'_>,
-        section: &str,
+        (store, section): (&str, &str),
+        plugin: Option<NamedPlugin>,
         table: &mut DeTable<'_>,
         line: Option<usize>,
         inherit: Inherit,
     ) -> Result<StoreSection> {
         let mut read = StoreSection {
             path: reader.path.clone(),
+            store: store.to_owned(),
             name: section.to_owned(),
+            plugin,
             settings: Settings::default(),
             lines: BTreeMap::new(),
             tls: TlsOptions::default(),
@@ -106,6 +118,8 @@ impl StoreSection {
             expires: None,
             provider: Provider::None,
         };
+        read.take_plugin(reader, table, line)?;
+        let is_aws = read.may_use_aws();
         let (mut profile, mut named) = (None, None);
         for (name, value) in table.iter_mut() {
             let (name, line) = (name.get_ref().as_ref(), reader.line(value.span().start));
@@ -130,8 +144,8 @@ impl StoreSection {
                 _ => Err(wrong("expected true or false".to_owned())),
             };
             match name {
-                "profile" => profile = Some((text.trim().to_owned(), line)),
-                "credentials" => match NAMED.iter().find(|(known, _)| *known == text.trim()) {
+                "profile" if is_aws => profile = Some((text.trim().to_owned(), line)),
+                "credentials" if is_aws => match NAMED.iter().find(|(known, _)| *known == text.trim()) {
                     Some(&(_, source)) => named = Some((source, line)),
                     None => return Err(wrong("expected \"aws\", \"environment\" or \"anonymous\"".to_owned())),
                 },
@@ -146,11 +160,47 @@ impl StoreSection {
             read.check_source(source, profile.is_some())
                 .map_err(|message| reader.error(Some(line), Some(format!("{section}.credentials")), message))?;
         }
+        if named.is_none() && profile.is_none() && !read.is_s3() {
+            return Ok(read);
+        }
         if inherit == Inherit::IfNamed && named.is_none() && profile.is_none() && read.own_key().is_none() {
             return Err(reader.error(line, Some(section.to_owned()), HOW_NAMED));
         }
         read.discover(reader, profile, named, inherit)?;
         Ok(read)
+    }
+
+    /// Takes the key `plugin` out of the section's table.
+    fn take_plugin(&mut self, reader: &Reader<'_>, table: &mut DeTable<'_>, line: Option<usize>) -> Result<()> {
+        if let Some(value) = table.remove("plugin") {
+            let (line, key) = (reader.line(value.span().start), format!("{}.plugin", self.name));
+            let own = NamedPlugin::read(reader, value.get_ref(), line, key.clone())?;
+            if own.is_some() && self.plugin.is_some() {
+                let message = "the tenant also has `plugin`: remove one of them";
+                return Err(reader.error(Some(line), Some(key), message));
+            }
+            self.plugin = own.or_else(|| self.plugin.take());
+        }
+        if self.plugin.is_none() && self.store != DEFAULT_STORE {
+            let Some(built_in) = BuiltIn::named(&self.store) else {
+                let message = format!("it needs `plugin`: {}", plugin::expected());
+                return Err(reader.error(line, Some(self.name.clone()), message));
+            };
+            self.plugin = Some(NamedPlugin::of_section(reader, built_in, line, self.name.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether the plugin may be one for S3, so that keys of the host that name AWS's credentials are meant for it.
+    fn may_use_aws(&self) -> bool {
+        let source = self.plugin.as_ref().map(|named| &named.source);
+        !matches!(source, Some(PluginSource::BuiltIn(built_in)) if *built_in != BuiltIn::S3)
+    }
+
+    /// Whether the section is one for S3, by its name or its plugin: it is completed from AWS's variables and files.
+    fn is_s3(&self) -> bool {
+        let source = self.plugin.as_ref().map(|named| &named.source);
+        self.may_use_aws() && (self.store == DEFAULT_STORE || source == Some(&PluginSource::BuiltIn(BuiltIn::S3)))
     }
 
     /// Completes the section from outside of it: credentials, region, endpoint and certificate authorities.
@@ -270,7 +320,7 @@ impl StoreSection {
     }
 
     /// Adds the position of a rejected setting to an error.
-    pub(crate) async fn placed(&self, error: Error, engine: &Engine) -> Error {
+    pub(crate) async fn placed(&self, error: Error, engine: &Engine, plugin: &Plugin) -> Error {
         let (subject, message) = match &error {
             Error::InvalidSettings(failure) => (failure.subject.as_ref(), &failure.message),
             // The host's own settings, such as `ca-file`.
@@ -280,7 +330,7 @@ impl StoreSection {
         let Some(subject) = subject else { return error };
         // The file may use an alias, which the plugin knows.
         let mut names = vec![subject.clone()];
-        let known = engine.settings().await.unwrap_or_default();
+        let known = engine.settings_of(plugin).await.unwrap_or_default();
         names.extend(known.into_iter().filter(|known| known.name == *subject).flat_map(|known| known.aliases));
         let found = names.iter().find_map(|name| Some((name, *self.lines.get(name)?)));
         let is_set = self.settings.iter().any(|(name, _)| names.contains(name));

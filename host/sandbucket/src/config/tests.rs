@@ -4,10 +4,16 @@ use std::time::Duration;
 use super::*;
 use crate::error::Error;
 use crate::http::Proxy;
+use crate::plugins::BuiltIn;
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
     let path = Some(Path::new("/etc/app/sandbucket.toml"));
-    Config::read(&Reader::new(path, text, &Environment::of(variables)))
+    Config::read(&Reader::new(path, text, &Environment::of(variables)), None)
+}
+
+fn read_store(text: &str, store: &str, variables: &[(&str, &str)]) -> Result<Config> {
+    let path = Some(Path::new("/etc/app/sandbucket.toml"));
+    Config::read(&Reader::new(path, text, &Environment::of(variables)), Some(store))
 }
 
 fn error(text: &str) -> String {
@@ -55,6 +61,62 @@ fn host_settings_are_not_passed_to_the_plugin() {
     assert_eq!((config.limits().memory, config.limits().cpu_time), (128 << 20, Duration::from_secs(3)));
     assert_eq!(config.sandbox.plugin.as_deref(), Some(Path::new("/opt/p.wasm")));
     assert_eq!(config.sandbox.cache_dir.as_deref(), Some(Path::new("/etc/app/c")));
+}
+
+#[test]
+fn store_is_chosen_by_name() {
+    let archive = "[store.blob.archive]\nplugin = 'p/dav.wasm'\nendpoint = 'https://dav.test'\n";
+    let text = format!("{archive}[store.blob.s3]\nbucket = 'b'\n[store.blob.copies]\nplugin = 's3'\nbucket = 'c'\n");
+    let source = |config: &Config| config.store.plugin.as_ref().map(|named| named.source.clone());
+    let default = read(&text, &[]).unwrap();
+    assert_eq!((default.store_name(), source(&default)), ("s3", None));
+    let archived = read_store(&text, "archive", &[]).unwrap();
+    assert_eq!(source(&archived), Some(PluginSource::File("/etc/app/p/dav.wasm".into())));
+    assert_eq!(archived.settings(), [("endpoint".to_owned(), "https://dav.test".to_owned())]);
+    let copies = read_store(&text, "copies", &[]).unwrap();
+    assert_eq!(source(&copies), Some(PluginSource::BuiltIn(BuiltIn::S3)));
+    // The only store is meant where none is named.
+    assert_eq!(read(archive, &[]).unwrap().store_name(), "archive");
+
+    let two = format!("{archive}[store.blob.copies]\nplugin = 's3'\n");
+    for (error, expected) in [
+        (read(&two, &[]), "store.blob: there are several stores, and none is named `s3`: archive, copies"),
+        (read_store(&two, "s3", &[]), "there is no section [store.blob.s3]; there are: archive, copies"),
+        (read("[sandbox]\n", &[]), "there is no section [store.blob.s3]"),
+    ] {
+        assert_eq!(error.unwrap_err().to_string(), format!("/etc/app/sandbucket.toml: {expected}"));
+    }
+}
+
+#[test]
+fn plugin_is_a_built_in_one_or_a_file() {
+    let plugin = |value: &str| format!("[store.blob.x]\nplugin = {value}\nendpoint = 'h.test'\n");
+    for wrong in ["'S3'", "'dav'", "3", "['s3']"] {
+        let error = error(&plugin(wrong));
+        assert!(error.starts_with("/etc/app/sandbucket.toml:2: store.blob.x.plugin: expected \"s3\", "), "{error}");
+    }
+    for file in ["'./dav'", "'dav.wasm'", "'%{env:FILE}%'"] {
+        let config = read(&plugin(file), &[("FILE", "/opt/dav.wasm")]).unwrap();
+        assert!(matches!(config.store.plugin.unwrap().source, PluginSource::File(_)), "{file}");
+    }
+    let error = error("[store.blob.x]\nendpoint = 'h.test'\n");
+    assert!(error.starts_with("/etc/app/sandbucket.toml: store.blob.x: it needs `plugin`: \"s3\", "), "{error}");
+    assert!(error.contains("or the path of a component"), "{error}");
+}
+
+#[test]
+fn store_of_another_service_takes_nothing_from_awss_variables() {
+    let variables = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("AWS_REGION", "eu-west-1")];
+    let text = "[store.blob.dav]\nplugin = 'dav.wasm'\nendpoint = 'h.test'\n";
+    let settings = |text: &str| read(text, &variables).unwrap().settings().to_vec();
+    assert_eq!(settings(text), [("endpoint".to_owned(), "h.test".to_owned())]);
+    for s3 in ["[store.blob.x]\nplugin = 's3'\n", "[store.blob.s3]\nplugin = 'own.wasm'\n"] {
+        let found = settings(&format!("{s3}bucket = 'b'\n"));
+        assert!(found.iter().any(|(name, value)| name == "access-key" && value == "AKID"), "{s3}");
+    }
+    // A section that names a source has it, whatever its plugin.
+    let found = settings(&format!("{text}credentials = 'environment'\n"));
+    assert!(found.iter().any(|(name, _)| name == "secret-key"));
 }
 
 #[test]

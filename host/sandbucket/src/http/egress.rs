@@ -60,7 +60,8 @@ impl Egress {
 
     /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region` and what
     /// else is wanted of it, each also with the name `bucket` before it; for the ARN of an access point, its host alone. With
-    /// `accelerate` it is also the region's host, which takes operations on buckets.
+    /// `accelerate` it is also the region's host, which takes operations on buckets. Without `endpoint`, an `account` means
+    /// Azure Blob Storage's host for it.
     ///
     /// This is the one thing that the host itself reads from a plugin's settings: a plugin cannot be asked what it
     /// should be kept from. Where they make no sense it is nothing; the plugin will say what is wrong with them.
@@ -72,6 +73,7 @@ impl Egress {
         let bucket = of("bucket");
         let (endpoint, bucket) = match (of("endpoint"), bucket) {
             (Some(endpoint), bucket) => (Some(endpoint.to_owned()), bucket),
+            (None, _) if of("account").is_some() => (of("account").and_then(azure), None),
             (None, Some(arn)) if arn.starts_with("arn:") => (access_point(arn, &of), None),
             (None, bucket) => (aws(&of), bucket),
         };
@@ -182,6 +184,12 @@ fn aws(of: &Of) -> Option<String> {
 fn regional(of: &Of) -> Option<String> {
     let region = region(of);
     Some(format!("s3{}{}.{region}.{}", fips(of), dual_stack(of), domain(region)?))
+}
+
+/// Azure's host for a storage account, whose name has 3 to 24 letters and digits.
+fn azure(account: &str) -> Option<String> {
+    let is_name = (3..=24).contains(&account.len()) && account.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_name.then(|| format!("{}.blob.core.windows.net", account.to_ascii_lowercase()))
 }
 
 fn region<'a>(of: &Of<'a>) -> &'a str {
@@ -384,6 +392,18 @@ mod tests {
         let arn = ("bucket", "arn:aws:s3:us-west-2:123456789012:accesspoint/p");
         reaches(&[arn], "p-123456789012.s3-accesspoint.us-west-2.amazonaws.com");
         reaches(&[arn, on("fips")], "p-123456789012.s3-accesspoint-fips.us-west-2.amazonaws.com");
+    }
+
+    #[test]
+    fn account_without_an_endpoint_is_azures() {
+        let of =
+            |pairs: &[(&str, &str)]| Vec::from_iter(Egress::from_settings(&settings(pairs)).unwrap().authorities());
+        assert_eq!(of(&[("account", "Photos1"), ("container", "c")]), ["https://photos1.blob.core.windows.net"]);
+        let local = [("account", "devstoreaccount1"), ("endpoint", "http://127.0.0.1:10000/devstoreaccount1")];
+        assert_eq!(of(&local), ["http://127.0.0.1:10000"]);
+        for wrong in ["ab", "evil.example.com/", "a.b", "photos1.blob.core.windows.net", "x".repeat(25).as_str()] {
+            assert_eq!(of(&[("account", wrong)]), Vec::<String>::new(), "{wrong}");
+        }
     }
 
     #[test]

@@ -12,7 +12,10 @@ use toml::de::{DeTable, DeValue};
 use super::name::check_name;
 use super::options::{MAX_WEIGHT, TenantOptions};
 use super::value::Value;
-use crate::config::{Inherit, Lines, Reader, SECTION, SandboxSection, StoreSection, kind, read_file};
+use crate::config::{
+    DEFAULT_STORE, Inherit, Lines, NamedPlugin, Reader, STORES, SandboxSection, StoreSection, kind,
+    listed as listed_stores, names, read_file, section_name,
+};
 use crate::engine::EngineBuilder;
 use crate::error::{Error, Result};
 use crate::limits::Budget;
@@ -36,9 +39,9 @@ const MAX_ENTRIES: usize = 2 * MAX_TENANTS;
 /// ```toml
 /// [tenants.alice]
 /// weight = 2                        # share beside other tenants that wait; default 1
-/// plugin = "/opt/plugins/s3.wasm"   # default: the engine's plugin
+/// plugin = "/opt/plugins/s3.wasm"   # or a built-in one by name; default: that of the store's section
 ///
-/// [tenants.alice.store.blob.s3]     # the keys of [store.blob.s3], see `Config`
+/// [tenants.alice.store.blob.s3]     # its only store; the keys of [store.blob.NAME], see `Config`
 /// bucket = "alice"
 /// endpoint = "https://minio.internal:9000"
 /// access-key = "alice"
@@ -78,29 +81,8 @@ pub(super) struct TenantConfig {
     pub(super) store: StoreSection,
     budget: Budget,
     weight: u32,
-    pub(super) plugin: Option<PluginFile>,
     /// Tables that the program reads.
     sections: Sections,
-}
-
-/// The plugin that a tenant names, and where.
-pub(super) struct PluginFile {
-    pub(super) file: PathBuf,
-    path: Option<Arc<Path>>,
-    line: usize,
-    key: String,
-}
-
-impl PluginFile {
-    /// Adds the position to an error of loading the plugin.
-    pub(super) fn placed(&self, error: Error) -> Error {
-        Error::Config {
-            path: self.path.as_deref().map(Path::to_owned),
-            line: Some(self.line),
-            key: Some(self.key.clone()),
-            message: error.to_string(),
-        }
-    }
 }
 
 struct Sections {
@@ -290,18 +272,27 @@ fn listed(names: &[&str]) -> String {
 impl TenantConfig {
     /// Reads a tenant's table. `prefix` is prepended to its keys in errors.
     fn read(reader: &Reader<'_>, prefix: &str, line: Option<usize>, table: &mut DeTable<'_>) -> Result<TenantConfig> {
-        let name = format!("{prefix}{}", SECTION.join("."));
-        let begins = reader.begins(table, &SECTION).or(line);
-        let Some(section) = reader.section(table, &SECTION, &name)? else {
-            let key = (!prefix.is_empty()).then(|| prefix.trim_end_matches('.').to_owned());
+        let key = (!prefix.is_empty()).then(|| prefix.trim_end_matches('.').to_owned());
+        let plugin = plugin(reader, prefix, table)?;
+        let stores = names(reader, table, prefix)?;
+        let store = match &stores[..] {
+            [] => DEFAULT_STORE,
+            [only] => only,
+            several => {
+                let message = format!("a tenant has one store, and here are several: {}", listed_stores(several));
+                return Err(reader.error(line, key, message));
+            }
+        };
+        let (path, name) = ([STORES[0], STORES[1], store], section_name(prefix, store));
+        let begins = reader.begins(table, &path).or(line);
+        let Some(section) = reader.section(table, &path, &name)? else {
             return Err(reader.error(line, key, format!("there is no section [{name}]")));
         };
-        let store = StoreSection::read(reader, &name, section, begins, Inherit::IfNamed)?;
+        let store = StoreSection::read(reader, (store, &name), plugin, section, begins, Inherit::IfNamed)?;
         let budget = budget(reader, prefix, table)?;
         let weight = weight(reader, prefix, table)?;
-        let plugin = plugin(reader, prefix, table)?;
         let mut tables = Vec::new();
-        for (name, value) in table.iter().filter(|(name, _)| name.get_ref() != SECTION[0]) {
+        for (name, value) in table.iter().filter(|(name, _)| name.get_ref() != STORES[0]) {
             let key = Some(format!("{prefix}{}", shown(name.get_ref())));
             if !value.get_ref().is_table() {
                 let line = reader.line(name.span().start);
@@ -313,7 +304,7 @@ impl TenantConfig {
         }
         let sections =
             Sections { path: reader.path.clone(), lines: reader.lines().clone(), prefix: prefix.to_owned(), tables };
-        Ok(TenantConfig { store, budget, weight, plugin, sections })
+        Ok(TenantConfig { store, budget, weight, sections })
     }
 
     /// Options for the registry.
@@ -365,17 +356,10 @@ fn weight(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<
     }
 }
 
-/// Takes the plugin's file out of a tenant's table.
-fn plugin(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<Option<PluginFile>> {
+/// Takes the plugin out of a tenant's table.
+fn plugin(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<Option<NamedPlugin>> {
     let Some(value) = table.remove("plugin") else { return Ok(None) };
-    let (line, key) = (reader.line(value.span().start), format!("{prefix}plugin"));
-    match value.get_ref() {
-        DeValue::String(file) if !file.is_empty() => {
-            let file = PathBuf::from(file.as_ref());
-            Ok(Some(PluginFile { file, path: reader.path.clone(), line, key }))
-        }
-        _ => Err(reader.error(Some(line), Some(key), "expected the path of a component")),
-    }
+    NamedPlugin::read(reader, value.get_ref(), reader.line(value.span().start), format!("{prefix}plugin"))
 }
 
 impl Sections {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
-use super::config::TenantsConfig;
+use super::config::{TenantConfig, TenantsConfig};
 use super::name::check_name;
 use super::open::{LazyStore, OpenStores};
 use super::options::TenantOptions;
@@ -134,14 +134,15 @@ impl Tenants {
         let mut plugins = NamedPlugins::new(&self.0.engine);
         let mut wanted = Vec::new();
         for (name, tenant) in &config.tenants {
-            let mut options = match tenant.options() {
-                Ok(options) => options,
-                Err(error) => return Err(tenant.store.placed(error, &self.0.engine).await),
-            };
-            options.store.plugin = match &tenant.plugin {
+            let plugin = match &tenant.store.plugin {
                 Some(named) => Some(plugins.get(named).await?),
                 None => self.default_plugin(),
             };
+            let mut options = match tenant.options() {
+                Ok(options) => options,
+                Err(error) => return Err(self.placed(tenant, error, plugin.as_ref()).await),
+            };
+            options.store.plugin = plugin;
             match self.entry(name) {
                 None => changes.added.push(name.clone()),
                 Some(Entry { origin: Origin::Program, .. }) => {
@@ -159,7 +160,13 @@ impl Tenants {
             Ok(checked) => checked,
             Err((name, error)) => {
                 return Err(match config.tenants.get(&*name) {
-                    Some(tenant) => tenant.store.placed(error, &self.0.engine).await,
+                    Some(tenant) => {
+                        let plugin = match &tenant.store.plugin {
+                            Some(named) => Some(plugins.get(named).await?),
+                            None => self.default_plugin(),
+                        };
+                        self.placed(tenant, error, plugin.as_ref()).await
+                    }
                     None => error,
                 });
             }
@@ -229,6 +236,11 @@ impl Tenants {
         let removed = self.write().remove(name);
         let former = removed.as_ref().map(|entry| entry.tenant.remove());
         former.is_some()
+    }
+
+    /// Adds the position of a tenant's rejected setting to an error.
+    async fn placed(&self, tenant: &TenantConfig, error: Error, plugin: Option<&Plugin>) -> Error {
+        tenant.store.placed(error, &self.0.engine, plugin.unwrap_or_else(|| self.0.engine.plugin())).await
     }
 
     /// The plugin of tenants that name none, unless it is the engine's.

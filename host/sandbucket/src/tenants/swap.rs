@@ -1,16 +1,16 @@
 //! Replacing the plugin of tenants while their calls go on.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::config::PluginFile;
 use super::options::TenantOptions;
 use super::registry::{CREDENTIALS_TIME, Tenants};
 use super::tenant::Tenant;
+use crate::config::NamedPlugin;
 use crate::engine::Engine;
 use crate::error::{Error, Failure, Result};
+use crate::plugins::PluginSource;
 use crate::sandbox::Plugin;
 use crate::store_options::StoreOptions;
 
@@ -145,7 +145,7 @@ pub(super) async fn probe(engine: &Engine, options: &StoreOptions) -> Result<()>
 /// The plugins that a configuration names, each loaded once.
 pub(super) struct NamedPlugins<'a> {
     engine: &'a Engine,
-    loaded: HashMap<PathBuf, Plugin>,
+    loaded: HashMap<PluginSource, Plugin>,
 }
 
 impl NamedPlugins<'_> {
@@ -155,12 +155,12 @@ impl NamedPlugins<'_> {
 
     /// # Errors
     /// [`Error::Config`] if it does not load.
-    pub(super) async fn get(&mut self, named: &PluginFile) -> Result<Plugin> {
-        if let Some(plugin) = self.loaded.get(&named.file) {
+    pub(super) async fn get(&mut self, named: &NamedPlugin) -> Result<Plugin> {
+        if let Some(plugin) = self.loaded.get(&named.source) {
             return Ok(plugin.clone());
         }
-        let plugin = self.engine.plugin_file(&named.file).await.map_err(|error| named.placed(error))?;
-        self.loaded.insert(named.file.clone(), plugin.clone());
+        let plugin = named.load(self.engine).await?;
+        self.loaded.insert(named.source.clone(), plugin.clone());
         Ok(plugin)
     }
 }

@@ -1,0 +1,71 @@
+//! Several stores in one configuration: `--store`, `store.NAME:KEY`, and plugins by name and by file.
+
+use super::Bench;
+
+/// The built-in plugin with one more custom section: another component to the engine.
+fn other_plugin() -> Vec<u8> {
+    [sandbucket::PLUGIN, &[0, 2, 1, b'x']].concat()
+}
+
+/// Adds a store `archive` with a plugin from a file, below another prefix.
+fn with_archive(bench: &Bench) {
+    let config = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
+    let own = config.split_once('\n').unwrap().1;
+    std::fs::create_dir(bench.path("plugins")).unwrap();
+    std::fs::write(bench.path("plugins/other.wasm"), other_plugin()).unwrap();
+    let archive = format!("[store.blob.archive]\nplugin = 'plugins/other.wasm'\nkey-prefix = 'archived/'\n{own}");
+    std::fs::write(bench.path("sandbucket.toml"), format!("{config}{archive}")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_are_copied_between_stores_of_different_plugins() {
+    let bench = Bench::start().await;
+    with_archive(&bench);
+    std::fs::create_dir(bench.path("photos")).unwrap();
+    for name in ["a.txt", "b.txt"] {
+        std::fs::write(bench.path("photos").join(name), name.repeat(1000)).unwrap();
+    }
+    bench.run(&["cp", "-r", "photos", "store:photos"]).await.ends_with(0);
+    let copied = bench.run(&["--json", "cp", "-r", "store:photos", "store.archive:2026"]).await.ends_with(0);
+    assert!(copied.stdout().contains("\"store.archive:2026/a.txt\""), "{}", copied.stdout());
+    bench.run(&["cp", "store.s3:photos/a.txt", "store.archive:"]).await.ends_with(0);
+
+    let listed = |ran: super::Ran| ran.ends_with(0).stdout().matches(".txt").count();
+    assert_eq!(listed(bench.run(&["ls", "-r", "--store", "archive"]).await), 3);
+    assert_eq!(listed(bench.run(&["ls", "-r", "archived/"]).await), 3);
+    assert_eq!(listed(bench.run_in(&[("SANDBUCKET_STORE", "archive")], &["ls", "-r"]).await), 3);
+    let read = bench.run(&["cp", "store.archive:2026/b.txt", "-"]).await.ends_with(0).stdout();
+    assert_eq!(read, "b.txt".repeat(1000));
+    let read = bench.run(&["get", "2026/b.txt", "--store", "archive"]).await.ends_with(0).stdout();
+    assert_eq!(read, "b.txt".repeat(1000));
+    // The second time there is nothing to do, and a folder is not copied into itself.
+    let again = bench.run(&["--json", "sync", "store:photos", "store.archive:2026"]).await.ends_with(0);
+    assert!(!again.stdout().contains("a.txt"), "{}", again.stdout());
+    bench.run(&["cp", "-r", "store.s3:photos", "store:photos/x"]).await.ends_with(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_store_is_an_error_that_names_the_others() {
+    let bench = Bench::start().await;
+    with_archive(&bench);
+    for arguments in [&["ls", "--store", "azure"][..], &["cp", "store.azure:x", "-"]] {
+        let message = bench.run(arguments).await.ends_with(7).stderr();
+        assert!(message.contains("no section [store.blob.azure]") && message.contains("archive, s3"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugin_that_is_missing_is_an_error_with_its_place() {
+    let bench = Bench::start().await;
+    with_archive(&bench);
+    std::fs::remove_file(bench.path("plugins/other.wasm")).unwrap();
+    let message = bench.run(&["cp", "store:x", "store.archive:x"]).await.ends_with(7).stderr();
+    assert!(message.contains("store.blob.archive.plugin") && message.contains("other.wasm"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugin_is_inspected_by_its_name() {
+    let bench = Bench::start().await;
+    let shown = bench.run(&["plugin", "inspect", "s3"]).await.ends_with(0).stdout();
+    assert!(shown.contains("addressing-style"), "{shown}");
+}
