@@ -19,6 +19,8 @@ const MAX_KEYS: usize = 1000;
 const CONCURRENT: usize = 16;
 /// The attribute that names the account that the bucket has to belong to.
 const OWNER: &str = "expected-bucket-owner";
+/// The attribute that deletes a version although a governance-mode lock protects it.
+const BYPASS: &str = "bypass-governance-retention";
 
 /// The condition of a delete.
 enum Condition {
@@ -67,10 +69,7 @@ impl Condition {
 /// # Errors
 /// `NoSuchKey` if there is none.
 async fn current_etag(scope: &Scope, key: &str, owner: Option<&str>) -> S3Result<Option<String>> {
-    let mut head = scope.store.head(key);
-    if let Some(owner) = owner {
-        head = head.attribute(OWNER, owner);
-    }
+    let head = owner.into_iter().fold(scope.store.head(key), |head, owner| head.attribute(OWNER, owner));
     let error = match head.await {
         Ok(info) => return Ok(info.etag),
         Err(error) => error,
@@ -79,30 +78,40 @@ async fn current_etag(scope: &Scope, key: &str, owner: Option<&str>) -> S3Result
     if error.failure().and_then(|failure| failure.response.as_ref()).is_none_or(|response| response.status != 400) {
         return Err(scope.error(&error));
     }
-    let mut list = scope.store.list(key);
-    if let Some(owner) = owner {
-        list = list.attribute(OWNER, owner);
-    }
+    let list = owner.into_iter().fold(scope.store.list(key), |list, owner| list.attribute(OWNER, owner));
     let page = list.page_size(1).await.map_err(|error| scope.error(&error))?;
     let entry = page.entries.into_iter().find(|entry| entry.key == key);
     entry.map(|entry| entry.etag).ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
 }
 
-/// Deletes the current blob if the condition holds.
-async fn delete_if(
-    scope: &Scope,
+/// The delete of one blob.
+struct Deletion<'a> {
     key: String,
-    condition: Condition,
-    owner: Option<&str>,
-    mut attributes: Attributes,
-) -> S3Result<()> {
-    condition.check(scope, &key, owner).await?;
-    push(&mut attributes, "if-match", condition.sent());
-    let mut delete = scope.store.delete(key);
-    for (name, value) in attributes {
-        delete = delete.attribute(name, value);
+    version: Option<&'a str>,
+    condition: Option<Condition>,
+    owner: Option<&'a str>,
+    bypass: Option<bool>,
+}
+
+impl Deletion<'_> {
+    /// Deletes the blob if the condition holds.
+    async fn run(self, scope: &Scope) -> S3Result<()> {
+        let mut attributes = Attributes::new();
+        if let Some(condition) = &self.condition {
+            condition.check(scope, &self.key, self.owner).await?;
+            push(&mut attributes, "if-match", condition.sent());
+        }
+        push(&mut attributes, OWNER, self.owner);
+        push(&mut attributes, BYPASS, self.bypass.map(|on| on.to_string()));
+        let mut delete = scope.store.delete(self.key);
+        if let Some(version) = self.version {
+            delete = delete.version(version);
+        }
+        for (name, value) in attributes {
+            delete = delete.attribute(name, value);
+        }
+        delete.await.map_err(|error| scope.error(&error)).map(drop)
     }
-    delete.await.map_err(|error| scope.error(&error)).map(drop)
 }
 
 impl Front {
@@ -121,25 +130,9 @@ impl Front {
         if unsupported || input.mfa.is_some() {
             return Err(not_implemented());
         }
-        let mut attributes = Attributes::new();
-        if let Some(condition) = &condition {
-            condition.check(&scope, &key, input.expected_bucket_owner.as_deref()).await?;
-            push(&mut attributes, "if-match", condition.sent());
-        }
-        let mut delete = scope.store.delete(key);
-        if let Some(version) = &input.version_id {
-            delete = delete.version(version);
-        }
-        push(&mut attributes, OWNER, input.expected_bucket_owner.clone());
-        push(
-            &mut attributes,
-            "bypass-governance-retention",
-            input.bypass_governance_retention.map(|on| on.to_string()),
-        );
-        for (name, value) in attributes {
-            delete = delete.attribute(name, value);
-        }
-        delete.await.map_err(|error| scope.error(&error))?;
+        let (version, owner) = (input.version_id.as_deref(), input.expected_bucket_owner.as_deref());
+        let bypass = input.bypass_governance_retention;
+        Deletion { key, version, condition, owner, bypass }.run(&scope).await?;
         Ok(S3Response::new(DeleteObjectOutput {
             version_id: input.version_id.clone(),
             ..DeleteObjectOutput::default()
@@ -189,16 +182,14 @@ impl Front {
             }
         }
         let mut deleted = Vec::new();
-        let bypass = input.bypass_governance_retention.map(|bypass| bypass.to_string());
+        let bypass = input.bypass_governance_retention;
         // Boxed: the compiler does not see that a stream of closures' futures may move to another thread.
         let mut deletes = Vec::with_capacity(conditional.len());
         let owner = input.expected_bucket_owner.as_deref();
         for (object, key, condition) in conditional {
-            let mut attributes = Attributes::new();
-            push(&mut attributes, OWNER, owner);
-            push(&mut attributes, "bypass-governance-retention", bypass.clone());
+            let deletion = Deletion { key, version: None, condition: Some(condition), owner, bypass };
             let scope = &scope;
-            deletes.push(async move { (object, delete_if(scope, key, condition, owner, attributes).await) }.boxed());
+            deletes.push(async move { (object, deletion.run(scope).await) }.boxed());
         }
         let mut outcomes = futures::stream::iter(deletes).buffered(CONCURRENT);
         while let Some((object, outcome)) = outcomes.next().await {
@@ -212,8 +203,8 @@ impl Front {
             if let Some(owner) = owner {
                 delete = delete.attribute(OWNER, owner);
             }
-            if let Some(bypass) = &bypass {
-                delete = delete.attribute("bypass-governance-retention", bypass);
+            if let Some(bypass) = bypass {
+                delete = delete.attribute(BYPASS, bypass.to_string());
             }
             match delete.await {
                 Ok(outcomes) => {

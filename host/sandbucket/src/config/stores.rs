@@ -23,8 +23,8 @@ pub(crate) fn section_name(prefix: &str, store: &str) -> String {
 /// Names of a table's stores, sorted.
 pub(crate) fn names(reader: &Reader<'_>, table: &mut DeTable<'_>, prefix: &str) -> Result<Vec<String>> {
     let stores = reader.section(table, &STORES, &format!("{prefix}{}", STORES.join(".")))?;
-    let mut names: Vec<String> =
-        stores.into_iter().flat_map(|stores| stores.keys()).map(|name| name.get_ref().clone().into_owned()).collect();
+    let stores = stores.into_iter().flat_map(|stores| stores.iter()).filter(|(_, value)| value.get_ref().is_table());
+    let mut names: Vec<String> = stores.map(|(name, _)| name.get_ref().clone().into_owned()).collect();
     names.sort();
     Ok(names)
 }
