@@ -7,14 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-};
 use clap::{Args, ValueEnum};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
 use sandbucket::{Engine, Proxy, Tenants, TenantsConfig};
 use sandbucket_gateway::{Gateway, ServeConfig};
 
@@ -35,6 +28,7 @@ pub enum Kind {
     /// The same with the tenant's setting `payload-signing = "unsigned"`.
     GatewayUnsigned,
     /// s3s before aws-sdk-s3: the proxy of the crate s3s-aws.
+    #[cfg(feature = "native-clients")]
     S3sProxy,
     /// `rclone serve s3`.
     Rclone,
@@ -43,7 +37,12 @@ pub enum Kind {
 impl Kind {
     /// Those that work with a backend. rclone lists directories to find a blob, which the memory server cannot do.
     pub fn all(backend: Service, with_rclone: bool) -> Vec<Kind> {
-        let mut all = vec![Kind::Gateway, Kind::GatewayUnsigned, Kind::S3sProxy];
+        let mut all = vec![
+            Kind::Gateway,
+            Kind::GatewayUnsigned,
+            #[cfg(feature = "native-clients")]
+            Kind::S3sProxy,
+        ];
         all.extend((with_rclone && backend == Service::Files).then_some(Kind::Rclone));
         all
     }
@@ -52,6 +51,7 @@ impl Kind {
         match self {
             Kind::Gateway => "Sandbucket gateway",
             Kind::GatewayUnsigned => "Sandbucket gateway, unsigned payloads",
+            #[cfg(feature = "native-clients")]
             Kind::S3sProxy => "s3s-aws proxy",
             Kind::Rclone => "rclone serve s3",
         }
@@ -84,12 +84,13 @@ async fn run(options: &FrontOptions) -> Result<()> {
     match options.kind {
         Kind::Gateway => gateway(&options.backend, "auto").await,
         Kind::GatewayUnsigned => gateway(&options.backend, "unsigned").await,
-        Kind::S3sProxy => proxy(&options.backend).await,
+        #[cfg(feature = "native-clients")]
+        Kind::S3sProxy => super::s3s_proxy::serve(&options.backend).await,
         Kind::Rclone => bail!("rclone is a program of its own"),
     }
 }
 
-fn ready(address: SocketAddr) -> Result<()> {
+pub(super) fn ready(address: SocketAddr) -> Result<()> {
     let line = serde_json::to_string(&Ready { endpoint: format!("http://{address}"), ca_file: None })?;
     writeln!(std::io::stdout(), "{line}").context("reporting the address")
 }
@@ -108,33 +109,6 @@ async fn gateway(backend: &str, payload_signing: &str) -> Result<()> {
     let running = gateway.start().await?;
     ready(running.addresses()[0])?;
     std::future::pending().await
-}
-
-async fn proxy(backend: &str) -> Result<()> {
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(backend)
-        .force_path_style(true)
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "bench"))
-        // As the gateway: no checksums that the client did not ask for.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .build();
-    let mut builder = S3ServiceBuilder::new(s3s_aws::Proxy::from(aws_sdk_s3::Client::from_conf(config)));
-    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-    let service = builder.build();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    ready(listener.local_addr()?)?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let service = service.clone();
-        tokio::spawn(async move {
-            // A client that disconnects is no error.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
 }
 
 /// A running front end.

@@ -7,6 +7,8 @@
 mod front;
 mod load;
 mod report;
+#[cfg(feature = "native-clients")]
+mod s3s_proxy;
 
 use std::path::PathBuf;
 use std::time::Duration;
