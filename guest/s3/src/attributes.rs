@@ -6,10 +6,10 @@
 use base64ct::{Base64, Encoding};
 use md5::{Digest, Md5};
 
-use crate::contract::error::{Error, Failure};
-use crate::contract::model::{CallOptions, Pair};
-use crate::s3::headers::{Headers, is_visible};
-use crate::s3::response::decimal;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::{CallOptions, Pair};
+use sandbucket_plugin::http::headers::{Headers, is_visible};
+use sandbucket_plugin::http::response::decimal;
 
 /// The groups of attributes an operation accepts, besides `request-payer` and `expected-bucket-owner`, which all accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Validation of bucket names.
 
-use crate::contract::error::{Error, Failure};
-use crate::s3::endpoint::ip::is_ipv4;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::http::ip::is_ipv4;
 
 /// Checks a name for Amazon S3: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or a digit at both ends
 /// and on both sides of each dot, not an IPv4 address.
@@ -77,7 +77,10 @@ pub fn is_dns_label(name: &str) -> bool {
 }
 
 fn fault(name: &str, rule: &str) -> Failure {
-    Error::fault("bucket", format!("the bucket \"{}\" cannot be: {rule}", crate::contract::error::tidy(name, 80)))
+    Error::fault(
+        "bucket",
+        format!("the bucket \"{}\" cannot be: {rule}", sandbucket_plugin::contract::error::tidy(name, 80)),
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Continuations of listings: the position after a page, as an opaque text that the caller passes to the next call.
 
-use crate::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::error::{Error, Failure};
 
 fn invalid() -> Failure {
     Error::fault("continuation", "this continuation is of no page of this store: begin again without it")

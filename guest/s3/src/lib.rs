@@ -1,20 +1,30 @@
-//! S3 as a Sandbucket plugin: the WebAssembly component `sandbucket-s3`.
+//! S3 as a Sandbucket plugin: the WebAssembly component `sandbucket-s3`, on the SDK `sandbucket-plugin`.
 //!
-//! | Folder | Contents |
+//! | Module | Contents |
 //! |---|---|
-//! | [`contract`] | The contract's data types, the bindings and the component's exports. |
-//! | [`ops`] | The operations as sans-I/O state machines: retries, reconciliation and fallbacks. |
-//! | [`s3`] | S3 itself: endpoints, requests, SigV4, responses, documents and error codes. |
+//! | [`ops`] | The operations as stages of the SDK's state machine: signing, reconciliation and fallbacks. |
+//! | [`requests`], [`response`], [`documents`], [`service_error`] | Requests, and what their responses and errors say. |
+//! | [`sigv4`], [`time`] | Signatures. |
+//! | [`endpoint`], [`bucket`] | Where a bucket is, and what it may be called. |
+//! | [`attributes`], [`headers`], [`checksum`] | What is sent and received in header fields. |
+//! | [`continuation`] | Positions in listings. |
 //! | [`settings`] | The settings: their table, and how they are parsed. |
-//! | [`io`] | The driver that sends the requests of [`ops`] over wasi:http, for hosts without a driver of their own. |
-//! | [`rt`] | Runtime support: the allocator and other code written by hand for speed or size. |
 //!
-//! Dependencies point one way: `contract::exports` → `io` → `ops` → { `s3`, `settings` } → `contract::{model, error}`, `rt`. All but
-//! the exports, the bindings and `io::wasi` also builds natively, where it is tested.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html>
 
-pub mod contract;
-pub mod io;
+pub mod attributes;
+pub mod bucket;
+pub mod checksum;
+pub mod continuation;
+pub mod documents;
+pub mod endpoint;
+pub mod headers;
 pub mod ops;
-pub mod rt;
-pub mod s3;
+pub mod requests;
+pub mod response;
+pub mod service_error;
 pub mod settings;
+pub mod sigv4;
+pub mod time;
+
+sandbucket_plugin::export!(ops::S3);

@@ -3,15 +3,11 @@
 //! The body may be S3's XML, or HTML, JSON or a truncated document of a proxy. It is parsed as far as possible, and not trusted:
 //! every text is truncated and sanitized.
 
-use std::borrow::Cow;
-
-use crate::contract::error::{Kind, MAX_MESSAGE, ServiceResponse, tidy};
-use crate::s3::requests::Method;
-use crate::s3::response::Head;
-use crate::s3::xml::{self, Element};
-
-/// Maximum length of an error body that is read, in bytes.
-pub const MAX_BODY: usize = 64 * 1024;
+use sandbucket_plugin::contract::error::{Kind, MAX_MESSAGE, ServiceResponse, tidy};
+use sandbucket_plugin::http::request::Method;
+use sandbucket_plugin::http::response::{Head, MAX_ERROR_BODY};
+use sandbucket_plugin::service::Classification;
+use sandbucket_plugin::xml::{self, Element};
 
 /// Maximum length of a code, request id or region, in bytes.
 const MAX_NAME: usize = 256;
@@ -53,7 +49,7 @@ struct Found {
 
 /// Parses `<Error><Code>…`, also inside another element, as far as the document is valid.
 fn parse_document(body: &[u8]) -> Found {
-    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_ERROR_BODY)]);
     let (document, _) = xml::read(&text);
     document.as_ref().and_then(|document| error_in(document.root())).map(Found::from).unwrap_or_default()
 }
@@ -75,17 +71,6 @@ fn is_region(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// The contract's error for an error response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Classification {
-    /// Error kind.
-    pub kind: Kind,
-    /// Setting or argument at fault.
-    pub subject: Option<&'static str>,
-    /// Cause or advice for people. May be empty.
-    pub advice: Cow<'static, str>,
-}
-
 /// A [`Classification`] in a table.
 type Entry = (Kind, Option<&'static str>, &'static str);
 
@@ -93,10 +78,12 @@ const fn with_subject(kind: Kind, subject: &'static str, advice: &'static str) -
     (kind, Some(subject), advice)
 }
 
-const UNMET: Entry = (Kind::PreconditionFailed, None, "the precondition does not hold for what is there");
-const OUT_OF_RANGE: Entry = (Kind::InvalidRange, None, "no byte of the blob is in the range");
-const THROTTLED: Entry = (Kind::Throttled, None, "it asks for fewer requests");
-const LARGE: Entry = (Kind::TooLarge, None, "the body is larger than it takes");
+/// What HTTP says about a status.
+const fn by_http(status: u16) -> Entry {
+    let (kind, advice) = Classification::by_status(status);
+    (kind, None, advice)
+}
+
 const DENIED: Entry = (Kind::AccessDenied, None, "check the keys and what their policy allows on this bucket");
 
 /// Without credentials, the advice is to set some.
@@ -167,8 +154,8 @@ const CODES: [(&[&str], Entry); 24] = [
         &["BucketNotEmpty"],
         (Kind::Conflict, None, "the bucket is not empty: delete its blobs, versions and uploads first"),
     ),
-    (&["PreconditionFailed"], UNMET),
-    (&["InvalidRange"], OUT_OF_RANGE),
+    (&["PreconditionFailed"], by_http(412)),
+    (&["InvalidRange"], by_http(416)),
     (
         &["ConditionalRequestConflict", "OperationAborted"],
         (Kind::Conflict, None, "another write of this key is in progress"),
@@ -188,10 +175,10 @@ const CODES: [(&[&str], Entry); 24] = [
             "SlowDownRead",
             "SlowDownWrite",
         ],
-        THROTTLED,
+        by_http(429),
     ),
     (&["RequestTimeout", "RequestTimeoutException"], (Kind::Timeout, None, "the body did not reach it in time")),
-    (&["EntityTooLarge", "MaxMessageLengthExceeded"], LARGE),
+    (&["EntityTooLarge", "MaxMessageLengthExceeded"], by_http(413)),
     (
         &["BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidDigest"],
         (Kind::Integrity, None, "the body did not reach it as it was sent"),
@@ -235,7 +222,6 @@ pub fn classify(method: Method, head: &Head, response: &ServiceResponse, anonymo
 
 fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry {
     match status {
-        304 => (Kind::NotModified, None, "the blob is still the one that the condition names"),
         400 if method == Method::Head => (
             Kind::Service,
             None,
@@ -248,16 +234,7 @@ fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry
             (Kind::NotFound, None, "this version is a delete marker")
         }
         405 | 501 => (Kind::Unsupported, None, "it does not know this operation, or the endpoint is not S3's"),
-        407 => (Kind::Network, None, "a proxy in between wants credentials"),
-        408 => (Kind::Timeout, None, ""),
-        409 => (Kind::Conflict, None, ""),
-        411 => (Kind::Unsupported, None, "it wants the length in another way, or a proxy in between took it out"),
-        412 => UNMET,
-        413 => LARGE,
-        416 => OUT_OF_RANGE,
-        429 => THROTTLED,
-        200..=299 => (Kind::Integrity, None, "it is no response to this request"),
-        _ => (Kind::Service, None, ""),
+        _ => by_http(status),
     }
 }
 

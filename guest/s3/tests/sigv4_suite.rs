@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
-use sandbucket_s3::rt::text_builder::TextBuilder;
-use sandbucket_s3::s3::encode;
-use sandbucket_s3::s3::sigv4::{EMPTY_SHA256, Parts, Signer, sha256_hex};
-use sandbucket_s3::s3::time::AmzTime;
-use sandbucket_s3::settings::{Credentials, Secret};
+use sandbucket_plugin::http::encode;
+use sandbucket_plugin::rt::text_builder::TextBuilder;
+use sandbucket_plugin::settings::Secret;
+use sandbucket_s3::settings::Credentials;
+use sandbucket_s3::sigv4::{EMPTY_SHA256, Parts, Signer, sha256_hex};
+use sandbucket_s3::time::AmzTime;
 
 /// Signing time of every case: 2015-08-30T12:36:00Z.
 const SIGNED_AT: AmzTime = AmzTime::from_secs(1_440_938_160);

@@ -1,5 +1,4 @@
-//! Digests and checksums of bodies:
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>.
+//! Digests and checksums of bodies, and base64.
 
 use base64ct::{Base64, Encoding};
 use crc::{CRC_32_ISCSI, CRC_32_ISO_HDLC, CRC_64_NVME, Crc};
@@ -8,33 +7,8 @@ use sha2::{Digest, Sha256};
 
 pub use crate::contract::model::Algorithm;
 
-/// The algorithms whose value S3 stores with a blob, the fastest to verify first.
-pub const STORED: [Algorithm; 4] = [Algorithm::Crc64Nvme, Algorithm::Crc32c, Algorithm::Crc32, Algorithm::Sha256];
-
 impl Algorithm {
-    /// Header that carries the value.
-    pub const fn header(self) -> &'static str {
-        match self {
-            Algorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
-            Algorithm::Crc32c => "x-amz-checksum-crc32c",
-            Algorithm::Crc32 => "x-amz-checksum-crc32",
-            Algorithm::Sha256 => "x-amz-checksum-sha256",
-            Algorithm::Md5 => "content-md5",
-        }
-    }
-
-    /// Name in `x-amz-checksum-algorithm`. None if S3 does not store it.
-    pub const fn name(self) -> Option<&'static str> {
-        match self {
-            Algorithm::Crc64Nvme => Some("CRC64NVME"),
-            Algorithm::Crc32c => Some("CRC32C"),
-            Algorithm::Crc32 => Some("CRC32"),
-            Algorithm::Sha256 => Some("SHA256"),
-            Algorithm::Md5 => None,
-        }
-    }
-
-    /// Name in the contract's `digest-algorithm` and in the setting `checksum`.
+    /// Name in the contract's `digest-algorithm`.
     pub const fn word(self) -> &'static str {
         match self {
             Algorithm::Crc64Nvme => "crc64nvme",

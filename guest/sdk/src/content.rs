@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::checksum::{Algorithm, base64};
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::Digest;
-use crate::s3::checksum::Algorithm;
-use crate::settings::Settings;
+use crate::http::response::MalformedResponse;
 
 /// A body, in memory or remote.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +22,18 @@ impl<'a> Content<'a> {
         Ok(Content { bytes: Some(bytes), length: bytes.len() as u64, digests })
     }
 
-    /// A body that the driver sends past the plugin.
+    /// A body that the driver sends past the plugin. `wanted` are the digests that the store sends.
     ///
     /// # Errors
     /// A fault of `digests` if one the store sends is missing.
-    pub fn remote(length: u64, digests: &'a [Digest], settings: &Settings) -> Result<Self, Failure> {
+    pub fn remote(
+        length: u64,
+        digests: &'a [Digest],
+        wanted: impl IntoIterator<Item = Algorithm>,
+    ) -> Result<Self, Failure> {
         check(digests)?;
         let content = Content { bytes: None, length, digests };
-        for algorithm in settings.wanted_digests() {
+        for algorithm in wanted {
             if length > 0 && content.digest(algorithm).is_none() {
                 let name = algorithm.word();
                 return Err(Error::fault(
@@ -58,6 +62,23 @@ impl<'a> Content<'a> {
     }
 }
 
+/// Verifies a body against its digest.
+///
+/// # Errors
+/// If they differ.
+pub fn verify(digest: &Digest, body: &[u8]) -> Result<(), MalformedResponse> {
+    let Digest { algorithm, value } = digest;
+    if algorithm.digest(body) == *value {
+        return Ok(());
+    }
+    Err(MalformedResponse(format!(
+        "its {} of \"{}\" is not that of the {} bytes that came",
+        algorithm.word(),
+        base64(value),
+        body.len()
+    )))
+}
+
 fn check(digests: &[Digest]) -> Result<(), Failure> {
     for (n, digest) in digests.iter().enumerate() {
         let name = digest.algorithm.word();
@@ -75,15 +96,6 @@ fn check(digests: &[Digest]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings;
-
-    fn settings(more: &[(&str, &str)]) -> Settings {
-        let mut pairs = vec![("bucket", "demo"), ("endpoint", "http://localhost")];
-        pairs.extend([("access-key", "AKID"), ("secret-key", "secret")]);
-        pairs.extend(more);
-        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        settings::parse(&pairs).unwrap()
-    }
 
     #[test]
     fn given_digest_is_not_computed_again() {
@@ -96,16 +108,16 @@ mod tests {
     #[test]
     fn remote_body_needs_the_digests_the_store_sends() {
         let given = [Digest { algorithm: Algorithm::Sha256, value: vec![7; 32] }];
-        let (signed, checked) = (settings(&[]), settings(&[("checksum", "crc32c")]));
-        assert!(Content::remote(4, &[], &signed).unwrap_err().message.contains("sha256"));
-        assert!(Content::remote(4, &given, &checked).unwrap_err().message.contains("crc32c"));
-        let content = Content::remote(4, &given, &signed).unwrap();
+        let (signed, checked) = ([Algorithm::Sha256], [Algorithm::Sha256, Algorithm::Crc32c]);
+        assert!(Content::remote(4, &[], signed).unwrap_err().message.contains("sha256"));
+        assert!(Content::remote(4, &given, checked).unwrap_err().message.contains("crc32c"));
+        let content = Content::remote(4, &given, signed).unwrap();
         assert_eq!(content.length(), 4);
         assert!(content.digest(Algorithm::Md5).is_none());
         // Digests of an empty body are computed.
-        let empty = Content::remote(0, &[], &checked).unwrap();
+        let empty = Content::remote(0, &[], checked).unwrap();
         assert_eq!(empty.digest(Algorithm::Crc32c).unwrap(), &[0; 4][..]);
-        assert!(Content::remote(4, &[], &settings(&[("payload-signing", "unsigned")])).is_ok());
+        assert!(Content::remote(4, &[], []).is_ok());
     }
 
     #[test]

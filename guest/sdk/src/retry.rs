@@ -1,12 +1,17 @@
 //! Retry policy: which failed attempts are retried, after which backoff, and when the clock is corrected. Pure functions.
+//!
+//! The state machine applies it. A service decides on its own error codes in [`crate::Service::refused`], and falls back to
+//! [`by_status`]; [`again`] and [`skewed`] are the parts that its decisions are made of.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::contract::error::ServiceResponse;
-use crate::s3::response::{Head, decimal};
-use crate::s3::time;
+use crate::http::response::{Head, decimal};
+use crate::http::time;
+
+/// Default maximum number of retries. The backoffs add up to 12.75 s to 25.5 s, longer than an outage of 10 s.
+pub const DEFAULT_RETRIES: u32 = 8;
 
 /// Maximum backoff before the first retry. It doubles with each further retry.
 pub const BASE_BACKOFF: Duration = Duration::from_millis(100);
@@ -14,8 +19,8 @@ pub const BASE_BACKOFF: Duration = Duration::from_millis(100);
 /// Maximum backoff.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
-/// Minimum clock skew in seconds that explains an error response without a code. S3 accepts up to 15 minutes; some services are
-/// stricter.
+/// Minimum clock skew in seconds that explains an error response without a code. S3 and Azure accept up to 15 minutes; some
+/// services are stricter.
 pub const MIN_SKEW: u64 = 240;
 
 /// Maximum clock correction over https in seconds: 7 days, the maximum validity of a presigned URL. A larger skew means that one of
@@ -62,38 +67,27 @@ pub enum Decision {
     Fail,
 }
 
-/// Decides on an error response. `now` is the corrected clock in seconds since 1970; `signed` says whether the request was signed
-/// and so contained the time.
-pub fn decide(head: &Head, response: &ServiceResponse, now: u64, signed: bool) -> Decision {
-    let code = response.code.as_deref();
-    if signed
-        && let Some(date) = head.date()
-        && match code {
-            Some("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture") => date != now,
-            // The response to a HEAD has no body and so no code.
-            None => matches!(response.status, 400 | 403) && date.abs_diff(now) > MIN_SKEW,
-            Some(_) => false,
-        }
-    {
-        return Decision::CorrectClock(date);
+/// Decides by the status alone: 408, 429 and 500 and above are retried, except 501 and 505, which stay. `now` is the service's time in
+/// seconds since 1970.
+pub fn by_status(head: &Head, now: u64) -> Decision {
+    match head.status {
+        429 => again(head, now, true),
+        501 | 505 => Decision::Fail,
+        408 | 500.. => again(head, now, false),
+        _ => Decision::Fail,
     }
-    let throttled = response.status == 429
-        || code.is_some_and(|code| {
-            matches!(code, "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "TooManyRequests" | "RequestLimitExceeded")
-                || code.contains("Throttl")
-        });
-    let rejected = throttled || matches!(code, Some("ConditionalRequestConflict" | "OperationAborted"));
-    let transient = matches!(
-        code,
-        Some("RequestTimeout" | "RequestTimeoutException" | "InternalError" | "IncompleteBody" | "ServiceUnavailable")
-    );
-    let status = response.status == 408 || (response.status >= 500 && !matches!(response.status, 501 | 505));
-    if rejected || transient || status {
-        let date = head.date().unwrap_or(now);
-        let after = head.get("retry-after").and_then(|text| retry_after(text, date));
-        return Decision::Retry { after, not_applied: rejected };
-    }
-    Decision::Fail
+}
+
+/// A retry after the response's `retry-after`.
+pub fn again(head: &Head, now: u64, not_applied: bool) -> Decision {
+    let date = head.date().unwrap_or(now);
+    let after = head.get("retry-after").and_then(|text| retry_after(text, date));
+    Decision::Retry { after, not_applied }
+}
+
+/// The service's time, if a wrong clock explains a response without an error code to a request that contains the time.
+pub fn skewed(head: &Head, now: u64) -> Option<u64> {
+    head.date().filter(|date| matches!(head.status, 400 | 403) && date.abs_diff(now) > MIN_SKEW)
 }
 
 /// Parses `retry-after`: a number of seconds, or a date relative to `now`.

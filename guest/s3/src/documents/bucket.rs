@@ -1,10 +1,10 @@
 //! Pages of buckets.
 
-use crate::contract::model::{Bucket, BucketPage};
-use crate::s3::bounds;
-use crate::s3::continuation::Page;
-use crate::s3::response::MalformedResponse;
-use crate::s3::xml::Element;
+use crate::continuation::Page;
+use sandbucket_plugin::contract::model::{Bucket, BucketPage};
+use sandbucket_plugin::http::bounds;
+use sandbucket_plugin::http::response::MalformedResponse;
+use sandbucket_plugin::xml::Element;
 
 use super::listing::{at, missing};
 
@@ -36,7 +36,7 @@ pub fn buckets(page: &Element<'_>, requested: Option<&str>) -> Result<BucketPage
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::xml;
+    use sandbucket_plugin::xml;
 
     #[test]
     fn buckets_are_parsed() {

@@ -1,11 +1,11 @@
 //! Results of bulk deletes.
 
-use crate::contract::error::{MAX_MESSAGE, ServiceResponse, tidy};
-use crate::s3::bounds;
-use crate::s3::key::MAX_KEY;
-use crate::s3::requests::{DeleteEntry, MAX_DELETES};
-use crate::s3::response::MalformedResponse;
-use crate::s3::xml::Element;
+use crate::requests::{DeleteEntry, MAX_DELETES};
+use sandbucket_plugin::contract::error::{MAX_MESSAGE, ServiceResponse, tidy};
+use sandbucket_plugin::http::bounds;
+use sandbucket_plugin::http::response::MalformedResponse;
+use sandbucket_plugin::key::MAX_KEY;
+use sandbucket_plugin::xml::Element;
 
 /// Status of a blob in a `DeleteResult`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn outcome(reported: &Element<'_>) -> DeleteStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::xml;
+    use sandbucket_plugin::xml;
 
     fn entries<'a>(key: &'a str, version: Option<&'a str>) -> DeleteEntry<'a> {
         DeleteEntry { key, version }

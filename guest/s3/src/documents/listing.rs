@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::contract::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
-use crate::s3::bounds;
-use crate::s3::continuation::{Page, Versions};
-use crate::s3::key::MAX_KEY;
-use crate::s3::response::{Head, MalformedResponse, decimal};
-use crate::s3::time;
-use crate::s3::xml::Element;
+use crate::continuation::{Page, Versions};
+use sandbucket_plugin::contract::model::{Datetime, Entry, ListPage, VersionEntry, VersionPage};
+use sandbucket_plugin::http::bounds;
+use sandbucket_plugin::http::response::{Head, MalformedResponse, decimal};
+use sandbucket_plugin::http::time;
+use sandbucket_plugin::key::MAX_KEY;
+use sandbucket_plugin::xml::Element;
 
 /// Attributes of a blob in a list: name and element.
 const RESPONSE_ATTRIBUTES: [(&str, &str); 3] =
@@ -43,7 +43,7 @@ impl<'a> Keys<'a> {
             match String::from_utf8(form_decoded(text)) {
                 Ok(decoded) => Cow::Owned(decoded),
                 Err(_) => {
-                    let shown = crate::contract::error::tidy(text, 80);
+                    let shown = sandbucket_plugin::contract::error::tidy(text, 80);
                     return Err(MalformedResponse(format!("its {element} is a key that is no UTF-8: \"{shown}\"")));
                 }
             }
@@ -79,7 +79,7 @@ impl<'a> Keys<'a> {
             Some(own) => Ok(own.to_owned()),
             None => Err(MalformedResponse(format!(
                 "it names a key that was not requested for: \"{}\"",
-                crate::contract::error::tidy(&key, 80)
+                sandbucket_plugin::contract::error::tidy(&key, 80)
             ))),
         }
     }

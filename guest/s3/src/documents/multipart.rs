@@ -1,11 +1,13 @@
 //! Multipart uploads, and copies, whose responses are similar.
 
-use crate::contract::model::{Pair, Part, PartPage, Upload, UploadPage, Written};
-use crate::s3::bounds;
-use crate::s3::continuation::{Page, Versions};
-use crate::s3::headers::CHECKSUMS;
-use crate::s3::response::{self, Head, MalformedResponse, decimal};
-use crate::s3::xml::Element;
+use crate::continuation::{Page, Versions};
+use crate::headers::CHECKSUMS;
+use sandbucket_plugin::contract::model::{Pair, Part, PartPage, Upload, UploadPage, Written};
+use sandbucket_plugin::http::bounds;
+use sandbucket_plugin::http::response::{Head, MalformedResponse, decimal};
+
+use crate::response;
+use sandbucket_plugin::xml::Element;
 
 use super::listing::{Keys, at, last_modified, missing};
 
@@ -111,7 +113,7 @@ pub fn uploads(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::xml::{self, Document};
+    use sandbucket_plugin::xml::{self, Document};
 
     fn read(root: &str, inside: &str) -> Document<'static> {
         xml::document(format!("<{root}>{inside}</{root}>").leak().as_bytes(), root).unwrap()

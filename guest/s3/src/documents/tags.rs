@@ -1,9 +1,9 @@
 //! Tags of a blob.
 
-use crate::contract::model::Pair;
-use crate::s3::bounds;
-use crate::s3::response::MalformedResponse;
-use crate::s3::xml::Element;
+use sandbucket_plugin::contract::model::Pair;
+use sandbucket_plugin::http::bounds;
+use sandbucket_plugin::http::response::MalformedResponse;
+use sandbucket_plugin::xml::Element;
 
 use super::listing::missing;
 
@@ -26,7 +26,7 @@ pub fn tags(tagging: &Element<'_>) -> Result<Vec<Pair>, MalformedResponse> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::xml;
+    use sandbucket_plugin::xml;
 
     #[test]
     fn tags_are_parsed_untrimmed() {

@@ -1,7 +1,7 @@
 //! Hosts of AWS (<https://docs.aws.amazon.com/general/latest/gr/s3.html>) and access points by ARN.
 
-use crate::contract::error::{Error, Failure, tidy};
-use crate::s3::bucket;
+use crate::bucket;
+use sandbucket_plugin::contract::error::{Error, Failure, tidy};
 
 use super::{AddressingStyle, AwsHosts, Endpoint};
 

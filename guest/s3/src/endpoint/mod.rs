@@ -1,14 +1,12 @@
 //! Endpoints: scheme, authority and base path of a bucket.
 
 mod aws;
-pub(crate) mod ip;
-mod url;
 
-use crate::contract::error::{Error, Failure};
-use crate::s3::bucket;
-use crate::s3::encode;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::http::url::Url;
+use sandbucket_plugin::http::{encode, ip};
 
-use url::Url;
+use crate::bucket;
 
 /// Where a request has the bucket's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +98,7 @@ impl Endpoint {
             return aws::access_point(endpoint, bucket, style, hosts);
         }
         let Url { https, host, port, prefix } = match endpoint {
-            Some(text) => url::parse(text)?,
+            Some(text) => Url::parse(text, "access-key and secret-key")?,
             None => Url { https: true, host: aws::host(region, hosts)?, port: None, prefix: String::new() },
         };
         let aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");

@@ -1,31 +1,34 @@
 //! Head, get and delete.
 
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{BlobHead, ByteRange, GetOptions, Output};
-use crate::s3::requests;
-use crate::s3::response::{self, Head};
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{BlobHead, ByteRange, GetOptions, Output};
+use sandbucket_plugin::http::response::{Head, resolve_range};
+use sandbucket_plugin::service::AttemptError;
 
-use super::ResponseBody;
-use super::call::{Call, Outgoing, Trouble};
-use super::machine::Reply;
+use crate::{requests, response};
 
-impl Call<'_> {
-    pub(super) fn get_request(&self, options: &GetOptions) -> Result<Outgoing, Failure> {
-        let request = self.checked(requests::get(&self.store.settings, &self.full_key()?, options))?;
-        Ok(Outgoing { response_body: ResponseBody::Caller, ..Outgoing::bare(request) })
+use super::call::{Call, Unsigned};
+use super::stage::Reply;
+
+impl Call<'_, '_> {
+    pub(super) fn get_request(&self, options: &GetOptions) -> Result<Unsigned, Failure> {
+        let request = requests::get(&self.s3.settings, &self.full_key()?, options)?;
+        let Unsigned { outgoing, payload } = Unsigned::bare(request);
+        Ok(Unsigned { outgoing: outgoing.with_stream(), payload })
     }
 
     /// What the response to a HEAD says.
-    pub(super) fn info(&self, head: &Head) -> Result<Reply, Trouble> {
-        let info = response::blob_info(head).map_err(|malformed| self.malformed(malformed))?;
+    pub(super) fn info(&self, head: &Head) -> Result<Reply, AttemptError> {
+        let info = response::blob_info(head)?;
         Ok(Reply::Info(info, head.date()))
     }
 
     /// What the header of a response to a GET says.
-    pub(super) fn blob_head(&self, head: &Head, asked: ByteRange) -> Result<BlobHead, Trouble> {
-        let (info, body_range) = response::blob_part(head, asked).map_err(|malformed| self.malformed(malformed))?;
-        let range = response::resolve_range(asked, info.size).ok_or_else(|| {
-            self.stop(Kind::InvalidRange, &format!("no byte of its {} bytes is in the range", info.size))
+    pub(super) fn blob_head(&self, head: &Head, asked: ByteRange) -> Result<BlobHead, AttemptError> {
+        let (info, body_range) = response::blob_part(head, asked)?;
+        let range = resolve_range(asked, info.size).ok_or_else(|| {
+            let what = format!("no byte of its {} bytes is in the range", info.size);
+            AttemptError::Stop(Kind::InvalidRange, what)
         })?;
         let digest = response::checksum_of(head, body_range, info.size);
         Ok(BlobHead { info, range, body_range, digest })
@@ -34,7 +37,7 @@ impl Call<'_> {
     /// Services respond alike whether or not the blob existed, but for those that say that it did not.
     pub(super) fn after_delete(&self, result: Result<Output, Failure>) -> Result<Output, Failure> {
         // After a lost response, that it is gone may be this call's doing.
-        let known = result.is_err() && !self.state.progress.maybe_done;
+        let known = result.is_err() && !self.maybe_applied();
         absent_is_done(result.map(drop)).map(|()| Output::Delete(known.then_some(false)))
     }
 }

@@ -1,36 +1,38 @@
 //! Operations on buckets.
 
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{Operation, Output};
-use crate::s3::requests;
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{Operation, Output};
 
-use super::call::{Call, Outgoing};
+use crate::requests;
 
-impl Call<'_> {
-    pub(super) fn bucket_request(&self) -> Result<Outgoing, Failure> {
-        let settings = &self.store.settings;
-        match &self.state.operation {
+use super::call::{Call, Unsigned};
+use super::service::nothing;
+
+impl Call<'_, '_> {
+    pub(super) fn bucket_request(&self) -> Result<Unsigned, Failure> {
+        let settings = &self.s3.settings;
+        match self.operation() {
             Operation::CreateBucket { name, options } => {
-                let (request, body) = self.checked(requests::create_bucket(settings, name, options))?;
+                let (request, body) = requests::create_bucket(settings, name, options)?;
                 self.document_request(request, body)
             }
             Operation::DeleteBucket { name, options } => {
-                Ok(Outgoing::bare(self.checked(requests::delete_bucket(settings, name, options))?))
+                Ok(Unsigned::bare(requests::delete_bucket(settings, name, options)?))
             }
             Operation::BucketExists { name, options } => {
-                Ok(Outgoing::bare(self.checked(requests::head_bucket(settings, name, options))?))
+                Ok(Unsigned::bare(requests::head_bucket(settings, name, options)?))
             }
             Operation::ListBuckets { options } => {
-                self.document_request(self.checked(requests::list_buckets(settings, options))?, String::new())
+                self.document_request(requests::list_buckets(settings, options)?, String::new())
             }
-            _ => Err(self.failure(Kind::InvalidArgument, "there is no bucket")),
+            _ => Err(nothing("bucket")),
         }
     }
 
     /// After a lost response to a request, that the bucket exists already, or is gone, is this call's doing.
     pub(super) fn after_bucket(&self, result: Result<Output, Failure>) -> Result<Output, Failure> {
-        let maybe_done = self.state.progress.maybe_done;
-        match (&self.state.operation, result) {
+        let maybe_done = self.maybe_applied();
+        match (self.operation(), result) {
             (Operation::CreateBucket { .. }, Err(failure))
                 if maybe_done && failure.code() == Some("BucketAlreadyOwnedByYou") =>
             {

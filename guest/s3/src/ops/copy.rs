@@ -1,26 +1,28 @@
 //! Copies at the service, of blobs and of parts.
 
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{
     BlobInfo, CopyOptions, CopyPartOptions, CopySource, HeadOptions, Operation, Output, Part, ReadConditions,
     WriteCondition,
 };
-use crate::s3::attributes::head_call_options;
-use crate::s3::key;
-use crate::s3::requests::{self, Source};
+use sandbucket_plugin::key::{self, MAX_KEY};
+use sandbucket_plugin::service::Flow;
 
-use super::call::{Call, Outgoing};
-use super::machine::Flow;
-use super::state::Stage;
+use crate::attributes::head_call_options;
+use crate::requests::{self, Source};
+
+use super::call::{Call, NextStage, Unsigned};
+use super::service::nothing;
+use super::stage::Stage;
 
 /// The most that S3 copies at once, in bytes.
 const MAX_COPY: u64 = 5 << 30;
 
-impl Call<'_> {
-    pub(super) fn copy_request(&self, source: &CopySource, options: &CopyOptions) -> Result<Outgoing, Failure> {
+impl Call<'_, '_> {
+    pub(super) fn copy_request(&self, source: &CopySource, options: &CopyOptions) -> Result<Unsigned, Failure> {
         let from = self.source_key(source)?;
         let from = Source { bucket: source.bucket.as_deref(), key: &from, version: source.version.as_deref() };
-        let request = self.checked(requests::copy(&self.store.settings, &self.full_key()?, from, options))?;
+        let request = requests::copy(&self.s3.settings, &self.full_key()?, from, options)?;
         self.document_request(request, String::new())
     }
 
@@ -30,32 +32,32 @@ impl Call<'_> {
         number: u32,
         source: &CopySource,
         options: &CopyPartOptions,
-    ) -> Result<Outgoing, Failure> {
+    ) -> Result<Unsigned, Failure> {
         let from = self.source_key(source)?;
         let from = Source { bucket: source.bucket.as_deref(), key: &from, version: source.version.as_deref() };
-        let (settings, key) = (&self.store.settings, self.full_key()?);
-        let request = self.checked(requests::copy_part(settings, &key, upload, number, from, options))?;
+        let (settings, key) = (&self.s3.settings, self.full_key()?);
+        let request = requests::copy_part(settings, &key, upload, number, from, options)?;
         self.document_request(request, String::new())
     }
 
     /// The full key of the source. The setting `key-prefix` is that of the store's own bucket.
     fn source_key(&self, source: &CopySource) -> Result<String, Failure> {
         let checked = match &source.bucket {
-            Some(_) => key::check(&source.key, ""),
-            None => self.store.full_key(&source.key),
+            Some(_) => key::check(&source.key, "", MAX_KEY),
+            None => self.full_key_of(&source.key),
         };
-        self.checked(checked.map_err(|mut fault| {
+        checked.map_err(|mut fault| {
             fault.subject = Some("source".into());
             fault
-        }))
+        })
     }
 
     /// HEAD of the source.
-    pub(super) fn source_request(&self) -> Result<Outgoing, Failure> {
-        let (source, given) = match &self.state.operation {
+    pub(super) fn source_request(&self) -> Result<Unsigned, Failure> {
+        let (source, given) = match self.operation() {
             Operation::Copy { source, options, .. } => (source, &options.call),
             Operation::CopyPart { source, options, .. } => (source, &options.call),
-            _ => return Err(self.failure(Kind::InvalidArgument, "there is no source")),
+            _ => return Err(nothing("source")),
         };
         let key = self.source_key(source)?;
         let mut call = head_call_options(given);
@@ -64,15 +66,15 @@ impl Call<'_> {
         let own = given.attributes.iter().find(|(name, _)| name == "source-sse-customer-key");
         call.attributes.extend(own.map(|(_, key)| ("sse-customer-key".to_owned(), key.clone())));
         let options = HeadOptions { version: source.version.clone(), call, ..HeadOptions::default() };
-        let mut request = self.checked(requests::head(&self.store.settings, &key, &options))?;
+        let mut request = requests::head(&self.s3.settings, &key, &options)?;
         if let Some(bucket) = &source.bucket {
-            self.checked(requests::in_bucket(&mut request, &self.store.settings, bucket, &key))?;
+            requests::in_bucket(&mut request, &self.s3.settings, bucket, &key)?;
         }
-        Ok(Outgoing::bare(request))
+        Ok(Unsigned::bare(request))
     }
 
-    pub(super) fn after_copy(&mut self, result: Result<Output, Failure>) -> Flow {
-        let Operation::Copy { options, .. } = &self.state.operation else { return result.into() };
+    pub(super) fn after_copy(&mut self, result: Result<Output, Failure>) -> NextStage {
+        let Operation::Copy { options, .. } = self.operation() else { return result.into() };
         let condition = options.condition.clone();
         // What does not hold may be the source's conditions.
         let only = options.source_conditions == ReadConditions::default();
@@ -87,9 +89,9 @@ impl Call<'_> {
     }
 
     /// A copy failed for good.
-    pub(super) fn after_copy_failed(&self, failure: Failure, condition: &WriteCondition) -> Flow {
+    pub(super) fn after_copy_failed(&self, failure: Failure, condition: &WriteCondition) -> NextStage {
         let failure = too_large_or_unmet(failure);
-        let maybe_done = self.state.progress.maybe_done;
+        let maybe_done = self.maybe_applied();
         if maybe_done && *condition != WriteCondition::Always {
             return Flow::to(Stage::Outcome { failure, upload_gone: None });
         }
@@ -111,15 +113,15 @@ impl Call<'_> {
         &self,
         mut failure: Failure,
         found: Result<(BlobInfo, Option<u64>), Failure>,
-    ) -> Flow {
+    ) -> NextStage {
         if found.is_ok_and(|(info, _)| info.size > MAX_COPY) {
             failure.kind = Kind::TooLarge;
         }
         Flow::Failed(failure)
     }
 
-    pub(super) fn after_copy_part(&self, result: Result<Output, Failure>) -> Flow {
-        let Operation::CopyPart { options, .. } = &self.state.operation else { return result.into() };
+    pub(super) fn after_copy_part(&self, result: Result<Output, Failure>) -> NextStage {
+        let Operation::CopyPart { options, .. } = self.operation() else { return result.into() };
         match result {
             Ok(Output::CopyPart(part)) => match options.range {
                 Some(range) => Flow::Done(Output::CopyPart(Part { size: range.end - range.start, ..part })),
@@ -130,7 +132,7 @@ impl Call<'_> {
         }
     }
 
-    pub(super) fn after_source_size(&self, part: Part, found: Result<(BlobInfo, Option<u64>), Failure>) -> Flow {
+    pub(super) fn after_source_size(&self, part: Part, found: Result<(BlobInfo, Option<u64>), Failure>) -> NextStage {
         found.map(|(info, _)| Output::CopyPart(Part { size: info.size, ..part })).into()
     }
 }

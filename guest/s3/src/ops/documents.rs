@@ -1,23 +1,24 @@
 //! Operations whose response is a document.
 
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{Operation, Output};
-use crate::s3::documents::{self, bucket, listing, multipart};
-use crate::s3::requests;
-use crate::s3::response::{Head, MalformedResponse};
-use crate::s3::xml::{self, Element};
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{Operation, Output};
+use sandbucket_plugin::http::response::{Head, MalformedResponse};
+use sandbucket_plugin::machine::Response;
+use sandbucket_plugin::service::{AttemptError, Service};
+use sandbucket_plugin::xml::Element;
+
+use crate::documents::{self, bucket, listing, multipart};
+use crate::requests;
 use crate::settings::Settings;
 
-use super::call::{Call, Outgoing, Trouble};
+use super::call::{Call, Unsigned};
+use super::service::nothing;
 
-/// The longest document that is read, in bytes. A page of 1,000 keys of 1,024 characters, all of them escaped, is a quarter of it.
-pub(super) const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
-
-impl Call<'_> {
+impl Call<'_, '_> {
     /// The request of an operation that asks for a document and sends none.
-    pub(super) fn asking_request(&self) -> Result<Outgoing, Failure> {
-        let settings = &self.store.settings;
-        let request = match &self.state.operation {
+    pub(super) fn asking_request(&self) -> Result<Unsigned, Failure> {
+        let settings = &self.s3.settings;
+        let request = match self.operation() {
             Operation::List { options } => requests::list(settings, options),
             Operation::ListVersions { options } => requests::list_versions(settings, options),
             Operation::GetTags { options, .. } => requests::tags(settings, &self.full_key()?, options),
@@ -26,19 +27,13 @@ impl Call<'_> {
                 requests::list_parts(settings, &self.full_key()?, upload, options)
             }
             Operation::ListUploads { options } => requests::list_uploads(settings, options),
-            _ => return Err(self.failure(Kind::InvalidArgument, "there is no document to ask for")),
+            _ => return Err(nothing("document to ask for")),
         };
-        self.document_request(self.checked(request)?, String::new())
+        self.document_request(request?, String::new())
     }
 
     /// What the document of a response says.
-    pub(super) fn asked(
-        &self,
-        operation: &Operation,
-        head: &Head,
-        body: &[u8],
-        truncated: bool,
-    ) -> Result<Output, Trouble> {
+    pub(super) fn asked(&self, operation: &Operation, response: &Response<'_>) -> Result<Output, AttemptError> {
         let root = match operation {
             Operation::List { .. } => "ListBucketResult",
             Operation::ListVersions { .. } => "ListVersionsResult",
@@ -50,9 +45,12 @@ impl Call<'_> {
             Operation::CopyPart { .. } => "CopyPartResult",
             Operation::CompleteUpload { .. } => "CompleteMultipartUploadResult",
             Operation::ListBuckets { .. } => "ListAllMyBucketsResult",
-            _ => return Err(self.stop(Kind::Integrity, "the response is not the operation's")),
+            _ => {
+                let what = "the response is not the operation's".to_owned();
+                return Err(AttemptError::Stop(Kind::Integrity, what));
+            }
         };
-        self.document(head, body, truncated, root, None, |element, head, settings| {
+        self.document_of(response, root, None, |element, head, settings| {
             Ok(match operation {
                 Operation::List { options } => {
                     let mut page = listing::list(element, &settings.key_prefix, options.continuation.as_deref())?;
@@ -90,31 +88,24 @@ impl Call<'_> {
     /// Reads a document with this outermost element. A service that may respond without one is taken to have sent `nothing`.
     ///
     /// That a document is an error in spite of its status is what S3 does if it began its response before it knew.
-    pub(super) fn document<T>(
+    pub(super) fn document_of<T>(
         &self,
-        head: &Head,
-        body: &[u8],
-        truncated: bool,
+        response: &Response<'_>,
         root: &str,
         nothing: Option<&str>,
         read: impl FnOnce(&Element<'_>, &Head, &Settings) -> Result<T, MalformedResponse>,
-    ) -> Result<T, Trouble> {
-        if truncated || body.len() > MAX_DOCUMENT {
-            return Err(self.stop(Kind::TooLarge, &format!("its document is larger than {MAX_DOCUMENT} bytes")));
-        }
-        let announced = head.content_length().map_err(|malformed| self.malformed(malformed))?;
-        if let Some(length) = announced.filter(|length| *length != body.len() as u64) {
-            let what = format!("its document has {} bytes where {length} were announced", body.len());
-            return Err(self.malformed(MalformedResponse(what)));
-        }
+    ) -> Result<T, AttemptError> {
+        let (head, body) = (&response.head, self.document(response)?);
         let text = match nothing {
             Some(nothing) if body.trim_ascii().is_empty() => nothing.as_bytes(),
             _ => body,
         };
-        let document = match xml::document(text, root) {
-            Err(_) if xml::document(text, "Error").is_ok() => return Err(self.refused(self.method(), head, text)),
-            read => read.map_err(|malformed| self.malformed(malformed))?,
+        let document = match documents::document(text, root) {
+            Err(_) if documents::document(text, "Error").is_ok() => {
+                return Err(self.s3.refused(self.step, head, text).into());
+            }
+            read => read?,
         };
-        read(&document.root(), head, &self.store.settings).map_err(|malformed| self.malformed(malformed))
+        Ok(read(&document.root(), head, &self.s3.settings)?)
     }
 }

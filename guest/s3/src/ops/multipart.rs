@@ -1,40 +1,41 @@
 //! Parts of uploads, and completions.
 
-use crate::contract::error::Failure;
-use crate::contract::model::{CompleteOptions, Operation, Output, Part, PartOptions};
-use crate::s3::content::Content;
-use crate::s3::requests;
-use crate::s3::response::{Head, MalformedResponse};
+use sandbucket_plugin::content::Content;
+use sandbucket_plugin::contract::error::Failure;
+use sandbucket_plugin::contract::model::{CompleteOptions, Operation, Output, Part, PartOptions};
+use sandbucket_plugin::http::response::Head;
+use sandbucket_plugin::service::{AttemptError, Flow};
 
-use super::call::{Call, Outgoing, Trouble};
-use super::machine::Flow;
+use crate::requests;
+
+use super::call::{Call, NextStage, Unsigned};
 use super::put::absent_is_unmatched;
-use super::state::Stage;
+use super::stage::Stage;
 
-impl Call<'_> {
+impl Call<'_, '_> {
     pub(super) fn part_request(
         &self,
         upload: &str,
         number: u32,
         length: u64,
         options: &PartOptions,
-    ) -> Result<Outgoing, Failure> {
-        let settings = &self.store.settings;
-        let content = self.checked(Content::remote(length, &options.digests, settings))?;
+    ) -> Result<Unsigned, Failure> {
+        let settings = &self.s3.settings;
+        let content = Content::remote(length, &options.digests, settings.wanted_digests())?;
         let key = self.full_key()?;
-        let request = self.checked(requests::upload_part(settings, &key, upload, number, &content, options))?;
+        let request = requests::upload_part(settings, &key, upload, number, &content, options)?;
         Ok(self.with_body(request, length, &content))
     }
 
     /// A part that the service accepted. The upload cannot be completed without its entity tag.
-    pub(super) fn accepted_part(&self, number: u32, size: u64, head: &Head, body: &[u8]) -> Result<Part, Trouble> {
+    pub(super) fn accepted_part(&self, number: u32, size: u64, head: &Head, body: &[u8]) -> Result<Part, AttemptError> {
         let Some(etag) = self.accepted(head, body)?.etag else {
             let what = "it has no etag, without which the upload cannot be completed";
-            return Err(self.malformed(MalformedResponse(what.into())));
+            return Err(AttemptError::Malformed(what.into()));
         };
         // The service has verified the checksums that the part was sent with, and its completion names them.
-        let attributes = match &self.state.operation {
-            Operation::UploadPart { options, .. } => requests::part_checksums(&self.store.settings, size, options),
+        let attributes = match self.operation() {
+            Operation::UploadPart { options, .. } => requests::part_checksums(&self.s3.settings, size, options),
             _ => Vec::new(),
         };
         Ok(Part { number, size, etag, last_modified: None, attributes })
@@ -45,16 +46,16 @@ impl Call<'_> {
         upload: &str,
         parts: &[Part],
         options: &CompleteOptions,
-    ) -> Result<Outgoing, Failure> {
-        let (settings, key) = (&self.store.settings, self.full_key()?);
-        let (request, body) = self.checked(requests::complete_upload(settings, &key, upload, parts, options))?;
+    ) -> Result<Unsigned, Failure> {
+        let (settings, key) = (&self.s3.settings, self.full_key()?);
+        let (request, body) = requests::complete_upload(settings, &key, upload, parts, options)?;
         self.document_request(request, body)
     }
 
     /// S3 begins its response before the blob is made, and may end it with an error: it is then completed again. If a response was
     /// lost, the upload may be gone because it was completed.
-    pub(super) fn after_complete(&mut self, result: Result<Output, Failure>) -> Flow {
-        let Operation::CompleteUpload { options, .. } = &self.state.operation else { return result.into() };
+    pub(super) fn after_complete(&mut self, result: Result<Output, Failure>) -> NextStage {
+        let Operation::CompleteUpload { options, .. } = self.operation() else { return result.into() };
         let condition = options.condition.clone();
         match result {
             Ok(Output::CompleteUpload(written)) if written.etag.is_none() => {
@@ -68,9 +69,9 @@ impl Call<'_> {
     }
 
     /// A completion failed for good.
-    pub(super) fn after_complete_failed(&self, failure: Failure) -> Flow {
-        let Operation::CompleteUpload { options, .. } = &self.state.operation else { return Flow::Failed(failure) };
-        if self.state.progress.maybe_done {
+    pub(super) fn after_complete_failed(&self, failure: Failure) -> NextStage {
+        let Operation::CompleteUpload { options, .. } = self.operation() else { return Flow::Failed(failure) };
+        if self.maybe_applied() {
             return match is_no_upload(&failure) {
                 true => Flow::to(Stage::Outcome { failure, upload_gone: Some(true) }),
                 false => Flow::Aside(Stage::Upload { failure }),

@@ -1,19 +1,17 @@
 //! The setting `verify-after-write`: some services acknowledge a write before it can be read.
 
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{BlobInfo, Operation, Written};
-use crate::s3::response::UNKNOWN_SIZE;
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{BlobInfo, Operation, UNKNOWN_SIZE, Written};
+use sandbucket_plugin::reconcile::opaque_tag;
+use sandbucket_plugin::service::Flow;
 
-use super::call::Call;
-use super::machine::Flow;
-use super::outcome::opaque_tag;
-use super::retry;
-use super::state::Stage;
+use super::call::{Call, NextStage};
+use super::stage::Stage;
 
 /// Maximum number of looks; the pauses between them grow as those of retries do.
 const LOOKS: u32 = 8;
 
-impl Call<'_> {
+impl Call<'_, '_> {
     /// The blob is verified if it can be read, with its entity tag and, if it is known, its size.
     pub(super) fn after_verify(
         &mut self,
@@ -21,10 +19,10 @@ impl Call<'_> {
         look: u32,
         last: Option<String>,
         found: Result<(BlobInfo, Option<u64>), Failure>,
-    ) -> Flow {
+    ) -> NextStage {
         let wanted = written.etag.as_deref().map(opaque_tag);
         // The caller need not know the sizes of parts, nor that of a copy.
-        let size = if let Operation::Put { length, .. } = self.state.operation { Some(length) } else { None };
+        let size = if let Operation::Put { length, .. } = self.operation() { Some(*length) } else { None };
         let problem = match found {
             Ok((info, _))
                 if size.is_none_or(|size| info.size == size || info.size == UNKNOWN_SIZE)
@@ -40,14 +38,14 @@ impl Call<'_> {
             Err(failure) if failure.kind == Kind::NotFound => "it is not there".to_owned(),
             Err(failure) => return self.not_verified(&written, Some(failure.message).or(last)),
         };
-        let pause = retry::backoff(look, None, &mut self.store.rng);
+        let pause = self.step.backoff(look);
         if look + 1 >= LOOKS || pause >= self.remaining() {
             return self.not_verified(&written, Some(problem));
         }
         Flow::Send(Stage::Verify { written, look: look + 1, last: Some(problem) }, pause)
     }
 
-    fn not_verified(&self, written: &Written, last: Option<String>) -> Flow {
+    fn not_verified(&self, written: &Written, last: Option<String>) -> NextStage {
         let mut failure = self.failure(
             Kind::Integrity,
             &format!(

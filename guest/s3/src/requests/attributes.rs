@@ -1,11 +1,10 @@
 //! Headers of a call's attributes and of the store's defaults. The call's take precedence.
 
-use crate::contract::error::{Error, Failure, Kind};
-use crate::contract::model::CallOptions;
-use crate::s3::attributes::{Accepts, TABLE, push};
+use crate::attributes::{Accepts, TABLE, push};
 use crate::settings::{Settings, insecure_customer_key};
-
-use super::Request;
+use sandbucket_plugin::contract::error::{Error, Failure, Kind};
+use sandbucket_plugin::contract::model::CallOptions;
+use sandbucket_plugin::http::request::Request;
 
 /// Attributes that are deliberately unsupported, and why.
 const EXCLUDED: [(&str, &str); 1] = [(
@@ -64,7 +63,7 @@ pub fn has_checksum(request: &Request) -> bool {
 }
 
 fn not_accepted(name: &str, accepts: Accepts) -> Failure {
-    let name = crate::contract::error::tidy(name, 64);
+    let name = sandbucket_plugin::contract::error::tidy(name, 64);
     let why = if let Some((_, why)) = EXCLUDED.iter().find(|(excluded, _)| *excluded == name) {
         format!("{name} is not supported: {why}")
     } else {

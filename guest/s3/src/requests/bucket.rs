@@ -7,18 +7,19 @@
 //!
 //! All have the bucket in the path, so that any bucket is reached by the endpoint's own host.
 
-use crate::contract::error::{Error, Failure, Kind};
-use crate::contract::model::{BucketOptions, ListBucketsOptions};
-use crate::s3::attributes::Accepts;
-use crate::s3::bounds::MAX_TOKEN;
-use crate::s3::bucket::{check_aws, check_custom, check_kind};
-use crate::s3::continuation::Page;
-use crate::s3::encode;
-use crate::s3::xml;
+use crate::attributes::Accepts;
+use crate::bucket::{check_aws, check_custom, check_kind};
+use crate::continuation::Page;
 use crate::settings::Settings;
+use sandbucket_plugin::contract::error::{Error, Failure, Kind};
+use sandbucket_plugin::contract::model::{BucketOptions, ListBucketsOptions};
+use sandbucket_plugin::http::bounds::MAX_TOKEN;
+use sandbucket_plugin::http::encode;
+use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::xml;
 
+use super::attributes;
 use super::listing::page_size;
-use super::{Method, Request, attributes};
 
 /// Region of buckets that are created without a region.
 const DEFAULT_REGION: &str = "us-east-1";

@@ -1,10 +1,12 @@
 //! Checksum headers of requests.
 
-use crate::s3::checksum::base64;
-use crate::s3::content::Content;
+use crate::checksum::Names;
 use crate::settings::Settings;
+use sandbucket_plugin::checksum::base64;
+use sandbucket_plugin::content::Content;
+use sandbucket_plugin::http::request::Request;
 
-use super::{Request, attributes};
+use super::attributes;
 
 /// Adds the body's checksum if the store sends checksums and the caller gave none.
 pub(super) fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {

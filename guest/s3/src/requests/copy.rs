@@ -1,14 +1,15 @@
 //! Server-side copies: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>.
 
-use crate::contract::error::{Error, Failure};
-use crate::contract::model::CopyOptions;
-use crate::s3::encode;
 use crate::settings::Settings;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::CopyOptions;
+use sandbucket_plugin::http::encode;
+use sandbucket_plugin::http::request::{Method, Request, visible};
 
 use super::attributes;
 use super::blob::WRITES;
-use super::{Method, Request, SOURCE, base, check_version, conditions, metadata, visible, write_condition};
-use crate::s3::attributes::{Accepts, kept_by_copies};
+use super::{SOURCE, base, check_version, metadata};
+use crate::attributes::{Accepts, kept_by_copies};
 
 /// The source of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Source<'a> {
 pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Put, settings, key);
     source(&mut request, settings, from)?;
-    conditions(&mut request, &options.source_conditions, SOURCE)?;
-    write_condition(&mut request, settings, &options.condition)?;
+    request.read_conditions(&options.source_conditions, SOURCE)?;
+    request.write_condition(&options.condition, !settings.bare_if_match)?;
     let given = &options.call.attributes;
     match &options.properties {
         Some(properties) => {
@@ -73,9 +74,9 @@ pub(crate) fn source(request: &mut Request, settings: &Settings, from: Source<'_
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::error::Kind;
-    use crate::contract::model::{CallOptions, Properties, ReadConditions, WriteCondition};
     use crate::settings;
+    use sandbucket_plugin::contract::error::Kind;
+    use sandbucket_plugin::contract::model::{CallOptions, Properties, ReadConditions, WriteCondition};
 
     fn store(bucket: &str, endpoint: &str) -> Settings {
         let pairs = [("bucket", bucket), ("endpoint", endpoint)].map(|(n, v)| (n.to_owned(), v.to_owned()));

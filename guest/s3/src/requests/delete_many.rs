@@ -1,14 +1,17 @@
 //! Bulk delete: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>.
 
-use crate::contract::error::Failure;
-use crate::contract::model::CallOptions;
-use crate::s3::checksum::{Algorithm, base64};
-use crate::s3::xml;
+use sandbucket_plugin::checksum::{Algorithm, base64};
+use sandbucket_plugin::contract::error::Failure;
+use sandbucket_plugin::contract::model::CallOptions;
+use sandbucket_plugin::http::request::{Method, Request};
+
+use crate::checksum::Names;
 use crate::settings::Settings;
+use sandbucket_plugin::xml;
 
 use super::attributes;
-use super::{Method, Request, base, check_version};
-use crate::s3::attributes::Accepts;
+use super::{base, check_version};
+use crate::attributes::Accepts;
 
 /// Maximum number of blobs in a request.
 pub const MAX_DELETES: usize = 1000;

@@ -3,15 +3,16 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>
 
-use crate::contract::error::{Error, Failure};
-use crate::contract::model::ListOptions;
-use crate::s3::continuation::{Page, Versions};
-use crate::s3::key::MAX_KEY;
+use crate::continuation::{Page, Versions};
 use crate::settings::Settings;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::ListOptions;
+use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::key::MAX_KEY;
 
 use super::attributes;
-use super::{Method, Request, base};
-use crate::s3::attributes::Accepts;
+use super::base;
+use crate::attributes::Accepts;
 
 /// Maximum number of entries in a page.
 const MAX_PAGE: u32 = 1000;
@@ -112,8 +113,8 @@ pub(crate) fn page_size(request: &mut Request, name: &'static str, size: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::model::{CallOptions, Pair};
     use crate::settings;
+    use sandbucket_plugin::contract::model::{CallOptions, Pair};
 
     fn store(more: &[(&str, &str)]) -> Settings {
         let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost")], more].concat();

@@ -1,13 +1,13 @@
 //! User metadata: validation and headers. Values that are not ASCII are sent as encoded words (RFC 2047), as S3 does:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
-use crate::contract::error::{Error, Failure, tidy};
-use crate::contract::model::Pair;
-use crate::s3::encoded_words::encode;
-use crate::s3::headers::METADATA_PREFIX;
+use crate::headers::METADATA_PREFIX;
+use sandbucket_plugin::contract::error::{Error, Failure, tidy};
+use sandbucket_plugin::contract::model::Pair;
+use sandbucket_plugin::http::encoded_words::encode;
 
-use super::is_token;
-use crate::s3::headers::Headers;
+use sandbucket_plugin::http::headers::Headers;
+use sandbucket_plugin::http::request::is_token;
 
 /// Maximum length of names and values of user metadata in bytes, as sent.
 pub const MAX_METADATA: usize = 2048;
@@ -42,7 +42,7 @@ pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::encoded_words::decode;
+    use sandbucket_plugin::http::encoded_words::decode;
 
     fn sent(name: &str, value: &str) -> Result<String, Failure> {
         let mut headers = Headers::new();

@@ -1,23 +1,25 @@
 //! Requests of multipart uploads: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>.
 
-use crate::contract::error::{Error, Failure};
-use crate::contract::model::{
+use crate::checksum::Names;
+use crate::continuation::{Page, Versions};
+use crate::headers::CHECKSUMS;
+use crate::settings::Settings;
+use sandbucket_plugin::content::Content;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::{
     AbortOptions, CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions,
     PutOptions, WriteCondition,
 };
-use crate::s3::content::Content;
-use crate::s3::continuation::{Page, Versions};
-use crate::s3::headers::CHECKSUMS;
-use crate::s3::xml;
-use crate::settings::Settings;
+use sandbucket_plugin::http::request::{Method, Request, visible};
+use sandbucket_plugin::xml;
 
 use super::attributes;
 use super::blob::WRITES;
 use super::checksum;
 use super::copy::{Source, source};
 use super::listing::{page_size, prefix};
-use super::{Method, Request, SOURCE, base, conditions, metadata, visible, write_condition};
-use crate::s3::attributes::Accepts;
+use super::{SOURCE, base, metadata};
+use crate::attributes::Accepts;
 
 /// Maximum part number.
 pub(super) const MAX_PART: u32 = 10_000;
@@ -62,7 +64,7 @@ pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -
     let mut request = base(Method::Put, settings, "");
     let taken = Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM);
     // Both were validated before the part was sent.
-    let Ok(content) = Content::remote(length, &options.digests, settings) else { return Vec::new() };
+    let Ok(content) = Content::remote(length, &options.digests, settings.wanted_digests()) else { return Vec::new() };
     if attributes::apply(&mut request, &options.call, settings, taken).is_err() {
         return Vec::new();
     }
@@ -99,7 +101,7 @@ pub fn copy_part(
         }
         request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
     }
-    conditions(&mut request, &options.source_conditions, SOURCE)?;
+    request.read_conditions(&options.source_conditions, SOURCE)?;
     attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE))?;
     Ok(request)
 }
@@ -157,7 +159,7 @@ pub fn complete_upload(
     let mut request = base(Method::Post, settings, key);
     upload_id(&mut request, upload)?;
     request.header("content-type", "application/xml");
-    write_condition(&mut request, settings, &options.condition)?;
+    request.write_condition(&options.condition, !settings.bare_if_match)?;
     attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
     Ok((request, body))
 }

@@ -2,14 +2,15 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>
 
-use crate::contract::error::{Error, Failure};
-use crate::contract::model::{CallOptions, Pair, PresignOptions, PresignedMethod};
 use crate::settings::{Settings, insecure_customer_key};
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::{CallOptions, Pair, PresignOptions, PresignedMethod};
+use sandbucket_plugin::http::request::{Method, Request, is_token, visible};
 
 use super::attributes;
 use super::blob::WRITES;
-use super::{Method, Request, base, is_token, version, visible};
-use crate::s3::attributes::Accepts;
+use super::{base, version};
+use crate::attributes::Accepts;
 
 /// Maximum validity in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 7 * 24 * 3600;
@@ -78,7 +79,7 @@ pub fn presign(
         if header.0.ends_with(CUSTOMER_KEY) && !settings.sends_customer_keys() {
             return Err(insecure_customer_key(
                 "headers",
-                &format!("the header {}", crate::contract::error::tidy(&header.0, 64)),
+                &format!("the header {}", sandbucket_plugin::contract::error::tidy(&header.0, 64)),
             ));
         }
         add(&mut request, header)?;
@@ -88,7 +89,10 @@ pub fn presign(
 
 fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
     let wrong = |why: &str| {
-        Err(Error::fault("headers", format!("the header \"{}\" {why}", crate::contract::error::tidy(name, 64))))
+        Err(Error::fault(
+            "headers",
+            format!("the header \"{}\" {why}", sandbucket_plugin::contract::error::tidy(name, 64)),
+        ))
     };
     if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
         return wrong("is no header name in lower case");
@@ -109,8 +113,8 @@ fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::error::Kind;
     use crate::settings;
+    use sandbucket_plugin::contract::error::Kind;
 
     fn made(
         more: &[(&str, &str)],

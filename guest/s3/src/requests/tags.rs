@@ -1,14 +1,15 @@
 //! Requests for the tags of a blob: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
 
-use crate::contract::error::{Error, Failure};
-use crate::contract::model::{Pair, TagOptions};
-use crate::s3::xml;
 use crate::settings::Settings;
+use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::{Pair, TagOptions};
+use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::xml;
 
 use super::attributes;
 use super::delete_many::document;
-use super::{Method, Request, base, version};
-use crate::s3::attributes::Accepts;
+use super::{base, version};
+use crate::attributes::Accepts;
 
 /// Maximum number of tags of a blob.
 const MAX_TAGS: usize = 10;
@@ -65,7 +66,7 @@ fn check(tags: &[Pair]) -> Result<(), Failure> {
         if tags[..n].iter().any(|(before, _)| before == name) {
             return Err(Error::fault(
                 "tags",
-                format!("the tag \"{}\" is given twice", crate::contract::error::tidy(name, 64)),
+                format!("the tag \"{}\" is given twice", sandbucket_plugin::contract::error::tidy(name, 64)),
             ));
         }
     }

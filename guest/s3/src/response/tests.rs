@@ -1,4 +1,13 @@
+use sandbucket_plugin::checksum::base64;
+use sandbucket_plugin::content;
+use sandbucket_plugin::contract::model::UNKNOWN_SIZE;
+
 use super::*;
+
+/// Verifies a body by the checksum of its response, as the driver does.
+fn verify_checksum(head: &Head, body: &[u8]) -> Result<(), MalformedResponse> {
+    checksum(head).map_or(Ok(()), |digest| content::verify(&digest, body))
+}
 
 fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
     let headers = headers.iter().map(|(n, v)| (n.to_string().into(), v.to_string().into())).collect();
@@ -128,29 +137,10 @@ fn status_200_to_a_range_request_is_the_whole_blob() {
 }
 
 #[test]
-fn range_is_truncated_at_the_end_of_the_blob() {
-    let span = |start, end| Some(Span { start, end });
-    assert_eq!(resolve_range(ByteRange::Whole, 0), span(0, 0));
-    assert_eq!(resolve_range(ByteRange::From(0), 0), None);
-    assert_eq!(resolve_range(ByteRange::From(3), 3), None);
-    assert_eq!(resolve_range(ByteRange::Last(9), 3), span(0, 3));
-    assert_eq!(resolve_range(ByteRange::Within(Span { start: 1, end: 9 }), 3), span(1, 3));
-    assert_eq!(resolve_range(ByteRange::Within(Span { start: 5, end: 9 }), 3), None);
-}
-
-#[test]
 fn write_has_the_etag_and_version_of_its_response() {
     assert_eq!(written(&head(200, &[])).unwrap(), Written::default());
     let done = written(&head(200, &[("ETag", "\"e\""), ("x-amz-version-id", "7")])).unwrap();
     assert_eq!(done, Written { etag: Some("\"e\"".into()), version: Some("7".into()) });
-}
-
-#[test]
-fn response_header_size_is_limited() {
-    let many = Head { status: 200, headers: vec![("a".into(), "b".into()); MAX_HEADERS + 1] };
-    let large = Head { status: 200, headers: vec![("a".into(), "b".repeat(MAX_HEADER_BYTES).into())] };
-    assert!(many.check_size().is_err() && large.check_size().is_err());
-    assert!(head(200, &[("a", "b")]).check_size().is_ok());
 }
 
 #[test]
@@ -160,7 +150,7 @@ fn checksum_of_the_whole_body_is_verified() {
         let sum = base64(&algorithm.digest(b"body"));
         assert_eq!(verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"body"), Ok(()));
         let MalformedResponse(why) = verify_checksum(&head(200, &[(algorithm.header(), &sum)]), b"b0dy").unwrap_err();
-        assert!(why.contains(algorithm.header()) && why.contains("4 bytes"), "{why}");
+        assert!(why.contains(algorithm.word()) && why.contains("4 bytes"), "{why}");
         // A checksum of checksums, by its type or by the number of parts.
         let parts = [(algorithm.header(), sum.as_str()), ("x-amz-checksum-type", "COMPOSITE")];
         assert_eq!(verify_checksum(&head(200, &parts), b"b0dy"), Ok(()));

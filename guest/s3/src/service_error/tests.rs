@@ -55,7 +55,7 @@ fn body_that_is_not_xml_has_no_code() {
         let (response, _) = parsed(500, body);
         assert_eq!(response.code, None, "{body:.40}");
     }
-    let garbage: Vec<u8> = (0..=255).cycle().take(MAX_BODY * 2).collect();
+    let garbage: Vec<u8> = (0..=255).cycle().take(MAX_ERROR_BODY * 2).collect();
     assert_eq!(parse(&head(500, &[]), &garbage, "").code, None);
 }
 
@@ -72,7 +72,7 @@ fn code_and_message_are_truncated_and_sanitized() {
     assert_eq!(response.code.as_deref(), Some("X [2J"));
     assert_eq!(response.message.unwrap().len(), MAX_MESSAGE);
     // Text beyond the limit is not parsed.
-    let far = format!("<Error><Message>{}</Message><Code>Far</Code></Error>", "a".repeat(MAX_BODY));
+    let far = format!("<Error><Message>{}</Message><Code>Far</Code></Error>", "a".repeat(MAX_ERROR_BODY));
     assert_eq!(parsed(400, &far).0.code, None);
 }
 

@@ -1,46 +1,6 @@
 //! The table of settings.
 
-/// Syntax of a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettingKind {
-    /// Any text.
-    Text,
-    /// A whole number.
-    Integer,
-    /// `true` or `false`.
-    Boolean,
-    /// As [`crate::settings::duration::parse`] reads it.
-    Duration,
-    /// One of the choices in the help text.
-    Choice,
-    /// As [`crate::s3::endpoint::Endpoint::resolve`] reads it.
-    Url,
-}
-
-/// A known setting.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// Name in kebab-case.
-    pub name: &'static str,
-    /// Alternative names.
-    pub aliases: &'static [&'static str],
-    /// Syntax.
-    pub kind: SettingKind,
-    /// Default value.
-    pub default: Option<&'static str>,
-    /// Whether a store cannot be opened without it.
-    pub required: bool,
-    /// Whether the value must never be displayed or logged.
-    pub secret: bool,
-    /// Help text of one line: purpose, unit, limits and choices.
-    pub help: &'static str,
-}
-
-impl Setting {
-    const fn new(name: &'static str, kind: SettingKind, default: Option<&'static str>, help: &'static str) -> Self {
-        Setting { name, aliases: &[], kind, default, required: false, secret: false, help }
-    }
-}
+use sandbucket_plugin::settings::{Setting, SettingKind};
 
 /// All settings, in display order.
 pub const TABLE: &[Setting] = &[

@@ -1,3 +1,5 @@
+use sandbucket_plugin::settings::HOST_SETTINGS;
+
 use super::*;
 
 fn with(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {

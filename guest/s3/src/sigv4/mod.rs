@@ -11,12 +11,14 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::rt::hex::{digits, hex};
-use crate::rt::text_builder::TextBuilder;
-use crate::s3::encode;
-use crate::s3::requests::Request;
-use crate::s3::time::AmzTime;
-use crate::settings::{Credentials, Secret};
+use crate::time::AmzTime;
+use sandbucket_plugin::http::encode;
+use sandbucket_plugin::http::request::Request;
+use sandbucket_plugin::rt::hex::{digits, hex};
+use sandbucket_plugin::rt::text_builder::TextBuilder;
+use sandbucket_plugin::settings::Secret;
+
+use crate::settings::Credentials;
 
 /// Replaces the body's hash if the body is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";

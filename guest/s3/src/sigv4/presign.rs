@@ -2,12 +2,12 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
-use crate::rt::hex::hex;
-use crate::rt::text_builder::TextBuilder;
-use crate::s3::headers::Headers;
-use crate::s3::requests::Request;
-use crate::s3::time::AmzTime;
 use crate::settings::Credentials;
+use crate::time::AmzTime;
+use sandbucket_plugin::http::headers::Headers;
+use sandbucket_plugin::http::request::Request;
+use sandbucket_plugin::rt::hex::hex;
+use sandbucket_plugin::rt::text_builder::TextBuilder;
 
 use super::{ALGORITHM, Parts, Signer, UNSIGNED_PAYLOAD, sort};
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::s3::requests::Method;
+use sandbucket_plugin::http::request::Method;
 
 const NOON: AmzTime = AmzTime::from_secs(1_700_000_000);
 

@@ -4,7 +4,7 @@
 //! [`super::convert`], because there every field is optional.
 
 wit_bindgen::generate!({
-    path: "../wit",
+    path: "../../wit",
     world: "plugin",
     generate_all,
     pub_export_macro: true,
@@ -14,7 +14,7 @@ wit_bindgen::generate!({
         "sandbucket:blob/types@0.2.0/byte-range": crate::contract::model::ByteRange,
         "sandbucket:blob/types@0.2.0/copy-source": crate::contract::model::CopySource,
         "sandbucket:blob/types@0.2.0/digest": crate::contract::model::Digest,
-        "sandbucket:blob/types@0.2.0/digest-algorithm": crate::s3::checksum::Algorithm,
+        "sandbucket:blob/types@0.2.0/digest-algorithm": crate::contract::model::Algorithm,
         "sandbucket:blob/types@0.2.0/error": crate::contract::error::Error,
         "sandbucket:blob/types@0.2.0/error-kind": crate::contract::error::Kind,
         "sandbucket:blob/types@0.2.0/presigned": crate::contract::model::Presigned,
@@ -24,7 +24,7 @@ wit_bindgen::generate!({
         "sandbucket:blob/types@0.2.0/span": crate::contract::model::Span,
         "sandbucket:blob/types@0.2.0/write-condition": crate::contract::model::WriteCondition,
         "sandbucket:blob/types@0.2.0/written": crate::contract::model::Written,
-        "sandbucket:blob/sans-io@0.2.0/method": crate::s3::requests::Method,
+        "sandbucket:blob/sans-io@0.2.0/method": crate::http::request::Method,
         "sandbucket:blob/listing@0.2.0/entry": crate::contract::model::Entry,
         "sandbucket:blob/listing@0.2.0/list-page": crate::contract::model::ListPage,
         "sandbucket:blob/listing@0.2.0/version-entry": crate::contract::model::VersionEntry,
@@ -39,7 +39,7 @@ wit_bindgen::generate!({
 });
 
 // The bindings make an enum of the number of its case.
-impl crate::s3::checksum::Algorithm {
+impl crate::contract::model::Algorithm {
     fn _lift(case: u8) -> Self {
         match case {
             0 => Self::Sha256,

@@ -6,17 +6,19 @@ use crate::contract::bindings::exports::sandbucket::blob::multipart as wit_multi
 use crate::contract::bindings::exports::sandbucket::blob::sans_io;
 use crate::contract::bindings::exports::sandbucket::blob::types as wit;
 use crate::contract::error::Error;
+use crate::http::headers::parse_lines;
+use crate::http::request::Request;
+use crate::http::response::Head;
 use crate::io::wasi::transport_error;
-use crate::ops;
-use crate::ops::state::nanos;
-use crate::s3::headers::parse_lines;
-use crate::s3::requests::Request;
-use crate::s3::response::{Head, UNKNOWN_SIZE};
+use crate::machine::state::nanos;
+use crate::machine::{self, StateOf};
+use crate::service::Service;
 
 use super::model::{
     AbortOptions, Blob, BlobHead, BlobInfo, BucketOptions, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions,
     DeleteManyOptions, DeleteOptions, GetOptions, HeadOptions, ListBucketsOptions, ListOptions, ListPartsOptions,
     ListUploadsOptions, Operation, Output, PartOptions, PresignOptions, Properties, PutOptions, TagOptions,
+    UNKNOWN_SIZE,
 };
 
 /// The model's record of an absent or a given one.
@@ -181,31 +183,30 @@ impl From<Output> for sans_io::Output {
     }
 }
 
-impl From<ops::Next> for sans_io::Next {
-    fn from(next: ops::Next) -> sans_io::Next {
-        match next {
-            ops::Next::Send(exchange) => sans_io::Next::Send(exchange_of(*exchange)),
-            ops::Next::Done(output) => sans_io::Next::Done(output.into()),
-            ops::Next::Failed(failure) => sans_io::Next::Failed(error(failure)),
-        }
+/// The next step of a service's operation.
+pub(super) fn next_of<S: Service>(next: machine::Next<StateOf<S>>) -> sans_io::Next {
+    match next {
+        machine::Next::Send(exchange) => sans_io::Next::Send(exchange_of::<S>(*exchange)),
+        machine::Next::Done(output) => sans_io::Next::Done(output.into()),
+        machine::Next::Failed(failure) => sans_io::Next::Failed(error(failure)),
     }
 }
 
-fn exchange_of(exchange: ops::Exchange) -> sans_io::Exchange {
-    let ops::Exchange { state, delay, timeout, request, body, response_body, fresh_connection, retries } = exchange;
+fn exchange_of<S: Service>(exchange: machine::Exchange<StateOf<S>>) -> sans_io::Exchange {
+    let machine::Exchange { state, delay, timeout, request, body, response_body, fresh_connection, retries } = exchange;
     sans_io::Exchange {
         state: state.encode(),
         delay: nanos(delay),
         timeout: nanos(timeout),
-        request: complete(request, body.length()),
+        request: complete(request, S::USER_AGENT, body.length()),
         body: match body {
-            ops::RequestBody::None => sans_io::RequestBody::None,
-            ops::RequestBody::Bytes(bytes) => sans_io::RequestBody::Bytes(bytes),
-            ops::RequestBody::Caller(_) => sans_io::RequestBody::Caller,
+            machine::RequestBody::None => sans_io::RequestBody::None,
+            machine::RequestBody::Bytes(bytes) => sans_io::RequestBody::Bytes(bytes),
+            machine::RequestBody::Caller(_) => sans_io::RequestBody::Caller,
         },
         response_body: match response_body {
-            ops::ResponseBody::Caller => sans_io::ResponseBody::Caller,
-            ops::ResponseBody::Buffer(max) => sans_io::ResponseBody::Buffer(max),
+            machine::ResponseBody::Caller => sans_io::ResponseBody::Caller,
+            machine::ResponseBody::Buffer(max) => sans_io::ResponseBody::Buffer(max),
         },
         fresh_connection,
         retries: retries.map(error),
@@ -213,21 +214,21 @@ fn exchange_of(exchange: ops::Exchange) -> sans_io::Exchange {
 }
 
 /// The request with all of its header fields.
-fn complete(mut request: Request, length: u64) -> sans_io::Request {
-    let headers = request.field_lines(length);
+fn complete(mut request: Request, user_agent: &str, length: u64) -> sans_io::Request {
+    let headers = request.field_lines(user_agent, length);
     let (method, https, authority) = (request.method, request.https, std::mem::take(&mut request.authority));
     sans_io::Request { method, https, authority, path_with_query: request.into_path_and_query(), headers }
 }
 
 /// The event, as the state machines have it.
-pub(super) fn event_of(event: &sans_io::Event) -> ops::Event<'_> {
+pub(super) fn event_of(event: &sans_io::Event) -> machine::Event<'_> {
     match event {
         sans_io::Event::Response(sans_io::Response { status, headers, body, truncated }) => {
             let head = Head { status: *status, headers: parse_lines(headers) };
-            ops::Event::Response(ops::Response { head, body, truncated: *truncated })
+            machine::Event::Response(machine::Response { head, body, truncated: *truncated })
         }
         sans_io::Event::Failed(sans_io::TransportFailure { error, detail }) => {
-            ops::Event::Failed(transport_error(*error, detail.as_deref()))
+            machine::Event::Failed(transport_error(*error, detail.as_deref()))
         }
     }
 }

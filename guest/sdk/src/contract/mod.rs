@@ -2,11 +2,13 @@
 
 #[cfg(target_arch = "wasm32")]
 #[allow(unreachable_pub, reason = "wit-bindgen generates public items")]
-pub(crate) mod bindings;
+#[doc(hidden)]
+pub mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod convert;
 pub mod error;
 #[cfg(target_arch = "wasm32")]
 #[allow(unreachable_pub, reason = "the export macro makes public items")]
-mod exports;
+#[doc(hidden)]
+pub mod exports;
 pub mod model;

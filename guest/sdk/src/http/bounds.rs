@@ -1,9 +1,9 @@
 //! Limits on texts and lists in responses, besides those on headers and documents as a whole.
 //!
-//! Each is the limit of S3, or of the argument that a later request sends the text in. A response beyond a limit is malformed; the
+//! Each is the largest known limit of a service, or that of the argument that a later request sends the text in. A response beyond a limit is malformed; the
 //! error reports the length and omits the text.
 
-use crate::s3::response::MalformedResponse;
+use super::response::MalformedResponse;
 
 /// Maximum length of an entity tag in bytes, as in conditions.
 pub const MAX_ETAG: usize = 1024;

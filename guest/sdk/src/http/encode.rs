@@ -1,4 +1,4 @@
-//! Percent-encoding for SigV4, by the crate percent-encoding: all bytes but `A-Z a-z 0-9 - . _ ~` become `%XX`, in upper case.
+//! Percent-encoding of paths and queries, by the crate percent-encoding: all bytes but `A-Z a-z 0-9 - . _ ~` become `%XX`, in upper case.
 //!
 //! Services decode the path and encode it again by the same rule before they verify the signature, so no other encoding is valid
 //! everywhere. `.`, `..` and empty segments are therefore sent unchanged: services that encode again reject the signature of a dot

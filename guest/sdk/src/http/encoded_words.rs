@@ -1,4 +1,4 @@
-//! Encoded words (RFC 2047), as S3 uses them for metadata that is not ASCII.
+//! Encoded words (RFC 2047): text that is not ASCII in header fields, as S3 stores it in metadata.
 
 use std::fmt::Write as _;
 

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Whether the text is an IPv4 address: four decimal numbers up to 255 without leading zeros.
-pub(crate) fn is_ipv4(text: &str) -> bool {
+pub fn is_ipv4(text: &str) -> bool {
     text.parse::<Ipv4Addr>().is_ok()
 }
 
 /// Parses an IPv6 address and formats it in the canonical form of RFC 5952.
-pub(super) fn ipv6(text: &str) -> Option<String> {
+pub fn ipv6(text: &str) -> Option<String> {
     text.parse::<Ipv6Addr>().ok().map(|address| address.to_string())
 }
 

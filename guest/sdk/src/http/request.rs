@@ -1,41 +1,18 @@
-//! The HTTP requests of the operations, before signing.
+//! Requests, and what goes into them: conditions, ranges, header fields and query parameters.
 //!
 //! Arguments are validated here: an invalid one is an error before any request is sent.
-
-pub mod attributes;
-mod blob;
-mod bucket;
-mod checksum;
-mod copy;
-pub(crate) mod delete_many;
-mod listing;
-mod metadata;
-mod multipart;
-mod presign;
-mod tags;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::contract::error::{Error, Failure};
-use crate::contract::model::{ReadConditions, WriteCondition};
-use crate::s3::encode;
-use crate::s3::headers::{self, Headers, USER_AGENT, is_visible};
-use crate::s3::time;
-use crate::settings::Settings;
+use crate::contract::model::{ByteRange, ReadConditions, WriteCondition};
 
-pub use blob::{delete, get, head, put};
-pub use bucket::{create_bucket, delete_bucket, head_bucket, in_bucket, list_buckets};
-pub use copy::{Source, copy};
-pub use delete_many::{DeleteEntry, MAX_DELETES, delete_many};
-pub use listing::{list, list_versions};
-pub use metadata::MAX_METADATA;
-pub(crate) use metadata::metadata;
-pub use multipart::{
-    abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, part_checksums, upload_part,
-};
-pub use presign::{MAX_EXPIRES, presign};
-pub use tags::{set_tags, tags};
+use super::headers::{self, Headers, is_visible};
+use super::{encode, time};
+
+/// Header fields of the conditions of a read.
+pub const READ_CONDITIONS: [&str; 4] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +61,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request without query and header fields.
+    pub fn new(method: Method, https: bool, authority: impl Into<String>, path: impl Into<String>) -> Request {
+        let (authority, path) = (authority.into(), path.into());
+        Request { method, https, authority, path, query: Vec::new(), headers: Vec::with_capacity(12) }
+    }
+
     /// Appends a header. The name is in lower case.
     pub fn header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         self.headers.push((name.into(), value.into()));
@@ -91,8 +74,8 @@ impl Request {
 
     /// All header fields to send with a body of this length, as lines: those of the request, `host`, `user-agent` and
     /// `content-length`.
-    pub fn field_lines(&self, body_length: u64) -> String {
-        let agent = ["user-agent", USER_AGENT];
+    pub fn field_lines(&self, user_agent: &str, body_length: u64) -> String {
+        let agent = ["user-agent", user_agent];
         if matches!(self.method, Method::Put | Method::Post) {
             let length = body_length.to_string();
             return headers::to_lines(&self.authority, &self.headers, &[agent, ["content-length", &length]]);
@@ -125,6 +108,63 @@ impl Request {
         }
         Cow::Owned(target)
     }
+
+    /// Adds the header `range`, unless it is the whole blob.
+    ///
+    /// # Errors
+    /// A fault of `range` if it holds no byte.
+    pub fn range(&mut self, range: ByteRange) -> Result<(), Failure> {
+        let value = match range {
+            ByteRange::Whole => return Ok(()),
+            ByteRange::From(start) => format!("bytes={start}-"),
+            ByteRange::Within(span) if span.start >= span.end => {
+                let why =
+                    format!("the range {}..{} holds no byte: its end must be above its start", span.start, span.end);
+                return Err(Error::fault("range", why));
+            }
+            ByteRange::Within(span) => format!("bytes={}-{}", span.start, span.end - 1),
+            ByteRange::Last(0) => return Err(Error::fault("range", "the last 0 bytes are none: ask for 1 or more")),
+            ByteRange::Last(count) => format!("bytes=-{count}"),
+        };
+        self.header("range", value);
+        Ok(())
+    }
+
+    /// Adds conditions with these header names: [`READ_CONDITIONS`], or those of the source of a copy.
+    ///
+    /// # Errors
+    /// A fault of the condition.
+    pub fn read_conditions(&mut self, given: &ReadConditions, names: [&'static str; 4]) -> Result<(), Failure> {
+        let [matched, unmatched, modified, unmodified] = names;
+        if let Some(etag) = &given.if_match {
+            self.header(matched, strong(visible(matched, etag)?));
+        }
+        if let Some(etag) = &given.if_none_match {
+            self.header(unmatched, visible(unmatched, etag)?);
+        }
+        for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
+            if let Some(at) = at {
+                self.header(name, date(name, at.seconds)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the condition of a write. `quoted` is false for services that compare entity tags without quotes.
+    ///
+    /// # Errors
+    /// A fault of the condition.
+    pub fn write_condition(&mut self, condition: &WriteCondition, quoted: bool) -> Result<(), Failure> {
+        match condition {
+            WriteCondition::Always => {}
+            WriteCondition::IfAbsent => self.header("if-none-match", "*"),
+            WriteCondition::IfMatch(etag) => {
+                let etag = strong(visible("if-match", etag)?);
+                self.header("if-match", if quoted { etag } else { etag.trim_matches('"').to_owned() });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Request {
@@ -143,89 +183,8 @@ impl fmt::Debug for Request {
     }
 }
 
-/// A request for the blob with this full key, or for the bucket if it is empty.
-pub(crate) fn base(method: Method, settings: &Settings, key: &str) -> Request {
-    let endpoint = &settings.endpoint;
-    Request {
-        method,
-        https: endpoint.https,
-        authority: endpoint.authority.clone(),
-        path: endpoint.object_path(key),
-        query: Vec::new(),
-        headers: Vec::with_capacity(12),
-    }
-}
-
-pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<(), Failure> {
-    if let Some(id) = version {
-        check_version(id)?;
-        request.parameter("versionId", id);
-    }
-    Ok(())
-}
-
-fn check_version(id: &str) -> Result<(), Failure> {
-    if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
-        return Err(Error::fault(
-            "version",
-            "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
-        ));
-    }
-    Ok(())
-}
-
-/// Condition headers of a read.
-const READ: [&str; 4] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
-
-/// Condition headers on the source of a copy.
-pub(crate) const SOURCE: [&str; 4] = [
-    "x-amz-copy-source-if-match",
-    "x-amz-copy-source-if-none-match",
-    "x-amz-copy-source-if-modified-since",
-    "x-amz-copy-source-if-unmodified-since",
-];
-
-/// Adds conditions of a read or on the source of a copy, with these header names.
-pub(crate) fn conditions(
-    request: &mut Request,
-    given: &ReadConditions,
-    names: [&'static str; 4],
-) -> Result<(), Failure> {
-    let [matched, unmatched, modified, unmodified] = names;
-    if let Some(etag) = &given.if_match {
-        request.header(matched, strong(visible(matched, etag)?));
-    }
-    if let Some(etag) = &given.if_none_match {
-        request.header(unmatched, visible(unmatched, etag)?);
-    }
-    for (name, at) in [(modified, given.if_modified_since), (unmodified, given.if_unmodified_since)] {
-        if let Some(at) = at {
-            request.header(name, date(name, at.seconds)?);
-        }
-    }
-    Ok(())
-}
-
-/// Adds the condition of a write.
-pub(crate) fn write_condition(
-    request: &mut Request,
-    settings: &Settings,
-    condition: &WriteCondition,
-) -> Result<(), Failure> {
-    match condition {
-        WriteCondition::Always => {}
-        WriteCondition::IfAbsent => request.header("if-none-match", "*"),
-        WriteCondition::IfMatch(etag) => {
-            let etag = strong(visible("if-match", etag)?);
-            let etag = if settings.bare_if_match { etag.trim_matches('"').to_owned() } else { etag };
-            request.header("if-match", etag);
-        }
-    }
-    Ok(())
-}
-
-/// Makes entity tags strong: a weak one never matches in `if-match` (RFC 9110, section 13.1.1). S3 sends strong tags; only proxies
-/// make them weak.
+/// Makes entity tags strong: a weak one never matches in `if-match` (RFC 9110, section 13.1.1). Object
+/// stores send strong tags; only proxies make them weak.
 fn strong(etags: String) -> String {
     if etags.contains("W/\"") { etags.replace("W/\"", "\"") } else { etags }
 }
@@ -238,7 +197,7 @@ fn date(name: &'static str, at: u64) -> Result<String, Failure> {
 }
 
 /// Validates and trims a header's value: visible ASCII and spaces.
-pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Failure> {
+pub fn visible(name: &'static str, value: &str) -> Result<String, Failure> {
     let value = value.trim_matches(' ');
     if !is_visible(value, 1024) {
         return Err(Error::fault(name, format!("{name} must be 1 to 1,024 characters of visible ASCII and spaces")));
@@ -247,6 +206,34 @@ pub(crate) fn visible(name: &'static str, value: &str) -> Result<String, Failure
 }
 
 /// Whether the byte is valid in a header name (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
+pub fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::model::Span;
+
+    fn range(range: ByteRange) -> Result<Option<String>, Failure> {
+        let mut request = Request::new(Method::Get, true, "h", "/");
+        request.range(range)?;
+        Ok(request.headers.pop().map(|(_, value)| value))
+    }
+
+    #[test]
+    fn ranges_are_formatted_and_empty_ranges_rejected() {
+        let spelled = |requested| range(requested).unwrap();
+        assert_eq!(spelled(ByteRange::Whole), None);
+        assert_eq!(spelled(ByteRange::From(7)).as_deref(), Some("bytes=7-"));
+        assert_eq!(spelled(ByteRange::Last(7)).as_deref(), Some("bytes=-7"));
+        for empty in [
+            ByteRange::Last(0),
+            ByteRange::Within(Span { start: 3, end: 3 }),
+            ByteRange::Within(Span { start: 4, end: 3 }),
+            ByteRange::Within(Span { start: 0, end: 0 }),
+        ] {
+            assert_eq!(range(empty).unwrap_err().subject.as_deref(), Some("range"));
+        }
+    }
 }

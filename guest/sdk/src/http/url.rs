@@ -1,20 +1,51 @@
-//! Parser of the setting `endpoint`.
+//! Parser of the setting `endpoint`: [`Url::parse`].
 
-use crate::contract::error::{Failure, tidy};
+use std::fmt;
 
-use super::{fault, ip};
+use crate::contract::error::{Error, Failure, tidy};
 
-/// A parsed endpoint.
-pub(super) struct Url {
-    pub(super) https: bool,
-    pub(super) host: String,
+use super::ip;
+
+/// The address of a service: scheme, host, port, and a path before all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Whether requests are sent over TLS.
+    pub https: bool,
+    /// Host name in lower case, IPv4 address, or IPv6 address in brackets.
+    pub host: String,
     /// None for the scheme's default.
-    pub(super) port: Option<u16>,
+    pub port: Option<u16>,
     /// Empty, or a path with a leading and without a trailing slash.
-    pub(super) prefix: String,
+    pub prefix: String,
 }
 
-pub(super) fn parse(text: &str) -> Result<Url, Failure> {
+impl Url {
+    /// Parses a host, `host:port` (both https), or an `http` or `https` URL without query and fragment. `credentials` names the
+    /// settings that a user and a password belong into, for the error that they are not part of the endpoint.
+    ///
+    /// # Errors
+    /// A fault of `endpoint`. The message never contains a possible password.
+    pub fn parse(text: &str, credentials: &str) -> Result<Url, Failure> {
+        parse(text, credentials)
+    }
+
+    /// Host, and port if it is not the scheme's default: the authority of requests.
+    pub fn authority(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
+    }
+}
+
+fn parse(text: &str, credentials: &str) -> Result<Url, Failure> {
     let (https, rest) = match text.find("://").map(|end| (&text[..end], &text[end + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -26,9 +57,9 @@ pub(super) fn parse(text: &str) -> Result<Url, Failure> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return Err(fault(
-            "the endpoint must not have a user or a password in it: give them as access-key and secret-key",
-        ));
+        return Err(fault(format!(
+            "the endpoint must not have a user or a password in it: give them as {credentials}"
+        )));
     }
     let (host, port) = split_port(authority)?;
     let port = match port {
@@ -100,4 +131,8 @@ fn check_prefix(path: &str) -> Result<String, Failure> {
         return Ok(path.to_owned());
     }
     Err(fault("the endpoint's path takes letters, digits and -._~ between single slashes, and no . or .. alone"))
+}
+
+fn fault(message: impl Into<String>) -> Failure {
+    Error::fault("endpoint", message)
 }

@@ -7,7 +7,8 @@ use crate::contract::model::{
     ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Operation, Output, Pair, Part, PartOptions, PartPage,
     PresignOptions, Presigned, PresignedMethod, PutOptions, TagOptions, UploadPage, VersionPage, Written,
 };
-use crate::ops::Store;
+use crate::machine::Store;
+use crate::service::Service;
 
 use super::{Body, Clock, Driver, Transport, Writer};
 
@@ -18,7 +19,7 @@ pub type Opened<B> = (BlobHead, <B as Body>::Stream);
 macro_rules! methods {
     ($($(#[$doc:meta])* $method:ident($($argument:ident: $type:ty),*) -> $result:ty
         = $operation:expr => $output:pat => $value:expr;)*) => {
-        impl Store {
+        impl<S: Service> Store<S> {
             $(
                 $(#[$doc])*
                 pub fn $method<E: Transport + Clock>(
@@ -116,7 +117,7 @@ methods! {
         = Operation::ListBuckets { options: options.clone() } => Output::ListBuckets(page) => page;
 }
 
-impl Store {
+impl<S: Service> Store<S> {
     /// Reads a blob, or a range of it, into memory.
     pub fn get<E: Transport + Clock>(&mut self, env: &mut E, key: &str, options: &GetOptions) -> Result<Blob, Failure> {
         Driver::new(self, env).get(key, options)
@@ -176,7 +177,7 @@ impl Store {
         key: &str,
         length: u64,
         options: &PutOptions,
-    ) -> Result<Writer<E::Exchange>, Failure> {
+    ) -> Result<Writer<E::Exchange, S>, Failure> {
         Writer::open(self, env, Operation::Put { key: key.to_owned(), length, options: options.clone() })
     }
 
@@ -189,7 +190,7 @@ impl Store {
         number: u32,
         length: u64,
         options: &PartOptions,
-    ) -> Result<Writer<E::Exchange>, Failure> {
+    ) -> Result<Writer<E::Exchange, S>, Failure> {
         let (key, upload) = (key.to_owned(), upload.to_owned());
         Writer::open(self, env, Operation::UploadPart { key, upload, number, length, options: options.clone() })
     }

@@ -1,9 +1,11 @@
 //! Bodies of responses that are read into memory.
 
+use crate::content;
 use crate::contract::error::{Error, Failure, Kind};
-use crate::contract::model::{Blob, BlobHead, GetOptions, Operation, Output, Span};
-use crate::ops::{Event, Next, TransportError};
-use crate::s3::response::{self, Head, UNKNOWN_SIZE};
+use crate::contract::model::{Blob, BlobHead, GetOptions, Operation, Output, Span, UNKNOWN_SIZE};
+use crate::http::response::{self, Head};
+use crate::machine::{Event, Next, StateOf, TransportError};
+use crate::service::Service;
 
 use super::driver::Reading;
 use super::{Body, Clock, Driver, Transport};
@@ -21,7 +23,7 @@ enum ReadError {
     OutOfRange(u64),
 }
 
-impl<E: Transport + Clock> Driver<'_, E> {
+impl<S: Service, E: Transport + Clock> Driver<'_, S, E> {
     /// Begins to read a blob, or a range of it, whose body the caller reads.
     pub(super) fn open_get(
         &mut self,
@@ -39,7 +41,7 @@ impl<E: Transport + Clock> Driver<'_, E> {
         }
     }
 
-    fn opened(&mut self, next: Next) -> Result<(BlobHead, Reading<E::Body>), Failure> {
+    fn opened(&mut self, next: Next<StateOf<S>>) -> Result<(BlobHead, Reading<E::Body, StateOf<S>>), Failure> {
         let finished = self.finish(next, &[])?;
         match (finished.output, finished.reading) {
             (Output::Get(head), Some(reading)) => Ok((head, reading)),
@@ -67,7 +69,7 @@ impl<E: Transport + Clock> Driver<'_, E> {
 }
 
 fn read(head: &Head, blob: BlobHead, body: impl Body, options: &GetOptions) -> Result<Blob, ReadError> {
-    let BlobHead { mut info, mut range, mut body_range, .. } = blob;
+    let BlobHead { mut info, mut range, mut body_range, digest } = blob;
     let framed = head.get("content-length").is_some();
     let bytes = if body_range.end == UNKNOWN_SIZE && !framed {
         let bytes = chunked(body, options)?;
@@ -78,8 +80,8 @@ fn read(head: &Head, blob: BlobHead, body: impl Body, options: &GetOptions) -> R
     } else {
         sized(body, body_range, framed, options)?
     };
-    if body_range.start == 0 && body_range.end == info.size {
-        response::verify_checksum(head, &bytes).map_err(|malformed| broken(malformed.0))?;
+    if let Some(digest) = &digest {
+        content::verify(digest, &bytes).map_err(|malformed| broken(malformed.0))?;
     }
     Ok(Blob { info, range, body: cut(bytes, body_range, range) })
 }

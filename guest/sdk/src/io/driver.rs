@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::contract::error::Failure;
 use crate::contract::model::{Operation, Output};
-use crate::ops::state::nanos;
-use crate::ops::{Event, Exchange, Next, RequestBody, Response, ResponseBody, State, Store, TransportError};
-use crate::s3::requests::Method;
-use crate::s3::response::Head;
-use crate::s3::service_error;
+use crate::http::request::Method;
+use crate::http::response::{Head, MAX_ERROR_BODY};
+use crate::machine::state::nanos;
+use crate::machine::{Event, Exchange, Next, RequestBody, Response, ResponseBody, StateOf, Store, TransportError};
+use crate::service::Service;
 
 use super::{Body, Clock, Transport, Waits};
 
@@ -19,8 +19,8 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
 const CHUNK: usize = 256 * 1024;
 
 /// Drives one operation.
-pub struct Driver<'a, E> {
-    pub(super) store: &'a mut Store,
+pub struct Driver<'a, S: Service, E> {
+    pub(super) store: &'a mut Store<S>,
     pub(super) env: &'a mut E,
     /// The instant at which the operation began.
     pub(super) began: u64,
@@ -38,23 +38,23 @@ pub(super) struct Received<B> {
 }
 
 /// The end of an operation.
-pub(super) struct Finished<B> {
+pub(super) struct Finished<B, T> {
     pub(super) output: Output,
     /// The body that the caller is to read.
-    pub(super) reading: Option<Reading<B>>,
+    pub(super) reading: Option<Reading<B, T>>,
 }
 
 /// A response whose header was accepted, and whose body is to be read.
-pub(super) struct Reading<B> {
+pub(super) struct Reading<B, T> {
     pub(super) head: Head<'static>,
     /// The state to resume with [`Event::Failed`] if the body breaks off.
-    pub(super) state: State,
+    pub(super) state: T,
     pub(super) body: B,
 }
 
-impl<'a, E: Transport + Clock> Driver<'a, E> {
+impl<'a, S: Service, E: Transport + Clock> Driver<'a, S, E> {
     /// A driver for an operation that begins now.
-    pub fn new(store: &'a mut Store, env: &'a mut E) -> Self {
+    pub fn new(store: &'a mut Store<S>, env: &'a mut E) -> Self {
         let began = env.now();
         Driver { store, env, began, uncounted: 0 }
     }
@@ -66,7 +66,11 @@ impl<'a, E: Transport + Clock> Driver<'a, E> {
     }
 
     /// Goes on to the end of the operation.
-    pub(super) fn finish(&mut self, mut next: Next, body: &[u8]) -> Result<Finished<E::Body>, Failure> {
+    pub(super) fn finish(
+        &mut self,
+        mut next: Next<StateOf<S>>,
+        body: &[u8],
+    ) -> Result<Finished<E::Body, StateOf<S>>, Failure> {
         loop {
             let exchange = match next {
                 Next::Send(exchange) => exchange,
@@ -91,7 +95,7 @@ impl<'a, E: Transport + Clock> Driver<'a, E> {
     }
 
     /// Goes on to the next step that is not an exchange without a body of the caller's.
-    pub(super) fn settle(&mut self, mut next: Next) -> Next {
+    pub(super) fn settle(&mut self, mut next: Next<StateOf<S>>) -> Next<StateOf<S>> {
         loop {
             match next {
                 Next::Send(exchange) if !matches!(exchange.body, RequestBody::Caller(_)) => {
@@ -105,9 +109,9 @@ impl<'a, E: Transport + Clock> Driver<'a, E> {
 
     pub(super) fn resume_received<B: Body>(
         &mut self,
-        state: State,
+        state: StateOf<S>,
         received: Result<Received<B>, TransportError>,
-    ) -> Next {
+    ) -> Next<StateOf<S>> {
         match received {
             Ok(Received { head, text, truncated, .. }) => {
                 self.resume(state, Event::Response(Response { head, body: &text, truncated }))
@@ -116,13 +120,17 @@ impl<'a, E: Transport + Clock> Driver<'a, E> {
         }
     }
 
-    pub(super) fn resume(&mut self, state: State, event: Event<'_>) -> Next {
+    pub(super) fn resume(&mut self, state: StateOf<S>, event: Event<'_>) -> Next<StateOf<S>> {
         let elapsed = self.env.now().saturating_sub(self.began).saturating_sub(self.uncounted);
         self.store.resume(self.env.wall(), state, elapsed, event)
     }
 
     /// Sends a request after its delay, and reads of the response what the next step wants.
-    fn send(&mut self, exchange: Exchange, body: &[u8]) -> (State, Result<Received<E::Body>, TransportError>) {
+    fn send(
+        &mut self,
+        exchange: Exchange<StateOf<S>>,
+        body: &[u8],
+    ) -> (StateOf<S>, Result<Received<E::Body>, TransportError>) {
         self.pause(exchange.delay);
         let waits = self.waits(&exchange.state, exchange.timeout, exchange.fresh_connection);
         let body = match &exchange.body {
@@ -142,7 +150,7 @@ impl<'a, E: Transport + Clock> Driver<'a, E> {
     }
 
     /// How long to wait in an exchange that begins now.
-    pub(super) fn waits(&self, state: &State, idle: Duration, fresh_connection: bool) -> Waits {
+    pub(super) fn waits(&self, state: &StateOf<S>, idle: Duration, fresh_connection: bool) -> Waits {
         let deadline = self.began.saturating_add(self.uncounted).saturating_add(nanos(state.time_limit()));
         Waits { idle, deadline, now: self.env.now(), fresh_connection }
     }
@@ -186,8 +194,8 @@ impl<'a, E: Transport + Clock> Driver<'a, E> {
 /// The beginning of an error's body. If it breaks off, that is no matter: the status is known.
 fn beginning(body: &mut impl Body) -> (Vec<u8>, bool) {
     let mut text = Vec::new();
-    while text.len() < service_error::MAX_BODY {
-        match body.read(service_error::MAX_BODY - text.len()) {
+    while text.len() < MAX_ERROR_BODY {
+        match body.read(MAX_ERROR_BODY - text.len()) {
             Ok(Some(more)) => text.extend_from_slice(&more),
             Ok(None) => return (text, false),
             Err(_) => break,

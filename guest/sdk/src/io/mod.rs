@@ -1,4 +1,4 @@
-//! The driver that sends the requests of [`crate::ops`] itself and waits for their responses: for hosts that offer wasi:http and
+//! The driver that sends the requests of [`crate::machine`] itself and waits for their responses: for hosts that offer wasi:http and
 //! nothing else, and for tests.
 //!
 //! `driver` is the loop, generic over [`Transport`] and [`Clock`]; [`blocking`] has the store's methods on it; `wasi` implements
@@ -13,9 +13,9 @@ mod writer;
 
 use std::time::Duration;
 
-use crate::ops::TransportError;
-use crate::s3::requests::Request;
-use crate::s3::response::Head;
+use crate::http::request::Request;
+use crate::http::response::Head;
+use crate::machine::TransportError;
 
 pub use driver::Driver;
 pub use writer::{Writer, WrittenBody};

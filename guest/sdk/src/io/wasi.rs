@@ -12,11 +12,10 @@ use std::time::Duration;
 use crate::contract::bindings::wasi::clocks::{monotonic_clock, wall_clock};
 use crate::contract::bindings::wasi::http::outgoing_handler;
 use crate::contract::bindings::wasi::http::types::{self, Fields, OutgoingRequest, RequestOptions, Scheme};
-use crate::ops::TransportError;
-use crate::ops::state::nanos;
-use crate::s3::headers::USER_AGENT;
-use crate::s3::requests::{Method, Request};
-use crate::s3::response::Head;
+use crate::http::request::{Method, Request};
+use crate::http::response::Head;
+use crate::machine::TransportError;
+use crate::machine::state::nanos;
 
 use super::{Clock, Transport, Waits};
 use error::{error_of, unfit};
@@ -30,7 +29,10 @@ const BACKSTOP: u64 = 1_000_000_000;
 
 /// The host.
 #[derive(Clone, Copy)]
-pub struct Wasi;
+pub struct Wasi {
+    /// Value of `user-agent`.
+    pub user_agent: &'static str,
+}
 
 impl Clock for Wasi {
     fn now(&self) -> u64 {
@@ -58,22 +60,23 @@ impl Transport for Wasi {
     ) -> Result<(Head<'static>, IncomingResponseBody), TransportError> {
         // All waiting has a timer here; but a body may be read by the caller.
         let options = if body.is_empty() || waits.fresh_connection { Some(options(waits)) } else { None };
-        hand_over(request, body.len() as u64, !body.is_empty(), options)?.send(body, waits)
+        hand_over(request, self.user_agent, body.len() as u64, !body.is_empty(), options)?.send(body, waits)
     }
 
     fn begin(&mut self, request: &Request, length: u64, waits: Waits) -> Result<Pending, TransportError> {
-        hand_over(request, length, true, Some(options(waits)))
+        hand_over(request, self.user_agent, length, true, Some(options(waits)))
     }
 }
 
 /// Hands a request over to the host.
 fn hand_over(
     request: &Request,
+    user_agent: &str,
     length: u64,
     has_body: bool,
     options: Option<RequestOptions>,
 ) -> Result<Pending, TransportError> {
-    let outgoing = outgoing(request, length)?;
+    let outgoing = outgoing(request, user_agent, length)?;
     // Taken before the request is handed over. An empty body is not written.
     let body = if has_body { Some(outgoing.body().map_err(|()| unfit("the body"))?) } else { None };
     let future = outgoing_handler::handle(outgoing, options).map_err(|code| error_of(&code))?;
@@ -81,12 +84,12 @@ fn hand_over(
 }
 
 /// Makes a request of wasi:http, which adds `host` by itself.
-fn outgoing(request: &Request, length: u64) -> Result<OutgoingRequest, TransportError> {
+fn outgoing(request: &Request, user_agent: &str, length: u64) -> Result<OutgoingRequest, TransportError> {
     let mut entries = Vec::with_capacity(request.headers.len() + 2);
     for (name, value) in &request.headers {
         entries.push((name.to_string(), value.as_bytes().to_vec()));
     }
-    entries.push(("user-agent".to_owned(), USER_AGENT.as_bytes().to_vec()));
+    entries.push(("user-agent".to_owned(), user_agent.as_bytes().to_vec()));
     if matches!(request.method, Method::Put | Method::Post) {
         entries.push(("content-length".to_owned(), length.to_string().into_bytes()));
     }

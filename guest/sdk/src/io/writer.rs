@@ -4,25 +4,29 @@ use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{Operation, Output, Part, Written};
-use crate::ops::{Event, Next, State, Store};
+use crate::http::request::Method;
+use crate::machine::{Event, Next, ResponseBody, StateOf, Store};
+use crate::service::Service;
 
 use super::{Clock, Driver, Exchange, Transport};
 
-/// A blob or part being written, with the request in flight `X`.
-pub struct Writer<X> {
-    stage: Stage<X>,
+/// A blob or part being written, with the request in flight `X`, at the service `S`.
+pub struct Writer<X, S: Service> {
+    stage: Stage<X, StateOf<S>>,
     /// As in [`Driver`].
     began: u64,
     uncounted: u64,
 }
 
-enum Stage<X> {
+enum Stage<X, T> {
     /// An attempt can be made.
-    Ready(Box<crate::ops::Exchange>),
+    Ready(Box<crate::machine::Exchange<T>>),
     /// The body is being written since this instant.
     Sending {
         request: X,
-        state: Box<State>,
+        state: Box<T>,
+        method: Method,
+        response_body: ResponseBody,
         timeout: Duration,
         fresh_connection: bool,
         since: u64,
@@ -40,10 +44,10 @@ pub enum WrittenBody {
     Part(Part),
 }
 
-impl<X: Exchange> Writer<X> {
+impl<X: Exchange, S: Service> Writer<X, S> {
     /// Begins a put or the upload of a part. No request is sent yet.
     pub fn open<E: Transport<Exchange = X> + Clock>(
-        store: &mut Store,
+        store: &mut Store<S>,
         env: &mut E,
         operation: Operation,
     ) -> Result<Self, Failure> {
@@ -56,14 +60,14 @@ impl<X: Exchange> Writer<X> {
         }
     }
 
-    fn driver<'a, E: Transport + Clock>(&self, store: &'a mut Store, env: &'a mut E) -> Driver<'a, E> {
+    fn driver<'a, E: Transport + Clock>(&self, store: &'a mut Store<S>, env: &'a mut E) -> Driver<'a, S, E> {
         Driver { store, env, began: self.began, uncounted: self.uncounted }
     }
 
     /// Begins an attempt: what to write the body to.
     pub fn body<E: Transport<Exchange = X> + Clock>(
         &mut self,
-        store: &mut Store,
+        store: &mut Store<S>,
         env: &mut E,
     ) -> Result<X::Sink, Failure> {
         loop {
@@ -81,13 +85,15 @@ impl<X: Exchange> Writer<X> {
             let mut driver = self.driver(store, env);
             driver.pause(exchange.delay);
             let (timeout, fresh_connection) = (exchange.timeout, exchange.fresh_connection);
+            let (method, response_body) = (exchange.request.method, exchange.response_body);
             let waits = driver.waits(&exchange.state, timeout, fresh_connection);
             let begun = driver.env.begin(&exchange.request, exchange.body.length(), waits);
             match begun.and_then(|mut request| request.sink().map(|sink| (request, sink))) {
                 Ok((request, sink)) => {
                     let since = env.now();
+                    let state = Box::new(exchange.state);
                     self.stage =
-                        Stage::Sending { request, state: Box::new(exchange.state), timeout, fresh_connection, since };
+                        Stage::Sending { request, state, method, response_body, timeout, fresh_connection, since };
                     return Ok(sink);
                 }
                 Err(error) => {
@@ -105,25 +111,20 @@ impl<X: Exchange> Writer<X> {
     /// Ends an attempt of whose body so many bytes were written.
     pub fn finish<E: Transport<Exchange = X, Body = X::Body> + Clock>(
         &mut self,
-        store: &mut Store,
+        store: &mut Store<S>,
         env: &mut E,
         sent: u64,
     ) -> Result<WrittenBody, Failure> {
-        let (request, state, timeout, fresh_connection, since) = match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Sending { request, state, timeout, fresh_connection, since } => {
-                (request, state, timeout, fresh_connection, since)
-            }
-            other => {
-                self.stage = other;
-                return Err(nothing_to("finish"));
-            }
+        let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        let Stage::Sending { request, state, method, response_body, timeout, fresh_connection, since } = stage else {
+            self.stage = stage;
+            return Err(nothing_to("finish"));
         };
         // The caller took as long as it took to write the body.
         self.uncounted = self.uncounted.saturating_add(env.now().saturating_sub(since));
         let mut driver = self.driver(store, env);
         let response = request.response(sent, driver.waits(&state, timeout, fresh_connection));
-        let wanted = crate::ops::ResponseBody::Buffer(crate::s3::service_error::MAX_BODY as u32);
-        let received = driver.receive(crate::s3::requests::Method::Put, wanted, response);
+        let received = driver.receive(method, response_body, response);
         let next = driver.resume_received(*state, received);
         match driver.settle(next) {
             Next::Done(Output::Put(written)) => Ok(WrittenBody::Blob(written)),
@@ -142,11 +143,11 @@ impl<X: Exchange> Writer<X> {
     }
 }
 
-/// The service refused the form of the condition, and the next attempt uses another.
+/// The service refused the form of the request, and the next attempt uses another: entity tags without quotes, say.
 fn another_form() -> Failure {
     let mut failure = Error::failure(
         Kind::PreconditionFailed,
-        "the service compares entity tags without quotes: write the body again",
+        "the service takes this write in another form only: write the body again",
     );
     failure.retryable = true;
     failure

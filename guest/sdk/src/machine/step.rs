@@ -1,146 +1,214 @@
-//! One step of an operation: how its requests are signed, what a response means for it, and whether a failed attempt is retried.
+//! One step of an operation: what a service knows of the operation, and how failed attempts are retried and worded.
 
 use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
 use crate::contract::model::Operation;
-use crate::rt::hex::hex;
-use crate::s3::checksum::Algorithm;
-use crate::s3::content::Content;
-use crate::s3::requests::{Method, Request};
-use crate::s3::response::{Head, MalformedResponse};
-use crate::s3::service_error;
-use crate::s3::sigv4::PayloadHash;
-use crate::s3::time::AmzTime;
+use crate::http::response::MalformedResponse;
+use crate::key;
+use crate::retry::{self, Decision};
+use crate::service::{AttemptError, Config, MAX_DOCUMENT, Refusal, Service, Wait};
 
-use super::retry::{self, Decision};
-use super::state::{Stage, State};
-use super::{Exchange, RequestBody, ResponseBody, Store, TransportError};
+use super::state::StateOf;
+use super::{Response, Session, TransportError};
 
 /// How much of a key is shown in messages, in bytes.
 const SHOWN_KEY: usize = 200;
 
-/// A step of an operation.
-pub(super) struct Call<'a> {
-    pub(super) store: &'a mut Store,
-    pub(super) state: State,
+/// A step of an operation at the service `S`.
+pub struct Step<'a, S: Service> {
+    pub(super) config: &'a Config,
+    pub(super) session: &'a mut Session,
+    pub(super) state: StateOf<S>,
     /// Seconds since 1970 by this machine's clock.
     pub(super) wall: u64,
+    /// How long after `wall` the request is sent that is being made.
+    pub(super) delay: Duration,
 }
 
-/// How long a request waits for the service to make progress, and whether it is retried after that.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// The setting `timeout`; retried.
-    Usual,
-    /// The setting `completion-timeout`; retried.
-    Long,
-    /// The setting `completion-timeout`. It is not retried, as the service may still be working on it.
-    LongOnce,
-}
-
-/// A request that is not yet signed.
-pub(super) struct Outgoing {
-    pub(super) request: Request,
-    pub(super) body: RequestBody,
-    pub(super) payload: PayloadHash,
-    pub(super) response_body: ResponseBody,
-}
-
-impl Outgoing {
-    /// A request without a body, whose response has one of no interest.
-    pub(super) fn bare(request: Request) -> Outgoing {
-        let response_body = ResponseBody::Buffer(service_error::MAX_BODY as u32);
-        Outgoing { request, body: RequestBody::None, payload: PayloadHash::Empty, response_body }
-    }
-}
-
-/// How an attempt failed. Boxed, as failures are.
-pub(super) type Trouble = Box<FailedAttempt>;
-
+/// A failed attempt, and what follows it.
 pub(super) struct FailedAttempt {
-    pub(super) failure: Failure,
-    pub(super) next: Decision,
+    failure: Failure,
+    next: Decision,
 }
 
-impl Call<'_> {
-    /// What was made of the call's arguments; or the failure, as a sentence that says what was attempted.
-    pub(super) fn checked<T>(&self, mut made: Result<T, Failure>) -> Result<T, Failure> {
+impl<S: Service> Step<'_, S> {
+    /// The operation and its arguments.
+    pub fn operation(&self) -> &Operation {
+        &self.state.operation
+    }
+
+    /// The request that the operation is at.
+    pub fn stage(&self) -> &S::Stage {
+        &self.state.stage
+    }
+
+    /// What the operation found out about the service.
+    pub fn notes(&self) -> &S::Notes {
+        &self.state.notes
+    }
+
+    /// What the operation found out about the service, to add to it.
+    pub fn notes_mut(&mut self) -> &mut S::Notes {
+        &mut self.state.notes
+    }
+
+    /// What [`Service::open`] returned.
+    pub fn config(&self) -> &Config {
+        self.config
+    }
+
+    /// The service's time in seconds since 1970, as well as it is known; in [`Service::request`], when the request is sent.
+    pub fn time(&self) -> u64 {
+        self.wall.saturating_add(self.delay.as_secs()).saturating_add_signed(self.session.skew)
+    }
+
+    /// The full key of the operation's subject: the setting `key-prefix` and the key.
+    ///
+    /// # Errors
+    /// A fault of `key` if it is empty or longer than [`Config::max_key`].
+    pub fn full_key(&self) -> Result<String, Failure> {
+        self.full_key_of(self.subject().1)
+    }
+
+    /// The full key of this key: the setting `key-prefix` and the key.
+    ///
+    /// # Errors
+    /// A fault of `key` if it is empty or longer than [`Config::max_key`].
+    pub fn full_key_of(&self, key: &str) -> Result<String, Failure> {
+        key::check(key, &self.config.key_prefix, self.config.max_key)
+    }
+
+    /// What is left of the call's time.
+    pub fn remaining(&self) -> Duration {
+        self.state.progress.remaining()
+    }
+
+    /// Time since the operation's own request was first made.
+    pub fn since_own_request(&self) -> Duration {
+        Duration::from_nanos(self.state.progress.elapsed.saturating_sub(self.state.began))
+    }
+
+    /// Lets [`Step::since_own_request`] begin now: after a stage that precedes the operation's own request.
+    pub fn own_request_begins(&mut self) {
+        self.state.began = self.state.progress.elapsed;
+    }
+
+    /// Whether an attempt that failed may have taken effect. The failure of a later attempt then says nothing about the first one.
+    pub fn maybe_applied(&self) -> bool {
+        self.state.progress.maybe_done
+    }
+
+    /// Maximum number of retries.
+    pub fn max_retries(&self) -> u32 {
+        self.config.max_retries.min(self.state.progress.max_retries)
+    }
+
+    /// The backoff before retry number `retry`, from 0, for a stage that a service repeats by itself ([`crate::Flow::Send`]).
+    pub fn backoff(&mut self, retry: u32) -> Duration {
+        retry::backoff(retry, None, &mut self.session.rng)
+    }
+
+    /// Makes the fault of an argument a sentence that says what was attempted. What [`Service::request`] returns needs it not.
+    pub fn checked<T>(&self, mut made: Result<T, Failure>) -> Result<T, Failure> {
         if let Err(fault) = &mut made {
             fault.message = self.sentence(&fault.message);
         }
         made
     }
 
-    /// The full key of the operation's subject: the setting `key-prefix` and the key.
-    pub(super) fn full_key(&self) -> Result<String, Failure> {
-        self.checked(self.store.full_key(self.subject().1))
+    /// A failure of this operation, as a sentence that says what was attempted: for [`crate::Flow::Failed`].
+    pub fn failure(&self, kind: Kind, what: &str) -> Failure {
+        let mut failure = Error::failure(kind, self.sentence(what));
+        failure.attempts = self.state.progress.attempts;
+        failure
     }
 
-    /// The hash to sign for this body, or that it is unsigned.
-    pub(super) fn payload(&self, content: &Content<'_>) -> PayloadHash {
-        if self.store.settings.credentials.is_none() || content.length() == 0 {
-            return PayloadHash::Empty;
-        }
-        match self.store.settings.signs_payload().then(|| content.digest(Algorithm::Sha256)).flatten() {
-            Some(sum) => PayloadHash::Sha256(hex(&sum)),
-            None => PayloadHash::Unsigned,
-        }
+    /// The failure of an operation that the plugin does not have, for [`Service::request`].
+    pub fn unsupported(&self) -> Failure {
+        Error::failure(Kind::Unsupported, "this plugin does not have the operation")
     }
 
-    /// The request for a document, with a document as its body if that is not empty.
-    pub(super) fn document_request(&self, request: Request, body: String) -> Result<Outgoing, Failure> {
-        let payload = self.payload(&self.checked(Content::buffered(body.as_bytes(), &[]))?);
-        let body = if body.is_empty() { RequestBody::None } else { RequestBody::Bytes(body.into_bytes()) };
-        let response_body = ResponseBody::Buffer(super::documents::MAX_DOCUMENT as u32);
-        Ok(Outgoing { request, body, payload, response_body })
+    /// The body of a response that is a document as a whole: not longer than [`MAX_DOCUMENT`], and as long as announced.
+    ///
+    /// # Errors
+    /// [`Kind::TooLarge`], or a malformed response.
+    pub fn document<'r>(&self, response: &Response<'r>) -> Result<&'r [u8], AttemptError> {
+        let Response { head, body, truncated } = response;
+        if *truncated || body.len() > MAX_DOCUMENT {
+            let what = format!("its document is larger than {MAX_DOCUMENT} bytes");
+            return Err(AttemptError::Stop(Kind::TooLarge, what));
+        }
+        if let Some(length) = head.content_length()?.filter(|length| *length != body.len() as u64) {
+            let what = format!("its document has {} bytes where {length} were announced", body.len());
+            return Err(MalformedResponse(what).into());
+        }
+        Ok(body)
+    }
+
+    /// The failure that an error response about this subject is: `VERB "SUBJECT" … the service responded …`.
+    pub fn refused(&self, verb: &str, subject: &str, refusal: Refusal) -> Failure {
+        let Refusal { response, class, .. } = refusal;
+        let mut what = String::from("the service responded ");
+        what.push_str(&described(&response));
+        if !class.advice.is_empty() {
+            what.push_str(": ");
+            what.push_str(&class.advice);
+        }
+        let mut failure = Error::failure(class.kind, self.sentence_about(verb, subject, &what));
+        failure.attempts = self.state.progress.attempts;
+        failure.subject = class.subject.map(Into::into);
+        failure.response = Some(response);
+        failure
+    }
+
+    /// A sentence that says what was attempted, where, and what happened.
+    pub fn sentence_about(&self, verb: &str, subject: &str, what: &str) -> String {
+        let Config { container, endpoint, key_prefix, .. } = self.config;
+        if self.state.operation.is_of_buckets() {
+            let name = if subject.is_empty() { String::new() } else { format!(" \"{}\"", shown(subject)) };
+            return format!("{verb}{name} at {endpoint}: {what}");
+        }
+        let key = if subject.is_empty() && key_prefix.is_empty() {
+            String::new()
+        } else {
+            format!(" \"{}{}\"", shown(key_prefix), shown(subject))
+        };
+        let place = if container.is_empty() { String::new() } else { format!(" in {container}") };
+        format!("{verb}{key}{place} at {endpoint}: {what}")
+    }
+
+    fn sentence(&self, what: &str) -> String {
+        let (verb, subject) = self.subject();
+        self.sentence_about(verb, subject, what)
+    }
+
+    fn subject(&self) -> (&'static str, &str) {
+        S::subject(&self.state.operation, &self.state.stage)
     }
 
     fn wait(&self) -> Wait {
-        match (&self.state.stage, &self.state.operation) {
-            (Stage::Main, Operation::Copy { .. } | Operation::CompleteUpload { .. }) => Wait::LongOnce,
-            (Stage::Main, Operation::CopyPart { .. }) => Wait::Long,
-            _ => Wait::Usual,
-        }
+        S::wait(&self.state.operation, &self.state.stage)
     }
 
-    /// Signs the request for an attempt that is made after this delay.
-    pub(super) fn exchange(
-        mut self,
-        outgoing: Outgoing,
-        delay: Duration,
-        retries: Option<Failure>,
-    ) -> Result<Exchange, Box<(Self, Failure)>> {
-        let Outgoing { mut request, body, payload, response_body } = outgoing;
-        if self.remaining() <= delay {
-            let FailedAttempt { failure, .. } = *self.out_of_time();
-            return Err(Box::new((self, failure)));
+    /// The longest wait for progress, and the name of its setting; and whether it is longer than usual.
+    pub(super) fn timeout(&self) -> (&'static str, Duration, bool) {
+        match self.config.long_timeout {
+            Some((name, time)) if self.wait() != Wait::Usual && time > self.config.timeout => (name, time, true),
+            _ => ("timeout", self.config.timeout, false),
         }
-        if let Some(credentials) = &self.store.settings.credentials {
-            let date = self.store.service_time(self.wall.saturating_add(delay.as_secs()));
-            // Where bodies are not signed, their absence need not be either, and there is less to hash.
-            let payload = if self.store.settings.signs_payload() { &payload } else { &PayloadHash::Unsigned };
-            self.store.signer.sign(&mut request, credentials, payload, AmzTime::from_secs(date));
-        }
-        self.state.progress.attempts = self.state.progress.attempts.saturating_add(1);
-        let settings = &self.store.settings;
-        let fresh_connection = self.wait() != Wait::Usual && settings.completion_timeout > settings.timeout;
-        let timeout = if fresh_connection { settings.completion_timeout } else { settings.timeout };
-        self.state.bare_if_match = settings.bare_if_match;
-        self.state.learned.bare_if_match |= settings.bare_if_match;
-        Ok(Exchange { state: self.state, delay, timeout, request, body, response_body, fresh_connection, retries })
     }
 
     /// What follows a failed attempt: a retry after a pause, or a failure.
-    pub(super) fn after(&mut self, trouble: FailedAttempt) -> Result<(Failure, Duration), Failure> {
-        let FailedAttempt { mut failure, next } = trouble;
+    pub(super) fn after(&mut self, failed: FailedAttempt) -> Result<(Failure, Duration), Failure> {
+        let FailedAttempt { mut failure, next } = failed;
         let after = match next {
             Decision::Fail => return Err(self.finish(failure, "")),
             Decision::CorrectClock(date) => {
-                match retry::correction(date, self.wall, self.store.settings.endpoint.https) {
+                match retry::correction(date, self.wall, self.config.https) {
                     Ok(skew) => {
-                        self.store.skew = skew;
-                        self.state.learned.skew = Some(skew);
+                        self.session.skew = skew;
+                        self.state.skew = Some(skew);
                     }
                     Err(apart) => return Err(self.finish(failure, &self.clocks_differ(apart, date > self.wall))),
                 }
@@ -165,7 +233,7 @@ impl Call<'_> {
             let note = format!("it asks to wait {asked} s, and no call waits more than {longest} s: try again later");
             return Err(self.finish(failure, &note));
         }
-        let pause = retry::backoff(self.state.progress.retries, after, &mut self.store.rng);
+        let pause = retry::backoff(self.state.progress.retries, after, &mut self.session.rng);
         if pause >= self.remaining() {
             let over = self.remaining().is_zero();
             let note = if over { "" } else { "the call's time limit leaves no time for another try" };
@@ -175,101 +243,46 @@ impl Call<'_> {
         Ok((self.finish(failure, ""), pause))
     }
 
-    /// The failed attempt that an error response is.
-    pub(super) fn refused(&self, method: Method, head: &Head, body: &[u8]) -> Trouble {
-        let now = self.store.service_time(self.wall);
-        let signed = self.store.settings.credentials.is_some();
-        let response = service_error::parse(head, body, &self.store.settings.region);
-        let next = retry::decide(head, &response, now, signed);
-        Box::new(FailedAttempt { failure: self.refused_as(method, head, response), next })
-    }
-
-    /// The failure that an error response is.
-    pub(super) fn refused_as(&self, method: Method, head: &Head, response: ServiceResponse) -> Failure {
-        let (verb, subject) = self.subject();
-        self.refused_about(verb, subject, method, head, response)
-    }
-
-    /// The failure that an error response about this subject is.
-    pub(super) fn refused_about(
-        &self,
-        verb: &str,
-        subject: &str,
-        method: Method,
-        head: &Head,
-        response: ServiceResponse,
-    ) -> Failure {
-        let anonymous = self.store.settings.credentials.is_none();
-        let class = service_error::classify(method, head, &response, anonymous);
-        let mut what = String::from("the service responded ");
-        what.push_str(&described(&response));
-        if !class.advice.is_empty() {
-            what.push_str(": ");
-            what.push_str(&class.advice);
+    /// How an attempt failed whose response the service could not make sense of, or does not accept.
+    pub(super) fn failed_attempt(&self, error: AttemptError) -> FailedAttempt {
+        match error {
+            AttemptError::Malformed(what) => {
+                let failure = self.failure(Kind::Integrity, &format!("the response cannot be trusted: {what}"));
+                // The cause may pass.
+                FailedAttempt { failure, next: Decision::Retry { after: None, not_applied: false } }
+            }
+            AttemptError::Refused(refusal) => {
+                let next = refusal.next;
+                let (verb, subject) = self.subject();
+                FailedAttempt { failure: self.refused(verb, subject, *refusal), next }
+            }
+            AttemptError::Stop(kind, what) => {
+                FailedAttempt { failure: self.failure(kind, &what), next: Decision::Fail }
+            }
         }
-        let mut failure = Error::failure(class.kind, self.sentence_about(verb, subject, &what));
-        failure.attempts = self.state.progress.attempts;
-        failure.subject = class.subject.map(Into::into);
-        failure.response = Some(response);
-        failure
-    }
-
-    /// A malformed response. Retried, as the cause may pass.
-    pub(super) fn malformed(&self, malformed: MalformedResponse) -> Trouble {
-        let failure = self.failure(Kind::Integrity, &format!("the response cannot be trusted: {}", malformed.0));
-        Box::new(FailedAttempt { failure, next: Decision::Retry { after: None, not_applied: false } })
     }
 
     /// A request without a response.
-    pub(super) fn transport_trouble(&self, error: TransportError) -> Trouble {
+    pub(super) fn not_responded(&self, error: TransportError) -> FailedAttempt {
         let TransportError { kind, mut message, not_sent, retryable } = error;
         let next = if retryable { Decision::Retry { after: None, not_applied: not_sent } } else { Decision::Fail };
         if kind == Kind::Timeout && self.remaining().is_zero() {
-            let FailedAttempt { failure, .. } = *self.out_of_time();
-            return Box::new(FailedAttempt { failure, next });
+            return FailedAttempt { failure: self.out_of_time(), next };
         }
         if kind == Kind::Timeout {
-            let settings = &self.store.settings;
-            let (name, time) = match self.wait() {
-                Wait::Long | Wait::LongOnce if settings.completion_timeout > settings.timeout => {
-                    ("completion-timeout", settings.completion_timeout)
-                }
-                _ => ("timeout", settings.timeout),
-            };
+            let (name, time, _) = self.timeout();
             message.push_str(&format!(" (the setting {name} is {} ms)", time.as_millis() as u64));
         }
         if kind == Kind::Integrity {
-            return self.malformed(MalformedResponse(message));
+            return self.failed_attempt(AttemptError::Malformed(message));
         }
-        Box::new(FailedAttempt { failure: self.failure(kind, &message), next })
+        FailedAttempt { failure: self.failure(kind, &message), next }
     }
 
-    /// A failure that a retry does not mend.
-    pub(super) fn stop(&self, kind: Kind, what: &str) -> Trouble {
-        Box::new(FailedAttempt { failure: self.failure(kind, what), next: Decision::Fail })
-    }
-
-    fn out_of_time(&self) -> Trouble {
+    pub(super) fn out_of_time(&self) -> Failure {
         let limit = human(Duration::from_nanos(self.state.progress.limit));
         let mut failure = self.failure(Kind::Timeout, &format!("the call's time limit of {limit} ran out"));
         failure.retryable = true;
-        Box::new(FailedAttempt { failure, next: Decision::Fail })
-    }
-
-    /// Maximum number of retries.
-    pub(super) fn max_retries(&self) -> u32 {
-        self.store.settings.max_retries.min(self.state.progress.max_retries)
-    }
-
-    /// What is left of the call's time.
-    pub(super) fn remaining(&self) -> Duration {
-        self.state.progress.remaining()
-    }
-
-    /// A failure of this call.
-    pub(super) fn failure(&self, kind: Kind, what: &str) -> Failure {
-        let mut failure = Error::failure(kind, self.sentence(what));
-        failure.attempts = self.state.progress.attempts;
         failure
     }
 
@@ -290,45 +303,13 @@ impl Call<'_> {
 
     /// Says that the clocks are too far apart to correct ours, and what to do.
     fn clocks_differ(&self, apart: u64, ahead: bool) -> String {
-        let (scheme, most) =
-            if self.store.settings.endpoint.https { ("https", "7 days") } else { ("http", "24 hours") };
+        let (scheme, most) = if self.config.https { ("https", "7 days") } else { ("http", "24 hours") };
         let way = if ahead { "ahead of" } else { "behind" };
         let (days, hours) = (apart / 86_400, apart / 3600 % 24);
         format!(
             "the service's clock is {days} days and {hours} hours {way} this machine's, and over {scheme} at most {most} are \
              corrected for: set this machine's clock, or the service's"
         )
-    }
-
-    /// The verb and the subject of the operation, for messages.
-    pub(super) fn subject(&self) -> (&'static str, &str) {
-        match (&self.state.stage, &self.state.operation) {
-            (Stage::Single { index, .. }, Operation::DeleteMany { blobs, .. }) => {
-                ("delete", blobs.get(*index as usize).map_or("", |blob| blob.key.as_str()))
-            }
-            (_, operation) => (operation.verb(), operation.subject()),
-        }
-    }
-
-    pub(super) fn sentence(&self, what: &str) -> String {
-        let (verb, subject) = self.subject();
-        self.sentence_about(verb, subject, what)
-    }
-
-    /// A sentence that says what was attempted, where, and what happened.
-    pub(super) fn sentence_about(&self, verb: &str, subject: &str, what: &str) -> String {
-        let settings = &self.store.settings;
-        let (bucket, at) = (&settings.bucket, &settings.endpoint.display);
-        if self.state.operation.is_of_buckets() {
-            let name = if subject.is_empty() { String::new() } else { format!(" \"{}\"", shown(subject)) };
-            return format!("{verb}{name} at {at}: {what}");
-        }
-        let key = if subject.is_empty() && settings.key_prefix.is_empty() {
-            String::new()
-        } else {
-            format!(" \"{}{}\"", shown(&settings.key_prefix), shown(subject))
-        };
-        format!("{verb}{key} in bucket \"{bucket}\" at {at}: {what}")
     }
 }
 

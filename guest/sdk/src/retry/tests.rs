@@ -1,60 +1,6 @@
 use super::*;
-use crate::settings::DEFAULT_RETRIES;
 
 const NOW: u64 = 1_700_000_000;
-
-fn head(status: u16, headers: &[(&str, &str)]) -> Head<'static> {
-    Head { status, headers: headers.iter().map(|(n, v)| (n.to_string().into(), v.to_string().into())).collect() }
-}
-
-fn coded(status: u16, code: &str) -> ServiceResponse {
-    ServiceResponse { status, code: (!code.is_empty()).then(|| code.to_owned()), ..ServiceResponse::default() }
-}
-
-fn next(status: u16, code: &str) -> Decision {
-    decide(&head(status, &[]), &coded(status, code), NOW, true)
-}
-
-#[test]
-fn transient_error_is_retried() {
-    for (status, code) in [
-        (500, ""),
-        (500, "InternalError"),
-        (502, ""),
-        (503, ""),
-        (503, "ServiceUnavailable"),
-        (504, ""),
-        (599, ""),
-        (408, ""),
-        (400, "RequestTimeout"),
-        (400, "IncompleteBody"),
-        (200, "InternalError"),
-    ] {
-        assert_eq!(next(status, code), Decision::Retry { after: None, not_applied: false }, "{status} {code}");
-    }
-    for (status, code) in
-        [(429, ""), (503, "SlowDown"), (400, "ThrottlingException"), (409, "ConditionalRequestConflict")]
-    {
-        assert_eq!(next(status, code), Decision::Retry { after: None, not_applied: true }, "{status} {code}");
-    }
-}
-
-#[test]
-fn permanent_error_is_not_retried() {
-    for (status, code) in [
-        (400, ""),
-        (400, "InvalidRequest"),
-        (401, ""),
-        (403, "AccessDenied"),
-        (404, ""),
-        (412, ""),
-        (416, ""),
-        (501, ""),
-        (505, ""),
-    ] {
-        assert_eq!(next(status, code), Decision::Fail, "{status} {code}");
-    }
-}
 
 #[test]
 fn retry_after_is_parsed_as_seconds_or_date() {
@@ -65,24 +11,20 @@ fn retry_after_is_parsed_as_seconds_or_date() {
     assert_eq!(retry_after("99999999999999999999", NOW), None);
     assert_eq!(retry_after("soon", NOW), None);
     assert_eq!(retry_after("-1", NOW), None);
-    // The date is relative to the service's clock.
-    let response =
-        head(503, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT"), ("retry-after", "Tue, 14 Nov 2023 23:13:27 GMT")]);
-    let after = Some(Duration::from_secs(7));
-    assert_eq!(decide(&response, &coded(503, ""), NOW, true), Decision::Retry { after, not_applied: false });
 }
 
 #[test]
-fn clock_skew_is_detected_by_code_or_by_date_without_a_code() {
-    let dated = head(403, &[("date", "Tue, 14 Nov 2023 23:13:20 GMT")]);
-    let there = NOW + 3600;
-    assert_eq!(decide(&dated, &coded(403, "RequestTimeTooSkewed"), NOW, true), Decision::CorrectClock(there));
-    assert_eq!(decide(&dated, &coded(403, ""), NOW, true), Decision::CorrectClock(there));
-    assert_eq!(decide(&dated, &coded(403, ""), there - MIN_SKEW, true), Decision::Fail);
-    assert_eq!(decide(&dated, &coded(403, "AccessDenied"), NOW, true), Decision::Fail);
-    assert_eq!(decide(&dated, &coded(403, ""), NOW, false), Decision::Fail);
-    // Without a date the skew is unknown.
-    assert_eq!(decide(&head(403, &[]), &coded(403, "RequestTimeTooSkewed"), NOW, true), Decision::Fail);
+fn status_alone_decides_on_a_retry() {
+    let head = |status| Head { status, ..Head::default() };
+    for (status, expected) in
+        [(408, Some(false)), (429, Some(true)), (500, Some(false)), (503, Some(false)), (599, Some(false))]
+    {
+        let not_applied = expected.unwrap_or_default();
+        assert_eq!(by_status(&head(status), NOW), Decision::Retry { after: None, not_applied }, "{status}");
+    }
+    for status in [300, 304, 400, 401, 403, 404, 409, 412, 416, 501, 505] {
+        assert_eq!(by_status(&head(status), NOW), Decision::Fail, "{status}");
+    }
 }
 
 #[test]
@@ -123,7 +65,7 @@ fn clock_correction_is_limited() {
         let seconds = i64::try_from(most).unwrap();
         assert_eq!(correction(NOW + most, NOW, https), Ok(seconds));
         assert_eq!(correction(NOW - most, NOW, https), Ok(-seconds));
-        for date in [NOW + most + 1, NOW - most - 1, 0, u64::MAX, crate::s3::time::LAST] {
+        for date in [NOW + most + 1, NOW - most - 1, 0, u64::MAX, time::LAST] {
             assert_eq!(correction(date, NOW, https), Err(date.abs_diff(NOW)), "{date}");
         }
     }

@@ -20,7 +20,7 @@ unsafe extern "C" {
 
 /// The linear memory behind the static data.
 #[derive(Debug)]
-pub(crate) struct Heap {
+pub struct Heap {
     /// Whether the initial memory was claimed, or was too small.
     begun: bool,
     /// End of the allocator's memory, if it has any.
@@ -29,7 +29,7 @@ pub(crate) struct Heap {
 
 impl Heap {
     /// Creates it without claiming memory.
-    pub(crate) const fn new() -> Heap {
+    pub const fn new() -> Heap {
         Heap { begun: false, end: None }
     }
 }

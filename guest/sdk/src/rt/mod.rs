@@ -12,8 +12,12 @@ pub mod text_builder;
 #[cfg(target_arch = "wasm32")]
 use talc::{cell::TalcSyncCell, wasm::WasmBinning};
 
-/// talc is faster, and half as large, as the target's default allocator.
+/// The allocator of a component: talc is faster, and half as large, as the target's default allocator.
 #[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: allocator::BySize<TalcSyncCell<heap::Heap, WasmBinning>> =
-    allocator::BySize::new(TalcSyncCell::new_wasm(heap::Heap::new()));
+pub type Allocator = allocator::BySize<TalcSyncCell<heap::Heap, WasmBinning>>;
+
+/// The allocator, for a `static`: [`crate::export!`] sets it.
+#[cfg(target_arch = "wasm32")]
+pub const fn allocator() -> Allocator {
+    allocator::BySize::new(TalcSyncCell::new_wasm(heap::Heap::new()))
+}

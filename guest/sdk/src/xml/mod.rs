@@ -1,4 +1,4 @@
-//! XML documents of S3: elements with text, without significant attributes.
+//! XML documents of object stores: elements with text, without significant attributes.
 //!
 //! [`document`] and [`read`] parse a document into a tree of limited size; [`push_element`] writes one.
 //!
@@ -9,14 +9,15 @@ mod reader;
 
 use std::borrow::Cow;
 
-use crate::s3::response::MalformedResponse;
+use crate::http::response::MalformedResponse;
 
 use reader::{Escapes, Event, Reader, push_resolved};
 
-/// Maximum depth of nested elements. S3 uses at most five.
+/// Maximum depth of nested elements. Object stores use at most five or six.
 const MAX_DEPTH: usize = 16;
 
-/// Maximum number of elements in a document. S3 sends at most a thousand entries of about ten elements.
+/// Maximum number of elements in a document. S3 sends at most a
+/// thousand entries of about ten elements, Azure five thousand of about twenty.
 const MAX_ELEMENTS: usize = 100_000;
 
 /// A document: its elements in the order of their start tags, at least one.
@@ -163,44 +164,27 @@ fn fill<'a>(nodes: &mut Vec<Node<'a>>, open: &mut Vec<usize>, text: &'a str) -> 
 /// # Errors
 /// If it is invalid, truncated, or has another root element.
 pub fn document<'a>(body: &'a [u8], name: &str) -> Result<Document<'a>, MalformedResponse> {
+    document_where(body, name, |root| root.name() == name)
+}
+
+/// Parses a complete document whose root element `is_root` accepts, and which errors call `name`.
+///
+/// # Errors
+/// If it is invalid, truncated, or has another root element.
+pub fn document_where<'a>(
+    body: &'a [u8],
+    name: &str,
+    is_root: impl FnOnce(&Element<'_>) -> bool,
+) -> Result<Document<'a>, MalformedResponse> {
     let text = std::str::from_utf8(body).map_err(|_| MalformedResponse("its body is no UTF-8".into()))?;
     let (Some(document), true) = read(text) else {
         return Err(MalformedResponse(format!("its body of {} bytes is no whole XML document", body.len())));
     };
-    let root = document.root().name();
-    if root != name && !is_response(root, name) && !is_listing(&document.root(), name) {
-        return Err(MalformedResponse(format!(
-            "its body is <{}>, not <{name}>",
-            crate::contract::error::tidy(root, 64)
-        )));
+    if !is_root(&document.root()) {
+        let root = crate::contract::error::tidy(document.root().name(), 64);
+        return Err(MalformedResponse(format!("its body is <{root}>, not <{name}>")));
     }
     Ok(document)
-}
-
-/// Whether some services use this name for it: `ListPartsResponse` for `ListPartsResult`.
-fn is_response(name: &str, result: &str) -> bool {
-    name.strip_suffix("Response").is_some_and(|stem| result.strip_suffix("Result") == Some(stem))
-}
-
-/// Root elements of lists, and their elements, of which each has at least one.
-const LISTINGS: [(&str, [&str; 4]); 4] = [
-    ("ListBucketResult", ["Contents", "CommonPrefixes", "IsTruncated", "KeyCount"]),
-    ("ListVersionsResult", ["Version", "DeleteMarker", "CommonPrefixes", "IsTruncated"]),
-    ("ListPartsResult", ["Part", "PartNumberMarker", "NextPartNumberMarker", "IsTruncated"]),
-    ("ListMultipartUploadsResult", ["Upload", "UploadIdMarker", "CommonPrefixes", "IsTruncated"]),
-];
-
-/// Root elements of other results.
-const OTHERS: [&str; 3] = ["ListAllMyBucketsResult", "DeleteResult", "Error"];
-
-/// Whether it is this list by its elements, with a root name that is specific to the service.
-fn is_listing(root: &Element<'_>, name: &str) -> bool {
-    let known = LISTINGS.iter().any(|(other, _)| *other == root.name()) || OTHERS.contains(&root.name());
-    !known
-        && LISTINGS
-            .iter()
-            .find(|(listing, _)| *listing == name)
-            .is_some_and(|(_, elements)| root.children().any(|child| elements.contains(&child.name())))
 }
 
 /// Appends an element with a text for which [`can_hold`] is true.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::s3::xml::{self, Document};
+use sandbucket_plugin::xml::{self, Document};
 
 fn page(inside: &str) -> Document<'static> {
     let text = format!("<ListBucketResult>{inside}</ListBucketResult>").leak();
@@ -197,7 +197,7 @@ fn unencoded_marker_of_a_service_is_not_decoded() {
              <Version><Key>{key}</Key><Size>1</Size></Version>"
         );
         let page = format!("<ListVersionsResult>{inside}</ListVersionsResult>");
-        let document = crate::s3::xml::document(page.as_bytes(), "ListVersionsResult").unwrap();
+        let document = sandbucket_plugin::xml::document(page.as_bytes(), "ListVersionsResult").unwrap();
         let read = list_versions(&document.root(), "p/", None).unwrap();
         let next = read.next.unwrap();
         assert_eq!(Versions::read(&next).unwrap().key, whole, "{marker}");

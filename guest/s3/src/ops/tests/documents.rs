@@ -1,19 +1,19 @@
 //! Responses with documents: lists, bulk deletes and tags.
 
-use super::script::{Script, Step, error, error_response, response};
 use super::store;
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{BlobRef, DeleteManyOptions, ListBucketsOptions, ListOptions, TagOptions};
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{BlobRef, DeleteManyOptions, ListBucketsOptions, ListOptions, TagOptions};
+use sandbucket_plugin::testing::{Reaction, Script, error, error_response, response};
 
-fn document(text: &str) -> Step {
+fn document(text: &str) -> Reaction {
     response(200, &[("content-type", "application/xml")], text)
 }
 
-fn page(inside: &str) -> Step {
+fn page(inside: &str) -> Reaction {
     document(&format!("<ListBucketResult>{inside}</ListBucketResult>"))
 }
 
-fn deleted(inside: &str) -> Step {
+fn deleted(inside: &str) -> Reaction {
     document(&format!("<DeleteResult>{inside}</DeleteResult>"))
 }
 

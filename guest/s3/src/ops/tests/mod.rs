@@ -4,14 +4,13 @@ mod documents;
 mod reads;
 mod retries;
 mod sans_io;
-mod script;
 mod streams;
 mod uploads;
 mod writes;
 
 use super::Store;
-use crate::contract::model::{CallOptions, Digest, Pair};
-use crate::s3::checksum::Algorithm;
+use sandbucket_plugin::checksum::Algorithm;
+use sandbucket_plugin::contract::model::{CallOptions, Digest, Pair};
 
 /// A store on a plain http endpoint with additional settings.
 fn store(more: &[(&str, &str)]) -> Store {

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{store, within};
-use crate::contract::error::Kind;
-use crate::contract::model::{CallOptions, GetOptions, HeadOptions};
-use crate::ops::retry::{BASE_BACKOFF, MAX_BACKOFF};
+use sandbucket_plugin::contract::error::Kind;
+use sandbucket_plugin::contract::model::{CallOptions, GetOptions, HeadOptions};
+use sandbucket_plugin::retry::{BASE_BACKOFF, MAX_BACKOFF};
+use sandbucket_plugin::testing::{Reaction, Script, error_response, reset, response, unreachable};
 
-fn found() -> Step {
+fn found() -> Reaction {
     response(200, &[("etag", "\"e\"")], "x")
 }
 
@@ -129,7 +129,7 @@ fn time_limit_of_zero_is_a_timeout_without_a_request() {
 
 #[test]
 fn clock_skew_is_corrected_remembered_and_retried_without_backoff() {
-    let dated = |step: Step| step.with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
+    let dated = |step: Reaction| step.with("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     for off in [-7200, 7200] {
         let mut script = Script::new([dated(error_response(403, "RequestTimeTooSkewed")), found(), found()]);
         script.off = off;

@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
-use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{digests, store};
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{
     BlobRef, BucketOptions, ByteRange, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource,
     DeleteManyOptions, DeleteOptions, GetOptions, HeadOptions, ListBucketsOptions, ListOptions, ListPartsOptions,
     ListUploadsOptions, Operation, Output, Pair, Part, PartOptions, PutOptions, Span, TagOptions, WriteCondition,
 };
-use crate::io::{Body, Clock, Driver, Transport, Waits};
-use crate::ops::{Event, Exchange, Next, RequestBody, Response, ResponseBody, State};
-use crate::s3::checksum::Algorithm;
-use crate::s3::requests::{Method, Request};
+use sandbucket_plugin::io::{Body, Clock, Driver, Transport, Waits};
+use sandbucket_plugin::machine::{Event, Exchange, Next, RequestBody, Response, ResponseBody};
+use sandbucket_plugin::testing::{Reaction, Script, error_response, reset, response, unreachable};
+
+use crate::ops::State;
+use sandbucket_plugin::checksum::Algorithm;
+use sandbucket_plugin::http::request::{Method, Request};
 
 /// The entity tag of `hello`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
@@ -22,11 +24,11 @@ const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 const MINUTE: u64 = 60_000_000_000;
 const TWICE: (&str, &str) = ("max-retries", "2");
 
-fn done() -> Step {
+fn done() -> Reaction {
     response(200, &[("etag", HELLO)], "")
 }
 
-fn blob() -> Step {
+fn blob() -> Reaction {
     response(200, &[("etag", HELLO), ("last-modified", DATE), ("x-amz-meta-a", "1")], "hello")
 }
 
@@ -87,7 +89,7 @@ fn sent(script: &Script) -> Vec<(Method, String, Vec<Pair>)> {
 }
 
 /// Asserts that both drivers send the same requests with the same result, for each script in a store with these settings.
-fn assert_same_requests(settings: &[(&str, &str)], operation: &Operation, scripts: &[Vec<Step>]) {
+fn assert_same_requests(settings: &[(&str, &str)], operation: &Operation, scripts: &[Vec<Reaction>]) {
     for steps in scripts {
         // Backoff has jitter: both begin with the same seed, but only one store keeps its generator.
         let (mut one, mut other) = (Script::new(steps.clone()), Script::new(steps.clone()));
@@ -114,7 +116,7 @@ fn assert_same_requests(settings: &[(&str, &str)], operation: &Operation, script
 }
 
 /// Scripts of failures, with success after some.
-fn failures(success: &Step) -> Vec<Vec<Step>> {
+fn failures(success: &Reaction) -> Vec<Vec<Reaction>> {
     let mut scripts = vec![
         vec![success.clone()],
         vec![error_response(403, "AccessDenied")],
@@ -140,7 +142,7 @@ fn failures(success: &Step) -> Vec<Vec<Step>> {
 }
 
 /// The same, and a malformed success before a valid one.
-fn failures_and_malformed(success: &Step) -> Vec<Vec<Step>> {
+fn failures_and_malformed(success: &Reaction) -> Vec<Vec<Reaction>> {
     let mut scripts = failures(success);
     scripts.push(vec![response(200, &[], "what?"), success.clone()]);
     scripts
@@ -286,18 +288,18 @@ fn other_operations_are_the_same_by_both_drivers() {
 }
 
 /// First exchange of an operation.
-fn begun(settings: &[(&str, &str)], operation: Operation) -> Exchange {
-    match store(settings).begin(super::script::START, operation) {
+fn begun(settings: &[(&str, &str)], operation: Operation) -> Exchange<State> {
+    match store(settings).begin(sandbucket_plugin::testing::START, operation) {
         Next::Send(exchange) => *exchange,
         next => panic!("{next:?}"),
     }
 }
 
-fn header<'e>(exchange: &'e Exchange, name: &str) -> Option<&'e str> {
+fn header<'e>(exchange: &'e Exchange<State>, name: &str) -> Option<&'e str> {
     exchange.request.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
 }
 
-fn refused<'a>(step: &Step, body: &'a [u8]) -> Event<'a> {
+fn refused<'a>(step: &Reaction, body: &'a [u8]) -> Event<'a> {
     Event::Response(Response { head: step.head(), body, truncated: false })
 }
 
@@ -306,15 +308,20 @@ fn clock_skew_is_carried_in_the_state() {
     let skewed = error_response(403, "RequestTimeTooSkewed").with("date", "Tue, 14 Nov 2023 23:13:20 GMT");
     let body = b"<Error><Code>RequestTimeTooSkewed</Code></Error>";
     let first = begun(&[], get(GetOptions::default()));
-    let Next::Send(second) = store(&[]).resume(super::script::START, first.state, 0, refused(&skewed, body)) else {
+    let Next::Send(second) =
+        store(&[]).resume(sandbucket_plugin::testing::START, first.state, 0, refused(&skewed, body))
+    else {
         panic!("there is no retry");
     };
     assert_eq!((second.delay, header(&second, "x-amz-date")), (Duration::ZERO, Some("20231114T231320Z")));
     assert_eq!(second.retries.as_ref().unwrap().response.as_ref().unwrap().status, 403);
     // A third instance has the correction too.
-    let Next::Send(third) =
-        store(&[]).resume(super::script::START, second.state, 0, refused(&error_response(503, "SlowDown"), b""))
-    else {
+    let Next::Send(third) = store(&[]).resume(
+        sandbucket_plugin::testing::START,
+        second.state,
+        0,
+        refused(&error_response(503, "SlowDown"), b""),
+    ) else {
         panic!("there is no retry");
     };
     assert_eq!(header(&third, "x-amz-date").unwrap().get(..11), Some("20231114T23"));
@@ -324,7 +331,8 @@ fn clock_skew_is_carried_in_the_state() {
 fn retry_is_signed_for_its_sending_time() {
     let first = begun(&[], get(GetOptions::default()));
     let busy = response(503, &[("retry-after", "60")], "");
-    let Next::Send(retry) = store(&[]).resume(super::script::START, first.state, 0, refused(&busy, b"")) else {
+    let Next::Send(retry) = store(&[]).resume(sandbucket_plugin::testing::START, first.state, 0, refused(&busy, b""))
+    else {
         panic!("there is no retry");
     };
     assert!(retry.delay >= Duration::from_secs(60));
@@ -338,20 +346,25 @@ fn elapsed_time_comes_from_the_driver() {
     let busy = error_response(503, "SlowDown");
     let first = begun(&[], operation.clone());
     let slow_down = b"<Error><Code>SlowDown</Code></Error>";
-    match store(&[]).resume(super::script::START, first.state.clone(), 5_000_000_000, refused(&busy, slow_down)) {
+    match store(&[]).resume(
+        sandbucket_plugin::testing::START,
+        first.state.clone(),
+        5_000_000_000,
+        refused(&busy, slow_down),
+    ) {
         Next::Failed(failure) => assert_eq!((failure.kind, failure.attempts), (Kind::Throttled, 1)),
         next => panic!("{next:?}"),
     }
     // No retry begins after the deadline.
     let late = response(503, &[("retry-after", "9")], "");
-    match store(&[]).resume(super::script::START, first.state, 0, refused(&late, b"")) {
+    match store(&[]).resume(sandbucket_plugin::testing::START, first.state, 0, refused(&late, b"")) {
         Next::Failed(failure) => {
             assert!(failure.message.contains("no time for another try"), "{}", failure.message);
         }
         next => panic!("{next:?}"),
     }
     let none = CallOptions { time_limit: Some(0), ..CallOptions::default() };
-    match store(&[]).begin(super::script::START, get(GetOptions { call: none, ..GetOptions::default() })) {
+    match store(&[]).begin(sandbucket_plugin::testing::START, get(GetOptions { call: none, ..GetOptions::default() })) {
         Next::Failed(failure) => {
             assert_eq!((failure.kind, failure.attempts), (Kind::Timeout, 0));
             assert!(failure.message.contains("time limit of 0"), "{}", failure.message);
@@ -368,7 +381,7 @@ fn invalid_arguments_fail_before_any_request() {
         (Operation::Get { key: String::new(), options: GetOptions::default() }, "key"),
         (Operation::Head { key: "k".into(), options: odd }, "version"),
     ] {
-        match store(&[]).begin(super::script::START, operation) {
+        match store(&[]).begin(sandbucket_plugin::testing::START, operation) {
             Next::Failed(failure) => {
                 assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidArgument, Some(subject)));
                 assert!(failure.message.contains("bucket \"demo\""), "{}", failure.message);
@@ -381,10 +394,11 @@ fn invalid_arguments_fail_before_any_request() {
 #[test]
 fn state_can_be_resumed_again_after_a_truncated_body() {
     let first = begun(&[], get(GetOptions::default()));
-    let accepted = store(&[]).resume(super::script::START, first.state.clone(), 0, refused(&blob(), b""));
+    let accepted = store(&[]).resume(sandbucket_plugin::testing::START, first.state.clone(), 0, refused(&blob(), b""));
     assert!(matches!(accepted, Next::Done(Output::Get(_))), "{accepted:?}");
-    let error = super::script::error(Kind::Integrity, false);
-    let Next::Send(retry) = store(&[]).resume(super::script::START, first.state, 0, Event::Failed(error)) else {
+    let error = sandbucket_plugin::testing::error(Kind::Integrity, false);
+    let Next::Send(retry) = store(&[]).resume(sandbucket_plugin::testing::START, first.state, 0, Event::Failed(error))
+    else {
         panic!("there is no retry");
     };
     assert!(retry.retries.is_some() && !retry.delay.is_zero());
@@ -413,8 +427,8 @@ proptest::proptest! {
         if let Ok(state) = State::decode(&bytes) {
             let mut store = store(&[]);
             let step = response(status, &[], "");
-            let _ = store.resume(super::script::START, state, elapsed, refused(&step, b"<Error/>"));
-            proptest::prop_assert!(store.skew.unsigned_abs() <= 24 * 3600);
+            let _ = store.resume(sandbucket_plugin::testing::START, state, elapsed, refused(&step, b"<Error/>"));
+            proptest::prop_assert!(store.skew().unsigned_abs() <= 24 * 3600);
         }
     }
 }
@@ -425,11 +439,13 @@ fn dropped_quotes_of_if_match_are_carried_in_the_state() {
     let first = begun(&[], put(PutOptions { condition, ..PutOptions::default() }));
     let unmet = error_response(412, "PreconditionFailed");
     let body = b"<Error><Code>PreconditionFailed</Code></Error>";
-    let Next::Send(look) = store(&[]).resume(super::script::START, first.state, 0, refused(&unmet, body)) else {
+    let Next::Send(look) = store(&[]).resume(sandbucket_plugin::testing::START, first.state, 0, refused(&unmet, body))
+    else {
         panic!("nothing looks at what is there");
     };
     assert_eq!(look.request.method, Method::Head);
-    let Next::Send(again) = store(&[]).resume(super::script::START, look.state, 0, refused(&blob(), b"")) else {
+    let Next::Send(again) = store(&[]).resume(sandbucket_plugin::testing::START, look.state, 0, refused(&blob(), b""))
+    else {
         panic!("there is no retry");
     };
     assert_eq!((again.body.length(), header(&again, "if-match")), (5, Some(HELLO.trim_matches('"'))));

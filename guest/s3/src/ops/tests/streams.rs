@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{digests, store, within};
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{ByteRange, Digest, GetOptions, PartOptions, PutOptions, Span, WriteCondition, Written};
-use crate::io::{Writer, WrittenBody};
-use crate::ops::Store;
-use crate::s3::checksum::{Algorithm, base64};
+use crate::ops::{S3, Store};
+use sandbucket_plugin::checksum::{Algorithm, base64};
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{
+    ByteRange, Digest, GetOptions, PartOptions, PutOptions, Span, WriteCondition, Written,
+};
+use sandbucket_plugin::io::{Writer, WrittenBody};
+use sandbucket_plugin::testing::{Reaction, Script, error_response, reset, response, unreachable};
 
-use super::script::Pending;
+use sandbucket_plugin::testing::Pending;
 
 /// The entity tag of `hello`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
@@ -19,18 +21,23 @@ fn options() -> PutOptions {
     PutOptions { digests: digests(b"hello", &[Algorithm::Sha256]), ..PutOptions::default() }
 }
 
-fn done() -> Step {
+fn done() -> Reaction {
     response(200, &[("etag", HELLO)], "")
 }
 
-fn begin(store: &mut Store, script: &mut Script, options: PutOptions) -> Writer<Pending> {
+fn begin(store: &mut Store, script: &mut Script, options: PutOptions) -> Writer<Pending, S3> {
     let mut writer = store.open_put(script, "k", 5, &options).unwrap();
     writer.body(store, script).unwrap();
     writer
 }
 
 /// Finishes an attempt of a put.
-fn finish(store: &mut Store, script: &mut Script, writer: &mut Writer<Pending>, sent: u64) -> Result<Written, Failure> {
+fn finish(
+    store: &mut Store,
+    script: &mut Script,
+    writer: &mut Writer<Pending, S3>,
+    sent: u64,
+) -> Result<Written, Failure> {
     writer.finish(store, script, sent).map(|written| match written {
         WrittenBody::Blob(written) => written,
         WrittenBody::Part(part) => panic!("{part:?}"),

@@ -1,12 +1,12 @@
 //! Multipart uploads, copies and presigned requests.
 
-use super::script::{Script, Step, error_response, reset, response};
 use super::{store, within};
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{
     AbortOptions, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, Part, PartOptions,
     PresignOptions, PresignedMethod, Properties, PutOptions, Span, WriteCondition, Written,
 };
+use sandbucket_plugin::testing::{Reaction, Script, error_response, reset, response};
 
 /// MD5s of `hello` and `world`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
@@ -14,19 +14,19 @@ const WORLD: &str = "\"7d793037a0760186574b0282f2f435e7\"";
 /// Entity tag of a blob of two other parts.
 const OTHERS: &str = "\"a9d3fb1b6ba4e0c9a0a3b4d1d2b7f4c1-2\"";
 
-fn document(text: &str) -> Step {
+fn document(text: &str) -> Reaction {
     response(200, &[], text)
 }
 
-fn completed() -> Step {
+fn completed() -> Reaction {
     document("<CompleteMultipartUploadResult><ETag>\"done-2\"</ETag></CompleteMultipartUploadResult>")
 }
 
-fn late(code: &str) -> Step {
+fn late(code: &str) -> Reaction {
     document(&format!("  \n <Error><Code>{code}</Code></Error>"))
 }
 
-fn there(etag: &str) -> Step {
+fn there(etag: &str) -> Reaction {
     response(200, &[("content-length", "10"), ("etag", etag)], "")
 }
 
@@ -76,12 +76,12 @@ fn error_document_in_a_successful_completion_is_retried() {
     assert!(complete(&mut script, WriteCondition::Always).is_ok());
 }
 
-fn absent() -> Step {
+fn absent() -> Reaction {
     response(404, &[], "")
 }
 
 /// Response: the upload still exists.
-fn open() -> Step {
+fn open() -> Reaction {
     document(
         "<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></ListPartsResult>",
     )
@@ -90,7 +90,7 @@ fn open() -> Step {
 #[test]
 fn completion_reconciles_lost_response_by_upload_and_parts() {
     let gone = || error_response(404, "NoSuchUpload");
-    let old = |step: Step| {
+    let old = |step: Reaction| {
         step.with("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT").with("date", "Tue, 14 Nov 2023 22:13:20 GMT")
     };
     // The condition is checked before. The date of the blob may be that of the upload's initiation.
@@ -201,7 +201,7 @@ fn from(key: &str) -> CopySource {
     CopySource { key: key.into(), ..CopySource::default() }
 }
 
-fn copied(etag: &str) -> Step {
+fn copied(etag: &str) -> Reaction {
     document(&format!("<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"))
 }
 
@@ -257,7 +257,7 @@ fn source_too_large_is_detected_by_its_size_if_the_error_is_unspecific() {
 #[test]
 fn copy_is_verified_after_write() {
     let mut store = store(&[("verify-after-write", "true")]);
-    let mut copied_as = |tag: &str, looks: Vec<Step>| {
+    let mut copied_as = |tag: &str, looks: Vec<Reaction>| {
         let mut script = Script::new([vec![copied(tag)], looks].concat());
         let done = store.copy(&mut script, &from("from"), "to", &CopyOptions::default());
         assert!(script.done() && script.sent[1..].iter().all(|sent| sent.request.path == "/demo/to"));
@@ -363,7 +363,7 @@ fn parts_without_md5_tags_are_matched_by_size_and_number() {
     let mut odd = parts();
     odd[0].etag = "\"opaque\"".into();
     let there = |etag: &str, size: &str| response(200, &[("content-length", size), ("etag", etag)], "");
-    let kms = |step: Step| step.with("x-amz-server-side-encryption", "aws:kms");
+    let kms = |step: Reaction| step.with("x-amz-server-side-encryption", "aws:kms");
     for (parts, looked, ours) in [
         (odd.clone(), there(OTHERS, "10"), true),
         (odd.clone(), there(OTHERS, "11"), false),

@@ -1,17 +1,17 @@
-use super::script::{Script, Step, error_response, reset, response, unreachable};
 use super::{store, within};
-use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{PutOptions, WriteCondition, Written};
+use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::model::{PutOptions, WriteCondition, Written};
+use sandbucket_plugin::testing::{Reaction, Script, error_response, reset, response, unreachable};
 
 /// The entity tag of `hello`.
 const HELLO: &str = "\"5d41402abc4b2a76b9719d911017c592\"";
 
-fn done(etag: &str) -> Step {
+fn done(etag: &str) -> Reaction {
     response(200, &[("etag", etag)], "")
 }
 
 /// Response to a HEAD: five bytes with this tag, modified at 22:`written`; the service's clock shows 22:13:20.
-fn there(etag: &str, written: &str) -> Step {
+fn there(etag: &str, written: &str) -> Reaction {
     let written = format!("Tue, 14 Nov 2023 22:{written} GMT");
     response(
         200,
@@ -176,7 +176,7 @@ fn unexplained_lost_response_is_an_unknown_outcome() {
 
 #[test]
 fn exhausted_retries_are_reconciled_by_a_head() {
-    let put_resets = |looked: Step, options: &PutOptions| {
+    let put_resets = |looked: Reaction, options: &PutOptions| {
         put(&mut Script::new([reset(), reset(), looked]), options).map_err(|failure| failure.kind)
     };
     assert!(put_resets(there(HELLO, "13:20").with(ID, "w-1"), &with_id(if_absent())).is_ok());

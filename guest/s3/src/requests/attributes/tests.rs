@@ -1,5 +1,5 @@
 use super::*;
-use crate::s3::requests::{Method, base};
+use crate::requests::{Method, base};
 use crate::settings;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -71,7 +71,7 @@ fn part_number_becomes_a_query_parameter() {
 #[test]
 fn attributes_are_documented() {
     let page = include_str!("../../../../../docs/attributes.md");
-    let names = crate::s3::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
+    let names = crate::headers::RESPONSE_ATTRIBUTES.iter().map(|(name, _)| *name);
     for name in TABLE.iter().map(|known| known.name).chain(names) {
         assert!(page.contains(&format!("`{name}`")), "docs/attributes.md says nothing of {name}");
     }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::contract::error::Kind;
-use crate::contract::model::{CallOptions, PartOptions, Span};
 use crate::settings;
+use sandbucket_plugin::contract::error::Kind;
+use sandbucket_plugin::contract::model::{CallOptions, PartOptions, Span};
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost")], more].concat();

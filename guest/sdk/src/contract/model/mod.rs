@@ -18,6 +18,9 @@ pub use operation::{Operation, Output};
 
 use serde::{Deserialize, Serialize};
 
+/// The size of a blob whose response has no length. No blob is that large.
+pub const UNKNOWN_SIZE: u64 = u64::MAX;
+
 /// A name with a value.
 pub type Pair = (String, String);
 
@@ -39,7 +42,7 @@ impl From<u64> for Datetime {
 /// Properties of a blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobInfo {
-    /// Length of the whole blob in bytes; [`crate::s3::response::UNKNOWN_SIZE`] if the service does not report it.
+    /// Length of the whole blob in bytes; [`UNKNOWN_SIZE`] if the service does not report it.
     pub size: u64,
     /// Entity tag, with quotes.
     pub etag: Option<String>,
@@ -51,7 +54,7 @@ pub struct BlobInfo {
     pub metadata: Vec<Pair>,
     /// Version.
     pub version: Option<String>,
-    /// Attributes: see [`crate::s3::headers::RESPONSE_ATTRIBUTES`].
+    /// Further properties that the service has a name for.
     pub attributes: Vec<Pair>,
 }
 
@@ -106,7 +109,7 @@ pub enum WriteCondition {
 /// Options common to all calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallOptions {
-    /// Time limit of the whole call in nanoseconds. Default: [`crate::ops::DEFAULT_TIME_LIMIT`].
+    /// Time limit of the whole call in nanoseconds. Default: [`crate::machine::DEFAULT_TIME_LIMIT`].
     pub time_limit: Option<u64>,
     /// Maximum number of retries. Default and upper bound: the setting `max-retries`.
     pub max_retries: Option<u32>,
@@ -140,7 +143,7 @@ pub struct GetOptions {
     pub call: CallOptions,
 }
 
-/// A digest or checksum algorithm, in the contract's order. [`crate::s3::checksum`] computes them.
+/// A digest or checksum algorithm, in the contract's order. [`crate::checksum`] computes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
     /// SHA-256.
@@ -327,7 +330,7 @@ pub(crate) mod tests {
 
     /// The cases of an enum in `wit/types.wit`.
     pub(crate) fn cases_of(name: &str) -> Vec<&'static str> {
-        let contract = include_str!("../../../../wit/types.wit");
+        let contract = include_str!("../../../../../wit/types.wit");
         let start = format!("enum {name} {{");
         let (_, rest) = contract.split_once(&start).unwrap();
         let (cases, _) = rest.split_once('}').unwrap();

@@ -7,8 +7,8 @@ use crate::contract::bindings::wasi::io::poll::Pollable;
 use crate::contract::bindings::wasi::io::streams::StreamError;
 use crate::contract::error::{Kind, MAX_MESSAGE, tidy};
 use crate::io::Waits;
-use crate::ops::TransportError;
-use crate::ops::state::nanos;
+use crate::machine::TransportError;
+use crate::machine::state::nanos;
 
 /// Ready when the waiting is over that begins now.
 pub(super) fn timer(waits: Waits) -> Result<Pollable, TransportError> {

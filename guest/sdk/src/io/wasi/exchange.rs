@@ -4,9 +4,9 @@ use crate::contract::bindings::wasi::http::types::{FutureIncomingResponse, Incom
 use crate::contract::bindings::wasi::io::poll::{self, Pollable};
 use crate::contract::bindings::wasi::io::streams::OutputStream;
 use crate::contract::error::Kind;
+use crate::http::response::Head;
 use crate::io::{self, Waits};
-use crate::ops::TransportError;
-use crate::s3::response::Head;
+use crate::machine::TransportError;
 
 use super::error::{broken, error_of, first_timer, stalled, stream_error, timer, unfit};
 use super::response::{IncomingResponseBody, head_of};

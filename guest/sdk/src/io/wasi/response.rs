@@ -3,10 +3,10 @@
 use crate::contract::bindings::wasi::http::types::{IncomingBody, IncomingResponse, OutgoingBody};
 use crate::contract::bindings::wasi::io::poll;
 use crate::contract::bindings::wasi::io::streams::{InputStream, StreamError};
+use crate::http::headers::text;
+use crate::http::response::Head;
 use crate::io::{Body, Waits};
-use crate::ops::TransportError;
-use crate::s3::headers::text;
-use crate::s3::response::Head;
+use crate::machine::TransportError;
 
 use super::error::{broken, stalled, stream_error, timer};
 

@@ -1,4 +1,7 @@
-//! A scripted service, and the simulated clock it shares with the driver.
+//! A scripted service, and the simulated clock it shares with the driver: for the tests of plugins (feature `testing`).
+//!
+//! A [`Script`] is a list of [`Reaction`]s, one for each request. It takes the place of wasi:http in the methods of
+//! [`crate::Store`], and records the requests and pauses. It panics if there are more requests than reactions.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -6,17 +9,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::contract::error::Kind;
+use crate::http::request::Request;
+use crate::http::response::Head;
 use crate::io::{Body, Clock, Exchange, Transport, Waits};
-use crate::ops::TransportError;
-use crate::s3::requests::Request;
-use crate::s3::response::Head;
+use crate::machine::TransportError;
 
 /// Time at which every script begins, in seconds since 1970: Tue, 14 Nov 2023 22:13:20 GMT.
-pub(super) const START: u64 = 1_700_000_000;
+pub const START: u64 = 1_700_000_000;
 
 /// The service's reaction to one request.
 #[derive(Clone)]
-pub(super) struct Step {
+pub struct Reaction {
     head: Result<Head<'static>, TransportError>,
     chunks: Vec<Result<Vec<u8>, TransportError>>,
     /// Time until the response begins, and between chunks of its body.
@@ -24,70 +27,72 @@ pub(super) struct Step {
 }
 
 /// A response with these headers and this body. Adds `content-length` unless given.
-pub(super) fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Step {
+pub fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Reaction {
     let mut head = Head { status, ..Head::default() };
     head.headers.extend(headers.iter().map(|(name, value)| (name.to_string().into(), value.to_string().into())));
     if head.get("content-length").is_none() {
         head.headers.push(("content-length".into(), body.len().to_string().into()));
     }
     let chunks = if body.is_empty() { vec![] } else { vec![Ok(body.as_bytes().to_vec())] };
-    Step { head: Ok(head), chunks, takes: Duration::ZERO }
+    Reaction { head: Ok(head), chunks, takes: Duration::ZERO }
 }
 
 /// An error response with this code in its body.
-pub(super) fn error_response(status: u16, code: &str) -> Step {
+pub fn error_response(status: u16, code: &str) -> Reaction {
     response(status, &[], &format!("<Error><Code>{code}</Code><Message>words of it</Message></Error>"))
 }
 
 /// A connection reset after the request was sent.
-pub(super) fn reset() -> Step {
+pub fn reset() -> Reaction {
     broken(false)
 }
 
 /// A connection that cannot be established.
-pub(super) fn unreachable() -> Step {
+pub fn unreachable() -> Reaction {
     broken(true)
 }
 
-fn broken(not_sent: bool) -> Step {
-    Step { head: Err(error(Kind::Network, not_sent)), chunks: vec![], takes: Duration::ZERO }
+fn broken(not_sent: bool) -> Reaction {
+    Reaction { head: Err(error(Kind::Network, not_sent)), chunks: vec![], takes: Duration::ZERO }
 }
 
-pub(super) fn error(kind: Kind, not_sent: bool) -> TransportError {
+/// A request without a response, after a failure of this kind.
+pub fn error(kind: Kind, not_sent: bool) -> TransportError {
     TransportError { kind, message: "the wire broke".into(), not_sent, retryable: true }
 }
 
-impl Step {
+impl Reaction {
     /// Delays the response by so many seconds, up to the caller's timeout.
-    pub(super) fn slow(mut self, seconds: u64) -> Step {
+    pub fn slow(mut self, seconds: u64) -> Reaction {
         self.takes = Duration::from_secs(seconds);
         self
     }
 
     /// Replaces the body by these chunks.
-    pub(super) fn pieces(mut self, pieces: Vec<Result<Vec<u8>, TransportError>>) -> Step {
+    pub fn pieces(mut self, pieces: Vec<Result<Vec<u8>, TransportError>>) -> Reaction {
         self.chunks = pieces;
         self
     }
 
     /// The head of the response.
-    pub(super) fn head(&self) -> Head<'static> {
+    pub fn head(&self) -> Head<'static> {
         self.head.clone().expect("a response")
     }
 
-    pub(super) fn status(&self) -> Option<u16> {
+    /// The status of the response, if it is one.
+    pub fn status(&self) -> Option<u16> {
         self.head.as_ref().ok().map(|head| head.status)
     }
 
     /// Changes the head of a response.
-    pub(super) fn edit_head(&mut self, edit: impl FnOnce(&mut Head<'static>)) {
+    pub fn edit_head(&mut self, edit: impl FnOnce(&mut Head<'static>)) {
         if let Ok(head) = &mut self.head {
             edit(head);
         }
     }
 
     /// Adds a header.
-    pub(super) fn with(mut self, name: &str, value: &str) -> Step {
+    pub fn with(mut self, name: &str, value: &str) -> Reaction {
         if let Ok(head) = &mut self.head {
             head.headers.push((name.to_owned().into(), value.to_owned().into()));
         }
@@ -96,13 +101,16 @@ impl Step {
 }
 
 /// A request sent, with its body.
-pub(super) struct Sent {
+pub struct Sent {
+    /// The request.
     pub request: Request,
+    /// Its body; of one that the caller writes, the length in decimal.
     pub body: Vec<u8>,
 }
 
 impl Sent {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header field. Panics if there are two of the name.
+    pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.request.headers.iter().filter(|(there, _)| there == name);
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is sent twice");
@@ -111,9 +119,11 @@ impl Sent {
 }
 
 /// The service, the network and the clocks.
-pub(super) struct Script {
-    steps: VecDeque<Step>,
+pub struct Script {
+    steps: VecDeque<Reaction>,
+    /// The requests sent.
     pub sent: Vec<Sent>,
+    /// How long it was waited before requests.
     pub pauses: Vec<Duration>,
     now: Rc<Cell<u64>>,
     /// Error of the local clock in seconds.
@@ -121,26 +131,29 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(steps: impl IntoIterator<Item = Step>) -> Script {
+    /// A service with these reactions, in their order.
+    pub fn new(steps: impl IntoIterator<Item = Reaction>) -> Script {
         let steps = steps.into_iter().collect();
         Script { steps, sent: vec![], pauses: vec![], now: Rc::default(), off: 0 }
     }
 
     /// Advances the clock.
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub fn pass(&mut self, time: Duration) {
         self.now.set(self.now.get() + time.as_nanos() as u64);
     }
 
     /// Whether all steps of the script were used.
-    pub(super) fn done(&self) -> bool {
+    pub fn done(&self) -> bool {
         self.steps.is_empty()
     }
 
-    pub(super) fn methods(&self) -> Vec<&'static str> {
+    /// The methods of the requests sent.
+    pub fn methods(&self) -> Vec<&'static str> {
         self.sent.iter().map(|sent| sent.request.method.as_str()).collect()
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    /// Time since the script began, by the simulated clock.
+    pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.now.get())
     }
 }
@@ -190,8 +203,8 @@ impl Transport for Script {
 }
 
 /// A request whose body is not sent yet.
-pub(super) struct Pending {
-    step: Step,
+pub struct Pending {
+    step: Reaction,
     length: u64,
     now: Rc<Cell<u64>>,
 }
@@ -223,7 +236,8 @@ fn wait(now: &Cell<u64>, takes: Duration, waits: Waits) -> Result<(), TransportE
     if until >= end && !takes.is_zero() { Err(error(Kind::Timeout, false)) } else { Ok(()) }
 }
 
-pub(super) struct Chunks {
+/// The body of a response.
+pub struct Chunks {
     chunks: VecDeque<Result<Vec<u8>, TransportError>>,
     takes: Duration,
     waits: Waits,
