@@ -1,5 +1,5 @@
-//! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`, and
-//! `tests/blobstore/guest`, which uses `wasi:blobstore`.
+//! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`;
+//! `tests/blobstore/guest`, which uses `wasi:blobstore`; and `guest/webdav`, the tutorial plugin.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ fn main() {
         "tests/rogue/Cargo.toml",
         "tests/rogue/src",
         "tests/blobstore/guest",
+        "guest/sdk/Cargo.toml",
+        "guest/sdk/src",
+        "guest/webdav",
         "host/wasi-blobstore/wit",
         "wit",
         "Cargo.lock",
@@ -32,6 +35,7 @@ fn main() {
         ("SANDBUCKET_ROGUE", "sandbucket-rogue", "simple", "sandbucket-rogue-simple"),
         ("SANDBUCKET_ROGUE_SANS_IO", "sandbucket-rogue", "", "sandbucket-rogue"),
         ("SANDBUCKET_BLOBSTORE_GUEST", "sandbucket-blobstore-guest", "", "sandbucket-blobstore-guest"),
+        ("SANDBUCKET_WEBDAV", "sandbucket-webdav", "", "sandbucket-webdav"),
     ] {
         match component::build(&root, &target, package, features, name) {
             Ok(path) => println!("cargo::rustc-env={variable}={}", path.display()),

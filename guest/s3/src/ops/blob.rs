@@ -5,7 +5,8 @@ use sandbucket_plugin::contract::model::{BlobHead, ByteRange, GetOptions, Output
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::service::{AttemptError, blob_head};
 
-use crate::{requests, response};
+use crate::requests;
+use crate::response;
 
 use super::call::{Call, Unsigned};
 use super::stage::Reply;

@@ -4,8 +4,8 @@ use crate::content;
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{Blob, BlobHead, GetOptions, Operation, Output, Span, UNKNOWN_SIZE};
 use crate::http::response::{self, Head};
+use crate::machine::service::Service;
 use crate::machine::{Event, Next, StateOf, TransportError};
-use crate::service::Service;
 
 use super::driver::Reading;
 use super::{Body, Clock, Driver, Transport};

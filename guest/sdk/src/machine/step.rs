@@ -6,9 +6,9 @@ use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
 use crate::contract::model::{Operation, Output, WriteCondition};
 use crate::http::response::MalformedResponse;
 use crate::key;
+use crate::machine::service::{AttemptError, Config, Flow, MAX_DOCUMENT, Refusal, Service, Wait};
 use crate::reconcile::LOST;
 use crate::retry::{self, Decision};
-use crate::service::{AttemptError, Config, Flow, MAX_DOCUMENT, Refusal, Service, Wait};
 
 use super::state::StateOf;
 use super::{Response, Session, TransportError};
