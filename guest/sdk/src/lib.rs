@@ -112,7 +112,7 @@ pub mod reconcile;
 pub mod retry;
 pub mod rt;
 pub mod settings;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod xml;
 
