@@ -1,5 +1,6 @@
-//! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`,
-//! `tests/blobstore/guest`, which uses `wasi:blobstore`, and `host/examples/http-service`, which is composed with the plugin.
+//! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`;
+//! `tests/blobstore/guest`, which uses `wasi:blobstore`; `guest/webdav`, the tutorial plugin; and `host/examples/http-service`, which
+//! is composed with the plugin.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ fn main() {
         "tests/rogue/src",
         "tests/blobstore/guest",
         "host/examples/http-service",
+        "guest/sdk/Cargo.toml",
+        "guest/sdk/src",
+        "guest/webdav",
         "host/wasi-blobstore/wit",
         "wit",
         "Cargo.lock",
@@ -34,6 +38,7 @@ fn main() {
         ("SANDBUCKET_ROGUE_SANS_IO", "sandbucket-rogue", "", "sandbucket-rogue"),
         ("SANDBUCKET_BLOBSTORE_GUEST", "sandbucket-blobstore-guest", "", "sandbucket-blobstore-guest"),
         ("SANDBUCKET_HTTP_SERVICE", "sandbucket-http-service-example", "", "sandbucket-http-service-example"),
+        ("SANDBUCKET_WEBDAV", "sandbucket-webdav", "", "sandbucket-webdav"),
     ] {
         match component::build(&root, &target, package, features, name) {
             Ok(path) => println!("cargo::rustc-env={variable}={}", path.display()),

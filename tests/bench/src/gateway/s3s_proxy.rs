@@ -40,4 +40,3 @@ pub async fn serve(backend: &str) -> Result<()> {
         });
     }
 }
-
