@@ -68,10 +68,10 @@ async fn jco() -> Option<PathBuf> {
     Some(node.join("node_modules/.bin/jco"))
 }
 
-/// A component served by `jco serve`.
+/// A component served by `jco serve`, which is a process of its own with children.
 struct Served {
     port: u16,
-    _child: Child,
+    child: Child,
     _folder: tempfile::TempDir,
 }
 
@@ -90,7 +90,7 @@ impl Served {
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .expect("jco");
         let (out, errors) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
@@ -101,7 +101,7 @@ impl Served {
                 eprintln!("jco serve: {line}");
             }
         });
-        let served = Served { port, _child: child, _folder: folder };
+        let served = Served { port, child, _folder: folder };
         tokio::time::timeout(START, async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -126,6 +126,15 @@ impl Served {
         let head = String::from_utf8_lossy(&response[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         (status, response.split_off(end + 4))
+    }
+}
+
+impl Drop for Served {
+    /// Kills the group.
+    fn drop(&mut self) {
+        if let Some(group) = self.child.id() {
+            let _ = std::process::Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).status();
+        }
     }
 }
 
