@@ -1,5 +1,5 @@
-//! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`, and
-//! `tests/blobstore/guest`, which uses `wasi:blobstore`.
+//! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`;
+//! `tests/blobstore/guest`, which uses `wasi:blobstore`; and `guest/azure`, the plugin for Azure Blob Storage.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,10 @@ fn main() {
         "tests/rogue/Cargo.toml",
         "tests/rogue/src",
         "tests/blobstore/guest",
+        "guest/azure/Cargo.toml",
+        "guest/azure/src",
+        "guest/sdk/Cargo.toml",
+        "guest/sdk/src",
         "host/wasi-blobstore/wit",
         "wit",
         "Cargo.lock",
@@ -31,6 +35,7 @@ fn main() {
     for (variable, package, features, name) in [
         ("SANDBUCKET_ROGUE", "sandbucket-rogue", "simple", "sandbucket-rogue-simple"),
         ("SANDBUCKET_ROGUE_SANS_IO", "sandbucket-rogue", "", "sandbucket-rogue"),
+        ("SANDBUCKET_AZURE", "sandbucket-azure", "", "sandbucket-azure"),
         ("SANDBUCKET_BLOBSTORE_GUEST", "sandbucket-blobstore-guest", "", "sandbucket-blobstore-guest"),
     ] {
         match component::build(&root, &target, package, features, name) {

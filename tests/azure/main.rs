@@ -1,0 +1,1 @@
+//! The plugin for Azure Blob Storage on Azurite, which verifies signatures.
