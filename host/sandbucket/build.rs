@@ -14,8 +14,11 @@ mod component;
 #[path = "build/sources.rs"]
 mod sources;
 
-/// What the fingerprint of the sources covers, seen from the workspace's root.
-const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "guest/Cargo.toml", "guest/src", "wit"];
+/// The package of the plugin.
+const PLUGIN: &str = "sandbucket-s3";
+
+/// What the fingerprint of the sources covers besides the plugin's folders, seen from the workspace's root.
+const SOURCES: [&str; 3] = ["Cargo.lock", "Cargo.toml", "wit"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=SANDBUCKET_PLUGIN");
@@ -38,21 +41,24 @@ fn plugin() -> Result<PathBuf, String> {
     }
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let root = here.join("../..");
-    let prebuilt = here.join("plugin/sandbucket-s3.wasm");
+    let prebuilt = here.join(format!("plugin/{PLUGIN}.wasm"));
     // `cargo package` adds the file, so that a packaged crate is never taken for a checkout.
-    if here.join("Cargo.toml.orig").exists() || !root.join("guest/Cargo.toml").exists() {
+    if here.join("Cargo.toml.orig").exists() || !root.join("guest/sdk/Cargo.toml").exists() {
         return Ok(prebuilt);
     }
-    for source in SOURCES {
+    let code = sources::folders(PLUGIN)
+        .into_iter()
+        .flat_map(|folder| ["Cargo.toml", "src"].map(|path| format!("{folder}/{path}")));
+    for source in SOURCES.map(str::to_owned).into_iter().chain(code) {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
-    let found = sources::fingerprint(&root).map_err(|error| format!("the plugin's sources: {error}"))?;
-    let record = fs::read_to_string(here.join("plugin/sandbucket-s3.built")).unwrap_or_default();
+    let found = sources::fingerprint(&root, PLUGIN).map_err(|error| format!("the plugin's sources: {error}"))?;
+    let record = fs::read_to_string(here.join(format!("plugin/{PLUGIN}.built"))).unwrap_or_default();
     if sources::field(&record, "sources") == Some(&found) && prebuilt.exists() {
         return Ok(prebuilt);
     }
     // OUT_DIR is target/PROFILE/build/PACKAGE-HASH/out: one folder for all profiles avoids a build for each.
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: this is for build scripts")?);
     let target = out.ancestors().nth(4).ok_or("OUT_DIR is not where cargo puts it")?;
-    component::build(&root, &target.join("component"), "sandbucket-s3", "", "sandbucket-s3")
+    component::build(&root, &target.join("component"), PLUGIN, "", PLUGIN)
 }

@@ -1,5 +1,5 @@
-//! `xtask plugin` builds the S3 plugin and puts it into `host/sandbucket/plugin`, from where the library takes it.
-//! `xtask plugin --check` builds it and compares it with the one that is there.
+//! `xtask plugin` builds the plugins of [`PLUGINS`] and puts them into `host/sandbucket/plugin`, from where the library takes them.
+//! `xtask plugin --check` builds them and compares them with those that are there.
 //! `xtask dist` makes the files of a release, and `xtask push` pushes those of registries: see the module `dist`.
 
 use std::env;
@@ -13,12 +13,15 @@ mod dist;
 #[path = "../../host/sandbucket/build/sources.rs"]
 mod sources;
 
+/// The packages of the plugins that the library contains: each is in `guest/NAME`, by the name `sandbucket-NAME`.
+const PLUGINS: [&str; 1] = ["sandbucket-s3"];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments[..] {
-        ["plugin"] => plugin(false),
-        ["plugin", "--check"] => plugin(true),
+        ["plugin"] => plugins(false),
+        ["plugin", "--check"] => plugins(true),
         ["dist"] => dist::build(root(), &target().join("dist"), &target().join("tools")),
         ["dist", "--check"] => dist::check(root(), &target()),
         ["push", registry] => dist::push(&target().join("dist"), registry, false),
@@ -49,18 +52,23 @@ fn target() -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
-fn plugin(check: bool) -> Result<String, String> {
+fn plugins(check: bool) -> Result<String, String> {
+    let lines: Result<Vec<String>, String> = PLUGINS.into_iter().map(|package| plugin(package, check)).collect();
+    Ok(lines?.join("\n"))
+}
+
+fn plugin(package: &str, check: bool) -> Result<String, String> {
     let root = root();
-    let built = component::build(root, &target().join("component"), "sandbucket-s3", "", "sandbucket-s3")?;
-    let fingerprint = sources::fingerprint(root).map_err(|error| format!("the plugin's sources: {error}"))?;
+    let built = component::build(root, &target().join("component"), package, "", package)?;
+    let fingerprint = sources::fingerprint(root, package).map_err(|error| format!("the plugin's sources: {error}"))?;
     let component = read(&built)?;
     let compiler = read_text(&built.with_extension("compiler"))?;
 
     let folder = root.join("host/sandbucket/plugin");
-    let (file, record_file) = (folder.join("sandbucket-s3.wasm"), folder.join("sandbucket-s3.built"));
+    let (file, record_file) = (folder.join(format!("{package}.wasm")), folder.join(format!("{package}.built")));
     if !check {
         let record = format!(
-            "# What sandbucket-s3.wasm was built from, and with: written by `make plugin`, compared by `make plugin-check`.\n\
+            "# What {package}.wasm was built from, and with: written by `make plugin`, compared by `make plugin-check`.\n\
              sources = {fingerprint}\ncompiler = {compiler}\n"
         );
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -98,8 +106,18 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
 
-    const SOURCES: [&str; 6] =
-        ["Cargo.lock", "Cargo.toml", "guest/Cargo.toml", "guest/src", "host/sandbucket/build/component.rs", "wit"];
+    const PLUGIN: &str = PLUGINS[0];
+
+    const SOURCES: [&str; 8] = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "guest/s3/Cargo.toml",
+        "guest/s3/src",
+        "guest/sdk/Cargo.toml",
+        "guest/sdk/src",
+        "host/sandbucket/build/component.rs",
+        "wit",
+    ];
 
     fn copy(from: &Path, to: &Path) {
         if from.is_dir() {
@@ -120,7 +138,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{file} has no {from:?}");
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        let after = sources::fingerprint(root).unwrap();
+        let after = sources::fingerprint(root, PLUGIN).unwrap();
         fs::write(&path, text).unwrap();
         after != before
     }
@@ -130,28 +148,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, here) = (folder.path(), Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
         SOURCES.iter().for_each(|source| copy(&here.join(source), &root.join(source)));
-        let before = sources::fingerprint(root).unwrap();
-        assert_eq!(before, sources::fingerprint(here).unwrap(), "the folder matters");
+        let before = sources::fingerprint(root, PLUGIN).unwrap();
+        assert_eq!(before, sources::fingerprint(here, PLUGIN).unwrap(), "the folder matters");
 
         let changes = |file: &str, from: &str, to: &str| changes(root, &before, file, from, to);
-        assert!(changes("guest/src/lib.rs", "mod ", "mod  "));
-        assert!(changes("guest/Cargo.toml", "[dependencies]\n", "[dependencies]\nitoa = \"1\"\n"));
+        for folder in sources::folders(PLUGIN) {
+            assert!(changes(&format!("{folder}/src/lib.rs"), "mod ", "mod  "));
+            let manifest = format!("{folder}/Cargo.toml");
+            assert!(changes(&manifest, "[dependencies]\n", "[dependencies]\nitoa = \"1\"\n"));
+            assert!(!changes(&manifest, "[dev-dependencies]\n", "[dev-dependencies]\nitoa = \"1\"\n"));
+        }
         assert!(changes("Cargo.toml", "[profile.component]\n", "[profile.component]\ndebug-assertions = true\n"));
         assert!(changes("Cargo.toml", "wit-bindgen = {", "wit-bindgen = { default-features = true,"));
         assert!(changes("host/sandbucket/build/component.rs", "STACK: usize = ", "STACK: usize = 1 + "));
         // Of the plugin, directly and indirectly; of the host alone.
-        for (package, is_covered) in [("hmac", true), ("hybrid-array", true), ("wasmtime", false), ("tokio", false)] {
+        for (package, is_covered) in
+            [("hmac", true), ("hybrid-array", true), ("wasmtime", false), ("tokio", false), ("quick-xml", false)]
+        {
             let version = format!("name = \"{package}\"\nversion = \"");
             assert_eq!(changes("Cargo.lock", &version, &format!("{version}9")), is_covered, "{package}");
         }
         assert!(!changes("Cargo.toml", "[profile.dev]\n", "[profile.dev]\npanic = \"abort\"\n"));
-        assert!(!changes("guest/Cargo.toml", "[dev-dependencies]\n", "[dev-dependencies]\nitoa = \"1\"\n"));
 
         fs::write(root.join("wit/another.wit"), "package a:b;").unwrap();
-        assert_ne!(sources::fingerprint(root).unwrap(), before);
+        assert_ne!(sources::fingerprint(root, PLUGIN).unwrap(), before);
         fs::remove_file(root.join("wit/another.wit")).unwrap();
-        fs::create_dir_all(root.join("guest/src/tests")).unwrap();
-        fs::write(root.join("guest/src/tests/another.rs"), "").unwrap();
-        assert_eq!(sources::fingerprint(root).unwrap(), before);
+        fs::create_dir_all(root.join("guest/sdk/src/tests")).unwrap();
+        fs::write(root.join("guest/sdk/src/tests/another.rs"), "").unwrap();
+        assert_eq!(sources::fingerprint(root, PLUGIN).unwrap(), before);
     }
 }

@@ -1,4 +1,4 @@
-//! Fingerprints the sources that the prebuilt plugin is made of, to tell whether it is up to date.
+//! Fingerprints the sources that a prebuilt plugin is made of, to tell whether it is up to date.
 //!
 //! Nothing rests on it but which plugin a build in this repository takes: `make plugin-check` rebuilds the plugin and
 //! compares its bytes.
@@ -8,20 +8,35 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The fingerprint of the plugin's code, its unit tests left out, of the contract, of the locked versions of what it depends
-/// on, and of how it is compiled.
-pub(crate) fn fingerprint(root: &Path) -> io::Result<String> {
+/// The folders of a plugin's code: the SDK's, and its own, `guest/NAME` of the package `sandbucket-NAME`.
+pub(crate) fn folders(package: &str) -> [String; 2] {
+    let name = package.strip_prefix("sandbucket-").unwrap_or(package);
+    ["guest/sdk".to_owned(), format!("guest/{name}")]
+}
+
+/// The fingerprint of a plugin's code, its unit tests left out, of the contract, of the locked versions of what it depends on,
+/// and of how it is compiled.
+pub(crate) fn fingerprint(root: &Path, package: &str) -> io::Result<String> {
     let mut hash = Fnv1a::default();
-    let manifest = fs::read_to_string(root.join("guest/Cargo.toml"))?;
+    let folders = folders(package).map(|folder| root.join(folder));
     let workspace = fs::read_to_string(root.join("Cargo.toml"))?;
     let lock = fs::read_to_string(root.join("Cargo.lock"))?;
     let compiled_as = |name: &str| name == "workspace.package" || name.starts_with("profile.component");
     let used = |name: &str| name == "dependencies" || name.starts_with("target.") && name.ends_with(".dependencies");
-    hash.write(&section_lines(&manifest, |name| !name.starts_with("dev-")).join("\n"));
     hash.write(&section_lines(&workspace, compiled_as).join("\n"));
 
-    let direct: BTreeSet<&str> =
-        section_lines(&manifest, used).into_iter().filter_map(|line| line.split(['.', ' ', '=']).next()).collect();
+    let mut manifests = String::new();
+    for folder in &folders {
+        manifests.push_str(&fs::read_to_string(folder.join("Cargo.toml"))?);
+        manifests.push('\n');
+    }
+    hash.write(&section_lines(&manifests, |name| !name.starts_with("dev-")).join("\n"));
+    // Not the SDK, which the lock file has with its dev-dependencies.
+    let own = section_lines(&manifests, |name| name == "package");
+    let is_own =
+        |name: &str| own.iter().any(|line| line.strip_prefix("name = ").is_some_and(|n| n.trim_matches('"') == name));
+    let named = section_lines(&manifests, used).into_iter().filter_map(|line| line.split(['.', ' ', '=']).next());
+    let direct: BTreeSet<&str> = named.filter(|name| !is_own(name)).collect();
     for line in section_lines(&workspace, |name| name == "workspace.dependencies") {
         if line.split([' ', '=']).next().is_some_and(|name| direct.contains(name)) {
             hash.write(line);
@@ -30,7 +45,9 @@ pub(crate) fn fingerprint(root: &Path) -> io::Result<String> {
     locked(&lock, direct).iter().for_each(|package| hash.write(package));
 
     let mut files = vec![root.join("host/sandbucket/build/component.rs")];
-    collect(&root.join("guest/src"), "rs", &mut files)?;
+    for folder in &folders {
+        collect(&folder.join("src"), "rs", &mut files)?;
+    }
     collect(&root.join("wit"), "wit", &mut files)?;
     files.sort();
     for file in files {

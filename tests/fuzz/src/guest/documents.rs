@@ -1,10 +1,12 @@
 //! XML documents of every kind, read as every kind.
 
+use sandbucket_plugin::http::request::Method;
+use sandbucket_plugin::http::response::Head;
+use sandbucket_plugin::xml;
+use sandbucket_s3::documents::{delete_many, listing, multipart, tags};
 use sandbucket_s3::ops::retry;
-use sandbucket_s3::s3::documents::{delete_many, listing, multipart, tags};
-use sandbucket_s3::s3::requests::{DeleteEntry, Method};
-use sandbucket_s3::s3::response::Head;
-use sandbucket_s3::s3::{service_error, xml};
+use sandbucket_s3::requests::DeleteEntry;
+use sandbucket_s3::service_error;
 
 /// The root elements of S3's response documents.
 const ROOTS: [&str; 12] = [

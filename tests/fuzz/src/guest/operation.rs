@@ -1,7 +1,7 @@
 //! Any operation with any arguments.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::contract::model::{
+use sandbucket_plugin::contract::model::{
     AbortOptions, BlobRef, BucketOptions, CompleteOptions, CopyOptions, CopyPartOptions, CopySource, DeleteManyOptions,
     DeleteOptions, HeadOptions, ListBucketsOptions, ListOptions, ListPartsOptions, ListUploadsOptions, Operation, Pair,
     Part, PartOptions, PresignOptions, PresignedMethod, Span, TagOptions,

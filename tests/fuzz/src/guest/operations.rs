@@ -1,11 +1,11 @@
 //! Every operation by the blocking driver, against a service and a network with arbitrary behaviour.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::contract::error::Error;
-use sandbucket_s3::contract::model::{Operation, Output};
-use sandbucket_s3::io::{Driver, Writer};
+use sandbucket_plugin::contract::error::Error;
+use sandbucket_plugin::contract::model::{Operation, Output};
+use sandbucket_plugin::http::response;
+use sandbucket_plugin::io::{Driver, Writer};
 use sandbucket_s3::ops::Store;
-use sandbucket_s3::s3::response;
 
 use super::operation::operation;
 use super::service::{SECRET_KEY, Service, store};

@@ -2,10 +2,11 @@
 //! rules, and any event must end the operation or lead to another request, also if the driver alters the state.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::contract::error::Kind;
-use sandbucket_s3::contract::model::{Operation, Output};
-use sandbucket_s3::ops::{Event, Exchange, Next, RequestBody, Response, ResponseBody, State, Store, TransportError};
-use sandbucket_s3::s3::requests::Method;
+use sandbucket_plugin::contract::error::Kind;
+use sandbucket_plugin::contract::model::{Operation, Output};
+use sandbucket_plugin::http::request::Method;
+use sandbucket_plugin::machine::{Event, Exchange, Next, RequestBody, Response, ResponseBody, TransportError};
+use sandbucket_s3::ops::{State, Store};
 
 use super::operation::operation;
 use super::operations::{checked, fits};
@@ -91,7 +92,7 @@ fn broken() -> TransportError {
 }
 
 /// Checks that the request is one of the operation's, as `wit/README.md` lists them.
-fn belongs(exchange: &Exchange, operation: &Operation) {
+fn belongs(exchange: &Exchange<State>, operation: &Operation) {
     match (&exchange.body, operation) {
         (RequestBody::Caller(sent), Operation::Put { length, .. } | Operation::UploadPart { length, .. }) => {
             assert_eq!(sent, length);
@@ -127,15 +128,15 @@ fn belongs(exchange: &Exchange, operation: &Operation) {
 }
 
 #[cfg(not(feature = "host"))]
-fn passes(_: &Exchange) {}
+fn passes(_: &Exchange<State>) {}
 
 /// Checks that the host sends the plugin's request.
 #[cfg(feature = "host")]
-fn passes(exchange: &Exchange) {
+fn passes(exchange: &Exchange<State>) {
     use sandbucket::fuzzing::{PreparedRequest, request_head};
 
     let request = &exchange.request;
-    let (headers, length) = (request.field_lines(exchange.body.length()), exchange.body.length());
+    let (headers, length) = (request.field_lines("fuzz/1", exchange.body.length()), exchange.body.length());
     let path_with_query = request.path_and_query().into_owned();
     // The host rejects oversized requests, and sends all others.
     let is_large = headers.len() > 64 << 10 || path_with_query.len() > 32 << 10;

@@ -6,15 +6,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_s3::contract::error::Kind;
-use sandbucket_s3::contract::model::{
+use sandbucket_plugin::checksum;
+use sandbucket_plugin::contract::error::Kind;
+use sandbucket_plugin::contract::model::{
     ByteRange, CallOptions, Datetime, Digest, GetOptions, Pair, PutOptions, ReadConditions, Span, WriteCondition,
 };
-use sandbucket_s3::io::{Body, Clock, Exchange, Transport, Waits};
-use sandbucket_s3::ops::{Store, TransportError};
-use sandbucket_s3::s3::requests::Request;
-use sandbucket_s3::s3::response::Head;
-use sandbucket_s3::s3::{attributes, checksum};
+use sandbucket_plugin::http::request::Request;
+use sandbucket_plugin::http::response::Head;
+use sandbucket_plugin::io::{Body, Clock, Exchange, Transport, Waits};
+use sandbucket_plugin::machine::TransportError;
+use sandbucket_s3::attributes;
+use sandbucket_s3::ops::Store;
 
 /// Maximum number of requests of an operation: more than `max-retries` and all additional lookups.
 const MAX_REQUESTS: usize = 2048;

@@ -11,11 +11,13 @@ use aws_sigv4::http_request::{
     sign,
 };
 use aws_sigv4::sign::v4;
-use sandbucket_s3::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use sandbucket_s3::s3::requests::{Method, Request};
-use sandbucket_s3::s3::sigv4::{PayloadHash, Signer, sha256_hex};
-use sandbucket_s3::s3::time::{AmzTime, LAST};
-use sandbucket_s3::settings::{Credentials, Secret};
+use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::http::time::LAST;
+use sandbucket_plugin::settings::Secret;
+use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
+use sandbucket_s3::settings::Credentials;
+use sandbucket_s3::sigv4::{PayloadHash, Signer, sha256_hex};
+use sandbucket_s3::time::AmzTime;
 
 const REGION: &str = "eu-west-1";
 

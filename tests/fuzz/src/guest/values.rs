@@ -2,13 +2,14 @@
 //!
 //! The input has a `name=value` on each line; each value is parsed as every kind, and all together as settings.
 
-use sandbucket_s3::contract::error;
-use sandbucket_s3::ops::retry;
-use sandbucket_s3::s3::checksum;
-use sandbucket_s3::s3::continuation::{Page, Versions};
-use sandbucket_s3::s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-use sandbucket_s3::s3::{encoded_words, headers, time};
-use sandbucket_s3::settings::{self, duration};
+use sandbucket_plugin::checksum;
+use sandbucket_plugin::contract::error;
+use sandbucket_plugin::http::{encoded_words, headers, time};
+use sandbucket_plugin::retry;
+use sandbucket_plugin::settings::duration;
+use sandbucket_s3::continuation::{Page, Versions};
+use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
+use sandbucket_s3::settings;
 
 use crate::text;
 

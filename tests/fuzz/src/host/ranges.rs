@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::Bytes;
 use sandbucket::ByteRange;
 use sandbucket::fuzzing::{checked_inline, checked_ranges, cut};
-use sandbucket_s3::contract::model::{ByteRange as GuestRange, Span};
-use sandbucket_s3::s3::response::resolve_range;
+use sandbucket_plugin::contract::model::{ByteRange as GuestRange, Span};
+use sandbucket_plugin::http::response::resolve_range;
 
 /// Maximum length of an assembled body.
 const MAX_BODY: u64 = 4096;

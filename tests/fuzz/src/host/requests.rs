@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use sandbucket::fuzzing::{PreparedRequest, header_lines, request_head};
-use sandbucket_s3::s3::headers::parse_lines;
+use sandbucket_plugin::http::headers::parse_lines;
 
 use crate::text;
 

@@ -1,0 +1,61 @@
+//! Validation of keys.
+
+use crate::contract::error::{Error, Failure};
+
+/// Default maximum length of a key in bytes of UTF-8, including the prefix.
+pub const MAX_KEY: usize = 1024;
+
+/// Returns the full key: `prefix`, then `key`.
+///
+/// The only rule is its length: 1 to `max` bytes of UTF-8 including the prefix. Any character is valid, also NUL and other control
+/// characters, as on Amazon S3; a service that rejects some (MinIO rejects NUL) returns its own error. `.`, `..` and empty
+/// segments have no meaning: a key cannot leave its prefix.
+///
+/// # Errors
+/// A fault of `key` if it is empty or too long.
+pub fn check(key: &str, prefix: &str, max: usize) -> Result<String, Failure> {
+    let length = prefix.len() + key.len();
+    if key.is_empty() {
+        return Err(Error::fault("key", format!("the key is empty; it takes 1 to {max} bytes of UTF-8")));
+    }
+    if length > max {
+        let of_these = match prefix.len() {
+            0 => String::new(),
+            bytes => format!(", {bytes} of them the key-prefix"),
+        };
+        return Err(Error::fault(
+            "key",
+            format!("the key has {length} bytes of UTF-8{of_these}; the service takes {max}"),
+        ));
+    }
+    let mut whole = String::with_capacity(length);
+    whole.push_str(prefix);
+    whole.push_str(key);
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_follows_the_prefix_unchanged() {
+        assert_eq!(check("a//../b\u{0}\n", "t/", MAX_KEY).unwrap(), "t/a//../b\u{0}\n");
+        assert_eq!(check("..", "", MAX_KEY).unwrap(), "..");
+    }
+
+    #[test]
+    fn key_length_is_limited_in_bytes() {
+        assert!(check(&"🪣".repeat(256), "", MAX_KEY).is_ok());
+        assert!(check(&("🪣".repeat(256) + "n"), "", MAX_KEY).is_err());
+        assert!(check(&"n".repeat(1014), "0123456789", MAX_KEY).is_ok());
+        let fault = check(&"n".repeat(1015), "0123456789", MAX_KEY).unwrap_err();
+        assert_eq!(fault.subject.as_deref(), Some("key"));
+        assert!(fault.message.contains("1025 bytes") && fault.message.contains("10 of them"), "{fault}");
+    }
+
+    #[test]
+    fn empty_key_with_a_prefix_is_rejected() {
+        assert_eq!(check("", "prefix/", MAX_KEY).unwrap_err().subject.as_deref(), Some("key"));
+    }
+}

@@ -1,0 +1,334 @@
+//! What a plugin implements: [`Service`], and the types that it gives to the state machine.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::attributes::{self, Attribute};
+use crate::contract::error::{Failure, Kind, MAX_MESSAGE, ServiceResponse, tidy};
+use crate::contract::model::{Algorithm, Operation, Output};
+use crate::http::request::Request;
+use crate::http::response::{Head, MAX_ERROR_BODY, MalformedResponse};
+use crate::key::MAX_KEY;
+use crate::machine::{RequestBody, Response, ResponseBody, Step};
+use crate::retry::{self, DEFAULT_RETRIES, Decision};
+use crate::settings::{DEFAULT_TIMEOUT, Setting, SettingValues};
+
+/// The longest document that is read of a response, in bytes. A page of 1,000 keys of 1,024 characters, all of them escaped, is a
+/// quarter of it.
+pub const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
+
+/// A storage service: what a plugin implements.
+///
+/// An instance is one open store. The machine asks it for the request of each stage, and what the response says; all that goes wrong on
+/// the way is retried and worded by the machine. A small plugin implements [`open`](Service::open), [`request`](Service::request) and
+/// [`response`](Service::response).
+///
+/// # Stages
+/// Every operation begins with its own request, whose stage is the default of [`Service::Stage`]. Where one request is not enough,
+/// [`Service::next`] goes to another stage. Between two requests only the stage, the notes and the operation are kept, and another
+/// instance may continue: a stage contains what its request and the interpretation of its response need.
+pub trait Service: Sized + 'static {
+    /// The request that an operation is at. The default is the operation's own. `()` if there is no other.
+    type Stage: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
+
+    /// What an operation found out about the service, for other instances that continue it. `()` if nothing.
+    type Notes: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
+
+    /// What a response says: [`Output`], or an enum of it and what responses of other stages say.
+    type Reply: TryInto<Output>;
+
+    /// Value of the header `user-agent`: name and version of the plugin.
+    const USER_AGENT: &'static str;
+
+    /// All settings, in display order.
+    const SETTINGS: &'static [Setting];
+
+    /// All attributes of calls, in display order. Default: none.
+    fn attributes() -> Vec<Attribute> {
+        Vec::new()
+    }
+
+    /// Opens a store. Sends nothing.
+    ///
+    /// # Errors
+    /// A fault of a setting. The message never contains a secret.
+    fn open(settings: &SettingValues<'_>) -> Result<(Self, Config), Failure>;
+
+    /// The digests that bodies of writes are sent with: the host computes them. Default: none.
+    fn wanted_digests(&self) -> impl Iterator<Item = Algorithm> {
+        std::iter::empty()
+    }
+
+    /// Where an operation begins. Default: with its own request, if its attributes are known.
+    ///
+    /// To be overridden for operations that send nothing (`presign` ends here: [`Flow::Done`]), or that begin with another stage.
+    fn begin(&mut self, step: &mut Step<'_, Self>) -> Flow<Self::Stage> {
+        let call = step.operation().call();
+        if call.attributes.is_empty() {
+            return Flow::own();
+        }
+        match step.checked(attributes::check(&Self::attributes(), call)) {
+            Ok(()) => Flow::own(),
+            Err(fault) => Flow::Failed(fault),
+        }
+    }
+
+    /// The request of the present stage, complete and signed. It is called for each attempt.
+    ///
+    /// # Errors
+    /// A fault of an argument, or [`Step::unsupported`]. The machine adds what was attempted to its message.
+    fn request(&mut self, step: &mut Step<'_, Self>) -> Result<Outgoing, Failure>;
+
+    /// What a response to the present stage's request says, whose status is 200 to 299.
+    ///
+    /// # Errors
+    /// If it is malformed, or a failure in spite of its status.
+    fn response(&mut self, step: &mut Step<'_, Self>, response: &Response<'_>) -> Result<Self::Reply, AttemptError>;
+
+    /// What any other response says. `body` is at most [`MAX_ERROR_BODY`] bytes long, and untrusted. Default: [`Refusal::by_status`].
+    fn refused(&self, step: &Step<'_, Self>, head: &Head<'_>, body: &[u8]) -> Refusal {
+        let _ = body;
+        Refusal::by_status(head, step.time())
+    }
+
+    /// Where the operation goes after a stage: after what its response said, or after the failure of its last attempt. The present
+    /// stage is the default again. Default: the operation ends with it.
+    fn next(
+        &mut self,
+        step: &mut Step<'_, Self>,
+        stage: Self::Stage,
+        result: Result<Self::Reply, Failure>,
+    ) -> Flow<Self::Stage> {
+        let _ = stage;
+        match result.map(TryInto::try_into) {
+            Ok(Ok(output)) => Flow::Done(output),
+            Ok(Err(_)) => Flow::Failed(step.failure(Kind::Integrity, "the response is not the operation's")),
+            Err(failure) => Flow::Failed(failure),
+        }
+    }
+
+    /// How long a stage's request waits for the service. Default: [`Wait::Usual`].
+    fn wait(operation: &Operation, stage: &Self::Stage) -> Wait {
+        let _ = (operation, stage);
+        Wait::Usual
+    }
+
+    /// Verb and subject of messages about a stage. Default: those of the operation.
+    fn subject<'o>(operation: &'o Operation, stage: &'o Self::Stage) -> (&'static str, &'o str) {
+        let _ = stage;
+        (operation.verb(), operation.subject())
+    }
+
+    /// Takes over what an operation found out in another instance. It comes from the driver: check bounds. Default: does nothing.
+    fn learn(&mut self, notes: &Self::Notes) {
+        let _ = notes;
+    }
+}
+
+/// What the machine has to know of a store: [`Config::new`] has the defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Address of the service for messages, without credentials: `https://example.org`.
+    pub endpoint: String,
+    /// Whether requests are sent over TLS: an attacker cannot forge the service's time, and the clock is corrected further.
+    pub https: bool,
+    /// Container of the blobs for messages: `bucket "photos"`. Default: none.
+    pub container: String,
+    /// Prefix of every key. Default: none.
+    pub key_prefix: String,
+    /// Maximum length of a key in bytes of UTF-8, including the prefix. Default: 1,024.
+    pub max_key: usize,
+    /// Maximum time without progress, per attempt: the setting `timeout`. Default: 30 s.
+    pub timeout: Duration,
+    /// Maximum time until the response of requests that take long ([`Wait::Long`]): its setting, and value. Default: `timeout`.
+    pub long_timeout: Option<(&'static str, Duration)>,
+    /// Maximum number of retries. Default: 8.
+    pub max_retries: u32,
+}
+
+impl Config {
+    /// The defaults, for a service at this address.
+    pub fn new(endpoint: impl Into<String>, https: bool) -> Config {
+        Config {
+            endpoint: endpoint.into(),
+            https,
+            container: String::new(),
+            key_prefix: String::new(),
+            max_key: MAX_KEY,
+            timeout: DEFAULT_TIMEOUT,
+            long_timeout: None,
+            max_retries: DEFAULT_RETRIES,
+        }
+    }
+}
+
+/// How long a request waits for the service to make progress, and whether it is retried after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// [`Config::timeout`]; retried.
+    Usual,
+    /// [`Config::long_timeout`]; retried.
+    Long,
+    /// [`Config::long_timeout`]. It is not retried, as the service may still be working on it.
+    LongOnce,
+}
+
+/// Where an operation goes.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the output of a read is the common case, and not worth an allocation")]
+pub enum Flow<G> {
+    /// To this stage, after a pause.
+    Send(G, Duration),
+    /// To a stage whose retries are not the operation's: they leave no trace in [`Step::maybe_applied`] and in the number of retries.
+    Aside(G),
+    /// To its end.
+    Done(Output),
+    /// To its end, with a whole sentence: [`Step::failure`].
+    Failed(Failure),
+}
+
+impl<G> Flow<G> {
+    /// To this stage, at once.
+    pub fn to(stage: G) -> Self {
+        Flow::Send(stage, Duration::ZERO)
+    }
+}
+
+impl<G: Default> Flow<G> {
+    /// To the operation's own request, at once.
+    pub fn own() -> Self {
+        Flow::to(G::default())
+    }
+}
+
+impl<G> From<Result<Output, Failure>> for Flow<G> {
+    fn from(result: Result<Output, Failure>) -> Self {
+        match result {
+            Ok(output) => Flow::Done(output),
+            Err(failure) => Flow::Failed(failure),
+        }
+    }
+}
+
+/// A request, complete and signed, and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Request. `host`, `content-length` and `user-agent` are added when it is written.
+    pub request: Request,
+    /// Body of the request.
+    pub body: RequestBody,
+    /// What to do with the body of a successful response.
+    pub response_body: ResponseBody,
+}
+
+impl Outgoing {
+    /// A request without a body, of whose response at most [`MAX_ERROR_BODY`] bytes are read.
+    pub fn new(request: Request) -> Outgoing {
+        Outgoing { request, body: RequestBody::None, response_body: ResponseBody::Buffer(MAX_ERROR_BODY as u32) }
+    }
+
+    /// With this body.
+    pub fn with_body(self, body: RequestBody) -> Outgoing {
+        Outgoing { body, ..self }
+    }
+
+    /// With a response of up to [`MAX_DOCUMENT`] bytes: read it with [`Step::document`].
+    pub fn with_document(self) -> Outgoing {
+        Outgoing { response_body: ResponseBody::Buffer(MAX_DOCUMENT as u32), ..self }
+    }
+
+    /// With a response whose body is the caller's to read: of a get.
+    pub fn with_stream(self) -> Outgoing {
+        Outgoing { response_body: ResponseBody::Caller, ..self }
+    }
+}
+
+/// Why an attempt failed that has a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptError {
+    /// The response is malformed: a clause about "it". Retried, as the cause may pass.
+    Malformed(String),
+    /// The response is an error.
+    Refused(Box<Refusal>),
+    /// A failure that a retry does not mend: kind, and what happened.
+    Stop(Kind, String),
+}
+
+impl From<MalformedResponse> for AttemptError {
+    fn from(malformed: MalformedResponse) -> Self {
+        AttemptError::Malformed(malformed.0)
+    }
+}
+
+impl From<Refusal> for AttemptError {
+    fn from(refusal: Refusal) -> Self {
+        AttemptError::Refused(Box::new(refusal))
+    }
+}
+
+/// What an error response means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Status, code, message and request id, truncated and without control characters ([`tidy`]).
+    pub response: ServiceResponse,
+    /// Error kind and advice.
+    pub class: Classification,
+    /// Whether it is retried.
+    pub next: Decision,
+}
+
+impl Refusal {
+    /// By the status alone, for services without error codes. `now` is the service's time in seconds since 1970.
+    pub fn by_status(head: &Head<'_>, now: u64) -> Refusal {
+        let (kind, advice) = Classification::by_status(head.status);
+        Refusal {
+            response: ServiceResponse { status: head.status, ..ServiceResponse::default() },
+            class: Classification { kind, subject: None, advice: advice.into() },
+            next: retry::by_status(head, now),
+        }
+    }
+
+    /// With this message of the service, which is made safe to display.
+    pub fn with_message(mut self, message: &str) -> Refusal {
+        self.response.message = Some(tidy(message, MAX_MESSAGE)).filter(|message| !message.is_empty());
+        self
+    }
+}
+
+/// The contract's error for an error response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Classification {
+    /// Error kind.
+    pub kind: Kind,
+    /// Setting or argument at fault.
+    pub subject: Option<&'static str>,
+    /// Cause or advice for people. May be empty.
+    pub advice: Cow<'static, str>,
+}
+
+impl Classification {
+    /// Kind and advice by the status alone.
+    pub const fn by_status(status: u16) -> (Kind, &'static str) {
+        match status {
+            304 => (Kind::NotModified, "the blob is still the one that the condition names"),
+            300..=399 => (Kind::InvalidSettings, "it redirects, and redirects are not followed: check the endpoint"),
+            401 | 403 => (Kind::AccessDenied, "check the credentials and what they permit"),
+            404 => (Kind::NotFound, "there is no such blob"),
+            405 | 501 => (Kind::Unsupported, "it does not know this operation"),
+            407 => (Kind::Network, "a proxy in between wants credentials"),
+            408 => (Kind::Timeout, ""),
+            409 => (Kind::Conflict, ""),
+            411 => (Kind::Unsupported, "it wants the length in another way, or a proxy in between took it out"),
+            412 => (Kind::PreconditionFailed, "the precondition does not hold for what is there"),
+            413 => (Kind::TooLarge, "the body is larger than it takes"),
+            416 => (Kind::InvalidRange, "no byte of the blob is in the range"),
+            429 => (Kind::Throttled, "it asks for fewer requests"),
+            200..=299 => (Kind::Integrity, "it is no response to this request"),
+            _ => (Kind::Service, ""),
+        }
+    }
+}
