@@ -109,6 +109,11 @@ impl<S: Service> Step<'_, S> {
         retry::backoff(retry, None, &mut self.session.rng)
     }
 
+    /// A random number for names that must differ. Not for secrets: it follows from the time at which the store was opened.
+    pub fn random(&mut self) -> u64 {
+        self.session.rng.u64(..)
+    }
+
     /// Makes the fault of an argument a sentence that says what was attempted. What [`Service::request`] returns needs it not.
     pub fn checked<T>(&self, mut made: Result<T, Failure>) -> Result<T, Failure> {
         if let Err(fault) = &mut made {
