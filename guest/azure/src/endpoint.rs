@@ -44,7 +44,7 @@ impl Endpoint {
             let account = Some(account.to_owned());
             return Ok(Endpoint { https: true, authority, base_path: String::new(), account, display });
         };
-        let Url { https, host, port, prefix } = Url::parse(text)?;
+        let Url { https, host, port, prefix } = Url::parse(text, "account and access-key")?;
         let account = account.map(str::to_owned).or_else(|| account_of(&host, &prefix));
         let authority = format!("{host}{}", port.map_or(String::new(), |port| format!(":{port}")));
         let display = format!("{}://{authority}{prefix}", if https { "https" } else { "http" });
