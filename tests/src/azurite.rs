@@ -22,7 +22,7 @@ pub const ACCOUNT: &str = "devstoreaccount1";
 pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// The component `sandbucket-azure`.
-const PLUGIN: &str = env!("SANDBUCKET_AZURE");
+pub const PLUGIN: &str = env!("SANDBUCKET_AZURE");
 /// Where Azurite is installed, kept between runs.
 const FOLDER: &str = concat!(env!("OUT_DIR"), "/azurite");
 
@@ -76,7 +76,16 @@ impl Azurite {
         let mut shell = Command::new("sh")
             .args(["-c", "\"$@\" & cat > /dev/null; kill $!", "sh", "node"])
             .arg(&main)
-            .args(["--inMemoryPersistence", "--disableTelemetry", "--silent", "--blobHost", "127.0.0.1", "--blobPort", "0"])
+            .args([
+                "--inMemoryPersistence",
+                "--skipApiVersionCheck",
+                "--disableTelemetry",
+                "--silent",
+                "--blobHost",
+                "127.0.0.1",
+                "--blobPort",
+                "0",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

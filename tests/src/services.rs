@@ -74,10 +74,37 @@ impl Kind {
             // The plugin rejects what Azure resolves as a path, and what it does not take.
             Kind::Azurite => {
                 !key.chars().any(char::is_control)
-                    && !key.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
+                    && !key.contains('\\')
+                    && !key.split('/').any(|segment| matches!(segment, "." | ".."))
                     && key.split('/').count() <= 254
             }
         }
+    }
+
+    /// The code of its error about a missing key.
+    pub fn no_such_key(self) -> &'static str {
+        if self == Kind::Azurite { "BlobNotFound" } else { "NoSuchKey" }
+    }
+
+    /// A setting with which bodies are sent with a digest that must be known before, and one without.
+    pub fn digest_settings(self) -> [(&'static str, &'static str); 2] {
+        match self {
+            Kind::Azurite => [("checksum", "md5"), ("checksum", "none")],
+            _ => [("payload-signing", "signed"), ("payload-signing", "unsigned")],
+        }
+    }
+
+    /// Keys that its plugin rejects.
+    pub fn invalid_keys(self) -> Vec<String> {
+        let mut keys = vec![String::new(), "n".repeat(1025)];
+        match self {
+            // 1,024 characters; and what Azure resolves as a path, or does not take.
+            Kind::Azurite => {
+                keys.extend(["🪣".repeat(512) + "n", "../a".into(), "a/./b".into(), "a\\..\\b".into(), "a\nb".into()]);
+            }
+            _ => keys.push("🪣".repeat(256) + "n"),
+        }
+        keys
     }
 
     /// The unusual keys that it can store.
@@ -95,7 +122,9 @@ impl Kind {
             "ceph" => Ok(Kind::Ceph),
             "azurite" => Ok(Kind::Azurite),
             url if url.starts_with("http://") || url.starts_with("https://") => Ok(Kind::Other),
-            _ => bail!("SANDBUCKET_SERVICE is {word:?}, which is none of dev, moto, garage, ceph and azurite, and no URL"),
+            _ => bail!(
+                "SANDBUCKET_SERVICE is {word:?}, which is none of dev, moto, garage, ceph and azurite, and no URL"
+            ),
         }
     }
 }

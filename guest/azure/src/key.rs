@@ -12,8 +12,8 @@ const MAX_SEGMENTS: usize = 254;
 
 /// Checks a full key, prefix included.
 ///
-/// Azure's servers normalize paths: `t/../u` names the blob `u`, and `\` is taken for `/`. Segments of one or two dots are refused,
-/// so that a key cannot leave its prefix. Azure accepts no control characters in paths.
+/// Azure's servers normalize paths: `t/../u` names the blob `u`, and `\` becomes `/`. Both are refused, so that a key names itself and
+/// cannot leave its prefix. Azure accepts no control characters in paths.
 ///
 /// # Errors
 /// A fault of `key`.
@@ -26,7 +26,10 @@ pub fn check(key: &str) -> Result<(), Failure> {
     if key.chars().any(|c| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
         return Err(Error::fault("key", "the key has a control character, which Azure does not take"));
     }
-    if key.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
+    if key.contains('\\') {
+        return Err(Error::fault("key", "the key has a \\, which Azure replaces by /: it names another key"));
+    }
+    if key.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(Error::fault(
             "key",
             "the key has a segment . or .., which Azure resolves as a path: it names another key",

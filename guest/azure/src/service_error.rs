@@ -263,6 +263,10 @@ fn classify(head: &Head<'_>, response: &ServiceResponse, authorization: Authoriz
         Authorization::Sas => DENIED_SAS,
         Authorization::SharedKey => DENIED,
     };
+    if response.status == 304 {
+        let (kind, advice) = Classification::by_status(304);
+        return Classification { kind, subject: None, advice: advice.into() };
+    }
     let entry = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
         Some(&(_, DENIED)) => denied(),
         Some(&(_, entry)) => entry,
@@ -391,6 +395,7 @@ mod tests {
             (400, "InvalidBlockList", SharedKey, Kind::NotFound, None),
             (500, "InternalError", SharedKey, Kind::Service, None),
             (304, "", SharedKey, Kind::NotModified, None),
+            (304, "ConditionNotMet", SharedKey, Kind::NotModified, None),
             (404, "", Anonymous, Kind::NotFound, None),
             (403, "", Anonymous, Kind::AccessDenied, Some("access-key")),
         ] {

@@ -11,7 +11,7 @@ use sandbucket_plugin::contract::model::{
 };
 use sandbucket_plugin::http::request::{Method, READ_CONDITIONS, Request, visible};
 
-use super::{base, metadata, version};
+use super::{base, metadata, read_conditions, version};
 use crate::attributes::{Accepts, apply};
 use crate::settings::Settings;
 
@@ -23,7 +23,7 @@ pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Req
     let mut request = base(Method::Head, settings, key);
     apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     version(&mut request, options.version.as_deref())?;
-    request.read_conditions(&options.conditions, READ_CONDITIONS)?;
+    read_conditions(&mut request, &options.conditions, READ_CONDITIONS)?;
     Ok(request)
 }
 
@@ -39,7 +39,7 @@ pub fn get(
     apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
     request.range(range)?;
     version(&mut request, options.version.as_deref())?;
-    request.read_conditions(conditions, READ_CONDITIONS)?;
+    read_conditions(&mut request, conditions, READ_CONDITIONS)?;
     Ok(request)
 }
 

@@ -12,7 +12,7 @@ use sandbucket_plugin::http::request::{Method, Request, visible};
 use sandbucket_plugin::xml;
 
 use super::blob::checksum;
-use super::{SOURCE_CONDITIONS, base, metadata};
+use super::{SOURCE_CONDITIONS, base, metadata, read_conditions};
 use crate::attributes::{Accepts, SCOPE, apply, of_uploads};
 use crate::settings::Settings;
 use crate::upload_id::{ABORTED, MAX_PART, Properties, UploadId};
@@ -87,7 +87,7 @@ pub fn copy_part(
         }
         request.header("x-ms-source-range", format!("bytes={}-{}", range.start, range.end - 1));
     }
-    request.read_conditions(&options.source_conditions, SOURCE_CONDITIONS)?;
+    read_conditions(&mut request, &options.source_conditions, SOURCE_CONDITIONS)?;
     apply(&mut request, &scoped(&options.call, upload), settings, Accepts::SCOPE.and(Accepts::LEASE))?;
     Ok(request)
 }

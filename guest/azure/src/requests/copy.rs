@@ -11,7 +11,7 @@ use sandbucket_plugin::contract::model::{CopyOptions, HeadOptions};
 use sandbucket_plugin::http::encode;
 use sandbucket_plugin::http::request::{Method, Request, visible};
 
-use super::{SOURCE_CONDITIONS, base, check_version, head, metadata};
+use super::{SOURCE_CONDITIONS, base, check_version, head, metadata, read_conditions};
 use crate::attributes::{Accepts, apply, kept_by_copies};
 use crate::container;
 use crate::sas::Grant;
@@ -52,7 +52,7 @@ pub fn copy(
     date: u64,
 ) -> Result<Request, Failure> {
     let mut request = base(Method::Put, settings, key);
-    request.read_conditions(&options.source_conditions, SOURCE_CONDITIONS)?;
+    read_conditions(&mut request, &options.source_conditions, SOURCE_CONDITIONS)?;
     request.write_condition(&options.condition, true)?;
     let accepts = match &options.properties {
         Some(properties) => {

@@ -12,6 +12,7 @@ mod presign;
 mod tags;
 
 use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::model::ReadConditions;
 use sandbucket_plugin::http::request::{Method, Request};
 
 use crate::settings::{Credentials, Settings};
@@ -62,6 +63,19 @@ pub fn authorize(request: &mut Request, settings: &Settings, body_length: u64, d
     }
 }
 
+/// Adds conditions of a read, or on the source of a copy. An entity tag takes precedence over a date (RFC 9110, section 13.2.2); Azure
+/// would have both hold.
+fn read_conditions(request: &mut Request, given: &ReadConditions, names: [&'static str; 4]) -> Result<(), Failure> {
+    let mut given = given.clone();
+    if given.if_match.is_some() {
+        given.if_unmodified_since = None;
+    }
+    if given.if_none_match.is_some() {
+        given.if_modified_since = None;
+    }
+    request.read_conditions(&given, names)
+}
+
 /// Adds the version of a blob.
 fn version(request: &mut Request, version: Option<&str>) -> Result<(), Failure> {
     if let Some(id) = version {
@@ -101,6 +115,22 @@ pub(crate) mod tests {
     /// The header fields of a request as lines.
     pub(crate) fn lines(request: &Request) -> Vec<String> {
         request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+    }
+
+    #[test]
+    fn entity_tags_take_precedence_over_dates() {
+        let sent = |given: &ReadConditions| {
+            let mut request = base(Method::Get, &settings(&[]), "k");
+            read_conditions(&mut request, given, SOURCE_CONDITIONS).unwrap();
+            request.headers.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        let (tag, date) = (Some("\"e\"".to_owned()), Some(0.into()));
+        let matched = ReadConditions { if_match: tag.clone(), if_unmodified_since: date, ..ReadConditions::default() };
+        assert_eq!(sent(&matched), ["x-ms-source-if-match"]);
+        let unmatched = ReadConditions { if_none_match: tag, if_modified_since: date, ..ReadConditions::default() };
+        assert_eq!(sent(&unmatched), ["x-ms-source-if-none-match"]);
+        let both = ReadConditions { if_match: matched.if_match, if_modified_since: date, ..ReadConditions::default() };
+        assert_eq!(sent(&both), ["x-ms-source-if-match", "x-ms-source-if-modified-since"]);
     }
 
     #[test]
