@@ -1,5 +1,6 @@
 //! The XML documents in responses.
 
+pub mod batch;
 pub mod block_list;
 pub mod container;
 pub mod listing;

@@ -5,7 +5,7 @@
 //! | File | Contents |
 //! |---|---|
 //! | `blob` | Head, get, put, delete, tags. |
-//! | `delete_many` | Single deletes, one after the other. |
+//! | `delete_many` | Batches of deletes, and single ones. |
 //! | `listing` | Lists of blobs and of versions. |
 //! | `copy` | Copies, of blobs and of parts. |
 //! | `multipart` | Uploads. |
@@ -45,6 +45,15 @@ use crate::settings::{self, Credentials, Settings};
 #[derive(Debug)]
 pub struct Azure {
     settings: Settings,
+    /// Whether the service takes no batches.
+    single_deletes: bool,
+}
+
+/// What an operation found out about the service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Notes {
+    /// It takes no batches.
+    single_deletes: bool,
 }
 
 /// The request an operation is at.
@@ -109,6 +118,13 @@ pub enum Stage {
         /// Continuation after the page.
         next: Option<String>,
     },
+    /// Batch of the blobs from this one on.
+    Batch {
+        /// Index of the first.
+        start: u32,
+        /// Outcomes of all blobs.
+        outcomes: Vec<DeleteOutcome>,
+    },
     /// Single delete of the first blob without an outcome.
     Single {
         /// Its index.
@@ -134,6 +150,8 @@ pub enum Reply {
     Keys(Vec<String>, Option<String>),
     /// Of a list: whether it has no blob, and the marker of its next page.
     Empty(bool, Option<String>),
+    /// Of a batch: the outcomes of its blobs.
+    Deleted(Vec<DeleteOutcome>),
     /// The service has begun a copy.
     CopyBegun,
     /// Nothing but that it succeeded.
@@ -196,7 +214,7 @@ pub(crate) use document;
 
 impl Service for Azure {
     type Stage = Stage;
-    type Notes = ();
+    type Notes = Notes;
     type Reply = Reply;
 
     const USER_AGENT: &'static str = concat!("sandbucket-azure/", env!("CARGO_PKG_VERSION"));
@@ -218,7 +236,7 @@ impl Service for Azure {
             max_retries: settings.max_retries,
             ..Config::new(settings.endpoint.display.clone(), settings.endpoint.https)
         };
-        Ok((Azure { settings }, config))
+        Ok((Azure { settings, single_deletes: false }, config))
     }
 
     fn wanted_digests(&self) -> impl Iterator<Item = Algorithm> {
@@ -255,6 +273,7 @@ impl Service for Azure {
             (Stage::SourceSize, _) => self.source_request(step),
             (Stage::WholePart { .. }, _) => self.copy_part_request(step),
             (Stage::Empty { .. }, _) => self.empty_request(step),
+            (Stage::Batch { start, .. }, _) => self.batch_request(step, *start),
             (Stage::Single { index, .. }, _) => self.single_request(step, *index),
             (Stage::Own, operation) => match operation {
                 Operation::Head { .. }
@@ -297,6 +316,7 @@ impl Service for Azure {
                 multipart::part(response, upload, *number, *size).map(|part| Reply::Output(Output::CopyPart(part)))
             }
             (Stage::Empty { .. }, _) => container::emptiness(step, response),
+            (Stage::Batch { start, .. }, _) => self.batch_reply(step, *start, response),
             (Stage::Single { .. } | Stage::WholePart { .. }, _) => Ok(Reply::Success),
             (Stage::Own, operation) => match operation {
                 Operation::Copy { .. } => copy::copied(&response.head),
@@ -330,8 +350,13 @@ impl Service for Azure {
             Stage::Empty { .. } => self.after_empty(step, result),
             Stage::Aborting => self.after_aborting(step, result),
             Stage::BlocksOf { keys, at, found, next } => self.after_blocks_of(keys, at, found, next, result),
+            Stage::Batch { start, outcomes } => self.after_batch(step, start, outcomes, result),
             Stage::Single { index, outcomes } => self.after_single(step, index, outcomes, result.map(drop)),
         }
+    }
+
+    fn learn(&mut self, notes: &Notes) {
+        self.single_deletes |= notes.single_deletes;
     }
 
     fn wait(operation: &Operation, stage: &Stage) -> Wait {

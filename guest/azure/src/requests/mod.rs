@@ -2,6 +2,7 @@
 //!
 //! Arguments are validated here: an invalid one is an error before any request is sent.
 
+mod batch;
 mod blob;
 mod block;
 mod container;
@@ -18,6 +19,7 @@ use sandbucket_plugin::http::request::{Method, Request};
 use crate::settings::{Credentials, Settings};
 use crate::shared_key;
 
+pub use batch::{DeleteEntry, MAX_BATCH, delete_many};
 pub use blob::{delete, get, head, put};
 pub use block::{MAX_BLOCK, block_list, commit, copy_part, create_upload, mark_aborted, upload_part};
 pub use container::{container_exists, create_container, delete_container, first_blob, list_containers};
@@ -51,6 +53,11 @@ fn base(method: Method, settings: &Settings, key: &str) -> Request {
 /// service's time in seconds since 1970, `body_length` that of the body.
 pub fn authorize(request: &mut Request, settings: &Settings, body_length: u64, date: u64) {
     request.header("x-ms-version", VERSION);
+    authorize_within(request, settings, body_length, date);
+}
+
+/// The same for a request within a batch, whose version is that of the batch.
+fn authorize_within(request: &mut Request, settings: &Settings, body_length: u64, date: u64) {
     request.header("x-ms-date", sandbucket_plugin::http::time::http_date(date));
     match &settings.credentials {
         Credentials::SharedKey { account, key } => shared_key::sign(request, body_length, account, key),

@@ -1,7 +1,7 @@
 use sandbucket_plugin::contract::model::{
     BlobRef, CopyOptions, CopySource, DeleteManyOptions, DeleteOptions, PutOptions, WriteCondition, Written,
 };
-use sandbucket_plugin::testing::{Script, reset, response, unreachable};
+use sandbucket_plugin::testing::{Reaction, Script, reset, response, unreachable};
 use sandbucket_plugin::{Failure, Kind};
 
 use super::{created, refused, store, there};
@@ -109,19 +109,73 @@ fn delete_says_whether_the_blob_existed() {
 #[test]
 fn delete_many_has_an_outcome_for_each_blob() {
     let blobs = ["a", "b", "c"].map(|key| BlobRef { key: key.into(), version: None });
-    let mut script =
-        Script::new([response(202, &[], ""), refused(404, "BlobNotFound"), refused(403, "AuthorizationFailure")]);
-    let outcomes = store(&[]).delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
-    assert!(outcomes[0].is_ok() && outcomes[1].is_ok());
-    let failure = outcomes[2].as_ref().unwrap_err();
-    assert_eq!(failure.kind, Kind::AccessDenied);
-    assert!(failure.message.contains("delete \"c\""), "{failure}");
-    let paths: Vec<_> = script.sent.iter().map(|sent| sent.request.path.as_str()).collect();
-    assert_eq!(paths, ["a", "b", "c"].map(|key| format!("/devstoreaccount1/demo/{key}")));
+    let single = || [response(202, &[], ""), refused(404, "BlobNotFound"), refused(403, "AuthorizationFailure")];
+    let answered = batch(&[(0, 202, ""), (1, 404, "BlobNotFound"), (2, 403, "AuthorizationFailure")]);
+    // In a batch; and singly on a service that takes none.
+    for (steps, methods) in [
+        (vec![answered], &["POST"][..]),
+        (
+            [refused(501, "APINotImplemented")].into_iter().chain(single()).collect(),
+            &["POST", "DELETE", "DELETE", "DELETE"],
+        ),
+    ] {
+        let mut script = Script::new(steps);
+        let outcomes = store(&[]).delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
+        assert!(outcomes[0].is_ok() && outcomes[1].is_ok());
+        let failure = outcomes[2].as_ref().unwrap_err();
+        assert_eq!(failure.kind, Kind::AccessDenied);
+        assert!(failure.message.contains("delete \"c\""), "{failure}");
+        assert_eq!(script.methods(), methods);
+    }
     let wrong = [BlobRef { key: "../x".into(), version: None }];
     let failure = store(&[]).delete_many(&mut Script::new([]), &wrong, &DeleteManyOptions::default()).unwrap_err();
     assert_eq!(failure.subject.as_deref(), Some("key"));
     assert!(store(&[]).delete_many(&mut Script::new([]), &[], &DeleteManyOptions::default()).unwrap().is_empty());
+}
+
+/// A response to a batch: index, status and code of each part.
+fn batch(parts: &[(usize, u16, &str)]) -> Reaction {
+    let mut body = String::new();
+    for (index, status, code) in parts {
+        body.push_str(&format!(
+            "--b\r\nContent-ID: {index}\r\n\r\nHTTP/1.1 {status} words\r\nx-ms-error-code: {code}\r\n\r\n\r\n"
+        ));
+    }
+    response(202, &[("content-type", "multipart/mixed; boundary=b")], &format!("{body}--b--\r\n"))
+}
+
+#[test]
+fn blobs_whose_outcome_in_a_batch_is_open_are_deleted_singly() {
+    let blobs = ["a", "b", "c"].map(|key| BlobRef { key: key.into(), version: None });
+    let mut script = Script::new([
+        batch(&[(0, 202, ""), (2, 503, "ServerBusy"), (7, 202, "")]),
+        response(202, &[], ""),
+        response(202, &[], ""),
+    ]);
+    let mut store = store(&[]);
+    let outcomes = store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
+    assert!(outcomes.iter().all(Result::is_ok));
+    let paths: Vec<_> = script.sent.iter().map(|sent| sent.request.path.rsplit('/').next().unwrap()).collect();
+    assert_eq!(paths, ["demo", "b", "c"]);
+    // A batch without a response for any blob is the last one of the store.
+    let whole =
+        response(202, &[("content-type", "multipart/mixed; boundary=b")], "--b\r\n\r\nHTTP/1.1 400 x\r\n\r\n--b--");
+    let mut script = Script::new([whole].into_iter().chain((0..6).map(|_| response(202, &[], ""))));
+    for _ in 0..2 {
+        store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
+    }
+    assert_eq!(script.methods(), ["POST", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE", "DELETE"]);
+}
+
+#[test]
+fn many_blobs_are_deleted_in_several_batches() {
+    let blobs: Vec<_> = (0..300).map(|n| BlobRef { key: n.to_string(), version: None }).collect();
+    let all = |count: usize| batch(&(0..count).map(|n| (n, 202, "")).collect::<Vec<_>>());
+    let mut script = Script::new([all(256), all(44)]);
+    let outcomes = store(&[]).delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
+    assert!(outcomes.len() == 300 && outcomes.iter().all(Result::is_ok));
+    let sent = String::from_utf8_lossy(&script.sent[1].body).into_owned();
+    assert!(sent.contains("DELETE /devstoreaccount1/demo/256 HTTP/1.1\r\n") && !sent.contains("/demo/255 "));
 }
 
 fn source(key: &str) -> CopySource {
