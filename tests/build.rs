@@ -1,5 +1,6 @@
 //! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`;
-//! `tests/blobstore/guest`, which uses `wasi:blobstore`; and `guest/azure`, the plugin for Azure Blob Storage.
+//! `tests/blobstore/guest`, which uses `wasi:blobstore`; `guest/azure`, the plugin for Azure Blob Storage; and `guest/webdav`, the
+//! tutorial plugin.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ fn main() {
         "guest/azure/src",
         "guest/sdk/Cargo.toml",
         "guest/sdk/src",
+        "guest/webdav",
         "host/wasi-blobstore/wit",
         "wit",
         "Cargo.lock",
@@ -37,6 +39,7 @@ fn main() {
         ("SANDBUCKET_ROGUE_SANS_IO", "sandbucket-rogue", "", "sandbucket-rogue"),
         ("SANDBUCKET_AZURE", "sandbucket-azure", "", "sandbucket-azure"),
         ("SANDBUCKET_BLOBSTORE_GUEST", "sandbucket-blobstore-guest", "", "sandbucket-blobstore-guest"),
+        ("SANDBUCKET_WEBDAV", "sandbucket-webdav", "", "sandbucket-webdav"),
     ] {
         match component::build(&root, &target, package, features, name) {
             Ok(path) => println!("cargo::rustc-env={variable}={}", path.display()),

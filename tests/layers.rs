@@ -9,32 +9,61 @@ use std::path::{Path, PathBuf};
 /// A module, by its path in the crate, and the modules that it may name besides itself.
 type Layer = (&'static str, &'static [&'static str]);
 
-/// The plugin: exports → I/O → operations → S3 and settings → contract and runtime.
-const GUEST: &[Layer] = &[
+/// The SDK of plugins: exports → I/O → state machine → policy, HTTP and documents → contract and runtime.
+const SDK: &[Layer] = &[
     ("rt", &[]),
     ("contract", &[]),
     ("contract::error", &[]),
     ("contract::model", &["contract::error"]),
-    ("s3", &["contract::error", "contract::model", "rt", "settings"]),
-    ("settings", &["contract::error", "s3"]),
-    ("ops", &["contract::error", "contract::model", "rt", "s3", "settings"]),
-    ("io", &["contract::error", "contract::model", "ops", "s3"]),
-    ("io::wasi", &["contract::bindings", "contract::error", "io", "ops", "s3"]),
-    ("contract::bindings", &["contract::error", "contract::model", "s3"]),
-    ("contract::convert", &["contract::bindings", "contract::error", "contract::model", "io::wasi", "ops", "s3"]),
+    ("attributes", &["contract::error", "contract::model"]),
+    ("checksum", &["contract::model"]),
+    ("key", &["contract::error"]),
+    ("http", &["contract::error", "contract::model", "rt"]),
+    ("xml", &["contract::error", "http"]),
+    ("content", &["checksum", "contract::error", "contract::model", "http"]),
+    ("retry", &["http"]),
+    ("reconcile", &["contract::error", "contract::model"]),
+    ("settings", &["contract::error", "retry"]),
+    ("machine", &["attributes", "contract::error", "contract::model", "http", "key", "reconcile", "retry", "settings"]),
+    ("io", &["contract::error", "contract::model", "content", "http", "machine"]),
+    ("io::wasi", &["contract::bindings", "contract::error", "http", "io", "machine"]),
+    ("testing", &["contract::error", "http", "io", "machine"]),
+    ("contract::bindings", &["contract::error", "contract::model", "http"]),
+    ("contract::convert", &["contract::bindings", "contract::error", "contract::model", "http", "io::wasi", "machine"]),
     (
         "contract::exports",
         &[
+            "attributes",
             "contract::bindings",
             "contract::convert",
             "contract::error",
             "contract::model",
             "io",
             "io::wasi",
-            "ops",
-            "s3",
+            "machine",
             "settings",
         ],
+    ),
+];
+
+/// The S3 plugin: operations → requests and responses → settings and what S3 names.
+const S3: &[Layer] = &[
+    ("time", &[]),
+    ("headers", &[]),
+    ("checksum", &[]),
+    ("bucket", &[]),
+    ("continuation", &[]),
+    ("attributes", &[]),
+    ("endpoint", &["bucket"]),
+    ("settings", &["attributes", "endpoint"]),
+    ("sigv4", &["settings", "time"]),
+    ("response", &["checksum", "headers"]),
+    ("service_error", &[]),
+    ("requests", &["attributes", "bucket", "checksum", "continuation", "headers", "settings"]),
+    ("documents", &["continuation", "headers", "requests", "response"]),
+    (
+        "ops",
+        &["attributes", "documents", "headers", "requests", "response", "service_error", "settings", "sigv4", "time"],
     ),
 ];
 
@@ -90,7 +119,20 @@ fn host_layers_point_one_way() {
 
 #[test]
 fn guest_layers_point_one_way() {
-    check("guest/src", GUEST);
+    check("guest/sdk/src", SDK);
+    check("guest/s3/src", S3);
+}
+
+/// The SDK is of no service.
+#[test]
+fn sdk_names_no_plugin() {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/sdk/src")) {
+        let text = fs::read_to_string(&file).expect("a source file");
+        for name in ["sandbucket_s3", "sandbucket_azure", "x-amz-", "x-ms-", "aws"] {
+            let named = code(&text).lines().find(|line| line.split("//").next().unwrap_or_default().contains(name));
+            assert_eq!(named, None, "{}", file.display());
+        }
+    }
 }
 
 /// Every mention of a module is allowed, every module is in the table, and every entry is needed.
@@ -197,8 +239,8 @@ fn mentions(module: &str, text: &str) -> Vec<String> {
 fn mentions_are_found_outside_comments() {
     let text = "use crate::a::{B, C};\n// crate::x\nlet y = super::super::d::e(); //! crate::z\n";
     assert_eq!(mentions("m::n::o", text), ["a", "m::d::e"]);
-    assert_eq!(layer_of(GUEST, "io::wasi::error").map(|(layer, _)| layer), Some("io::wasi"));
-    assert_eq!(layer_of(GUEST, "iowa").map(|(layer, _)| layer), None);
+    assert_eq!(layer_of(SDK, "io::wasi::error").map(|(layer, _)| layer), Some("io::wasi"));
+    assert_eq!(layer_of(SDK, "iowa").map(|(layer, _)| layer), None);
 }
 
 /// Paths of files and folders that the documents for contributors name, `src/` being the library's.

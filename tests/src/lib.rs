@@ -28,6 +28,8 @@ pub const ROGUE: &str = env!("SANDBUCKET_ROGUE");
 pub const ROGUE_SANS_IO: &str = env!("SANDBUCKET_ROGUE_SANS_IO");
 /// The component of `tests/blobstore/guest`.
 pub const BLOBSTORE_GUEST: &str = env!("SANDBUCKET_BLOBSTORE_GUEST");
+/// The component of `guest/webdav`, the tutorial plugin.
+pub const WEBDAV: &str = env!("SANDBUCKET_WEBDAV");
 /// The compile cache, kept between runs.
 pub const CACHE: &str = concat!(env!("OUT_DIR"), "/cache");
 /// Time limit of a test: many times what any test takes, so that a hang fails and a slow machine does not.

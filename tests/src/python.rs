@@ -1,4 +1,4 @@
-//! Python clients and servers in virtual environments of the tests: boto3 and moto, azure-storage-blob.
+//! Python clients and servers in virtual environments of the tests: boto3, moto and a WebDAV server; azure-storage-blob.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,6 +118,35 @@ impl Moto {
             endpoint: word("endpoint")?,
             access_key: word("access_key")?,
             secret_key: word("secret_key")?,
+            _script: script,
+        })
+    }
+}
+
+/// A WebDAV server with authentication on, which fails some requests by their file's name: see `interop/webdav.py`.
+pub struct WebDav {
+    _script: Script,
+    /// The URL of the server. The folder is `/dav` below it.
+    pub endpoint: String,
+    /// The user's name.
+    pub username: String,
+    /// The user's password.
+    pub password: String,
+}
+
+impl WebDav {
+    /// Starts one on a free loopback port, with an empty folder.
+    ///
+    /// # Errors
+    /// If there is no Python 3, or the server cannot be installed or started.
+    pub async fn start() -> Result<Self> {
+        let mut script = Script::start("webdav.py", &[], true)?;
+        let started = script.hear().await?;
+        let word = |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
+        Ok(WebDav {
+            endpoint: word("endpoint")?,
+            username: word("username")?,
+            password: word("password")?,
             _script: script,
         })
     }

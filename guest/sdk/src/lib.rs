@@ -11,7 +11,6 @@ pub mod machine;
 pub mod reconcile;
 pub mod retry;
 pub mod rt;
-pub mod service;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -22,9 +21,9 @@ pub use contract::error::{Error, Failure, Kind, ServiceResponse};
 pub use contract::model::{self, Operation, Output};
 pub use http::request::{Method, Request};
 pub use http::response::{Head, MalformedResponse};
+pub use machine::service::{self, AttemptError, Classification, Config, Flow, Outgoing, Refusal, Service, Wait};
 pub use machine::{RequestBody, Response, Step, Store};
 pub use retry::Decision;
-pub use service::{AttemptError, Classification, Config, Flow, Outgoing, Refusal, Service, Wait};
 pub use settings::{Secret, Setting, SettingKind, SettingValues};
 
 /// Makes the crate a component: exports the interfaces of the contract for a [`Service`], and sets the allocator.

@@ -6,6 +6,10 @@
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{BlobInfo, WriteCondition, Written};
 
+/// The beginning of the message about a write of which nothing certain is known.
+pub const LOST: &str =
+    "a response was lost, and it is not known whether the write took effect: read the key before writing again";
+
 /// Tolerance in seconds between `last-modified` and the start of the write: both are whole seconds, and the clocks of a service's
 /// nodes differ a little.
 const SLACK: u64 = 5;

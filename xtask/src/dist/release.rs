@@ -74,10 +74,11 @@ impl Release {
 pub(super) fn plugins(root: &Path) -> Result<Vec<Plugin>, String> {
     let folder = root.join("host/sandbucket/plugin");
     let packages = cargo_metadata(root)?;
-    let fingerprint = sources::fingerprint(root).map_err(|error| format!("the plugin's sources: {error}"))?;
     let mut plugins = Vec::new();
     for file in super::files::list(&folder)?.into_iter().filter(|file| file.extension() == Some(OsStr::new("wasm"))) {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let fingerprint =
+            sources::fingerprint(root, &name).map_err(|error| format!("the sources of {name}: {error}"))?;
         let record = crate::read_text(&folder.join(&file).with_extension("built"))?;
         if sources::field(&record, "sources") != Some(&fingerprint) {
             return Err(format!("{} is not built from these sources: run `make plugin`", folder.join(file).display()));

@@ -2,10 +2,11 @@
 
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{BlobHead, ByteRange, GetOptions, Output};
-use sandbucket_plugin::http::response::{Head, resolve_range};
-use sandbucket_plugin::service::AttemptError;
+use sandbucket_plugin::http::response::Head;
+use sandbucket_plugin::service::{AttemptError, blob_head};
 
-use crate::{requests, response};
+use crate::requests;
+use crate::response;
 
 use super::call::{Call, Unsigned};
 use super::stage::Reply;
@@ -26,12 +27,8 @@ impl Call<'_, '_> {
     /// What the header of a response to a GET says.
     pub(super) fn blob_head(&self, head: &Head, asked: ByteRange) -> Result<BlobHead, AttemptError> {
         let (info, body_range) = response::blob_part(head, asked)?;
-        let range = resolve_range(asked, info.size).ok_or_else(|| {
-            let what = format!("no byte of its {} bytes is in the range", info.size);
-            AttemptError::Stop(Kind::InvalidRange, what)
-        })?;
         let digest = response::checksum_of(head, body_range, info.size);
-        Ok(BlobHead { info, range, body_range, digest })
+        blob_head(info, body_range, asked, digest)
     }
 
     /// Services respond alike whether or not the blob existed, but for those that say that it did not.

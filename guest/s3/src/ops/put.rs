@@ -8,7 +8,9 @@ use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::machine::RequestBody;
 use sandbucket_plugin::service::{AttemptError, Flow, Outgoing};
 
-use crate::{requests, response, service_error};
+use crate::requests;
+use crate::response;
+use crate::service_error;
 
 use super::call::{Call, NextStage, Unsigned};
 use super::stage::Stage;

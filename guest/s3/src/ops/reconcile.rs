@@ -4,7 +4,7 @@ use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{
     BlobInfo, HeadOptions, ListPartsOptions, Operation, Part, WriteCondition, Written,
 };
-use sandbucket_plugin::reconcile::{self, Outcome, matches_any, opaque_tag};
+use sandbucket_plugin::reconcile::{self, LOST, Outcome, matches_any, opaque_tag};
 use sandbucket_plugin::service::Flow;
 
 use crate::attributes::head_call_options;
@@ -15,10 +15,6 @@ use super::multipart::is_no_upload;
 use super::outcome::{self, is_dated};
 use super::service::nothing;
 use super::stage::Stage;
-
-/// The beginning of the message about a write of which nothing certain is known.
-const LOST: &str =
-    "a response was lost, and it is not known whether the write took effect: read the key before writing again";
 
 /// What a HEAD found: the blob, and the service's time in seconds since 1970.
 type Found = Result<(BlobInfo, Option<u64>), Failure>;
@@ -47,15 +43,6 @@ impl Call<'_, '_> {
         };
         let request = requests::list_parts(&self.s3.settings, &self.full_key()?, upload, &options);
         self.document_request(request?, String::new())
-    }
-
-    fn condition(&self) -> WriteCondition {
-        match self.operation() {
-            Operation::Put { options, .. } => options.condition.clone(),
-            Operation::Copy { options, .. } => options.condition.clone(),
-            Operation::CompleteUpload { options, .. } => options.condition.clone(),
-            _ => WriteCondition::Always,
-        }
     }
 
     fn parts(&self) -> &[Part] {
@@ -91,7 +78,7 @@ impl Call<'_, '_> {
             }
             Err(_) => return Flow::to(Stage::Main),
         };
-        let unmet = match (self.condition(), found.map(|info| info.etag)) {
+        let unmet = match (self.operation().write_condition().clone(), found.map(|info| info.etag)) {
             (WriteCondition::IfAbsent, Some(_)) => "a blob is there already",
             (WriteCondition::IfMatch(_), None) => "no blob is there",
             (WriteCondition::IfMatch(wanted), Some(Some(etag))) if !matches_any(&wanted, &etag) => {
@@ -118,7 +105,7 @@ impl Call<'_, '_> {
     }
 
     pub(super) fn after_entity_tag(&mut self, failure: Failure, found: Found) -> NextStage {
-        let condition = self.condition();
+        let condition = self.operation().write_condition().clone();
         let there = found.ok().and_then(|(info, _)| info.etag);
         if let (WriteCondition::IfMatch(tag), Some(there)) = (&condition, there)
             && opaque_tag(&there) == opaque_tag(tag)
@@ -166,7 +153,7 @@ impl Call<'_, '_> {
                 _ => Flow::Failed(self.unknown(LOST, &failure)),
             };
         }
-        let condition = self.condition();
+        let condition = self.operation().write_condition().clone();
         // The second, by the service's clock, at which this call began to write.
         let elapsed = self.since_own_request().as_secs();
         let found = found.map(|(info, date)| {
@@ -206,12 +193,5 @@ impl Call<'_, '_> {
 
     fn unmet(&self, why: &str) -> Failure {
         self.failure(Kind::PreconditionFailed, &format!("the precondition did not hold: {why}"))
-    }
-
-    /// The failure of a write of which nothing certain is known, and whose last attempt ended in `failure`.
-    pub(super) fn unknown(&self, what: &str, failure: &Failure) -> Failure {
-        let mut unknown = self.failure(Kind::OutcomeUnknown, &format!("{what}. The last attempt: {}", failure.message));
-        unknown.response = failure.response.clone();
-        unknown
     }
 }

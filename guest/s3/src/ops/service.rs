@@ -11,9 +11,11 @@ use sandbucket_plugin::machine::{self, Response, StateOf, Step};
 use sandbucket_plugin::service::{AttemptError, Config, Flow, Outgoing, Refusal, Service, Wait};
 use sandbucket_plugin::settings::{Setting, SettingValues};
 
+use crate::attributes;
+use crate::requests;
+use crate::service_error;
 use crate::settings::{self, Settings};
 use crate::sigv4::Signer;
-use crate::{attributes, requests, service_error};
 
 use super::call::{Call, NextStage, Unsigned, method};
 use super::retry;

@@ -10,9 +10,9 @@ use crate::http::headers::parse_lines;
 use crate::http::request::Request;
 use crate::http::response::Head;
 use crate::io::wasi::transport_error;
+use crate::machine::service::Service;
 use crate::machine::state::nanos;
 use crate::machine::{self, StateOf};
-use crate::service::Service;
 
 use super::model::{
     AbortOptions, Blob, BlobHead, BlobInfo, BucketOptions, CallOptions, CompleteOptions, CopyOptions, CopyPartOptions,

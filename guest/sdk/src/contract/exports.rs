@@ -7,8 +7,8 @@ use std::rc::Rc;
 use crate::attributes::Attribute;
 use crate::io::wasi::{Pending, Resources, Wasi};
 use crate::io::{self, Clock};
+use crate::machine::service::Service;
 use crate::machine::{self, State};
-use crate::service::Service;
 use crate::settings::{Setting, SettingKind};
 
 use super::bindings::exports::sandbucket::blob::buckets::{BucketOptions, ListBucketsOptions};

@@ -8,7 +8,7 @@ use crate::contract::model::{
     PresignOptions, Presigned, PresignedMethod, PutOptions, TagOptions, UploadPage, VersionPage, Written,
 };
 use crate::machine::Store;
-use crate::service::Service;
+use crate::machine::service::Service;
 
 use super::{Body, Clock, Driver, Transport, Writer};
 

@@ -4,14 +4,17 @@ use crate::content;
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{Blob, BlobHead, GetOptions, Operation, Output, Span, UNKNOWN_SIZE};
 use crate::http::response::{self, Head};
+use crate::machine::service::Service;
 use crate::machine::{Event, Next, StateOf, TransportError};
-use crate::service::Service;
 
 use super::driver::Reading;
 use super::{Body, Clock, Driver, Transport};
 
 /// How much of a body is asked for at once, in bytes: large enough for few calls, small enough for the instance.
 const CHUNK: u64 = 1024 * 1024;
+
+/// The properties of a blob, and the response whose body is to be read.
+type Opened<B, T> = (BlobHead, Reading<B, T>);
 
 /// Why a body was not read.
 enum ReadError {
@@ -41,7 +44,7 @@ impl<S: Service, E: Transport + Clock> Driver<'_, S, E> {
         }
     }
 
-    fn opened(&mut self, next: Next<StateOf<S>>) -> Result<(BlobHead, Reading<E::Body, StateOf<S>>), Failure> {
+    fn opened(&mut self, next: Next<StateOf<S>>) -> Result<Opened<E::Body, StateOf<S>>, Failure> {
         let finished = self.finish(next, &[])?;
         match (finished.output, finished.reading) {
             (Output::Get(head), Some(reading)) => Ok((head, reading)),

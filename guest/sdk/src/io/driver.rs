@@ -6,9 +6,9 @@ use crate::contract::error::Failure;
 use crate::contract::model::{Operation, Output};
 use crate::http::request::Method;
 use crate::http::response::{Head, MAX_ERROR_BODY};
+use crate::machine::service::Service;
 use crate::machine::state::nanos;
 use crate::machine::{Event, Exchange, Next, RequestBody, Response, ResponseBody, StateOf, Store, TransportError};
-use crate::service::Service;
 
 use super::{Body, Clock, Transport, Waits};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::contract::error::{Error, Failure, Kind};
 use crate::contract::model::{Operation, Output, Part, Written};
 use crate::http::request::Method;
+use crate::machine::service::Service;
 use crate::machine::{Event, Next, ResponseBody, StateOf, Store};
-use crate::service::Service;
 
 use super::{Clock, Driver, Exchange, Transport};
 

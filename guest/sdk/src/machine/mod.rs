@@ -8,6 +8,7 @@
 //! decides on retries, backoff and time limits, corrects the clock, and words failures; the service makes the requests, interprets
 //! responses, and says where to go next.
 
+pub mod service;
 pub mod state;
 mod step;
 mod steps;
@@ -20,7 +21,7 @@ use crate::contract::error::{Failure, Kind};
 use crate::contract::model::{Algorithm, Output, Pair};
 use crate::http::request::Request;
 use crate::http::response::Head;
-use crate::service::{Config, Service};
+use crate::machine::service::{Config, Service};
 use crate::settings::SettingValues;
 
 pub use state::{DEFAULT_TIME_LIMIT, State, StateOf};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::error::{Error, Failure};
 use crate::contract::model::Operation;
-use crate::service::Service;
+use crate::machine::service::Service;
 
 /// Time limit of a call whose options have none.
 pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(600);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
-use crate::contract::model::Operation;
+use crate::contract::model::{Operation, Output, WriteCondition};
 use crate::http::response::MalformedResponse;
 use crate::key;
+use crate::machine::service::{AttemptError, Config, Flow, MAX_DOCUMENT, Refusal, Service, Wait};
+use crate::reconcile::LOST;
 use crate::retry::{self, Decision};
-use crate::service::{AttemptError, Config, MAX_DOCUMENT, Refusal, Service, Wait};
 
 use super::state::StateOf;
 use super::{Response, Session, TransportError};
@@ -104,7 +105,7 @@ impl<S: Service> Step<'_, S> {
         self.config.max_retries.min(self.state.progress.max_retries)
     }
 
-    /// The backoff before retry number `retry`, from 0, for a stage that a service repeats by itself ([`crate::Flow::Send`]).
+    /// The backoff before retry number `retry`, from 0, for a stage that a service repeats by itself ([`Flow::Send`]).
     pub fn backoff(&mut self, retry: u32) -> Duration {
         retry::backoff(retry, None, &mut self.session.rng)
     }
@@ -122,11 +123,41 @@ impl<S: Service> Step<'_, S> {
         made
     }
 
-    /// A failure of this operation, as a sentence that says what was attempted: for [`crate::Flow::Failed`].
+    /// A failure of this operation, as a sentence that says what was attempted: for [`Flow::Failed`].
     pub fn failure(&self, kind: Kind, what: &str) -> Failure {
         let mut failure = Error::failure(kind, self.sentence(what));
         failure.attempts = self.state.progress.attempts;
         failure
+    }
+
+    /// The end of an operation after its own request.
+    ///
+    /// What a deletion did not find is deleted. If a response was lost, the failure of a later attempt says nothing about the first
+    /// one: a conditional write then has an unknown outcome. A service that can look at what is there overrides
+    /// [`Service::next`] and uses [`crate::reconcile`].
+    pub fn end(&self, result: Result<S::Reply, Failure>) -> Flow<S::Stage> {
+        let failure = match result.map(TryInto::try_into) {
+            Ok(Ok(output)) => return Flow::Done(output),
+            Ok(Err(_)) => self.failure(Kind::Integrity, "the response is not the operation's"),
+            Err(failure) => failure,
+        };
+        match &self.state.operation {
+            Operation::Delete { .. } if failure.kind == Kind::NotFound => {
+                // After a lost response, that it is gone may be this call's doing.
+                Flow::Done(Output::Delete((!self.maybe_applied()).then_some(false)))
+            }
+            operation if self.maybe_applied() && operation.write_condition() != &WriteCondition::Always => {
+                Flow::Failed(self.unknown(LOST, &failure))
+            }
+            _ => Flow::Failed(failure),
+        }
+    }
+
+    /// The failure of a write of which nothing certain is known ([`LOST`]), and whose last attempt ended in `failure`.
+    pub fn unknown(&self, what: &str, failure: &Failure) -> Failure {
+        let mut unknown = self.failure(Kind::OutcomeUnknown, &format!("{what}. The last attempt: {}", failure.message));
+        unknown.response = failure.response.clone();
+        unknown
     }
 
     /// The failure of an operation that the plugin does not have, for [`Service::request`].

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::contract::error::{Failure, Kind};
 use crate::contract::model::Operation;
+use crate::machine::service::{AttemptError, Flow, Outgoing, Service};
 use crate::retry;
-use crate::service::{AttemptError, Flow, Outgoing, Service};
 
 use super::state::{Progress, State, StateOf};
 use super::step::Step;

@@ -8,7 +8,7 @@ use super::{
     AbortOptions, BlobHead, BlobInfo, BlobRef, BucketOptions, BucketPage, CallOptions, CompleteOptions, CopyOptions,
     CopyPartOptions, CopySource, DeleteManyOptions, DeleteOptions, GetOptions, HeadOptions, ListBucketsOptions,
     ListOptions, ListPage, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions, PartPage, PresignOptions,
-    Presigned, PresignedMethod, PutOptions, TagOptions, UploadPage, VersionPage, Written,
+    Presigned, PresignedMethod, PutOptions, TagOptions, UploadPage, VersionPage, WriteCondition, Written,
 };
 
 /// An operation and its arguments.
@@ -132,6 +132,16 @@ impl Operation {
                 | Operation::BucketExists { .. }
                 | Operation::ListBuckets { .. }
         )
+    }
+
+    /// The condition under which it writes.
+    pub fn write_condition(&self) -> &WriteCondition {
+        match self {
+            Operation::Put { options, .. } => &options.condition,
+            Operation::Copy { options, .. } => &options.condition,
+            Operation::CompleteUpload { options, .. } => &options.condition,
+            _ => &WriteCondition::Always,
+        }
     }
 
     /// Its common options.

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::attributes::{self, Attribute};
 use crate::contract::error::{Failure, Kind, MAX_MESSAGE, ServiceResponse, tidy};
-use crate::contract::model::{Algorithm, Operation, Output};
+use crate::contract::model::{Algorithm, BlobHead, BlobInfo, ByteRange, Digest, Operation, Output, Span};
 use crate::http::request::Request;
-use crate::http::response::{Head, MAX_ERROR_BODY, MalformedResponse};
+use crate::http::response::{Head, MAX_ERROR_BODY, MalformedResponse, resolve_range};
 use crate::key::MAX_KEY;
 use crate::machine::{RequestBody, Response, ResponseBody, Step};
 use crate::retry::{self, DEFAULT_RETRIES, Decision};
@@ -96,7 +96,7 @@ pub trait Service: Sized + 'static {
     }
 
     /// Where the operation goes after a stage: after what its response said, or after the failure of its last attempt. The present
-    /// stage is the default again. Default: the operation ends with it.
+    /// stage is the default again. Default: [`Step::end`], the operation ends with it.
     fn next(
         &mut self,
         step: &mut Step<'_, Self>,
@@ -104,11 +104,7 @@ pub trait Service: Sized + 'static {
         result: Result<Self::Reply, Failure>,
     ) -> Flow<Self::Stage> {
         let _ = stage;
-        match result.map(TryInto::try_into) {
-            Ok(Ok(output)) => Flow::Done(output),
-            Ok(Err(_)) => Flow::Failed(step.failure(Kind::Integrity, "the response is not the operation's")),
-            Err(failure) => Flow::Failed(failure),
-        }
+        step.end(result)
     }
 
     /// How long a stage's request waits for the service. Default: [`Wait::Usual`].
@@ -244,6 +240,26 @@ impl Outgoing {
     /// With a response whose body is the caller's to read: of a get.
     pub fn with_stream(self) -> Outgoing {
         Outgoing { response_body: ResponseBody::Caller, ..self }
+    }
+}
+
+/// The properties of a blob whose body is read, for [`Output::Get`]: `body_range` is the range that the response's body contains
+/// ([`body_range`](crate::http::response::body_range)), `digest` that of the response's body, if the service says it.
+///
+/// # Errors
+/// [`Kind::InvalidRange`] if the requested range contains no byte of the blob.
+pub fn blob_head(
+    info: BlobInfo,
+    body_range: Span,
+    requested: ByteRange,
+    digest: Option<Digest>,
+) -> Result<BlobHead, AttemptError> {
+    match resolve_range(requested, info.size) {
+        Some(range) => Ok(BlobHead { info, range, body_range, digest }),
+        None => {
+            let what = format!("no byte of its {} bytes is in the range", info.size);
+            Err(AttemptError::Stop(Kind::InvalidRange, what))
+        }
     }
 }
 
