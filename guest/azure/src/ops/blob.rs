@@ -3,11 +3,11 @@
 use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{
-    BlobHead, ByteRange, HeadOptions, Operation, Output, Presigned, UNKNOWN_SIZE, WriteCondition,
+    ByteRange, HeadOptions, Operation, Output, Presigned, UNKNOWN_SIZE, WriteCondition,
 };
 use sandbucket_plugin::http::response::{Head, MalformedResponse, resolve_range};
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
-use sandbucket_plugin::service::{AttemptError, Flow, Outgoing};
+use sandbucket_plugin::service::{AttemptError, Flow, Outgoing, blob_head};
 use sandbucket_plugin::xml;
 
 use super::{Azure, Found, Reply, Stage, document, output};
@@ -68,12 +68,8 @@ impl Azure {
             return Err(AttemptError::Stop(Kind::InvalidRange, "no byte of the blob is in the range".into()));
         }
         let (info, body_range) = response::blob_part(head, asked)?;
-        let Some(range) = resolve_range(asked, info.size) else {
-            let what = format!("no byte of its {} bytes is in the range", info.size);
-            return Err(AttemptError::Stop(Kind::InvalidRange, what));
-        };
         let digest = response::digest(head, body_range, info.size).filter(|_| self.settings.sends_md5);
-        Ok(Reply::Output(Output::Get(BlobHead { info, range, body_range, digest })))
+        Ok(Reply::Output(Output::Get(blob_head(info, body_range, asked, digest)?)))
     }
 
     /// HEAD of the blob whose last bytes are read.

@@ -3,7 +3,7 @@
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{HeadOptions, Operation, Output, WriteCondition, Written};
 use sandbucket_plugin::machine::Step;
-use sandbucket_plugin::reconcile::{self, Outcome};
+use sandbucket_plugin::reconcile::{self, LOST, Outcome};
 use sandbucket_plugin::service::{Flow, Outgoing};
 
 use super::{Azure, Found, Reply, Stage};
@@ -11,10 +11,6 @@ use crate::attributes::{WRITE_ID_METADATA, write_id};
 use crate::documents::block_list::{Block, state_of};
 use crate::requests;
 use crate::upload_id::UploadId;
-
-/// The beginning of the message about a write of which nothing certain is known.
-const LOST: &str =
-    "a response was lost, and it is not known whether the write took effect: read the key before writing again";
 
 impl Azure {
     /// HEAD of the key that is written.
@@ -28,11 +24,7 @@ impl Azure {
     /// Such a write is retried, as its condition holds it back if the first one took effect; the failure of the retry says nothing
     /// about the first one.
     pub(super) fn after_outcome(&self, step: &Step<'_, Self>, failure: Failure, found: Found) -> Flow<Stage> {
-        let (condition, call) = match step.operation() {
-            Operation::Put { options, .. } => (&options.condition, &options.call),
-            Operation::Copy { options, .. } => (&options.condition, &options.call),
-            _ => return Flow::Failed(failure),
-        };
+        let (condition, call) = (step.operation().write_condition(), step.operation().call());
         // The second, by the service's clock, at which this call began to write.
         let elapsed = step.since_own_request().as_secs();
         let found = found.map(|(info, date)| (info, date.map(|date| date.saturating_sub(elapsed))));
@@ -55,7 +47,7 @@ impl Azure {
                     (None, Ok(_)) => what.push_str(" (with the attribute write-id this can be known)"),
                     (None, Err(looked)) => what.push_str(&format!(". Looking at what is there: {}", looked.message)),
                 }
-                Flow::Failed(unknown(step, &what, &failure))
+                Flow::Failed(step.unknown(&what, &failure))
             }
         }
     }
@@ -85,11 +77,11 @@ impl Azure {
                     return Flow::Failed(failure);
                 }
                 let what = format!("{LOST}. The parts are still there, so that the upload can be completed again");
-                let mut unknown = unknown(step, &what, &failure);
+                let mut unknown = step.unknown(&what, &failure);
                 unknown.retryable = true;
                 Flow::Failed(unknown)
             }
-            _ => Flow::Failed(unknown(step, LOST, &failure)),
+            _ => Flow::Failed(step.unknown(LOST, &failure)),
         }
     }
 
@@ -104,11 +96,4 @@ impl Azure {
 
 fn is_made_of(committed: &[Block], wanted: &[String]) -> bool {
     committed.len() == wanted.len() && committed.iter().zip(wanted).all(|(block, id)| block.id == *id)
-}
-
-/// The failure of a write of which nothing certain is known, and whose last attempt ended in `failure`.
-fn unknown(step: &Step<'_, Azure>, what: &str, failure: &Failure) -> Failure {
-    let mut unknown = step.failure(Kind::OutcomeUnknown, &format!("{what}. The last attempt: {}", failure.message));
-    unknown.response = failure.response.clone();
-    unknown
 }

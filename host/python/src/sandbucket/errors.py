@@ -82,7 +82,7 @@ class NotFoundError(SandbucketError):
     @property
     def is_missing_bucket(self) -> bool:
         """Whether the service says that the bucket itself is missing."""
-        return self.code == "NoSuchBucket"
+        return self.code in ("NoSuchBucket", "ContainerNotFound")
 
 
 class PreconditionFailedError(SandbucketError):
