@@ -44,7 +44,7 @@ def get(name):
         "type": properties.content_settings.content_type,
         "cache-control": properties.content_settings.cache_control,
         "etag": properties.etag,
-        "tier": properties.blob_tier,
+        "tier": client.get_blob_client(name).get_blob_properties().blob_tier,
     }
 
 

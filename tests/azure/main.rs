@@ -2,6 +2,7 @@
 //!
 //! The modules of `tests/e2e`, `tests/object_store` and `tests/model` are those that the S3 plugin passes on the dev server.
 
+mod batches;
 mod containers;
 mod credentials;
 mod exchange;

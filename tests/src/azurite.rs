@@ -74,7 +74,7 @@ impl Azurite {
     fn start() -> Result<Azurite> {
         let main = install()?;
         let mut shell = Command::new("sh")
-            .args(["-c", "\"$@\" & cat > /dev/null; kill $!", "sh", "node"])
+            .args(["-c", "\"$@\" & cat > /dev/null; kill -9 $!", "sh", "node"])
             .arg(&main)
             .args([
                 "--inMemoryPersistence",
