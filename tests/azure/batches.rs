@@ -27,7 +27,7 @@ fn many_blobs_are_deleted_in_few_requests() {
         drop(engine);
         let record = loop {
             let record = records.next().await.expect("a record of the deletion");
-            if record.operation == "delete-many" {
+            if record.operation == "delete_many" {
                 break record;
             }
         };

@@ -4,13 +4,12 @@
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/put-blob>. Some are also settings of the store.
 
 use base64ct::{Base64, Encoding};
-use sandbucket_plugin::contract::error::{Error, Failure, Kind, tidy};
+use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::{CallOptions, Pair};
 use sandbucket_plugin::http::headers::is_visible;
 use sandbucket_plugin::http::request::Request;
 
-use crate::requests::METADATA_PREFIX;
-use crate::settings::Settings;
+use crate::headers::{self, METADATA_PREFIX};
 
 /// The groups of attributes that an operation accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +107,6 @@ pub const WRITE_ID: &str = "write-id";
 /// The attribute that names an encryption scope.
 pub const SCOPE: &str = "encryption-scope";
 
-/// User metadata that stores [`WRITE_ID`]: the names of metadata are identifiers.
-pub const WRITE_ID_METADATA: &str = "sandbucket_write_id";
-
 /// All attributes, in display order.
 pub const TABLE: [Attribute; 12] = [
     text("cache-control", "x-ms-blob-cache-control", Accepts::CONTENT),
@@ -132,30 +128,6 @@ pub fn documentation() -> Vec<sandbucket_plugin::Attribute> {
     let documented =
         |known: &Attribute| sandbucket_plugin::Attribute { name: known.name, secret: false, help: known.help().into() };
     TABLE.iter().map(documented).collect()
-}
-
-/// Adds the headers of the call's attributes, and of the store's defaults that the operation accepts. The call's take precedence.
-///
-/// # Errors
-/// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice or
-/// malformed.
-pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, accepts: Accepts) -> Result<(), Failure> {
-    for (n, (name, value)) in call.attributes.iter().enumerate() {
-        let Some(attribute) = TABLE.iter().find(|known| known.name == name && accepts.has(known.accepts)) else {
-            return Err(not_accepted(name, accepts));
-        };
-        if call.attributes[..n].iter().any(|(before, _)| before == name) {
-            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
-        }
-        push(request, attribute, value)?;
-    }
-    for (name, value) in &settings.defaults {
-        let known = TABLE.iter().find(|known| known.name == *name && accepts.has(known.accepts));
-        if let Some(attribute) = known.filter(|known| !call.attributes.iter().any(|(given, _)| given == known.name)) {
-            push(request, attribute, value)?;
-        }
-    }
-    Ok(())
 }
 
 /// Validates a setting that is a default of this attribute.
@@ -192,12 +164,16 @@ pub fn write_id(call: &CallOptions) -> Option<&str> {
     given.map(|(_, id)| id.trim_matches(' '))
 }
 
-fn push(request: &mut Request, attribute: &Attribute, value: &str) -> Result<(), Failure> {
+/// Adds the header of an attribute with this value.
+///
+/// # Errors
+/// A fault of the attribute.
+pub fn push(request: &mut Request, attribute: &Attribute, value: &str) -> Result<(), Failure> {
     let value = value_of(attribute, value)?;
     if attribute.header.starts_with(METADATA_PREFIX)
         && request.headers.iter().any(|(there, _)| there == attribute.header)
     {
-        let why = format!("{} is in the metadata as well, as {WRITE_ID_METADATA}: give it once", attribute.name);
+        let why = format!("{} is in the metadata as well, as {}: give it once", attribute.name, headers::WRITE_ID);
         return Err(Error::fault(attribute.name, why));
     }
     request.header(attribute.header, value);
@@ -224,71 +200,4 @@ fn value_of<'v>(attribute: &Attribute, value: &'v str) -> Result<&'v str, Failur
 /// Whether the text is a valid write id: characters that every service stores and returns unchanged.
 fn is_id(value: &str) -> bool {
     (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
-}
-
-fn not_accepted(name: &str, accepts: Accepts) -> Failure {
-    let name = tidy(name, 64);
-    let known: Vec<&str> = TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
-    let accepted = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let mut fault =
-        Error::fault(&name, format!("there is no attribute \"{name}\" here: this operation accepts {accepted}"));
-    fault.kind = Kind::Unsupported;
-    fault
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::requests::tests::settings;
-    use sandbucket_plugin::http::request::Method;
-
-    fn applied(accepts: Accepts, given: &[(&str, &str)], more: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
-        let mut request = Request::new(Method::Put, true, "h", "/");
-        let attributes = given.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, &settings(more), accepts)?;
-        Ok(request.headers.into_iter().map(|(name, value)| format!("{name}: {value}")).collect())
-    }
-
-    #[test]
-    fn attributes_become_headers_and_override_settings() {
-        let defaults = [("access-tier", "Cool"), ("encryption-scope", "s")];
-        let given = [("cache-control", "no-store"), ("access-tier", "Hot"), ("write-id", "w-1")];
-        assert_eq!(
-            applied(Accepts::WRITES, &given, &defaults).unwrap(),
-            [
-                "x-ms-blob-cache-control: no-store",
-                "x-ms-access-tier: Hot",
-                "x-ms-meta-sandbucket_write_id: w-1",
-                "x-ms-encryption-scope: s"
-            ]
-        );
-        // A block takes the scope alone.
-        assert_eq!(applied(Accepts::SCOPE, &[], &defaults).unwrap(), ["x-ms-encryption-scope: s"]);
-    }
-
-    #[test]
-    fn unknown_repeated_and_malformed_attributes_are_rejected() {
-        let kind = |given: &[(&str, &str)]| {
-            let fault = applied(Accepts::WRITES.and(Accepts::CHECKSUM), given, &[]).unwrap_err();
-            (fault.kind, fault.subject.unwrap())
-        };
-        assert_eq!(kind(&[("acl", "x")]), (Kind::Unsupported, "acl".to_owned()));
-        assert_eq!(kind(&[("delete-snapshots", "include")]), (Kind::Unsupported, "delete-snapshots".to_owned()));
-        assert_eq!(kind(&[("tags", "a=b"), ("tags", "a=b")]), (Kind::InvalidArgument, "tags".to_owned()));
-        for (name, value) in [
-            ("access-tier", ""),
-            ("cache-control", "a\nb"),
-            ("content-md5", "AAAA"),
-            ("write-id", "a b"),
-            ("write-id", ""),
-        ] {
-            assert_eq!(kind(&[(name, value)]), (Kind::InvalidArgument, name.to_owned()));
-        }
-        let fault = applied(Accepts::SNAPSHOTS, &[("delete-snapshots", "all")], &[]).unwrap_err();
-        assert!(fault.message.contains("include or only"), "{fault}");
-        assert_eq!(
-            applied(Accepts::SNAPSHOTS, &[("delete-snapshots", "only")], &[]).unwrap(),
-            ["x-ms-delete-snapshots: only"]
-        );
-    }
 }

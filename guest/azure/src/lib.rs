@@ -7,7 +7,7 @@
 //! | [`shared_key`], [`sas`] | Signatures of requests, and of URLs. |
 //! | [`response`], [`documents`], [`service_error`] | What responses say. |
 //! | [`upload_id`] | Uploads on a service without upload objects: ids of uploads and of their blocks. |
-//! | [`settings`], [`attributes`], [`endpoint`], [`container`], [`key`], [`continuation`] | What stores and calls are given. |
+//! | [`settings`], [`attributes`], [`headers`], [`endpoint`], [`container`], [`key`], [`continuation`] | What stores and calls are given. |
 //!
 //! The files are those of the S3 plugin (`guest/s3`) where the concern is the same. The state machine, retries, drivers and the
 //! contract's types are the SDK's (`guest/sdk`).
@@ -17,6 +17,7 @@ pub mod container;
 pub mod continuation;
 pub mod documents;
 pub mod endpoint;
+pub mod headers;
 pub mod key;
 pub mod ops;
 pub mod requests;

@@ -6,7 +6,7 @@ use sandbucket_plugin::http::bounds;
 use sandbucket_plugin::http::encoded_words::decode;
 use sandbucket_plugin::http::response::{self, Head, MalformedResponse};
 
-use crate::requests::METADATA_PREFIX;
+use crate::headers::METADATA_PREFIX;
 
 /// Attributes of a blob in a response: name and header.
 const ATTRIBUTES: [(&str, &str); 17] = [

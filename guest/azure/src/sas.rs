@@ -8,7 +8,7 @@ use ::time::OffsetDateTime;
 use sandbucket_plugin::http::headers::Headers;
 use sandbucket_plugin::http::time::LAST;
 
-use crate::requests::VERSION;
+use crate::headers::VERSION;
 use crate::shared_key::Key;
 
 /// What a signature permits.

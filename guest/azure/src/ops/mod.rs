@@ -19,8 +19,6 @@ mod delete_many;
 mod listing;
 mod multipart;
 mod reconcile;
-#[cfg(test)]
-mod tests;
 
 use sandbucket_plugin::Attribute;
 use sandbucket_plugin::contract::error::{Failure, Kind};
@@ -428,3 +426,6 @@ fn uploads(found: Vec<(String, String)>) -> Vec<Upload> {
 fn part(upload: &crate::upload_id::UploadId, number: u32, size: u64) -> Part {
     Part { number, size, etag: upload.part_etag(number, size), ..Part::default() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,9 @@ use sandbucket_plugin::reconcile::{self, LOST, Outcome};
 use sandbucket_plugin::service::{Flow, Outgoing};
 
 use super::{Azure, Found, Reply, Stage};
-use crate::attributes::{WRITE_ID_METADATA, write_id};
+use crate::attributes::write_id;
 use crate::documents::block_list::{Block, state_of};
+use crate::headers::WRITE_ID;
 use crate::requests;
 use crate::upload_id::UploadId;
 
@@ -29,7 +30,7 @@ impl Azure {
         let elapsed = step.since_own_request().as_secs();
         let found = found.map(|(info, date)| (info, date.map(|date| date.saturating_sub(elapsed))));
         let id = write_id(call);
-        match reconcile::classify(condition, &failure, &found, id.map(|id| (WRITE_ID_METADATA, id))) {
+        match reconcile::classify(condition, &failure, &found, id.map(|id| (WRITE_ID, id))) {
             Outcome::Applied(written) => Flow::Done(self.written(step, written)),
             Outcome::ConditionFailed => {
                 let what = "the precondition did not hold: another writer wrote what is there before this write began";
@@ -41,9 +42,7 @@ impl Azure {
             Outcome::Unknown => {
                 let mut what = LOST.to_owned();
                 match (id, &found) {
-                    (Some(id), _) => {
-                        what.push_str(&format!(" (it is yours if its metadata {WRITE_ID_METADATA} is {id})"))
-                    }
+                    (Some(id), _) => what.push_str(&format!(" (it is yours if its metadata {WRITE_ID} is {id})")),
                     (None, Ok(_)) => what.push_str(" (with the attribute write-id this can be known)"),
                     (None, Err(looked)) => what.push_str(&format!(". Looking at what is there: {}", looked.message)),
                 }

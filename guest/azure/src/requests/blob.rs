@@ -11,8 +11,9 @@ use sandbucket_plugin::contract::model::{
 };
 use sandbucket_plugin::http::request::{Method, READ_CONDITIONS, Request, visible};
 
+use super::attributes::apply;
 use super::{base, metadata, read_conditions, version};
-use crate::attributes::{Accepts, apply};
+use crate::attributes::Accepts;
 use crate::settings::Settings;
 
 /// Maximum length of a blob that one request writes, in bytes: 5,000 MiB.

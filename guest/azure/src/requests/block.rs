@@ -11,9 +11,10 @@ use sandbucket_plugin::contract::model::{
 use sandbucket_plugin::http::request::{Method, Request, visible};
 use sandbucket_plugin::xml;
 
+use super::attributes::apply;
 use super::blob::checksum;
 use super::{SOURCE_CONDITIONS, base, metadata, read_conditions};
-use crate::attributes::{Accepts, SCOPE, apply, of_uploads};
+use crate::attributes::{Accepts, SCOPE, of_uploads};
 use crate::settings::Settings;
 use crate::upload_id::{ABORTED, MAX_PART, Properties, UploadId};
 

@@ -6,8 +6,9 @@ use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::{BucketOptions, CallOptions, ListBucketsOptions};
 use sandbucket_plugin::http::request::{Method, Request};
 
+use super::attributes::apply;
 use super::listing::page_size;
-use crate::attributes::{Accepts, apply};
+use crate::attributes::Accepts;
 use crate::container::check;
 use crate::continuation;
 use crate::settings::Settings;

@@ -11,8 +11,9 @@ use sandbucket_plugin::contract::model::{CopyOptions, HeadOptions};
 use sandbucket_plugin::http::encode;
 use sandbucket_plugin::http::request::{Method, Request, visible};
 
+use super::attributes::apply;
 use super::{SOURCE_CONDITIONS, base, check_version, head, metadata, read_conditions};
-use crate::attributes::{Accepts, apply, kept_by_copies};
+use crate::attributes::{Accepts, kept_by_copies};
 use crate::container;
 use crate::sas::Grant;
 use crate::settings::{Credentials, Settings};

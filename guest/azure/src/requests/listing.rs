@@ -6,8 +6,9 @@ use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::{CallOptions, ListOptions, ListUploadsOptions};
 use sandbucket_plugin::http::request::{Method, Request};
 
+use super::attributes::apply;
 use super::base;
-use crate::attributes::{Accepts, apply};
+use crate::attributes::Accepts;
 use crate::continuation;
 use crate::key::MAX_KEY;
 use crate::settings::Settings;

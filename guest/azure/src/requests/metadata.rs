@@ -8,7 +8,7 @@ use sandbucket_plugin::contract::model::Pair;
 use sandbucket_plugin::http::encoded_words::encode;
 use sandbucket_plugin::http::request::Request;
 
-use super::METADATA_PREFIX;
+use crate::headers::METADATA_PREFIX;
 
 /// Maximum length of names and values of user metadata in bytes, as sent.
 pub const MAX_METADATA: usize = 8 * 1024;

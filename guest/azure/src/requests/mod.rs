@@ -2,6 +2,7 @@
 //!
 //! Arguments are validated here: an invalid one is an error before any request is sent.
 
+mod attributes;
 mod batch;
 mod blob;
 mod block;
@@ -16,6 +17,7 @@ use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::ReadConditions;
 use sandbucket_plugin::http::request::{Method, Request};
 
+use crate::headers::VERSION;
 use crate::settings::{Credentials, Settings};
 use crate::shared_key;
 
@@ -28,12 +30,6 @@ pub use listing::{list, list_uploads, list_versions};
 pub use metadata::{MAX_METADATA, metadata};
 pub use presign::{MAX_EXPIRES, presign};
 pub use tags::{get_tags, set_tags};
-
-/// Version of the service whose rules requests follow: `x-ms-version`, and `sv` of the signatures made here.
-pub const VERSION: &str = "2023-11-03";
-
-/// Prefix of user metadata in header names.
-pub const METADATA_PREFIX: &str = "x-ms-meta-";
 
 /// Condition headers on the source of a copy.
 const SOURCE_CONDITIONS: [&str; 4] = [

@@ -5,8 +5,9 @@ use sandbucket_plugin::contract::model::{CallOptions, Pair, PresignOptions, Pres
 use sandbucket_plugin::http::request::{Method, Request, is_token, visible};
 use sandbucket_plugin::http::time::LAST;
 
+use super::attributes::apply;
 use super::{base, version};
-use crate::attributes::{Accepts, apply};
+use crate::attributes::Accepts;
 use crate::sas::{Grant, OVERRIDES};
 use crate::settings::{Credentials, Settings};
 

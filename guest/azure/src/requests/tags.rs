@@ -5,8 +5,9 @@ use sandbucket_plugin::contract::model::{Pair, TagOptions};
 use sandbucket_plugin::http::request::{Method, Request};
 use sandbucket_plugin::xml;
 
+use super::attributes::apply;
 use super::{base, version};
-use crate::attributes::{Accepts, apply};
+use crate::attributes::Accepts;
 use crate::settings::Settings;
 
 /// Maximum number of tags of a blob.
