@@ -100,8 +100,7 @@ impl Azure {
                 places.zip(known).for_each(|(place, outcome)| *place = outcome);
                 batches(start + count as u32, outcomes)
             }
-            // The signature of one blob, or a proxy, may permit single deletions alone.
-            Err(failure) if matches!(failure.kind, Kind::Unsupported | Kind::AccessDenied | Kind::Integrity) => {
+            Err(failure) if matches!(failure.kind, Kind::Unsupported | Kind::Integrity) => {
                 self.without_batches(step, outcomes)
             }
             // The outcome of others is known.

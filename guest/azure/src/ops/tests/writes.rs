@@ -127,6 +127,10 @@ fn delete_many_has_an_outcome_for_each_blob() {
         assert!(failure.message.contains("delete \"c\""), "{failure}");
         assert_eq!(script.methods(), methods);
     }
+    // Credentials that are wrong for the batch are wrong for each.
+    let mut script = Script::new([refused(403, "AuthorizationFailure")]);
+    let failure = store(&[]).delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.attempts), (Kind::AccessDenied, 1));
     let wrong = [BlobRef { key: "../x".into(), version: None }];
     let failure = store(&[]).delete_many(&mut Script::new([]), &wrong, &DeleteManyOptions::default()).unwrap_err();
     assert_eq!(failure.subject.as_deref(), Some("key"));
