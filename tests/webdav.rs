@@ -41,9 +41,9 @@ fn blob_is_put_read_and_deleted() {
         assert!(head.etag.is_some() && head.last_modified.is_some());
         assert_eq!(store.get("a b+ä.txt").await.unwrap().bytes().await.unwrap(), "hello world");
         assert_eq!(store.get("a b+ä.txt").range(6..100).await.unwrap().bytes().await.unwrap(), "world");
-        assert_eq!(store.delete("a b+ä.txt").await.unwrap(), None);
+        assert_eq!(store.delete("a b+ä.txt").await.unwrap().existed, None);
         // What is gone is deleted.
-        assert_eq!(store.delete("a b+ä.txt").await.unwrap(), Some(false));
+        assert_eq!(store.delete("a b+ä.txt").await.unwrap().existed, Some(false));
         let failure = refused!(store.get("a b+ä.txt").await, NotFound);
         assert!(failure.message.starts_with("get \"a b+ä.txt\" at http://127.0.0.1:"), "{}", failure.message);
         assert_eq!((failure.attempts, failure.response.map(|response| response.status)), (1, Some(404)));
@@ -89,7 +89,7 @@ fn failed_responses_are_retried() {
         assert_eq!(requests(&server, "flaky-GET-1").await, "PUT GET GET");
         // The first request deleted it: whether it was there is not known.
         store.put("flaky-DELETE-1", "body").await.unwrap();
-        assert_eq!(store.delete("flaky-DELETE-1").await.unwrap(), None);
+        assert_eq!(store.delete("flaky-DELETE-1").await.unwrap().existed, None);
         assert_eq!(requests(&server, "flaky-DELETE-1").await, "PUT DELETE DELETE");
     });
 }

@@ -32,6 +32,8 @@ enum Stage<X, T> {
         since: u64,
     },
     Failed(Failure),
+    /// The operation ended without a request for the body: [`Writer::finish`] returns its output.
+    Complete(Box<Output>),
     Done,
 }
 
@@ -53,11 +55,12 @@ impl<X: Exchange, S: Service> Writer<X, S> {
     ) -> Result<Self, Failure> {
         let mut driver = Driver::new(store, env);
         let next = driver.store.begin(driver.env.wall(), operation);
-        match driver.settle(next) {
-            Next::Send(exchange) => Ok(Writer { stage: Stage::Ready(exchange), began: driver.began, uncounted: 0 }),
-            Next::Failed(failure) => Err(failure),
-            Next::Done(_) => Err(nothing_to("write")),
-        }
+        let stage = match driver.settle(next) {
+            Next::Send(exchange) => Stage::Ready(exchange),
+            Next::Failed(failure) => return Err(failure),
+            Next::Done(output) => Stage::Complete(Box::new(output)),
+        };
+        Ok(Writer { stage, began: driver.began, uncounted: 0 })
     }
 
     fn driver<'a, E: Transport + Clock>(&self, store: &'a mut Store<S>, env: &'a mut E) -> Driver<'a, S, E> {
@@ -116,9 +119,15 @@ impl<X: Exchange, S: Service> Writer<X, S> {
         sent: u64,
     ) -> Result<WrittenBody, Failure> {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
-        let Stage::Sending { request, state, method, response_body, timeout, fresh_connection, since } = stage else {
-            self.stage = stage;
-            return Err(nothing_to("finish"));
+        let (request, state, method, response_body, timeout, fresh_connection, since) = match stage {
+            Stage::Sending { request, state, method, response_body, timeout, fresh_connection, since } => {
+                (request, state, method, response_body, timeout, fresh_connection, since)
+            }
+            Stage::Complete(output) if sent == 0 => return written(*output),
+            stage => {
+                self.stage = stage;
+                return Err(nothing_to("finish"));
+            }
         };
         // The caller took as long as it took to write the body.
         self.uncounted = self.uncounted.saturating_add(env.now().saturating_sub(since));
@@ -127,9 +136,7 @@ impl<X: Exchange, S: Service> Writer<X, S> {
         let received = driver.receive(method, response_body, response);
         let next = driver.resume_received(*state, received);
         match driver.settle(next) {
-            Next::Done(Output::Put(written)) => Ok(WrittenBody::Blob(written)),
-            Next::Done(Output::UploadPart(part)) => Ok(WrittenBody::Part(part)),
-            Next::Done(_) => Err(nothing_to("finish")),
+            Next::Done(output) => written(output),
             Next::Failed(failure) => {
                 self.stage = Stage::Failed(failure.clone());
                 Err(failure)
@@ -140,6 +147,14 @@ impl<X: Exchange, S: Service> Writer<X, S> {
                 Err(failure)
             }
         }
+    }
+}
+
+fn written(output: Output) -> Result<WrittenBody, Failure> {
+    match output {
+        Output::Put(written) => Ok(WrittenBody::Blob(written)),
+        Output::UploadPart(part) => Ok(WrittenBody::Part(part)),
+        _ => Err(nothing_to("finish")),
     }
 }
 

@@ -164,3 +164,6 @@ impl<S: Service> Store<S> {
         self.session.skew
     }
 }
+
+#[cfg(test)]
+mod tests;
