@@ -19,8 +19,8 @@ pub const BASE_BACKOFF: Duration = Duration::from_millis(100);
 /// Maximum backoff.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
-/// Minimum clock skew in seconds that explains an error response without a code. S3 and Azure accept up to 15 minutes; some
-/// services are stricter.
+/// Minimum clock skew in seconds that explains an error response without a code. S3 and Azure accept up to 15 minutes;
+/// some services are stricter.
 pub const MIN_SKEW: u64 = 240;
 
 /// Maximum clock correction over https in seconds: 7 days, the maximum validity of a presigned URL. A larger skew means that one of

@@ -79,8 +79,8 @@ fn parse(text: &str) -> Result<BTreeMap<Id, Crate>, String> {
     if crates.is_empty() { Err("no crate is listed".to_owned()) } else { Ok(crates) }
 }
 
-/// SHA-256 of the archives of a `Cargo.lock`'s packages; those of the workspace have none.
-fn checksums(lock: &str) -> BTreeMap<Id, String> {
+/// SHA-256 of the archives of a `Cargo.lock`'s packages. Those of the workspace have no source and so none.
+fn checksums(lock: &str) -> BTreeMap<Id, Option<String>> {
     let field = |package: &str, name: &str| {
         let line = package.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "))?;
         Some(line.trim_matches('"').to_owned())
@@ -88,7 +88,11 @@ fn checksums(lock: &str) -> BTreeMap<Id, String> {
     let packages = lock.split("[[package]]").skip(1);
     packages
         .filter_map(|package| {
-            Some(((field(package, "name")?, field(package, "version")?), field(package, "checksum")?))
+            let checksum = field(package, "checksum");
+            if checksum.is_none() && field(package, "source").is_some() {
+                return None;
+            }
+            Some(((field(package, "name")?, field(package, "version")?), checksum))
         })
         .collect()
 }
@@ -99,11 +103,13 @@ fn bill(
     content: &[u8],
     compiled: &BTreeMap<Id, Crate>,
     all: &BTreeMap<Id, Crate>,
-    checksums: &BTreeMap<Id, String>,
+    checksums: &BTreeMap<Id, Option<String>>,
 ) -> Result<Value, String> {
     let root = (plugin.name.clone(), plugin.version.clone());
     let reference = |id: &Id| {
-        let kind = if *id == root { "generic" } else { "cargo" };
+        // No registry has the crates of the workspace.
+        let is_own = *id == root || checksums.get(id).is_some_and(Option::is_none);
+        let kind = if is_own { "generic" } else { "cargo" };
         format!("pkg:{kind}/{}@{}", id.0, id.1.replace('+', "%2B"))
     };
     let hash = |digest: &str| json!([{ "alg": "SHA-256", "content": digest }]);
@@ -122,10 +128,12 @@ fn bill(
             "version": found.version,
             // Excluded: runs in the compiler only (procedural macros, build scripts and what they depend on).
             "scope": if compiled.contains_key(id) { "required" } else { "excluded" },
-            "hashes": hash(checksum),
             "licenses": [{ "expression": licence }],
             "purl": reference(id),
         });
+        if let Some(checksum) = checksum {
+            component["hashes"] = hash(checksum);
+        }
         if found.repository.starts_with("https://") {
             component["externalReferences"] = json!([{ "type": "vcs", "url": found.repository }]);
         }
@@ -269,6 +277,7 @@ mod tests {
             found.and_then(|component| component["scope"].as_str())
         };
         assert_eq!(scope("sha2"), Some("required"));
+        assert_eq!(scope("sandbucket-plugin"), Some("required"));
         assert_eq!(scope("rust"), Some("required"));
         assert_eq!(scope("syn"), Some("excluded"));
         // Of the host, and of the plugin's tests.

@@ -73,20 +73,18 @@ impl Call<'_, '_> {
     }
 
     /// Signs a request.
-    pub(super) fn sign(&mut self, unsigned: Unsigned) -> Outgoing {
-        let Unsigned { mut outgoing, payload } = unsigned;
+    pub(super) fn sign(&mut self, request: &mut Request, payload: &PayloadHash) {
         let S3 { settings, signer, .. } = &mut *self.s3;
         if let Some(credentials) = &settings.credentials {
             let date = AmzTime::from_secs(self.step.time());
             // Where bodies are not signed, their absence need not be either, and there is less to hash.
-            let payload = if settings.signs_payload() { &payload } else { &PayloadHash::Unsigned };
-            signer.sign(&mut outgoing.request, credentials, payload, date);
+            let payload = if settings.signs_payload() { payload } else { &PayloadHash::Unsigned };
+            signer.sign(request, credentials, payload, date);
         }
         let bare = settings.bare_if_match;
         let notes = self.step.notes_mut();
         notes.sent_bare = bare;
         notes.bare_if_match |= bare;
-        outgoing
     }
 }
 

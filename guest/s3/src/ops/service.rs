@@ -89,8 +89,9 @@ impl Service for S3 {
 
     fn request(&mut self, step: &mut Step<'_, S3>) -> Result<Outgoing, Failure> {
         let mut call = Call { s3: self, step };
-        let unsigned = call.unsigned()?;
-        Ok(call.sign(unsigned))
+        let Unsigned { mut outgoing, payload } = call.unsigned()?;
+        call.sign(&mut outgoing.request, &payload);
+        Ok(outgoing)
     }
 
     fn response(&mut self, step: &mut Step<'_, S3>, response: &Response<'_>) -> Result<Reply, AttemptError> {

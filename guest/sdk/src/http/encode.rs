@@ -20,6 +20,7 @@ pub fn key_path(key: &str) -> String {
 }
 
 /// Appends a key, encoded for a path.
+#[inline]
 pub fn push_key_path(path: &mut String, key: &str) {
     push(path, key, PATH);
 }
@@ -31,6 +32,7 @@ pub fn query(text: &str) -> String {
     out
 }
 
+#[inline]
 fn push(out: &mut String, text: &str, set: &'static AsciiSet) {
     for piece in utf8_percent_encode(text, set) {
         out.push_str(piece);

@@ -39,6 +39,7 @@ impl Head<'_> {
     }
 
     /// Value of the first field of this lower-case name, trimmed. None if it is empty.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -88,6 +89,7 @@ impl Head<'_> {
 }
 
 /// Whether a header has this lower-case name. Most headers are in lower case already.
+#[inline]
 pub fn is_named(header: &str, name: &str) -> bool {
     header.len() == name.len() && (header == name || header.eq_ignore_ascii_case(name))
 }
@@ -178,6 +180,7 @@ fn content_range(text: &str) -> Option<(u64, u64, u64)> {
 }
 
 /// Parses a decimal number of digits only: unlike `parse`, rejects a sign, which HTTP does not allow.
+#[inline]
 pub fn decimal(text: &str) -> Option<u64> {
     let mut number = (!text.is_empty()).then_some(0_u64)?;
     for byte in text.bytes() {

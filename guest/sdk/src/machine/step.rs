@@ -116,11 +116,14 @@ impl<S: Service> Step<'_, S> {
     }
 
     /// Makes the fault of an argument a sentence that says what was attempted. What [`Service::request`] returns needs it not.
-    pub fn checked<T>(&self, mut made: Result<T, Failure>) -> Result<T, Failure> {
-        if let Err(fault) = &mut made {
-            fault.message = self.sentence(&fault.message);
-        }
-        made
+    pub fn checked<T>(&self, made: Result<T, Failure>) -> Result<T, Failure> {
+        made.map_err(|fault| self.attempted(fault))
+    }
+
+    /// The fault of an argument, as a sentence that says what was attempted.
+    pub(super) fn attempted(&self, mut fault: Failure) -> Failure {
+        fault.message = self.sentence(&fault.message);
+        fault
     }
 
     /// A failure of this operation, as a sentence that says what was attempted: for [`Flow::Failed`].

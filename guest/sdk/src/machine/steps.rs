@@ -36,7 +36,7 @@ impl<S: Service> Store<S> {
         };
         let flow = match step.after(failed) {
             Ok((failure, pause)) => match attempt(service, step, pause, Some(failure)) {
-                Ok(next) => return next,
+                Ok(exchange) => return Next::Send(exchange),
                 Err(failed) => {
                     let failure;
                     (step, failure) = *failed;
@@ -84,7 +84,7 @@ fn run<S: Service>(service: &mut S, mut step: Step<'_, S>, mut flow: Flow<S::Sta
             }
         };
         match attempt(service, step, delay, None) {
-            Ok(next) => return next,
+            Ok(exchange) => return Next::Send(exchange),
             Err(failed) => {
                 let failure;
                 (step, failure) = *failed;
@@ -103,16 +103,19 @@ fn attempt<'a, S: Service>(
     mut step: Step<'a, S>,
     delay: Duration,
     retries: Option<Failure>,
-) -> Result<Next<StateOf<S>>, NotMade<'a, S>> {
+) -> Result<Box<Exchange<StateOf<S>>>, NotMade<'a, S>> {
     if step.state.progress.attempts == 0 && step.state.stage == S::Stage::default() {
         step.own_request_begins();
     }
     step.delay = delay;
-    let made = service.request(&mut step);
+    let outgoing = service.request(&mut step);
     step.delay = Duration::ZERO;
-    let Outgoing { request, body, response_body } = match step.checked(made) {
+    let Outgoing { request, body, response_body } = match outgoing {
         Ok(outgoing) => outgoing,
-        Err(failure) => return Err(Box::new((step, failure))),
+        Err(fault) => {
+            let failure = step.attempted(fault);
+            return Err(Box::new((step, failure)));
+        }
     };
     if step.remaining() <= delay {
         let failure = step.out_of_time();
@@ -121,16 +124,7 @@ fn attempt<'a, S: Service>(
     let (_, timeout, fresh_connection) = step.timeout();
     let mut state = step.state;
     state.progress.attempts = state.progress.attempts.saturating_add(1);
-    Ok(Next::Send(Box::new(Exchange {
-        state,
-        delay,
-        timeout,
-        request,
-        body,
-        response_body,
-        fresh_connection,
-        retries,
-    })))
+    Ok(Box::new(Exchange { state, delay, timeout, request, body, response_body, fresh_connection, retries }))
 }
 
 /// What a response to the present stage's request says, or how the attempt failed.

@@ -1,6 +1,7 @@
 //! Runtime support of the component: code written by hand although a crate or the standard library provides it.
 //!
-//! Each module names what it replaces, and the measured benefit. All `unsafe` code of the plugin is here, in `allocator`, `heap` and
+//! Each module names what it replaces, and the measured benefit. Small functions that plugins call for every field of a header, here and
+//! in [`crate::http`], are `#[inline]`: across crates they are calls otherwise, 2 % of the instructions of a GET. All `unsafe` code of the plugin is here, in `allocator`, `heap` and
 //! `text_builder`, except the code that wit-bindgen generates.
 
 pub mod allocator;

@@ -14,16 +14,19 @@ pub struct TextBuilder {
 
 impl TextBuilder {
     /// An empty text with a capacity in bytes.
+    #[inline]
     pub fn with_capacity(capacity: usize) -> Self {
         TextBuilder { buffer: vec![0; capacity], length: 0 }
     }
 
     /// Removes the text.
+    #[inline]
     pub fn clear(&mut self) {
         self.length = 0;
     }
 
     /// Appends the pieces.
+    #[inline]
     pub fn push(&mut self, pieces: &[&str]) {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         let mut rest = self.extend(length);

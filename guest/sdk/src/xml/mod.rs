@@ -16,8 +16,8 @@ use reader::{Escapes, Event, Reader, push_resolved};
 /// Maximum depth of nested elements. Object stores use at most five or six.
 const MAX_DEPTH: usize = 16;
 
-/// Maximum number of elements in a document. S3 sends at most a
-/// thousand entries of about ten elements, Azure five thousand of about twenty.
+/// Maximum number of elements in a document. S3 sends at most a thousand entries of about ten elements, Azure five thousand of about
+/// twenty.
 const MAX_ELEMENTS: usize = 100_000;
 
 /// A document: its elements in the order of their start tags, at least one.
