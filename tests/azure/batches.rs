@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use futures::TryStreamExt;
-use sandbucket::AuditQueue;
+use sandbucket::telemetry::AuditQueue;
 use sandbucket_tests::{azurite, builder, run};
 
 use crate::start;

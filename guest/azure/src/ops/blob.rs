@@ -3,7 +3,7 @@
 use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{
-    ByteRange, HeadOptions, Operation, Output, Presigned, UNKNOWN_SIZE, WriteCondition,
+    ByteRange, HeadOptions, Operation, Output, Presigned, Span, UNKNOWN_SIZE, WriteCondition,
 };
 use sandbucket_plugin::http::response::{Head, MalformedResponse, resolve_range};
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
@@ -107,6 +107,18 @@ impl Azure {
         let key = self.full_key(step)?;
         let request = requests::get(&self.settings, &key, options, ByteRange::Within(*range), &conditions)?;
         Ok(self.bare(step, request).with_stream())
+    }
+
+    /// What the header of a response to a GET of the last bytes says, which are these if the blob is still as long.
+    pub(super) fn suffix_reply(&self, head: &Head<'_>, range: Span, asked: ByteRange) -> Result<Reply, AttemptError> {
+        let reply = self.blob_head(head, ByteRange::Within(range))?;
+        match &reply {
+            Reply::Output(Output::Get(blob)) if resolve_range(asked, blob.info.size) != Some(range) => {
+                Err(MalformedResponse("the blob is not as long as before, though its entity tag is the same".into())
+                    .into())
+            }
+            _ => Ok(reply),
+        }
     }
 
     /// If the blob has changed since its size was known, its last bytes are elsewhere.

@@ -306,7 +306,9 @@ impl Service for Azure {
             (Stage::Size { .. } | Stage::Outcome { .. } | Stage::Copying { .. } | Stage::SourceSize, _) => {
                 blob::info(&response.head)
             }
-            (Stage::Suffix { range, .. }, _) => self.blob_head(&response.head, ByteRange::Within(*range)),
+            (Stage::Suffix { range, .. }, Operation::Get { options, .. }) => {
+                self.suffix_reply(&response.head, *range, options.range)
+            }
             (Stage::Committed { .. } | Stage::Aborting | Stage::BlocksOf { .. }, _) => {
                 multipart::blocks(step, response)
             }
@@ -315,7 +317,7 @@ impl Service for Azure {
             }
             (Stage::Empty { .. }, _) => container::emptiness(step, response),
             (Stage::Batch { start, .. }, _) => self.batch_reply(step, *start, response),
-            (Stage::Single { .. } | Stage::WholePart { .. }, _) => Ok(Reply::Success),
+            (Stage::Single { .. } | Stage::WholePart { .. } | Stage::Suffix { .. }, _) => Ok(Reply::Success),
             (Stage::Own, operation) => match operation {
                 Operation::Copy { .. } => copy::copied(&response.head),
                 Operation::List { .. } | Operation::ListVersions { .. } => self.listed(step, response),

@@ -45,6 +45,11 @@ fn last_bytes_are_read_by_their_place_and_the_entity_tag() {
         Script::new([there(9, "\"d\"", "00:00"), refused(412, "ConditionNotMet"), there(10, "\"e\"", "00:00"), part()]);
     assert_eq!(store(&[]).get(&mut script, "k", &last(3)).unwrap().body, b"xyz");
     assert_eq!(script.methods(), ["HEAD", "GET", "HEAD", "GET"]);
+    // A service that knows no conditions: these are not the last bytes of the blob.
+    let mut script =
+        Script::new([there(10, "\"e\"", "00:00"), response(206, &[("content-range", "bytes 7-9/11")], "xyz")]);
+    let failure = store(&[("max-retries", "0")]).get(&mut script, "k", &last(3)).unwrap_err();
+    assert_eq!(failure.kind, Kind::Integrity);
 }
 
 #[test]
