@@ -58,7 +58,7 @@ lint: toolchain ## Check formatting and lints, of host and guest, natively and f
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
 	@if ls "$$(rustc --print sysroot)"/lib/rustlib/wasm32-unknown-unknown/lib/libstd-*.rlib >/dev/null 2>&1; then \
-		set -x; $(CARGO) clippy --package sandbucket-plugin --package sandbucket-s3 --package sandbucket-webdav --package sandbucket-rogue --package sandbucket-blobstore-guest --package sandbucket-http-service-example --target wasm32-unknown-unknown -- -D warnings && \
+		set -x; $(CARGO) clippy --package sandbucket-plugin --package sandbucket-s3 --package sandbucket-azure --package sandbucket-webdav --package sandbucket-rogue --package sandbucket-blobstore-guest --package sandbucket-http-service-example --target wasm32-unknown-unknown -- -D warnings && \
 		$(CARGO) clippy --package sandbucket-rogue --features simple --target wasm32-unknown-unknown -- -D warnings; \
 	else \
 		echo "lint: clippy for wasm left out: rustup's wasm32-unknown-unknown is not here"; \

@@ -67,6 +67,42 @@ const S3: &[Layer] = &[
     ),
 ];
 
+/// The plugin for Azure Blob Storage, like the S3 plugin.
+const AZURE: &[Layer] = &[
+    ("headers", &[]),
+    ("key", &[]),
+    ("container", &[]),
+    ("continuation", &[]),
+    ("shared_key", &[]),
+    ("endpoint", &[]),
+    ("upload_id", &[]),
+    ("attributes", &["headers"]),
+    ("settings", &["attributes", "container", "endpoint", "key", "shared_key"]),
+    ("sas", &["headers", "shared_key"]),
+    ("response", &["headers"]),
+    ("service_error", &[]),
+    (
+        "requests",
+        &["attributes", "container", "continuation", "headers", "key", "sas", "settings", "shared_key", "upload_id"],
+    ),
+    ("documents", &["continuation", "key", "requests", "upload_id"]),
+    (
+        "ops",
+        &[
+            "attributes",
+            "continuation",
+            "documents",
+            "headers",
+            "key",
+            "requests",
+            "response",
+            "service_error",
+            "settings",
+            "upload_id",
+        ],
+    ),
+];
+
 /// The library: public API → operations → driver → { sandbox, HTTP } → types.
 const HOST: &[Layer] = &[
     ("text", &[]),
@@ -139,6 +175,7 @@ fn host_layers_point_one_way() {
 fn guest_layers_point_one_way() {
     check("guest/sdk/src", SDK);
     check("guest/s3/src", S3);
+    check("guest/azure/src", AZURE);
 }
 
 /// The SDK is of no service.

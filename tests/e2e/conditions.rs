@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sandbucket_tests::{Kind, Service, refused, run};
+use sandbucket_tests::{Kind, refused, run};
+
+use crate::start;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -12,7 +14,7 @@ const IGNORED: &str = "it ignores a write's preconditions: it responds 200 and w
 #[test]
 fn reads_honour_etag_conditions() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         let tag = store.put("k", "body").await.unwrap().etag.unwrap();
 
@@ -30,7 +32,7 @@ fn reads_honour_etag_conditions() {
 #[test]
 fn reads_honour_date_conditions() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         store.put("k", "body").await.unwrap();
         let written = store.head("k").await.unwrap().last_modified.unwrap();
@@ -48,7 +50,7 @@ fn reads_honour_date_conditions() {
 #[test]
 fn etag_conditions_take_precedence_over_dates() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         if server.cannot(Kind::Moto, "it responds 412 where the tag matches and the date does not") {
             return;
         }
@@ -63,7 +65,7 @@ fn etag_conditions_take_precedence_over_dates() {
 #[test]
 fn put_if_absent_succeeds_once() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         if server.cannot(Kind::Garage, IGNORED) {
             return;
         }
@@ -91,7 +93,7 @@ fn put_if_absent_succeeds_once() {
 #[test]
 fn put_if_match_replaces_the_matching_version_only() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         if server.cannot(Kind::Garage, IGNORED) {
             return;
         }

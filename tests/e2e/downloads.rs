@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use sandbucket::{Body, ByteRange, Error};
-use sandbucket_tests::{Service, refused, run};
+use sandbucket_tests::{refused, run};
+
+use crate::start;
 
 fn bytes(count: usize) -> Bytes {
     (0..count).map(|n| (n % 251) as u8).collect::<Vec<_>>().into()
@@ -12,7 +14,7 @@ fn bytes(count: usize) -> Bytes {
 #[test]
 fn blobs_of_every_size_round_trip() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         for size in [0, 1, 1000, 16_384, 65_537, 300_000, 5 << 20] {
             let body = bytes(size);
@@ -32,10 +34,10 @@ fn blobs_of_every_size_round_trip() {
 #[test]
 fn stream_of_known_length_is_put_in_one_request() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         // With and without a digest of the body that must be known before it is sent.
-        for signing in ["signed", "unsigned"] {
-            let store = server.open(&[("payload-signing", signing)]).await;
+        for setting in server.kind.digest_settings() {
+            let store = server.open(&[setting]).await;
             let body = bytes(3_000_000);
             let pieces = |of: &Bytes| {
                 let pieces: Vec<_> =
@@ -67,7 +69,7 @@ fn stream_of_known_length_is_put_in_one_request() {
 #[test]
 fn many_bodies_may_be_open_at_once() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         // More than the buffers of a connection.
         let body = bytes(8 << 20);
@@ -93,7 +95,7 @@ fn many_bodies_may_be_open_at_once() {
 #[test]
 fn download_over_several_connections_returns_the_blob() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         const PART: usize = 100_000;
         for size in [0, 1, PART - 1, PART, PART + 1, 7 * PART + 3] {
@@ -128,7 +130,7 @@ fn download_over_several_connections_returns_the_blob() {
 #[test]
 fn download_of_a_range_returns_the_range() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         let body = bytes(1_000_000);
         store.put("k", body.clone()).await.unwrap();
@@ -153,7 +155,7 @@ fn download_of_a_range_returns_the_range() {
 #[test]
 fn download_of_an_overwritten_blob_fails() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         store.put("k", bytes(1_000_000)).await.unwrap();
         let mut download = store.download("k").part_size(100_000).concurrency(1).await.unwrap();

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use sandbucket::PresignedMethod::{Delete, Get, Head, Put};
-use sandbucket_tests::{Kind, Service, plain, refused, run};
+use sandbucket_tests::{Kind, plain, refused, run};
+
+use crate::start;
 
 #[test]
 fn presigned_urls_permit_their_method_only() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let checks = server.prepare_for_presigned().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
         let key = "a +/é?&=.txt";
         let put = store.presign(Put, key).header("content-type", "text/plain").await.unwrap();
-        assert_eq!(put.headers, [("content-type".to_owned(), "text/plain".to_owned())]);
+        assert!(put.headers.contains(&("content-type".to_owned(), "text/plain".to_owned())), "{:?}", put.headers);
         let response = plain::fetch("PUT", &put.url, &put.headers, "body").await.unwrap();
-        assert_eq!(response.status, 200, "{:?}", response.body);
+        assert_eq!(response.status, if server.kind == Kind::Azurite { 201 } else { 200 }, "{:?}", response.body);
         assert_eq!(store.head(key).await.unwrap().content_type.as_deref(), Some("text/plain"));
 
         let get = store.presign(Get, key).expires(Duration::from_secs(60)).await.unwrap();
@@ -39,7 +41,9 @@ fn presigned_urls_permit_their_method_only() {
                 assert_eq!(plain::fetch(method, url, &[], "").await.unwrap().status, 403, "{method} {url}");
             }
             let type_ = [("content-type".to_owned(), "text/html".to_owned())];
-            assert_eq!(plain::fetch("PUT", &put.url, &type_, "x").await.unwrap().status, 403);
+            if !server.cannot(Kind::Azurite, "signatures of Azure cover no headers") {
+                assert_eq!(plain::fetch("PUT", &put.url, &type_, "x").await.unwrap().status, 403);
+            }
             let brief = store.presign(Get, key).expires(Duration::from_secs(1)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2500)).await;
             // S3 responds 403, Garage 400.
@@ -52,27 +56,5 @@ fn presigned_urls_permit_their_method_only() {
         if server.kind != Kind::Moto {
             refused!(store.head(key).await, NotFound);
         }
-    });
-}
-
-#[test]
-fn presigning_sends_no_request_and_shows_no_secret() {
-    run(async {
-        let store = sandbucket_tests::open("http://127.0.0.1:9", &[("security-token", "a token")]).await;
-        let url = store.presign(Get, "k").version("v1").await.unwrap();
-        assert!(url.url.starts_with("http://127.0.0.1:9/sandbucket-tests/k?versionId=v1&"), "{}", url.url);
-        assert!(
-            url.url.contains("X-Amz-Expires=900&") && url.url.contains("X-Amz-Security-Token=a%20token&"),
-            "{}",
-            url.url
-        );
-        assert!(!url.url.contains(&sandbucket_tests::SECRET_KEY.replace(' ', "%20")));
-        assert!(!format!("{url:?}").contains("X-Amz"), "{url:?}");
-        for expires in [Duration::from_millis(999), Duration::from_secs(7 * 24 * 3600 + 1)] {
-            let failure = refused!(store.presign(Get, "k").expires(expires).await, InvalidArgument);
-            assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("expires")));
-        }
-        let anonymous = sandbucket_tests::open("http://127.0.0.1:9", &[("access-key", ""), ("secret-key", "")]).await;
-        assert_eq!(refused!(anonymous.presign(Get, "k").await, Unsupported).subject.as_deref(), Some("access-key"));
     });
 }

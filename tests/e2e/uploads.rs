@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use sandbucket::{Body, Error, Part, Store};
-use sandbucket_dev_server::DevServer;
-use sandbucket_tests::{ACCESS_KEY, BUCKET, Kind, SECRET_KEY, Service, open, refused, run};
+use sandbucket_tests::{Kind, refused, run};
+
+use crate::start;
 
 const MIB: usize = 1024 * 1024;
 
@@ -25,23 +25,24 @@ fn stream(of: &Bytes, length: usize) -> Body {
 #[test]
 fn parts_are_uploaded_from_streams() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         // With and without a digest of the part that must be known before it is sent.
-        for signing in ["signed", "unsigned"] {
-            let store = server.open(&[("payload-signing", signing)]).await;
-            let sends_streams = signing == "unsigned" && server.endpoint().starts_with("http:");
-            assert!(!sends_streams || store.sends_streams(), "{signing}");
+        let settings = server.kind.digest_settings();
+        for setting in settings {
+            let store = server.open(&[setting]).await;
+            let sends_streams = setting == settings[1] && server.endpoint().starts_with("http:");
+            assert!(!sends_streams || store.sends_streams(), "{setting:?}");
             let body = body(5 * MIB + 3);
             let id = store.create_upload("k").await.unwrap();
             // A part of another length than announced is no part.
             for claimed in [5 * MIB + 4, 5 * MIB + 2] {
                 let failed = store.upload_part("k", &id, 1, stream(&body, claimed)).await.unwrap_err();
-                assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{signing}: {failed:?}");
+                assert!(matches!(failed, Error::InvalidArgument(_) | Error::Io { .. }), "{setting:?}: {failed:?}");
             }
             let first = store.upload_part("k", &id, 1, stream(&body.slice(..5 * MIB), 5 * MIB)).await.unwrap();
             let last = store.upload_part("k", &id, 2, stream(&body.slice(5 * MIB..), 3)).await.unwrap();
             store.complete_upload("k", &id, [first, last]).await.unwrap();
-            assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body, "{signing}: the body differs");
+            assert!(store.get("k").await.unwrap().bytes().await.unwrap() == body, "{setting:?}: the body differs");
         }
     });
 }
@@ -53,7 +54,7 @@ async fn left_behind(store: &Store) -> usize {
 #[test]
 fn completed_upload_joins_its_parts() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[("key-prefix", "tenant/")]).await;
         let begin = store.create_upload("k +é").content_type("text/plain").metadata("a", "grün");
         let id = begin.attribute("cache-control", "no-store").await.unwrap();
@@ -70,13 +71,15 @@ fn completed_upload_joins_its_parts() {
         let reported: Vec<_> = listed.iter().map(|part| (part.number, part.size, part.etag.as_str())).collect();
         assert_eq!(reported, [(2, 5 * MIB as u64, first.etag.as_str()), (7, 3, last.etag.as_str())]);
         let uploads: Vec<_> = store.list_uploads("k").uploads().try_collect().await.unwrap();
-        assert_eq!(uploads.iter().map(|upload| (upload.key.as_str(), &upload.id)).collect::<Vec<_>>(), [("k +é", &id)]);
+        assert_eq!(uploads.iter().map(|upload| upload.key.as_str()).collect::<Vec<_>>(), ["k +é"]);
+        // On Azure, an id that is found lacks the properties.
+        assert!(uploads[0].id == id || server.kind == Kind::Azurite, "{uploads:?}");
 
         let written = store.complete_upload("k +é", &id, [first, last]).await.unwrap();
         let blob = store.get("k +é").await.unwrap();
         let info = blob.info().clone();
         assert_eq!((&info.etag, info.content_type.as_deref()), (&written.etag, Some("text/plain")));
-        assert!(info.etag.as_deref().unwrap().ends_with("-2\""), "{:?}", info.etag);
+        assert!(info.etag.as_deref().unwrap().ends_with("-2\"") || server.kind == Kind::Azurite, "{:?}", info.etag);
         assert_eq!(info.metadata, [("a".to_owned(), "grün".to_owned())]);
         assert!(
             info.attributes.contains(&("cache-control".to_owned(), "no-store".to_owned())),
@@ -91,7 +94,7 @@ fn completed_upload_joins_its_parts() {
 #[test]
 fn aborted_upload_creates_no_blob() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         let id = store.create_upload("k").await.unwrap();
         let part = store.upload_part("k", &id, 1, "x").await.unwrap();
@@ -99,7 +102,9 @@ fn aborted_upload_creates_no_blob() {
         // A second abort is no error.
         store.abort_upload("k", &id).await.unwrap();
         assert_eq!(left_behind(&store).await, 0);
-        if !server.cannot(Kind::Moto, "it breaks down (500) where there is no such upload") {
+        if !server.cannot(Kind::Moto, "it breaks down (500) where there is no such upload")
+            && !server.cannot(Kind::Azurite, "Azure keeps the parts of an aborted upload for a week")
+        {
             refused!(store.upload_part("k", &id, 2, "x").await, NotFound);
             // Ceph responds 500: another completion is in progress.
             if server.kind != Kind::Ceph {
@@ -113,7 +118,7 @@ fn aborted_upload_creates_no_blob() {
 #[test]
 fn completing_with_missing_parts_fails() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         let id = store.create_upload("k").await.unwrap();
         let part = store.upload_part("k", &id, 1, "x").await.unwrap();
@@ -123,7 +128,7 @@ fn completing_with_missing_parts_fails() {
             let failure = refused!(store.complete_upload("k", &id, wrong).await, InvalidArgument);
             assert_eq!((failure.attempts, failure.subject.as_deref()), (0, Some("parts")));
         }
-        let failure = refused!(store.upload_part("k", &id, 10_001, "x").await, InvalidArgument);
+        let failure = refused!(store.upload_part("k", &id, 50_001, "x").await, InvalidArgument);
         assert_eq!(failure.subject.as_deref(), Some("number"));
         // The upload still exists and can be completed.
         store.complete_upload("k", &id, [part]).await.unwrap();
@@ -133,7 +138,7 @@ fn completing_with_missing_parts_fails() {
 #[test]
 fn conditional_completion_depends_on_the_current_blob() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         if server.cannot(Kind::Garage, "it takes no notice of conditions on what is written") {
             return;
         }
@@ -155,7 +160,7 @@ fn conditional_completion_depends_on_the_current_blob() {
 #[test]
 fn stream_of_unknown_length_is_uploaded_in_parts() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         for length in [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 17 * MIB + 5] {
             let body = body(length);
@@ -180,7 +185,7 @@ fn stream_of_unknown_length_is_uploaded_in_parts() {
 #[test]
 fn failed_stream_aborts_its_upload() {
     run(async {
-        let server = Service::start().await;
+        let server = start().await;
         let store = server.open(&[]).await;
         let pieces = (0..3).map(|_| Ok(body(5 * MIB))).chain([Err(std::io::Error::other("the disk is gone"))]);
         let failed = store.upload("k").part_size(5 * MIB).stream(futures::stream::iter(pieces)).await;
@@ -196,31 +201,8 @@ fn failed_stream_aborts_its_upload() {
         let mut writer = store.upload("k").part_size(5 * MIB).begin().unwrap();
         writer.write(body(11 * MIB)).await.unwrap();
         drop(writer);
-        sandbucket_tests::engine().drain().await;
+        server.engine().drain().await;
         assert_eq!(left_behind(&store).await, 0);
         refused!(store.head("k").await, NotFound);
-    });
-}
-
-#[test]
-fn conditional_upload_succeeds_if_blobs_are_dated_at_the_initiation() {
-    run(async {
-        let server = DevServer::builder().credentials(ACCESS_KEY, SECRET_KEY).buckets([BUCKET]);
-        let server = server.min_part(1).initiation_dates(true).start().await.unwrap();
-        let store = open(&server.endpoint(), &[]).await;
-        let begun = SystemTime::now();
-        let mut writer = store.upload("k").part_size(8).if_absent().begin().unwrap();
-        writer.write("twenty-four bytes of it.").await.unwrap();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let written = writer.finish().await.unwrap();
-        let info = store.head("k").await.unwrap();
-        assert_eq!(info.etag, written.etag);
-        let age = info.last_modified.unwrap().duration_since(begun).unwrap_or_default();
-        assert!(age < Duration::from_secs(2), "dated {age:?} after the initiation");
-        // The next write is another writer's.
-        let mut writer = store.upload("k").part_size(8).if_absent().begin().unwrap();
-        writer.write("twenty-four bytes of it.").await.unwrap();
-        refused!(writer.finish().await, PreconditionFailed);
-        server.stop().await;
     });
 }

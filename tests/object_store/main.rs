@@ -1,67 +1,11 @@
-//! The `object_store` crate's own integration suite on our store, and tests beyond that suite.
-//!
-//! Each function of the suite for S3 is a test. On a service other than the dev server (`SANDBUCKET_SERVICE`) a test is
-//! skipped only for a documented limit of that service.
+//! The `object_store` adapter on the service of this run: the dev server, or that of `SANDBUCKET_SERVICE`.
 
-mod ours;
+#[path = "suites.rs"]
+mod suites;
 
-use object_store::integration;
-use sandbucket_object_store::SandbucketStore;
-use sandbucket_tests::{Kind, Service, run};
+use sandbucket_tests::Service;
 
-/// A store on the service of this run.
-async fn start() -> (Service, SandbucketStore) {
-    let service = Service::start().await;
-    let store = service.open(&[]).await;
-    (service, SandbucketStore::new(store))
-}
-
-/// A function of the suite as a test, skipped on a service for the given reason.
-macro_rules! suite {
-    ($name:ident $(without $kind:ident: $why:literal)* => |$store:ident| $call:expr) => {
-        #[test]
-        fn $name() {
-            run(async {
-                #[allow(unused_variables, reason = "not every test is left out somewhere")]
-                let (service, $store) = start().await;
-                $(if service.cannot(Kind::$kind, $why) {
-                    return;
-                })*
-                $call.await;
-            });
-        }
-    };
-}
-
-suite!(put_get_delete_list => |store| integration::put_get_delete_list(&store));
-suite!(put_get_attributes without Ceph: "its metadata have hyphens for underscores" => |store| integration::put_get_attributes(&store));
-suite!(get_opts => |store| integration::get_opts(&store));
-suite!(put_opts
-    without Garage: "it takes no notice of conditions on what is written"
-    without Ceph: "it responds 500 to writes on the same condition at once, where the suite expects 412"
-    => |store| integration::put_opts(&store, true));
-suite!(stream_get => |store| integration::stream_get(&store));
-suite!(list_uses_directories_correctly => |store| integration::list_uses_directories_correctly(&store));
-suite!(list_with_delimiter => |store| integration::list_with_delimiter(&store));
-suite!(list_with_offset_exclusivity => |store| integration::list_with_offset_exclusivity(&store));
-suite!(list_paginated => |store| integration::list_paginated(&store, &store));
-suite!(rename_and_copy => |store| integration::rename_and_copy(&store));
-suite!(copy_if_not_exists
-    without Garage: "it takes no notice of conditions on what is written"
-    without Moto: "it copies whatever the condition"
-    => |store| integration::copy_if_not_exists(&store));
-suite!(copy_rename_nonexistent_object => |store| integration::copy_rename_nonexistent_object(&store));
-suite!(multipart without Garage: "it takes no empty part, and the suite writes a blob of none" => |store| integration::multipart(&store, &store));
-suite!(multipart_with_opts without Ceph: "its metadata have hyphens for underscores" => |store| integration::multipart_with_opts(&store, &store));
-suite!(multipart_put_part_out_of_order => |store| integration::multipart_put_part_out_of_order(&store, &store));
-suite!(multipart_race_condition => |store| integration::multipart_race_condition(&store, true));
-suite!(multipart_out_of_order => |store| integration::multipart_out_of_order(&store));
-
-#[test]
-fn get_nonexistent_object() {
-    run(async {
-        let (_service, store) = start().await;
-        let error = integration::get_nonexistent_object(&store, None).await.unwrap_err();
-        assert!(matches!(error, object_store::Error::NotFound { .. }), "{error}");
-    });
+/// Starts the service of this run.
+pub(crate) async fn start() -> Service {
+    Service::start().await
 }

@@ -37,6 +37,11 @@ fn put_sends_tags() {
 fn signed_urls_are_fetched_by_another_client() {
     run(async {
         let (service, store) = start().await;
+        if service
+            .cannot(Kind::Azurite, "a presigned put needs the header x-ms-blob-type, which a URL alone does not carry")
+        {
+            return;
+        }
         service.prepare_for_presigned().await;
         let path = Path::from("a folder/é +.txt");
         let minute = Duration::from_secs(60);
@@ -61,7 +66,11 @@ fn signed_urls_are_fetched_by_another_client() {
 fn suite_passes_with_checksums_and_unsigned_bodies() {
     run(async {
         let (service, _) = start().await;
-        for setting in [("checksum", "sha256"), ("checksum", "crc64nvme"), ("payload-signing", "unsigned")] {
+        let settings: &[_] = match service.kind {
+            Kind::Azurite => &[("checksum", "md5")],
+            _ => &[("checksum", "sha256"), ("checksum", "crc64nvme"), ("payload-signing", "unsigned")],
+        };
+        for &setting in settings {
             let store = service.open(&[setting, ("key-prefix", &format!("{}-{}/", setting.0, setting.1))]).await;
             integration::put_get_delete_list(&SandbucketStore::new(store)).await;
         }
@@ -76,7 +85,7 @@ fn attributes_of_every_kind_round_trip() {
         attributes.insert(Attribute::ContentType, "text/plain".into());
         attributes.insert(Attribute::CacheControl, "no-store".into());
         attributes.insert(Attribute::Metadata("colour".into()), AttributeValue::from("grün"));
-        if !matches!(service.kind, Kind::Garage | Kind::Ceph) {
+        if !matches!(service.kind, Kind::Garage | Kind::Ceph | Kind::Azurite) {
             attributes.insert(Attribute::StorageClass, "STANDARD_IA".into());
         }
         let path = Path::from("k");
@@ -207,7 +216,11 @@ fn errors_name_the_operation_and_path() {
         let (_service, store) = start().await;
         let error = store.get(&Path::from("no/such")).await.unwrap_err();
         assert!(matches!(&error, Error::NotFound { path, .. } if path == "no/such"), "{error:?}");
-        assert!(error.to_string().contains("no/such") && error.to_string().contains("in bucket"), "{error}");
+        assert!(
+            error.to_string().contains("no/such")
+                && (error.to_string().contains("in bucket") || error.to_string().contains("in container")),
+            "{error}"
+        );
         assert!(store.list(Some(&Path::from("none"))).next().await.is_none());
         assert_eq!(format!("{store}"), "Sandbucket");
     });

@@ -1,6 +1,7 @@
 //! Test support: one engine and one runtime per test program, unusual keys, the services to test on, and a server that
 //! misbehaves by script.
 
+pub mod azurite;
 pub mod child;
 pub mod garage;
 pub mod keys;

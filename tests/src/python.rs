@@ -1,4 +1,4 @@
-//! boto3, moto and a WebDAV server, in a virtual environment of the tests.
+//! Python clients and servers in virtual environments of the tests: boto3, moto and a WebDAV server; azure-storage-blob.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,20 @@ const ENVIRONMENT: &str = concat!(env!("OUT_DIR"), "/python");
 /// If there is no Python 3 with `venv`, or pip fails: with pip's output.
 pub fn interpreter() -> Result<PathBuf> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    INSTALLED.get_or_init(|| install().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+    let installed = INSTALLED.get_or_init(|| {
+        install(&Path::new(SCRIPTS).join("requirements.txt"), Path::new(ENVIRONMENT))
+            .map_err(|error| format!("{error:#}"))
+    });
+    installed.clone().map_err(anyhow::Error::msg)
 }
 
-fn install() -> Result<PathBuf> {
-    let requirements = Path::new(SCRIPTS).join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
-    let environment = Path::new(ENVIRONMENT);
+/// The Python interpreter of the virtual environment in this folder. Makes it with these requirements on the first call of the first
+/// run, and when the requirements change.
+///
+/// # Errors
+/// As [`interpreter`].
+pub fn install(requirements: &Path, environment: &Path) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let python = environment.join("bin/python");
     // Written last, so that an incomplete environment is not used.
     let done = environment.join("installed");
@@ -35,10 +42,10 @@ fn install() -> Result<PathBuf> {
     }
     let _ = fs::remove_dir_all(environment);
     heed(Command::new("python3").args(["-m", "venv"]).arg(environment))
-        .context("making a virtual environment for boto3 and moto (Debian: apt-get install python3-venv)")?;
-    heed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))
-        .context("installing boto3 and moto with pip: is a package index within reach?")?;
-    fs::write(&done, wanted).context("noting that boto3 and moto are installed")?;
+        .context("making a virtual environment (Debian: apt-get install python3-venv)")?;
+    heed(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))
+        .with_context(|| format!("installing {} with pip: is a package index within reach?", requirements.display()))?;
+    fs::write(&done, wanted).context("noting that it is installed")?;
     Ok(python)
 }
 

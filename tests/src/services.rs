@@ -9,9 +9,10 @@ use std::env;
 use std::hash::{BuildHasher, RandomState};
 
 use anyhow::{Context, Result, bail};
-use sandbucket::Store;
+use sandbucket::{Engine, Store};
 use sandbucket_dev_server::DevServer;
 
+use crate::azurite;
 use crate::garage::{self, Garage};
 use crate::python::{self, Boto, External, Moto};
 use crate::{ACCESS_KEY, BUCKET, SECRET_KEY, dev_server, engine, keys, plain};
@@ -29,6 +30,8 @@ pub enum Kind {
     Ceph,
     /// Any other service, already running.
     Other,
+    /// Azurite, with the plugin for Azure Blob Storage.
+    Azurite,
 }
 
 impl Kind {
@@ -43,6 +46,7 @@ impl Kind {
             Kind::Garage => "Garage",
             Kind::Ceph => "Ceph",
             Kind::Other => "another service",
+            Kind::Azurite => "Azurite",
         }
     }
 
@@ -54,6 +58,7 @@ impl Kind {
             Kind::Garage => format!("Garage {}", garage::VERSION.trim()),
             Kind::Ceph => ceph_version(),
             Kind::Other => env::var("SANDBUCKET_SERVICE").unwrap_or_default(),
+            Kind::Azurite => format!("Azurite {}", azurite::VERSION.trim()),
         }
     }
 
@@ -66,7 +71,40 @@ impl Kind {
             // Garage reads leading slashes of a key as the end of the bucket's name: "/a" would be "a".
             Kind::Garage => !key.starts_with('/'),
             Kind::Ceph | Kind::Other => true,
+            // The plugin rejects what Azure resolves as a path, and what it does not take.
+            Kind::Azurite => {
+                !key.chars().any(char::is_control)
+                    && !key.contains('\\')
+                    && !key.split('/').any(|segment| matches!(segment, "." | ".."))
+                    && key.split('/').count() <= 254
+            }
         }
+    }
+
+    /// The code of its error about a missing key.
+    pub fn no_such_key(self) -> &'static str {
+        if self == Kind::Azurite { "BlobNotFound" } else { "NoSuchKey" }
+    }
+
+    /// A setting with which bodies are sent with a digest that must be known before, and one without.
+    pub fn digest_settings(self) -> [(&'static str, &'static str); 2] {
+        match self {
+            Kind::Azurite => [("checksum", "md5"), ("checksum", "none")],
+            _ => [("payload-signing", "signed"), ("payload-signing", "unsigned")],
+        }
+    }
+
+    /// Keys that its plugin rejects.
+    pub fn invalid_keys(self) -> Vec<String> {
+        let mut keys = vec![String::new(), "n".repeat(1025)];
+        match self {
+            // 1,024 characters; and what Azure resolves as a path, or does not take.
+            Kind::Azurite => {
+                keys.extend(["🪣".repeat(512) + "n", "../a".into(), "a/./b".into(), "a\\..\\b".into(), "a\nb".into()]);
+            }
+            _ => keys.push("🪣".repeat(256) + "n"),
+        }
+        keys
     }
 
     /// The unusual keys that it can store.
@@ -82,8 +120,11 @@ impl Kind {
             "moto" => Ok(Kind::Moto),
             "garage" => Ok(Kind::Garage),
             "ceph" => Ok(Kind::Ceph),
+            "azurite" => Ok(Kind::Azurite),
             url if url.starts_with("http://") || url.starts_with("https://") => Ok(Kind::Other),
-            _ => bail!("SANDBUCKET_SERVICE is {word:?}, which is none of dev, moto, garage and ceph, and no URL"),
+            _ => bail!(
+                "SANDBUCKET_SERVICE is {word:?}, which is none of dev, moto, garage, ceph and azurite, and no URL"
+            ),
         }
     }
 }
@@ -101,6 +142,7 @@ enum Running {
     Dev(DevServer),
     Moto(Box<Moto>),
     Garage(Garage),
+    Azurite(String),
     External(External, #[expect(dead_code, reason = "it removes the bucket when it is dropped")] Box<Boto>),
 }
 
@@ -116,17 +158,30 @@ impl Service {
             Running::Dev(server) => server.endpoint(),
             Running::Moto(server) => server.endpoint.clone(),
             Running::Garage(server) => server.endpoint.clone(),
+            Running::Azurite(_) => azurite::endpoint().to_owned(),
             Running::External(at, _) => at.endpoint.clone(),
         }
     }
 
     /// The name of its bucket.
     pub fn bucket(&self) -> &str {
-        if let Running::External(at, _) = &self.running { &at.bucket } else { BUCKET }
+        match &self.running {
+            Running::External(at, _) => &at.bucket,
+            Running::Azurite(container) => container,
+            _ => BUCKET,
+        }
     }
 
     /// The settings for it, followed by `further`: a name that is given again overrides the first.
     pub fn settings(&self, further: &[(&str, &str)]) -> Vec<(String, String)> {
+        self.settings_at(&self.endpoint(), further)
+    }
+
+    /// The same for another endpoint.
+    pub fn settings_at(&self, endpoint: &str, further: &[(&str, &str)]) -> Vec<(String, String)> {
+        if let Running::Azurite(container) = &self.running {
+            return azurite::settings(endpoint, container, further);
+        }
         let mut own = vec![
             ("bucket", self.bucket()),
             ("access-key", self.access_key.as_str()),
@@ -136,7 +191,18 @@ impl Service {
             own.push(("region", &at.region));
             own.extend(at.session_token.as_deref().map(|token| ("security-token", token)));
         }
-        crate::settings(&self.endpoint(), &[own.as_slice(), further].concat())
+        crate::settings(endpoint, &[own.as_slice(), further].concat())
+    }
+
+    /// The engine with the plugin for it.
+    pub fn engine(&self) -> &'static Engine {
+        if self.kind == Kind::Azurite { azurite::engine() } else { engine() }
+    }
+
+    /// Opens a store of the plugin for it where nothing listens: a request would end in another error.
+    pub async fn open_nowhere(&self) -> Store {
+        let settings = self.settings_at("http://127.0.0.1:9", &[]);
+        self.engine().store(settings).await.expect("the store opens")
     }
 
     /// Opens a store of the real plugin on it.
@@ -146,7 +212,7 @@ impl Service {
 
     /// The same, for settings that the plugin may reject.
     pub async fn try_open(&self, further: &[(&str, &str)]) -> sandbucket::Result<Store> {
-        engine().store(self.settings(further)).await
+        self.engine().store(self.settings(further)).await
     }
 
     /// A boto3 client for it.
@@ -204,6 +270,10 @@ impl Kind {
             Kind::Garage => {
                 let garage = Garage::start(BUCKET).await.context("starting Garage")?;
                 (garage::ACCESS_KEY.to_owned(), garage::SECRET_KEY.to_owned(), Running::Garage(garage))
+            }
+            Kind::Azurite => {
+                let container = azurite::new_container().await;
+                (azurite::ACCOUNT.to_owned(), azurite::KEY.to_owned(), Running::Azurite(container))
             }
             Kind::Ceph | Kind::Other => {
                 let at = if self == Kind::Ceph { ceph() } else { from_environment()? };

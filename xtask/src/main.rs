@@ -14,7 +14,7 @@ mod dist;
 mod sources;
 
 /// The packages of the plugins that the library contains: each is in `guest/NAME`, by the name `sandbucket-NAME`.
-const PLUGINS: [&str; 1] = ["sandbucket-s3"];
+const PLUGINS: [&str; 2] = ["sandbucket-s3", "sandbucket-azure"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -162,7 +162,7 @@ impl Check<'_> {
         let outcome = probe.store.get(&probe.key).range(0..1).await;
         let took = begun.elapsed();
         let step = match outcome {
-            Err(Error::NotFound(failure)) if code(&failure) != Some("NoSuchBucket") => {
+            Err(Error::NotFound(failure)) if !matches!(code(&failure), Some("NoSuchBucket" | "ContainerNotFound")) => {
                 Step::ok("credentials", took, "accepted, and the bucket is there")
             }
             Ok(_) | Err(Error::InvalidRange(_)) => Step::ok("credentials", took, "accepted"),

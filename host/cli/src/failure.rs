@@ -130,7 +130,7 @@ fn classify(error: &Error) -> (Exit, &'static str) {
     }
 }
 
-/// Advice for S3's error codes, if the service's message gives none.
+/// Advice for the error codes of S3 and Azure, if the service's message gives none.
 fn hint_for_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "InvalidAccessKeyId" => "compare `access-key` and `endpoint`: one service does not know another's keys",
@@ -139,7 +139,8 @@ fn hint_for_code(code: &str) -> Option<&'static str> {
         "InvalidToken" => "`security-token` must be the one that came with these keys, and is for temporary keys only",
         "RequestTimeTooSkewed" => "this machine's clock and the service's differ too much: set the clock",
         "NoSuchBucket" => "create the bucket, or correct `bucket`, `endpoint` or `region`",
-        "NoSuchKey" => "keys are matched exactly, after `key-prefix` if it is set",
+        "ContainerNotFound" => "create the container, or correct `container`, `account` or `endpoint`",
+        "NoSuchKey" | "BlobNotFound" => "keys are matched exactly, after `key-prefix` if it is set",
         _ => return None,
     })
 }

@@ -24,10 +24,12 @@ export class SandbucketError extends Error {
 
 const word = (text) => (text === undefined ? undefined : sanitize(text, MAX_WORD));
 
+/** Codes of S3 and Azure for blobs that have to be restored first: no status is their own. */
+const ARCHIVED = ['InvalidObjectState', 'BlobArchived', 'BlobBeingRehydrated'];
+
 /** The error of a plugin's record. Its texts are escaped and cut, never refused: they may say what is wrong. */
 export function ofPlugin({ kind, message, retryable, attempts, subject, response }, cause) {
-  // S3 has no status of its own for blobs that have to be restored first.
-  const archived = kind === 'service' && response?.code === 'InvalidObjectState';
+  const archived = kind === 'service' && ARCHIVED.includes(response?.code);
   return new SandbucketError(archived ? 'archived' : kind, sanitize(message, MAX_MESSAGE), {
     retryable,
     attempts,

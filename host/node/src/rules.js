@@ -13,7 +13,7 @@ const POST = ['post', 'get', 'head'];
 /** For each operation: its name for people, the methods of its requests, and whether it has a body of the caller's. */
 const OPERATIONS = {
   head: ['head', ['head']],
-  get: ['get', ['get']],
+  get: ['get', READ],
   put: ['put', WRITE, true],
   delete: ['delete', ['delete']],
   'delete-many': ['delete several blobs', ['post', 'delete']],
@@ -27,14 +27,17 @@ const OPERATIONS = {
   'upload-part': ['upload a part', WRITE, true],
   'copy-part': ['copy a part', WRITE],
   'list-parts': ['list parts', READ],
-  'complete-upload': ['complete an upload', POST],
-  'abort-upload': ['abort an upload', ['delete']],
+  'complete-upload': ['complete an upload', ['post', 'put', 'get', 'head']],
+  'abort-upload': ['abort an upload', ['delete', 'get', 'put']],
   'list-uploads': ['list uploads', READ],
   'create-bucket': ['create a bucket', WRITE],
   'delete-bucket': ['delete a bucket', ['delete', 'get', 'head']],
   'bucket-exists': ['look for a bucket', READ],
   'list-buckets': ['list buckets', READ],
 };
+
+/** Requests of a listing of uploads, besides. */
+const PER_UPLOADS = 50;
 
 /** Bytes of a request and a state together; and further ones for each item of the input and each byte of its text. */
 const STEP = 256 << 10;
@@ -53,8 +56,8 @@ function input({ tag, val }) {
 export function describe(operation) {
   const { tag, val } = operation;
   const [name, methods, hasBody = false] = OPERATIONS[tag];
-  // A bulk delete can fall back to one request for each blob.
-  const further = tag === 'delete-many' ? val.blobs.length : 0;
+  // A bulk delete can fall back to one request for each blob; Azure is asked for the blocks of each key of a page of uploads.
+  const further = tag === 'delete-many' ? val.blobs.length : tag === 'list-uploads' ? PER_UPLOADS : 0;
   const maxBytes = input(operation).reduce((sum, text) => sum + PER_ITEM + PER_BYTE * Buffer.byteLength(text), STEP);
   return { name, methods, hasBody, maxBytes, maxRequests: MAX_REQUESTS + further, freeRequests: FREE_REQUESTS + further };
 }

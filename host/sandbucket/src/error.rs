@@ -148,7 +148,7 @@ pub enum Error {
     /// A write was sent, its response lost, and whether it took effect is unknown.
     #[error(transparent)]
     OutcomeUnknown(Box<Failure>),
-    /// The blob is archived (S3's `InvalidObjectState`): it has to be restored before it can be read or copied.
+    /// The blob is archived (S3's `InvalidObjectState`, Azure's `BlobArchived`): it has to be restored before it can be read or copied.
     #[error(transparent)]
     Archived(Box<Failure>),
     /// Any other refusal by the service.
@@ -300,10 +300,11 @@ impl Error {
     }
 
     /// Whether the service reports that the bucket itself is missing: then nothing is known of the blob. Of a `head`, only services
-    /// that send `x-amz-error-code` report it.
+    /// that send `x-amz-error-code` report it; Azure does.
     pub fn is_missing_bucket(&self) -> bool {
         let response = self.failure().and_then(|failure| failure.response.as_ref());
-        response.and_then(|response| response.code.as_deref()) == Some("NoSuchBucket")
+        let code = response.and_then(|response| response.code.as_deref());
+        matches!(code, Some("NoSuchBucket" | "ContainerNotFound"))
     }
 
     /// The time after which the same call may succeed, if it exceeded the budget of its tenant.

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 /// The built-in plugin for S3, as a component.
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
 
+/// The built-in plugin for Azure Blob Storage, as a component.
+const AZURE: &[u8] = include_bytes!(env!("SANDBUCKET_AZURE_COMPONENT"));
+
 /// A plugin that the library contains.
 ///
 /// ```
@@ -18,16 +21,19 @@ pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
 pub enum BuiltIn {
     /// Amazon S3 and services that are compatible with it.
     S3,
+    /// Azure Blob Storage.
+    Azure,
 }
 
 impl BuiltIn {
     /// All of them.
-    pub const ALL: &[BuiltIn] = &[BuiltIn::S3];
+    pub const ALL: &[BuiltIn] = &[BuiltIn::S3, BuiltIn::Azure];
 
-    /// The name, as in a configuration: `s3`.
+    /// The name, as in a configuration: `s3`, `azure`.
     pub fn name(self) -> &'static str {
         match self {
             BuiltIn::S3 => "s3",
+            BuiltIn::Azure => "azure",
         }
     }
 
@@ -40,6 +46,7 @@ impl BuiltIn {
     pub fn component(self) -> &'static [u8] {
         match self {
             BuiltIn::S3 => PLUGIN,
+            BuiltIn::Azure => AZURE,
         }
     }
 }

@@ -82,7 +82,7 @@ class NotFoundError(SandbucketError):
     @property
     def is_missing_bucket(self) -> bool:
         """Whether the service says that the bucket itself is missing."""
-        return self.code == "NoSuchBucket"
+        return self.code in ("NoSuchBucket", "ContainerNotFound")
 
 
 class PreconditionFailedError(SandbucketError):
@@ -176,7 +176,7 @@ class ServiceError(SandbucketError):
 
 
 class ArchivedError(ServiceError):
-    """The blob is archived (S3's `InvalidObjectState`): it has to be restored before it can be read or copied."""
+    """The blob is archived (S3's `InvalidObjectState`, Azure's `BlobArchived`): it has to be restored before it can be read or copied."""
 
     kind = "archived"
 

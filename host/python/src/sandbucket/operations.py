@@ -7,6 +7,8 @@ from typing import Any
 
 MAX_REQUESTS = 128
 """Requests that one operation may send: more than any setting asks for (`max-retries` is at most 100)."""
+PER_UPLOADS = 50
+"""Requests of a listing of uploads, besides."""
 FREE_REQUESTS = 4
 """Requests that may follow one another as soon as the plugin likes."""
 
@@ -17,7 +19,7 @@ _POST = frozenset({"post", "get", "head"})
 # After a write whose response is lost, the plugin looks what is stored: hence the reads among the methods of writes.
 _OPERATIONS: dict[str, tuple[str, frozenset[str]]] = {
     "head": ("head", frozenset({"head"})),
-    "get": ("get", frozenset({"get"})),
+    "get": ("get", _LOOK),
     "put": ("put", _PUT),
     "delete": ("delete", frozenset({"delete"})),
     "delete-many": ("delete several blobs", frozenset({"post", "delete"})),
@@ -31,8 +33,8 @@ _OPERATIONS: dict[str, tuple[str, frozenset[str]]] = {
     "upload-part": ("upload a part", _PUT),
     "copy-part": ("copy a part", _PUT),
     "list-parts": ("list parts", _LOOK),
-    "complete-upload": ("complete an upload", _POST),
-    "abort-upload": ("abort an upload", frozenset({"delete"})),
+    "complete-upload": ("complete an upload", frozenset({"post", "put", "get", "head"})),
+    "abort-upload": ("abort an upload", frozenset({"delete", "get", "put"})),
     "list-uploads": ("list uploads", _LOOK),
     "create-bucket": ("create a bucket", _PUT),
     "delete-bucket": ("delete a bucket", frozenset({"delete", "get", "head"})),
@@ -80,8 +82,11 @@ class Operation:
 
     @property
     def further(self) -> int:
-        """Requests beyond those of other operations: a bulk delete can fall back to one for each blob."""
-        return len(self.arguments["blobs"]) if self.case == "delete-many" else 0
+        """Requests beyond those of other operations: a bulk delete can fall back to one for each blob, and Azure is asked for the
+        blocks of each key of a page of uploads."""
+        if self.case == "delete-many":
+            return len(self.arguments["blobs"])
+        return PER_UPLOADS if self.case == "list-uploads" else 0
 
     @property
     def max_requests(self) -> int:

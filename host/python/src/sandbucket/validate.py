@@ -49,6 +49,8 @@ MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999: calendars have no later one."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ARCHIVED = frozenset({"InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"})
+"""Codes of S3 and Azure for blobs that have to be restored first."""
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
@@ -178,7 +180,7 @@ def error(record: Any) -> SandbucketError:
             region=word(response["region"]),
         )
     kind = errors.of_kind(record["kind"])
-    if kind is errors.ServiceError and response is not None and response.code == "InvalidObjectState":
+    if kind is errors.ServiceError and response is not None and response.code in _ARCHIVED:
         kind = errors.ArchivedError
     return kind(
         sanitized(record["message"], MAX_MESSAGE),

@@ -22,12 +22,18 @@ const MAX_REQUESTS: usize = 128;
 /// Requests that may follow one another as soon as the plugin likes.
 const FREE_REQUESTS: usize = 4;
 
+/// Requests of a listing of uploads, besides: Azure is asked for the blocks of each key of a page.
+const PER_UPLOADS: usize = 50;
+
 /// Methods of the requests of an operation. After a write whose response is lost, the plugin looks what is stored.
 const HEAD: &[Method] = &[Method::HEAD];
-const GET: &[Method] = &[Method::GET];
 const LOOK: &[Method] = &[Method::GET, Method::HEAD];
 const PUT: &[Method] = &[Method::PUT, Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST, Method::GET, Method::HEAD];
+/// S3 completes an upload by a POST, Azure by a PUT.
+const COMPLETE: &[Method] = &[Method::POST, Method::PUT, Method::GET, Method::HEAD];
+/// S3 has uploads to delete; on Azure, the plugin looks for the parts of one and marks it as aborted.
+const ABORT: &[Method] = &[Method::DELETE, Method::GET, Method::PUT];
 const DELETE: &[Method] = &[Method::DELETE];
 const DELETE_MANY: &[Method] = &[Method::POST, Method::DELETE];
 const SET_TAGS: &[Method] = &[Method::PUT, Method::DELETE];
@@ -154,8 +160,9 @@ impl Describe for Operation {
     fn bounds(&self) -> OperationBounds {
         let (methods, input) = match self {
             Operation::Head(_) => (HEAD, 0),
-            Operation::Get(_) => (GET, 0),
-            Operation::List(_)
+            // A service without ranges of last bytes is asked for the size before.
+            Operation::Get(_)
+            | Operation::List(_)
             | Operation::ListVersions(_)
             | Operation::GetTags(_)
             | Operation::ListParts(_)
@@ -167,7 +174,8 @@ impl Describe for Operation {
             | Operation::UploadPart(_)
             | Operation::CopyPart(_)
             | Operation::CreateBucket(_) => (PUT, 0),
-            Operation::Delete(_) | Operation::AbortUpload(_) => (DELETE, 0),
+            Operation::Delete(_) => (DELETE, 0),
+            Operation::AbortUpload(_) => (ABORT, 0),
             Operation::DeleteMany(delete) => {
                 let version = |version: &Option<String>| version.as_ref().map_or(0, String::len);
                 (DELETE_MANY, sum(&delete.blobs, |blob| blob.key.len() + version(&blob.version)))
@@ -176,7 +184,7 @@ impl Describe for Operation {
             Operation::SetTags(tags) => (SET_TAGS, sum(&tags.tags, pair)),
             Operation::CreateUpload(_) => (POST, 0),
             Operation::CompleteUpload(upload) => {
-                (POST, sum(&upload.parts, |part| part.etag.len() + sum(&part.attributes, pair)))
+                (COMPLETE, sum(&upload.parts, |part| part.etag.len() + sum(&part.attributes, pair)))
             }
             Operation::DeleteBucket(_) => (DELETE_BUCKET, 0),
         };
@@ -190,8 +198,12 @@ impl Describe for Operation {
             Operation::DeleteMany(_) => begin_bytes.saturating_add(RESULT + self.blobs() * OUTCOME),
             _ => begin_bytes,
         };
-        // A bulk delete can fall back to one request for each blob.
-        let further = if let Operation::DeleteMany(_) = self { self.blobs() } else { 0 };
+        let further = match self {
+            // It can fall back to one request for each blob.
+            Operation::DeleteMany(_) => self.blobs(),
+            Operation::ListUploads(_) => PER_UPLOADS,
+            _ => 0,
+        };
         OperationBounds {
             methods,
             max_requests: MAX_REQUESTS + further,

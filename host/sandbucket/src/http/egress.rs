@@ -58,10 +58,9 @@ impl Egress {
         Ok(Egress { allowed: Arc::new([authority]), addresses: Addresses::Listed, is_local })
     }
 
-    /// What a store with these settings has to reach: the host that `endpoint` names, or AWS's for `region` and what
-    /// else is wanted of it, each also with the name `bucket` before it; for the ARN of an access point, its host alone. With
-    /// `accelerate` it is also the region's host, which takes operations on buckets. Without `endpoint`, an `account` means
-    /// Azure Blob Storage's host for it.
+    /// What a store with these settings has to reach: the host that `endpoint` names; that of `account` at Azure; or AWS's for
+    /// `region` and what else is wanted of it. The first and the last also with the name `bucket` before it; for the ARN of an
+    /// access point, its host alone. With `accelerate` it is also the region's host, which takes operations on buckets.
     ///
     /// This is the one thing that the host itself reads from a plugin's settings: a plugin cannot be asked what it
     /// should be kept from. Where they make no sense it is nothing; the plugin will say what is wrong with them.
@@ -73,7 +72,7 @@ impl Egress {
         let bucket = of("bucket");
         let (endpoint, bucket) = match (of("endpoint"), bucket) {
             (Some(endpoint), bucket) => (Some(endpoint.to_owned()), bucket),
-            (None, _) if of("account").is_some() => (of("account").and_then(azure), None),
+            (None, _) if account(&of).is_some() => (account(&of).and_then(azure), None),
             (None, Some(arn)) if arn.starts_with("arn:") => (access_point(arn, &of), None),
             (None, bucket) => (aws(&of), bucket),
         };
@@ -171,6 +170,11 @@ fn is_address(host: &str) -> bool {
 
 /// A setting's value by its name.
 type Of<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
+
+/// The account of a store at Azure.
+fn account<'a>(of: &Of<'a>) -> Option<&'a str> {
+    of("account").or_else(|| of("account-name"))
+}
 
 /// AWS's host for these settings, without a bucket.
 fn aws(of: &Of) -> Option<String> {
@@ -324,6 +328,29 @@ mod tests {
         assert!(
             refused.detail().contains("https://evil.test") && refused.detail().contains("https://s3.example.com:9000")
         );
+    }
+
+    #[test]
+    fn account_at_azure_is_reached_and_no_bucket_of_aws() {
+        for name in ["account", "account-name"] {
+            let egress = Egress::from_settings(&settings(&[(name, "demo1"), ("bucket", "b")])).unwrap();
+            assert!(allows(&egress, "https://demo1.blob.core.windows.net/b/k"));
+            for url in [
+                "http://demo1.blob.core.windows.net/b/k",
+                "https://other.blob.core.windows.net/b/k",
+                "https://b.demo1.blob.core.windows.net/k",
+                "https://s3.us-east-1.amazonaws.com/b/k",
+            ] {
+                assert!(!allows(&egress, url), "{url}");
+            }
+        }
+        for account in ["evil.test/", "a.b", "a@b", "a:1"] {
+            let egress = Egress::from_settings(&settings(&[("account", account)])).unwrap();
+            assert_eq!(egress.authorities().count(), 0, "{account}");
+        }
+        let custom = settings(&[("account", "demo1"), ("endpoint", "https://blobs.example.com")]);
+        let egress = Egress::from_settings(&custom).unwrap();
+        assert!(!allows(&egress, "https://demo1.blob.core.windows.net/"));
     }
 
     #[test]

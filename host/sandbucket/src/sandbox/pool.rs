@@ -122,7 +122,9 @@ impl Pool {
         tenant: Option<Arc<Admission>>,
     ) -> Arc<Pool> {
         let calls = Semaphore::new(engine.limits.instances_per_store.min(Semaphore::MAX_PERMITS));
-        let bucket = settings.iter().find(|(name, _)| name == "bucket").map(|(_, bucket)| sanitize(bucket, 128));
+        // S3's name of the setting, and Azure's.
+        let bucket = settings.iter().find(|(name, _)| matches!(name.as_str(), "bucket" | "container"));
+        let bucket = bucket.map(|(_, bucket)| sanitize(bucket, 128));
         let name = tenant.as_ref().map(|tenant| tenant.name().clone());
         let telemetry = engine.telemetry().of_store(name, bucket.as_deref());
         let in_bucket = bucket.as_ref().map(|bucket| format!(" in bucket \"{bucket}\""));

@@ -444,7 +444,7 @@ impl From<wit::Error> for Error {
 
 /// Whether the service says that the blob has to be restored first.
 fn is_archived(response: &ServiceResponse) -> bool {
-    response.code.as_deref() == Some("InvalidObjectState")
+    matches!(response.code.as_deref(), Some("InvalidObjectState" | "BlobArchived" | "BlobBeingRehydrated"))
 }
 
 /// The output of an operation.

@@ -1,0 +1,217 @@
+use sandbucket_plugin::contract::model::{
+    AbortOptions, CompleteOptions, CopyPartOptions, CopySource, ListPartsOptions, ListUploadsOptions, Part,
+    PartOptions, PutOptions, Span, Upload, WriteCondition, Written,
+};
+use sandbucket_plugin::testing::{Script, reset, response};
+use sandbucket_plugin::{Failure, Kind};
+
+use super::{block_list, created, refused, store, there};
+use crate::upload_id::{ABORTED, UploadId};
+
+/// An upload without properties.
+fn begin() -> (String, UploadId) {
+    let id = store(&[]).create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap();
+    let upload = UploadId::read(&id).unwrap();
+    (id, upload)
+}
+
+fn part(upload: &UploadId, number: u32, size: u64) -> Part {
+    Part { number, size, etag: upload.part_etag(number, size), ..Part::default() }
+}
+
+fn accepted() -> sandbucket_plugin::testing::Reaction {
+    response(201, &[("x-ms-request-id", "r")], "")
+}
+
+#[test]
+fn upload_begins_without_a_request_and_validates_its_properties() {
+    let begin = |options: &PutOptions| store(&[]).create_upload(&mut Script::new([]), "k", options);
+    assert_ne!(begin(&PutOptions::default()).unwrap(), {
+        let mut store = store(&[]);
+        store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap();
+        store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap()
+    });
+    let wrong = |options: PutOptions| begin(&options).unwrap_err().subject.unwrap();
+    assert_eq!(wrong(PutOptions { condition: WriteCondition::IfAbsent, ..PutOptions::default() }), "condition");
+    assert_eq!(wrong(PutOptions { metadata: vec![("a-b".into(), "1".into())], ..PutOptions::default() }), "metadata");
+    assert_eq!(wrong(PutOptions { content_type: Some("\n".into()), ..PutOptions::default() }), "content-type");
+    let mut options = PutOptions::default();
+    options.call.attributes.push(("content-md5".into(), "x".into()));
+    assert_eq!(wrong(options), "content-md5");
+    let failure = store(&[]).create_upload(&mut Script::new([]), "../k", &PutOptions::default()).unwrap_err();
+    assert_eq!(failure.subject.as_deref(), Some("key"));
+}
+
+#[test]
+fn parts_are_blocks_and_empty_parts_none() {
+    let (id, upload) = begin();
+    let mut store = store(&[]);
+    let mut script = Script::new([accepted()]);
+    let first = store.upload_part(&mut script, "k", &id, 1, b"hello", &PartOptions::default()).unwrap();
+    assert_eq!(first, part(&upload, 1, 5));
+    let query: Vec<_> = script.sent[0].request.query.iter().map(|(name, value)| (&**name, value.as_str())).collect();
+    assert_eq!(query, [("comp", "block"), ("blockid", &upload.block(1))]);
+    let empty = store.upload_part(&mut Script::new([]), "k", &id, 2, b"", &PartOptions::default()).unwrap();
+    assert_eq!(empty, part(&upload, 2, 0));
+    for (number, id) in [(0, id.as_str()), (50_001, &id), (1, "none")] {
+        for body in [&b"hello"[..], b""] {
+            let made = store.upload_part(&mut Script::new([]), "k", id, number, body, &PartOptions::default());
+            assert_eq!(made.unwrap_err().kind, Kind::InvalidArgument);
+        }
+    }
+    let mut script = Script::new([created("\"e\"")]);
+    let written = store.complete_upload(&mut script, "k", &id, &[first, empty], &CompleteOptions::default()).unwrap();
+    assert_eq!(written.etag.as_deref(), Some("\"e\""));
+    assert!(
+        String::from_utf8_lossy(&script.sent[0].body)
+            .contains(&format!("<BlockList><Latest>{}</Latest></BlockList>", upload.block(1)))
+    );
+}
+
+#[test]
+fn properties_of_the_beginning_are_those_of_the_blob() {
+    let mut store = store(&[]);
+    let options = PutOptions {
+        content_type: Some("text/plain".into()),
+        metadata: vec![("a".into(), "1".into())],
+        ..PutOptions::default()
+    };
+    let id = store.create_upload(&mut Script::new([]), "k", &options).unwrap();
+    let parts = [part(&UploadId::read(&id).unwrap(), 1, 5)];
+    let mut script = Script::new([created("\"e\"")]);
+    store.complete_upload(&mut script, "k", &id, &parts, &CompleteOptions::default()).unwrap();
+    let sent = &script.sent[0];
+    assert_eq!((sent.header("x-ms-blob-content-type"), sent.header("x-ms-meta-a")), (Some("text/plain"), Some("1")));
+}
+
+#[test]
+fn parts_are_listed_and_an_upload_without_any_has_none() {
+    let (id, upload) = begin();
+    let mut store = store(&[]);
+    let mut script = Script::new([block_list(&[], &[upload.block(2), "AAAA".into(), upload.block(1)])]);
+    let options = ListPartsOptions { page_size: Some(1), ..ListPartsOptions::default() };
+    let page = store.list_parts(&mut script, "k", &id, &options).unwrap();
+    assert_eq!((page.parts, page.next.as_deref()), (vec![part(&upload, 1, 5)], Some("p1")));
+    let page = store.list_parts(&mut Script::new([refused(404, "BlobNotFound")]), "k", &id, &options).unwrap();
+    assert!(page.parts.is_empty() && page.next.is_none());
+    let mut script = Script::new([block_list(&[], &[upload.block(1), upload.block(ABORTED)])]);
+    assert_eq!(store.list_parts(&mut script, "k", &id, &options).unwrap_err().kind, Kind::NotFound);
+    for wrong in [
+        ListPartsOptions { page_size: Some(0), ..ListPartsOptions::default() },
+        ListPartsOptions { continuation: Some("x".into()), ..ListPartsOptions::default() },
+    ] {
+        assert!(store.list_parts(&mut Script::new([]), "k", &id, &wrong).is_err());
+    }
+}
+
+#[test]
+fn abort_marks_an_upload_that_has_parts_and_touches_nothing_else() {
+    let (id, upload) = begin();
+    let (_, other) = begin();
+    let abort = |script: &mut Script| {
+        let result = store(&[]).abort_upload(script, "k", &id, &AbortOptions::default());
+        assert!(script.done());
+        result
+    };
+    let mut script = Script::new([block_list(&["committed".into()], &[upload.block(1)]), accepted()]);
+    abort(&mut script).unwrap();
+    assert_eq!(script.methods(), ["GET", "PUT"]);
+    assert_eq!(script.sent[1].request.query[1], ("blockid".into(), upload.block(ABORTED)));
+    for nothing in [
+        refused(404, "BlobNotFound"),
+        block_list(&["committed".into()], &[]),
+        block_list(&[], &["AAAA".into()]),
+        block_list(&[], &[upload.block(1), upload.block(ABORTED)]),
+    ] {
+        abort(&mut Script::new([nothing])).unwrap();
+    }
+    assert!(!other.is(&upload) || other == upload);
+    assert_eq!(abort(&mut Script::new([refused(404, "ContainerNotFound")])).unwrap_err().kind, Kind::NotFound);
+}
+
+#[test]
+fn uploads_are_found_by_the_blocks_of_blobs_without_content() {
+    let (id, upload) = begin();
+    let blob = |name: &str, size: u32| {
+        format!("<Blob><Name>t/{name}</Name><Properties><Content-Length>{size}</Content-Length></Properties></Blob>")
+    };
+    let body = format!(
+        "<EnumerationResults><Blobs>{}{}{}</Blobs><NextMarker>m</NextMarker></EnumerationResults>",
+        blob("a", 0),
+        blob("b", 7),
+        blob("c", 0)
+    );
+    let page = response(200, &[("x-ms-request-id", "1")], &body);
+    let mut script = Script::new([page, block_list(&[], &[upload.block(1)]), refused(404, "BlobNotFound")]);
+    let listed = store(&[("key-prefix", "t/")]).list_uploads(&mut script, &ListUploadsOptions::default()).unwrap();
+    assert_eq!(listed.uploads, [Upload { key: "a".into(), id, initiated: None }]);
+    assert_eq!(listed.next.as_deref(), Some("mm"));
+    let paths: Vec<_> = script.sent.iter().map(|sent| sent.request.path.as_str()).collect();
+    assert_eq!(paths, ["", "/t/a", "/t/c"].map(|path| format!("/devstoreaccount1/demo{path}")));
+}
+
+fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let (id, upload) = begin();
+    let options = CompleteOptions { condition, ..CompleteOptions::default() };
+    let result = store(&[("max-retries", "1")]).complete_upload(script, "k", &id, &[part(&upload, 1, 5)], &options);
+    assert!(script.done());
+    result
+}
+
+#[test]
+fn lost_response_to_a_completion_is_reconciled_by_its_blocks() {
+    let (_, upload) = begin();
+    let mine = [upload.block(1)];
+    // The retry finds the blob of the first attempt.
+    let mut script = Script::new([reset(), refused(409, "BlobAlreadyExists"), block_list(&mine, &[])]);
+    let written = complete(&mut script, WriteCondition::IfAbsent).unwrap();
+    assert_eq!(written.etag.as_deref(), Some("\"0x8D\""));
+    // It finds another's, and the blocks are still there.
+    let mut script = Script::new([reset(), refused(409, "BlobAlreadyExists"), block_list(&["AAAA".into()], &mine)]);
+    assert_eq!(complete(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::PreconditionFailed);
+    // The blocks are nowhere.
+    let mut script = Script::new([reset(), refused(400, "InvalidBlockList"), block_list(&["AAAA".into()], &[])]);
+    assert_eq!(complete(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::OutcomeUnknown);
+    // The retry is lost as well, and neither took effect yet.
+    let mut script = Script::new([reset(), reset(), block_list(&[], &mine)]);
+    let failure = complete(&mut script, WriteCondition::Always).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, true));
+    // A repeated completion makes the same blob.
+    let mut script = Script::new([reset(), created("\"e\"")]);
+    assert!(complete(&mut script, WriteCondition::Always).is_ok());
+}
+
+#[test]
+fn completion_that_was_not_lost_needs_no_look() {
+    for (refusal, condition, kind) in [
+        (refused(409, "BlobAlreadyExists"), WriteCondition::IfAbsent, Kind::PreconditionFailed),
+        (refused(404, "BlobNotFound"), WriteCondition::IfMatch("\"e\"".into()), Kind::PreconditionFailed),
+        (refused(400, "InvalidBlockList"), WriteCondition::Always, Kind::NotFound),
+    ] {
+        assert_eq!(complete(&mut Script::new([refusal]), condition).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn part_is_copied_from_a_range_or_from_a_whole_source() {
+    let (id, upload) = begin();
+    let source = CopySource { bucket: None, key: "s".into(), version: None };
+    let mut store = store(&[]);
+    let ranged = CopyPartOptions { range: Some(Span { start: 2, end: 5 }), ..CopyPartOptions::default() };
+    let mut script = Script::new([accepted()]);
+    assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &ranged).unwrap(), part(&upload, 1, 3));
+    assert!(script.sent[0].header("x-ms-copy-source").unwrap().contains("/demo/s?sv="));
+    let whole = CopyPartOptions::default();
+    let mut script = Script::new([there(7, "\"s\"", "00:00"), accepted()]);
+    assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &whole).unwrap(), part(&upload, 1, 7));
+    assert_eq!(script.methods(), ["HEAD", "PUT"]);
+    assert_eq!(script.sent[1].header("x-ms-source-if-match"), Some("\"s\""));
+    let mut script = Script::new([there(0, "\"s\"", "00:00")]);
+    assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &whole).unwrap(), part(&upload, 1, 0));
+    let mut script = Script::new([there(5 << 30, "\"s\"", "00:00")]);
+    assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &whole).unwrap_err().kind, Kind::TooLarge);
+    let missing = store.copy_part(&mut Script::new([refused(404, "BlobNotFound")]), "k", &id, 1, &source, &whole);
+    assert_eq!(missing.unwrap_err().kind, Kind::NotFound);
+    let wrong = store.copy_part(&mut Script::new([]), "k", "none", 1, &source, &whole);
+    assert_eq!(wrong.unwrap_err().subject.as_deref(), Some("upload"));
+}
