@@ -22,7 +22,9 @@ for package in "$folder"/crates/*.crate; do
     for file in README.md LICENSE-MIT LICENSE-APACHE; do test -s "$folder/$crate/$file" || { echo "$crate has no $file"; exit 1; }; done
     if [ -n "$(find "$folder/$crate" -type l)" ]; then echo "$crate has symbolic links"; exit 1; fi
 done
-cmp host/sandbucket/plugin/sandbucket-s3.wasm "$folder/sandbucket/plugin/sandbucket-s3.wasm"
+for plugin in s3 azure; do
+    cmp "host/sandbucket/plugin/sandbucket-$plugin.wasm" "$folder/sandbucket/plugin/sandbucket-$plugin.wasm"
+done
 
 cp -r tests/packaging/server tests/packaging/Cargo.toml "$folder"
 # The versions that this repository is tested with.

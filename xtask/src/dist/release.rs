@@ -139,6 +139,12 @@ pub(super) fn run(folder: &Path, command: &str, arguments: &[&str]) -> Result<St
 pub(super) mod tests {
     use super::*;
 
+    /// The prebuilt plugin for S3.
+    pub(in crate::dist) fn s3() -> Plugin {
+        let plugins = plugins(crate::root()).expect("the prebuilt plugins");
+        plugins.into_iter().find(|plugin| plugin.name == "sandbucket-s3").expect("that for S3")
+    }
+
     pub(in crate::dist) fn release() -> Release {
         Release {
             revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
