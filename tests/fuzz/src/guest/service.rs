@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_plugin::checksum;
 use sandbucket_plugin::contract::error::Kind;
 use sandbucket_plugin::contract::model::{
     ByteRange, CallOptions, Datetime, Digest, GetOptions, Pair, PutOptions, ReadConditions, Span, WriteCondition,
@@ -16,6 +15,7 @@ use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::io::{Body, Clock, Exchange, Transport, Waits};
 use sandbucket_plugin::machine::TransportError;
 use sandbucket_s3::attributes;
+use sandbucket_s3::checksum;
 use sandbucket_s3::ops::Store;
 
 /// Maximum number of requests of an operation: more than `max-retries` and all additional lookups.
