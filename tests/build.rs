@@ -4,13 +4,20 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::exit;
+use std::process::{Command, exit};
 
 #[path = "../host/sandbucket/build/component.rs"]
 mod component;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=PATH");
+    println!("cargo::rustc-check-cfg=cfg(node)");
+    if has_node() {
+        println!("cargo::rustc-cfg=node");
+    } else {
+        println!("cargo::warning=tests on Azurite: LEFT OUT: Node 20 or newer and npm are not here");
+    }
     println!("cargo::rerun-if-changed=../host/sandbucket/build");
     let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
     let root = Path::new(&here).join("..");
@@ -48,4 +55,14 @@ fn main() {
             }
         }
     }
+}
+
+/// Whether Node 20 or newer and npm are here: Azurite needs them.
+fn has_node() -> bool {
+    let succeeds = |program: &str, argument: &str, script: &str| {
+        let arguments = [argument, script].into_iter().filter(|argument| !argument.is_empty());
+        Command::new(program).args(arguments).output().is_ok_and(|ended| ended.status.success())
+    };
+    succeeds("node", "-e", "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)")
+        && succeeds("npm", "--version", "")
 }

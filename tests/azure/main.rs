@@ -1,6 +1,9 @@
 //! The plugin for Azure Blob Storage on Azurite, which verifies signatures.
 //!
+//! Without Node 20 and npm they are left out, and the build script says so.
+//!
 //! The modules of `tests/e2e`, `tests/object_store` and `tests/model` are those that the S3 plugin passes on the dev server.
+#![cfg(node)]
 
 mod batches;
 mod config;
