@@ -160,6 +160,7 @@ mod tests {
         }
         assert!(changes("Cargo.toml", "[profile.component]\n", "[profile.component]\ndebug-assertions = true\n"));
         assert!(changes("Cargo.toml", "wit-bindgen = {", "wit-bindgen = { default-features = true,"));
+        assert!(changes("Cargo.toml", "sandbucket-plugin = {", "sandbucket-plugin = { features = [\"testing\"],"));
         assert!(changes("host/sandbucket/build/component.rs", "STACK: usize = ", "STACK: usize = 1 + "));
         // Of the plugin, directly and indirectly; of the host alone.
         for (package, is_covered) in

@@ -70,7 +70,11 @@ impl Check<'_> {
             let config = context.config()?;
             let engine = context::engine(Some(&config)).await?;
             let store = config.open(&engine).await?;
-            let checks_itself = engine.settings().await?.iter().any(|setting| setting.name == "check-conditions");
+            let checks_itself = engine
+                .settings_of(&config.plugin(&engine).await?)
+                .await?
+                .iter()
+                .any(|setting| setting.name == "check-conditions");
             let trusting = match checks_itself {
                 true => config.open_with(&engine, &[("check-conditions", "false")]).await?,
                 false => store.clone(),

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sandbucket::{Config, Engine, EngineBuilder, Error, Limits, Store};
+use sandbucket::{Config, Engine, EngineBuilder, Error, Limits, Plugin, Store};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -68,7 +68,19 @@ pub fn load(file: &Path, store: Option<&str>) -> sandbucket::Result<Config> {
     }
 }
 
-/// Builds the engine with the configured limits and plugin.
+/// The plugin of the configured store, and an engine that has loaded it; without a configuration the built-in plugin for S3.
+pub async fn plugin(context: &Context) -> Result<(Engine, Plugin), Failure> {
+    if !context.config_file.exists() {
+        let engine = engine(None).await?;
+        return Ok((engine.clone(), engine.plugin().clone()));
+    }
+    let config = context.config()?;
+    let engine = engine(Some(&config)).await?;
+    let plugin = config.plugin(&engine).await?;
+    Ok((engine, plugin))
+}
+
+/// Builds the engine with the configured limits, and the plugin of `[sandbox]`.
 pub async fn engine(config: Option<&Config>) -> Result<Engine, Failure> {
     let builder = match config {
         Some(config) => config.engine(),

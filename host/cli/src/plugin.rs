@@ -20,37 +20,37 @@ pub async fn run(context: &Context, arguments: cli::PluginCommand) -> Result<Exi
 
 /// Inspects a built-in plugin or the component in a file; without either, the configured or the default one.
 async fn inspect(context: &Context, plugin: Option<PathBuf>) -> Result<Exit, Failure> {
-    let engine = match &plugin {
+    let (engine, plugin) = match &plugin {
         Some(plugin) => {
             let builder = Engine::builder().limits(Limits::default());
-            context::build(match plugin.to_str().and_then(BuiltIn::named) {
+            let engine = context::build(match plugin.to_str().and_then(BuiltIn::named) {
                 Some(built_in) => builder.built_in(built_in),
                 None => builder.plugin_file(plugin),
             })
-            .await?
+            .await?;
+            (engine.clone(), engine.plugin().clone())
         }
-        None if context.config_file.exists() => context::engine(Some(&context.config()?)).await?,
-        None => context::engine(None).await?,
+        None => context::plugin(context).await?,
     };
-    let (settings, attributes) = (engine.settings().await?, engine.attributes().await?);
+    let (settings, attributes) = (engine.settings_of(&plugin).await?, engine.attributes_of(&plugin).await?);
     if context.output.json {
         context.output.value(&json!({
-            "exports": engine.exports(),
-            "imports": engine.imports(),
-            "sans-io": engine.is_sans_io(),
+            "exports": plugin.exports(),
+            "imports": plugin.imports(),
+            "sans-io": plugin.is_sans_io(),
             "settings": settings.iter().map(settings::to_json).collect::<Value>(),
             "attributes": attributes.iter().map(to_json).collect::<Value>(),
         }))?;
         return Ok(Exit::Success);
     }
     let title = |words: &str| context.output.line(context.output.paint(Tone::Strong, words));
-    let driven = if engine.is_sans_io() {
+    let driven = if plugin.is_sans_io() {
         "The host sends its requests (it exports sans-io): no instance is held while one is in flight."
     } else {
         "It sends its requests over wasi:http (it does not export sans-io): each call holds an instance."
     };
     context.output.line(driven)?;
-    for (words, names) in [("Exports", engine.exports()), ("Imports", engine.imports())] {
+    for (words, names) in [("Exports", plugin.exports()), ("Imports", plugin.imports())] {
         title(words)?;
         for name in names {
             context.output.line(format!("  {}", text::plain(name)))?;

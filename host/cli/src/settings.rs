@@ -11,9 +11,8 @@ use crate::text;
 
 /// Needs no configuration; if there is one, its plugin is queried.
 pub async fn run(context: &Context) -> Result<Exit, Failure> {
-    let config = if context.config_file.exists() { Some(context.config()?) } else { None };
-    let engine = context::engine(config.as_ref()).await?;
-    let settings = engine.settings().await?;
+    let (engine, plugin) = context::plugin(context).await?;
+    let settings = engine.settings_of(&plugin).await?;
     if context.output.json {
         context.output.value(&settings.iter().map(to_json).collect())?;
         return Ok(Exit::Success);

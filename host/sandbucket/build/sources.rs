@@ -36,9 +36,10 @@ pub(crate) fn fingerprint(root: &Path, package: &str) -> io::Result<String> {
     let is_own =
         |name: &str| own.iter().any(|line| line.strip_prefix("name = ").is_some_and(|n| n.trim_matches('"') == name));
     let named = section_lines(&manifests, used).into_iter().filter_map(|line| line.split(['.', ' ', '=']).next());
-    let direct: BTreeSet<&str> = named.filter(|name| !is_own(name)).collect();
+    let named: BTreeSet<&str> = named.collect();
+    let direct: BTreeSet<&str> = named.iter().copied().filter(|name| !is_own(name)).collect();
     for line in section_lines(&workspace, |name| name == "workspace.dependencies") {
-        if line.split([' ', '=']).next().is_some_and(|name| direct.contains(name)) {
+        if line.split([' ', '=', '.']).next().is_some_and(|name| named.contains(name)) {
             hash.write(line);
         }
     }

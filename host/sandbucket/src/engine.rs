@@ -58,6 +58,8 @@ use crate::types::settings::check_settings;
 #[derive(Clone)]
 pub struct Engine {
     runtime: Arc<Runtime>,
+    /// Where its plugin comes from.
+    source: Arc<PluginSource>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -233,16 +235,17 @@ impl EngineBuilder {
             Cache::At(folder) => Some(folder),
             Cache::None => None,
         };
-        let plugin = match plugin {
+        let source = Arc::new(plugin);
+        let plugin = match &*source {
             PluginSource::BuiltIn(plugin) => Plugin::load(&wasmtime.0, plugin.component(), folder.as_deref())?,
-            PluginSource::File(file) => load_file(&file, |bytes| Plugin::load(&wasmtime.0, bytes, folder.as_deref()))?,
+            PluginSource::File(file) => load_file(file, |bytes| Plugin::load(&wasmtime.0, bytes, folder.as_deref()))?,
         };
         let proxy = proxy.unwrap_or_else(Proxy::environment);
         let telemetry = Telemetry::new(audit.0, tenant_labels.unwrap_or(TENANT_LABELS));
         let connections = telemetry.engine.connections.clone();
         let network = Network::new(&networks, name_servers, proxy, &limits, connections);
         let runtime = Runtime::new(wasmtime, plugin, folder, limits, network, telemetry)?;
-        Ok(Engine { runtime })
+        Ok(Engine { runtime, source })
     }
 }
 
@@ -300,7 +303,12 @@ impl Engine {
 
     /// The attributes that the plugin accepts in calls, in display order.
     pub async fn attributes(&self) -> Result<Vec<Attribute>> {
-        let mut bare = self.instance().await?;
+        self.attributes_of(&self.runtime.plugin).await
+    }
+
+    /// The attributes that another plugin of this engine accepts in calls, in display order.
+    pub async fn attributes_of(&self, plugin: &Plugin) -> Result<Vec<Attribute>> {
+        let mut bare = self.instance_of(plugin).await?;
         bare.sandbox.attributes(&self.runtime.limits).await
     }
 
@@ -321,6 +329,14 @@ impl Engine {
     /// [`Error::Plugin`] if it cannot be compiled.
     pub async fn built_in(&self, plugin: BuiltIn) -> Result<Plugin> {
         self.plugin_bytes(plugin.component()).await
+    }
+
+    /// The plugin of stores for S3 that name none: the engine's, unless that is a built-in one for another service.
+    pub(crate) async fn s3_plugin(&self) -> Result<Plugin> {
+        match &*self.source {
+            PluginSource::BuiltIn(plugin) if *plugin != BuiltIn::S3 => self.built_in(BuiltIn::S3).await,
+            _ => Ok(self.runtime.plugin.clone()),
+        }
     }
 
     /// Loads another plugin from a file, for [`StoreOptions::plugin`] or [`Tenants::swap`](crate::Tenants::swap): a component of at most

@@ -96,11 +96,7 @@ pub async fn run(context: &Context, job: Arc<Job>, many: RecursiveCopy) -> Resul
 /// # Errors
 /// If the copies would be listed again, endlessly.
 fn check_apart(job: &Job, many: &RecursiveCopy) -> Result<(), Failure> {
-    let (true, Place::Store { key: from, .. }, Place::Store { key: to, .. }) = (job.same_bucket, &many.from, &many.to)
-    else {
-        return Ok(());
-    };
-    let (from, to) = (folder(from), folder(to));
+    let Some((from, to)) = folders_in_one_bucket(job, many) else { return Ok(()) };
     // With --delete, a source inside the target would be extraneous.
     if to.starts_with(&from) || many.delete && from.starts_with(&to) {
         let message = format!("{} and {} are one inside the other, or the same", many.from.shown(), many.to.shown());
@@ -161,10 +157,17 @@ async fn copy(
     Ok(listed.unwrap_or(Ok(())))
 }
 
+/// Source and target as prefixes of keys, if they are in the same bucket.
+fn folders_in_one_bucket(job: &Job, many: &RecursiveCopy) -> Option<(String, String)> {
+    let (Place::Store { key: from, .. }, Place::Store { key: to, .. }) = (&many.from, &many.to) else { return None };
+    let (before_from, before_to) = job.prefixes.as_ref()?;
+    Some((format!("{before_from}{}", folder(from)), format!("{before_to}{}", folder(to))))
+}
+
 fn item(job: &Job, many: &RecursiveCopy, found: Found, there: Option<Found>) -> Result<Item, Failure> {
     let (from, to) = (place(&many.from, &found.name)?, place(&many.to, &found.name)?);
-    if let (true, Place::Store { key: folder_, .. }, Place::Store { key, .. }) = (job.same_bucket, &many.from, &to)
-        && key.starts_with(&folder(folder_))
+    if let Some((folder, target)) = folders_in_one_bucket(job, many)
+        && format!("{target}{}", found.name).starts_with(&folder)
     {
         let message = format!("{} would be written into the folder that is copied: left out", to.shown());
         return Err(Failure::new(Exit::Failure, message));

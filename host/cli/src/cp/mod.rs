@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sandbucket::{Config, Store};
+use sandbucket::{Config, Egress, Store};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -39,8 +39,9 @@ struct Job {
     to: Store,
     /// Whether both stores are the same, so that the service copies.
     same: bool,
-    /// Whether the keys of one may appear in the listing of the other.
-    same_bucket: bool,
+    /// What precedes the keys of each in their bucket, if it is the same: the keys of one may then appear in the listing of the
+    /// other.
+    prefixes: Option<(String, String)>,
     attributes: Vec<(String, String)>,
     sizes: cli::PartSizes,
     progress: Progress,
@@ -168,15 +169,15 @@ async fn job(
             }
         }
     };
-    let (same, same_bucket) = match &target {
-        None => (true, true),
-        Some((_, other)) => (false, same_bucket(&config, other)),
+    let (same, prefixes) = match &target {
+        None => (true, prefixes_in_one_bucket(&config, &config)),
+        Some((_, other)) => (false, prefixes_in_one_bucket(&config, other)),
     };
     Ok(Arc::new(Job {
         to: target.map_or_else(|| store.clone(), |(other, _)| other),
         from: store,
         same,
-        same_bucket,
+        prefixes,
         attributes: arguments.attribute,
         sizes: arguments.sizes,
         progress: Progress::new(&context.output, total),
@@ -185,11 +186,34 @@ async fn job(
     }))
 }
 
-/// Whether two configurations name the same bucket, by their settings.
-fn same_bucket(one: &Config, other: &Config) -> bool {
-    ["bucket", "container", "account", "endpoint", "region", "key-prefix"]
-        .iter()
-        .all(|name| setting(one.settings(), name) == setting(other.settings(), name))
+/// The place of a store's blobs at its service.
+#[derive(Debug, PartialEq, Eq)]
+struct Location {
+    service: String,
+    bucket: String,
+}
+
+impl Location {
+    /// By the settings, whose names differ between plugins.
+    fn of(settings: &[(String, String)]) -> Option<Location> {
+        let first = |names: &[&str]| names.iter().find_map(|name| setting(settings, name)).unwrap_or_default();
+        // The account is in the path of some endpoints, and in the host of others.
+        let path = first(&["endpoint"]).split_once("://").map_or(first(&["endpoint"]), |(_, rest)| rest);
+        let path = path.split_once('/').map_or("", |(_, path)| path.trim_end_matches('/'));
+        let service = Egress::from_settings(settings).ok()?.authorities().next()?;
+        let bucket = first(&["bucket", "container"]).to_owned();
+        Some(Location { service: format!("{service}/{path}"), bucket })
+    }
+}
+
+/// The prefixes of two stores' keys, if they are in the same bucket. If where they are is not known, they may be.
+fn prefixes_in_one_bucket(one: &Config, other: &Config) -> Option<(String, String)> {
+    let prefix = |config: &Config| {
+        let found = config.settings().iter().find(|(name, _)| name == "key-prefix");
+        found.map(|(_, prefix)| prefix.clone()).unwrap_or_default()
+    };
+    let (here, there) = (Location::of(one.settings()), Location::of(other.settings()));
+    (here == there).then(|| (prefix(one), prefix(other)))
 }
 
 /// Prints a planned copy, for --dry-run.

@@ -69,3 +69,43 @@ async fn plugin_is_inspected_by_its_name() {
     let shown = bench.run(&["plugin", "inspect", "s3"]).await.ends_with(0).stdout();
     assert!(shown.contains("addressing-style"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_without_a_plugin_is_s3s_whatever_the_other_stores_plugin_is() {
+    let bench = Bench::start().await;
+    with_archive(&bench);
+    bench.run_with(&["put", "a", "--store", "archive"], b"archived").await.ends_with(0);
+    bench.run(&["cp", "store.archive:a", "store.s3:b"]).await.ends_with(0);
+    assert_eq!(bench.run(&["get", "b"]).await.ends_with(0).stdout(), "archived");
+    let azure = bench.run(&["settings", "--store", "archive", "--json"]).await.ends_with(0).json();
+    assert!(azure.as_array().unwrap().iter().any(|setting| setting["name"] == "addressing-style"), "{azure}");
+
+    // A plugin that does not know S3's settings: it is not given them.
+    let config = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
+    let azure =
+        "[store.blob.azure]\ncontainer = 'c'\naccount = 'demo1'\nendpoint = 'http://127.0.0.1:1'\nmax-retries = 0\n";
+    std::fs::write(bench.path("sandbucket.toml"), format!("{config}{azure}")).unwrap();
+    let message = bench.run(&["cp", "store.azure:a", "store.s3:b"]).await.ends_with(6).stderr();
+    assert!(message.contains("http://127.0.0.1:1"), "{message}");
+    let shown = bench.run(&["settings", "--store", "azure"]).await.ends_with(0).stdout();
+    assert!(shown.contains("sas-token") && !shown.contains("addressing-style"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_two_stores_in_one_bucket_are_not_one_inside_the_other() {
+    let bench = Bench::start().await;
+    with_archive(&bench);
+    bench.run_with(&["put", "archived/x"], b"kept").await.ends_with(0);
+    for arguments in [
+        // The target holds the source, which would be extraneous there.
+        &["sync", "--delete", "store.archive:", "store:"][..],
+        // The source holds the target, whose files would be copied again.
+        &["cp", "-r", "store:", "store.archive:"],
+        &["cp", "-r", "store:archived", "store.archive:copies"],
+    ] {
+        let message = bench.run(arguments).await.ends_with(2).stderr();
+        assert!(message.contains("one inside the other"), "{message}");
+    }
+    bench.run(&["cp", "-r", "store:other", "store.archive:copies"]).await.ends_with(1);
+    assert_eq!(bench.run(&["get", "archived/x"]).await.ends_with(0).stdout(), "kept");
+}

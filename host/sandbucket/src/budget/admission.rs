@@ -216,7 +216,7 @@ impl Admission {
         let slot = self.in_flight.try_acquire()?;
         let now = self.now();
         self.take_rates(now).ok()?;
-        Some(CallPermit { presence: Presence::enter(self).0, began: now, _slot: slot })
+        Some(CallPermit { presence: Presence::enter(self, usize::MAX)?, began: now, _slot: slot })
     }
 
     /// Admits a call, which may last so long, when the budget has room for it.
@@ -228,23 +228,23 @@ impl Admission {
             let budget = locked(&self.budget);
             (budget.calls_in_flight, budget.queue_length, budget.queue_wait)
         };
-        let (presence, others) = Presence::enter(self);
         // Without a rate that is used up, calls that have not noticed their permit wait although there is room for them.
         let used = self.in_flight.used();
-        let is_full = if self.next_waits.load(Relaxed) {
+        let most = if self.next_waits.load(Relaxed) {
             // The call that is next has a permit already.
-            others.saturating_sub(used) >= queue_length.saturating_sub(1)
+            used.saturating_add(queue_length.saturating_sub(1))
         } else {
-            others >= calls_in_flight.max(used).saturating_add(queue_length)
+            calls_in_flight.max(used).saturating_add(queue_length)
         };
-        if is_full || queue_length == 0 {
+        let most = if queue_length == 0 { 0 } else { most };
+        let Some(presence) = Presence::enter(self, most) else {
             let bound = self.bound();
             let why = match queue_length {
                 0 => "and `queue-length` lets none wait".to_owned(),
                 _ => format!("and {queue_length} more wait, which is all that `queue-length` allows"),
             };
             return Err(self.excess(operation, bound, &why));
-        }
+        };
         let _waiting = Waiting::enter(&self.waiting);
         let wait = queue_wait.min(limit);
         match deadline::timeout(wait, self.next()).await {
@@ -448,10 +448,10 @@ impl Drop for Waiting<'_> {
 struct Presence(Arc<Admission>);
 
 impl Presence {
-    /// Also returns how many others there are.
-    fn enter(admission: &Arc<Admission>) -> (Presence, usize) {
-        let others = admission.present.fetch_add(1, Relaxed);
-        (Presence(admission.clone()), others)
+    /// None if there are so many others. A call that is turned away is never counted: another one may be let in meanwhile.
+    fn enter(admission: &Arc<Admission>, most: usize) -> Option<Presence> {
+        let entered = |present| (present < most).then_some(present + 1);
+        admission.present.fetch_update(Relaxed, Relaxed, entered).ok().map(|_| Presence(admission.clone()))
     }
 }
 

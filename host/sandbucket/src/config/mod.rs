@@ -14,12 +14,12 @@ use crate::engine::{Engine, EngineBuilder};
 use crate::error::Result;
 use crate::http::TlsOptions;
 use crate::limits::Limits;
-use crate::plugins::PluginSource;
+use crate::sandbox::Plugin;
 use crate::store::Store;
 use crate::support::environment::Environment;
 use crate::support::input::MAX_CONFIG;
 pub(crate) use interpolate::interpolate;
-pub(crate) use plugin::NamedPlugin;
+pub(crate) use plugin::{NamedPlugin, expected};
 pub(crate) use reader::{Lines, Reader, kind, read_file};
 pub(crate) use sandbox::SandboxSection;
 pub(crate) use section::{Inherit, StoreSection};
@@ -197,13 +197,20 @@ impl Config {
         &self.sandbox.limits
     }
 
-    /// Returns a builder of an engine with the configured limits and the store's plugin.
+    /// Returns a builder of an engine with the configured limits and the plugin of `[sandbox]`. [`open`](Config::open) loads the
+    /// store's own plugin.
     pub fn engine(&self) -> EngineBuilder {
-        let builder = self.sandbox.engine();
-        match self.store.plugin.as_ref().map(|named| &named.source) {
-            None => builder,
-            Some(PluginSource::BuiltIn(plugin)) => builder.built_in(*plugin),
-            Some(PluginSource::File(file)) => builder.plugin_file(file),
+        self.sandbox.engine()
+    }
+
+    /// The store's plugin, loaded by this engine if it has not been yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if it does not load.
+    pub async fn plugin(&self, engine: &Engine) -> Result<Plugin> {
+        match &self.store.plugin {
+            Some(named) => named.load(engine).await,
+            None => engine.s3_plugin().await,
         }
     }
 
@@ -224,12 +231,8 @@ impl Config {
     /// # Errors
     /// As [`open`](Config::open).
     pub async fn open_with(&self, engine: &Engine, further: &[(&str, &str)]) -> Result<Store> {
-        let mut options = self.store.options(further)?;
-        let plugin = match &self.store.plugin {
-            Some(named) => named.load(engine).await?,
-            None => engine.plugin().clone(),
-        };
-        options = options.plugin(plugin.clone());
+        let plugin = self.plugin(engine).await?;
+        let options = self.store.options(further)?.plugin(plugin.clone());
         match engine.open(options).await {
             Err(error) => Err(self.store.placed(error, engine, &plugin).await),
             opened => opened,

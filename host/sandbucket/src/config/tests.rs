@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::error::Error;
 use crate::http::Proxy;
-use crate::plugins::BuiltIn;
+use crate::plugins::{BuiltIn, PluginSource};
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
     let path = Some(Path::new("/etc/app/sandbucket.toml"));

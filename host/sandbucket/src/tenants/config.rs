@@ -13,7 +13,7 @@ use super::name::check_name;
 use super::options::{MAX_WEIGHT, TenantOptions};
 use super::value::Value;
 use crate::config::{
-    DEFAULT_STORE, Inherit, Lines, NamedPlugin, Reader, STORES, SandboxSection, StoreSection, kind,
+    DEFAULT_STORE, Inherit, Lines, NamedPlugin, Reader, STORES, SandboxSection, StoreSection, expected, kind,
     listed as listed_stores, names, read_file, section_name,
 };
 use crate::engine::EngineBuilder;
@@ -359,7 +359,10 @@ fn weight(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<
 /// Takes the plugin out of a tenant's table.
 fn plugin(reader: &Reader<'_>, prefix: &str, table: &mut DeTable<'_>) -> Result<Option<NamedPlugin>> {
     let Some(value) = table.remove("plugin") else { return Ok(None) };
-    NamedPlugin::read(reader, value.get_ref(), reader.line(value.span().start), format!("{prefix}plugin"))
+    let (line, key) = (reader.line(value.span().start), format!("{prefix}plugin"));
+    let named = NamedPlugin::read(reader, value.get_ref(), line, key.clone())?;
+    let blank = || reader.error(Some(line), Some(key), format!("it is blank; expected {}", expected()));
+    named.map(Some).ok_or_else(blank)
 }
 
 impl Sections {

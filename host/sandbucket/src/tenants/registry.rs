@@ -134,10 +134,7 @@ impl Tenants {
         let mut plugins = NamedPlugins::new(&self.0.engine);
         let mut wanted = Vec::new();
         for (name, tenant) in &config.tenants {
-            let plugin = match &tenant.store.plugin {
-                Some(named) => Some(plugins.get(named).await?),
-                None => self.default_plugin(),
-            };
+            let plugin = self.plugin_of(tenant, &mut plugins).await?;
             let mut options = match tenant.options() {
                 Ok(options) => options,
                 Err(error) => return Err(self.placed(tenant, error, plugin.as_ref()).await),
@@ -161,10 +158,7 @@ impl Tenants {
             Err((name, error)) => {
                 return Err(match config.tenants.get(&*name) {
                     Some(tenant) => {
-                        let plugin = match &tenant.store.plugin {
-                            Some(named) => Some(plugins.get(named).await?),
-                            None => self.default_plugin(),
-                        };
+                        let plugin = self.plugin_of(tenant, &mut plugins).await?;
                         self.placed(tenant, error, plugin.as_ref()).await
                     }
                     None => error,
@@ -241,6 +235,18 @@ impl Tenants {
     /// Adds the position of a tenant's rejected setting to an error.
     async fn placed(&self, tenant: &TenantConfig, error: Error, plugin: Option<&Plugin>) -> Error {
         tenant.store.placed(error, &self.0.engine, plugin.unwrap_or_else(|| self.0.engine.plugin())).await
+    }
+
+    /// The plugin of a tenant of a configuration, unless it is the engine's.
+    async fn plugin_of(&self, tenant: &TenantConfig, plugins: &mut NamedPlugins<'_>) -> Result<Option<Plugin>> {
+        match (&tenant.store.plugin, self.default_plugin()) {
+            (Some(named), _) => plugins.get(named).await.map(Some),
+            (None, Some(swapped)) => Ok(Some(swapped)),
+            (None, None) => {
+                let plugin = self.0.engine.s3_plugin().await?;
+                Ok((plugin != *self.0.engine.plugin()).then_some(plugin))
+            }
+        }
     }
 
     /// The plugin of tenants that name none, unless it is the engine's.
