@@ -47,7 +47,7 @@ else
 	@./tests/interop/ceph.sh stop
 endif
 
-bench: toolchain ## Measure Sandbucket beside other S3 clients, and write what came of it to docs/benchmarks.*
+bench: toolchain ## Measure Sandbucket beside other S3 clients, and write the results to docs/benchmarks.*
 	$(CARGO) run --release --package sandbucket-bench -- \
 		--markdown docs/benchmarks.md --svg docs/benchmarks.svg --json docs/benchmarks.json
 
@@ -76,29 +76,29 @@ deny: ## Check the licences, versions and sources of all dependencies against de
 doc: toolchain ## Build the API documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(ALL) --no-deps
 
-build: ## Build the `sandbucket` command, with the plugin in it
+build: ## Build the `sandbucket` command, with the plugins in it
 	$(CARGO) build --release --package sandbucket-cli
 
-plugin: toolchain ## Build the plugin from source, and replace the prebuilt one that the library contains
+plugin: toolchain ## Build the plugins from source, and replace the prebuilt ones that the library contains
 	$(CARGO) run --quiet --package sandbucket-xtask -- plugin
 
-plugin-check: toolchain ## Check that the prebuilt plugin is what its sources make, byte for byte
+plugin-check: toolchain ## Check that the prebuilt plugins are what their sources make, byte for byte
 	$(CARGO) run --quiet --package sandbucket-xtask -- plugin --check
 
 package: ## Package the published crates, and build a server outside the workspace from the packages
 	@./tests/packaging/run.sh
 
 # DIST_SKIP="npm python crates" leaves packages out, DIST_SOURCE=URL is where the sources are: see docs/releasing.md.
-dist: ## Make the files of a release in target/dist: plugin, SBOM, contract, OCI layout, packages, checksums
+dist: ## Make the files of a release in target/dist: plugins, SBOMs, contract, OCI layout, packages, checksums
 	$(CARGO) run --quiet --package sandbucket-xtask -- dist
 
 dist-check: ## Make them twice, once in a clone, and compare every file
 	$(CARGO) run --quiet --package sandbucket-xtask -- dist --check
 
-dist-push: ## Push the component and the contract of target/dist to REGISTRY=HOST[:PORT][/PREFIX]
+dist-push: ## Push the plugins and the contract of target/dist to REGISTRY=HOST[:PORT][/PREFIX]
 	$(CARGO) run --quiet --package sandbucket-xtask -- push $(if $(PLAIN_HTTP),--plain-http) "$(REGISTRY)"
 
-toolchain: ## Find or install what builds the plugin for WebAssembly
+toolchain: ## Find or install what builds the plugins for WebAssembly
 	@./toolchain.sh
 
 clean: ## Remove everything that was built

@@ -1,6 +1,6 @@
 //! Builds the components of the tests: `tests/rogue`, the misbehaving plugin, with and without the interface `sans-io`;
 //! `tests/blobstore/guest`, which uses `wasi:blobstore`; `guest/webdav`, the tutorial plugin; and `host/examples/http-service`, which
-//! is composed with the plugin.
+//! is composed with the S3 plugin.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -55,7 +55,7 @@ fn metadata_names_are_identifiers() {
     run(async {
         let server = start().await;
         let store = server.open(&[]).await;
-        // In an order in which `_` and digits tell the service's order of signed headers from that of ASCII.
+        // In an order in which `_` and digits distinguish the service's order of signed headers from that of ASCII.
         let put = store.put("k", "x").metadata("a_b", "1").metadata("a1", "2").metadata("_z", "3").metadata("Ab", "4");
         put.await.unwrap();
         let mut metadata = store.head("k").await.unwrap().metadata;

@@ -294,7 +294,7 @@ fn classify(head: &Head<'_>, response: &ServiceResponse, authorization: Authoriz
 /// Decides on an error response.
 fn decide(head: &Head<'_>, response: &ServiceResponse, authorization: Authorization, now: u64) -> Decision {
     let code = response.code.as_deref();
-    // A signature that is too old and one that is wrong have the same code: the service's clock tells them apart.
+    // A signature that is too old and one that is wrong have the same code: the service's clock distinguishes them.
     if authorization == Authorization::SharedKey
         && matches!(code, None | Some("AuthenticationFailed"))
         && let Some(date) = retry::skewed(head, now)

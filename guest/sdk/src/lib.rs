@@ -5,9 +5,9 @@
 //!
 //! | Module | Contents |
 //! |---|---|
-//! | [`service`] | The trait [`Service`], and what it gives to the machine: [`Config`], [`Outgoing`], [`Flow`], [`Refusal`]. |
+//! | [`service`] | The trait [`Service`], and the types that it returns to the machine: [`Config`], [`Outgoing`], [`Flow`], [`Refusal`]. |
 //! | [`machine`] | The state machine: retries, backoff, time limits, clock correction, failure messages, state as bytes. |
-//! | [`retry`], [`reconcile`] | Retry policy; what became of a write whose response was lost. |
+//! | [`retry`], [`reconcile`] | Retry policy; classification of a write whose response was lost. |
 //! | [`settings`], [`attributes`] | Tables that document settings and attributes, and parsers of values. |
 //! | [`http`] | Requests, responses, conditions, ranges, dates, percent-encoding, endpoints, encoded words. |
 //! | [`xml`], [`checksum`], [`content`], [`key`] | Documents; digests; bodies of writes; keys. |
@@ -20,13 +20,14 @@
 //!
 //! The plugin below reads files of a web server. `guest/webdav` is a larger one, which `docs/plugins.md` walks through.
 //!
-//! 1. The crate is a `cdylib`, and an `rlib` for its tests. It depends on this crate only.
+//! 1. The crate is a `cdylib`, and an `rlib` for its tests. It depends on this crate, by `path` or `git`, and on `serde` if it has
+//!    stages.
 //! 2. A type holds what is specific to an open store. [`Service::open`] makes it of the settings, which [`Service::SETTINGS`]
 //!    documents.
 //! 3. [`Service::request`] makes the request of an operation, and [`Service::response`] interprets a successful response. Everything
 //!    else has a default: error responses are classified and retried by their status, and operations without a request are
 //!    [`Step::unsupported`].
-//! 4. [`export!`] makes it a component.
+//! 4. [`export!`] makes it a component. `docs/plugins.md` has the commands that build, load and test it.
 //!
 //! ```
 //! use sandbucket_plugin::http::encode::key_path;
@@ -49,6 +50,7 @@
 //!     const SETTINGS: &'static [Setting] = &[Setting::new("endpoint", SettingKind::Url, None, "The server.")];
 //!
 //!     fn open(settings: &SettingValues<'_>) -> Result<(Files, Config), Failure> {
+//!         // An endpoint with a user and a password is an error that says which settings to use instead.
 //!         let server = Url::parse(settings.required("endpoint")?, "nothing")?;
 //!         let config = Config::new(server.to_string(), server.https);
 //!         Ok((Files(server), config))
@@ -92,8 +94,8 @@
 //!
 //! # Errors
 //!
-//! Faults of arguments and settings ([`Error::fault`]) say what is wrong and what is valid, never a secret. The machine adds what was
-//! attempted: `put "k" in bucket "b" at https://…: …`. A service with error codes overrides [`Service::refused`].
+//! Faults of arguments and settings ([`Error::fault`]) name the problem and the valid values, and contain no secret. The machine
+//! adds what was attempted: `put "k" in bucket "b" at https://…: …`. A service with error codes overrides [`Service::refused`].
 //!
 //! # Untrusted input
 //!

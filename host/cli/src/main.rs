@@ -1,4 +1,4 @@
-//! The `sandbucket` command: stores and reads blobs in S3 through the sandbox, from a shell.
+//! The `sandbucket` command: stores and reads blobs in S3 and Azure Blob Storage through the sandbox, from a shell.
 
 mod calls;
 mod check;

@@ -56,7 +56,7 @@ function input({ tag, val }) {
 export function describe(operation) {
   const { tag, val } = operation;
   const [name, methods, hasBody = false] = OPERATIONS[tag];
-  // A bulk delete can fall back to one request for each blob; Azure is asked for the blocks of each key of a page of uploads.
+  // A bulk delete can fall back to one request for each blob; the Azure plugin requests the blocks of each key of a page of uploads.
   const further = tag === 'delete-many' ? val.blobs.length : tag === 'list-uploads' ? PER_UPLOADS : 0;
   const maxBytes = input(operation).reduce((sum, text) => sum + PER_ITEM + PER_BYTE * Buffer.byteLength(text), STEP);
   return { name, methods, hasBody, maxBytes, maxRequests: MAX_REQUESTS + further, freeRequests: FREE_REQUESTS + further };

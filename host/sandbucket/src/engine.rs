@@ -40,10 +40,10 @@ use crate::types::settings::check_settings;
 /// opt-level = 2
 /// ```
 ///
-/// # The built-in plugin
-/// The crate contains the prebuilt plugin. If `SANDBUCKET_PLUGIN` names a component when the crate is built, that one is
-/// built in instead. In a checkout whose plugin sources have changed, the build script builds the plugin from them, which
-/// needs the target `wasm32-unknown-unknown`. [`EngineBuilder::plugin_file`] loads another component at run time.
+/// # The built-in plugins
+/// The crate contains prebuilt plugins: see [`BuiltIn`]. If `SANDBUCKET_PLUGIN` names a component when the crate is built, that
+/// one replaces the plugin for S3. In a checkout whose plugin sources have changed, the build script builds the plugins from
+/// them, which needs the target `wasm32-unknown-unknown`. [`EngineBuilder::plugin_file`] loads another component at run time.
 ///
 /// # Example
 /// ```no_run

@@ -1,8 +1,8 @@
-//! The plugins that the library contains, and where others come from.
+//! The plugins that the library contains ([`BuiltIn`]), and the sources of others: files of components.
 
 use std::path::PathBuf;
 
-/// The built-in plugin for S3, as a component.
+/// The built-in plugin for S3, as a component: that of [`BuiltIn::S3`].
 pub const PLUGIN: &[u8] = include_bytes!(env!("SANDBUCKET_COMPONENT"));
 
 /// The built-in plugin for Azure Blob Storage, as a component.

@@ -86,7 +86,7 @@ pub enum Stage {
     },
     /// HEAD: is the copy made that the service began?
     Copying {
-        /// How often that was asked.
+        /// Number of these requests so far.
         look: u32,
     },
     /// HEAD of the source: how large is the part that is made of all of it?

@@ -207,7 +207,7 @@ pub(super) fn blocks(step: &Step<'_, Azure>, response: &Response<'_>) -> Result<
     Ok(Reply::Blocks(committed, uncommitted, response::written(&response.head)?))
 }
 
-/// An upload without blocks cannot be told from one that does not exist: both have no parts.
+/// An upload without blocks looks like one that does not exist: both have no parts.
 pub(super) fn after_list_parts(result: Result<Output, Failure>) -> Result<Output, Failure> {
     match result {
         Err(failure) if is_absent(&failure) => Ok(Output::ListParts(PartPage::default())),

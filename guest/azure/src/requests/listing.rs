@@ -16,7 +16,7 @@ use crate::settings::Settings;
 /// Maximum number of entries in a page.
 const MAX_PAGE: u32 = 1000;
 
-/// Maximum number of blobs in a page of uploads: the blocks of each are asked for.
+/// Maximum number of blobs in a page of uploads: the blocks of each are a request of their own.
 const MAX_UPLOADS: u32 = 50;
 
 /// Lists a page of blobs.

@@ -110,7 +110,7 @@ pub enum ResponseBody {
 pub enum Event<'a> {
     /// A response.
     Response(Response<'a>),
-    /// No response, or half of one.
+    /// No response, or an incomplete one.
     Failed(TransportError),
 }
 
@@ -119,13 +119,13 @@ pub enum Event<'a> {
 pub struct Response<'a> {
     /// Status and header.
     pub head: Head<'a>,
-    /// Body, as far as [`Exchange::response_body`] asks for it; of a response that is no success, its beginning.
+    /// Body, up to the bound of [`Exchange::response_body`]; of a response that is no success, its beginning.
     pub body: &'a [u8],
     /// Whether the body continues after `body`.
     pub truncated: bool,
 }
 
-/// A request without a response, or with half of one.
+/// A request without a response, or with an incomplete one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportError {
     /// [`Kind::Network`], [`Kind::Timeout`] or, of what is not HTTP or breaks off, [`Kind::Integrity`].

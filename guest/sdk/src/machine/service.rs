@@ -23,9 +23,9 @@ pub const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
 
 /// A storage service: what a plugin implements.
 ///
-/// An instance is one open store. The machine asks it for the request of each stage, and what the response says; all that goes wrong on
-/// the way is retried and worded by the machine. A small plugin implements [`open`](Service::open), [`request`](Service::request) and
-/// [`response`](Service::response).
+/// An instance is one open store. The machine calls it to make the request of each stage and to interpret its response; the machine
+/// itself retries failed attempts and writes their messages. A small plugin implements [`open`](Service::open),
+/// [`request`](Service::request) and [`response`](Service::response).
 ///
 /// # Stages
 /// Every operation begins with its own request, whose stage is the default of [`Service::Stage`]. Where one request is not enough,
@@ -35,10 +35,10 @@ pub trait Service: Sized + 'static {
     /// The request that an operation is at. The default is the operation's own. `()` if there is no other.
     type Stage: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
 
-    /// What an operation found out about the service, for other instances that continue it. `()` if nothing.
+    /// What an operation learned about the service, for other instances that continue it. `()` if nothing.
     type Notes: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
 
-    /// What a response says: [`Output`], or an enum of it and what responses of other stages say.
+    /// An interpreted response: [`Output`], or an enum of it and the results of other stages.
     type Reply: TryInto<Output>;
 
     /// Value of the header `user-agent`: name and version of the plugin.
@@ -65,7 +65,7 @@ pub trait Service: Sized + 'static {
 
     /// Where an operation begins. Default: with its own request, if its attributes are known.
     ///
-    /// To be overridden for operations that send nothing (`presign` ends here: [`Flow::Done`]), or that begin with another stage.
+    /// Override it for operations that send nothing (`presign` ends here: [`Flow::Done`]), or that begin with another stage.
     fn begin(&mut self, step: &mut Step<'_, Self>) -> Flow<Self::Stage> {
         let call = step.operation().call();
         if call.attributes.is_empty() {
@@ -83,19 +83,19 @@ pub trait Service: Sized + 'static {
     /// A fault of an argument, or [`Step::unsupported`]. The machine adds what was attempted to its message.
     fn request(&mut self, step: &mut Step<'_, Self>) -> Result<Outgoing, Failure>;
 
-    /// What a response to the present stage's request says, whose status is 200 to 299.
+    /// Interprets a response to the present stage's request, with a status of 200 to 299.
     ///
     /// # Errors
     /// If it is malformed, or a failure in spite of its status.
     fn response(&mut self, step: &mut Step<'_, Self>, response: &Response<'_>) -> Result<Self::Reply, AttemptError>;
 
-    /// What any other response says. `body` is at most [`MAX_ERROR_BODY`] bytes long, and untrusted. Default: [`Refusal::by_status`].
+    /// Interprets any other response. `body` is at most [`MAX_ERROR_BODY`] bytes long, and untrusted. Default: [`Refusal::by_status`].
     fn refused(&self, step: &Step<'_, Self>, head: &Head<'_>, body: &[u8]) -> Refusal {
         let _ = body;
         Refusal::by_status(head, step.time())
     }
 
-    /// Where the operation goes after a stage: after what its response said, or after the failure of its last attempt. The present
+    /// Where the operation goes after a stage, by its interpreted response or the failure of its last attempt. The present
     /// stage is the default again. Default: [`Step::end`], the operation ends with it.
     fn next(
         &mut self,
@@ -119,13 +119,13 @@ pub trait Service: Sized + 'static {
         (operation.verb(), operation.subject())
     }
 
-    /// Takes over what an operation found out in another instance. It comes from the driver: check bounds. Default: does nothing.
+    /// Takes over what an operation learned in another instance. It comes from the driver: check bounds. Default: does nothing.
     fn learn(&mut self, notes: &Self::Notes) {
         let _ = notes;
     }
 }
 
-/// What the machine has to know of a store: [`Config::new`] has the defaults.
+/// What the machine needs of a store: [`Config::new`] has the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Address of the service for messages, without credentials: `https://example.org`.
@@ -263,14 +263,14 @@ pub fn blob_head(
     }
 }
 
-/// Why an attempt failed that has a response.
+/// Why an attempt with a response failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptError {
     /// The response is malformed: a clause about "it". Retried, as the cause may pass.
     Malformed(String),
     /// The response is an error.
     Refused(Box<Refusal>),
-    /// A failure that a retry does not mend: kind, and what happened.
+    /// A failure that is not retried: kind, and what happened.
     Stop(Kind, String),
 }
 

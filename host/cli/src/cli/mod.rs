@@ -13,7 +13,7 @@ use sandbucket::ByteRange;
 
 use crate::exit;
 
-/// Store and read blobs in an S3-compatible service, through a sandboxed plugin.
+/// Store and read blobs in an S3-compatible service or Azure Blob Storage, through a sandboxed plugin.
 #[derive(Debug, Parser)]
 #[command(name = "sandbucket", version, about, after_help = exit::HELP, arg_required_else_help = true)]
 pub struct Cli {
@@ -71,7 +71,7 @@ pub enum Command {
     /// Control and format characters in keys are shown as escapes such as \u{202e}, also if standard output is no terminal;
     /// with --json keys are exact.
     Ls(Ls),
-    /// Copy files and blobs: to the store, from it, or within it
+    /// Copy files and blobs: to a store, from it, within it, or to another store
     Cp(Cp),
     /// Make one folder equal to another, in the store or on this machine: copy what differs
     Sync(Sync),

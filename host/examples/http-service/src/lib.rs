@@ -1,9 +1,9 @@
-//! An HTTP service that keeps what it is sent in a bucket: `PUT`, `GET` and `DELETE` on `/KEY`.
+//! An HTTP service that stores request bodies in a bucket: `PUT`, `GET` and `DELETE` on `/KEY`.
 //!
-//! It knows no S3. It imports the interface `sandbucket:blob/store`, which composition binds to the plugin:
+//! It contains no S3. It imports the interface `sandbucket:blob/store`, which composition binds to a plugin (`docs/other-hosts.md`):
 //!
 //! ```sh
-//! wac plug --plug sandbucket-s3.wasm sandbucket_http_service_example.wasm -o composed.wasm
+//! wac plug --plug sandbucket-s3.wasm sandbucket-http-service-example.wasm -o composed.wasm
 //! BLOB_BUCKET=photos BLOB_REGION=eu-west-1 jco serve composed.wasm
 //! ```
 //!

@@ -59,7 +59,7 @@ pub(crate) use stores::{DEFAULT_STORE, STORES, listed, names, section_name};
 /// A file may have any number of stores, `[store.blob.NAME]`, of the same plugin or different ones. `plugin` is the name of a
 /// [built-in plugin](crate::BuiltIn) or the path of a component, relative to the file; a path has a separator or ends in `.wasm`.
 /// Default: the built-in plugin of the section's name; of `s3` the one in `[sandbox]`, if there is one. [`load`](Config::load)
-/// takes the store `s3`, else the only one, [`load_store`](Config::load_store) the one of this name. Stores of one engine share
+/// takes the store `s3`, or else the only one, [`load_store`](Config::load_store) the one of a name. Stores of one engine share
 /// its limits and connections, whatever their plugins.
 ///
 /// ```toml
@@ -71,8 +71,8 @@ pub(crate) use stores::{DEFAULT_STORE, STORES, listed, names, section_name};
 /// endpoint = "https://dav.example.com/archive"
 /// ```
 ///
-/// AWS's credentials, region and endpoint (below) are for a section that is named `s3` or has a `profile` or `credentials`.
-/// Sections of built-in plugins for other services take nothing from AWS's variables and files.
+/// AWS's credentials, region and endpoint (below) are for a section that is named `s3` or has `plugin = "s3"`, and for one of a
+/// plugin from a file with `profile` or `credentials`. Others take nothing from AWS's variables and files.
 ///
 /// # Trust
 /// A configuration belongs to the operator: it can read files and variables, and its endpoint may be on this machine or its
@@ -124,7 +124,7 @@ impl Config {
     ///
     /// let photos = Config::load_store("sandbucket.toml", "s3")?;
     /// let archive = Config::load_store("sandbucket.toml", "archive")?;
-    /// let engine = photos.engine().build()?;
+    /// let engine = photos.engine().build_async().await?;
     /// let (photos, archive) = (photos.open(&engine).await?, archive.open(&engine).await?);
     /// # Ok(())
     /// # }

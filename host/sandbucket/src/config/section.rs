@@ -191,7 +191,7 @@ impl StoreSection {
         Ok(())
     }
 
-    /// Whether the plugin may be one for S3, so that keys of the host that name AWS's credentials are meant for it.
+    /// Whether the plugin may be one for S3, so that the host reads the keys that name AWS's credentials.
     fn may_use_aws(&self) -> bool {
         let source = self.plugin.as_ref().map(|named| &named.source);
         !matches!(source, Some(PluginSource::BuiltIn(built_in)) if *built_in != BuiltIn::S3)

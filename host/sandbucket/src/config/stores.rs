@@ -9,7 +9,7 @@ use crate::text::shown;
 /// The path of the table with a section for each store.
 pub(crate) const STORES: [&str; 2] = ["store", "blob"];
 
-/// The store that is meant where none is named, if it exists.
+/// The default store, if it exists.
 pub(crate) const DEFAULT_STORE: &str = "s3";
 
 /// Names shown in an error.

@@ -22,7 +22,7 @@ const MAX_REQUESTS: usize = 128;
 /// Requests that may follow one another as soon as the plugin likes.
 const FREE_REQUESTS: usize = 4;
 
-/// Requests of a listing of uploads, besides: Azure is asked for the blocks of each key of a page.
+/// Further requests of a listing of uploads: the Azure plugin requests the blocks of each key of a page.
 const PER_UPLOADS: usize = 50;
 
 /// Methods of the requests of an operation. After a write whose response is lost, the plugin looks what is stored.
