@@ -64,7 +64,7 @@ lint: toolchain ## Check formatting and lints, of host and guest, natively and f
 		echo "lint: clippy for wasm left out: rustup's wasm32-unknown-unknown is not here"; \
 	fi
 
-fuzz: ## Fuzz every target for five minutes, or for FUZZ_SECONDS: an hour in all; needs a nightly compiler
+fuzz: ## Fuzz every target for five minutes, or for FUZZ_SECONDS: about an hour in all; needs a nightly compiler
 	@./tests/fuzz/run.sh
 
 # Advisories are in a database that is fetched: DENY_ADVISORIES=1 checks them as well.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the fuzz targets one after another and prints a table of the results (`make fuzz`). Fails if there is a finding.
 #
-#   FUZZ_SECONDS   seconds per target; default 300, which is an hour for all twelve
+#   FUZZ_SECONDS   seconds per target; default 300, which is an hour and five minutes for all thirteen
 #   FUZZ_TARGETS   names of targets; default all
 #   FUZZ_TOOLCHAIN a nightly toolchain of rustup; default `nightly`
 #

@@ -301,9 +301,12 @@ pub(crate) trait Place {
 fn on(kind: Kind, operation: Operation) -> Option<Operation> {
     let takes = |key: &usize| kind.takes(KEYS[*key]);
     match operation {
-        // On Azurite, Put Blob finds a key absent only if it has no uncommitted blocks either.
+        // On Azurite, puts and copies find a key absent only if it has no uncommitted blocks either.
         Operation::Put(key, body, When::Absent) if kind == Kind::Azurite => {
             takes(&key).then_some(Operation::Put(key, body, When::Always))
+        }
+        Operation::Copy(from, to, When::Absent) if kind == Kind::Azurite => {
+            (takes(&from) && takes(&to)).then_some(Operation::Copy(from, to, When::Always))
         }
         // It has no Put Block From URL.
         Operation::Upload(key, mut pieces, when) if kind == Kind::Azurite => {

@@ -12,6 +12,7 @@ mod guest;
 mod host;
 mod text;
 
+pub use guest::azure::guest_azure;
 pub use guest::documents::guest_documents;
 pub use guest::operations::guest_operations;
 pub use guest::responses::guest_responses;
@@ -29,7 +30,8 @@ pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their binaries and of their folders in `corpus/`.
 #[cfg(feature = "host")]
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
+    ("guest_azure", guest_azure),
     ("guest_documents", guest_documents),
     ("guest_sans_io", guest_sans_io),
     ("guest_operations", guest_operations),

@@ -1,5 +1,6 @@
 //! Targets in the plugin, built natively.
 
+pub mod azure;
 pub mod documents;
 mod operation;
 pub mod operations;

@@ -30,15 +30,26 @@ fn continuation(u: &mut Unstructured<'_>, likely: &str) -> Result<Option<String>
     maybe(u, |u| if u.ratio(1, 4)? { String::arbitrary(u) } else { Ok(likely.to_owned()) })
 }
 
+/// What arguments of a plugin look like.
+pub struct Arguments {
+    /// Names of attributes of calls.
+    pub attributes: fn() -> Vec<&'static str>,
+    /// Any id of an upload.
+    pub upload: fn(&mut Unstructured<'_>) -> Result<String>,
+    /// The likely entity tag of a part 1.
+    pub etag: fn() -> String,
+}
+
 /// Any operation. A body of the caller is 5 bytes long.
-pub fn operation(u: &mut Unstructured<'_>) -> Result<Operation> {
+pub fn operation(u: &mut Unstructured<'_>, arguments: &Arguments) -> Result<Operation> {
+    let names = &(arguments.attributes)();
     let which = u.int_in_range(0..=21)?;
-    let (key, upload, number) = (key(u)?, String::arbitrary(u)?, u32::from(u16::arbitrary(u)?));
-    let (length, call) = (5, call(u)?);
+    let (key, upload, number) = (key(u)?, (arguments.upload)(u)?, u32::from(u16::arbitrary(u)?));
+    let (length, call) = (5, call(u, names)?);
     Ok(match which {
         0 => Operation::Head { key, options: HeadOptions { conditions: conditions(u)?, version: version(u)?, call } },
-        1 => Operation::Get { key, options: read_options(u)? },
-        2 => Operation::Put { key, length, options: write_options(u)? },
+        1 => Operation::Get { key, options: read_options(u, names)? },
+        2 => Operation::Put { key, length, options: write_options(u, names)? },
         3 => Operation::Delete { key, options: DeleteOptions { version: version(u)?, call } },
         4 => {
             let mut blobs = Vec::new();
@@ -77,7 +88,7 @@ pub fn operation(u: &mut Unstructured<'_>) -> Result<Operation> {
             let tags = vec![(String::arbitrary(u)?, String::arbitrary(u)?)];
             Operation::SetTags { key, tags, options: TagOptions { version: version(u)?, call } }
         }
-        11 => Operation::CreateUpload { key, options: write_options(u)? },
+        11 => Operation::CreateUpload { key, options: write_options(u, names)? },
         12 => {
             Operation::UploadPart { key, upload, number, length, options: PartOptions { digests: digests(u)?, call } }
         }
@@ -93,7 +104,7 @@ pub fn operation(u: &mut Unstructured<'_>) -> Result<Operation> {
         }
         15 => {
             let part = |number, etag| Part { number, size: 5, etag, last_modified: None, attributes: Vec::new() };
-            let parts = vec![part(1, "e".to_owned()), part(number, String::arbitrary(u)?)];
+            let parts = vec![part(1, (arguments.etag)()), part(number, String::arbitrary(u)?)];
             Operation::CompleteUpload {
                 key,
                 upload,

@@ -8,6 +8,7 @@ use sandbucket_plugin::io::{Driver, Writer};
 use sandbucket_s3::ops::Store;
 
 use super::operation::operation;
+use super::sans_io::ARGUMENTS;
 use super::service::{SECRET_KEY, Service, store};
 
 /// A store, and a sequence of operations on it.
@@ -22,7 +23,7 @@ fn operations(u: &mut Unstructured<'_>) -> Result<()> {
         if u.is_empty() {
             return Ok(());
         }
-        let (operation, streams) = (operation(u)?, bool::arbitrary(u)?);
+        let (operation, streams) = (operation(u, &ARGUMENTS)?, bool::arbitrary(u)?);
         let result = if streams { by_stream(&mut store, u, &operation)? } else { None };
         let result = match result {
             Some(result) => result,
@@ -92,7 +93,10 @@ pub(super) fn fits(output: &Output, operation: &Operation) {
         }
         (Output::Presign(presigned), Operation::Presign { .. }) => {
             let uri: http::Uri = presigned.url.parse().unwrap_or_else(|error| panic!("a presigned URL: {error}"));
-            assert!(uri.host().is_some_and(|host| host.ends_with("s3.test") || host.ends_with(".amazonaws.com")));
+            assert!(uri.host().is_some_and(|host| {
+                [".amazonaws.com", ".blob.core.windows.net"].iter().any(|end| host.ends_with(end))
+                    || host.ends_with("s3.test")
+            }));
         }
         (Output::Head(_), Operation::Head { .. })
         | (Output::Put(_), Operation::Put { .. })

@@ -3,14 +3,18 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use sandbucket_plugin::contract::error::Kind;
-use sandbucket_plugin::contract::model::{Operation, Output};
+use sandbucket_plugin::contract::model::{Operation, Output, Pair};
 use sandbucket_plugin::http::request::Method;
-use sandbucket_plugin::machine::{Event, Exchange, Next, RequestBody, Response, ResponseBody, TransportError};
-use sandbucket_s3::ops::{State, Store};
+use sandbucket_plugin::machine::{
+    Event, Exchange, Next, RequestBody, Response, ResponseBody, State, Store, TransportError,
+};
+use sandbucket_plugin::service::Service;
+use sandbucket_s3::attributes;
+use sandbucket_s3::ops::S3;
 
-use super::operation::operation;
+use super::operation::{Arguments, operation};
 use super::operations::{checked, fits};
-use super::service::{response, settings};
+use super::service::{self, response, settings};
 
 /// More than retries, reconciliation and single deletes of one operation take.
 const MAX_STEPS: usize = 2048;
@@ -18,14 +22,35 @@ const MAX_STEPS: usize = 2048;
 /// A store, and an operation on it, step by step.
 pub fn guest_sans_io(data: &[u8]) {
     // The steps end with the input.
-    let _ = steps(&mut Unstructured::new(data));
+    let _ = steps::<S3>(&mut Unstructured::new(data), &S3_PLUGIN);
 }
 
-fn steps(u: &mut Unstructured<'_>) -> Result<()> {
-    let settings = settings(u)?;
-    let Ok(store) = Store::open(&settings, u64::arbitrary(u)?) else { return Ok(()) };
+/// What is specific to a plugin.
+pub(super) struct Plugin {
+    /// Settings of a store.
+    pub settings: fn(&mut Unstructured<'_>) -> Result<Vec<Pair>>,
+    /// Arguments of operations.
+    pub arguments: Arguments,
+    /// A response of the service.
+    pub response: fn(&mut Unstructured<'_>) -> Result<service::Response>,
+    /// Methods of the requests of an operation.
+    pub methods: fn(&Operation) -> &'static [Method],
+}
+
+const S3_PLUGIN: Plugin = Plugin { settings, arguments: ARGUMENTS, response, methods };
+
+/// Arguments of operations of the S3 plugin.
+pub(super) const ARGUMENTS: Arguments = Arguments {
+    attributes: || attributes::TABLE.iter().map(|attribute| attribute.name).collect(),
+    upload: |u| String::arbitrary(u),
+    etag: || "e".to_owned(),
+};
+
+pub(super) fn steps<S: Service>(u: &mut Unstructured<'_>, plugin: &Plugin) -> Result<()> {
+    let settings = (plugin.settings)(u)?;
+    let Ok(store) = Store::<S>::open(&settings, u64::arbitrary(u)?) else { return Ok(()) };
     let mut stores = [store, Store::open(&settings, 1).expect("the same settings")];
-    let operation = operation(u)?;
+    let operation = operation(u, &plugin.arguments)?;
     let mut wall = *u.choose(&[1_700_000_000, 0, u64::MAX])?;
     let (mut next, mut altered, mut elapsed) = (stores[0].begin(wall, operation.clone()), false, 0_u64);
     // The state to resume with if the caller's body breaks off.
@@ -37,7 +62,7 @@ fn steps(u: &mut Unstructured<'_>) -> Result<()> {
                     checked(failure);
                 }
                 if !altered {
-                    belongs(&exchange, &operation);
+                    belongs(&exchange, &operation, plugin.methods);
                 }
                 passes(&exchange);
                 if u.is_empty() {
@@ -53,7 +78,7 @@ fn steps(u: &mut Unstructured<'_>) -> Result<()> {
                     assert!(altered, "a state is not read back");
                     return Ok(());
                 };
-                let received = response(u)?.map(|(head, chunks)| (head, chunks.concat()));
+                let received = (plugin.response)(u)?.map(|(head, chunks)| (head, chunks.concat()));
                 let is_success = matches!(&received, Ok((head, _)) if (200..300).contains(&head.status));
                 let is_callers = exchange.response_body == ResponseBody::Caller;
                 reading = (is_success && is_callers).then(|| state.clone());
@@ -92,7 +117,7 @@ fn broken() -> TransportError {
 }
 
 /// Checks that the request is one of the operation's, as `wit/README.md` lists them.
-fn belongs(exchange: &Exchange<State>, operation: &Operation) {
+fn belongs<T>(exchange: &Exchange<T>, operation: &Operation, methods: fn(&Operation) -> &'static [Method]) {
     match (&exchange.body, operation) {
         (RequestBody::Caller(sent), Operation::Put { length, .. } | Operation::UploadPart { length, .. }) => {
             assert_eq!(sent, length);
@@ -102,7 +127,12 @@ fn belongs(exchange: &Exchange<State>, operation: &Operation) {
     }
     let is_get = matches!(operation, Operation::Get { .. });
     assert!(is_get || exchange.response_body != ResponseBody::Caller, "{operation:?} has no body to read");
-    let methods: &[Method] = match operation {
+    let method = exchange.request.method;
+    assert!(methods(operation).contains(&method), "{operation:?}: {method:?}");
+}
+
+fn methods(operation: &Operation) -> &'static [Method] {
+    match operation {
         Operation::Head { .. } | Operation::BucketExists { .. } => &[Method::Head],
         Operation::Get { .. }
         | Operation::List { .. }
@@ -123,16 +153,15 @@ fn belongs(exchange: &Exchange<State>, operation: &Operation) {
         Operation::CompleteUpload { .. } => &[Method::Post, Method::Head, Method::Get],
         Operation::DeleteBucket { .. } => &[Method::Delete, Method::Head],
         Operation::Presign { .. } => &[],
-    };
-    assert!(methods.contains(&exchange.request.method), "{operation:?}: {:?}", exchange.request.method);
+    }
 }
 
 #[cfg(not(feature = "host"))]
-fn passes(_: &Exchange<State>) {}
+fn passes<T>(_: &Exchange<T>) {}
 
 /// Checks that the host sends the plugin's request.
 #[cfg(feature = "host")]
-fn passes(exchange: &Exchange<State>) {
+fn passes<T>(exchange: &Exchange<T>) {
     use sandbucket::fuzzing::{PreparedRequest, request_head};
 
     let request = &exchange.request;

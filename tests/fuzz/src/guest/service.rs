@@ -15,7 +15,6 @@ use sandbucket_plugin::http::request::Request;
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::io::{Body, Clock, Exchange, Transport, Waits};
 use sandbucket_plugin::machine::TransportError;
-use sandbucket_s3::attributes;
 use sandbucket_s3::checksum;
 use sandbucket_s3::ops::Store;
 
@@ -293,10 +292,10 @@ pub fn key(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(if u.ratio(1, 3)? { String::arbitrary(u)? } else { (*u.choose(&KEYS)?).to_owned() })
 }
 
-pub fn call(u: &mut Unstructured<'_>) -> Result<CallOptions> {
+pub fn call(u: &mut Unstructured<'_>, names: &[&str]) -> Result<CallOptions> {
     let mut attributes = Vec::new();
     for _ in 0..u.int_in_range(0..=2)? {
-        let name = u.choose(&attributes::TABLE)?.name.to_owned();
+        let name = (*u.choose(names)?).to_owned();
         const VALUES: [&str; 5] = ["true", "y/Q5Jg==", "a=1&b=2", "STANDARD", ""];
         let value = if u.ratio(1, 3)? { String::arbitrary(u)? } else { (*u.choose(&VALUES)?).to_owned() };
         attributes.push((name, value));
@@ -336,13 +335,13 @@ pub fn range(u: &mut Unstructured<'_>) -> Result<ByteRange> {
     })
 }
 
-pub fn read_options(u: &mut Unstructured<'_>) -> Result<GetOptions> {
+pub fn read_options(u: &mut Unstructured<'_>, names: &[&str]) -> Result<GetOptions> {
     Ok(GetOptions {
         range: range(u)?,
         conditions: conditions(u)?,
         version: if u.ratio(1, 4)? { Arbitrary::arbitrary(u)? } else { None },
         max_bytes: Arbitrary::arbitrary(u)?,
-        call: call(u)?,
+        call: call(u, names)?,
     })
 }
 
@@ -355,7 +354,7 @@ pub fn digests(u: &mut Unstructured<'_>) -> Result<Vec<Digest>> {
     (0..u.int_in_range(0..=2)?).map(|_| one(u)).collect()
 }
 
-pub fn write_options(u: &mut Unstructured<'_>) -> Result<PutOptions> {
+pub fn write_options(u: &mut Unstructured<'_>, names: &[&str]) -> Result<PutOptions> {
     let mut metadata = Vec::new();
     for _ in 0..u.int_in_range(0..=2)? {
         metadata.push((String::arbitrary(u)?, String::arbitrary(u)?));
@@ -365,6 +364,6 @@ pub fn write_options(u: &mut Unstructured<'_>) -> Result<PutOptions> {
         metadata,
         condition: condition(u)?,
         digests: digests(u)?,
-        call: call(u)?,
+        call: call(u, names)?,
     })
 }
