@@ -16,7 +16,7 @@ pub const MAX_KEY: usize = 1024;
 pub fn check(key: &str, prefix: &str, max: usize) -> Result<String, Failure> {
     let length = prefix.len() + key.len();
     if key.is_empty() {
-        return Err(Error::fault("key", format!("the key is empty; it takes 1 to {max} bytes of UTF-8")));
+        return Err(Error::fault("key", format!("the key is empty; it takes 1 to {} bytes of UTF-8", grouped(max))));
     }
     if length > max {
         let of_these = match prefix.len() {
@@ -25,7 +25,7 @@ pub fn check(key: &str, prefix: &str, max: usize) -> Result<String, Failure> {
         };
         return Err(Error::fault(
             "key",
-            format!("the key has {length} bytes of UTF-8{of_these}; the service takes {max}"),
+            format!("the key has {length} bytes of UTF-8{of_these}; the service takes {}", grouped(max)),
         ));
     }
     let mut whole = String::with_capacity(length);
@@ -34,9 +34,29 @@ pub fn check(key: &str, prefix: &str, max: usize) -> Result<String, Failure> {
     Ok(whole)
 }
 
+/// A number with a comma between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limit_is_grouped_by_thousands() {
+        for (number, text) in [(0, "0"), (999, "999"), (1024, "1,024"), (65_536, "65,536"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
 
     #[test]
     fn key_follows_the_prefix_unchanged() {
