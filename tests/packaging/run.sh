@@ -32,7 +32,7 @@ cp Cargo.lock "$folder"
 # The registry's part of what is built here is kept between runs.
 export CARGO_TARGET_DIR=$target/packaging
 # Nothing here builds for WebAssembly: an attempt fails.
-unset SANDBUCKET_PLUGIN
+unset SANDBUCKET_PLUGIN SANDBUCKET_AZURE_PLUGIN
 rm -rf "$CARGO_TARGET_DIR/component"
 cd "$folder"
 cargo build --quiet --package server --package sandbucket-cli

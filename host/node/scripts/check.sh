@@ -2,7 +2,7 @@
 # Installs, transpiles, tests and packs the npm package. Without Node 20 and npm it is left out, aloud.
 set -euo pipefail
 # Relative paths are the caller's, while the commands below run in several folders.
-for name in CARGO_TARGET_DIR SANDBUCKET_BIN SANDBUCKET_SCENARIOS SANDBUCKET_ROGUE SANDBUCKET_PLUGIN; do
+for name in CARGO_TARGET_DIR SANDBUCKET_BIN SANDBUCKET_SCENARIOS SANDBUCKET_ROGUE SANDBUCKET_PLUGIN SANDBUCKET_AZURE_PLUGIN; do
     path="${!name:-}"
     [ -z "$path" ] || [ "${path#/}" != "$path" ] || export "$name=$PWD/$path"
 done

@@ -43,8 +43,8 @@ pub(super) fn build(root: &Path, folder: &Path, tools: &Path, release: &Release)
         let folder = folder.join(name);
         let mut command = Command::new(root.join(script));
         command.arg(&folder).current_dir(root).env("SOURCE_DATE_EPOCH", &release.epoch).env("SANDBUCKET_TOOLS", tools);
-        // The packages have the prebuilt plugin in them.
-        command.env_remove("SANDBUCKET_PLUGIN");
+        // The packages have the prebuilt plugins in them.
+        command.env_remove("SANDBUCKET_PLUGIN").env_remove("SANDBUCKET_AZURE_PLUGIN");
         if release.is_dirty() {
             command.env("SANDBUCKET_DIRTY", "1");
         }
