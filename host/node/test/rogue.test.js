@@ -48,7 +48,7 @@ const opened = (mode, target = authority) =>
 
 const OPERATIONS = {
   head: [['HEAD'], (store) => store.head('k')],
-  get: [['GET'], async (store) => (await store.get('k')).bytes()],
+  get: [['GET', 'HEAD'], async (store) => (await store.get('k')).bytes()],
   put: [['PUT', 'GET', 'HEAD'], (store) => store.put('k', 'x'), true],
   delete: [['DELETE'], (store) => store.delete('k')],
   'delete-many': [['POST', 'DELETE'], (store) => store.deleteMany(['k']), true],
@@ -57,7 +57,7 @@ const OPERATIONS = {
   copy: [['PUT', 'GET', 'HEAD'], (store) => store.copy('k', 'to')],
   'get-tags': [['GET', 'HEAD'], (store) => store.tags('k')],
   'set-tags': [['PUT', 'DELETE'], (store) => store.setTags('k', { a: 'b' }), true],
-  'abort-upload': [['DELETE'], (store) => store.abortUpload('k', 'u')],
+  'abort-upload': [['DELETE', 'GET', 'PUT'], (store) => store.abortUpload('k', 'u')],
   'list-uploads': [['GET', 'HEAD'], (store) => store.listUploads().toArray()],
   'create-bucket': [['PUT', 'GET', 'HEAD'], (store) => store.createBucket('another')],
   'delete-bucket': [['DELETE', 'GET', 'HEAD'], (store) => store.deleteBucket('another')],

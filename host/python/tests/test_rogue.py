@@ -50,7 +50,7 @@ def opened(loop: Loop | None, rogue: Engine, server: Agreeable, mode: str, targe
 # The operations of the contract: the method of their own request, further ones that they may send, and how to call them.
 OPERATIONS: dict[str, tuple[str, str, Any]] = {
     "head": ("head", "", lambda client: client.head("k")),
-    "get": ("get", "", lambda client: client.read("k")),
+    "get": ("get", "head", lambda client: client.read("k")),
     "put": ("put", "get head", lambda client: client.put("k", b"x")),
     "delete": ("delete", "", lambda client: client.delete("k")),
     "delete-many": ("post", "delete", lambda client: client.delete_many(["k"])),
@@ -62,8 +62,8 @@ OPERATIONS: dict[str, tuple[str, str, Any]] = {
     "create-upload": ("post", "get head", lambda client: run(client.store._core.create_upload("k", {}))),
     "upload-part": ("put", "get head", lambda client: run(client.store._core.upload_part("k", "u", 1, [memoryview(b"x")], {}))),
     "list-parts": ("get", "head", lambda client: run(client.store._core.parts_page("k", "u", {}))),
-    "complete-upload": ("post", "get head", lambda client: run(client.store._core.complete_upload("k", "u", [], {}))),
-    "abort-upload": ("delete", "", lambda client: client.abort_upload("k", "u")),
+    "complete-upload": ("post", "get head put", lambda client: run(client.store._core.complete_upload("k", "u", [], {}))),
+    "abort-upload": ("delete", "get put", lambda client: client.abort_upload("k", "u")),
     "list-uploads": ("get", "head", lambda client: client.uploads()),
     "create-bucket": ("put", "get head", lambda client: client.create_bucket("another")),
     "delete-bucket": ("delete", "get head", lambda client: client.delete_bucket("another")),
