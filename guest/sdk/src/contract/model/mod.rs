@@ -164,6 +164,8 @@ pub struct Digest {
     /// Algorithm.
     pub algorithm: Algorithm,
     /// Value, as long as the algorithm's output.
+    // In one piece: serde takes a vector's bytes one by one.
+    #[serde(with = "serde_bytes")]
     pub value: Vec<u8>,
 }
 
