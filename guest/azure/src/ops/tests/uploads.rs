@@ -6,6 +6,7 @@ use sandbucket_plugin::testing::{Script, reset, response};
 use sandbucket_plugin::{Failure, Kind};
 
 use super::{block_list, created, refused, store, there};
+use crate::documents::block_list::{Block, state_of};
 use crate::upload_id::{ABORTED, UploadId};
 
 /// An upload without properties.
@@ -17,6 +18,10 @@ fn begin() -> (String, UploadId) {
 
 fn part(upload: &UploadId, number: u32, size: u64) -> Part {
     Part { number, size, etag: upload.part_etag(number, size), ..Part::default() }
+}
+
+fn block(id: &str) -> Block {
+    Block { id: id.to_owned(), size: 5 }
 }
 
 fn accepted() -> sandbucket_plugin::testing::Reaction {
@@ -106,26 +111,31 @@ fn parts_are_listed_and_an_upload_without_any_has_none() {
 
 #[test]
 fn abort_marks_an_upload_that_has_parts_and_touches_nothing_else() {
-    let (id, upload) = begin();
-    let (_, other) = begin();
-    let abort = |script: &mut Script| {
-        let result = store(&[]).abort_upload(script, "k", &id, &AbortOptions::default());
+    let mut store = store(&[]);
+    let [id, other] = [(); 2].map(|()| store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap());
+    let [upload, other] = [&id, &other].map(|id| UploadId::read(id).unwrap());
+    let mut abort = |script: &mut Script| {
+        let result = store.abort_upload(script, "k", &id, &AbortOptions::default());
         assert!(script.done());
         result
     };
-    let mut script = Script::new([block_list(&["committed".into()], &[upload.block(1)]), accepted()]);
+    let there = [other.block(1), upload.block(1), other.block(2)];
+    let mut script = Script::new([block_list(&["committed".into()], &there), accepted()]);
     abort(&mut script).unwrap();
     assert_eq!(script.methods(), ["GET", "PUT"]);
-    assert_eq!(script.sent[1].request.query[1], ("blockid".into(), upload.block(ABORTED)));
+    // One block is added, and it is this upload's: the other is neither marked nor loses a part.
+    let blocks: Vec<&str> = script.sent[1..].iter().map(|sent| sent.request.query[1].1.as_str()).collect();
+    assert_eq!((&*script.sent[1].request.query[0].1, &blocks[..]), ("block", &[&*upload.block(ABORTED)][..]));
+    let after: Vec<Block> = there.iter().map(String::as_str).chain(blocks).map(block).collect();
+    assert_eq!((state_of(&upload, &after), state_of(&other, &after)), ((true, true), (true, false)));
     for nothing in [
         refused(404, "BlobNotFound"),
         block_list(&["committed".into()], &[]),
-        block_list(&[], &["AAAA".into()]),
+        block_list(&[], &["AAAA".into(), other.block(1), other.block(ABORTED)]),
         block_list(&[], &[upload.block(1), upload.block(ABORTED)]),
     ] {
         abort(&mut Script::new([nothing])).unwrap();
     }
-    assert!(!other.is(&upload) || other == upload);
     assert_eq!(abort(&mut Script::new([refused(404, "ContainerNotFound")])).unwrap_err().kind, Kind::NotFound);
 }
 
