@@ -92,6 +92,8 @@ pub fn uncommitted(page: &Element<'_>, key_prefix: &str) -> Result<(Vec<String>,
 
 /// Whether a page has no blob, and the service's marker of the next page.
 pub fn is_empty(page: &Element<'_>) -> Result<(bool, Option<String>), MalformedResponse> {
+    // A container is deleted on this word: nothing is read into a page without a list.
+    page.child("Blobs").ok_or_else(|| missing("Blobs"))?;
     Ok((blobs(page).next().is_none(), marker(page)?.map(str::to_owned)))
 }
 
@@ -249,6 +251,7 @@ mod tests {
         assert_eq!(uncommitted(&page.root(), "t/").unwrap(), (vec!["b".to_owned()], Some("m".to_owned())));
         assert_eq!(is_empty(&page.root()).unwrap(), (false, Some("m".to_owned())));
         assert_eq!(is_empty(&read("<Blobs/><NextMarker/>").root()).unwrap(), (true, None));
+        assert!(is_empty(&read("<NextMarker/>").root()).is_err());
     }
 
     #[test]

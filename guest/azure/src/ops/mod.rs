@@ -102,6 +102,8 @@ pub enum Stage {
     Empty {
         /// Where the list goes on.
         marker: Option<String>,
+        /// Whether the account lists neither versions nor snapshots.
+        current_only: bool,
     },
     /// Get Block List: does the upload have parts, which is aborted?
     Aborting,
@@ -255,7 +257,7 @@ impl Service for Azure {
             Operation::UploadPart { length: 0, .. } => self.begin_empty_part(step),
             Operation::CopyPart { options, .. } if options.range.is_none() => Flow::to(Stage::SourceSize),
             Operation::AbortUpload { .. } => Flow::to(Stage::Aborting),
-            Operation::DeleteBucket { .. } => Flow::to(Stage::Empty { marker: None }),
+            Operation::DeleteBucket { .. } => Flow::to(Stage::Empty { marker: None, current_only: false }),
             _ => Flow::own(),
         }
     }
@@ -347,7 +349,7 @@ impl Service for Azure {
             Stage::Copying { look } => self.after_look(step, look, found(result)),
             Stage::SourceSize => self.after_source_size(step, found(result)),
             Stage::WholePart { .. } => output(step, result).map_err(copy::unmet).into(),
-            Stage::Empty { .. } => self.after_empty(step, result),
+            Stage::Empty { marker, current_only } => self.after_empty(step, marker.is_none(), current_only, result),
             Stage::Aborting => self.after_aborting(step, result),
             Stage::BlocksOf { keys, at, found, next } => self.after_blocks_of(keys, at, found, next, result),
             Stage::Batch { start, outcomes } => self.after_batch(step, start, outcomes, result),

@@ -1,6 +1,6 @@
 use sandbucket_plugin::Kind;
 use sandbucket_plugin::contract::model::{BucketOptions, ListBucketsOptions};
-use sandbucket_plugin::testing::{Reaction, Script, reset, response};
+use sandbucket_plugin::testing::{Reaction, Script, Sent, reset, response};
 
 use super::{refused, store};
 
@@ -12,6 +12,18 @@ fn listed(blobs: &str, marker: &str) -> Reaction {
 
 const BLOB: &str = "<Blob><Name>a</Name><Properties><Content-Length>1</Content-Length></Properties></Blob>";
 
+/// A previous version, and a snapshot, of a blob that is deleted.
+const PREVIOUS: &str =
+    "<Blob><Name>a</Name><VersionId>1</VersionId><Properties><Content-Length>1</Content-Length></Properties></Blob>";
+const SNAPSHOT: &str =
+    "<Blob><Name>a</Name><Snapshot>1</Snapshot><Properties><Content-Length>1</Content-Length></Properties></Blob>";
+
+/// What each request includes.
+fn includes(script: &Script) -> Vec<Option<&str>> {
+    let of = |sent: &'_ Sent| sent.request.query.iter().position(|(name, _)| name == "include");
+    script.sent.iter().map(|sent| of(sent).map(|at| sent.request.query[at].1.as_str())).collect()
+}
+
 #[test]
 fn only_an_empty_container_is_deleted() {
     let delete = |script: &mut Script| {
@@ -22,8 +34,28 @@ fn only_an_empty_container_is_deleted() {
     let mut script = Script::new([listed("", "m"), listed("", ""), response(202, &[], "")]);
     delete(&mut script).unwrap();
     assert_eq!(script.methods(), ["GET", "GET", "DELETE"]);
-    let mut script = Script::new([listed(BLOB, "m")]);
-    assert_eq!(delete(&mut script).unwrap_err().kind, Kind::Conflict);
+    assert_eq!(includes(&script), [Some("snapshots,versions"), Some("snapshots,versions"), None]);
+    for there in [BLOB, PREVIOUS, SNAPSHOT] {
+        let mut script = Script::new([listed("", "m"), listed(there, "n")]);
+        assert_eq!(delete(&mut script).unwrap_err().kind, Kind::Conflict);
+    }
+    // An account that has no versions to list.
+    for (status, code) in [
+        (409, "FeatureNotYetSupportedForHierarchicalNamespaceAccounts"),
+        (400, "InvalidQueryParameterValue"),
+        (400, "UnsupportedQueryParameter"),
+    ] {
+        let mut script = Script::new([refused(status, code), listed("", "m"), listed("", ""), response(202, &[], "")]);
+        delete(&mut script).unwrap();
+        assert_eq!(includes(&script), [Some("snapshots,versions"), None, None, None]);
+        let mut script = Script::new([refused(status, code), listed(BLOB, "")]);
+        assert_eq!(delete(&mut script).unwrap_err().kind, Kind::Conflict);
+        // Refused after a page: not for want of versions.
+        assert!(delete(&mut Script::new([listed("", "m"), refused(status, code)])).is_err());
+    }
+    for (status, code) in [(403, "AuthorizationPermissionMismatch"), (400, "OutOfRangeQueryParameterValue")] {
+        assert_eq!(delete(&mut Script::new([refused(status, code)])).unwrap_err().code(), Some(code));
+    }
     let mut script = Script::new([refused(404, "ContainerNotFound")]);
     assert_eq!(delete(&mut script).unwrap_err().kind, Kind::NotFound);
     // It is gone, by the attempt whose response was lost.
