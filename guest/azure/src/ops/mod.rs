@@ -36,6 +36,7 @@ use crate::attributes;
 use crate::documents::block_list::Block;
 use crate::key::{self, MAX_KEY};
 use crate::requests;
+use crate::response;
 use crate::service_error::{self, Authorization};
 use crate::settings::{self, Credentials, Settings};
 
@@ -319,7 +320,10 @@ impl Service for Azure {
             }
             (Stage::Empty { .. }, _) => container::emptiness(step, response),
             (Stage::Batch { start, .. }, _) => self.batch_reply(step, *start, response),
-            (Stage::Single { .. } | Stage::WholePart { .. } | Stage::Suffix { .. }, _) => Ok(Reply::Success),
+            (Stage::Single { .. } | Stage::WholePart { .. } | Stage::Suffix { .. }, _) => {
+                response::confirmed(&response.head)?;
+                Ok(Reply::Success)
+            }
             (Stage::Own, operation) => match operation {
                 Operation::Copy { .. } => copy::copied(&response.head),
                 Operation::List { .. } | Operation::ListVersions { .. } => self.listed(step, response),

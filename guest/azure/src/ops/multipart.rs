@@ -3,7 +3,6 @@
 use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{Operation, Output, Part, PartPage, UploadPage};
-use sandbucket_plugin::http::response::MalformedResponse;
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
 use sandbucket_plugin::service::{AttemptError, Flow, Outgoing};
 use sandbucket_plugin::xml;
@@ -96,7 +95,10 @@ impl Azure {
                 Output::ListParts(block_list::parts(&upload, &blocks, after.unwrap_or_default(), size))
             }
             Operation::CompleteUpload { .. } => Output::CompleteUpload(accepted(&response.head)?),
-            Operation::AbortUpload { .. } => Output::AbortUpload,
+            Operation::AbortUpload { .. } => {
+                response::confirmed(&response.head)?;
+                Output::AbortUpload
+            }
             Operation::ListUploads { .. } => {
                 let page = document!(step, response, listing::ROOT);
                 let (keys, marker) = listing::uncommitted(&page.root(), &self.settings.key_prefix)?;
@@ -193,9 +195,7 @@ fn blocks_of(keys: Vec<String>, at: u32, found: Vec<(String, String)>, next: Opt
 
 /// The part that the service accepted.
 pub(super) fn part(response: &Response<'_>, upload: &str, number: u32, size: u64) -> Result<Part, AttemptError> {
-    if !response::is_from_azure(&response.head) {
-        return Err(MalformedResponse("it has no x-ms-request-id, so it is hardly from Azure".into()).into());
-    }
+    response::confirmed(&response.head)?;
     Ok(super::part(&read(upload)?, number, size))
 }
 

@@ -2,9 +2,9 @@ use sandbucket_plugin::Kind;
 use sandbucket_plugin::contract::model::{BucketOptions, ListBucketsOptions};
 use sandbucket_plugin::testing::{Reaction, Script, Sent, reset, response};
 
-use super::{refused, store};
+use super::{done, refused, store};
 
-fn listed(blobs: &str, marker: &str) -> Reaction {
+pub(super) fn listed(blobs: &str, marker: &str) -> Reaction {
     let body =
         format!("<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>");
     response(200, &[("x-ms-request-id", "1")], &body)
@@ -31,7 +31,7 @@ fn only_an_empty_container_is_deleted() {
         assert!(script.done());
         result
     };
-    let mut script = Script::new([listed("", "m"), listed("", ""), response(202, &[], "")]);
+    let mut script = Script::new([listed("", "m"), listed("", ""), done(202)]);
     delete(&mut script).unwrap();
     assert_eq!(script.methods(), ["GET", "GET", "DELETE"]);
     assert_eq!(includes(&script), [Some("snapshots,versions"), Some("snapshots,versions"), None]);
@@ -45,7 +45,7 @@ fn only_an_empty_container_is_deleted() {
         (400, "InvalidQueryParameterValue"),
         (400, "UnsupportedQueryParameter"),
     ] {
-        let mut script = Script::new([refused(status, code), listed("", "m"), listed("", ""), response(202, &[], "")]);
+        let mut script = Script::new([refused(status, code), listed("", "m"), listed("", ""), done(202)]);
         delete(&mut script).unwrap();
         assert_eq!(includes(&script), [Some("snapshots,versions"), None, None, None]);
         let mut script = Script::new([refused(status, code), listed(BLOB, "")]);
@@ -66,7 +66,7 @@ fn only_an_empty_container_is_deleted() {
 #[test]
 fn container_is_created_once() {
     let create = |script: &mut Script| store(&[]).create_bucket(script, "other", &BucketOptions::default());
-    create(&mut Script::new([response(201, &[], "")])).unwrap();
+    create(&mut Script::new([done(201)])).unwrap();
     let mut script = Script::new([refused(409, "ContainerAlreadyExists")]);
     assert_eq!(create(&mut script).unwrap_err().kind, Kind::Conflict);
     create(&mut Script::new([reset(), refused(409, "ContainerAlreadyExists")])).unwrap();
@@ -75,7 +75,7 @@ fn container_is_created_once() {
 #[test]
 fn containers_are_looked_for_and_listed() {
     let exists = |reaction| store(&[]).bucket_exists(&mut Script::new([reaction]), "other", &BucketOptions::default());
-    assert!(exists(response(200, &[("etag", "e")], "")).unwrap());
+    assert!(exists(done(200)).unwrap());
     assert!(!exists(refused(404, "ContainerNotFound")).unwrap());
     assert_eq!(exists(refused(403, "AuthorizationFailure")).unwrap_err().kind, Kind::AccessDenied);
     let body =

@@ -5,7 +5,7 @@ use sandbucket_plugin::contract::model::{
 use sandbucket_plugin::testing::{Script, reset, response};
 use sandbucket_plugin::{Failure, Kind};
 
-use super::{block_list, created, refused, store, there};
+use super::{block_list, created, done, refused, store, there};
 use crate::documents::block_list::{Block, state_of};
 use crate::upload_id::{ABORTED, UploadId};
 
@@ -22,10 +22,6 @@ fn part(upload: &UploadId, number: u32, size: u64) -> Part {
 
 fn block(id: &str) -> Block {
     Block { id: id.to_owned(), size: 5 }
-}
-
-fn accepted() -> sandbucket_plugin::testing::Reaction {
-    response(201, &[("x-ms-request-id", "r")], "")
 }
 
 #[test]
@@ -51,7 +47,7 @@ fn upload_begins_without_a_request_and_validates_its_properties() {
 fn parts_are_blocks_and_empty_parts_none() {
     let (id, upload) = begin();
     let mut store = store(&[]);
-    let mut script = Script::new([accepted()]);
+    let mut script = Script::new([done(201)]);
     let first = store.upload_part(&mut script, "k", &id, 1, b"hello", &PartOptions::default()).unwrap();
     assert_eq!(first, part(&upload, 1, 5));
     let query: Vec<_> = script.sent[0].request.query.iter().map(|(name, value)| (&**name, value.as_str())).collect();
@@ -120,7 +116,7 @@ fn abort_marks_an_upload_that_has_parts_and_touches_nothing_else() {
         result
     };
     let there = [other.block(1), upload.block(1), other.block(2)];
-    let mut script = Script::new([block_list(&["committed".into()], &there), accepted()]);
+    let mut script = Script::new([block_list(&["committed".into()], &there), done(201)]);
     abort(&mut script).unwrap();
     assert_eq!(script.methods(), ["GET", "PUT"]);
     // One block is added, and it is this upload's: the other is neither marked nor loses a part.
@@ -208,11 +204,11 @@ fn part_is_copied_from_a_range_or_from_a_whole_source() {
     let source = CopySource { bucket: None, key: "s".into(), version: None };
     let mut store = store(&[]);
     let ranged = CopyPartOptions { range: Some(Span { start: 2, end: 5 }), ..CopyPartOptions::default() };
-    let mut script = Script::new([accepted()]);
+    let mut script = Script::new([done(201)]);
     assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &ranged).unwrap(), part(&upload, 1, 3));
     assert!(script.sent[0].header("x-ms-copy-source").unwrap().contains("/demo/s?sv="));
     let whole = CopyPartOptions::default();
-    let mut script = Script::new([there(7, "\"s\"", "00:00"), accepted()]);
+    let mut script = Script::new([there(7, "\"s\"", "00:00"), done(201)]);
     assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &whole).unwrap(), part(&upload, 1, 7));
     assert_eq!(script.methods(), ["HEAD", "PUT"]);
     assert_eq!(script.sent[1].header("x-ms-source-if-match"), Some("\"s\""));
