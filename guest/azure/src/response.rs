@@ -9,7 +9,7 @@ use sandbucket_plugin::http::response::{self, Head, MalformedResponse};
 use crate::headers::METADATA_PREFIX;
 
 /// Attributes of a blob in a response: name and header.
-const ATTRIBUTES: [(&str, &str); 17] = [
+const ATTRIBUTES: [(&str, &str); 18] = [
     ("cache-control", "cache-control"),
     ("content-disposition", "content-disposition"),
     ("content-encoding", "content-encoding"),
@@ -26,6 +26,7 @@ const ATTRIBUTES: [(&str, &str); 17] = [
     ("immutability-policy-until", "x-ms-immutability-policy-until-date"),
     ("immutability-policy-mode", "x-ms-immutability-policy-mode"),
     ("legal-hold", "x-ms-legal-hold"),
+    ("copy-id", "x-ms-copy-id"),
     ("copy-status", "x-ms-copy-status"),
 ];
 

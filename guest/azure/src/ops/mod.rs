@@ -89,6 +89,8 @@ pub enum Stage {
     Copying {
         /// How often that was asked.
         look: u32,
+        /// The service's id of the copy. None if the response that has it was lost.
+        id: Option<String>,
     },
     /// HEAD of the source: how large is the part that is made of all of it?
     SourceSize,
@@ -153,8 +155,8 @@ pub enum Reply {
     Empty(bool, Option<String>),
     /// Of a batch: the outcomes of its blobs.
     Deleted(Vec<DeleteOutcome>),
-    /// The service has begun a copy.
-    CopyBegun,
+    /// The service has begun a copy of this id.
+    CopyBegun(String),
     /// Nothing but that it succeeded.
     Success,
 }
@@ -350,7 +352,7 @@ impl Service for Azure {
             Stage::Suffix { round, .. } => self.after_suffix(step, round, result),
             Stage::Outcome { failure } => self.after_outcome(step, failure, found(result)),
             Stage::Committed { failure } => self.after_committed(step, failure, result),
-            Stage::Copying { look } => self.after_look(step, look, found(result)),
+            Stage::Copying { look, id } => self.after_look(step, look, id, found(result)),
             Stage::SourceSize => self.after_source_size(step, found(result)),
             Stage::WholePart { .. } => output(step, result).map_err(copy::unmet).into(),
             Stage::Empty { marker, current_only } => self.after_empty(step, marker.is_none(), current_only, result),

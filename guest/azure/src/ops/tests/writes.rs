@@ -235,18 +235,77 @@ fn source(key: &str) -> CopySource {
 
 #[test]
 fn copy_waits_until_the_service_has_made_it() {
-    let begun = || created("\"e\"").with("x-ms-copy-status", "pending");
-    let look = |status| there(5, "\"f\"", "13:20").with("x-ms-copy-status", status);
-    let mut script = Script::new([begun(), look("pending"), look("success")]);
-    let written = store(&[]).copy(&mut script, &source("a"), "b", &CopyOptions::default()).unwrap();
+    let mut script = Script::new([begun(), look("pending", "c-1"), look("success", "c-1")]);
+    let written = copy(&mut script, WriteCondition::Always).unwrap();
     assert_eq!(written.etag.as_deref(), Some("\"f\""));
     assert_eq!(script.methods(), ["PUT", "HEAD", "HEAD"]);
-    let mut script = Script::new([begun(), look("failed")]);
-    let failure = store(&[]).copy(&mut script, &source("a"), "b", &CopyOptions::default()).unwrap_err();
-    assert_eq!(failure.kind, Kind::Service);
+    for ended in ["failed", "aborted"] {
+        let failure = copy(&mut Script::new([begun(), look(ended, "c-1")]), WriteCondition::Always).unwrap_err();
+        assert_eq!(failure.kind, Kind::Service);
+        let ended = created("\"e\"").with("x-ms-copy-status", ended);
+        assert_eq!(copy(&mut Script::new([ended]), WriteCondition::Always).unwrap_err().kind, Kind::Service);
+    }
     let mut script = Script::new([created("\"e\"").with("x-ms-copy-status", "success")]);
-    let written = store(&[]).copy(&mut script, &source("a"), "b", &CopyOptions::default()).unwrap();
+    let written = copy(&mut script, WriteCondition::Always).unwrap();
     assert_eq!(written.etag.as_deref(), Some("\"e\""));
+    let without_id = || created("\"e\"").with("x-ms-copy-status", "pending");
+    let mut script = Script::new([without_id(), without_id()]);
+    assert_eq!(copy(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::Integrity);
+}
+
+/// The response to a copy that the service makes on its own.
+fn begun() -> Reaction {
+    created("\"e\"").with("x-ms-copy-status", "pending").with("x-ms-copy-id", "c-1")
+}
+
+/// A blob that was made by this copy.
+fn look(status: &str, id: &str) -> Reaction {
+    there(5, "\"f\"", "13:20").with("x-ms-copy-status", status).with("x-ms-copy-id", id)
+}
+
+fn copy(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let options = CopyOptions { condition, ..CopyOptions::default() };
+    let result = store(&[("max-retries", "1")]).copy(script, &source("a"), "b", &options);
+    assert!(script.done());
+    result
+}
+
+#[test]
+fn copy_that_another_write_replaced_has_an_unknown_outcome() {
+    for found in [
+        vec![look("success", "c-2")],
+        vec![look("failed", "c-2")],
+        vec![look("pending", "c-1"), look("pending", "c-2")],
+        vec![there(5, "\"f\"", "13:20").with("x-ms-copy-status", "success")],
+        vec![there(5, "\"f\"", "13:20").with("x-ms-copy-id", "c-1")],
+        vec![there(5, "\"f\"", "13:20")],
+        vec![refused(404, "BlobNotFound")],
+        vec![refused(403, "AuthorizationFailure")],
+        vec![reset(), reset()],
+    ] {
+        let mut script = Script::new([begun()].into_iter().chain(found));
+        let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, false), "{failure}");
+        assert!(!failure.message.contains("copy again"), "{failure}");
+    }
+}
+
+#[test]
+fn copy_in_progress_after_a_lost_response_is_looked_at() {
+    let pending = || refused(409, "PendingCopyOperation");
+    for lost in [reset(), response(500, &[], "")] {
+        let mut script = Script::new([lost, pending(), look("pending", "c-1"), look("success", "c-1")]);
+        let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!(script.methods(), ["PUT", "PUT", "HEAD", "HEAD"]);
+        // It may be another client's.
+        assert_eq!(failure.kind, Kind::OutcomeUnknown, "{failure}");
+    }
+    let mut script = Script::new([reset(), pending(), look("pending", "c-1")]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
+    // Nothing was lost: it is another client's.
+    for steps in [vec![pending()], vec![unreachable(), pending()]] {
+        assert_eq!(copy(&mut Script::new(steps), WriteCondition::Always).unwrap_err().kind, Kind::Conflict);
+    }
 }
 
 #[test]
