@@ -11,13 +11,10 @@ use sandbucket_plugin::xml::Element;
 
 use super::missing;
 use crate::continuation;
-use crate::key::MAX_KEY;
+use crate::key::MAX_KEY_BYTES;
 
 /// Root of the document.
 pub const ROOT: &str = "EnumerationResults";
-
-/// Maximum length of a key in bytes: characters of UTF-16 have up to three.
-const MAX_KEY_BYTES: usize = 3 * MAX_KEY;
 
 /// Attributes of a blob in a list: name and element.
 const ATTRIBUTES: [(&str, &str); 7] = [

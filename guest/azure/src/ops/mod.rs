@@ -22,9 +22,7 @@ mod reconcile;
 
 use sandbucket_plugin::Attribute;
 use sandbucket_plugin::contract::error::{Failure, Kind};
-use sandbucket_plugin::contract::model::{
-    Algorithm, BlobInfo, ByteRange, Operation, Output, Part, Span, Upload, Written,
-};
+use sandbucket_plugin::contract::model::{Algorithm, BlobInfo, ByteRange, Operation, Output, Part, Span, Written};
 use sandbucket_plugin::http::request::Request;
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
@@ -34,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes;
 use crate::documents::block_list::Block;
-use crate::key::{self, MAX_KEY};
+use crate::key::{self, MAX_KEY_BYTES};
 use crate::requests;
 use crate::response;
 use crate::service_error::{self, Authorization};
@@ -116,9 +114,9 @@ pub enum Stage {
         keys: Vec<String>,
         /// Index of the key at hand.
         at: u32,
-        /// Keys and ids of the uploads found.
-        found: Vec<(String, String)>,
-        /// Continuation after the page.
+        /// The uploads found: index of the key, and id.
+        found: Vec<(u32, String)>,
+        /// The service's marker of the next page.
         next: Option<String>,
     },
     /// Batch of the blobs from this one on.
@@ -149,7 +147,7 @@ pub enum Reply {
     Info(Box<BlobInfo>, Option<u64>),
     /// Of a list of blocks: those that are committed and those that are not, and the blob.
     Blocks(Vec<Block>, Vec<Block>, Written),
-    /// Of a list: keys that may have uncommitted blocks, and the continuation.
+    /// Of a list: keys that may have uncommitted blocks, and the marker of its next page.
     Keys(Vec<String>, Option<String>),
     /// Of a list: whether it has no blob, and the marker of its next page.
     Empty(bool, Option<String>),
@@ -233,7 +231,7 @@ impl Service for Azure {
             container: format!("container \"{}\"", settings.container),
             key_prefix: settings.key_prefix.clone(),
             // In bytes of UTF-8; `key::check` counts characters.
-            max_key: 3 * MAX_KEY,
+            max_key: MAX_KEY_BYTES,
             timeout: settings.timeout,
             long_timeout: Some(("completion-timeout", settings.completion_timeout)),
             max_retries: settings.max_retries,
@@ -357,7 +355,7 @@ impl Service for Azure {
             Stage::WholePart { .. } => output(step, result).map_err(copy::unmet).into(),
             Stage::Empty { marker, current_only } => self.after_empty(step, marker.is_none(), current_only, result),
             Stage::Aborting => self.after_aborting(step, result),
-            Stage::BlocksOf { keys, at, found, next } => self.after_blocks_of(keys, at, found, next, result),
+            Stage::BlocksOf { keys, at, found, next } => self.after_blocks_of(step, keys, at, found, next, result),
             Stage::Batch { start, outcomes } => self.after_batch(step, start, outcomes, result),
             Stage::Single { index, outcomes } => self.after_single(step, index, outcomes, result.map(drop)),
         }
@@ -425,11 +423,6 @@ fn found(result: Result<Reply, Failure>) -> Found {
         Reply::Info(info, date) => (*info, date),
         _ => (BlobInfo::default(), None),
     })
-}
-
-/// The uploads of a page.
-fn uploads(found: Vec<(String, String)>) -> Vec<Upload> {
-    found.into_iter().map(|(key, id)| Upload { key, id, initiated: None }).collect()
 }
 
 /// A part of this size.

@@ -33,6 +33,8 @@ pub fn list_versions(settings: &Settings, options: &ListOptions) -> Result<Reque
 pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Failure> {
     let page_size = options.page_size.unwrap_or(MAX_PAGE);
     let ListUploadsOptions { prefix, continuation, call, .. } = options.clone();
+    let position = continuation.as_deref().map(continuation::read_upload).transpose()?.unwrap_or_default();
+    let continuation = position.marker.as_deref().map(continuation::write);
     // 0 is a fault.
     let page_size = Some(if page_size > MAX_PAGE { page_size } else { page_size.min(MAX_UPLOADS) });
     let options = ListOptions { prefix, page_size, continuation, call, ..ListOptions::default() };

@@ -1,13 +1,15 @@
+use std::collections::BTreeSet;
+
 use sandbucket_plugin::contract::model::{
     AbortOptions, CompleteOptions, CopyPartOptions, CopySource, ListPartsOptions, ListUploadsOptions, Part,
     PartOptions, PutOptions, Span, Upload, WriteCondition, Written,
 };
-use sandbucket_plugin::testing::{Script, reset, response};
+use sandbucket_plugin::testing::{Reaction, Script, reset, response};
 use sandbucket_plugin::{Failure, Kind};
 
 use super::{block_list, created, done, refused, store, there};
 use crate::documents::block_list::{Block, state_of};
-use crate::upload_id::{ABORTED, UploadId};
+use crate::upload_id::{ABORTED, Properties, UploadId};
 
 /// An upload without properties.
 fn begin() -> (String, UploadId) {
@@ -154,6 +156,82 @@ fn uploads_are_found_by_the_blocks_of_blobs_without_content() {
     assert_eq!(listed.next.as_deref(), Some("mm"));
     let paths: Vec<_> = script.sent.iter().map(|sent| sent.request.path.as_str()).collect();
     assert_eq!(paths, ["", "/t/a", "/t/c"].map(|path| format!("/devstoreaccount1/demo{path}")));
+}
+
+/// A page of blobs without content, and the service's marker of the next.
+fn blobs(keys: &[&str], marker: &str) -> Reaction {
+    let blob = |key: &&str| {
+        format!("<Blob><Name>{key}</Name><Properties><Content-Length>0</Content-Length></Properties></Blob>")
+    };
+    let blobs: String = keys.iter().map(blob).collect();
+    let body =
+        format!("<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>");
+    response(200, &[("x-ms-request-id", "1")], &body)
+}
+
+/// The first block of so many uploads, which begin with number `first`.
+fn first_blocks(first: u64, count: u64) -> Vec<String> {
+    let id = |n| UploadId::new([n, 0], "k", Properties::default());
+    (first..first + count).map(|n| id(n).block(1)).collect()
+}
+
+#[test]
+fn uploads_to_one_key_are_listed_in_several_pages() {
+    let there = first_blocks(0, 1001);
+    let mut store = store(&[]);
+    let mut script = Script::new([blobs(&["a", "b"], "m"), block_list(&[], &there)]);
+    let first = store.list_uploads(&mut script, &ListUploadsOptions::default()).unwrap();
+    assert!(script.done() && first.uploads.len() == 1000);
+    let options = ListUploadsOptions { continuation: first.next, ..ListUploadsOptions::default() };
+    let mut script = Script::new([blobs(&["0", "a", "b"], "m"), block_list(&[], &there), refused(404, "BlobNotFound")]);
+    let second = store.list_uploads(&mut script, &options).unwrap();
+    assert!(script.done() && script.sent[0].request.query.iter().all(|(name, _)| name != "marker"));
+    assert_eq!((second.uploads.len(), second.next.as_deref()), (1, Some("mm")));
+    let listed: BTreeSet<_> = first.uploads.iter().chain(&second.uploads).map(|upload| &upload.id).collect();
+    assert_eq!(listed.len(), 1001);
+}
+
+#[test]
+fn page_of_uploads_is_no_larger_than_requested() {
+    let mut store = store(&[]);
+    let mut list = |page_size, continuation: Option<String>, steps: Vec<Reaction>| {
+        let options = ListUploadsOptions { page_size: Some(page_size), continuation, ..ListUploadsOptions::default() };
+        let mut script = Script::new(steps);
+        let page = store.list_uploads(&mut script, &options).unwrap();
+        assert!(script.done());
+        let keys: Vec<_> = page.uploads.iter().map(|upload| upload.key.clone()).collect();
+        let marker = script.sent[0].request.query.iter().find(|(name, _)| name == "marker");
+        (keys.concat(), page.next, marker.map(|(_, marker)| marker.clone()))
+    };
+    let page = || blobs(&["a", "b", "c"], "n");
+    let [a, b, c] = [0, 10, 20].map(|first| block_list(&[], &first_blocks(first, 2)));
+    let marker = Some("m".to_owned());
+    let (keys, next, sent) = list(3, Some("mm".into()), vec![page(), a.clone(), b.clone()]);
+    assert_eq!((keys.as_str(), &sent), ("aab", &marker));
+    // The rest of b, and c.
+    let (keys, last, sent) = list(3, next.clone(), vec![page(), b.clone(), c.clone()]);
+    assert_eq!((keys.as_str(), last.as_deref(), &sent), ("bcc", Some("mn"), &marker));
+    // A page that ends with the last upload to a key.
+    let (keys, next_a, _) = list(2, Some("mm".into()), vec![page(), a.clone()]);
+    assert_eq!(keys, "aa");
+    let (keys, _, _) = list(2, next_a, vec![page(), a, b.clone()]);
+    assert_eq!(keys, "bb");
+    // b is gone.
+    let (keys, _, _) = list(3, next.clone(), vec![blobs(&["a", "c"], "n"), c.clone()]);
+    assert_eq!(keys, "cc");
+    // Pages are smaller now, and that of the position comes later.
+    let (keys, next, _) = list(1, next, vec![blobs(&["a"], "o")]);
+    assert_eq!(keys, "");
+    let (keys, _, sent) = list(1, next, vec![blobs(&["b"], ""), b]);
+    assert_eq!((keys.as_str(), sent.as_deref()), ("b", Some("o")));
+    let failure = failed_list(Some("mm".into()), blobs(&["a"], "m"));
+    assert_eq!(failure.kind, Kind::Integrity);
+    assert_eq!(failed_list(Some("u1:1:xk".into()), blobs(&[], "")).subject.as_deref(), Some("continuation"));
+}
+
+fn failed_list(continuation: Option<String>, page: Reaction) -> Failure {
+    let options = ListUploadsOptions { continuation, ..ListUploadsOptions::default() };
+    store(&[]).list_uploads(&mut Script::new([page]), &options).unwrap_err()
 }
 
 fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
