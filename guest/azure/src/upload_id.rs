@@ -59,7 +59,8 @@ pub struct UploadId {
 }
 
 impl UploadId {
-    /// A new upload. `entropy` is different for each; the key is part of the nonce.
+    /// A new upload. `entropy` is different for each, also for those of other instances: uploads to a key of one nonce would mix
+    /// their parts. The key is part of the nonce.
     pub fn new(entropy: [u64; 2], key: &str, properties: Properties) -> UploadId {
         let mut hash = Sha256::new();
         for number in entropy {

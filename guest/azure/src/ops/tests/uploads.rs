@@ -45,6 +45,18 @@ fn upload_begins_without_a_request_and_validates_its_properties() {
     assert_eq!(failure.subject.as_deref(), Some("key"));
 }
 
+/// The driver stirs its store before each call.
+#[test]
+fn instances_of_one_seed_make_different_ids_at_different_times() {
+    let id = |nanos| {
+        let mut store = store(&[]);
+        store.stir(&[0, 1_700_000_000, nanos]);
+        store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap()
+    };
+    assert_ne!(id(1), id(2));
+    assert_eq!(id(1), id(1));
+}
+
 #[test]
 fn parts_are_blocks_and_empty_parts_none() {
     let (id, upload) = begin();
