@@ -80,7 +80,7 @@ fn success_of_a_proxy_is_not_trusted() {
     .map(|result| result.map_err(|failure| failure.kind));
     assert_eq!(kinds, [Err(Kind::Integrity); 10]);
     let mut script = Script::new([page.clone()]);
-    let outcomes = store.delete_many(&mut script, &[blob.clone()], &DeleteManyOptions::default()).unwrap();
+    let outcomes = store.delete_many(&mut script, std::slice::from_ref(&blob), &DeleteManyOptions::default()).unwrap();
     assert_eq!(outcomes[0].as_ref().unwrap_err().kind, Kind::Integrity);
     // A batch, and then each blob of it.
     let mut whole = batch(&[(0, 202, ""), (1, 202, "")]);
