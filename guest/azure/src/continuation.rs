@@ -4,9 +4,6 @@ use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::http::bounds::MAX_TOKEN;
 use sandbucket_plugin::http::response::decimal;
 
-use crate::key::MAX_KEY_BYTES;
-use crate::upload_id::UploadId;
-
 /// Formats the service's marker for the caller.
 pub fn write(marker: &str) -> String {
     format!("m{marker}")
@@ -57,7 +54,7 @@ pub fn write_upload(position: &UploadPosition) -> Option<String> {
 /// Parses the caller's text to a position in a list of uploads.
 ///
 /// # Errors
-/// A fault of `continuation`.
+/// A fault of `continuation`. The id may be of no upload.
 pub fn read_upload(text: &str) -> Result<UploadPosition, Failure> {
     let Some(text) = text.strip_prefix('u') else {
         return Ok(UploadPosition { marker: Some(read(text)?.to_owned()), after: None });
@@ -68,26 +65,24 @@ pub fn read_upload(text: &str) -> Result<UploadPosition, Failure> {
         let length = |digits| decimal(digits).and_then(|length| usize::try_from(length).ok());
         let (id, rest) = rest.split_at_checked(length(id_length)?)?;
         let (key, marker) = rest.split_at_checked(length(key_length)?)?;
-        UploadId::read(id).ok()?;
-        let is_bounded = key.len() <= MAX_KEY_BYTES && marker.len() <= MAX_TOKEN;
+        let is_bounded = [id, key, marker].iter().all(|text| text.len() <= MAX_TOKEN);
         let marker = Some(marker).filter(|marker| !marker.is_empty()).map(str::to_owned);
         is_bounded.then(|| UploadPosition { marker, after: Some((key.to_owned(), id.to_owned())) })
     };
     parse().ok_or_else(invalid)
 }
 
-fn invalid() -> Failure {
+/// The fault of a text that is no continuation.
+pub fn invalid() -> Failure {
     Error::fault("continuation", "this continuation is of no page of this store: begin again without it")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upload_id::Properties;
 
     fn position(marker: Option<&str>, key: &str) -> UploadPosition {
-        let id = UploadId::new([1, 2], "k", Properties::default()).write().unwrap();
-        UploadPosition { marker: marker.map(str::to_owned), after: Some((key.to_owned(), id)) }
+        UploadPosition { marker: marker.map(str::to_owned), after: Some((key.to_owned(), "id".into())) }
     }
 
     #[test]
@@ -109,7 +104,7 @@ mod tests {
     fn invalid_position_in_a_list_of_uploads_is_rejected() {
         let whole = write_upload(&position(Some("m"), "é")).unwrap();
         let lengths = &whole[..whole.find("é").unwrap()];
-        let long = [position(Some(&"x".repeat(MAX_TOKEN + 1)), "k"), position(None, &"k".repeat(MAX_KEY_BYTES + 1))];
+        let long = [position(Some(&"x".repeat(MAX_TOKEN + 1)), "k"), position(None, &"k".repeat(MAX_TOKEN + 1))];
         let [long, longer] = long.map(|position| write_upload(&position).unwrap());
         for text in [
             "",
@@ -118,7 +113,8 @@ mod tests {
             "p1",
             "u1:1:",
             "u9999:1:x",
-            "u4:1:nonek",
+            "u2:2:idk",
+            "u-1:1:k",
             lengths,
             &whole.replace(":2:", ":1:"),
             &long,
