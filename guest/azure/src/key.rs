@@ -7,6 +7,9 @@ use sandbucket_plugin::contract::error::{Error, Failure};
 /// Maximum length of a key in characters, including the prefix.
 pub const MAX_KEY: usize = 1024;
 
+/// Maximum length of a key in bytes: characters of UTF-16 have up to three.
+pub const MAX_KEY_BYTES: usize = 3 * MAX_KEY;
+
 /// Maximum number of segments between slashes.
 const MAX_SEGMENTS: usize = 254;
 

@@ -9,7 +9,7 @@ use sandbucket_plugin::http::response::{self, Head, MalformedResponse};
 use crate::headers::METADATA_PREFIX;
 
 /// Attributes of a blob in a response: name and header.
-const ATTRIBUTES: [(&str, &str); 17] = [
+const ATTRIBUTES: [(&str, &str); 18] = [
     ("cache-control", "cache-control"),
     ("content-disposition", "content-disposition"),
     ("content-encoding", "content-encoding"),
@@ -26,10 +26,11 @@ const ATTRIBUTES: [(&str, &str); 17] = [
     ("immutability-policy-until", "x-ms-immutability-policy-until-date"),
     ("immutability-policy-mode", "x-ms-immutability-policy-mode"),
     ("legal-hold", "x-ms-legal-hold"),
+    ("copy-id", "x-ms-copy-id"),
     ("copy-status", "x-ms-copy-status"),
 ];
 
-/// Headers of which every response of Azure has at least one.
+/// Headers of which every response of Azure to a read has at least one. Browsers may show no more than `last-modified`.
 const FROM_AZURE: [&str; 3] = ["etag", "last-modified", "x-ms-request-id"];
 
 /// Properties of a blob in the response to a HEAD.
@@ -58,13 +59,16 @@ pub fn written(head: &Head<'_>) -> Result<Written, MalformedResponse> {
     Ok(Written { etag: response::etag(head)?, version: version(head)? })
 }
 
-/// Whether the response is plausibly from Azure, and not from a proxy.
-pub fn is_from_azure(head: &Head<'_>) -> bool {
-    FROM_AZURE.iter().any(|name| head.get(name).is_some())
+/// That a success is Azure's, which has a request id, and not that of a proxy: the page of a login is a 200 as well.
+pub fn confirmed(head: &Head<'_>) -> Result<(), MalformedResponse> {
+    match head.get("x-ms-request-id") {
+        Some(_) => Ok(()),
+        None => Err(MalformedResponse("it has no x-ms-request-id, so it is hardly from Azure".into())),
+    }
 }
 
 fn properties(head: &Head<'_>, size: u64) -> Result<BlobInfo, MalformedResponse> {
-    if !is_from_azure(head) {
+    if !FROM_AZURE.iter().any(|name| head.get(name).is_some()) {
         return Err(MalformedResponse("it has neither etag nor last-modified, so it is hardly from Azure".into()));
     }
     let mut metadata = Vec::new();

@@ -14,7 +14,7 @@ use crate::shared_key::Key;
 /// What a signature permits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant<'a> {
-    /// Permissions, in the service's order: `r`, `cw`, `d`.
+    /// Permissions, in the service's order: `r`, `cw`, `cwt`, `d`.
     pub permissions: &'a str,
     /// End of the validity in seconds since 1970.
     pub expires: u64,

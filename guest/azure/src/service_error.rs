@@ -279,7 +279,7 @@ fn classify(head: &Head<'_>, response: &ServiceResponse, authorization: Authoriz
         None => {
             let (kind, advice) = Classification::by_status(response.status);
             if (300..=399).contains(&response.status) && response.status != 304 {
-                let to = head.get("location").map_or(String::new(), |to| format!(" to \"{}\"", tidy(to, 200)));
+                let to = head.get("location").and_then(origin).map_or(String::new(), |to| format!(" to \"{to}\""));
                 let advice =
                     format!("it redirects{to}, and redirects are not followed: set endpoint to where the account is");
                 return Classification { kind, subject: Some("endpoint"), advice: advice.into() };
@@ -289,6 +289,16 @@ fn classify(head: &Head<'_>, response: &ServiceResponse, authorization: Authoriz
     };
     let (kind, subject, advice) = entry;
     Classification { kind, subject, advice: Cow::Borrowed(advice) }
+}
+
+/// Scheme and authority of a URL. The rest may repeat the request's, whose query is the secret of a store with a `sas-token`.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.trim().split_once("://")?;
+    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    (is_http && is_host).then(|| tidy(&format!("{scheme}://{host}"), MAX_NAME))
 }
 
 /// Decides on an error response.
@@ -402,13 +412,41 @@ mod tests {
             let class = coded(status, code, authorization).class;
             assert_eq!((class.kind, class.subject), (kind, subject), "{status} {code}");
         }
-        let moved = refusal(&head(307, &[("location", "https://h/\u{1b}")]), b"", SharedKey, NOW).class;
+        let moved = refusal(&head(307, &[("location", "https://h/")]), b"", SharedKey, NOW).class;
         assert_eq!((moved.kind, moved.subject), (Kind::InvalidSettings, Some("endpoint")));
-        assert!(
-            moved.advice.contains("\"https://h/ \"") || moved.advice.contains("\"https://h/\""),
-            "{}",
-            moved.advice
-        );
+    }
+
+    #[test]
+    fn redirect_shows_scheme_and_host_alone() {
+        let advice = |location| {
+            let refused = refusal(&head(301, &[("location", location)]), b"", Authorization::Sas, NOW);
+            refused.class.advice.into_owned()
+        };
+        for location in [
+            "https://h.example:8443/c/k?sv=1&sig=SECRET",
+            "https://h.example:8443?sig=SECRET",
+            "https://h.example:8443#SECRET",
+            "https://SECRET:SECRET@h.example:8443/",
+        ] {
+            let advice = advice(location);
+            assert!(advice.contains("it redirects to \"https://h.example:8443\", "), "{advice}");
+            assert!(!advice.contains("SECRET"), "{advice}");
+        }
+        for location in ["/c/k?sig=SECRET", "https://SECRET\u{1b}/", "SECRET://h/", "https:///SECRET", ""] {
+            let advice = advice(location);
+            assert!(advice.contains("it redirects, ") && !advice.contains("SECRET"), "{advice}");
+        }
+    }
+
+    #[test]
+    fn error_body_that_repeats_the_url_does_not_show_its_signature() {
+        let body = "<Error><Code>AuthenticationFailed ?sig=SECRET</Code><Message>No: https://h/c/k?sp=r&amp;sig=SECRET&amp;se=1</Message>\
+                    <AuthenticationErrorDetail>sig=SECRET%3D is not valid</AuthenticationErrorDetail></Error>";
+        let head = head(403, &[("x-ms-request-id", "sig=SECRET")]);
+        let refused = refusal(&head, body.as_bytes(), Authorization::Sas, NOW);
+        assert!(!format!("{refused:?}").contains("SECRET"), "{refused:?}");
+        let message = refused.response.message.unwrap();
+        assert_eq!(message, "No: https://h/c/k?sp=r&sig=…&se=1 sig=… is not valid");
     }
 
     #[test]

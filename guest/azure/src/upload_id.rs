@@ -59,7 +59,8 @@ pub struct UploadId {
 }
 
 impl UploadId {
-    /// A new upload. `entropy` is different for each; the key is part of the nonce.
+    /// A new upload. `entropy` is different for each, also for those of other instances: uploads to a key of one nonce would mix
+    /// their parts. The key is part of the nonce.
     pub fn new(entropy: [u64; 2], key: &str, properties: Properties) -> UploadId {
         let mut hash = Sha256::new();
         for number in entropy {
@@ -159,9 +160,14 @@ impl UploadId {
         (number <= MAX_PART).then_some((UploadId { nonce: *nonce, has_properties, properties }, number))
     }
 
+    /// What tells uploads to a key apart, and the order in which they are listed.
+    pub fn identity(&self) -> ([u8; 16], bool) {
+        (self.nonce, self.has_properties)
+    }
+
     /// Whether both are the same upload.
     pub fn is(&self, other: &UploadId) -> bool {
-        self.nonce == other.nonce && self.has_properties == other.has_properties
+        self.identity() == other.identity()
     }
 
     /// The entity tag of a part: Azure has none, so it is the id of its block.

@@ -2,7 +2,9 @@
 //!
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/get-block-list>
 
-use sandbucket_plugin::contract::model::{Part, PartPage, Upload};
+use std::collections::BTreeMap;
+
+use sandbucket_plugin::contract::model::{Part, PartPage};
 use sandbucket_plugin::http::bounds;
 use sandbucket_plugin::http::response::{MalformedResponse, decimal};
 use sandbucket_plugin::xml::Element;
@@ -72,24 +74,20 @@ pub fn parts(upload: &UploadId, blocks: &[Block], after: u32, page_size: usize) 
     PartPage { parts, next }
 }
 
-/// The uploads to a key that have blocks in this list and are not aborted.
-pub fn uploads(key: &str, blocks: &[Block]) -> Vec<Upload> {
-    let mut found: Vec<(UploadId, bool)> = Vec::new();
+/// The ids of the uploads to a key that have blocks in this list and are not aborted, after the upload `after`: up to `limit`, and
+/// whether there are more.
+pub fn uploads(blocks: &[Block], after: Option<&UploadId>, limit: usize) -> (Vec<String>, bool) {
+    let mut found = BTreeMap::new();
     for (upload, number) in blocks.iter().filter_map(|block| UploadId::of_block(&block.id)) {
-        let aborted = number == ABORTED;
-        match found.iter_mut().find(|(known, _)| known.is(&upload)) {
-            Some((_, known)) => *known |= aborted,
-            None => found.push((upload, aborted)),
-        }
+        let (_, aborted) = found.entry(upload.identity()).or_insert((upload, false));
+        *aborted |= number == ABORTED;
     }
-    let mut uploads = Vec::new();
-    for (upload, _) in found.into_iter().filter(|(_, aborted)| !aborted) {
-        // Without properties the id is short.
-        if let Ok(id) = upload.write() {
-            uploads.push(Upload { key: key.to_owned(), id, initiated: None });
-        }
-    }
-    uploads
+    let after = after.map(UploadId::identity);
+    let listed = found.into_iter().filter(|(identity, (_, aborted))| !aborted && Some(*identity) > after);
+    // Without properties the id is short.
+    let mut ids = listed.filter_map(|(_, (upload, _))| upload.write().ok());
+    let page = ids.by_ref().take(limit).collect();
+    (page, ids.next().is_some())
 }
 
 fn number_in(upload: &UploadId, block: &Block) -> Option<u32> {
@@ -102,6 +100,7 @@ mod tests {
     use super::*;
     use crate::upload_id::Properties;
     use sandbucket_plugin::xml;
+    use std::collections::BTreeSet;
 
     fn upload(n: u64) -> UploadId {
         UploadId::new([n, 0], "k", Properties::default())
@@ -153,8 +152,24 @@ mod tests {
     fn aborted_upload_is_not_listed() {
         let (one, two) = (upload(1), upload(2));
         let blocks = [block(&one, 1, 3), block(&two, 1, 1), block(&two, ABORTED, 1), block(&one, 2, 3)];
-        let listed = uploads("k", &blocks);
-        assert_eq!(listed, [Upload { key: "k".into(), id: one.write().unwrap(), initiated: None }]);
+        assert_eq!(uploads(&blocks, None, 10), (vec![one.write().unwrap()], false));
         assert_eq!(state_of(&two, &blocks), (true, true));
+    }
+
+    #[test]
+    fn uploads_to_a_key_are_paged_in_the_order_of_their_ids() {
+        let all: Vec<UploadId> = (0..1001).map(upload).collect();
+        let mut blocks: Vec<Block> = [1, 2].iter().flat_map(|n| all.iter().map(|id| block(id, *n, 1))).collect();
+        let (first, more) = uploads(&blocks, None, 1000);
+        assert_eq!((first.len(), more), (1000, true));
+        let last = UploadId::read(&first[999]).unwrap();
+        let (rest, more) = uploads(&blocks, Some(&last), 1000);
+        assert_eq!((rest.len(), more), (1, false));
+        let listed: BTreeSet<_> = first.iter().chain(&rest).cloned().collect();
+        assert_eq!(listed, all.iter().map(|id| id.write().unwrap()).collect());
+        assert_eq!(uploads(&blocks, None, 1001).0.len(), 1001);
+        // What the page before ended with may be gone by now.
+        blocks.push(block(&last, ABORTED, 1));
+        assert_eq!(uploads(&blocks, Some(&last), 1000), (rest, false));
     }
 }

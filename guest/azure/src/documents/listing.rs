@@ -11,13 +11,10 @@ use sandbucket_plugin::xml::Element;
 
 use super::missing;
 use crate::continuation;
-use crate::key::MAX_KEY;
+use crate::key::MAX_KEY_BYTES;
 
 /// Root of the document.
 pub const ROOT: &str = "EnumerationResults";
-
-/// Maximum length of a key in bytes: characters of UTF-16 have up to three.
-const MAX_KEY_BYTES: usize = 3 * MAX_KEY;
 
 /// Attributes of a blob in a list: name and element.
 const ATTRIBUTES: [(&str, &str); 7] = [
@@ -92,6 +89,8 @@ pub fn uncommitted(page: &Element<'_>, key_prefix: &str) -> Result<(Vec<String>,
 
 /// Whether a page has no blob, and the service's marker of the next page.
 pub fn is_empty(page: &Element<'_>) -> Result<(bool, Option<String>), MalformedResponse> {
+    // A container is deleted on this word: nothing is read into a page without a list.
+    page.child("Blobs").ok_or_else(|| missing("Blobs"))?;
     Ok((blobs(page).next().is_none(), marker(page)?.map(str::to_owned)))
 }
 
@@ -105,7 +104,8 @@ fn prefixes(page: &Element<'_>, key_prefix: &str, after: &str) -> Result<Vec<Str
         bounds::count("BlobPrefix", prefixes.len() + 1, bounds::MAX_PAGE)?;
         prefixes.push(key(&prefix, key_prefix)?);
     }
-    prefixes.retain(|prefix| prefix.as_str() > after);
+    // A prefix that `after` begins with may still hold keys after it.
+    prefixes.retain(|prefix| prefix.as_str() > after || (after.starts_with(prefix.as_str()) && after != prefix));
     Ok(prefixes)
 }
 
@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn common_prefix_with_keys_after_start_after_is_kept() {
+        let prefix = |name: &str| format!("<BlobPrefix><Name>{name}</Name></BlobPrefix>");
+        let page = read(&format!("<Blobs>{}{}{}</Blobs>", prefix("a/"), prefix("b/"), prefix("c/")));
+        for (after, prefixes) in [("b/k", &["b/", "c/"][..]), ("b/", &["c/"]), ("b", &["b/", "c/"]), ("bb", &["c/"])] {
+            assert_eq!(list(&page.root(), "", Some(after), None).unwrap().prefixes, prefixes, "{after}");
+            assert_eq!(list_versions(&page.root(), "", Some(after), None).unwrap().prefixes, prefixes, "{after}");
+        }
+    }
+
+    #[test]
     fn versions_are_reversed_per_key() {
         let version = |id: &str, current: &str| format!("<VersionId>{id}</VersionId>{current}");
         let current = "<IsCurrentVersion>true</IsCurrentVersion>";
@@ -238,6 +248,7 @@ mod tests {
         assert_eq!(uncommitted(&page.root(), "t/").unwrap(), (vec!["b".to_owned()], Some("m".to_owned())));
         assert_eq!(is_empty(&page.root()).unwrap(), (false, Some("m".to_owned())));
         assert_eq!(is_empty(&read("<Blobs/><NextMarker/>").root()).unwrap(), (true, None));
+        assert!(is_empty(&read("<NextMarker/>").root()).is_err());
     }
 
     #[test]

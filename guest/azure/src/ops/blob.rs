@@ -47,18 +47,24 @@ impl Azure {
     /// What the response to the own request of an operation on a blob says.
     pub(super) fn blob_reply(&self, step: &Step<'_, Self>, response: &Response<'_>) -> Result<Reply, AttemptError> {
         let head = &response.head;
-        Ok(Reply::Output(match step.operation() {
-            Operation::Head { .. } => Output::Head(response::blob_info(head)?),
+        let confirmed = match step.operation() {
+            Operation::Head { .. } => return Ok(Reply::Output(Output::Head(response::blob_info(head)?))),
             Operation::Get { options, .. } => return self.blob_head(head, options.range),
-            Operation::Put { .. } => Output::Put(accepted(head)?),
+            Operation::Put { .. } => return Ok(Reply::Output(Output::Put(accepted(head)?))),
+            Operation::GetTags { .. } => {
+                let tags = tags::tags(&document!(step, response, tags::ROOT).root())?;
+                return Ok(Reply::Output(Output::GetTags(tags)));
+            }
             Operation::Delete { .. } => Output::Delete(Some(true)),
-            Operation::GetTags { .. } => Output::GetTags(tags::tags(&document!(step, response, tags::ROOT).root())?),
             Operation::SetTags { .. } => Output::SetTags,
             Operation::CreateBucket { .. } => Output::CreateBucket,
             Operation::DeleteBucket { .. } => Output::DeleteBucket,
             Operation::BucketExists { .. } => Output::BucketExists(true),
             _ => return Ok(Reply::Success),
-        }))
+        };
+        // The status is all that these say.
+        response::confirmed(head)?;
+        Ok(Reply::Output(confirmed))
     }
 
     /// What the header of a response to a GET says.
@@ -163,6 +169,7 @@ pub(super) fn info(head: &Head<'_>) -> Result<Reply, AttemptError> {
 
 /// What the response to a write says, which has an entity tag.
 pub(super) fn accepted(head: &Head<'_>) -> Result<sandbucket_plugin::contract::model::Written, AttemptError> {
+    response::confirmed(head)?;
     let written = response::written(head)?;
     if written.etag.is_none() {
         return Err(MalformedResponse("it has no etag, which Azure's response to a write has".into()).into());

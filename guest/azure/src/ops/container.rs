@@ -30,30 +30,52 @@ impl Azure {
         }
     }
 
-    /// Asks whether there is a blob: Azure deletes containers with all that is in them.
+    /// Asks whether there is a blob or a version of one: Azure deletes containers with all that is in them.
     pub(super) fn empty_request(&self, step: &Step<'_, Self>) -> Result<Outgoing, Failure> {
-        let (Operation::DeleteBucket { name, options }, Stage::Empty { marker }) = (step.operation(), step.stage())
+        let (Operation::DeleteBucket { name, options }, Stage::Empty { marker, current_only }) =
+            (step.operation(), step.stage())
         else {
             return Err(step.unsupported());
         };
-        let request = requests::first_blob(&self.settings, name, marker.as_deref(), &options.call)?;
+        let request = requests::first_blob(&self.settings, name, marker.as_deref(), *current_only, &options.call)?;
         Ok(self.bare(step, request).with_document())
     }
 
-    pub(super) fn after_empty(&self, step: &mut Step<'_, Self>, result: Result<Reply, Failure>) -> Flow<Stage> {
+    pub(super) fn after_empty(
+        &self,
+        step: &mut Step<'_, Self>,
+        is_first: bool,
+        current_only: bool,
+        result: Result<Reply, Failure>,
+    ) -> Flow<Stage> {
         match result {
             Ok(Reply::Empty(true, None)) => {
                 step.own_request_begins();
                 Flow::own()
             }
-            Ok(Reply::Empty(true, marker)) => Flow::to(Stage::Empty { marker }),
+            Ok(Reply::Empty(true, marker)) => Flow::to(Stage::Empty { marker, current_only }),
             Ok(_) => {
-                let what = "the container is not empty: delete its blobs first";
+                let what = "the container is not empty: delete its blobs first, and their versions and snapshots";
                 Flow::Failed(step.failure(Kind::Conflict, what))
+            }
+            Err(failure) if is_first && !current_only && has_no_versions(&failure) => {
+                Flow::to(Stage::Empty { marker: None, current_only: true })
             }
             Err(failure) => Flow::Failed(failure),
         }
     }
+}
+
+/// Whether the account has no versions or snapshots to list, such as one with a hierarchical namespace.
+fn has_no_versions(failure: &Failure) -> bool {
+    let codes = [
+        "APINotImplemented",
+        "FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
+        "FeatureVersionMismatch",
+        "InvalidQueryParameterValue",
+        "UnsupportedQueryParameter",
+    ];
+    failure.code().is_some_and(|code| codes.contains(&code))
 }
 
 /// Whether the container is empty, by the first page of a list.

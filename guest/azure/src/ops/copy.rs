@@ -1,10 +1,11 @@
 //! Copies at the service, of blobs and of parts.
 
-use sandbucket_plugin::contract::error::{Failure, Kind};
+use sandbucket_plugin::contract::error::{Failure, Kind, tidy};
 use sandbucket_plugin::contract::model::{
     CopySource, Operation, Output, ReadConditions, UNKNOWN_SIZE, WriteCondition, Written,
 };
-use sandbucket_plugin::http::response::Head;
+use sandbucket_plugin::http::bounds;
+use sandbucket_plugin::http::response::{Head, MalformedResponse};
 use sandbucket_plugin::machine::Step;
 use sandbucket_plugin::service::{AttemptError, Flow, Outgoing};
 
@@ -15,6 +16,12 @@ use crate::upload_id::UploadId;
 
 /// How often a copy is looked after that the service makes on its own.
 const MAX_LOOKS: u32 = 100;
+
+/// Maximum length of the id of a copy, a UUID, in bytes.
+const MAX_COPY_ID: usize = 128;
+
+/// The beginning of messages about a copy that the service makes on its own.
+const BEGUN: &str = "the service began to copy";
 
 impl Azure {
     /// The full key of the source. The setting `key-prefix` is that of the store's own container.
@@ -41,9 +48,18 @@ impl Azure {
     pub(super) fn after_copy(&self, step: &mut Step<'_, Self>, result: Result<Reply, Failure>) -> Flow<Stage> {
         let Operation::Copy { options, .. } = step.operation() else { return output(step, result).into() };
         match result.map_err(unmet) {
-            Ok(Reply::CopyBegun) => {
+            Ok(Reply::CopyBegun(id)) => {
                 let pause = step.backoff(0);
-                Flow::Send(Stage::Copying { look: 0 }, pause)
+                Flow::Send(Stage::Copying { look: 0, id: Some(id) }, pause)
+            }
+            // The copy that is in progress may be this call's.
+            Err(failure)
+                if options.condition == WriteCondition::Always
+                    && step.maybe_applied()
+                    && failure.code() == Some("PendingCopyOperation") =>
+            {
+                let pause = step.backoff(0);
+                Flow::Send(Stage::Copying { look: 0, id: None }, pause)
             }
             Err(failure) if options.condition != WriteCondition::Always && step.maybe_applied() => {
                 Flow::to(Stage::Outcome { failure })
@@ -58,21 +74,44 @@ impl Azure {
         }
     }
 
-    /// A copy that the service makes on its own: between accounts, or if it is busy.
-    pub(super) fn after_look(&self, step: &mut Step<'_, Self>, look: u32, found: Found) -> Flow<Stage> {
+    /// A copy that the service makes on its own: between accounts, or if it is busy. Another write may replace it meanwhile, so only
+    /// the state of the copy with this id is that of this call's.
+    pub(super) fn after_look(
+        &self,
+        step: &mut Step<'_, Self>,
+        look: u32,
+        id: Option<String>,
+        found: Found,
+    ) -> Flow<Stage> {
         let info = match found {
             Ok((info, _)) => info,
-            Err(failure) => return Flow::Failed(failure),
+            Err(failure) => {
+                let what =
+                    format!("{BEGUN}, and what came of it cannot be looked at: read the key before copying again");
+                return Flow::Failed(step.unknown(&what, &failure));
+            }
         };
-        let status =
-            info.attributes.iter().find(|(name, _)| name == "copy-status").map_or("", |(_, status)| status.as_str());
-        if status.eq_ignore_ascii_case("success") {
-            return Flow::Done(Output::Copy(Written { etag: info.etag, version: info.version }));
-        }
-        if !status.eq_ignore_ascii_case("pending") {
-            return Flow::Failed(
-                step.failure(Kind::Service, "the service began to copy, and did not finish: copy again"),
-            );
+        let attribute = |wanted: &str| {
+            let found = info.attributes.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.to_ascii_lowercase())
+        };
+        let (there, status) = (attribute("copy-id"), attribute("copy-status"));
+        let is_own = id.is_some() && there == id.as_deref().map(str::to_ascii_lowercase);
+        match status.as_deref() {
+            Some("success") if is_own => {
+                return Flow::Done(Output::Copy(Written { etag: info.etag, version: info.version }));
+            }
+            Some("failed" | "aborted") if is_own => {
+                let what = format!("{BEGUN}, and did not finish: copy again");
+                return Flow::Failed(step.failure(Kind::Service, &what));
+            }
+            // One whose id is lost is waited for: what is there is of use once it is complete.
+            Some("pending") if is_own || id.is_none() => {}
+            _ => {
+                let what =
+                    format!("{BEGUN}, and what is there may be of another write: read the key before copying again");
+                return Flow::Failed(step.failure(Kind::OutcomeUnknown, &what));
+            }
         }
         let pause = step.backoff(look.min(5));
         if look + 1 >= MAX_LOOKS || pause >= step.remaining() {
@@ -81,7 +120,7 @@ impl Azure {
             failure.retryable = true;
             return Flow::Failed(failure);
         }
-        Flow::Send(Stage::Copying { look: look + 1 }, pause)
+        Flow::Send(Stage::Copying { look: look + 1, id }, pause)
     }
 
     /// HEAD of the source of a part.
@@ -140,7 +179,14 @@ impl Azure {
 pub(super) fn copied(head: &Head<'_>) -> Result<Reply, AttemptError> {
     let written = accepted(head)?;
     match head.get("x-ms-copy-status") {
-        Some(status) if status.eq_ignore_ascii_case("pending") => Ok(Reply::CopyBegun),
+        Some(status) if status.eq_ignore_ascii_case("pending") => {
+            let id = head.get("x-ms-copy-id").filter(|id| !id.is_empty());
+            let id = id.ok_or_else(|| MalformedResponse("it begins a copy without an x-ms-copy-id".into()))?;
+            Ok(Reply::CopyBegun(bounds::text("x-ms-copy-id", id, MAX_COPY_ID)?.to_owned()))
+        }
+        Some(status) if !status.eq_ignore_ascii_case("success") => {
+            Err(AttemptError::Stop(Kind::Service, format!("the copy did not finish: it is {}", tidy(status, 32))))
+        }
         _ => Ok(Reply::Output(Output::Copy(written))),
     }
 }

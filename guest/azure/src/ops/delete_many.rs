@@ -10,6 +10,7 @@ use super::blob::is_absent;
 use super::{Azure, DeleteOutcome, Reply, Stage};
 use crate::documents::batch;
 use crate::requests::{self, DeleteEntry, MAX_BATCH};
+use crate::response;
 use crate::service_error;
 
 /// Maximum number of blobs.
@@ -61,6 +62,7 @@ impl Azure {
         start: u32,
         response: &Response<'_>,
     ) -> Result<Reply, AttemptError> {
+        response::confirmed(&response.head)?;
         let blobs = self.batch(step, start);
         let text = String::from_utf8_lossy(step.document(response)?);
         let mut outcomes: Vec<DeleteOutcome> = vec![None; blobs.len()];

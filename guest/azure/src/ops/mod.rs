@@ -22,9 +22,7 @@ mod reconcile;
 
 use sandbucket_plugin::Attribute;
 use sandbucket_plugin::contract::error::{Failure, Kind};
-use sandbucket_plugin::contract::model::{
-    Algorithm, BlobInfo, ByteRange, Operation, Output, Part, Span, Upload, Written,
-};
+use sandbucket_plugin::contract::model::{Algorithm, BlobInfo, ByteRange, Operation, Output, Part, Span, Written};
 use sandbucket_plugin::http::request::Request;
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
@@ -34,8 +32,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes;
 use crate::documents::block_list::Block;
-use crate::key::{self, MAX_KEY};
+use crate::key::{self, MAX_KEY_BYTES};
 use crate::requests;
+use crate::response;
 use crate::service_error::{self, Authorization};
 use crate::settings::{self, Credentials, Settings};
 
@@ -88,6 +87,8 @@ pub enum Stage {
     Copying {
         /// Number of these requests so far.
         look: u32,
+        /// The service's id of the copy. None if the response that has it was lost.
+        id: Option<String>,
     },
     /// HEAD of the source: how large is the part that is made of all of it?
     SourceSize,
@@ -102,6 +103,8 @@ pub enum Stage {
     Empty {
         /// Where the list goes on.
         marker: Option<String>,
+        /// Whether the account lists neither versions nor snapshots.
+        current_only: bool,
     },
     /// Get Block List: does the upload have parts, which is aborted?
     Aborting,
@@ -111,9 +114,9 @@ pub enum Stage {
         keys: Vec<String>,
         /// Index of the key at hand.
         at: u32,
-        /// Keys and ids of the uploads found.
-        found: Vec<(String, String)>,
-        /// Continuation after the page.
+        /// The uploads found: index of the key, and id.
+        found: Vec<(u32, String)>,
+        /// The service's marker of the next page.
         next: Option<String>,
     },
     /// Batch of the blobs from this one on.
@@ -144,14 +147,14 @@ pub enum Reply {
     Info(Box<BlobInfo>, Option<u64>),
     /// Of a list of blocks: those that are committed and those that are not, and the blob.
     Blocks(Vec<Block>, Vec<Block>, Written),
-    /// Of a list: keys that may have uncommitted blocks, and the continuation.
+    /// Of a list: keys that may have uncommitted blocks, and the marker of its next page.
     Keys(Vec<String>, Option<String>),
     /// Of a list: whether it has no blob, and the marker of its next page.
     Empty(bool, Option<String>),
     /// Of a batch: the outcomes of its blobs.
     Deleted(Vec<DeleteOutcome>),
-    /// The service has begun a copy.
-    CopyBegun,
+    /// The service has begun a copy of this id.
+    CopyBegun(String),
     /// Nothing but that it succeeded.
     Success,
 }
@@ -228,7 +231,7 @@ impl Service for Azure {
             container: format!("container \"{}\"", settings.container),
             key_prefix: settings.key_prefix.clone(),
             // In bytes of UTF-8; `key::check` counts characters.
-            max_key: 3 * MAX_KEY,
+            max_key: MAX_KEY_BYTES,
             timeout: settings.timeout,
             long_timeout: Some(("completion-timeout", settings.completion_timeout)),
             max_retries: settings.max_retries,
@@ -255,7 +258,7 @@ impl Service for Azure {
             Operation::UploadPart { length: 0, .. } => self.begin_empty_part(step),
             Operation::CopyPart { options, .. } if options.range.is_none() => Flow::to(Stage::SourceSize),
             Operation::AbortUpload { .. } => Flow::to(Stage::Aborting),
-            Operation::DeleteBucket { .. } => Flow::to(Stage::Empty { marker: None }),
+            Operation::DeleteBucket { .. } => Flow::to(Stage::Empty { marker: None, current_only: false }),
             _ => Flow::own(),
         }
     }
@@ -317,7 +320,10 @@ impl Service for Azure {
             }
             (Stage::Empty { .. }, _) => container::emptiness(step, response),
             (Stage::Batch { start, .. }, _) => self.batch_reply(step, *start, response),
-            (Stage::Single { .. } | Stage::WholePart { .. } | Stage::Suffix { .. }, _) => Ok(Reply::Success),
+            (Stage::Single { .. } | Stage::WholePart { .. } | Stage::Suffix { .. }, _) => {
+                response::confirmed(&response.head)?;
+                Ok(Reply::Success)
+            }
             (Stage::Own, operation) => match operation {
                 Operation::Copy { .. } => copy::copied(&response.head),
                 Operation::List { .. } | Operation::ListVersions { .. } => self.listed(step, response),
@@ -344,12 +350,12 @@ impl Service for Azure {
             Stage::Suffix { round, .. } => self.after_suffix(step, round, result),
             Stage::Outcome { failure } => self.after_outcome(step, failure, found(result)),
             Stage::Committed { failure } => self.after_committed(step, failure, result),
-            Stage::Copying { look } => self.after_look(step, look, found(result)),
+            Stage::Copying { look, id } => self.after_look(step, look, id, found(result)),
             Stage::SourceSize => self.after_source_size(step, found(result)),
             Stage::WholePart { .. } => output(step, result).map_err(copy::unmet).into(),
-            Stage::Empty { .. } => self.after_empty(step, result),
+            Stage::Empty { marker, current_only } => self.after_empty(step, marker.is_none(), current_only, result),
             Stage::Aborting => self.after_aborting(step, result),
-            Stage::BlocksOf { keys, at, found, next } => self.after_blocks_of(keys, at, found, next, result),
+            Stage::BlocksOf { keys, at, found, next } => self.after_blocks_of(step, keys, at, found, next, result),
             Stage::Batch { start, outcomes } => self.after_batch(step, start, outcomes, result),
             Stage::Single { index, outcomes } => self.after_single(step, index, outcomes, result.map(drop)),
         }
@@ -417,11 +423,6 @@ fn found(result: Result<Reply, Failure>) -> Found {
         Reply::Info(info, date) => (*info, date),
         _ => (BlobInfo::default(), None),
     })
-}
-
-/// The uploads of a page.
-fn uploads(found: Vec<(String, String)>) -> Vec<Upload> {
-    found.into_iter().map(|(key, id)| Upload { key, id, initiated: None }).collect()
 }
 
 /// A part of this size.

@@ -2,15 +2,14 @@
 
 use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Failure, Kind};
-use sandbucket_plugin::contract::model::{Operation, Output, Part, PartPage, UploadPage};
-use sandbucket_plugin::http::response::MalformedResponse;
+use sandbucket_plugin::contract::model::{Operation, Output, Part, PartPage, Upload, UploadPage};
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
 use sandbucket_plugin::service::{AttemptError, Flow, Outgoing};
 use sandbucket_plugin::xml;
 
 use super::blob::{absent_is_unmatched, accepted, is_absent};
-use super::{Azure, Reply, Stage, document, output, uploads};
-use crate::continuation;
+use super::{Azure, Reply, Stage, document, output};
+use crate::continuation::{self, UploadPosition};
 use crate::documents::block_list::{self, state_of};
 use crate::documents::listing;
 use crate::requests;
@@ -96,11 +95,14 @@ impl Azure {
                 Output::ListParts(block_list::parts(&upload, &blocks, after.unwrap_or_default(), size))
             }
             Operation::CompleteUpload { .. } => Output::CompleteUpload(accepted(&response.head)?),
-            Operation::AbortUpload { .. } => Output::AbortUpload,
+            Operation::AbortUpload { .. } => {
+                response::confirmed(&response.head)?;
+                Output::AbortUpload
+            }
             Operation::ListUploads { .. } => {
                 let page = document!(step, response, listing::ROOT);
                 let (keys, marker) = listing::uncommitted(&page.root(), &self.settings.key_prefix)?;
-                return Ok(Reply::Keys(keys, marker.as_deref().map(continuation::write)));
+                return Ok(Reply::Keys(keys, marker));
             }
             _ => return Ok(Reply::Success),
         }))
@@ -141,37 +143,68 @@ impl Azure {
         }
     }
 
-    /// Keys of a page that may have uncommitted blocks.
+    /// Keys of a page that may have uncommitted blocks. Those before the position at which the list goes on are passed over.
     pub(super) fn after_keys(&self, step: &Step<'_, Self>, result: Result<Reply, Failure>) -> Flow<Stage> {
-        let Operation::ListUploads { options } = step.operation() else { return Flow::own() };
-        match result {
-            Ok(Reply::Keys(_, next)) if next.is_some() && next == options.continuation => {
-                Flow::Failed(step.failure(Kind::Integrity, "the response cannot be trusted: it goes on where it began"))
+        let (mut keys, next) = match result {
+            Ok(Reply::Keys(keys, next)) => (keys, next),
+            result => return output(step, result).into(),
+        };
+        let UploadPosition { marker, after } = position(step);
+        if next.is_some() && next == marker {
+            let what = "the response cannot be trusted: it goes on where it began";
+            return Flow::Failed(step.failure(Kind::Integrity, what));
+        }
+        let Some((last, _)) = &after else { return blocks_of(keys, 0, Vec::new(), next) };
+        // Azure may order some keys otherwise, so the key itself is looked for first.
+        let there = keys.iter().position(|key| key == last).or_else(|| keys.iter().position(|key| key > last));
+        match there {
+            Some(there) => {
+                keys.drain(..there);
+                blocks_of(keys, 0, Vec::new(), next)
             }
-            Ok(Reply::Keys(keys, next)) => blocks_of(keys, 0, Vec::new(), next),
-            result => output(step, result).into(),
+            // The position is on a later page, as pages are smaller now.
+            None => {
+                let next = next.map(|next| UploadPosition { marker: Some(next), after });
+                let next = next.as_ref().and_then(continuation::write_upload);
+                Flow::Done(Output::ListUploads(UploadPage { uploads: Vec::new(), next }))
+            }
         }
     }
 
     pub(super) fn after_blocks_of(
         &self,
+        step: &Step<'_, Self>,
         keys: Vec<String>,
         at: u32,
-        mut found: Vec<(String, String)>,
+        mut found: Vec<(u32, String)>,
         next: Option<String>,
         result: Result<Reply, Failure>,
     ) -> Flow<Stage> {
+        let Operation::ListUploads { options } = step.operation() else { return Flow::own() };
+        let size = options.page_size.unwrap_or(MAX_PAGE) as usize;
+        let UploadPosition { marker, after } = position(step);
+        let mut more = false;
         match result {
             Ok(Reply::Blocks(_, uncommitted, _)) => {
-                let key = keys.get(at as usize).map_or("", String::as_str);
-                let uploads = block_list::uploads(key, &uncommitted);
-                found.extend(uploads.into_iter().map(|upload| (upload.key, upload.id)));
+                let after = after.filter(|(key, _)| keys.get(at as usize) == Some(key));
+                let after = after.and_then(|(_, id)| UploadId::read(&id).ok());
+                let ids;
+                (ids, more) = block_list::uploads(&uncommitted, after.as_ref(), size.saturating_sub(found.len()));
+                found.extend(ids.into_iter().map(|id| (at, id)));
             }
             // It was completed or deleted meanwhile.
             Err(failure) if !is_absent(&failure) => return Flow::Failed(failure),
             _ => {}
         }
-        blocks_of(keys, at + 1, found, next)
+        let is_last = at as usize + 1 >= keys.len();
+        if !more && (is_last || found.len() < size) {
+            return blocks_of(keys, at + 1, found, next);
+        }
+        // The page is full: the next one begins within this page of the service's.
+        let uploads = uploads(&keys, found);
+        let after = uploads.last().map(|last| (last.key.clone(), last.id.clone()));
+        let next = continuation::write_upload(&UploadPosition { marker, after });
+        Flow::Done(Output::ListUploads(UploadPage { uploads, next }))
     }
 
     pub(super) fn after_complete(&self, step: &Step<'_, Self>, result: Result<Output, Failure>) -> Flow<Stage> {
@@ -184,18 +217,35 @@ impl Azure {
 }
 
 /// Goes on with the next key of a page of uploads.
-fn blocks_of(keys: Vec<String>, at: u32, found: Vec<(String, String)>, next: Option<String>) -> Flow<Stage> {
+fn blocks_of(keys: Vec<String>, at: u32, found: Vec<(u32, String)>, next: Option<String>) -> Flow<Stage> {
     if (at as usize) < keys.len() {
         return Flow::to(Stage::BlocksOf { keys, at, found, next });
     }
-    Flow::Done(Output::ListUploads(UploadPage { uploads: uploads(found), next }))
+    let next = next.as_deref().map(continuation::write);
+    Flow::Done(Output::ListUploads(UploadPage { uploads: uploads(&keys, found), next }))
+}
+
+/// The uploads that were found, by the index of their key.
+fn uploads(keys: &[String], found: Vec<(u32, String)>) -> Vec<Upload> {
+    let mut uploads = Vec::with_capacity(found.len());
+    for (at, id) in found {
+        if let Some(key) = keys.get(at as usize) {
+            uploads.push(Upload { key: key.clone(), id, initiated: None });
+        }
+    }
+    uploads
+}
+
+/// Where the list of uploads goes on. The continuation was validated before the request was sent.
+fn position(step: &Step<'_, Azure>) -> UploadPosition {
+    let Operation::ListUploads { options } = step.operation() else { return UploadPosition::default() };
+    let position = options.continuation.as_deref().and_then(|text| continuation::read_upload(text).ok());
+    position.unwrap_or_default()
 }
 
 /// The part that the service accepted.
 pub(super) fn part(response: &Response<'_>, upload: &str, number: u32, size: u64) -> Result<Part, AttemptError> {
-    if !response::is_from_azure(&response.head) {
-        return Err(MalformedResponse("it has no x-ms-request-id, so it is hardly from Azure".into()).into());
-    }
+    response::confirmed(&response.head)?;
     Ok(super::part(&read(upload)?, number, size))
 }
 

@@ -29,14 +29,21 @@ pub fn container_exists(settings: &Settings, name: &str, options: &BucketOptions
 }
 
 /// Asks for the first blob of a container after this marker: whether it is empty.
+///
+/// Previous versions and snapshots count unless `current_only`: they are deleted with the container. Blocks that are not committed
+/// do not, as uploads in progress do not keep S3 from deleting a bucket.
 pub fn first_blob(
     settings: &Settings,
     name: &str,
     marker: Option<&str>,
+    current_only: bool,
     call: &CallOptions,
 ) -> Result<Request, Failure> {
     let mut request = of_container(Method::Get, settings, name, call)?;
     request.parameter("comp", "list");
+    if !current_only {
+        request.parameter("include", "snapshots,versions");
+    }
     request.parameter("maxresults", "1");
     if let Some(marker) = marker {
         request.parameter("marker", marker);
@@ -82,9 +89,11 @@ mod tests {
         let store = settings(&[]);
         let request = create_container(&store, "other", &BucketOptions::default()).unwrap();
         assert_eq!(request.path_and_query(), "/devstoreaccount1/other?restype=container");
-        let request = first_blob(&store, "other", Some("m"), &CallOptions::default()).unwrap();
-        let query = "/devstoreaccount1/other?restype=container&comp=list&maxresults=1&marker=m";
-        assert_eq!(request.path_and_query(), query);
+        for (current_only, include) in [(true, ""), (false, "&include=snapshots%2Cversions")] {
+            let request = first_blob(&store, "other", Some("m"), current_only, &CallOptions::default()).unwrap();
+            let query = format!("/devstoreaccount1/other?restype=container&comp=list{include}&maxresults=1&marker=m");
+            assert_eq!(request.path_and_query(), query);
+        }
         for name in ["", "a", "../other", "a/b", "a?b", "A-container"] {
             let fault = delete_container(&store, name, &BucketOptions::default()).unwrap_err();
             assert_eq!(fault.subject.as_deref(), Some("name"), "{name}");

@@ -12,6 +12,7 @@ use crate::attributes::Accepts;
 use crate::continuation;
 use crate::key::MAX_KEY;
 use crate::settings::Settings;
+use crate::upload_id::UploadId;
 
 /// Maximum number of entries in a page.
 const MAX_PAGE: u32 = 1000;
@@ -33,6 +34,11 @@ pub fn list_versions(settings: &Settings, options: &ListOptions) -> Result<Reque
 pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result<Request, Failure> {
     let page_size = options.page_size.unwrap_or(MAX_PAGE);
     let ListUploadsOptions { prefix, continuation, call, .. } = options.clone();
+    let position = continuation.as_deref().map(continuation::read_upload).transpose()?.unwrap_or_default();
+    if let Some((_, id)) = &position.after {
+        UploadId::read(id).map_err(|_| continuation::invalid())?;
+    }
+    let continuation = position.marker.as_deref().map(continuation::write);
     // 0 is a fault.
     let page_size = Some(if page_size > MAX_PAGE { page_size } else { page_size.min(MAX_UPLOADS) });
     let options = ListOptions { prefix, page_size, continuation, call, ..ListOptions::default() };

@@ -43,7 +43,7 @@ pub fn presign(
         fault.kind = Kind::Unsupported;
         return Err(fault);
     };
-    let (method, permissions, accepts) = match method {
+    let (method, mut permissions, accepts) = match method {
         PresignedMethod::Get => (Method::Get, "r", Accepts::NOTHING),
         PresignedMethod::Head => (Method::Head, "r", Accepts::NOTHING),
         PresignedMethod::Put => (Method::Put, "cw", Accepts::WRITES.and(Accepts::CHECKSUM)),
@@ -66,6 +66,10 @@ pub fn presign(
     apply(&mut request, &call, settings, accepts)?;
     for header in &options.headers {
         add(&mut request, header)?;
+    }
+    // Tags need a permission of their own.
+    if method == Method::Put && request.headers.iter().any(|(name, _)| name == "x-ms-tags") {
+        permissions = "cwt";
     }
     let grant = Grant {
         permissions,
@@ -141,6 +145,15 @@ mod tests {
         let names: Vec<_> = presigned.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["x-ms-blob-type", "x-ms-blob-cache-control", "content-type"]);
         assert!(presigned.url.contains("&sp=cw&"), "{}", presigned.url);
+    }
+
+    #[test]
+    fn presigned_put_with_tags_permits_to_set_them() {
+        for given in [options(&[("tags", "a=b")], &[]), options(&[], &[("x-ms-tags", "a=b")])] {
+            let presigned = made(PresignedMethod::Put, &given).unwrap();
+            assert!(presigned.headers.contains(&("x-ms-tags".to_owned(), "a=b".to_owned())));
+            assert!(presigned.url.contains("&sp=cwt&"), "{}", presigned.url);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Maximum length of a service's error message, in bytes; a longer one is truncated.
@@ -133,9 +134,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Makes untrusted text safe to display: trims it, replaces control characters by spaces, and truncates it to `max` bytes at a
-/// character boundary.
+/// Parameters of a URL whose value authorizes whoever has it: of a shared access signature, and of a presigned request. Their `=`
+/// may be encoded, in a URL that is itself a parameter.
+const SIGNATURES: [&str; 4] = ["sig=", "sig%3d", "signature=", "signature%3d"];
+
+/// Makes untrusted text safe to display: trims it, takes signatures out of URLs in it, replaces control characters by spaces, and
+/// truncates it to `max` bytes at a character boundary.
 pub fn tidy(text: &str, max: usize) -> String {
+    let text = &*without_signatures(text);
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.trim().chars() {
         let c = if c.is_control() { ' ' } else { c };
@@ -147,6 +153,29 @@ pub fn tidy(text: &str, max: usize) -> String {
     out
 }
 
+/// The text with `…` in place of the values of [`SIGNATURES`].
+fn without_signatures(text: &str) -> Cow<'_, str> {
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::new();
+    let mut kept = 0;
+    loop {
+        let rest = &lower[kept..];
+        let next = SIGNATURES.iter().filter_map(|name| Some(kept + rest.find(name)? + name.len())).min();
+        let Some(value) = next else { break };
+        // Base64, encoded or not.
+        let is_value = |b: &u8| b.is_ascii_alphanumeric() || b"+/=%-_".contains(b);
+        let length = lower.as_bytes()[value..].iter().take_while(|b| is_value(b)).count();
+        out.push_str(&text[kept..value]);
+        out.push('…');
+        kept = value + length;
+    }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[kept..]);
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +185,16 @@ mod tests {
         assert_eq!(tidy("  a\nb\u{1b}[31m  ", 64), "a b [31m");
         assert_eq!(tidy("ééé", 5), "éé");
         assert_eq!(tidy("", 5), "");
+    }
+
+    #[test]
+    fn tidy_takes_signatures_out_of_urls() {
+        assert_eq!(tidy("GET /c/k?sp=r&sig=a%2Bb%3D&se=1, é", 64), "GET /c/k?sp=r&sig=…&se=1, é");
+        assert_eq!(tidy("'?SIG=a+/b=' and ?X-Amz-Signature=0af&x", 64), "'?SIG=…' and ?X-Amz-Signature=…&x");
+        assert_eq!(tidy("?to=https%3A%2F%2Fh%2F%3Fsig%3Dsecret", 64), "?to=https%3A%2F%2Fh%2F%3Fsig%3D…");
+        // A signature that the maximum cuts does not show in part.
+        assert_eq!(tidy("sig=secret", 8), "sig=…");
+        assert_eq!(tidy("the signature is wrong, sig=", 64), "the signature is wrong, sig=…");
     }
 
     /// `contract::convert` converts a case by its position.

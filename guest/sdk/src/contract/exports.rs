@@ -28,8 +28,8 @@ use super::bindings::wasi::io::streams::{InputStream, OutputStream};
 use super::convert::{error, event_of, next_of, options, presign_options};
 use super::error::{Error, Kind};
 use super::model::{
-    Algorithm, BlobRef, BucketPage, CopySource, ListPage, Pair, Part, PartPage, Presigned, PresignedMethod, UploadPage,
-    VersionPage, Written,
+    self, Algorithm, BlobRef, BucketPage, CopySource, ListPage, Pair, Part, PartPage, Presigned, PresignedMethod,
+    UploadPage, VersionPage, Written,
 };
 
 /// The component's exports for a service: [`crate::export!`] exports them.
@@ -105,10 +105,9 @@ impl<S: Service> Open<S> {
 
 impl<S: Service> GuestStore for Open<S> {
     fn open(settings: Vec<Pair>) -> Result<Store, Error> {
-        // The host's clock in nanoseconds: instances opened in the same second must not retry in step.
-        let host = host::<S>();
-        let seed = host.now() ^ host.wall().rotate_left(32);
-        let store = machine::Store::<S>::open(&settings, seed).map_err(error)?;
+        let mut store = machine::Store::<S>::open(&settings, 0).map_err(error)?;
+        // Instances opened in the same second must not retry in step, nor make the same names.
+        store.stir(&host::<S>().readings());
         Ok(Store::new(Open(Rc::new(RefCell::new(store)))))
     }
 
@@ -183,7 +182,10 @@ impl<S: Service> GuestStore for Open<S> {
     }
 
     fn create_upload(&self, key: String, given: Option<PutOptions>) -> Result<String, Error> {
-        self.0.borrow_mut().create_upload(&mut host::<S>(), &key, &options(given)).map_err(error)
+        let mut store = self.0.borrow_mut();
+        // The id must be no other instance's.
+        store.stir(&host::<S>().readings());
+        store.create_upload(&mut host::<S>(), &key, &options(given)).map_err(error)
     }
 
     fn upload_part(
@@ -290,7 +292,12 @@ impl<S: Service> sans_io::Guest for Plugin<S> {
         let wall = host::<S>().wall();
         let mut steps = Vec::with_capacity(operations.len());
         for operation in operations {
-            steps.push(next_of::<S>(store.begin(wall, operation.into())));
+            let operation = operation.into();
+            if matches!(operation, model::Operation::CreateUpload { .. }) {
+                // The id must be no other instance's.
+                store.stir(&host::<S>().readings());
+            }
+            steps.push(next_of::<S>(store.begin(wall, operation)));
         }
         steps
     }

@@ -34,6 +34,15 @@ pub struct Wasi {
     pub user_agent: &'static str,
 }
 
+impl Wasi {
+    /// Readings of the clocks that tell instances and calls apart. The monotonic clock of most hosts begins at 0 with the instance,
+    /// so it takes the nanoseconds of the other one.
+    pub fn readings(self) -> [u64; 3] {
+        let wall = wall_clock::now();
+        [monotonic_clock::now(), wall.seconds, wall.nanoseconds.into()]
+    }
+}
+
 impl Clock for Wasi {
     fn now(&self) -> u64 {
         monotonic_clock::now()

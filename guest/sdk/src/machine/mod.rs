@@ -8,6 +8,7 @@
 //! decides on retries, backoff and time limits, corrects the clock, and words failures; the service makes the requests, interprets
 //! responses, and says where to go next.
 
+mod entropy;
 pub mod service;
 pub mod state;
 mod step;
@@ -141,7 +142,7 @@ pub struct TransportError {
 impl<S: Service> Store<S> {
     /// Parses the settings.
     ///
-    /// `seed` is for the jitter of the backoff: anything that differs between instances.
+    /// `seed` is for the jitter of the backoff and for names: anything that differs between instances. [`Store::stir`] adds to it.
     ///
     /// # Errors
     /// [`Kind::InvalidSettings`], with the setting as its subject.
@@ -152,6 +153,13 @@ impl<S: Service> Store<S> {
             fault
         })?;
         Ok(Store { service, config, session: Session { skew: 0, rng: Rng::with_seed(seed) } })
+    }
+
+    /// Mixes words that differ between instances and between calls, such as readings of clocks, into the random numbers to come.
+    /// Drivers do so before an operation that makes a name which no other instance may make.
+    pub fn stir(&mut self, words: &[u64]) {
+        let before = self.session.rng.u64(..);
+        self.session.rng = Rng::with_seed(entropy::mix(&[&[before], words].concat()));
     }
 
     /// The digests that the bodies of its writes are sent with.

@@ -110,7 +110,8 @@ impl<S: Service> Step<'_, S> {
         retry::backoff(retry, None, &mut self.session.rng)
     }
 
-    /// A random number for names that must differ. Not for secrets: it follows from the time at which the store was opened.
+    /// A random number for names that must differ. Not for secrets: it follows from the clocks, in nanoseconds, when the store was
+    /// opened and when the operation began ([`Store::stir`](super::Store::stir)).
     pub fn random(&mut self) -> u64 {
         self.session.rng.u64(..)
     }

@@ -18,6 +18,20 @@ use super::service::{AttemptError, Flow, Outgoing, Wait, blob_head};
 
 struct Plain;
 
+#[test]
+fn stirred_stores_of_one_seed_make_different_numbers() {
+    let number = |words: &[&[u64]]| {
+        let mut store = Store::<Plain>::open(&[], 1).unwrap();
+        words.iter().for_each(|words| store.stir(words));
+        store.session.rng.u64(..)
+    };
+    let numbers = [number(&[]), number(&[&[0, 7, 1]]), number(&[&[0, 7, 2]]), number(&[&[0, 7, 1], &[0, 7, 1]])];
+    for (n, one) in numbers.iter().enumerate() {
+        assert!(!numbers[..n].contains(one), "{numbers:?}");
+    }
+    assert_eq!(numbers[1], number(&[&[0, 7, 1]]));
+}
+
 /// Parts are uploaded after a look at the upload, which counts for itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 enum Stage {

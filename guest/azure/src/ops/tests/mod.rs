@@ -37,6 +37,11 @@ fn created(etag: &str) -> Reaction {
     response(201, &[("etag", etag), ("x-ms-request-id", "r-1")], "")
 }
 
+/// The response to a request whose success is all that it says.
+fn done(status: u16) -> Reaction {
+    response(status, &[("x-ms-request-id", "r-1")], "")
+}
+
 /// The response to a HEAD: a blob of this length, modified at 22:`written`; the service's clock shows 22:13:20.
 fn there(length: u64, etag: &str, written: &str) -> Reaction {
     let (length, written) = (length.to_string(), format!("Tue, 14 Nov 2023 22:{written} GMT"));

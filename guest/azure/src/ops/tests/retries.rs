@@ -38,8 +38,11 @@ fn wrong_key_is_not_retried_and_shows_in_no_message() {
 
 #[test]
 fn token_shows_in_no_message() {
-    let token = store(&[("access-key", ""), ("sas-token", "sp=r&sig=hidden")]);
-    let mut token = token;
+    let mut token = store(&[("access-key", ""), ("sas-token", "sp=r&sig=hidden")]);
+    let moved = response(301, &[("location", "https://h/devstoreaccount1/demo/k?sp=r&sig=hidden")], "");
+    let failure = token.head(&mut Script::new([moved]), "k", &HeadOptions::default()).unwrap_err();
+    assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::InvalidSettings, Some("endpoint")));
+    assert!(failure.message.contains("https://h\"") && !format!("{failure:?}").contains("hidden"), "{failure}");
     let mut script = Script::new([refused(403, "AuthenticationFailed")]);
     let failure = token.head(&mut script, "k", &HeadOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.subject.as_deref()), (Kind::AccessDenied, Some("sas-token")));

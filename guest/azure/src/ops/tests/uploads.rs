@@ -1,12 +1,15 @@
+use std::collections::BTreeSet;
+
 use sandbucket_plugin::contract::model::{
     AbortOptions, CompleteOptions, CopyPartOptions, CopySource, ListPartsOptions, ListUploadsOptions, Part,
     PartOptions, PutOptions, Span, Upload, WriteCondition, Written,
 };
-use sandbucket_plugin::testing::{Script, reset, response};
+use sandbucket_plugin::testing::{Reaction, Script, reset, response};
 use sandbucket_plugin::{Failure, Kind};
 
-use super::{block_list, created, refused, store, there};
-use crate::upload_id::{ABORTED, UploadId};
+use super::{block_list, created, done, refused, store, there};
+use crate::documents::block_list::{Block, state_of};
+use crate::upload_id::{ABORTED, Properties, UploadId};
 
 /// An upload without properties.
 fn begin() -> (String, UploadId) {
@@ -19,8 +22,8 @@ fn part(upload: &UploadId, number: u32, size: u64) -> Part {
     Part { number, size, etag: upload.part_etag(number, size), ..Part::default() }
 }
 
-fn accepted() -> sandbucket_plugin::testing::Reaction {
-    response(201, &[("x-ms-request-id", "r")], "")
+fn block(id: &str) -> Block {
+    Block { id: id.to_owned(), size: 5 }
 }
 
 #[test]
@@ -42,11 +45,23 @@ fn upload_begins_without_a_request_and_validates_its_properties() {
     assert_eq!(failure.subject.as_deref(), Some("key"));
 }
 
+/// The driver stirs its store before each call.
+#[test]
+fn instances_of_one_seed_make_different_ids_at_different_times() {
+    let id = |nanos| {
+        let mut store = store(&[]);
+        store.stir(&[0, 1_700_000_000, nanos]);
+        store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap()
+    };
+    assert_ne!(id(1), id(2));
+    assert_eq!(id(1), id(1));
+}
+
 #[test]
 fn parts_are_blocks_and_empty_parts_none() {
     let (id, upload) = begin();
     let mut store = store(&[]);
-    let mut script = Script::new([accepted()]);
+    let mut script = Script::new([done(201)]);
     let first = store.upload_part(&mut script, "k", &id, 1, b"hello", &PartOptions::default()).unwrap();
     assert_eq!(first, part(&upload, 1, 5));
     let query: Vec<_> = script.sent[0].request.query.iter().map(|(name, value)| (&**name, value.as_str())).collect();
@@ -106,26 +121,31 @@ fn parts_are_listed_and_an_upload_without_any_has_none() {
 
 #[test]
 fn abort_marks_an_upload_that_has_parts_and_touches_nothing_else() {
-    let (id, upload) = begin();
-    let (_, other) = begin();
-    let abort = |script: &mut Script| {
-        let result = store(&[]).abort_upload(script, "k", &id, &AbortOptions::default());
+    let mut store = store(&[]);
+    let [id, other] = [(); 2].map(|()| store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap());
+    let [upload, other] = [&id, &other].map(|id| UploadId::read(id).unwrap());
+    let mut abort = |script: &mut Script| {
+        let result = store.abort_upload(script, "k", &id, &AbortOptions::default());
         assert!(script.done());
         result
     };
-    let mut script = Script::new([block_list(&["committed".into()], &[upload.block(1)]), accepted()]);
+    let there = [other.block(1), upload.block(1), other.block(2)];
+    let mut script = Script::new([block_list(&["committed".into()], &there), done(201)]);
     abort(&mut script).unwrap();
     assert_eq!(script.methods(), ["GET", "PUT"]);
-    assert_eq!(script.sent[1].request.query[1], ("blockid".into(), upload.block(ABORTED)));
+    // One block is added, and it is this upload's: the other is neither marked nor loses a part.
+    let blocks: Vec<&str> = script.sent[1..].iter().map(|sent| sent.request.query[1].1.as_str()).collect();
+    assert_eq!((&*script.sent[1].request.query[0].1, &blocks[..]), ("block", &[&*upload.block(ABORTED)][..]));
+    let after: Vec<Block> = there.iter().map(String::as_str).chain(blocks).map(block).collect();
+    assert_eq!((state_of(&upload, &after), state_of(&other, &after)), ((true, true), (true, false)));
     for nothing in [
         refused(404, "BlobNotFound"),
         block_list(&["committed".into()], &[]),
-        block_list(&[], &["AAAA".into()]),
+        block_list(&[], &["AAAA".into(), other.block(1), other.block(ABORTED)]),
         block_list(&[], &[upload.block(1), upload.block(ABORTED)]),
     ] {
         abort(&mut Script::new([nothing])).unwrap();
     }
-    assert!(!other.is(&upload) || other == upload);
     assert_eq!(abort(&mut Script::new([refused(404, "ContainerNotFound")])).unwrap_err().kind, Kind::NotFound);
 }
 
@@ -148,6 +168,82 @@ fn uploads_are_found_by_the_blocks_of_blobs_without_content() {
     assert_eq!(listed.next.as_deref(), Some("mm"));
     let paths: Vec<_> = script.sent.iter().map(|sent| sent.request.path.as_str()).collect();
     assert_eq!(paths, ["", "/t/a", "/t/c"].map(|path| format!("/devstoreaccount1/demo{path}")));
+}
+
+/// A page of blobs without content, and the service's marker of the next.
+fn blobs(keys: &[&str], marker: &str) -> Reaction {
+    let blob = |key: &&str| {
+        format!("<Blob><Name>{key}</Name><Properties><Content-Length>0</Content-Length></Properties></Blob>")
+    };
+    let blobs: String = keys.iter().map(blob).collect();
+    let body =
+        format!("<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>");
+    response(200, &[("x-ms-request-id", "1")], &body)
+}
+
+/// The first block of so many uploads, which begin with number `first`.
+fn first_blocks(first: u64, count: u64) -> Vec<String> {
+    let id = |n| UploadId::new([n, 0], "k", Properties::default());
+    (first..first + count).map(|n| id(n).block(1)).collect()
+}
+
+#[test]
+fn uploads_to_one_key_are_listed_in_several_pages() {
+    let there = first_blocks(0, 1001);
+    let mut store = store(&[]);
+    let mut script = Script::new([blobs(&["a", "b"], "m"), block_list(&[], &there)]);
+    let first = store.list_uploads(&mut script, &ListUploadsOptions::default()).unwrap();
+    assert!(script.done() && first.uploads.len() == 1000);
+    let options = ListUploadsOptions { continuation: first.next, ..ListUploadsOptions::default() };
+    let mut script = Script::new([blobs(&["0", "a", "b"], "m"), block_list(&[], &there), refused(404, "BlobNotFound")]);
+    let second = store.list_uploads(&mut script, &options).unwrap();
+    assert!(script.done() && script.sent[0].request.query.iter().all(|(name, _)| name != "marker"));
+    assert_eq!((second.uploads.len(), second.next.as_deref()), (1, Some("mm")));
+    let listed: BTreeSet<_> = first.uploads.iter().chain(&second.uploads).map(|upload| &upload.id).collect();
+    assert_eq!(listed.len(), 1001);
+}
+
+#[test]
+fn page_of_uploads_is_no_larger_than_requested() {
+    let mut store = store(&[]);
+    let mut list = |page_size, continuation: Option<String>, steps: Vec<Reaction>| {
+        let options = ListUploadsOptions { page_size: Some(page_size), continuation, ..ListUploadsOptions::default() };
+        let mut script = Script::new(steps);
+        let page = store.list_uploads(&mut script, &options).unwrap();
+        assert!(script.done());
+        let keys: Vec<_> = page.uploads.iter().map(|upload| upload.key.clone()).collect();
+        let marker = script.sent[0].request.query.iter().find(|(name, _)| name == "marker");
+        (keys.concat(), page.next, marker.map(|(_, marker)| marker.clone()))
+    };
+    let page = || blobs(&["a", "b", "c"], "n");
+    let [a, b, c] = [0, 10, 20].map(|first| block_list(&[], &first_blocks(first, 2)));
+    let marker = Some("m".to_owned());
+    let (keys, next, sent) = list(3, Some("mm".into()), vec![page(), a.clone(), b.clone()]);
+    assert_eq!((keys.as_str(), &sent), ("aab", &marker));
+    // The rest of b, and c.
+    let (keys, last, sent) = list(3, next.clone(), vec![page(), b.clone(), c.clone()]);
+    assert_eq!((keys.as_str(), last.as_deref(), &sent), ("bcc", Some("mn"), &marker));
+    // A page that ends with the last upload to a key.
+    let (keys, next_a, _) = list(2, Some("mm".into()), vec![page(), a.clone()]);
+    assert_eq!(keys, "aa");
+    let (keys, _, _) = list(2, next_a, vec![page(), a, b.clone()]);
+    assert_eq!(keys, "bb");
+    // b is gone.
+    let (keys, _, _) = list(3, next.clone(), vec![blobs(&["a", "c"], "n"), c.clone()]);
+    assert_eq!(keys, "cc");
+    // Pages are smaller now, and that of the position comes later.
+    let (keys, next, _) = list(1, next, vec![blobs(&["a"], "o")]);
+    assert_eq!(keys, "");
+    let (keys, _, sent) = list(1, next, vec![blobs(&["b"], ""), b]);
+    assert_eq!((keys.as_str(), sent.as_deref()), ("b", Some("o")));
+    let failure = failed_list(Some("mm".into()), blobs(&["a"], "m"));
+    assert_eq!(failure.kind, Kind::Integrity);
+    assert_eq!(failed_list(Some("u1:1:xk".into()), blobs(&[], "")).subject.as_deref(), Some("continuation"));
+}
+
+fn failed_list(continuation: Option<String>, page: Reaction) -> Failure {
+    let options = ListUploadsOptions { continuation, ..ListUploadsOptions::default() };
+    store(&[]).list_uploads(&mut Script::new([page]), &options).unwrap_err()
 }
 
 fn complete(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
@@ -198,11 +294,11 @@ fn part_is_copied_from_a_range_or_from_a_whole_source() {
     let source = CopySource { bucket: None, key: "s".into(), version: None };
     let mut store = store(&[]);
     let ranged = CopyPartOptions { range: Some(Span { start: 2, end: 5 }), ..CopyPartOptions::default() };
-    let mut script = Script::new([accepted()]);
+    let mut script = Script::new([done(201)]);
     assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &ranged).unwrap(), part(&upload, 1, 3));
     assert!(script.sent[0].header("x-ms-copy-source").unwrap().contains("/demo/s?sv="));
     let whole = CopyPartOptions::default();
-    let mut script = Script::new([there(7, "\"s\"", "00:00"), accepted()]);
+    let mut script = Script::new([there(7, "\"s\"", "00:00"), done(201)]);
     assert_eq!(store.copy_part(&mut script, "k", &id, 1, &source, &whole).unwrap(), part(&upload, 1, 7));
     assert_eq!(script.methods(), ["HEAD", "PUT"]);
     assert_eq!(script.sent[1].header("x-ms-source-if-match"), Some("\"s\""));

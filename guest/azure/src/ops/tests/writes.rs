@@ -1,10 +1,13 @@
 use sandbucket_plugin::contract::model::{
-    BlobRef, CopyOptions, CopySource, DeleteManyOptions, DeleteOptions, PutOptions, WriteCondition, Written,
+    AbortOptions, BlobRef, BucketOptions, CopyOptions, CopySource, DeleteManyOptions, DeleteOptions, PartOptions,
+    PutOptions, TagOptions, WriteCondition, Written,
 };
 use sandbucket_plugin::testing::{Reaction, Script, reset, response, unreachable};
 use sandbucket_plugin::{Failure, Kind};
 
-use super::{created, refused, store, there};
+use super::containers::listed;
+use super::{block_list, created, done, refused, store, there};
+use crate::upload_id::UploadId;
 
 fn if_absent() -> PutOptions {
     PutOptions { condition: WriteCondition::IfAbsent, ..PutOptions::default() }
@@ -41,9 +44,50 @@ fn put_returns_etag_and_version() {
 }
 
 #[test]
-fn response_without_etag_is_not_trusted() {
-    let page = || response(200, &[], "<html>login</html>");
-    assert_eq!(put(&mut Script::new([page(), page()]), &PutOptions::default()).unwrap_err().kind, Kind::Integrity);
+fn response_without_etag_or_request_id_is_not_trusted() {
+    for headers in [&[][..], &[("etag", "\"e\"")], &[("x-ms-request-id", "1")]] {
+        let page = || response(200, headers, "<html>login</html>");
+        assert_eq!(put(&mut Script::new([page(), page()]), &PutOptions::default()).unwrap_err().kind, Kind::Integrity);
+    }
+}
+
+/// A proxy's page, with all that it may have of a response of Azure.
+#[test]
+fn success_of_a_proxy_is_not_trusted() {
+    let page =
+        response(200, &[("etag", "\"e\""), ("last-modified", "Tue, 14 Nov 2023 22:13:20 GMT")], "<html>login</html>");
+    let mut store = store(&[("max-retries", "0")]);
+    let id = store.create_upload(&mut Script::new([]), "k", &PutOptions::default()).unwrap();
+    let block = UploadId::read(&id).unwrap().block(1);
+    let blob = BlobRef { key: "k".into(), version: None };
+    let kinds = [
+        store.delete(&mut Script::new([page.clone()]), "k", &DeleteOptions::default()).map(drop),
+        store.set_tags(&mut Script::new([page.clone()]), "k", &[], &TagOptions::default()),
+        store.tags(&mut Script::new([page.clone()]), "k", &TagOptions::default()).map(drop),
+        store.copy(&mut Script::new([page.clone()]), &source("a"), "k", &CopyOptions::default()).map(drop),
+        store.upload_part(&mut Script::new([page.clone()]), "k", &id, 1, b"x", &PartOptions::default()).map(drop),
+        store.abort_upload(
+            &mut Script::new([block_list(&[], &[block]), page.clone()]),
+            "k",
+            &id,
+            &AbortOptions::default(),
+        ),
+        store.create_bucket(&mut Script::new([page.clone()]), "other", &BucketOptions::default()),
+        store.delete_bucket(&mut Script::new([page.clone()]), "other", &BucketOptions::default()),
+        store.delete_bucket(&mut Script::new([listed("", ""), page.clone()]), "other", &BucketOptions::default()),
+        store.bucket_exists(&mut Script::new([page.clone()]), "other", &BucketOptions::default()).map(drop),
+    ]
+    .map(|result| result.map_err(|failure| failure.kind));
+    assert_eq!(kinds, [Err(Kind::Integrity); 10]);
+    let mut script = Script::new([page.clone()]);
+    let outcomes = store.delete_many(&mut script, std::slice::from_ref(&blob), &DeleteManyOptions::default()).unwrap();
+    assert_eq!(outcomes[0].as_ref().unwrap_err().kind, Kind::Integrity);
+    // A batch, and then each blob of it.
+    let mut whole = batch(&[(0, 202, ""), (1, 202, "")]);
+    whole.edit_head(|head| head.headers.retain(|(name, _)| name != "x-ms-request-id"));
+    let mut script = Script::new([whole, page.clone(), page]);
+    let outcomes = store.delete_many(&mut script, &[blob.clone(), blob], &DeleteManyOptions::default()).unwrap();
+    assert!(script.done() && outcomes.iter().all(Result::is_err));
 }
 
 #[test]
@@ -97,7 +141,7 @@ fn lost_response_is_an_unmet_condition_if_the_blob_is_older_and_else_unknown() {
 fn delete_says_whether_the_blob_existed() {
     let mut store = store(&[("max-retries", "1")]);
     let mut delete = |script: &mut Script| store.delete(script, "k", &DeleteOptions::default());
-    assert_eq!(delete(&mut Script::new([response(202, &[], "")])).unwrap(), Some(true));
+    assert_eq!(delete(&mut Script::new([done(202)])).unwrap(), Some(true));
     assert_eq!(delete(&mut Script::new([refused(404, "BlobNotFound")])).unwrap(), Some(false));
     assert_eq!(delete(&mut Script::new([reset(), refused(404, "BlobNotFound")])).unwrap(), None);
     assert_eq!(delete(&mut Script::new([refused(404, "ContainerNotFound")])).unwrap_err().kind, Kind::NotFound);
@@ -109,7 +153,7 @@ fn delete_says_whether_the_blob_existed() {
 #[test]
 fn delete_many_has_an_outcome_for_each_blob() {
     let blobs = ["a", "b", "c"].map(|key| BlobRef { key: key.into(), version: None });
-    let single = || [response(202, &[], ""), refused(404, "BlobNotFound"), refused(403, "AuthorizationFailure")];
+    let single = || [done(202), refused(404, "BlobNotFound"), refused(403, "AuthorizationFailure")];
     let answered = batch(&[(0, 202, ""), (1, 404, "BlobNotFound"), (2, 403, "AuthorizationFailure")]);
     // In a batch; and singly on a service that takes none.
     for (steps, methods) in [
@@ -145,26 +189,29 @@ fn batch(parts: &[(usize, u16, &str)]) -> Reaction {
             "--b\r\nContent-ID: {index}\r\n\r\nHTTP/1.1 {status} words\r\nx-ms-error-code: {code}\r\n\r\n\r\n"
         ));
     }
-    response(202, &[("content-type", "multipart/mixed; boundary=b")], &format!("{body}--b--\r\n"))
+    response(
+        202,
+        &[("content-type", "multipart/mixed; boundary=b"), ("x-ms-request-id", "r-1")],
+        &format!("{body}--b--\r\n"),
+    )
 }
 
 #[test]
 fn blobs_whose_outcome_in_a_batch_is_open_are_deleted_singly() {
     let blobs = ["a", "b", "c"].map(|key| BlobRef { key: key.into(), version: None });
-    let mut script = Script::new([
-        batch(&[(0, 202, ""), (2, 503, "ServerBusy"), (7, 202, "")]),
-        response(202, &[], ""),
-        response(202, &[], ""),
-    ]);
+    let mut script = Script::new([batch(&[(0, 202, ""), (2, 503, "ServerBusy"), (7, 202, "")]), done(202), done(202)]);
     let mut store = store(&[]);
     let outcomes = store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
     assert!(outcomes.iter().all(Result::is_ok));
     let paths: Vec<_> = script.sent.iter().map(|sent| sent.request.path.rsplit('/').next().unwrap()).collect();
     assert_eq!(paths, ["demo", "b", "c"]);
     // A batch without a response for any blob is the last one of the store.
-    let whole =
-        response(202, &[("content-type", "multipart/mixed; boundary=b")], "--b\r\n\r\nHTTP/1.1 400 x\r\n\r\n--b--");
-    let mut script = Script::new([whole].into_iter().chain((0..6).map(|_| response(202, &[], ""))));
+    let whole = response(
+        202,
+        &[("content-type", "multipart/mixed; boundary=b"), ("x-ms-request-id", "r-1")],
+        "--b\r\n\r\nHTTP/1.1 400 x\r\n\r\n--b--",
+    );
+    let mut script = Script::new([whole].into_iter().chain((0..6).map(|_| done(202))));
     for _ in 0..2 {
         store.delete_many(&mut script, &blobs, &DeleteManyOptions::default()).unwrap();
     }
@@ -188,18 +235,77 @@ fn source(key: &str) -> CopySource {
 
 #[test]
 fn copy_waits_until_the_service_has_made_it() {
-    let begun = || created("\"e\"").with("x-ms-copy-status", "pending");
-    let look = |status| there(5, "\"f\"", "13:20").with("x-ms-copy-status", status);
-    let mut script = Script::new([begun(), look("pending"), look("success")]);
-    let written = store(&[]).copy(&mut script, &source("a"), "b", &CopyOptions::default()).unwrap();
+    let mut script = Script::new([begun(), look("pending", "c-1"), look("success", "c-1")]);
+    let written = copy(&mut script, WriteCondition::Always).unwrap();
     assert_eq!(written.etag.as_deref(), Some("\"f\""));
     assert_eq!(script.methods(), ["PUT", "HEAD", "HEAD"]);
-    let mut script = Script::new([begun(), look("failed")]);
-    let failure = store(&[]).copy(&mut script, &source("a"), "b", &CopyOptions::default()).unwrap_err();
-    assert_eq!(failure.kind, Kind::Service);
+    for ended in ["failed", "aborted"] {
+        let failure = copy(&mut Script::new([begun(), look(ended, "c-1")]), WriteCondition::Always).unwrap_err();
+        assert_eq!(failure.kind, Kind::Service);
+        let ended = created("\"e\"").with("x-ms-copy-status", ended);
+        assert_eq!(copy(&mut Script::new([ended]), WriteCondition::Always).unwrap_err().kind, Kind::Service);
+    }
     let mut script = Script::new([created("\"e\"").with("x-ms-copy-status", "success")]);
-    let written = store(&[]).copy(&mut script, &source("a"), "b", &CopyOptions::default()).unwrap();
+    let written = copy(&mut script, WriteCondition::Always).unwrap();
     assert_eq!(written.etag.as_deref(), Some("\"e\""));
+    let without_id = || created("\"e\"").with("x-ms-copy-status", "pending");
+    let mut script = Script::new([without_id(), without_id()]);
+    assert_eq!(copy(&mut script, WriteCondition::Always).unwrap_err().kind, Kind::Integrity);
+}
+
+/// The response to a copy that the service makes on its own.
+fn begun() -> Reaction {
+    created("\"e\"").with("x-ms-copy-status", "pending").with("x-ms-copy-id", "c-1")
+}
+
+/// A blob that was made by this copy.
+fn look(status: &str, id: &str) -> Reaction {
+    there(5, "\"f\"", "13:20").with("x-ms-copy-status", status).with("x-ms-copy-id", id)
+}
+
+fn copy(script: &mut Script, condition: WriteCondition) -> Result<Written, Failure> {
+    let options = CopyOptions { condition, ..CopyOptions::default() };
+    let result = store(&[("max-retries", "1")]).copy(script, &source("a"), "b", &options);
+    assert!(script.done());
+    result
+}
+
+#[test]
+fn copy_that_another_write_replaced_has_an_unknown_outcome() {
+    for found in [
+        vec![look("success", "c-2")],
+        vec![look("failed", "c-2")],
+        vec![look("pending", "c-1"), look("pending", "c-2")],
+        vec![there(5, "\"f\"", "13:20").with("x-ms-copy-status", "success")],
+        vec![there(5, "\"f\"", "13:20").with("x-ms-copy-id", "c-1")],
+        vec![there(5, "\"f\"", "13:20")],
+        vec![refused(404, "BlobNotFound")],
+        vec![refused(403, "AuthorizationFailure")],
+        vec![reset(), reset()],
+    ] {
+        let mut script = Script::new([begun()].into_iter().chain(found));
+        let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (Kind::OutcomeUnknown, false), "{failure}");
+        assert!(!failure.message.contains("copy again"), "{failure}");
+    }
+}
+
+#[test]
+fn copy_in_progress_after_a_lost_response_is_looked_at() {
+    let pending = || refused(409, "PendingCopyOperation");
+    for lost in [reset(), response(500, &[], "")] {
+        let mut script = Script::new([lost, pending(), look("pending", "c-1"), look("success", "c-1")]);
+        let failure = copy(&mut script, WriteCondition::Always).unwrap_err();
+        assert_eq!(script.methods(), ["PUT", "PUT", "HEAD", "HEAD"]);
+        // It may be another client's.
+        assert_eq!(failure.kind, Kind::OutcomeUnknown, "{failure}");
+    }
+    let mut script = Script::new([reset(), pending(), look("pending", "c-1")]);
+    assert_eq!(copy(&mut script, WriteCondition::IfAbsent).unwrap_err().kind, Kind::OutcomeUnknown);
+    // Nothing was lost: it is another client's.
+    for steps in [vec![pending()], vec![unreachable(), pending()]] {
+        assert_eq!(copy(&mut Script::new(steps), WriteCondition::Always).unwrap_err().kind, Kind::Conflict);
+    }
 }
 
 #[test]
