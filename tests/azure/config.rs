@@ -41,7 +41,7 @@ fn one_engine_runs_the_stores_of_both_plugins() {
 #[test]
 fn wrong_setting_of_azure_is_an_error_with_its_place() {
     run(async {
-        let text = two_stores("http://127.0.0.1:1", "c").replace(&format!("'{KEY}'"), "'no base64'");
+        let text = two_stores("http://127.0.0.1:1", "ccc").replace(&format!("'{KEY}'"), "'no base64'");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sandbucket.toml");
         std::fs::write(&file, text).unwrap();

@@ -77,13 +77,13 @@ async fn store_without_a_plugin_is_s3s_whatever_the_other_stores_plugin_is() {
     bench.run_with(&["put", "a", "--store", "archive"], b"archived").await.ends_with(0);
     bench.run(&["cp", "store.archive:a", "store.s3:b"]).await.ends_with(0);
     assert_eq!(bench.run(&["get", "b"]).await.ends_with(0).stdout(), "archived");
-    let azure = bench.run(&["settings", "--store", "archive", "--json"]).await.ends_with(0).json();
-    assert!(azure.as_array().unwrap().iter().any(|setting| setting["name"] == "addressing-style"), "{azure}");
+    let shown = bench.run(&["settings", "--store", "archive", "--json"]).await.ends_with(0).json();
+    assert!(shown.as_array().unwrap().iter().any(|setting| setting["name"] == "addressing-style"), "{shown}");
 
     // A plugin that does not know S3's settings: it is not given them.
     let config = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
     let azure =
-        "[store.blob.azure]\ncontainer = 'c'\naccount = 'demo1'\nendpoint = 'http://127.0.0.1:1'\nmax-retries = 0\n";
+        "[store.blob.azure]\ncontainer = 'ccc'\naccount = 'demo1'\nendpoint = 'http://127.0.0.1:1'\nmax-retries = 0\n";
     std::fs::write(bench.path("sandbucket.toml"), format!("{config}{azure}")).unwrap();
     let message = bench.run(&["cp", "store.azure:a", "store.s3:b"]).await.ends_with(6).stderr();
     assert!(message.contains("http://127.0.0.1:1"), "{message}");
