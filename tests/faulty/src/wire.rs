@@ -29,9 +29,12 @@ impl Seen {
     }
 }
 
-/// A serialised response.
+/// A serialised response. Successes have the field without which the Azure plugin takes none for the service's.
 pub fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} Scripted\r\n{headers}").into_bytes();
+    if (200..300).contains(&status) {
+        bytes.extend_from_slice(b"x-ms-request-id: scripted\r\n");
+    }
     if !headers.to_ascii_lowercase().contains("content-length:") && status != 204 && status != 304 {
         bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
