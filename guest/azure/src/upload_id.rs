@@ -160,7 +160,7 @@ impl UploadId {
         (number <= MAX_PART).then_some((UploadId { nonce: *nonce, has_properties, properties }, number))
     }
 
-    /// What tells uploads to a key apart, and the order in which they are listed.
+    /// What distinguishes the uploads to a key, and the order in which they are listed.
     pub fn identity(&self) -> ([u8; 16], bool) {
         (self.nonce, self.has_properties)
     }

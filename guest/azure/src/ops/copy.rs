@@ -87,7 +87,7 @@ impl Azure {
             Ok((info, _)) => info,
             Err(failure) => {
                 let what =
-                    format!("{BEGUN}, and what came of it cannot be looked at: read the key before copying again");
+                    format!("{BEGUN}, and its outcome cannot be looked up: read the key before copying again");
                 return Flow::Failed(step.unknown(&what, &failure));
             }
         };

@@ -134,7 +134,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Parameters of a URL whose value authorizes whoever has it: of a shared access signature, and of a presigned request. Their `=`
+/// Parameters of a URL whose value authorizes anybody who has it: of a shared access signature, and of a presigned request. Their `=`
 /// may be encoded, in a URL that is itself a parameter.
 const SIGNATURES: [&str; 4] = ["sig=", "sig%3d", "signature=", "signature%3d"];
 
