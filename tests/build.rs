@@ -16,7 +16,9 @@ fn main() {
     if has_node() {
         println!("cargo::rustc-cfg=node");
     } else {
-        println!("cargo::warning=tests on Azurite: LEFT OUT: Node 20 or newer and npm are not here");
+        println!(
+            "cargo::warning=tests on Azurite and under jco serve: LEFT OUT: Node 20 or newer and npm are not here"
+        );
     }
     println!("cargo::rerun-if-changed=../host/sandbucket/build");
     let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
@@ -57,7 +59,7 @@ fn main() {
     }
 }
 
-/// Whether Node 20 or newer and npm are here: Azurite needs them.
+/// Whether Node 20 or newer and npm are here: Azurite and jco need them.
 fn has_node() -> bool {
     let succeeds = |program: &str, argument: &str, script: &str| {
         let arguments = [argument, script].into_iter().filter(|argument| !argument.is_empty());

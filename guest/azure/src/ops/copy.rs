@@ -86,8 +86,7 @@ impl Azure {
         let info = match found {
             Ok((info, _)) => info,
             Err(failure) => {
-                let what =
-                    format!("{BEGUN}, and its outcome cannot be looked up: read the key before copying again");
+                let what = format!("{BEGUN}, and its outcome cannot be looked up: read the key before copying again");
                 return Flow::Failed(step.unknown(&what, &failure));
             }
         };
