@@ -1,4 +1,4 @@
-//! Validation of keys.
+//! Validation of keys and versions.
 
 use crate::contract::error::{Error, Failure};
 
@@ -32,6 +32,20 @@ pub fn check(key: &str, prefix: &str, max: usize) -> Result<String, Failure> {
     whole.push_str(prefix);
     whole.push_str(key);
     Ok(whole)
+}
+
+/// Checks the version of a blob: 1 to 1,024 bytes of text without control characters.
+///
+/// # Errors
+/// A fault of `version`.
+pub fn check_version(id: &str) -> Result<(), Failure> {
+    if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
+        return Err(Error::fault(
+            "version",
+            "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
+        ));
+    }
+    Ok(())
 }
 
 /// A number with a comma between thousands.

@@ -13,9 +13,10 @@ mod metadata;
 mod presign;
 mod tags;
 
-use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::ReadConditions;
 use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::key::check_version;
 
 use crate::headers::VERSION;
 use crate::settings::{Credentials, Settings};
@@ -84,16 +85,6 @@ fn version(request: &mut Request, version: Option<&str>) -> Result<(), Failure> 
     if let Some(id) = version {
         check_version(id)?;
         request.parameter("versionid", id);
-    }
-    Ok(())
-}
-
-fn check_version(id: &str) -> Result<(), Failure> {
-    if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
-        return Err(Error::fault(
-            "version",
-            "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
-        ));
     }
     Ok(())
 }

@@ -14,8 +14,9 @@ mod multipart;
 mod presign;
 mod tags;
 
-use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::key::check_version;
 
 use crate::settings::Settings;
 
@@ -42,16 +43,6 @@ pub(crate) fn version(request: &mut Request, version: Option<&str>) -> Result<()
     if let Some(id) = version {
         check_version(id)?;
         request.parameter("versionId", id);
-    }
-    Ok(())
-}
-
-fn check_version(id: &str) -> Result<(), Failure> {
-    if id.is_empty() || id.len() > 1024 || id.chars().any(char::is_control) {
-        return Err(Error::fault(
-            "version",
-            "a version is 1 to 1,024 bytes of text without control characters; leave it out for the current one",
-        ));
     }
     Ok(())
 }
