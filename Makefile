@@ -51,8 +51,9 @@ bench: toolchain ## Measure Sandbucket beside other S3 clients, and write the re
 	$(CARGO) run --release --package sandbucket-bench -- \
 		--markdown docs/benchmarks.md --svg docs/benchmarks.svg --json docs/benchmarks.json
 
-bench-gateway: toolchain ## Measure the gateway beside other S3 front ends, and write docs/gateway-benchmarks.md; RCLONE=FILE adds rclone
-	$(CARGO) run --release --package sandbucket-bench -- gateway --markdown docs/gateway-benchmarks.md $(if $(RCLONE),--rclone $(RCLONE))
+bench-gateway: toolchain ## Measure the gateway beside other S3 front ends and rclone (or RCLONE=FILE), and write docs/gateway-benchmarks.md
+	$(CARGO) run --release --package sandbucket-bench -- gateway --markdown docs/gateway-benchmarks.md \
+		--rclone "$(or $(RCLONE),$$(./tests/bench/rclone.sh))"
 
 lint: toolchain ## Check formatting and lints, of host and guest, natively and for wasm
 	$(CARGO) fmt --all --check

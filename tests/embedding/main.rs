@@ -4,5 +4,6 @@ mod address_space;
 mod credentials;
 mod options;
 mod ranges;
+mod reopening;
 mod rotation;
 mod two_keys;

@@ -1,5 +1,7 @@
 //! The engine: per-process state such as wasmtime, the compiled plugin, the connections, and the count of instances.
 
+mod closed_stores;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ipnet::IpNet;
 
+use crate::driver::Driver;
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Network, Proxy, TlsOptions, private_networks};
 use crate::limits::Limits;
@@ -24,6 +27,7 @@ use crate::support::input::{self, MAX_PLUGIN};
 use crate::telemetry::{AuditSink, Telemetry};
 use crate::types::blob::{Attribute, Setting};
 use crate::types::settings::check_settings;
+use closed_stores::ClosedStores;
 
 /// Loads the plugin and opens stores.
 ///
@@ -60,6 +64,7 @@ pub struct Engine {
     runtime: Arc<Runtime>,
     /// Where its plugin comes from.
     source: Arc<PluginSource>,
+    closed: Arc<ClosedStores>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -244,8 +249,11 @@ impl EngineBuilder {
         let telemetry = Telemetry::new(audit.0, tenant_labels.unwrap_or(TENANT_LABELS));
         let connections = telemetry.engine.connections.clone();
         let network = Network::new(&networks, name_servers, proxy, &limits, connections);
+        let closed = ClosedStores::new(limits.reopen_within);
         let runtime = Runtime::new(wasmtime, plugin, folder, limits, network, telemetry)?;
-        Ok(Engine { runtime, source })
+        let swept: Weak<ClosedStores> = Arc::downgrade(&closed);
+        runtime.on_sweep(swept);
+        Ok(Engine { runtime, source, closed })
     }
 }
 
@@ -445,13 +453,17 @@ impl Engine {
     }
 
     /// Opens a store with options. Endpoints and errors are as for [`store`](Engine::store), unless the options change
-    /// that.
+    /// that. A store that was dropped less than [`Limits::reopen_within`] ago is opened again, if the options are equal.
     pub async fn open(&self, options: StoreOptions) -> Result<Store> {
         let limits = options.limits(&self.runtime.limits)?;
         let mut options = options;
-        let plugin = options.plugin.take().unwrap_or_else(|| self.runtime.plugin.clone());
+        let plugin = options.plugin.get_or_insert_with(|| self.runtime.plugin.clone()).clone();
         self.own(&plugin, "opening the store")?;
         check_settings(&options.settings)?;
+        let (closed, on_close) = self.closed.take(&options);
+        if let Some(closed) = closed {
+            return Ok(Store::new(Driver::reopen(closed, on_close)));
+        }
         let renewal = options.complete().await?;
         check_settings(&options.settings)?;
         let egress = match options.egress {
@@ -461,7 +473,7 @@ impl Engine {
         let egress = if options.allow_private { egress.allow_private() } else { egress };
         let gate = self.runtime.gate(&options.tls, egress, options.proxy.as_ref(), &limits)?;
         let pool = Pool::new(self.runtime.clone(), plugin, gate, limits, options.settings, renewal, options.tenant);
-        Store::open(pool).await
+        Ok(Store::new(Driver::open(pool, on_close).await?))
     }
 }
 

@@ -1,8 +1,7 @@
 //! An open store, and its operations.
 
-use std::sync::Arc;
-
 use crate::credentials::Credentials;
+use crate::driver::Driver;
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::ops::builders::{
@@ -13,7 +12,7 @@ use crate::ops::builders::{
 use crate::ops::calls::Calls;
 use crate::ops::download::Download;
 use crate::ops::upload::Upload;
-use crate::sandbox::pool::{Pool, PoolStatus};
+use crate::sandbox::pool::PoolStatus;
 use crate::types::blob::{BlobName, PresignedMethod};
 use crate::types::body::Body;
 use crate::types::multipart::Part;
@@ -49,8 +48,8 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    pub(crate) async fn open(pool: Arc<Pool>) -> Result<Store> {
-        Ok(Store { calls: Calls::open(pool).await? })
+    pub(crate) fn new(driver: Driver) -> Store {
+        Store { calls: Calls::new(driver) }
     }
 
     /// Whether there are clones of it, calls and readers included.

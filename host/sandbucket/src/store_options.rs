@@ -1,5 +1,6 @@
 //! Options for opening a store.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::types::settings::{SettingValue, Settings};
 
 /// Options for opening a store: the plugin's settings, and options of the host.
 ///
-/// Values are taken literally: `%{` is not interpolated. They are wiped from memory when this and the store are dropped.
+/// Values are taken literally: `%{` is not interpolated. They are wiped from memory when this is dropped and the store is closed, which
+/// is up to 10 s after it is dropped ([`Limits::reopen_within`](crate::Limits::reopen_within)), and with the engine.
 /// Values passed as `String` are moved; of a `&str`, the caller must wipe its own copy.
 ///
 /// ```no_run
@@ -235,6 +237,21 @@ impl StoreOptions {
             && self.proxy == other.proxy
             && self.plugin == other.plugin
             && self.timeouts == other.timeouts
+    }
+
+    /// Whether a store opened with these is the same whenever it is opened: its settings and credentials are given, and no tenant is
+    /// charged for it.
+    pub(crate) fn is_reopenable(&self) -> bool {
+        matches!(self.source, Source::Settings | Source::Given(_)) && self.tenant.is_none()
+    }
+
+    /// The part of the options that is hashed to find an equivalent store.
+    pub(crate) fn hashed(&self) -> impl Hash + '_ {
+        let given = match &self.source {
+            Source::Given(credentials) => Some(credentials),
+            _ => None,
+        };
+        (&*self.settings, given.map(Credentials::hashed))
     }
 
     /// Queries the provider of the credentials, if there is one, for at most this time.

@@ -26,7 +26,7 @@ use clap::Parser;
 use clients::Target;
 use options::{Command, OneRow, Options, WorkerOptions};
 use rows::Row;
-use server::Server;
+use server::{ACCESS_KEY, Server};
 use worker::Job;
 
 /// The same allocator for all clients, one of the faster ones.
@@ -55,7 +55,12 @@ fn main() -> ExitCode {
 
 fn work(options: WorkerOptions) -> Result<()> {
     let row = named(&options.row)?;
-    let target = Target { endpoint: options.endpoint, payload: row.payload, ca_file: options.ca_file };
+    let target = Target {
+        endpoint: options.endpoint,
+        payload: row.payload,
+        access_key: ACCESS_KEY.to_owned(),
+        ca_file: options.ca_file,
+    };
     worker::work(options.client, &Job { row, target, threads: options.threads })
 }
 
@@ -69,7 +74,12 @@ fn run_one(one: &OneRow) -> Result<()> {
         // SAFETY: this is the only thread so far.
         unsafe { std::env::set_var("SSL_CERT_FILE", file) };
     }
-    let target = Target { endpoint: ready.endpoint, payload: row.payload, ca_file: ready.ca_file };
+    let target = Target {
+        endpoint: ready.endpoint,
+        payload: row.payload,
+        access_key: ACCESS_KEY.to_owned(),
+        ca_file: ready.ca_file,
+    };
     let threads = row.threads.unwrap_or(one.threads);
     let mut load = worker::load(one.client, &Job { row, target, threads })?;
     load.warm_up()?;

@@ -36,7 +36,10 @@ pub enum Work {
         size: u64,
     },
     /// A client created, used once, and dropped.
-    Open,
+    Open {
+        /// Whether each has an access key of its own.
+        distinct: bool,
+    },
     /// This many clients, each used once and kept. One operation is one client.
     Tenants {
         count: u64,
@@ -136,7 +139,7 @@ impl Row {
         match self.work {
             Work::Put { size } | Work::Get { size } | Work::Upload { size } | Work::Download { size } => size,
             Work::Head | Work::List { .. } => 0,
-            Work::Open | Work::Tenants { .. } | Work::Instance | Work::Instances { .. } => 0,
+            Work::Open { .. } | Work::Tenants { .. } | Work::Instance | Work::Instances { .. } => 0,
         }
     }
 }
@@ -179,7 +182,9 @@ pub fn all() -> Vec<Row> {
     for keys in [1_000, 100_000] {
         rows.push(row(Work::List { keys }, Payload::Unsigned, Service::Memory, Group::Listing, 1));
     }
-    rows.push(row(Work::Open, Payload::Unsigned, Service::Memory, Group::Clients, 1));
+    for distinct in [false, true] {
+        rows.push(row(Work::Open { distinct }, Payload::Unsigned, Service::Memory, Group::Clients, 1));
+    }
     for count in [1, 100, 1_000] {
         rows.push(row(Work::Tenants { count }, Payload::Unsigned, Service::Memory, Group::Clients, 1));
     }
@@ -213,7 +218,8 @@ fn row(work: Work, payload: Payload, service: Service, group: Group, in_flight: 
         Work::List { keys } => (format!("list-{keys}"), format!("list of {} keys", thousands(keys))),
         Work::Upload { size } => (format!("upload-{}", short(size)), format!("upload {}", spelt(size))),
         Work::Download { size } => (format!("download-{}", short(size)), format!("download {}", spelt(size))),
-        Work::Open => ("open".to_owned(), "open, GET 1 KiB, close".to_owned()),
+        Work::Open { distinct: false } => ("open".to_owned(), "open, GET 1 KiB, close".to_owned()),
+        Work::Open { distinct: true } => ("open-distinct".to_owned(), "the same, each with its own keys".to_owned()),
         Work::Tenants { count } => {
             (format!("tenants-{count}"), format!("{} open at once, each used once", thousands(count)))
         }

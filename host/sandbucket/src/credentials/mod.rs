@@ -28,6 +28,7 @@ mod renewal;
 mod shared;
 
 use std::fmt;
+use std::hash::Hash;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -102,6 +103,11 @@ impl Credentials {
         if let Some(token) = &self.session_token {
             add("security-token", token);
         }
+    }
+
+    /// What is hashed to find a store with the same credentials.
+    pub(crate) fn hashed(&self) -> impl Hash + '_ {
+        (self.access_key.as_str(), self.secret_key.as_str())
     }
 
     /// Whether both are the same keys, whenever they expire.

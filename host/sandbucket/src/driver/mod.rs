@@ -105,6 +105,32 @@ struct Shared {
     retries: RetryQuota,
     begins: Batcher<Arc<Operation>, Charged<Result<Next>>>,
     resumes: Batcher<Resumption, Charged<Result<Next>>>,
+    on_close: Option<Box<dyn OnClose>>,
+}
+
+/// What remains of a driver that nobody uses any more.
+pub(crate) struct ClosedDriver {
+    pool: Arc<Pool>,
+    wanted_digests: Vec<DigestAlgorithm>,
+    retries: RetryQuota,
+}
+
+/// Receives a driver that is closed.
+pub(crate) trait OnClose: Send + Sync {
+    /// Is called once, when the last clone is dropped, unless the store's credentials were changed.
+    fn closed(self: Box<Self>, driver: ClosedDriver);
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(on_close) = self.on_close.take()
+            && self.pool.generation() == 0
+        {
+            let wanted_digests = std::mem::take(&mut self.wanted_digests);
+            let retries = std::mem::replace(&mut self.retries, RetryQuota::new(0));
+            on_close.closed(ClosedDriver { pool: self.pool.clone(), wanted_digests, retries });
+        }
+    }
 }
 
 /// The result of a step, and the CPU time it is charged.
@@ -118,7 +144,7 @@ type Stepped<I> = (I, Charged<Result<Next>>, bool);
 
 impl Driver {
     /// Opens the store in a first instance, which shows whether the settings are right.
-    pub(crate) async fn open(pool: Arc<Pool>) -> Result<Driver> {
+    pub(crate) async fn open(pool: Arc<Pool>, on_close: Option<Box<dyn OnClose>>) -> Result<Driver> {
         let name = "opening the store";
         let (mut first, _) = pool.lease(name, pool.limit(None)).await?;
         let limits = pool.limits();
@@ -129,8 +155,14 @@ impl Driver {
         let ended = sandbox.end(&call, limits, wanted.map(|wanted| wanted.map(Ok)));
         let wanted_digests = first.end(ended)?.into_iter().map(Into::into).collect();
         let retries = RetryQuota::new(pool.engine().limits.instances_per_store);
+        Ok(Driver::reopen(ClosedDriver { pool, wanted_digests, retries }, on_close))
+    }
+
+    /// Opens a store that was closed.
+    pub(crate) fn reopen(closed: ClosedDriver, on_close: Option<Box<dyn OnClose>>) -> Driver {
+        let ClosedDriver { pool, wanted_digests, retries } = closed;
         let (begins, resumes) = (Batcher::default(), Batcher::default());
-        Ok(Driver(Arc::new(Shared { pool, wanted_digests, retries, begins, resumes })))
+        Driver(Arc::new(Shared { pool, wanted_digests, retries, begins, resumes, on_close }))
     }
 
     /// Whether there are clones of it.

@@ -28,6 +28,7 @@ setters! {
     with_max_call_time, max_call_time: Duration;
     with_instances_per_store, instances_per_store: usize;
     with_instances, instances: usize;
+    with_reopen_within, reopen_within: Duration;
     with_address_space, address_space: usize;
     with_instance_wait, instance_wait: Duration;
     with_compute_per_store, compute_per_store: usize;

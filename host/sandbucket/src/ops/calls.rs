@@ -52,8 +52,8 @@ fn another_output() -> Error {
 }
 
 impl Calls {
-    pub(crate) async fn open(pool: Arc<Pool>) -> Result<Calls> {
-        Ok(Calls { driver: Driver::open(pool).await? })
+    pub(crate) fn new(driver: Driver) -> Calls {
+        Calls { driver }
     }
 
     pub(crate) fn is_shared(&self) -> bool {

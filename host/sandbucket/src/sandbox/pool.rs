@@ -43,7 +43,7 @@ fn escaped(c: char) -> impl Iterator<Item = char> {
     odd.then(|| c.escape_default()).into_iter().flatten().chain((!odd).then_some(c))
 }
 
-/// What a pool holds and has held.
+/// What a pool holds and has held, since its store was first opened ([`Limits::reopen_within`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStatus {

@@ -20,7 +20,7 @@ use futures::TryStreamExt;
 
 use super::{Client, Large, Target, parts};
 use crate::rows::Payload;
-use crate::server::{ACCESS_KEY, BUCKET, SECRET_KEY};
+use crate::server::{BUCKET, SECRET_KEY};
 
 #[derive(Clone)]
 pub struct AwsSdk {
@@ -52,7 +52,7 @@ impl Client for AwsSdk {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .endpoint_url(&target.endpoint)
-            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "benchmark"))
+            .credentials_provider(Credentials::new(&target.access_key, SECRET_KEY, None, None, "benchmark"))
             .force_path_style(true)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

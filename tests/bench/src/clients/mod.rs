@@ -44,11 +44,17 @@ pub use sandbucket::Sandbucket;
 pub struct Target {
     pub endpoint: String,
     pub payload: Payload,
+    pub access_key: String,
     /// The certificate authority to trust, if the endpoint speaks TLS.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Target {
+    /// The same with an access key of its own.
+    pub fn of_tenant(&self, number: u64) -> Target {
+        Target { access_key: format!("{}{number}", self.access_key), ..self.clone() }
+    }
+
     /// TLS that trusts only this authority.
     fn tls(&self) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();

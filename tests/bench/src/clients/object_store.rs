@@ -17,7 +17,7 @@ use object_store::{Certificate, ClientOptions, GetOptions, ObjectStore as _, Obj
 
 use super::{Client, Large, Target, parts};
 use crate::rows::Payload;
-use crate::server::{ACCESS_KEY, BUCKET, SECRET_KEY};
+use crate::server::{BUCKET, SECRET_KEY};
 
 pub struct ObjectStore {
     store: Arc<AmazonS3>,
@@ -40,7 +40,7 @@ impl Client for ObjectStore {
             .with_endpoint(&target.endpoint)
             .with_bucket_name(BUCKET)
             .with_region("us-east-1")
-            .with_access_key_id(ACCESS_KEY)
+            .with_access_key_id(&target.access_key)
             .with_secret_access_key(SECRET_KEY)
             .with_unsigned_payload(target.payload == Payload::Unsigned)
             .with_client_options(options)

@@ -12,7 +12,7 @@ use opendal::Operator;
 use opendal::services::S3;
 
 use super::{Client, Large, Target};
-use crate::server::{ACCESS_KEY, BUCKET, SECRET_KEY};
+use crate::server::{BUCKET, SECRET_KEY};
 
 pub struct OpenDal {
     operator: Operator,
@@ -42,7 +42,7 @@ impl Client for OpenDal {
             .bucket(BUCKET)
             .endpoint(&target.endpoint)
             .region("us-east-1")
-            .access_key_id(ACCESS_KEY)
+            .access_key_id(&target.access_key)
             .secret_access_key(SECRET_KEY)
             .disable_config_load()
             .disable_ec2_metadata();

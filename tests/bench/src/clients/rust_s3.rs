@@ -14,7 +14,7 @@ use s3::creds::Credentials;
 use s3::{Bucket, Region};
 
 use super::{Client, Large, Target, parts};
-use crate::server::{ACCESS_KEY, BUCKET, SECRET_KEY};
+use crate::server::{BUCKET, SECRET_KEY};
 
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -32,7 +32,7 @@ impl Client for RustS3 {
 
     async fn open(_: &(), target: &Target) -> Result<Self> {
         let region = Region::Custom { region: "us-east-1".to_owned(), endpoint: target.endpoint.clone() };
-        let credentials = Credentials::new(Some(ACCESS_KEY), Some(SECRET_KEY), None, None, None)?;
+        let credentials = Credentials::new(Some(&target.access_key), Some(SECRET_KEY), None, None, None)?;
         let mut bucket = Bucket::new(BUCKET, region, credentials)?.with_path_style();
         if target.ca_file.is_some() {
             bucket = Box::new(bucket.set_dangerous_config(true, true)?);

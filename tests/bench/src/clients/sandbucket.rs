@@ -15,7 +15,7 @@ use sandbucket::{Engine, Limits, Store, StoreOptions, TlsOptions};
 
 use super::{Client, Large, Target};
 use crate::rows::Payload;
-use crate::server::{ACCESS_KEY, BUCKET, SECRET_KEY};
+use crate::server::{BUCKET, SECRET_KEY};
 
 pub struct Sandbucket {
     store: Store,
@@ -41,7 +41,7 @@ impl Client for Sandbucket {
                 ("bucket", BUCKET),
                 ("region", "us-east-1"),
                 ("endpoint", target.endpoint.as_str()),
-                ("access-key", ACCESS_KEY),
+                ("access-key", target.access_key.as_str()),
                 ("secret-key", SECRET_KEY),
                 ("addressing-style", "path"),
                 ("payload-signing", payload),

@@ -66,6 +66,8 @@ struct Bench<C: Client> {
     work: Work,
     keys: Vec<String>,
     body: Bytes,
+    /// The number of the next client with an access key of its own.
+    next_tenant: AtomicU64,
 }
 
 impl<C: Client> Loaded<C> {
@@ -80,11 +82,21 @@ impl<C: Client> Loaded<C> {
         let bench = runtime.block_on(async {
             let shared = C::shared()?;
             let mut clients = Vec::new();
-            for _ in 0..job.row.clients {
-                clients.push(C::open(&shared, &job.target).await?);
+            for number in 0..job.row.clients {
+                let target = if number == 0 { job.target.clone() } else { job.target.of_tenant(number as u64) };
+                clients.push(C::open(&shared, &target).await?);
             }
             let turns = turns(clients.len())?;
-            let bench = Bench { shared, target: job.target.clone(), clients, turns, work, keys, body };
+            let bench = Bench {
+                shared,
+                target: job.target.clone(),
+                clients,
+                turns,
+                work,
+                keys,
+                body,
+                next_tenant: AtomicU64::new(0),
+            };
             if job.row.service == Service::Files && matches!(work, Work::Get { .. }) {
                 for key in &bench.keys {
                     bench.clients[0].put(key, bench.body.clone()).await?;
@@ -198,14 +210,17 @@ impl<C: Client> Bench<C> {
             Work::List { keys } => expect("keys", keys, client.list(key).await?),
             Work::Upload { size } => client.upload(key, large(size)).await,
             Work::Download { size } => expect("bytes", size, client.download(key, large(size)).await?),
-            Work::Open | Work::Tenants { .. } => self.open().await.map(drop),
+            Work::Open { .. } | Work::Tenants { .. } => self.open().await.map(drop),
             Work::Instance | Work::Instances { .. } => C::instance(&self.shared).await.map(drop),
         }
     }
 
     /// Another client, used once.
     async fn open(&self) -> Result<C> {
-        let client = C::open(&self.shared, &self.target).await?;
+        let client = match self.work {
+            Work::Open { distinct: false } => C::open(&self.shared, &self.target).await?,
+            _ => C::open(&self.shared, &self.target.of_tenant(self.next_tenant.fetch_add(1, Relaxed))).await?,
+        };
         expect("bytes", HEAD_SIZE, client.get(&self.keys[0]).await?)?;
         Ok(client)
     }
@@ -227,7 +242,7 @@ fn key(work: Work, number: u64) -> String {
     match work {
         Work::Put { .. } | Work::Upload { .. } => format!("put/{number}"),
         Work::Get { size } | Work::Download { size } => format!("get/{size}/{number}"),
-        Work::Head | Work::Open | Work::Tenants { .. } | Work::Instance | Work::Instances { .. } => {
+        Work::Head | Work::Open { .. } | Work::Tenants { .. } | Work::Instance | Work::Instances { .. } => {
             format!("get/{HEAD_SIZE}/{number}")
         }
         Work::List { keys } => format!("list/{keys}/"),
