@@ -10,9 +10,9 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep};
@@ -49,6 +49,8 @@ pub(crate) struct Compute {
     /// Permits held, and calls that wait for one. Written under the lock of `state`.
     active: AtomicUsize,
     state: Mutex<State>,
+    /// The thread that interrupts calls.
+    ticker: OnceLock<Thread>,
 }
 
 #[derive(Default)]
@@ -106,7 +108,18 @@ fn processors() -> usize {
 
 impl Compute {
     pub(crate) fn new() -> Arc<Compute> {
-        Arc::new(Compute { origin: Instant::now(), active: AtomicUsize::new(0), state: Mutex::default() })
+        Arc::new(Compute {
+            origin: Instant::now(),
+            active: AtomicUsize::new(0),
+            state: Mutex::default(),
+            ticker: OnceLock::new(),
+        })
+    }
+
+    /// Sets the thread that interrupts calls, which parks between two ticks. It is unparked when this becomes active: the first slice
+    /// is then no longer than others.
+    pub(crate) fn set_ticker(&self, ticker: Thread) {
+        let _ = self.ticker.set(ticker);
     }
 
     /// The share of a store, which may be a tenant's: so many permits at most, or half of the machine's processors where that is 0.
@@ -145,8 +158,15 @@ impl Compute {
         let mut state = self.state();
         let changed = change(&mut state);
         let woken = state.serve();
-        self.active.store(state.running + state.waiting, Relaxed);
+        let active = state.running + state.waiting;
+        let was_active = self.active.swap(active, Relaxed) > 0;
         drop(state);
+        if !was_active
+            && active > 0
+            && let Some(ticker) = self.ticker.get()
+        {
+            ticker.unpark();
+        }
         woken.into_iter().for_each(Waker::wake);
         changed
     }

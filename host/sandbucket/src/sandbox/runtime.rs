@@ -121,7 +121,7 @@ impl Runtime {
             cleanups: Cleanups::default(),
             telemetry,
         });
-        tick(Arc::downgrade(&runtime))?;
+        tick(Arc::downgrade(&runtime), &runtime.compute)?;
         Ok(runtime)
     }
 
@@ -331,16 +331,27 @@ fn wasmtime_config(limits: &Limits, plan: Plan) -> Config {
 }
 
 /// Lets time pass for the engine's plugins, and idle instances go, for as long as the engine lives.
-fn tick(engine: Weak<Runtime>) -> Result<()> {
+fn tick(engine: Weak<Runtime>, compute: &Compute) -> Result<()> {
     let run = move || {
-        let (mut tick, mut since_round) = (TICK, Duration::ZERO);
+        let mut swept = Instant::now();
+        let mut tick = TICK;
         loop {
-            thread::sleep(tick);
+            let mut end = Instant::now() + tick;
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                thread::park_timeout(left);
+                let Some(engine) = engine.upgrade() else { return };
+                if engine.compute.is_active() {
+                    end = end.min(Instant::now() + SLICE);
+                }
+            }
             let Some(engine) = engine.upgrade() else { return };
             engine.wasmtime.increment_epoch();
-            since_round += tick;
-            if since_round >= ROUND {
-                since_round = Duration::ZERO;
+            if swept.elapsed() >= ROUND {
+                swept = Instant::now();
                 engine.sweep();
             }
             tick = TICK;
@@ -352,6 +363,6 @@ fn tick(engine: Weak<Runtime>) -> Result<()> {
     };
     let spawned = thread::Builder::new().name("sandbucket-tick".to_owned()).spawn(run);
     spawned
-        .map(drop)
+        .map(|ticker| compute.set_ticker(ticker.thread().clone()))
         .map_err(|source| Error::Io { doing: "starting the engine's clock".to_owned(), source: Arc::new(source) })
 }

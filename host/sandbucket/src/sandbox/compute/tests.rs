@@ -41,6 +41,32 @@ async fn short_calls_need_no_permit() {
     assert!(idle(&compute) && share.limited_until.load(Relaxed) == 0);
 }
 
+/// The tick is slow while nothing computes, and must not let the first slice last longer than others.
+#[tokio::test]
+async fn ticker_is_unparked_when_calls_begin_to_compute() {
+    let compute = Compute::new();
+    let share = compute.register(1, None);
+    let ticker = thread::spawn({
+        let compute = compute.clone();
+        move || {
+            let long = Duration::from_secs(60);
+            let began = Instant::now();
+            while !compute.is_active() && began.elapsed() < long {
+                thread::park_timeout(long);
+            }
+            began.elapsed() < long
+        }
+    });
+    compute.set_ticker(ticker.thread().clone());
+    share.charge(MOST_LIMITED);
+    let mut computes = pin!(slices(&share, 2, || ()));
+    // It waits for its permit, which nobody takes from it.
+    assert!(computes.as_mut().now_or_never().is_none());
+    assert!(ticker.join().unwrap());
+    computes.await;
+    assert!(idle(&compute));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn long_calls_are_bounded_for_each_store_and_for_all_together() {
     let compute = Compute::new();
