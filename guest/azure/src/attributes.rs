@@ -4,46 +4,38 @@
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/put-blob>. Some are also settings of the store.
 
 use base64ct::{Base64, Encoding};
+use sandbucket_plugin::attributes::{AttributeGroups, AttributeRow};
 use sandbucket_plugin::contract::error::{Error, Failure};
-use sandbucket_plugin::contract::model::{CallOptions, Pair};
+use sandbucket_plugin::contract::model::Pair;
 use sandbucket_plugin::http::headers::is_visible;
 use sandbucket_plugin::http::request::Request;
+use sandbucket_plugin::reconcile::{WRITE_ID, is_write_id};
 
-use crate::headers::{self, METADATA_PREFIX};
+use crate::headers;
+use crate::requests::METADATA;
 
-/// The groups of attributes that an operation accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepts(u16);
+/// The groups of attributes.
+pub mod groups {
+    use sandbucket_plugin::attributes::AttributeGroups;
 
-impl Accepts {
     /// None.
-    pub const NOTHING: Accepts = Accepts(0);
+    pub const NONE: AttributeGroups = AttributeGroups::NONE;
     /// Content headers stored with a blob, and the write id.
-    pub const CONTENT: Accepts = Accepts(1);
+    pub const CONTENT: AttributeGroups = AttributeGroups::group(0);
     /// Access tier and tags.
-    pub const STORED: Accepts = Accepts(2);
+    pub const STORED: AttributeGroups = AttributeGroups::group(1);
     /// The encryption scope.
-    pub const SCOPE: Accepts = Accepts(4);
+    pub const SCOPE: AttributeGroups = AttributeGroups::group(2);
     /// The lease that a write needs.
-    pub const LEASE: Accepts = Accepts(8);
+    pub const LEASE: AttributeGroups = AttributeGroups::group(3);
     /// MD5 of the request's body.
-    pub const CHECKSUM: Accepts = Accepts(16);
+    pub const CHECKSUM: AttributeGroups = AttributeGroups::group(4);
     /// What to do with the snapshots of a blob that is deleted.
-    pub const SNAPSHOTS: Accepts = Accepts(32);
+    pub const SNAPSHOTS: AttributeGroups = AttributeGroups::group(5);
     /// The entity tag that a blob has to have to be deleted.
-    pub const MATCH: Accepts = Accepts(64);
+    pub const MATCH: AttributeGroups = AttributeGroups::group(6);
     /// All that a write of a whole blob accepts.
-    pub const WRITES: Accepts = Accepts::CONTENT.and(Accepts::STORED).and(Accepts::SCOPE).and(Accepts::LEASE);
-
-    /// Union of both.
-    pub const fn and(self, other: Accepts) -> Accepts {
-        Accepts(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are included.
-    pub const fn has(self, other: Accepts) -> bool {
-        self.0 & other.0 == other.0
-    }
+    pub const WRITES: AttributeGroups = CONTENT.union(STORED).union(SCOPE).union(LEASE);
 }
 
 /// Syntax of an attribute's value.
@@ -66,9 +58,19 @@ pub struct Attribute {
     pub name: &'static str,
     /// Its header.
     header: &'static str,
-    /// Group of operations that accept it.
-    pub accepts: Accepts,
+    /// Its group: operations accept it whose groups contain this one.
+    pub group: AttributeGroups,
     syntax: Syntax,
+}
+
+impl AttributeRow for Attribute {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn group(&self) -> AttributeGroups {
+        self.group
+    }
 }
 
 impl Attribute {
@@ -80,54 +82,49 @@ impl Attribute {
             Syntax::Words(words) => format!("{}.", words.join(" or ")),
             Syntax::Id => "1 to 128 letters, digits and -._~:/+=, different for each write.".to_owned(),
         };
-        let accepted = match self.accepts {
-            Accepts::CONTENT => "put, create-upload, copy with properties, presigned put",
-            Accepts::STORED => "put, create-upload, copy, presigned put",
-            Accepts::SCOPE => "put, create-upload, upload-part, copy, copy-part, presigned put",
-            Accepts::LEASE => "put, uploads and their parts, copy, delete, delete-many, set-tags",
-            Accepts::CHECKSUM => "put, upload-part, presigned put",
-            Accepts::SNAPSHOTS => "delete, delete-many",
+        let accepted = match self.group {
+            groups::CONTENT => "put, create-upload, copy with properties, presigned put",
+            groups::STORED => "put, create-upload, copy, presigned put",
+            groups::SCOPE => "put, create-upload, upload-part, copy, copy-part, presigned put",
+            groups::LEASE => "put, uploads and their parts, copy, delete, delete-many, set-tags",
+            groups::CHECKSUM => "put, upload-part, presigned put",
+            groups::SNAPSHOTS => "delete, delete-many",
             _ => "delete",
         };
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
     }
 }
 
-const fn text(name: &'static str, header: &'static str, accepts: Accepts) -> Attribute {
-    Attribute { name, header, accepts, syntax: Syntax::Text }
+const fn text(name: &'static str, header: &'static str, group: AttributeGroups) -> Attribute {
+    Attribute { name, header, group, syntax: Syntax::Text }
 }
 
-const fn with_syntax(name: &'static str, header: &'static str, accepts: Accepts, syntax: Syntax) -> Attribute {
-    Attribute { name, header, accepts, syntax }
+const fn with_syntax(name: &'static str, header: &'static str, group: AttributeGroups, syntax: Syntax) -> Attribute {
+    Attribute { name, header, group, syntax }
 }
-
-/// The attribute that identifies a write, by which a lost response is reconciled.
-pub const WRITE_ID: &str = "write-id";
 
 /// The attribute that names an encryption scope.
 pub const SCOPE: &str = "encryption-scope";
 
 /// All attributes, in display order.
 pub const TABLE: [Attribute; 12] = [
-    text("cache-control", "x-ms-blob-cache-control", Accepts::CONTENT),
-    text("content-disposition", "x-ms-blob-content-disposition", Accepts::CONTENT),
-    text("content-encoding", "x-ms-blob-content-encoding", Accepts::CONTENT),
-    text("content-language", "x-ms-blob-content-language", Accepts::CONTENT),
-    with_syntax(WRITE_ID, "x-ms-meta-sandbucket_write_id", Accepts::CONTENT, Syntax::Id),
-    text("access-tier", "x-ms-access-tier", Accepts::STORED),
-    text("tags", "x-ms-tags", Accepts::STORED),
-    text(SCOPE, "x-ms-encryption-scope", Accepts::SCOPE),
-    text("lease-id", "x-ms-lease-id", Accepts::LEASE),
-    with_syntax("content-md5", "content-md5", Accepts::CHECKSUM, Syntax::Md5),
-    with_syntax("delete-snapshots", "x-ms-delete-snapshots", Accepts::SNAPSHOTS, Syntax::Words(&["include", "only"])),
-    text("if-match", "if-match", Accepts::MATCH),
+    text("cache-control", "x-ms-blob-cache-control", groups::CONTENT),
+    text("content-disposition", "x-ms-blob-content-disposition", groups::CONTENT),
+    text("content-encoding", "x-ms-blob-content-encoding", groups::CONTENT),
+    text("content-language", "x-ms-blob-content-language", groups::CONTENT),
+    with_syntax(WRITE_ID, "x-ms-meta-sandbucket_write_id", groups::CONTENT, Syntax::Id),
+    text("access-tier", "x-ms-access-tier", groups::STORED),
+    text("tags", "x-ms-tags", groups::STORED),
+    text(SCOPE, "x-ms-encryption-scope", groups::SCOPE),
+    text("lease-id", "x-ms-lease-id", groups::LEASE),
+    with_syntax("content-md5", "content-md5", groups::CHECKSUM, Syntax::Md5),
+    with_syntax("delete-snapshots", "x-ms-delete-snapshots", groups::SNAPSHOTS, Syntax::Words(&["include", "only"])),
+    text("if-match", "if-match", groups::MATCH),
 ];
 
 /// The table, for the contract's `store.attributes`.
 pub fn documentation() -> Vec<sandbucket_plugin::Attribute> {
-    let documented =
-        |known: &Attribute| sandbucket_plugin::Attribute { name: known.name, secret: false, help: known.help().into() };
-    TABLE.iter().map(documented).collect()
+    TABLE.iter().map(|known| sandbucket_plugin::Attribute::new(known.name, known.help())).collect()
 }
 
 /// Validates a setting that is a default of this attribute.
@@ -154,14 +151,8 @@ pub fn of_uploads(attributes: &[Pair]) -> Vec<Pair> {
 
 /// The first attribute that a copy accepts only if it replaces the source's properties.
 pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
-    let names = TABLE.iter().filter(|known| known.accepts == Accepts::CONTENT).map(|known| known.name);
+    let names = TABLE.iter().filter(|known| known.group == groups::CONTENT).map(|known| known.name);
     names.into_iter().find(|known| attributes.iter().any(|(name, _)| name == known))
-}
-
-/// The caller's write id.
-pub fn write_id(call: &CallOptions) -> Option<&str> {
-    let given = call.attributes.iter().find(|(name, _)| name == WRITE_ID);
-    given.map(|(_, id)| id.trim_matches(' '))
 }
 
 /// Adds the header of an attribute with this value.
@@ -170,7 +161,7 @@ pub fn write_id(call: &CallOptions) -> Option<&str> {
 /// A fault of the attribute.
 pub fn push(request: &mut Request, attribute: &Attribute, value: &str) -> Result<(), Failure> {
     let value = value_of(attribute, value)?;
-    if attribute.header.starts_with(METADATA_PREFIX)
+    if attribute.header.starts_with(METADATA.prefix)
         && request.headers.iter().any(|(there, _)| there == attribute.header)
     {
         let why = format!("{} is in the metadata as well, as {}: give it once", attribute.name, headers::WRITE_ID);
@@ -192,12 +183,7 @@ fn value_of<'v>(attribute: &Attribute, value: &'v str) -> Result<&'v str, Failur
             wrong("must be 16 bytes in base64")
         }
         Syntax::Words(words) if !words.contains(&value) => wrong(&format!("must be {}", words.join(" or "))),
-        Syntax::Id if !is_id(value) => wrong("must be 1 to 128 letters, digits and -._~:/+="),
+        Syntax::Id if !is_write_id(value) => wrong("must be 1 to 128 letters, digits and -._~:/+="),
         _ => Ok(value),
     }
-}
-
-/// Whether the text is a valid write id: characters that every service stores and returns unchanged.
-fn is_id(value: &str) -> bool {
-    (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
 }

@@ -2,7 +2,7 @@
 
 use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::http::encode;
-use sandbucket_plugin::http::url::Url;
+use sandbucket_plugin::http::url::{CredentialSettings, Url};
 
 /// Domain of accounts in the public cloud.
 const PUBLIC: &str = "blob.core.windows.net";
@@ -44,11 +44,10 @@ impl Endpoint {
             let account = Some(account.to_owned());
             return Ok(Endpoint { https: true, authority, base_path: String::new(), account, display });
         };
-        let Url { https, host, port, prefix } = Url::parse(text, "account and access-key")?;
-        let account = account.map(str::to_owned).or_else(|| account_of(&host, &prefix));
-        let authority = format!("{host}{}", port.map_or(String::new(), |port| format!(":{port}")));
-        let display = format!("{}://{authority}{prefix}", if https { "https" } else { "http" });
-        Ok(Endpoint { https, authority, base_path: prefix, account, display })
+        let url = Url::parse(text, CredentialSettings(&["account", "access-key"]))?;
+        let account = account.map(str::to_owned).or_else(|| account_of(&url.host, &url.prefix));
+        let (authority, display) = (url.authority(), url.to_string());
+        Ok(Endpoint { https: url.https, authority, base_path: url.prefix, account, display })
     }
 
     /// Encoded path of a key, of a container if the key is empty, or of the account if the container is empty too.

@@ -3,8 +3,5 @@
 /// Version of the service whose rules requests follow: `x-ms-version`, and `sv` of the signatures made here.
 pub const VERSION: &str = "2023-11-03";
 
-/// Prefix of user metadata in header names.
-pub const METADATA_PREFIX: &str = "x-ms-meta-";
-
 /// User metadata that stores the attribute `write-id`: the names of metadata are identifiers.
 pub const WRITE_ID: &str = "sandbucket_write_id";

@@ -3,10 +3,9 @@
 use sandbucket_plugin::checksum::{Algorithm, from_base64};
 use sandbucket_plugin::contract::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
 use sandbucket_plugin::http::bounds;
-use sandbucket_plugin::http::encoded_words::decode;
 use sandbucket_plugin::http::response::{self, Head, MalformedResponse};
 
-use crate::headers::METADATA_PREFIX;
+use crate::requests::METADATA;
 
 /// Attributes of a blob in a response: name and header.
 const ATTRIBUTES: [(&str, &str); 18] = [
@@ -71,17 +70,8 @@ fn properties(head: &Head<'_>, size: u64) -> Result<BlobInfo, MalformedResponse>
     if !FROM_AZURE.iter().any(|name| head.get(name).is_some()) {
         return Err(MalformedResponse("it has neither etag nor last-modified, so it is hardly from Azure".into()));
     }
-    let mut metadata = Vec::new();
-    for (name, value) in &head.headers {
-        match name.split_at_checked(METADATA_PREFIX.len()) {
-            Some((prefix, name)) if prefix.eq_ignore_ascii_case(METADATA_PREFIX) && !name.is_empty() => {
-                metadata.push((name.to_ascii_lowercase(), decode(value.trim_ascii())));
-            }
-            _ => {}
-        }
-    }
     let info = response::properties(head, size)?;
-    Ok(BlobInfo { metadata, version: version(head)?, attributes: attributes(head), ..info })
+    Ok(BlobInfo { metadata: METADATA.read(head), version: version(head)?, attributes: attributes(head), ..info })
 }
 
 fn attributes(head: &Head<'_>) -> Vec<Pair> {

@@ -5,12 +5,10 @@
 //!
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>
 
-use std::borrow::Cow;
-
 use sandbucket_plugin::contract::error::{Kind, MAX_MESSAGE, ServiceResponse, tidy};
 use sandbucket_plugin::http::response::{Head, MAX_ERROR_BODY};
 use sandbucket_plugin::retry::{self, Decision};
-use sandbucket_plugin::service::{Classification, Refusal};
+use sandbucket_plugin::service::{Classification, ErrorResponse};
 use sandbucket_plugin::xml;
 
 /// Maximum length of a code or request id, in bytes.
@@ -28,11 +26,11 @@ pub enum Authorization {
 }
 
 /// What an error response means. `now` is the service's time in seconds since 1970.
-pub fn refusal(head: &Head<'_>, body: &[u8], authorization: Authorization, now: u64) -> Refusal {
+pub fn error_response(head: &Head<'_>, body: &[u8], authorization: Authorization, now: u64) -> ErrorResponse {
     let response = parse(head, body);
-    let class = classify(head, &response, authorization);
-    let next = decide(head, &response, authorization, now);
-    Refusal { response, class, next }
+    let classification = classify(head, &response, authorization);
+    let decision = decide(head, &response, authorization, now);
+    ErrorResponse::new(response, classification, decision)
 }
 
 /// Parses an error response from its head and the beginning of its body.
@@ -265,7 +263,7 @@ fn classify(head: &Head<'_>, response: &ServiceResponse, authorization: Authoriz
     };
     if response.status == 304 {
         let (kind, advice) = Classification::by_status(304);
-        return Classification { kind, subject: None, advice: advice.into() };
+        return Classification::new(kind, advice);
     }
     let entry = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
         Some(&(_, DENIED)) => denied(),
@@ -282,13 +280,13 @@ fn classify(head: &Head<'_>, response: &ServiceResponse, authorization: Authoriz
                 let to = head.get("location").and_then(origin).map_or(String::new(), |to| format!(" to \"{to}\""));
                 let advice =
                     format!("it redirects{to}, and redirects are not followed: set endpoint to where the account is");
-                return Classification { kind, subject: Some("endpoint"), advice: advice.into() };
+                return Classification::new(kind, advice).with_subject("endpoint");
             }
             (kind, None, advice)
         }
     };
     let (kind, subject, advice) = entry;
-    Classification { kind, subject, advice: Cow::Borrowed(advice) }
+    Classification::new(kind, advice).with_subject(subject)
 }
 
 /// Scheme and authority of a URL. The rest may repeat the request's, whose query is the secret of a store with a `sas-token`.
@@ -332,8 +330,8 @@ mod tests {
         Head { status, headers }
     }
 
-    fn coded(status: u16, code: &str, authorization: Authorization) -> Refusal {
-        refusal(&head(status, &[("x-ms-error-code", code)]), b"", authorization, NOW)
+    fn coded(status: u16, code: &str, authorization: Authorization) -> ErrorResponse {
+        error_response(&head(status, &[("x-ms-error-code", code)]), b"", authorization, NOW)
     }
 
     #[test]
@@ -409,18 +407,18 @@ mod tests {
             (404, "", Anonymous, Kind::NotFound, None),
             (403, "", Anonymous, Kind::AccessDenied, Some("access-key")),
         ] {
-            let class = coded(status, code, authorization).class;
+            let class = coded(status, code, authorization).classification;
             assert_eq!((class.kind, class.subject), (kind, subject), "{status} {code}");
         }
-        let moved = refusal(&head(307, &[("location", "https://h/")]), b"", SharedKey, NOW).class;
+        let moved = error_response(&head(307, &[("location", "https://h/")]), b"", SharedKey, NOW).classification;
         assert_eq!((moved.kind, moved.subject), (Kind::InvalidSettings, Some("endpoint")));
     }
 
     #[test]
     fn redirect_shows_scheme_and_host_alone() {
         let advice = |location| {
-            let refused = refusal(&head(301, &[("location", location)]), b"", Authorization::Sas, NOW);
-            refused.class.advice.into_owned()
+            let refused = error_response(&head(301, &[("location", location)]), b"", Authorization::Sas, NOW);
+            refused.classification.advice.into_owned()
         };
         for location in [
             "https://h.example:8443/c/k?sv=1&sig=SECRET",
@@ -443,7 +441,7 @@ mod tests {
         let body = "<Error><Code>AuthenticationFailed ?sig=SECRET</Code><Message>No: https://h/c/k?sp=r&amp;sig=SECRET&amp;se=1</Message>\
                     <AuthenticationErrorDetail>sig=SECRET%3D is not valid</AuthenticationErrorDetail></Error>";
         let head = head(403, &[("x-ms-request-id", "sig=SECRET")]);
-        let refused = refusal(&head, body.as_bytes(), Authorization::Sas, NOW);
+        let refused = error_response(&head, body.as_bytes(), Authorization::Sas, NOW);
         assert!(!format!("{refused:?}").contains("SECRET"), "{refused:?}");
         let message = refused.response.message.unwrap();
         assert_eq!(message, "No: https://h/c/k?sp=r&sig=…&se=1 sig=… is not valid");
@@ -460,7 +458,7 @@ mod tests {
 
     #[test]
     fn transient_errors_are_retried() {
-        let next = |status, code| coded(status, code, Authorization::SharedKey).next;
+        let next = |status, code| coded(status, code, Authorization::SharedKey).decision;
         let retried = |not_applied| Decision::Retry { after: None, not_applied };
         assert_eq!(next(503, "ServerBusy"), retried(true));
         assert_eq!(next(429, ""), retried(true));
@@ -479,19 +477,21 @@ mod tests {
         ] {
             assert_eq!(next(status, code), Decision::Fail, "{status} {code}");
         }
-        let busy = refusal(
+        let busy = error_response(
             &head(503, &[("x-ms-error-code", "ServerBusy"), ("retry-after", "7")]),
             b"",
             Authorization::Sas,
             NOW,
         );
-        assert_eq!(busy.next, Decision::Retry { after: Some(Duration::from_secs(7)), not_applied: true });
+        assert_eq!(busy.decision, Decision::Retry { after: Some(Duration::from_secs(7)), not_applied: true });
     }
 
     #[test]
     fn rejected_signature_corrects_the_clock_if_it_differs() {
         let far = [("date", "Tue, 14 Nov 2023 23:13:20 GMT"), ("x-ms-error-code", "AuthenticationFailed")];
-        let next = |headers: &[(&str, &str)], authorization| refusal(&head(403, headers), b"", authorization, NOW).next;
+        let next = |headers: &[(&str, &str)], authorization| {
+            error_response(&head(403, headers), b"", authorization, NOW).decision
+        };
         assert_eq!(next(&far, Authorization::SharedKey), Decision::CorrectClock(NOW + 3600));
         assert_eq!(next(&far[..1], Authorization::SharedKey), Decision::CorrectClock(NOW + 3600));
         assert_eq!(next(&far, Authorization::Sas), Decision::Fail);

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sandbucket_azure::continuation;
-use sandbucket_azure::documents::{block_list, container, listing, tags};
+use sandbucket_azure::documents::{block_list, container, listing};
 use sandbucket_azure::endpoint::Endpoint;
 use sandbucket_azure::response;
 use sandbucket_azure::service_error::{self, Authorization};
@@ -36,7 +36,7 @@ const DOCUMENTS: [&str; 6] = [
 /// Parses the bytes as every document. Returns whether any parser accepted them.
 fn read_as_all(body: &[u8]) -> bool {
     for authorization in [Authorization::SharedKey, Authorization::Sas, Authorization::Anonymous] {
-        service_error::refusal(&Head { status: 403, headers: vec![] }, body, authorization, 0);
+        service_error::error_response(&Head { status: 403, headers: vec![] }, body, authorization, 0);
     }
     let mut read = false;
     if let Ok(document) = xml::document(body, listing::ROOT) {
@@ -58,8 +58,8 @@ fn read_as_all(body: &[u8]) -> bool {
             }
         }
     }
-    if let Ok(document) = xml::document(body, tags::ROOT) {
-        read |= tags::tags(&document.root()).is_ok();
+    if let Ok(document) = xml::document(body, "Tags") {
+        read |= sandbucket_plugin::tags::parse(&document.root()).is_ok();
     }
     read
 }
@@ -122,6 +122,6 @@ proptest! {
                 response::digest(&head, span, info.size);
             }
         }
-        service_error::refusal(&head, b"", Authorization::SharedKey, 0);
+        service_error::error_response(&head, b"", Authorization::SharedKey, 0);
     }
 }

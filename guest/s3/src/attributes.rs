@@ -6,44 +6,35 @@
 use base64ct::{Base64, Encoding};
 use md5::{Digest, Md5};
 
+use sandbucket_plugin::attributes::{AttributeGroups, AttributeRow};
 use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::{CallOptions, Pair};
 use sandbucket_plugin::http::headers::{Headers, is_visible};
 use sandbucket_plugin::http::response::decimal;
+use sandbucket_plugin::reconcile::{WRITE_ID, is_write_id};
 
-/// The groups of attributes an operation accepts, besides `request-payer` and `expected-bucket-owner`, which all accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepts(u16);
+/// The groups of attributes.
+pub mod groups {
+    use sandbucket_plugin::attributes::AttributeGroups;
 
-impl Accepts {
-    /// None but those that all operations accept.
-    pub const NOTHING: Accepts = Accepts(0);
+    /// None: `request-payer` and `expected-bucket-owner`, which all operations accept.
+    pub const NONE: AttributeGroups = AttributeGroups::NONE;
     /// Properties stored with a blob: content headers, storage class, tags, ACL, locks.
-    pub const PROPERTIES: Accepts = Accepts(1);
+    pub const PROPERTIES: AttributeGroups = AttributeGroups::group(0);
     /// Server-side encryption with keys of the service.
-    pub const ENCRYPTION: Accepts = Accepts(2);
+    pub const ENCRYPTION: AttributeGroups = AttributeGroups::group(1);
     /// The customer key of the encryption.
-    pub const CUSTOMER_KEY: Accepts = Accepts(4);
+    pub const CUSTOMER_KEY: AttributeGroups = AttributeGroups::group(2);
     /// Customer key and expected owner of the source of a copy.
-    pub const SOURCE: Accepts = Accepts(8);
+    pub const SOURCE: AttributeGroups = AttributeGroups::group(3);
     /// Checksum of the request's body.
-    pub const CHECKSUM: Accepts = Accepts(16);
+    pub const CHECKSUM: AttributeGroups = AttributeGroups::group(4);
     /// Permission to delete what a lock in governance mode protects.
-    pub const BYPASS: Accepts = Accepts(32);
+    pub const BYPASS: AttributeGroups = AttributeGroups::group(5);
     /// The entity tag that a blob has to have to be deleted.
-    pub const MATCH: Accepts = Accepts(64);
+    pub const MATCH: AttributeGroups = AttributeGroups::group(6);
     /// The part of a blob that a HEAD is about.
-    pub const PART: Accepts = Accepts(128);
-
-    /// Union of both.
-    pub const fn and(self, other: Accepts) -> Accepts {
-        Accepts(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are included.
-    pub const fn has(self, other: Accepts) -> bool {
-        self.0 & other.0 == other.0
-    }
+    pub const PART: AttributeGroups = AttributeGroups::group(7);
 }
 
 /// Syntax of an attribute's value.
@@ -59,7 +50,7 @@ enum Syntax {
     Digest(usize),
     /// A key of 32 bytes in base64, sent in three headers.
     Key,
-    /// See [`is_id`].
+    /// See [`is_write_id`].
     Id,
     /// From 1 to 10,000. Sent in the query.
     Part,
@@ -72,9 +63,19 @@ pub struct Attribute {
     pub name: &'static str,
     /// Its header, or the prefix of its headers.
     header: &'static str,
-    /// Group of operations that accept it.
-    pub accepts: Accepts,
+    /// Its group: operations accept it whose groups contain this one.
+    pub group: AttributeGroups,
     syntax: Syntax,
+}
+
+impl AttributeRow for Attribute {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn group(&self) -> AttributeGroups {
+        self.group
+    }
 }
 
 impl Attribute {
@@ -89,15 +90,15 @@ impl Attribute {
             Syntax::Id => "1 to 128 letters, digits and -._~:/+=, different for each write.".to_owned(),
             Syntax::Part => "1 to 10000.".to_owned(),
         };
-        let accepted = match self.accepts {
-            Accepts::PROPERTIES => "put, create-upload, copy with properties, presigned put",
-            Accepts::ENCRYPTION => "put, create-upload, copy, presigned put",
-            Accepts::CUSTOMER_KEY => "head, get, put, uploads and their parts, copy, presigned requests",
-            Accepts::SOURCE => "copy, copy-part",
-            Accepts::CHECKSUM => "put, upload-part, presigned put",
-            Accepts::BYPASS => "delete, delete-many, presigned delete",
-            Accepts::MATCH => "delete",
-            Accepts::PART => "head",
+        let accepted = match self.group {
+            groups::PROPERTIES => "put, create-upload, copy with properties, presigned put",
+            groups::ENCRYPTION => "put, create-upload, copy, presigned put",
+            groups::CUSTOMER_KEY => "head, get, put, uploads and their parts, copy, presigned requests",
+            groups::SOURCE => "copy, copy-part",
+            groups::CHECKSUM => "put, upload-part, presigned put",
+            groups::BYPASS => "delete, delete-many, presigned delete",
+            groups::MATCH => "delete",
+            groups::PART => "head",
             _ => "all operations",
         };
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
@@ -114,53 +115,50 @@ impl Attribute {
     }
 }
 
-const fn text(name: &'static str, header: &'static str, accepts: Accepts) -> Attribute {
-    Attribute { name, header, accepts, syntax: Syntax::Text }
+const fn text(name: &'static str, header: &'static str, group: AttributeGroups) -> Attribute {
+    Attribute { name, header, group, syntax: Syntax::Text }
 }
 
-const fn with_syntax(name: &'static str, header: &'static str, accepts: Accepts, syntax: Syntax) -> Attribute {
-    Attribute { name, header, accepts, syntax }
+const fn with_syntax(name: &'static str, header: &'static str, group: AttributeGroups, syntax: Syntax) -> Attribute {
+    Attribute { name, header, group, syntax }
 }
-
-/// The attribute that identifies a write, by which a lost response is reconciled.
-pub const WRITE_ID: &str = "write-id";
 
 /// All attributes, in display order.
 pub const TABLE: [Attribute; 29] = [
-    text("cache-control", "cache-control", Accepts::PROPERTIES),
-    text("content-disposition", "content-disposition", Accepts::PROPERTIES),
-    text("content-encoding", "content-encoding", Accepts::PROPERTIES),
-    text("content-language", "content-language", Accepts::PROPERTIES),
-    text("expires", "expires", Accepts::PROPERTIES),
-    text("storage-class", "x-amz-storage-class", Accepts::PROPERTIES),
-    text("tags", "x-amz-tagging", Accepts::PROPERTIES),
-    text("acl", "x-amz-acl", Accepts::PROPERTIES),
-    text("object-lock-mode", "x-amz-object-lock-mode", Accepts::PROPERTIES),
-    text("object-lock-retain-until", "x-amz-object-lock-retain-until-date", Accepts::PROPERTIES),
-    text("object-lock-legal-hold", "x-amz-object-lock-legal-hold", Accepts::PROPERTIES),
-    with_syntax(WRITE_ID, "x-amz-meta-sandbucket-write-id", Accepts::PROPERTIES, Syntax::Id),
-    text("server-side-encryption", "x-amz-server-side-encryption", Accepts::ENCRYPTION),
-    text("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", Accepts::ENCRYPTION),
-    text("sse-kms-context", "x-amz-server-side-encryption-context", Accepts::ENCRYPTION),
-    with_syntax("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled", Accepts::ENCRYPTION, Syntax::Flag),
-    with_syntax("sse-customer-key", "x-amz-server-side-encryption-customer-", Accepts::CUSTOMER_KEY, Syntax::Key),
+    text("cache-control", "cache-control", groups::PROPERTIES),
+    text("content-disposition", "content-disposition", groups::PROPERTIES),
+    text("content-encoding", "content-encoding", groups::PROPERTIES),
+    text("content-language", "content-language", groups::PROPERTIES),
+    text("expires", "expires", groups::PROPERTIES),
+    text("storage-class", "x-amz-storage-class", groups::PROPERTIES),
+    text("tags", "x-amz-tagging", groups::PROPERTIES),
+    text("acl", "x-amz-acl", groups::PROPERTIES),
+    text("object-lock-mode", "x-amz-object-lock-mode", groups::PROPERTIES),
+    text("object-lock-retain-until", "x-amz-object-lock-retain-until-date", groups::PROPERTIES),
+    text("object-lock-legal-hold", "x-amz-object-lock-legal-hold", groups::PROPERTIES),
+    with_syntax(WRITE_ID, "x-amz-meta-sandbucket-write-id", groups::PROPERTIES, Syntax::Id),
+    text("server-side-encryption", "x-amz-server-side-encryption", groups::ENCRYPTION),
+    text("sse-kms-key-id", "x-amz-server-side-encryption-aws-kms-key-id", groups::ENCRYPTION),
+    text("sse-kms-context", "x-amz-server-side-encryption-context", groups::ENCRYPTION),
+    with_syntax("sse-bucket-key", "x-amz-server-side-encryption-bucket-key-enabled", groups::ENCRYPTION, Syntax::Flag),
+    with_syntax("sse-customer-key", "x-amz-server-side-encryption-customer-", groups::CUSTOMER_KEY, Syntax::Key),
     with_syntax(
         "source-sse-customer-key",
         "x-amz-copy-source-server-side-encryption-customer-",
-        Accepts::SOURCE,
+        groups::SOURCE,
         Syntax::Key,
     ),
-    text("source-expected-bucket-owner", "x-amz-source-expected-bucket-owner", Accepts::SOURCE),
-    with_syntax("checksum-crc32", "x-amz-checksum-crc32", Accepts::CHECKSUM, Syntax::Digest(4)),
-    with_syntax("checksum-crc32c", "x-amz-checksum-crc32c", Accepts::CHECKSUM, Syntax::Digest(4)),
-    with_syntax("checksum-crc64nvme", "x-amz-checksum-crc64nvme", Accepts::CHECKSUM, Syntax::Digest(8)),
-    with_syntax("checksum-sha256", "x-amz-checksum-sha256", Accepts::CHECKSUM, Syntax::Digest(32)),
-    with_syntax("content-md5", "content-md5", Accepts::CHECKSUM, Syntax::Digest(16)),
-    with_syntax("bypass-governance-retention", "x-amz-bypass-governance-retention", Accepts::BYPASS, Syntax::Flag),
-    text("if-match", "if-match", Accepts::MATCH),
-    with_syntax("part-number", "partNumber", Accepts::PART, Syntax::Part),
-    with_syntax("request-payer", "x-amz-request-payer", Accepts::NOTHING, Syntax::Word("requester")),
-    text("expected-bucket-owner", "x-amz-expected-bucket-owner", Accepts::NOTHING),
+    text("source-expected-bucket-owner", "x-amz-source-expected-bucket-owner", groups::SOURCE),
+    with_syntax("checksum-crc32", "x-amz-checksum-crc32", groups::CHECKSUM, Syntax::Digest(4)),
+    with_syntax("checksum-crc32c", "x-amz-checksum-crc32c", groups::CHECKSUM, Syntax::Digest(4)),
+    with_syntax("checksum-crc64nvme", "x-amz-checksum-crc64nvme", groups::CHECKSUM, Syntax::Digest(8)),
+    with_syntax("checksum-sha256", "x-amz-checksum-sha256", groups::CHECKSUM, Syntax::Digest(32)),
+    with_syntax("content-md5", "content-md5", groups::CHECKSUM, Syntax::Digest(16)),
+    with_syntax("bypass-governance-retention", "x-amz-bypass-governance-retention", groups::BYPASS, Syntax::Flag),
+    text("if-match", "if-match", groups::MATCH),
+    with_syntax("part-number", "partNumber", groups::PART, Syntax::Part),
+    with_syntax("request-payer", "x-amz-request-payer", groups::NONE, Syntax::Word("requester")),
+    text("expected-bucket-owner", "x-amz-expected-bucket-owner", groups::NONE),
 ];
 
 /// Validates a setting that is a default of this attribute. Returns whether a header is sent.
@@ -179,7 +177,7 @@ pub fn check(name: &'static str, value: &str) -> Result<bool, Failure> {
 pub fn kept_by_copies(attributes: &[Pair]) -> Option<&'static str> {
     let headers = TABLE
         .iter()
-        .filter(|known| known.accepts == Accepts::PROPERTIES && (known.name == known.header || known.name == WRITE_ID));
+        .filter(|known| known.group == groups::PROPERTIES && (known.name == known.header || known.name == WRITE_ID));
     headers.map(|known| known.name).find(|known| attributes.iter().any(|(name, _)| name == known))
 }
 
@@ -211,7 +209,7 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
             return Err(wrong(name, "must be 1 to 2,048 characters of visible ASCII and spaces"));
         }
         Syntax::Text => add(header, value),
-        Syntax::Id if !is_id(value) => {
+        Syntax::Id if !is_write_id(value) => {
             return Err(wrong(name, "must be 1 to 128 letters, digits and -._~:/+="));
         }
         Syntax::Id => add(header, value),
@@ -245,11 +243,6 @@ pub fn push(headers: &mut Headers, attribute: &Attribute, value: &str) -> Result
         }
     }
     Ok(())
-}
-
-/// Whether the text is a valid write id: characters that every service stores and returns unchanged.
-fn is_id(value: &str) -> bool {
-    (1..=128).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
 }
 
 fn wrong(name: &'static str, why: &str) -> Failure {

@@ -1,8 +1,5 @@
 //! Names of header fields shared by requests and responses.
 
-/// Prefix of user metadata in header names.
-pub const METADATA_PREFIX: &str = "x-amz-meta-";
-
 /// User metadata that stores the attribute `write-id`.
 pub const WRITE_ID: &str = "sandbucket-write-id";
 

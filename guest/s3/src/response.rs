@@ -6,11 +6,11 @@
 use sandbucket_plugin::checksum::{Algorithm, from_base64};
 use sandbucket_plugin::contract::model::{BlobInfo, ByteRange, Digest, Pair, Span, Written};
 use sandbucket_plugin::http::bounds;
-use sandbucket_plugin::http::encoded_words::decode;
 use sandbucket_plugin::http::response::{self, Head, MalformedResponse, decimal, etag, is_named};
 
 use crate::checksum::{Names, STORED};
-use crate::headers::{METADATA_PREFIX, RESPONSE_ATTRIBUTES};
+use crate::headers::RESPONSE_ATTRIBUTES;
+use crate::requests::METADATA;
 
 /// Headers of which every S3 response to a GET or HEAD has at least one, possibly empty.
 const FROM_S3: [&str; 4] = ["etag", "last-modified", "x-amz-request-id", "x-amz-id-2"];
@@ -76,16 +76,7 @@ fn properties(head: &Head, size: u64) -> Result<BlobInfo, MalformedResponse> {
             "it has neither etag nor last-modified, so it is hardly from an S3 service".into(),
         ));
     }
-    let mut metadata = Vec::new();
-    for (name, value) in &head.headers {
-        match name.split_at_checked(METADATA_PREFIX.len()) {
-            Some((prefix, name)) if prefix.eq_ignore_ascii_case(METADATA_PREFIX) && !name.is_empty() => {
-                metadata.push((name.to_ascii_lowercase(), decode(value.trim_ascii())));
-            }
-            _ => {}
-        }
-    }
-    Ok(BlobInfo { metadata, version: version(head)?, attributes: attributes(head), ..info })
+    Ok(BlobInfo { metadata: METADATA.read(head), version: version(head)?, attributes: attributes(head), ..info })
 }
 
 /// Attributes in a response.

@@ -202,7 +202,7 @@ const CODES: [(&[&str], Entry); 24] = [
 pub fn classify(method: Method, head: &Head, response: &ServiceResponse, anonymous: bool) -> Classification {
     if let (301 | 302 | 307 | 308 | 400, Some(region)) = (response.status, &response.region) {
         let advice = format!("the bucket is in the region {region}: set region = \"{region}\"");
-        return Classification { kind: Kind::InvalidSettings, subject: Some("region"), advice: advice.into() };
+        return Classification::new(Kind::InvalidSettings, advice).with_subject("region");
     }
     let code = response.code.as_deref().unwrap_or_default();
     let (kind, subject, advice) = match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
@@ -213,11 +213,11 @@ pub fn classify(method: Method, head: &Head, response: &ServiceResponse, anonymo
             let advice = format!(
                 "it redirects{to}, and redirects are not followed: set endpoint (or region) to where the bucket is"
             );
-            return Classification { kind: Kind::InvalidSettings, subject: Some("endpoint"), advice: advice.into() };
+            return Classification::new(Kind::InvalidSettings, advice).with_subject("endpoint");
         }
         None => by_status(method, head, response.status, anonymous),
     };
-    Classification { kind, subject, advice: advice.into() }
+    Classification::new(kind, advice).with_subject(subject)
 }
 
 fn by_status(method: Method, head: &Head, status: u16, anonymous: bool) -> Entry {

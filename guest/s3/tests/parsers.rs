@@ -10,7 +10,7 @@ use sandbucket_plugin::http::time;
 use sandbucket_plugin::settings::duration;
 use sandbucket_plugin::xml;
 use sandbucket_s3::continuation::{Page, Versions};
-use sandbucket_s3::documents::{delete_many, listing, multipart, tags};
+use sandbucket_s3::documents::{delete_many, listing, multipart};
 use sandbucket_s3::endpoint::{AddressingStyle, AwsHosts, Endpoint};
 use sandbucket_s3::ops::retry;
 use sandbucket_s3::requests::DeleteEntry;
@@ -65,7 +65,7 @@ fn read_as_all(body: &[u8]) -> bool {
         read |= listing::list(&document, "", None).is_ok();
         read |= listing::list_versions(&document, "p/", None).is_ok();
         read |= delete_many::delete_many(&document, &entries).is_ok_and(|fates| fates.len() == 2);
-        read |= tags::tags(&document).is_ok();
+        read |= sandbucket_plugin::tags::parse(&document).is_ok();
         read |= multipart::upload_id(&document).is_ok() | multipart::etag(&document).is_ok();
         read |= multipart::parts(&document, None).is_ok()
             | multipart::uploads(&document, &Head::default(), "", None).is_ok();

@@ -5,11 +5,12 @@
 //!
 //! | Module | Contents |
 //! |---|---|
-//! | [`service`] | The trait [`Service`], and the types that it returns to the machine: [`Config`], [`Outgoing`], [`Flow`], [`Refusal`]. |
+//! | [`service`] | The trait [`Service`], and the types that it returns to the machine: [`Config`], [`Outgoing`], [`Flow`], [`ErrorResponse`]. |
 //! | [`machine`] | The state machine: retries, backoff, time limits, clock correction, failure messages, state as bytes. |
 //! | [`retry`], [`reconcile`] | Retry policy; classification of a write whose response was lost. |
 //! | [`settings`], [`attributes`] | Tables that document settings and attributes, and parsers of values. |
 //! | [`http`] | Requests, responses, conditions, ranges, dates, percent-encoding, endpoints, encoded words. |
+//! | [`metadata`], [`tags`], [`presign`], [`multipart`], [`listing`] | What services have in common: user metadata as header fields, tags, presigned requests, checks of arguments. |
 //! | [`xml`], [`checksum`], [`content`], [`key`] | Documents; digests; bodies of writes; keys. |
 //! | [`contract`] | The contract's operations, results and errors as Rust types. |
 //! | [`io`] | The driver over wasi:http, for hosts without one of their own. |
@@ -32,7 +33,7 @@
 //! ```
 //! use sandbucket_plugin::http::encode::key_path;
 //! use sandbucket_plugin::http::response::{body_range, properties};
-//! use sandbucket_plugin::http::url::Url;
+//! use sandbucket_plugin::http::url::{CredentialSettings, Url};
 //! use sandbucket_plugin::service::blob_head;
 //! use sandbucket_plugin::{
 //!     AttemptError, Config, Failure, Method, Operation, Outgoing, Output, Request, Response, Service, Setting, SettingKind,
@@ -47,11 +48,10 @@
 //!     type Reply = Output;
 //!
 //!     const USER_AGENT: &'static str = "files/1";
-//!     const SETTINGS: &'static [Setting] = &[Setting::new("endpoint", SettingKind::Url, None, "The server.")];
+//!     const SETTINGS: &'static [Setting] = &[Setting::new("endpoint", SettingKind::Url, None, "The server.").required()];
 //!
 //!     fn open(settings: &SettingValues<'_>) -> Result<(Files, Config), Failure> {
-//!         // An endpoint with a user and a password is an error that says which settings to use instead.
-//!         let server = Url::parse(settings.required("endpoint")?, "nothing")?;
+//!         let server = Url::parse(settings.required("endpoint")?, CredentialSettings::NONE)?;
 //!         let config = Config::new(server.to_string(), server.https);
 //!         Ok((Files(server), config))
 //!     }
@@ -95,7 +95,7 @@
 //! # Errors
 //!
 //! Faults of arguments and settings ([`Error::fault`]) name the problem and the valid values, and contain no secret. The machine
-//! adds what was attempted: `put "k" in bucket "b" at https://…: …`. A service with error codes overrides [`Service::refused`].
+//! adds what was attempted: `put "k" in bucket "b" at https://…: …`. A service with error codes overrides [`Service::error_response`].
 //!
 //! # Untrusted input
 //!
@@ -109,11 +109,16 @@ pub mod contract;
 pub mod http;
 pub mod io;
 pub mod key;
+pub mod listing;
 pub mod machine;
+pub mod metadata;
+pub mod multipart;
+pub mod presign;
 pub mod reconcile;
 pub mod retry;
 pub mod rt;
 pub mod settings;
+pub mod tags;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod xml;
@@ -123,7 +128,7 @@ pub use contract::error::{Error, Failure, Kind, ServiceResponse};
 pub use contract::model::{self, Operation, Output};
 pub use http::request::{Method, Request};
 pub use http::response::{Head, MalformedResponse};
-pub use machine::service::{self, AttemptError, Classification, Config, Flow, Outgoing, Refusal, Service, Wait};
+pub use machine::service::{self, AttemptError, Classification, Config, ErrorResponse, Flow, Outgoing, Service, Wait};
 pub use machine::{RequestBody, Response, Step, Store};
 pub use retry::Decision;
 pub use settings::{Secret, Setting, SettingKind, SettingValues};

@@ -4,7 +4,10 @@
 //! attribute `write-id`) proves that the write was applied, and only a modification time before the write that it was not.
 
 use crate::contract::error::{Failure, Kind};
-use crate::contract::model::{BlobInfo, WriteCondition, Written};
+use crate::contract::model::{BlobInfo, CallOptions, WriteCondition, Written};
+
+/// The attribute with the caller's write id, which a plugin stores as metadata.
+pub const WRITE_ID: &str = "write-id";
 
 /// The beginning of the message about a write of which nothing certain is known.
 pub const LOST: &str =
@@ -64,6 +67,27 @@ pub fn classify(
     }
 }
 
+/// The caller's write id, trimmed.
+pub fn write_id(call: &CallOptions) -> Option<&str> {
+    let given = call.attributes.iter().find(|(name, _)| name == WRITE_ID);
+    given.map(|(_, id)| id.trim_matches(' '))
+}
+
+/// Whether the text is a valid write id: 1 to 128 characters that every service stores and returns unchanged.
+pub fn is_write_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=".contains(&b))
+}
+
+/// The message about a write whose outcome is [`Outcome::Unknown`]: [`LOST`], and how to find out. `found` and `id` are those of
+/// [`classify`].
+pub fn unknown<T>(found: &Result<T, Failure>, id: Option<(&str, &str)>) -> String {
+    match (id, found) {
+        (Some((name, id)), _) => format!("{LOST} (it is yours if its metadata {name} is {id})"),
+        (None, Ok(_)) => format!("{LOST} (with the attribute {WRITE_ID} this can be known)"),
+        (None, Err(looked)) => format!("{LOST}. Looking at what is there: {}", looked.message),
+    }
+}
+
 /// Whether the blob existed before the write began.
 fn is_older(info: &BlobInfo, began: Option<u64>) -> bool {
     match (info.last_modified, began) {
@@ -81,4 +105,29 @@ pub fn opaque_tag(etag: &str) -> &str {
 /// Whether one of the listed entity tags is this one. `*` is any.
 pub fn matches_any(listed: &str, etag: &str) -> bool {
     listed.split(',').any(|one| one.trim() == "*" || opaque_tag(one) == opaque_tag(etag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::error::Error;
+
+    #[test]
+    fn unknown_outcome_says_how_to_find_out() {
+        let absent: Result<(), Failure> = Err(Error::failure(Kind::NotFound, "there is no such blob"));
+        assert!(unknown(&Ok(()), Some(("name", "w-1"))).ends_with("metadata name is w-1)"));
+        assert!(unknown(&Ok(()), None).ends_with("with the attribute write-id this can be known)"));
+        assert!(unknown(&absent, None).ends_with("what is there: there is no such blob"));
+    }
+
+    #[test]
+    fn write_id_is_trimmed_and_limited_to_portable_characters() {
+        let attributes = vec![("tags".into(), "a=b".into()), (WRITE_ID.into(), " w-1 ".into())];
+        assert_eq!(write_id(&CallOptions { attributes, ..CallOptions::default() }), Some("w-1"));
+        assert_eq!(write_id(&CallOptions::default()), None);
+        assert!(is_write_id("aZ09-._~:/+=") && is_write_id(&"n".repeat(128)));
+        for wrong in ["", "a b", "é", "a\n", &"n".repeat(129)] {
+            assert!(!is_write_id(wrong), "{wrong:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Retry policy: which failed attempts are retried, after which backoff, and when the clock is corrected. Pure functions.
 //!
-//! The state machine applies it. A service decides on its own error codes in [`crate::Service::refused`], and falls back to
+//! The state machine applies it. A service decides on its own error codes in [`crate::Service::error_response`], and falls back to
 //! [`by_status`]; [`again`] and [`skewed`] are the parts that its decisions are made of.
 
 use std::time::Duration;
@@ -25,17 +25,17 @@ pub const MIN_SKEW: u64 = 240;
 
 /// Maximum clock correction over https in seconds: 7 days, the maximum validity of a presigned URL. A larger skew means that one of
 /// the clocks is broken.
-pub const MAX_SKEW_HTTPS: u64 = 7 * 24 * 3600;
+pub(crate) const MAX_SKEW_HTTPS: u64 = 7 * 24 * 3600;
 
 /// Maximum clock correction over plain http in seconds. An attacker on the network can forge the header `date` and store requests
 /// signed for that time; 24 hours cover a clock set to another time zone (UTC-12 to UTC+14).
-pub const MAX_SKEW_HTTP: u64 = 24 * 3600;
+pub(crate) const MAX_SKEW_HTTP: u64 = 24 * 3600;
 
 /// Maximum `retry-after`. If a service asks for more, the call fails at once.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 
 /// Maximum clock correction in seconds.
-pub const fn max_skew(https: bool) -> u64 {
+pub(crate) const fn max_skew(https: bool) -> u64 {
     if https { MAX_SKEW_HTTPS } else { MAX_SKEW_HTTP }
 }
 
@@ -43,7 +43,7 @@ pub const fn max_skew(https: bool) -> u64 {
 ///
 /// # Errors
 /// The difference in seconds, if it is above [`max_skew`].
-pub fn correction(date: u64, wall: u64, https: bool) -> Result<i64, u64> {
+pub(crate) fn correction(date: u64, wall: u64, https: bool) -> Result<i64, u64> {
     let apart = date.abs_diff(wall);
     match i64::try_from(apart) {
         Ok(seconds) if apart <= max_skew(https) => Ok(if date < wall { -seconds } else { seconds }),
@@ -53,6 +53,7 @@ pub fn correction(date: u64, wall: u64, https: bool) -> Result<i64, u64> {
 
 /// Decision after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
     /// Retry after [`backoff`].
     Retry {

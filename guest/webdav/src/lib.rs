@@ -7,7 +7,7 @@ use sandbucket_plugin::checksum::base64;
 use sandbucket_plugin::http::encode::key_path;
 use sandbucket_plugin::http::request::{READ_CONDITIONS, visible};
 use sandbucket_plugin::http::response::{body_range, etag, head_size, properties};
-use sandbucket_plugin::http::url::Url;
+use sandbucket_plugin::http::url::{CredentialSettings, Url};
 use sandbucket_plugin::model::{PutOptions, Written};
 use sandbucket_plugin::service::blob_head;
 use sandbucket_plugin::{
@@ -31,22 +31,15 @@ impl Service for WebDav {
     const USER_AGENT: &'static str = concat!("sandbucket-webdav/", env!("CARGO_PKG_VERSION"));
 
     const SETTINGS: &'static [Setting] = &[
-        Setting {
-            required: true,
-            ..Setting::new("endpoint", SettingKind::Url, None, "The folder with the blobs: an http or https URL.")
-        },
+        Setting::new("endpoint", SettingKind::Url, None, "The folder with the blobs: an http or https URL.").required(),
         Setting::new("username", SettingKind::Text, None, "The user. Blank, with password blank too, is no user."),
-        Setting { secret: true, ..Setting::new("password", SettingKind::Text, None, "The user's password.") },
-        Setting::new(
-            "timeout",
-            SettingKind::Duration,
-            Some("30s"),
-            "Maximum time without progress, per attempt: above 0, at most 24h.",
-        ),
+        Setting::new("password", SettingKind::Text, None, "The user's password.").secret(),
+        Setting::TIMEOUT,
+        Setting::MAX_RETRIES,
     ];
 
     fn open(settings: &SettingValues<'_>) -> Result<(WebDav, Config), Failure> {
-        let folder = Url::parse(settings.required("endpoint")?, "username and password")?;
+        let folder = Url::parse(settings.required("endpoint")?, CredentialSettings(&["username", "password"]))?;
         let authorization = match (settings.text("username"), settings.raw_text("password")) {
             (None, None) => None,
             (Some(user), _) if user.contains(':') => {
@@ -60,6 +53,7 @@ impl Service for WebDav {
         };
         let mut config = Config::new(folder.to_string(), folder.https);
         config.timeout = settings.timeout("timeout", config.timeout)?;
+        config.max_retries = settings.max_retries()?;
         Ok((WebDav { folder, authorization }, config))
     }
 

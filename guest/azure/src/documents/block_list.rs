@@ -10,7 +10,6 @@ use sandbucket_plugin::http::response::{MalformedResponse, decimal};
 use sandbucket_plugin::xml::Element;
 use serde::{Deserialize, Serialize};
 
-use super::missing;
 use crate::continuation;
 use crate::upload_id::{ABORTED, UploadId};
 
@@ -37,8 +36,9 @@ pub fn blocks(list: &Element<'_>, kind: &str) -> Result<Vec<Block>, MalformedRes
     let mut blocks = Vec::new();
     for block in list.child(kind).iter().flat_map(|blocks| blocks.children_named("Block")) {
         bounds::count("Block", blocks.len() + 1, MAX_BLOCKS)?;
-        let id = bounds::text("Name", block.text("Name").ok_or_else(|| missing("Name"))?, MAX_ID)?.to_owned();
-        let size = block.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?;
+        let id = bounds::text("Name", block.text("Name").ok_or_else(|| MalformedResponse::missing("Name"))?, MAX_ID)?
+            .to_owned();
+        let size = block.text("Size").and_then(decimal).ok_or_else(|| MalformedResponse::missing("Size"))?;
         blocks.push(Block { id, size });
     }
     Ok(blocks)

@@ -6,7 +6,6 @@ use sandbucket_plugin::http::response::MalformedResponse;
 use sandbucket_plugin::xml::Element;
 
 use super::listing::next;
-use super::missing;
 
 /// Maximum length of a container's name in bytes.
 const MAX_NAME: usize = 63;
@@ -16,7 +15,7 @@ pub fn containers(page: &Element<'_>, requested: Option<&str>) -> Result<BucketP
     let mut buckets = Vec::new();
     for container in page.child("Containers").iter().flat_map(|list| list.children_named("Container")) {
         bounds::count("Container", buckets.len() + 1, bounds::MAX_PAGE)?;
-        let name = container.text("Name").ok_or_else(|| missing("Name"))?;
+        let name = container.text("Name").ok_or_else(|| MalformedResponse::missing("Name"))?;
         buckets.push(Bucket { name: bounds::text("Name", name, MAX_NAME)?.to_owned(), ..Bucket::default() });
     }
     Ok(BucketPage { buckets, next: next(page, requested)? })

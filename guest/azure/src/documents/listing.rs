@@ -9,7 +9,6 @@ use sandbucket_plugin::http::response::{MalformedResponse, decimal};
 use sandbucket_plugin::http::time;
 use sandbucket_plugin::xml::Element;
 
-use super::missing;
 use crate::continuation;
 use crate::key::MAX_KEY_BYTES;
 
@@ -90,7 +89,7 @@ pub fn uncommitted(page: &Element<'_>, key_prefix: &str) -> Result<(Vec<String>,
 /// Whether a page has no blob, and the service's marker of the next page.
 pub fn is_empty(page: &Element<'_>) -> Result<(bool, Option<String>), MalformedResponse> {
     // A container is deleted on this word: nothing is read into a page without a list.
-    page.child("Blobs").ok_or_else(|| missing("Blobs"))?;
+    page.child("Blobs").ok_or_else(|| MalformedResponse::missing("Blobs"))?;
     Ok((blobs(page).next().is_none(), marker(page)?.map(str::to_owned)))
 }
 
@@ -125,7 +124,7 @@ pub(super) fn next(page: &Element<'_>, requested: Option<&str>) -> Result<Option
 
 /// The key in an element, without the prefix.
 fn key(element: &Element<'_>, key_prefix: &str) -> Result<String, MalformedResponse> {
-    let key = element.raw_text("Name").ok_or_else(|| missing("Name"))?;
+    let key = element.raw_text("Name").ok_or_else(|| MalformedResponse::missing("Name"))?;
     bounds::text("Name", key, MAX_KEY_BYTES)?;
     match key.strip_prefix(key_prefix) {
         Some(own) => Ok(own.to_owned()),
@@ -134,7 +133,7 @@ fn key(element: &Element<'_>, key_prefix: &str) -> Result<String, MalformedRespo
 }
 
 fn entry(blob: &Element<'_>, key_prefix: &str) -> Result<Entry, MalformedResponse> {
-    let properties = blob.child("Properties").ok_or_else(|| missing("Properties"))?;
+    let properties = blob.child("Properties").ok_or_else(|| MalformedResponse::missing("Properties"))?;
     let mut attributes = Vec::new();
     for (name, element) in ATTRIBUTES {
         if let Some(value) = properties.text(element) {
@@ -144,7 +143,10 @@ fn entry(blob: &Element<'_>, key_prefix: &str) -> Result<Entry, MalformedRespons
     let etag = properties.text("Etag").map(|etag| bounds::text("Etag", etag, bounds::MAX_ETAG)).transpose()?;
     Ok(Entry {
         key: key(blob, key_prefix)?,
-        size: properties.text("Content-Length").and_then(decimal).ok_or_else(|| missing("Content-Length"))?,
+        size: properties
+            .text("Content-Length")
+            .and_then(decimal)
+            .ok_or_else(|| MalformedResponse::missing("Content-Length"))?,
         // Headers have quotes around it, lists do not.
         etag: etag.map(|etag| if etag.contains('"') { etag.to_owned() } else { format!("\"{etag}\"") }),
         last_modified: properties.text("Last-Modified").and_then(time::date).map(Into::into),

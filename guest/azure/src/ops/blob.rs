@@ -8,10 +8,9 @@ use sandbucket_plugin::contract::model::{
 use sandbucket_plugin::http::response::{Head, MalformedResponse, resolve_range};
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
 use sandbucket_plugin::service::{AttemptError, Flow, Outgoing, blob_head};
-use sandbucket_plugin::xml;
+use sandbucket_plugin::{tags, xml};
 
 use super::{Azure, Found, Reply, Stage, document, output};
-use crate::documents::tags;
 use crate::requests;
 use crate::response;
 
@@ -52,7 +51,7 @@ impl Azure {
             Operation::Get { options, .. } => return self.blob_head(head, options.range),
             Operation::Put { .. } => return Ok(Reply::Output(Output::Put(accepted(head)?))),
             Operation::GetTags { .. } => {
-                let tags = tags::tags(&document!(step, response, tags::ROOT).root())?;
+                let tags = tags::parse(&document!(step, response, "Tags").root())?;
                 return Ok(Reply::Output(Output::GetTags(tags)));
             }
             Operation::Delete { .. } => Output::Delete(Some(true)),

@@ -68,17 +68,17 @@ impl Azure {
         let mut outcomes: Vec<DeleteOutcome> = vec![None; blobs.len()];
         for part in batch::parts(&response.head, &text)? {
             let Some((index, blob)) = part.index.and_then(|index| Some((index, blobs.get(index)?))) else { continue };
-            let refusal = match part.head.status {
+            let error = match part.head.status {
                 200..=299 => {
                     outcomes[index] = Some(Ok(()));
                     continue;
                 }
-                _ => service_error::refusal(&part.head, part.body.as_bytes(), self.authorization(), step.time()),
+                _ => service_error::error_response(&part.head, part.body.as_bytes(), self.authorization(), step.time()),
             };
-            if refusal.next != Decision::Fail {
+            if error.decision != Decision::Fail {
                 continue;
             }
-            let failure = step.refused("delete", &blob.key, refusal);
+            let failure = step.response_failure("delete", &blob.key, error);
             outcomes[index] = Some(if is_absent(&failure) { Ok(()) } else { Err(failure) });
         }
         Ok(Reply::Deleted(outcomes))

@@ -26,7 +26,7 @@ use sandbucket_plugin::contract::model::{Algorithm, BlobInfo, ByteRange, Operati
 use sandbucket_plugin::http::request::Request;
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
-use sandbucket_plugin::service::{AttemptError, Config, Flow, Outgoing, Refusal, Service, Wait};
+use sandbucket_plugin::service::{AttemptError, Config, ErrorResponse, Flow, Outgoing, Service, Wait};
 use sandbucket_plugin::settings::{Setting, SettingValues};
 use serde::{Deserialize, Serialize};
 
@@ -227,16 +227,14 @@ impl Service for Azure {
 
     fn open(values: &SettingValues<'_>) -> Result<(Self, Config), Failure> {
         let settings = settings::parse(values)?;
-        let config = Config {
-            container: format!("container \"{}\"", settings.container),
-            key_prefix: settings.key_prefix.clone(),
-            // In bytes of UTF-8; `key::check` counts characters.
-            max_key: MAX_KEY_BYTES,
-            timeout: settings.timeout,
-            long_timeout: Some(("completion-timeout", settings.completion_timeout)),
-            max_retries: settings.max_retries,
-            ..Config::new(settings.endpoint.display.clone(), settings.endpoint.https)
-        };
+        let mut config = Config::new(settings.endpoint.display.clone(), settings.endpoint.https);
+        config.container = format!("container \"{}\"", settings.container);
+        config.key_prefix.clone_from(&settings.key_prefix);
+        // In bytes of UTF-8; `key::check` counts characters.
+        config.max_key = MAX_KEY_BYTES;
+        config.timeout = settings.timeout;
+        config.long_timeout = Some(("completion-timeout", settings.completion_timeout));
+        config.max_retries = settings.max_retries;
         Ok((Azure { settings, single_deletes: false }, config))
     }
 
@@ -339,8 +337,8 @@ impl Service for Azure {
         }
     }
 
-    fn refused(&self, step: &Step<'_, Self>, head: &Head<'_>, body: &[u8]) -> Refusal {
-        service_error::refusal(head, body, self.authorization(), step.time())
+    fn error_response(&self, step: &Step<'_, Self>, head: &Head<'_>, body: &[u8]) -> ErrorResponse {
+        service_error::error_response(head, body, self.authorization(), step.time())
     }
 
     fn next(&mut self, step: &mut Step<'_, Self>, stage: Stage, result: Result<Reply, Failure>) -> Flow<Stage> {
@@ -371,7 +369,7 @@ impl Service for Azure {
             | (Stage::Own, Operation::Copy { .. } | Operation::CopyPart { .. } | Operation::CompleteUpload { .. }) => {
                 Wait::Long
             }
-            _ => Wait::Usual,
+            _ => Wait::Default,
         }
     }
 

@@ -3,6 +3,7 @@
 use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{Operation, Output, Part, PartPage, Upload, UploadPage};
+use sandbucket_plugin::listing::check_page_size;
 use sandbucket_plugin::machine::{RequestBody, Response, Step};
 use sandbucket_plugin::service::{AttemptError, Flow, Outgoing};
 use sandbucket_plugin::xml;
@@ -50,7 +51,7 @@ impl Azure {
             }
             Operation::ListParts { upload, options, .. } => {
                 UploadId::read(upload)?;
-                page_size(options.page_size)?;
+                check_page_size(options.page_size, MAX_PAGE)?;
                 options.continuation.as_deref().map(continuation::read_part).transpose()?;
                 let request = requests::block_list(settings, &self.full_key(step)?, "uncommitted", &options.call)?;
                 Ok(self.bare(step, request).with_document())
@@ -268,14 +269,4 @@ pub(super) fn after_list_parts(result: Result<Output, Failure>) -> Result<Output
 /// An id that was validated when the request was made.
 fn read(upload: &str) -> Result<UploadId, AttemptError> {
     UploadId::read(upload).map_err(|fault| AttemptError::Stop(fault.kind, fault.message))
-}
-
-fn page_size(size: Option<u32>) -> Result<(), Failure> {
-    match size {
-        Some(size) if !(1..=MAX_PAGE).contains(&size) => {
-            let why = format!("a page holds 1 to {MAX_PAGE}, not {size}");
-            Err(sandbucket_plugin::contract::error::Error::fault("page-size", why))
-        }
-        _ => Ok(()),
-    }
 }

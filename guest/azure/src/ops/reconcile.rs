@@ -3,11 +3,10 @@
 use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{HeadOptions, Operation, Output, WriteCondition, Written};
 use sandbucket_plugin::machine::Step;
-use sandbucket_plugin::reconcile::{self, LOST, Outcome};
+use sandbucket_plugin::reconcile::{self, LOST, Outcome, write_id};
 use sandbucket_plugin::service::{Flow, Outgoing};
 
 use super::{Azure, Found, Reply, Stage};
-use crate::attributes::write_id;
 use crate::documents::block_list::{Block, state_of};
 use crate::headers::WRITE_ID;
 use crate::requests;
@@ -29,8 +28,8 @@ impl Azure {
         // The second, by the service's clock, at which this call began to write.
         let elapsed = step.since_own_request().as_secs();
         let found = found.map(|(info, date)| (info, date.map(|date| date.saturating_sub(elapsed))));
-        let id = write_id(call);
-        match reconcile::classify(condition, &failure, &found, id.map(|id| (WRITE_ID, id))) {
+        let id = write_id(call).map(|id| (WRITE_ID, id));
+        match reconcile::classify(condition, &failure, &found, id) {
             Outcome::Applied(written) => Flow::Done(self.written(step, written)),
             Outcome::ConditionFailed => {
                 let what = "the precondition did not hold: another writer wrote what is there before this write began";
@@ -39,15 +38,7 @@ impl Azure {
                 Flow::Failed(unmet)
             }
             Outcome::NotApplied => Flow::Failed(failure),
-            Outcome::Unknown => {
-                let mut what = LOST.to_owned();
-                match (id, &found) {
-                    (Some(id), _) => what.push_str(&format!(" (it is yours if its metadata {WRITE_ID} is {id})")),
-                    (None, Ok(_)) => what.push_str(" (with the attribute write-id this can be known)"),
-                    (None, Err(looked)) => what.push_str(&format!(". Looking at what is there: {}", looked.message)),
-                }
-                Flow::Failed(step.unknown(&what, &failure))
-            }
+            Outcome::Unknown => Flow::Failed(step.unknown(&reconcile::unknown(&found, id), &failure)),
         }
     }
 

@@ -1,34 +1,29 @@
 //! Headers of a call's attributes and of the store's defaults. The call's take precedence.
 
-use sandbucket_plugin::contract::error::{Error, Failure, Kind, tidy};
+use sandbucket_plugin::attributes::{AttributeGroups, accepted, find};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::CallOptions;
 use sandbucket_plugin::http::request::Request;
 
-use crate::attributes::{Accepts, TABLE, push};
+use crate::attributes::{TABLE, groups, push};
 use crate::settings::Settings;
 
 /// Adds the headers of the call's attributes, and of the store's defaults that the operation accepts.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice or
-/// malformed.
+/// Those of [`accepted`], or a fault of an attribute that is malformed.
 pub(super) fn apply(
     request: &mut Request,
     call: &CallOptions,
     settings: &Settings,
-    accepts: Accepts,
+    accepts: AttributeGroups,
 ) -> Result<(), Failure> {
-    for (n, (name, value)) in call.attributes.iter().enumerate() {
-        let Some(attribute) = TABLE.iter().find(|known| known.name == name && accepts.has(known.accepts)) else {
-            return Err(not_accepted(name, accepts));
-        };
-        if call.attributes[..n].iter().any(|(before, _)| before == name) {
-            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
-        }
+    for given in accepted(&TABLE, call, accepts) {
+        let (attribute, value) = given?;
         push(request, attribute, value)?;
     }
     for (name, value) in &settings.defaults {
-        let known = TABLE.iter().find(|known| known.name == *name && accepts.has(known.accepts));
+        let known = find(&TABLE, name, accepts);
         if let Some(attribute) = known.filter(|known| !call.attributes.iter().any(|(given, _)| given == known.name)) {
             push(request, attribute, value)?;
         }
@@ -36,23 +31,18 @@ pub(super) fn apply(
     Ok(())
 }
 
-fn not_accepted(name: &str, accepts: Accepts) -> Failure {
-    let name = tidy(name, 64);
-    let known: Vec<&str> = TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
-    let accepted = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let mut fault =
-        Error::fault(&name, format!("there is no attribute \"{name}\" here: this operation accepts {accepted}"));
-    fault.kind = Kind::Unsupported;
-    fault
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::requests::tests::settings;
+    use sandbucket_plugin::contract::error::Kind;
     use sandbucket_plugin::http::request::Method;
 
-    fn applied(accepts: Accepts, given: &[(&str, &str)], more: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
+    fn applied(
+        accepts: AttributeGroups,
+        given: &[(&str, &str)],
+        more: &[(&str, &str)],
+    ) -> Result<Vec<String>, Failure> {
         let mut request = Request::new(Method::Put, true, "h", "/");
         let attributes = given.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, &settings(more), accepts)?;
@@ -64,7 +54,7 @@ mod tests {
         let defaults = [("access-tier", "Cool"), ("encryption-scope", "s")];
         let given = [("cache-control", "no-store"), ("access-tier", "Hot"), ("write-id", "w-1")];
         assert_eq!(
-            applied(Accepts::WRITES, &given, &defaults).unwrap(),
+            applied(groups::WRITES, &given, &defaults).unwrap(),
             [
                 "x-ms-blob-cache-control: no-store",
                 "x-ms-access-tier: Hot",
@@ -73,13 +63,13 @@ mod tests {
             ]
         );
         // A block takes the scope alone.
-        assert_eq!(applied(Accepts::SCOPE, &[], &defaults).unwrap(), ["x-ms-encryption-scope: s"]);
+        assert_eq!(applied(groups::SCOPE, &[], &defaults).unwrap(), ["x-ms-encryption-scope: s"]);
     }
 
     #[test]
     fn unknown_repeated_and_malformed_attributes_are_rejected() {
         let kind = |given: &[(&str, &str)]| {
-            let fault = applied(Accepts::WRITES.and(Accepts::CHECKSUM), given, &[]).unwrap_err();
+            let fault = applied(groups::WRITES.union(groups::CHECKSUM), given, &[]).unwrap_err();
             (fault.kind, fault.subject.unwrap())
         };
         assert_eq!(kind(&[("acl", "x")]), (Kind::Unsupported, "acl".to_owned()));
@@ -94,10 +84,10 @@ mod tests {
         ] {
             assert_eq!(kind(&[(name, value)]), (Kind::InvalidArgument, name.to_owned()));
         }
-        let fault = applied(Accepts::SNAPSHOTS, &[("delete-snapshots", "all")], &[]).unwrap_err();
+        let fault = applied(groups::SNAPSHOTS, &[("delete-snapshots", "all")], &[]).unwrap_err();
         assert!(fault.message.contains("include or only"), "{fault}");
         assert_eq!(
-            applied(Accepts::SNAPSHOTS, &[("delete-snapshots", "only")], &[]).unwrap(),
+            applied(groups::SNAPSHOTS, &[("delete-snapshots", "only")], &[]).unwrap(),
             ["x-ms-delete-snapshots: only"]
         );
     }

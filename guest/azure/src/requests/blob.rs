@@ -13,7 +13,7 @@ use sandbucket_plugin::http::request::{Method, READ_CONDITIONS, Request, visible
 
 use super::attributes::apply;
 use super::{base, metadata, read_conditions, version};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 use crate::settings::Settings;
 
 /// Maximum length of a blob that one request writes, in bytes: 5,000 MiB.
@@ -22,7 +22,7 @@ const MAX_PUT: u64 = 5000 << 20;
 /// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
-    apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    apply(&mut request, &options.call, settings, groups::NONE)?;
     version(&mut request, options.version.as_deref())?;
     read_conditions(&mut request, &options.conditions, READ_CONDITIONS)?;
     Ok(request)
@@ -37,7 +37,7 @@ pub fn get(
     conditions: &ReadConditions,
 ) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
-    apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    apply(&mut request, &options.call, settings, groups::NONE)?;
     request.range(range)?;
     version(&mut request, options.version.as_deref())?;
     read_conditions(&mut request, conditions, READ_CONDITIONS)?;
@@ -59,7 +59,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutO
     }
     request.write_condition(&options.condition, true)?;
     metadata(&mut request, &options.metadata)?;
-    apply(&mut request, &options.call, settings, Accepts::WRITES.and(Accepts::CHECKSUM))?;
+    apply(&mut request, &options.call, settings, groups::WRITES.union(groups::CHECKSUM))?;
     checksum(&mut request, settings, content);
     Ok(request)
 }
@@ -77,7 +77,7 @@ pub(super) fn checksum(request: &mut Request, settings: &Settings, content: &Con
 /// Deletes a blob.
 pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
-    let accepts = Accepts::SNAPSHOTS.and(Accepts::LEASE).and(Accepts::MATCH);
+    let accepts = groups::SNAPSHOTS.union(groups::LEASE).union(groups::MATCH);
     apply(&mut request, &options.call, settings, accepts)?;
     version(&mut request, options.version.as_deref())?;
     Ok(request)

@@ -6,15 +6,16 @@
 use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Error, Failure, Kind};
 use sandbucket_plugin::contract::model::{
-    AbortOptions, CallOptions, CompleteOptions, CopyPartOptions, Pair, Part, PartOptions, PutOptions, WriteCondition,
+    AbortOptions, CallOptions, CompleteOptions, CopyPartOptions, Pair, Part, PartOptions, PutOptions,
 };
 use sandbucket_plugin::http::request::{Method, Request, visible};
+use sandbucket_plugin::multipart::{check_create, check_part_number, check_parts};
 use sandbucket_plugin::xml;
 
 use super::attributes::apply;
 use super::blob::checksum;
 use super::{SOURCE_CONDITIONS, base, metadata, read_conditions};
-use crate::attributes::{Accepts, SCOPE, of_uploads};
+use crate::attributes::{SCOPE, groups, of_uploads};
 use crate::settings::Settings;
 use crate::upload_id::{ABORTED, MAX_PART, Properties, UploadId};
 
@@ -23,9 +24,7 @@ pub const MAX_BLOCK: u64 = 4000 << 20;
 
 /// Validates the properties of an upload as [`commit`] will, and returns them: Azure has no request that begins an upload.
 pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Result<Properties, Failure> {
-    if options.condition != WriteCondition::Always {
-        return Err(Error::fault("condition", "an upload begins without a condition: completing it accepts one"));
-    }
+    check_create(&options.condition)?;
     let PutOptions { content_type, metadata, .. } = options.clone();
     let properties = Properties { content_type, metadata, attributes: options.call.attributes.clone() };
     let mut request = base(Method::Put, settings, key);
@@ -44,7 +43,7 @@ fn stored(
         request.header("x-ms-blob-content-type", visible("content-type", media_type)?);
     }
     metadata(request, &properties.metadata)?;
-    apply(request, call, settings, Accepts::WRITES)
+    apply(request, call, settings, groups::WRITES)
 }
 
 /// Uploads a block.
@@ -63,7 +62,7 @@ pub fn upload_part(
         return Err(fault);
     }
     let mut request = block(settings, key, upload, number)?;
-    let accepts = Accepts::SCOPE.and(Accepts::LEASE).and(Accepts::CHECKSUM);
+    let accepts = groups::SCOPE.union(groups::LEASE).union(groups::CHECKSUM);
     apply(&mut request, &scoped(&options.call, upload), settings, accepts)?;
     checksum(&mut request, settings, content);
     Ok(request)
@@ -81,15 +80,10 @@ pub fn copy_part(
     let mut request = block(settings, key, upload, number)?;
     request.header("x-ms-copy-source", source);
     if let Some(range) = options.range {
-        if range.start >= range.end {
-            let why =
-                format!("the range {}..{} holds no byte: its end must be above its start", range.start, range.end);
-            return Err(Error::fault("range", why));
-        }
-        request.header("x-ms-source-range", format!("bytes={}-{}", range.start, range.end - 1));
+        request.span("x-ms-source-range", range)?;
     }
     read_conditions(&mut request, &options.source_conditions, SOURCE_CONDITIONS)?;
-    apply(&mut request, &scoped(&options.call, upload), settings, Accepts::SCOPE.and(Accepts::LEASE))?;
+    apply(&mut request, &scoped(&options.call, upload), settings, groups::SCOPE.union(groups::LEASE))?;
     Ok(request)
 }
 
@@ -101,7 +95,7 @@ pub fn mark_aborted(
     options: &AbortOptions,
 ) -> Result<(Request, Vec<u8>), Failure> {
     let mut request = put_block(settings, key, &upload.block(ABORTED));
-    apply(&mut request, &scoped(&options.call, upload), settings, Accepts::SCOPE.and(Accepts::LEASE))?;
+    apply(&mut request, &scoped(&options.call, upload), settings, groups::SCOPE.union(groups::LEASE))?;
     Ok((request, b"-".to_vec()))
 }
 
@@ -110,7 +104,7 @@ pub fn block_list(settings: &Settings, key: &str, kind: &'static str, call: &Cal
     let mut request = base(Method::Get, settings, key);
     request.parameter("comp", "blocklist");
     request.parameter("blocklisttype", kind);
-    apply(&mut request, call, settings, Accepts::NOTHING)?;
+    apply(&mut request, call, settings, groups::NONE)?;
     Ok(request)
 }
 
@@ -125,18 +119,10 @@ pub fn commit(
     options: &CompleteOptions,
 ) -> Result<(Request, String), Failure> {
     let properties = upload.properties()?;
-    if parts.is_empty() {
-        return Err(Error::fault("parts", "an upload is completed with 1 part at least; upload an empty one"));
-    }
+    check_parts(parts, MAX_PART)?;
     let mut body = String::with_capacity(96 + parts.len() * 64);
     body.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
-    let mut last = 0;
     for part in parts {
-        if part.number <= last || part.number > MAX_PART {
-            let why = format!("part {} after part {last}: numbers are from 1 to {MAX_PART} and grow", part.number);
-            return Err(Error::fault("parts", why));
-        }
-        last = part.number;
         if let Some(block) = upload.part_block(part.number, &part.etag)? {
             xml::push_element(&mut body, "Latest", &block);
         }
@@ -174,7 +160,7 @@ fn scoped(call: &CallOptions, upload: &UploadId) -> CallOptions {
 }
 
 fn block(settings: &Settings, key: &str, upload: &UploadId, number: u32) -> Result<Request, Failure> {
-    part_number(number)?;
+    check_part_number(number, MAX_PART)?;
     Ok(put_block(settings, key, &upload.block(number)))
 }
 
@@ -185,19 +171,11 @@ fn put_block(settings: &Settings, key: &str, id: &str) -> Request {
     request
 }
 
-/// Checks the number of a part.
-fn part_number(number: u32) -> Result<(), Failure> {
-    if (1..=MAX_PART).contains(&number) {
-        return Ok(());
-    }
-    Err(Error::fault("number", format!("a part's number is from 1 to {MAX_PART}, not {number}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::requests::tests::{lines, settings};
-    use sandbucket_plugin::contract::model::Span;
+    use sandbucket_plugin::contract::model::{Span, WriteCondition};
 
     fn upload() -> UploadId {
         let properties = Properties {

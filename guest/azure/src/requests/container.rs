@@ -8,7 +8,7 @@ use sandbucket_plugin::http::request::{Method, Request};
 
 use super::attributes::apply;
 use super::listing::page_size;
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 use crate::container::check;
 use crate::continuation;
 use crate::settings::Settings;
@@ -66,7 +66,7 @@ pub fn list_containers(settings: &Settings, options: &ListBucketsOptions) -> Res
     if let Some(continuation) = options.continuation.as_deref() {
         request.parameter("marker", continuation::read(continuation)?);
     }
-    apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
 }
 
@@ -75,7 +75,7 @@ fn of_container(method: Method, settings: &Settings, name: &str, call: &CallOpti
     let endpoint = &settings.endpoint;
     let mut request = Request::new(method, endpoint.https, &endpoint.authority, endpoint.path(name, ""));
     request.parameter("restype", "container");
-    apply(&mut request, call, settings, Accepts::NOTHING)?;
+    apply(&mut request, call, settings, groups::NONE)?;
     Ok(request)
 }
 

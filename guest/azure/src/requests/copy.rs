@@ -13,7 +13,7 @@ use sandbucket_plugin::http::request::{Method, Request, visible};
 
 use super::attributes::apply;
 use super::{SOURCE_CONDITIONS, base, check_version, head, metadata, read_conditions};
-use crate::attributes::{Accepts, kept_by_copies};
+use crate::attributes::{groups, kept_by_copies};
 use crate::container;
 use crate::sas::Grant;
 use crate::settings::{Credentials, Settings};
@@ -64,7 +64,7 @@ pub fn copy(
                 request.header("x-ms-blob-content-type", visible("content-type", media_type)?);
             }
             metadata(&mut request, &properties.metadata)?;
-            Accepts::WRITES
+            groups::WRITES
         }
         None => {
             if let Some(name) = kept_by_copies(&options.call.attributes) {
@@ -73,7 +73,7 @@ pub fn copy(
             }
             // The account's key permits to read a source in the same account.
             request.header("x-ms-copy-source", url(settings, from)?);
-            Accepts::STORED.and(Accepts::LEASE)
+            groups::STORED.union(groups::LEASE)
         }
     };
     apply(&mut request, &options.call, settings, accepts)?;

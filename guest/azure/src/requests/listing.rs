@@ -5,10 +5,11 @@
 use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::{CallOptions, ListOptions, ListUploadsOptions};
 use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::listing::check_page_size;
 
 use super::attributes::apply;
 use super::base;
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 use crate::continuation;
 use crate::key::MAX_KEY;
 use crate::settings::Settings;
@@ -73,7 +74,7 @@ fn container(settings: &Settings, call: &CallOptions) -> Result<Request, Failure
     let mut request = base(Method::Get, settings, "");
     request.parameter("restype", "container");
     request.parameter("comp", "list");
-    apply(&mut request, call, settings, Accepts::NOTHING)?;
+    apply(&mut request, call, settings, groups::NONE)?;
     Ok(request)
 }
 
@@ -86,14 +87,10 @@ fn bounded(name: &'static str, text: &str) -> Result<(), Failure> {
 
 /// Adds the maximum number of entries of a page.
 pub(super) fn page_size(request: &mut Request, size: Option<u32>) -> Result<(), Failure> {
-    match size.unwrap_or(MAX_PAGE) {
-        // Azure's own default is 5,000, which is more than a page holds.
-        size @ 1..=MAX_PAGE => {
-            request.parameter("maxresults", size.to_string());
-            Ok(())
-        }
-        size => Err(Error::fault("page-size", format!("a page holds 1 to {MAX_PAGE}, not {size}"))),
-    }
+    check_page_size(size, MAX_PAGE)?;
+    // Azure's own default is 5,000, which is more than a page holds.
+    request.parameter("maxresults", size.unwrap_or(MAX_PAGE).to_string());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,47 +3,28 @@
 //!
 //! <https://learn.microsoft.com/en-us/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources>
 
-use sandbucket_plugin::contract::error::{Error, Failure, tidy};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::Pair;
-use sandbucket_plugin::http::encoded_words::encode;
 use sandbucket_plugin::http::request::Request;
+use sandbucket_plugin::metadata::Rules;
 
-use crate::headers::METADATA_PREFIX;
-
-/// Maximum length of names and values of user metadata in bytes, as sent.
-pub const MAX_METADATA: usize = 8 * 1024;
+/// Azure's rules for user metadata: names are identifiers of C#, in ASCII.
+pub const METADATA: Rules = Rules {
+    prefix: "x-ms-meta-",
+    max_bytes: 8 * 1024,
+    is_name: is_identifier,
+    names: "on Azure a name takes letters, digits and _, and begins with no digit",
+    service: "Azure",
+};
 
 /// Adds the headers of a blob's user metadata.
 ///
 /// # Errors
 /// A fault of `metadata`.
 pub fn metadata(request: &mut Request, pairs: &[Pair]) -> Result<(), Failure> {
-    let mut total = 0;
-    for (name, value) in pairs {
-        let wrong = |why: &str| Err(Error::fault("metadata", format!("metadata \"{}\" {why}", tidy(name, 64))));
-        if !is_identifier(name) {
-            return wrong("cannot be: on Azure a name takes letters, digits and _, and begins with no digit");
-        }
-        if value.trim().len() != value.len() || value.chars().any(char::is_control) {
-            return wrong("has a value with control characters, or white space at an end");
-        }
-        let value = encode(value);
-        total += name.len() + value.len();
-        let header = format!("{METADATA_PREFIX}{}", name.to_ascii_lowercase());
-        if request.headers.iter().any(|(there, _)| *there == header) {
-            return wrong("is given twice; case does not count");
-        }
-        request.header(header, value);
-    }
-    if total > MAX_METADATA {
-        let why =
-            format!("the metadata are {total} bytes of names and values as they are sent; Azure takes {MAX_METADATA}");
-        return Err(Error::fault("metadata", why));
-    }
-    Ok(())
+    METADATA.push(&mut request.headers, pairs)
 }
 
-/// Whether the text is an identifier of C#, as Azure demands, in ASCII.
 fn is_identifier(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())

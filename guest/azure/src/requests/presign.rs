@@ -1,22 +1,22 @@
 //! Presigned requests: URLs with a shared access signature of one blob.
 
-use sandbucket_plugin::contract::error::{Error, Failure, Kind, tidy};
-use sandbucket_plugin::contract::model::{CallOptions, Pair, PresignOptions, Presigned, PresignedMethod};
-use sandbucket_plugin::http::request::{Method, Request, is_token, visible};
+use sandbucket_plugin::contract::error::{Error, Failure, Kind};
+use sandbucket_plugin::contract::model::{CallOptions, PresignOptions, Presigned, PresignedMethod};
+use sandbucket_plugin::http::request::{Method, visible};
 use sandbucket_plugin::http::time::LAST;
+use sandbucket_plugin::presign::{presigned, push_header, validity};
 
 use super::attributes::apply;
 use super::{base, version};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 use crate::sas::{Grant, OVERRIDES};
 use crate::settings::{Credentials, Settings};
 
 /// Maximum validity in seconds: ten years. Azure has no limit of its own.
 pub const MAX_EXPIRES: u64 = 10 * 366 * 24 * 3600;
 
-/// Headers that the HTTP client or the signature sets.
-const RESERVED_HEADERS: [&str; 6] =
-    ["authorization", "connection", "content-length", "host", "transfer-encoding", "x-ms-blob-type"];
+/// Headers that only the plugin sets.
+const RESERVED_HEADERS: [&str; 1] = ["x-ms-blob-type"];
 
 /// Makes a presigned request. `date` is the service's time in seconds since 1970.
 ///
@@ -32,23 +32,18 @@ pub fn presign(
     options: &PresignOptions,
     date: u64,
 ) -> Result<Presigned, Failure> {
-    let expires = options.expires / 1_000_000_000;
-    if !(1..=MAX_EXPIRES).contains(&expires) {
-        let why =
-            format!("a presigned URL is good for 1 second to ten years ({MAX_EXPIRES} seconds), not {expires} seconds");
-        return Err(Error::fault("expires", why));
-    }
+    let expires = validity(options, MAX_EXPIRES, "ten years")?;
     let Credentials::SharedKey { account, key: account_key } = &settings.credentials else {
         let mut fault = Error::fault("access-key", "there is no key to sign with: set account and access-key");
         fault.kind = Kind::Unsupported;
         return Err(fault);
     };
     let (method, mut permissions, accepts) = match method {
-        PresignedMethod::Get => (Method::Get, "r", Accepts::NOTHING),
-        PresignedMethod::Head => (Method::Head, "r", Accepts::NOTHING),
-        PresignedMethod::Put => (Method::Put, "cw", Accepts::WRITES.and(Accepts::CHECKSUM)),
-        PresignedMethod::Delete if options.version.is_some() => (Method::Delete, "x", Accepts::NOTHING),
-        PresignedMethod::Delete => (Method::Delete, "d", Accepts::NOTHING),
+        PresignedMethod::Get => (Method::Get, "r", groups::NONE),
+        PresignedMethod::Head => (Method::Head, "r", groups::NONE),
+        PresignedMethod::Put => (Method::Put, "cw", groups::WRITES.union(groups::CHECKSUM)),
+        PresignedMethod::Delete if options.version.is_some() => (Method::Delete, "x", groups::NONE),
+        PresignedMethod::Delete => (Method::Delete, "d", groups::NONE),
     };
     let mut request = base(method, settings, key);
     version(&mut request, options.version.as_deref())?;
@@ -65,7 +60,7 @@ pub fn presign(
     }
     apply(&mut request, &call, settings, accepts)?;
     for header in &options.headers {
-        add(&mut request, header)?;
+        push_header(&mut request, header, &RESERVED_HEADERS)?;
     }
     // Tags need a permission of their own.
     if method == Method::Put && request.headers.iter().any(|(name, _)| name == "x-ms-tags") {
@@ -81,28 +76,7 @@ pub fn presign(
         overrides,
     };
     request.query.extend(grant.parameters(account, account_key));
-    let scheme = if request.https { "https" } else { "http" };
-    let url = format!("{scheme}://{}{}", request.authority, request.path_and_query());
-    let headers = request.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
-    Ok(Presigned { url, headers })
-}
-
-fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
-    let wrong = |why: &str| Err(Error::fault("headers", format!("the header \"{}\" {why}", tidy(name, 64))));
-    if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
-        return wrong("is no header name in lower case");
-    }
-    if RESERVED_HEADERS.contains(&name.as_str()) {
-        return wrong("cannot be given: it is set when the request is signed or sent");
-    }
-    if request.headers.iter().any(|(there, _)| there == name) {
-        return wrong("is given twice");
-    }
-    match visible("headers", value) {
-        Ok(value) => request.header(name.clone(), value),
-        Err(_) => return wrong("has a value that is not 1 to 1,024 characters of visible ASCII and spaces"),
-    }
-    Ok(())
+    Ok(presigned(request))
 }
 
 #[cfg(test)]

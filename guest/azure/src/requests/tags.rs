@@ -1,21 +1,19 @@
 //! Requests for the tags of a blob: <https://learn.microsoft.com/en-us/rest/api/storageservices/set-blob-tags>.
 
-use sandbucket_plugin::contract::error::{Error, Failure, tidy};
+use sandbucket_plugin::attributes::AttributeGroups;
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::{Pair, TagOptions};
 use sandbucket_plugin::http::request::{Method, Request};
-use sandbucket_plugin::xml;
+use sandbucket_plugin::tags::{check, push_tag_set};
 
 use super::attributes::apply;
 use super::{base, version};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 use crate::settings::Settings;
-
-/// Maximum number of tags of a blob.
-const MAX_TAGS: usize = 10;
 
 /// Reads the tags of a blob.
 pub fn get_tags(settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Failure> {
-    tags(Method::Get, settings, key, options, Accepts::NOTHING)
+    tags(Method::Get, settings, key, options, groups::NONE)
 }
 
 /// Replaces the tags of a blob: the request and its body.
@@ -25,16 +23,12 @@ pub fn set_tags(
     pairs: &[Pair],
     options: &TagOptions,
 ) -> Result<(Request, String), Failure> {
-    check(pairs)?;
-    let mut body = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><Tags><TagSet>");
-    for (name, value) in pairs {
-        body.push_str("<Tag>");
-        xml::push_element(&mut body, "Key", name);
-        xml::push_element(&mut body, "Value", value);
-        body.push_str("</Tag>");
-    }
-    body.push_str("</TagSet></Tags>");
-    let mut request = tags(Method::Put, settings, key, options, Accepts::LEASE)?;
+    let wrong = "has characters that Azure does not take: letters, digits, spaces and +-./:=_ are allowed";
+    check(pairs, |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || b" +-./:=_".contains(&b)), wrong)?;
+    let mut body = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><Tags>");
+    push_tag_set(&mut body, pairs);
+    body.push_str("</Tags>");
+    let mut request = tags(Method::Put, settings, key, options, groups::LEASE)?;
     request.header("content-type", "application/xml");
     Ok((request, body))
 }
@@ -44,33 +38,13 @@ fn tags(
     settings: &Settings,
     key: &str,
     options: &TagOptions,
-    accepts: Accepts,
+    accepts: AttributeGroups,
 ) -> Result<Request, Failure> {
     let mut request = base(method, settings, key);
     request.parameter("comp", "tags");
     version(&mut request, options.version.as_deref())?;
     apply(&mut request, &options.call, settings, accepts)?;
     Ok(request)
-}
-
-fn check(pairs: &[Pair]) -> Result<(), Failure> {
-    if pairs.len() > MAX_TAGS {
-        return Err(Error::fault("tags", format!("{} tags are too many: a blob has at most {MAX_TAGS}", pairs.len())));
-    }
-    let is_taken = |c: char| c.is_ascii_alphanumeric() || " +-./:=_".contains(c);
-    for (n, (name, value)) in pairs.iter().enumerate() {
-        let wrong = |why: &str| Err(Error::fault("tags", format!("the tag \"{}\" {why}", tidy(name, 64))));
-        if !(1..=128).contains(&name.len()) || value.len() > 256 {
-            return wrong("is too long: a name has 1 to 128 characters, a value up to 256");
-        }
-        if !name.chars().chain(value.chars()).all(is_taken) {
-            return wrong("has characters that Azure does not take: letters, digits, spaces and +-./:=_ are allowed");
-        }
-        if pairs[..n].iter().any(|(before, _)| before == name) {
-            return wrong("is given twice");
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

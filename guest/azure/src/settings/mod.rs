@@ -9,16 +9,13 @@ use std::time::Duration;
 
 use sandbucket_plugin::checksum::Algorithm;
 use sandbucket_plugin::contract::error::{Error, Failure};
-use sandbucket_plugin::settings::{DEFAULT_TIMEOUT, Secret, SettingValues, malformed};
+use sandbucket_plugin::settings::{DEFAULT_COMPLETION_TIMEOUT, DEFAULT_TIMEOUT, Secret, SettingValues, malformed};
 
 use crate::attributes;
 use crate::container;
 use crate::endpoint::Endpoint;
 use crate::key::MAX_KEY;
 use crate::shared_key::{self, Key};
-
-/// Default of `completion-timeout`: a copy by the service can take several minutes.
-const DEFAULT_COMPLETION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Maximum length of a shared access signature in bytes.
 const MAX_TOKEN: usize = 4096;
@@ -122,8 +119,7 @@ pub fn parse(given: &SettingValues<'_>) -> Result<Settings, Failure> {
     let name = given.required("container")?;
     container::check("container", name)?;
     let endpoint = Endpoint::resolve(given.text("endpoint"), given.text("account"))?;
-    // The host implements it: an instance does not know the requests of others.
-    given.choice("retry-mode", &["standard", "adaptive"])?;
+    given.retry_mode()?;
     let mut defaults = Vec::new();
     for name in DEFAULTS {
         if let Some(value) = given.text(name) {

@@ -4,52 +4,36 @@ use sandbucket_plugin::settings::{Setting, SettingKind};
 
 /// All settings, in display order.
 pub const TABLE: &[Setting] = &[
-    Setting {
-        required: true,
-        aliases: &["bucket"],
-        ..Setting::new("container", SettingKind::Text, None, "The container with the blobs.")
-    },
-    Setting {
-        aliases: &["account-name"],
-        ..Setting::new(
-            "account",
-            SettingKind::Text,
-            None,
-            "The storage account's name. Blank if it is part of the endpoint, as in NAME.blob.core.windows.net.",
-        )
-    },
-    Setting {
-        aliases: &["account-key"],
-        secret: true,
-        ..Setting::new(
-            "access-key",
-            SettingKind::Text,
-            None,
-            "One of the account's keys, in base64. Blank, with sas-token blank too, is anonymous access.",
-        )
-    },
-    Setting {
-        secret: true,
-        ..Setting::new(
-            "sas-token",
-            SettingKind::Text,
-            None,
-            "A shared access signature, in place of the access-key: the query of a URL, such as sv=...&sp=r&sig=...",
-        )
-    },
+    Setting::new("container", SettingKind::Text, None, "The container with the blobs.").required().aliases(&["bucket"]),
+    Setting::new(
+        "account",
+        SettingKind::Text,
+        None,
+        "The storage account's name. Blank if it is part of the endpoint, as in NAME.blob.core.windows.net.",
+    )
+    .aliases(&["account-name"]),
+    Setting::new(
+        "access-key",
+        SettingKind::Text,
+        None,
+        "One of the account's keys, in base64. Blank, with sas-token blank too, is anonymous access.",
+    )
+    .aliases(&["account-key"])
+    .secret(),
+    Setting::new(
+        "sas-token",
+        SettingKind::Text,
+        None,
+        "A shared access signature, in place of the access-key: the query of a URL, such as sv=...&sp=r&sig=...",
+    )
+    .secret(),
     Setting::new(
         "endpoint",
         SettingKind::Url,
         None,
         "The account's address: a host, host:port (both https) or an http or https URL. Blank is ACCOUNT.blob.core.windows.net.",
     ),
-    Setting::new(
-        "timeout",
-        SettingKind::Duration,
-        Some("30s"),
-        "Maximum time without progress, per attempt: above 0, at most 24h. A call without a time limit of its own takes at \
-         most 10m.",
-    ),
+    Setting::TIMEOUT,
     Setting::new(
         "completion-timeout",
         SettingKind::Duration,
@@ -57,19 +41,8 @@ pub const TABLE: &[Setting] = &[
         "Maximum time until the response to a completed upload or a copy, which may take the service minutes: above 0, at \
          most 24h. If timeout is longer, it applies instead.",
     ),
-    Setting::new(
-        "max-retries",
-        SettingKind::Integer,
-        Some("8"),
-        "Maximum number of retries of a failed request that can be repeated safely, from 0 to 100. The backoff is 0.1 s, 0.2 s, \
-         0.4 s and so on up to 20 s, the upper half of each as jitter: 8 retries outlast an outage of 12 s.",
-    ),
-    Setting::new(
-        "retry-mode",
-        SettingKind::Choice,
-        Some("standard"),
-        "Whether the host also limits the request rate of a store that the service throttles: standard (no) or adaptive.",
-    ),
+    Setting::MAX_RETRIES,
+    Setting::RETRY_MODE,
     Setting::new(
         "key-prefix",
         SettingKind::Text,

@@ -6,7 +6,7 @@ use sandbucket_plugin::http::bounds;
 use sandbucket_plugin::http::response::MalformedResponse;
 use sandbucket_plugin::xml::Element;
 
-use super::listing::{at, missing};
+use super::listing::at;
 
 /// Maximum number of buckets in a page: the limit of `max-buckets`. A service that does not page sends all.
 const MAX_BUCKETS: usize = 10_000;
@@ -16,7 +16,7 @@ pub fn buckets(page: &Element<'_>, requested: Option<&str>) -> Result<BucketPage
     let mut buckets = Vec::new();
     for bucket in page.child("Buckets").iter().flat_map(|list| list.children_named("Bucket")) {
         bounds::count("Bucket", buckets.len() + 1, MAX_BUCKETS)?;
-        let name = bucket.text("Name").ok_or_else(|| missing("Name"))?;
+        let name = bucket.text("Name").ok_or_else(|| MalformedResponse::missing("Name"))?;
         let region = bucket.text("BucketRegion");
         buckets.push(Bucket {
             name: bounds::text("Name", name, bounds::MAX_ETAG)?.to_owned(),

@@ -179,7 +179,7 @@ pub fn list_versions(
         bounds::count("Version and DeleteMarker", entries.len() + 1, bounds::MAX_PAGE)?;
         let blob = if deleted {
             Entry {
-                key: keys.key("Key", element.raw_text("Key").ok_or_else(|| missing("Key"))?)?,
+                key: keys.key("Key", element.raw_text("Key").ok_or_else(|| MalformedResponse::missing("Key"))?)?,
                 last_modified: last_modified(&element),
                 ..Entry::default()
             }
@@ -194,7 +194,7 @@ pub fn list_versions(
     }
     let (mut next, prefixes) = (None, prefixes(page, &keys)?);
     if page.is_true("IsTruncated") {
-        let key = page.raw_text("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let key = page.raw_text("NextKeyMarker").ok_or_else(|| MalformedResponse::missing("NextKeyMarker"))?;
         let version = page.text("NextVersionIdMarker").unwrap_or_default();
         let version = bounds::text("NextVersionIdMarker", version, bounds::MAX_VERSION)?;
         let last = entries.last().map(|entry| &entry.blob.key).max(prefixes.last()).map(String::as_str);
@@ -258,8 +258,8 @@ fn entry(blob: &Element<'_>, keys: &Keys<'_>) -> Result<Entry, MalformedResponse
         _ => None,
     };
     Ok(Entry {
-        key: keys.key("Key", key.ok_or_else(|| missing("Key"))?)?,
-        size: size.and_then(|size| decimal(size.trim())).ok_or_else(|| missing("Size"))?,
+        key: keys.key("Key", key.ok_or_else(|| MalformedResponse::missing("Key"))?)?,
+        size: size.and_then(|size| decimal(size.trim())).ok_or_else(|| MalformedResponse::missing("Size"))?,
         etag,
         last_modified,
         attributes,
@@ -279,10 +279,6 @@ pub(super) fn at(element: &Element<'_>, name: &str) -> Option<Datetime> {
 /// Parses a time. Informative: an invalid one counts as absent.
 fn second(text: &str) -> Option<Datetime> {
     time::date(text.trim()).map(Into::into)
-}
-
-pub(super) fn missing(name: &str) -> MalformedResponse {
-    MalformedResponse(format!("it has no {name} where there must be one"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ pub mod bucket;
 pub mod delete_many;
 pub mod listing;
 pub mod multipart;
-pub mod tags;
 
 use sandbucket_plugin::http::response::MalformedResponse;
 use sandbucket_plugin::xml::{self, Document, Element};

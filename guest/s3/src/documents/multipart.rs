@@ -9,11 +9,11 @@ use sandbucket_plugin::http::response::{Head, MalformedResponse, decimal};
 use crate::response;
 use sandbucket_plugin::xml::Element;
 
-use super::listing::{Keys, at, last_modified, missing};
+use super::listing::{Keys, at, last_modified};
 
 /// The upload id in an `InitiateMultipartUploadResult`.
 pub fn upload_id(begun: &Element<'_>) -> Result<String, MalformedResponse> {
-    let id = begun.text("UploadId").ok_or_else(|| missing("UploadId"))?;
+    let id = begun.text("UploadId").ok_or_else(|| MalformedResponse::missing("UploadId"))?;
     bounds::text("UploadId", id, bounds::MAX_UPLOAD_ID).map(str::to_owned)
 }
 
@@ -27,7 +27,7 @@ pub fn etag(result: &Element<'_>) -> Result<Option<String>, MalformedResponse> {
 
 /// The entity tag of a part, which its completion requires.
 pub fn part_etag(part: &Element<'_>) -> Result<String, MalformedResponse> {
-    etag(part)?.ok_or_else(|| missing("ETag"))
+    etag(part)?.ok_or_else(|| MalformedResponse::missing("ETag"))
 }
 
 /// The result of a write in a `CompleteMultipartUploadResult` or `CopyObjectResult`.
@@ -58,8 +58,8 @@ pub fn parts(page: &Element<'_>, requested: Option<&str>) -> Result<PartPage, Ma
         bounds::count("Part", parts.len() + 1, bounds::MAX_PAGE)?;
         let number = part.text("PartNumber").and_then(decimal).and_then(|number| u32::try_from(number).ok());
         parts.push(Part {
-            number: number.ok_or_else(|| missing("PartNumber"))?,
-            size: part.text("Size").and_then(decimal).ok_or_else(|| missing("Size"))?,
+            number: number.ok_or_else(|| MalformedResponse::missing("PartNumber"))?,
+            size: part.text("Size").and_then(decimal).ok_or_else(|| MalformedResponse::missing("Size"))?,
             etag: part_etag(&part)?,
             last_modified: last_modified(&part),
             attributes: checksums(&part)?,
@@ -69,7 +69,7 @@ pub fn parts(page: &Element<'_>, requested: Option<&str>) -> Result<PartPage, Ma
     if page.is_true("IsTruncated") {
         let last = parts.last().map(|part| part.number.to_string());
         let marker = page.text("NextPartNumberMarker").map(str::to_owned).or(last);
-        let marker = marker.ok_or_else(|| missing("NextPartNumberMarker"))?;
+        let marker = marker.ok_or_else(|| MalformedResponse::missing("NextPartNumberMarker"))?;
         next = Some(Page::Token(bounds::text("NextPartNumberMarker", &marker, bounds::MAX_TOKEN)?).write());
         if next.as_deref() == requested {
             return Err(MalformedResponse("it goes on where it began".into()));
@@ -90,14 +90,14 @@ pub fn uploads(
     for upload in page.children_named("Upload") {
         bounds::count("Upload", uploads.len() + 1, bounds::MAX_PAGE)?;
         uploads.push(Upload {
-            key: keys.key("Key", upload.raw_text("Key").ok_or_else(|| missing("Key"))?)?,
+            key: keys.key("Key", upload.raw_text("Key").ok_or_else(|| MalformedResponse::missing("Key"))?)?,
             id: upload_id(&upload)?,
             initiated: at(&upload, "Initiated"),
         });
     }
     let mut next = None;
     if page.is_true("IsTruncated") {
-        let key = page.raw_text("NextKeyMarker").ok_or_else(|| missing("NextKeyMarker"))?;
+        let key = page.raw_text("NextKeyMarker").ok_or_else(|| MalformedResponse::missing("NextKeyMarker"))?;
         let id = page.text("NextUploadIdMarker").unwrap_or_default();
         let version = bounds::text("NextUploadIdMarker", id, bounds::MAX_UPLOAD_ID)?;
         let last = uploads.last().map(|upload| upload.key.as_str());

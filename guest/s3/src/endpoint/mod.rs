@@ -3,7 +3,7 @@
 mod aws;
 
 use sandbucket_plugin::contract::error::{Error, Failure};
-use sandbucket_plugin::http::url::Url;
+use sandbucket_plugin::http::url::{CredentialSettings, Url};
 use sandbucket_plugin::http::{encode, ip};
 
 use crate::bucket;
@@ -97,10 +97,11 @@ impl Endpoint {
         if bucket.starts_with("arn:") {
             return aws::access_point(endpoint, bucket, style, hosts);
         }
-        let Url { https, host, port, prefix } = match endpoint {
-            Some(text) => Url::parse(text, "access-key and secret-key")?,
+        let url = match endpoint {
+            Some(text) => Url::parse(text, CredentialSettings(&["access-key", "secret-key"]))?,
             None => Url { https: true, host: aws::host(region, hosts)?, port: None, prefix: String::new() },
         };
+        let (https, host) = (url.https, &*url.host);
         let aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
         if aws {
             bucket::check_aws(bucket)?;
@@ -125,20 +126,20 @@ impl Endpoint {
             AddressingStyle::Auto => aws && bucket::is_dns_label(bucket),
             AddressingStyle::Path => false,
             AddressingStyle::Virtual => {
-                check_virtual(bucket, &host, https)?;
+                check_virtual(bucket, host, https)?;
                 true
             }
         };
-        let port = port.map_or(String::new(), |port| format!(":{port}"));
-        let display = format!("{}://{host}{port}{prefix}", if https { "https" } else { "http" });
+        let (authority, display) = (url.authority(), url.to_string());
         // S3 Transfer Acceleration has hosts for objects only.
         let plain = if hosts.accelerate {
             aws::host(region, AwsHosts { accelerate: false, ..hosts })?
         } else {
-            format!("{host}{port}")
+            authority.clone()
         };
+        let prefix = url.prefix;
         let service = Some(Service { authority: plain, path: prefix.clone() });
-        let authority = if in_host { format!("{bucket}.{host}{port}") } else { format!("{host}{port}") };
+        let authority = if in_host { format!("{bucket}.{authority}") } else { authority };
         let base_path = if in_host { prefix } else { format!("{prefix}/{bucket}") };
         Ok(Endpoint { https, authority, base_path, service, aws, region: None, display })
     }

@@ -6,7 +6,7 @@ use sandbucket_plugin::http::request::Method;
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::machine::Response;
 use sandbucket_plugin::retry::Decision;
-use sandbucket_plugin::service::{AttemptError, Flow, Refusal};
+use sandbucket_plugin::service::{AttemptError, ErrorResponse, Flow};
 use sandbucket_plugin::xml;
 
 use crate::documents::delete_many::{DeleteStatus, delete_many};
@@ -121,8 +121,8 @@ impl Call<'_, '_> {
                 DeleteStatus::Deleted => Some(Ok(())),
                 DeleteStatus::NotReported => None,
                 DeleteStatus::Failed(response) => {
-                    let (failure, next) = self.refused_one(index, &head, response);
-                    if matches!(next, Decision::Retry { .. }) {
+                    let (failure, decision) = self.failed_delete(index, &head, response);
+                    if matches!(decision, Decision::Retry { .. }) {
                         again.push(index);
                     }
                     Some(Err(failure))
@@ -140,14 +140,16 @@ impl Call<'_, '_> {
     }
 
     /// The failure of one of several deletions, and what to do about it.
-    fn refused_one(&self, index: u32, head: &Head, response: ServiceResponse) -> (Failure, Decision) {
-        let next = retry::decide(head, &response, self.time(), false);
+    fn failed_delete(&self, index: u32, head: &Head, response: ServiceResponse) -> (Failure, Decision) {
+        let decision = retry::decide(head, &response, self.time(), false);
         let (blobs, _) = self.deletes();
         let key = blobs.get(index as usize).map_or("", |blob| blob.key.as_str());
-        let class = service_error::classify(Method::Post, head, &response, self.s3.settings.credentials.is_none());
-        let mut failure = self.refused("delete", key, Refusal { response, class, next });
-        failure.retryable = matches!(next, Decision::Retry { .. });
-        (failure, next)
+        let anonymous = self.s3.settings.credentials.is_none();
+        let classification = service_error::classify(Method::Post, head, &response, anonymous);
+        let error = ErrorResponse::new(response, classification, decision);
+        let mut failure = self.response_failure("delete", key, error);
+        failure.retryable = matches!(decision, Decision::Retry { .. });
+        (failure, decision)
     }
 
     /// Deletes singly those whose outcome is open, the first of them first.

@@ -64,7 +64,7 @@ impl Call<'_, '_> {
                     &settings.key_prefix,
                     options.continuation.as_deref(),
                 )?),
-                Operation::GetTags { .. } => Output::GetTags(documents::tags::tags(element)?),
+                Operation::GetTags { .. } => Output::GetTags(sandbucket_plugin::tags::parse(element)?),
                 Operation::CreateUpload { .. } => Output::CreateUpload(multipart::upload_id(element)?),
                 Operation::ListParts { options, .. } => {
                     Output::ListParts(multipart::parts(element, options.continuation.as_deref())?)
@@ -102,7 +102,7 @@ impl Call<'_, '_> {
         };
         let document = match documents::document(text, root) {
             Err(_) if documents::document(text, "Error").is_ok() => {
-                return Err(self.s3.refused(self.step, head, text).into());
+                return Err(self.s3.error_response(self.step, head, text).into());
             }
             read => read?,
         };

@@ -1,24 +1,16 @@
-//! What identifies a write of S3 after its response was lost: its write id, its parts, and whether its date is that of the write.
+//! What identifies a write of S3 after its response was lost, besides its write id: its parts, and whether its date is that of the
+//! write.
 
 use md5::{Digest as _, Md5};
-use sandbucket_plugin::contract::model::{BlobInfo, CallOptions, Part};
+use sandbucket_plugin::contract::model::{BlobInfo, Part};
 use sandbucket_plugin::reconcile::opaque_tag;
 use sandbucket_plugin::rt::hex::hex;
-
-use crate::attributes;
-use crate::headers::WRITE_ID;
 
 /// Whether `last-modified` is the time at which the blob was written. Unknown for a multipart blob: on Amazon S3 its date is that of
 /// the upload's initiation, not of its completion
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>).
 pub(super) fn is_dated(info: &BlobInfo) -> bool {
     info.etag.as_deref().is_some_and(|etag| !opaque_tag(etag).contains('-'))
-}
-
-/// The metadata of the caller's write id: name and value.
-pub(super) fn write_id(call: &CallOptions) -> Option<(&'static str, &str)> {
-    let given = call.attributes.iter().find(|(name, _)| name == attributes::WRITE_ID);
-    given.map(|(_, id)| (WRITE_ID, id.trim_matches(' ')))
 }
 
 /// Whether the blob consists of these parts: its entity tag is the MD5 of their MD5s and their number. If their tags are not MD5s,

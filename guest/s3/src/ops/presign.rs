@@ -2,6 +2,7 @@
 
 use sandbucket_plugin::contract::error::{Error, Failure, Kind};
 use sandbucket_plugin::contract::model::{PresignOptions, Presigned, PresignedMethod};
+use sandbucket_plugin::presign::presigned;
 
 use crate::requests;
 use crate::time::AmzTime;
@@ -19,12 +20,6 @@ impl Call<'_, '_> {
             return Err(fault);
         };
         self.s3.signer.presign(&mut request, credentials, expires, now);
-        let scheme = if request.https { "https" } else { "http" };
-        let url = format!("{scheme}://{}{}", request.authority, request.path_and_query());
-        let mut headers = Vec::with_capacity(request.headers.len());
-        for (name, value) in request.headers {
-            headers.push((name.into_owned(), value));
-        }
-        Ok(Presigned { url, headers })
+        Ok(presigned(request))
     }
 }

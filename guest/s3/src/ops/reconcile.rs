@@ -4,10 +4,11 @@ use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{
     BlobInfo, HeadOptions, ListPartsOptions, Operation, Part, WriteCondition, Written,
 };
-use sandbucket_plugin::reconcile::{self, LOST, Outcome, matches_any, opaque_tag};
+use sandbucket_plugin::reconcile::{self, LOST, Outcome, matches_any, opaque_tag, write_id};
 use sandbucket_plugin::service::Flow;
 
 use crate::attributes::head_call_options;
+use crate::headers::WRITE_ID;
 use crate::requests;
 
 use super::call::{Call, NextStage, Unsigned};
@@ -160,7 +161,7 @@ impl Call<'_, '_> {
             let began = date.filter(|_| is_dated(&info)).map(|date| date.saturating_sub(elapsed));
             (info, began)
         });
-        let id = outcome::write_id(self.operation().call());
+        let id = write_id(self.operation().call()).map(|id| (WRITE_ID, id));
         match reconcile::classify(&condition, &failure, &found, id) {
             Outcome::Applied(written) => self.written(written),
             Outcome::ConditionFailed => {
@@ -169,15 +170,7 @@ impl Call<'_, '_> {
                 Flow::Failed(unmet)
             }
             Outcome::NotApplied => Flow::Failed(failure),
-            Outcome::Unknown => {
-                let mut what = LOST.to_owned();
-                match (id, &found) {
-                    (Some((name, id)), _) => what.push_str(&format!(" (it is yours if its metadata {name} is {id})")),
-                    (None, Ok(_)) => what.push_str(" (with the attribute write-id this can be known)"),
-                    (None, Err(looked)) => what.push_str(&format!(". Looking at what is there: {}", looked.message)),
-                }
-                Flow::Failed(self.unknown(&what, &failure))
-            }
+            Outcome::Unknown => Flow::Failed(self.unknown(&reconcile::unknown(&found, id), &failure)),
         }
     }
 

@@ -6,9 +6,8 @@ use sandbucket_plugin::contract::error::{Failure, Kind};
 use sandbucket_plugin::contract::model::{BlobInfo, Operation, Output};
 use sandbucket_plugin::http::request::Method;
 use sandbucket_plugin::http::response::Head;
-use sandbucket_plugin::key::MAX_KEY;
 use sandbucket_plugin::machine::{self, Response, StateOf, Step};
-use sandbucket_plugin::service::{AttemptError, Config, Flow, Outgoing, Refusal, Service, Wait};
+use sandbucket_plugin::service::{AttemptError, Config, ErrorResponse, Flow, Outgoing, Service, Wait};
 use sandbucket_plugin::settings::{Setting, SettingValues};
 
 use crate::attributes;
@@ -44,10 +43,9 @@ impl Service for S3 {
     const SETTINGS: &'static [Setting] = settings::TABLE;
 
     fn attributes() -> Vec<Attribute> {
-        let documented = |attribute: &attributes::Attribute| Attribute {
-            name: attribute.name,
-            secret: attribute.is_key(),
-            help: attribute.help().into(),
+        let documented = |known: &attributes::Attribute| {
+            let attribute = Attribute::new(known.name, known.help());
+            if known.is_key() { attribute.secret() } else { attribute }
         };
         attributes::TABLE.iter().map(documented).collect()
     }
@@ -55,16 +53,12 @@ impl Service for S3 {
     fn open(values: &SettingValues<'_>) -> Result<(S3, Config), Failure> {
         let settings = settings::read(values)?;
         let signer = Signer::new(&settings.region);
-        let config = Config {
-            endpoint: settings.endpoint.display.clone(),
-            https: settings.endpoint.https,
-            container: format!("bucket \"{}\"", settings.bucket),
-            key_prefix: settings.key_prefix.clone(),
-            max_key: MAX_KEY,
-            timeout: settings.timeout,
-            long_timeout: Some(("completion-timeout", settings.completion_timeout)),
-            max_retries: settings.max_retries,
-        };
+        let mut config = Config::new(settings.endpoint.display.clone(), settings.endpoint.https);
+        config.container = format!("bucket \"{}\"", settings.bucket);
+        config.key_prefix.clone_from(&settings.key_prefix);
+        config.timeout = settings.timeout;
+        config.long_timeout = Some(("completion-timeout", settings.completion_timeout));
+        config.max_retries = settings.max_retries;
         Ok((S3 { settings, signer, single_deletes: false }, config))
     }
 
@@ -111,14 +105,14 @@ impl Service for S3 {
         }
     }
 
-    fn refused(&self, step: &Step<'_, S3>, head: &Head<'_>, body: &[u8]) -> Refusal {
+    fn error_response(&self, step: &Step<'_, S3>, head: &Head<'_>, body: &[u8]) -> ErrorResponse {
         let signed = self.settings.credentials.is_some();
         let method = method(step.operation(), step.stage());
         let body = if method == Method::Head { &[] } else { body };
         let response = service_error::parse(head, body, &self.settings.region);
-        let next = retry::decide(head, &response, step.time(), signed);
-        let class = service_error::classify(method, head, &response, !signed);
-        Refusal { response, class, next }
+        let decision = retry::decide(head, &response, step.time(), signed);
+        let classification = service_error::classify(method, head, &response, !signed);
+        ErrorResponse::new(response, classification, decision)
     }
 
     fn next(&mut self, step: &mut Step<'_, S3>, stage: Stage, result: Result<Reply, Failure>) -> NextStage {
@@ -142,7 +136,7 @@ impl Service for S3 {
         match (stage, operation) {
             (Stage::Main, Operation::Copy { .. } | Operation::CompleteUpload { .. }) => Wait::LongOnce,
             (Stage::Main, Operation::CopyPart { .. }) => Wait::Long,
-            _ => Wait::Usual,
+            _ => Wait::Default,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Headers of a call's attributes and of the store's defaults. The call's take precedence.
 
-use crate::attributes::{Accepts, TABLE, push};
+use crate::attributes::{TABLE, groups, push};
 use crate::settings::{Settings, insecure_customer_key};
-use sandbucket_plugin::contract::error::{Error, Failure, Kind};
+use sandbucket_plugin::attributes::{AttributeGroups, accepted, find};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::CallOptions;
 use sandbucket_plugin::http::request::Request;
 
@@ -16,16 +17,15 @@ const EXCLUDED: [(&str, &str); 1] = [(
 /// Adds the headers of the call's attributes, and of the store's defaults that the operation accepts.
 ///
 /// # Errors
-/// [`Kind::Unsupported`] for an attribute that the operation does not take, [`Kind::InvalidArgument`] for one given twice
-/// or malformed, or for a key over plain http. The message never contains a key.
-pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, accepts: Accepts) -> Result<(), Failure> {
-    for (n, (name, value)) in call.attributes.iter().enumerate() {
-        let Some(attribute) = TABLE.iter().find(|known| known.name == name && accepts.has(known.accepts)) else {
-            return Err(not_accepted(name, accepts));
-        };
-        if call.attributes[..n].iter().any(|(before, _)| before == name) {
-            return Err(Error::fault(attribute.name, format!("the attribute {name} is given twice")));
-        }
+/// Those of [`accepted`], or a fault of an attribute that is malformed, or of a key over plain http. The message never contains a key.
+pub fn apply(
+    request: &mut Request,
+    call: &CallOptions,
+    settings: &Settings,
+    accepts: AttributeGroups,
+) -> Result<(), Failure> {
+    for given in accepted(&TABLE, call, accepts) {
+        let (attribute, value) = given.map_err(excluded)?;
         if attribute.is_key() && !settings.sends_customer_keys() {
             return Err(insecure_customer_key(attribute.name, &format!("the attribute {}", attribute.name)));
         }
@@ -38,16 +38,13 @@ pub fn apply(request: &mut Request, call: &CallOptions, settings: &Settings, acc
     let own = |names: &[&str]| call.attributes.iter().any(|(name, _)| names.contains(&name.as_str()));
     let encrypted = own(&["server-side-encryption", "sse-kms-key-id", "sse-customer-key"]);
     for (name, value) in &settings.defaults.0 {
-        let Some(attribute) = TABLE.iter().find(|known| known.name == *name && accepts.has(known.accepts)) else {
-            continue;
-        };
-        let decided =
-            encrypted && (attribute.accepts == Accepts::ENCRYPTION || attribute.accepts == Accepts::CUSTOMER_KEY);
+        let Some(attribute) = find(&TABLE, name, accepts) else { continue };
+        let decided = encrypted && (attribute.group == groups::ENCRYPTION || attribute.group == groups::CUSTOMER_KEY);
         if !decided && !own(&[*name]) {
             push(&mut request.headers, attribute, value.expose())?;
         }
         // The source of a copy is encrypted with the same key.
-        let source = TABLE.iter().find(|known| known.name == "source-sse-customer-key" && accepts.has(known.accepts));
+        let source = find(&TABLE, "source-sse-customer-key", accepts);
         if *name == "sse-customer-key"
             && let Some(source) = source.filter(|source| !own(&[source.name]))
         {
@@ -62,17 +59,11 @@ pub fn has_checksum(request: &Request) -> bool {
     request.headers.iter().any(|(name, _)| name.starts_with("x-amz-checksum-") || name == "content-md5")
 }
 
-fn not_accepted(name: &str, accepts: Accepts) -> Failure {
-    let name = sandbucket_plugin::contract::error::tidy(name, 64);
-    let why = if let Some((_, why)) = EXCLUDED.iter().find(|(excluded, _)| *excluded == name) {
-        format!("{name} is not supported: {why}")
-    } else {
-        let known: Vec<&str> =
-            TABLE.iter().filter(|known| accepts.has(known.accepts)).map(|known| known.name).collect();
-        format!("there is no attribute \"{name}\" here: this operation accepts {}", known.join(", "))
-    };
-    let mut fault = Error::fault(&name, why);
-    fault.kind = Kind::Unsupported;
+/// The error of an attribute that is not accepted, with the reason for one that no operation accepts.
+fn excluded(mut fault: Failure) -> Failure {
+    if let Some((name, why)) = EXCLUDED.iter().find(|(excluded, _)| fault.subject.as_deref() == Some(excluded)) {
+        fault.message = format!("{name} is not supported: {why}");
+    }
     fault
 }
 

@@ -9,15 +9,16 @@ use sandbucket_plugin::http::request::{Method, READ_CONDITIONS, Request, visible
 use super::attributes;
 use super::checksum;
 use super::{base, metadata, version};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
+use sandbucket_plugin::attributes::AttributeGroups;
 
 /// Attributes accepted by all operations that write a blob.
-pub(crate) const WRITES: Accepts = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
+pub(crate) const WRITES: AttributeGroups = groups::PROPERTIES.union(groups::ENCRYPTION).union(groups::CUSTOMER_KEY);
 
 /// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::PART))?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY.union(groups::PART))?;
     version(&mut request, options.version.as_deref())?;
     request.read_conditions(&options.conditions, READ_CONDITIONS)?;
     // There is no body to verify, and with KMS the checksum needs one more permission.
@@ -30,7 +31,7 @@ pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Req
 /// Reads a blob or a range of it.
 pub fn get(settings: &Settings, key: &str, options: &GetOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY)?;
     request.range(options.range)?;
     version(&mut request, options.version.as_deref())?;
     request.read_conditions(&options.conditions, READ_CONDITIONS)?;
@@ -46,7 +47,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutO
     }
     request.write_condition(&options.condition, !settings.bare_if_match)?;
     metadata(&mut request.headers, &options.metadata)?;
-    attributes::apply(&mut request, &options.call, settings, WRITES.and(Accepts::CHECKSUM))?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.union(groups::CHECKSUM))?;
     checksum::add(&mut request, settings, content);
     Ok(request)
 }
@@ -54,7 +55,7 @@ pub fn put(settings: &Settings, key: &str, content: &Content<'_>, options: &PutO
 /// Deletes a blob.
 pub fn delete(settings: &Settings, key: &str, options: &DeleteOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::BYPASS.and(Accepts::MATCH))?;
+    attributes::apply(&mut request, &options.call, settings, groups::BYPASS.union(groups::MATCH))?;
     version(&mut request, options.version.as_deref())?;
     Ok(request)
 }

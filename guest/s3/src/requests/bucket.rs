@@ -7,7 +7,7 @@
 //!
 //! All have the bucket in the path, so that any bucket is reached by the endpoint's own host.
 
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 use crate::bucket::{check_aws, check_custom, check_kind};
 use crate::continuation::Page;
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// Creates a bucket: the request and its body, which is empty if there is no region to name.
 pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<(Request, String), Failure> {
     let mut request = of_bucket(Method::Put, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     let mut body = String::new();
     // Other services have regions of their own, mostly one.
     if settings.endpoint.aws && settings.region != DEFAULT_REGION {
@@ -42,14 +42,14 @@ pub fn create_bucket(settings: &Settings, name: &str, options: &BucketOptions) -
 /// Deletes a bucket.
 pub fn delete_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<Request, Failure> {
     let mut request = of_bucket(Method::Delete, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
 }
 
 /// Looks for a bucket.
 pub fn head_bucket(settings: &Settings, name: &str, options: &BucketOptions) -> Result<Request, Failure> {
     let mut request = of_bucket(Method::Head, settings, name)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
 }
 
@@ -71,7 +71,7 @@ pub fn list_buckets(settings: &Settings, options: &ListBucketsOptions) -> Result
         }
         request.parameter("continuation-token", token);
     }
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
 }
 

@@ -9,7 +9,7 @@ use sandbucket_plugin::http::request::{Method, Request, visible};
 use super::attributes;
 use super::blob::WRITES;
 use super::{SOURCE, base, check_version, metadata};
-use crate::attributes::{Accepts, kept_by_copies};
+use crate::attributes::{groups, kept_by_copies};
 
 /// The source of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn copy(settings: &Settings, key: &str, from: Source<'_>, options: &CopyOpti
     if given.iter().any(|(name, _)| name == "tags") {
         request.header("x-amz-tagging-directive", "REPLACE");
     }
-    attributes::apply(&mut request, &options.call, settings, WRITES.and(Accepts::SOURCE))?;
+    attributes::apply(&mut request, &options.call, settings, WRITES.union(groups::SOURCE))?;
     Ok(request)
 }
 

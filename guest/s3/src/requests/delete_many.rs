@@ -11,7 +11,7 @@ use sandbucket_plugin::xml;
 
 use super::attributes;
 use super::{base, check_version};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 
 /// Maximum number of blobs in a request.
 pub const MAX_DELETES: usize = 1000;
@@ -45,7 +45,7 @@ pub fn delete_many(
     body.push_str("</Delete>");
     let mut request = base(Method::Post, settings, "");
     request.parameter("delete", "");
-    attributes::apply(&mut request, call, settings, Accepts::BYPASS)?;
+    attributes::apply(&mut request, call, settings, groups::BYPASS)?;
     document(&mut request, &body);
     Ok((request, body))
 }

@@ -9,10 +9,11 @@ use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::ListOptions;
 use sandbucket_plugin::http::request::{Method, Request};
 use sandbucket_plugin::key::MAX_KEY;
+use sandbucket_plugin::listing::check_page_size;
 
 use super::attributes;
 use super::base;
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 
 /// Maximum number of entries in a page.
 const MAX_PAGE: u32 = 1000;
@@ -70,7 +71,7 @@ fn common(request: &mut Request, settings: &Settings, options: &ListOptions) -> 
         }
         request.parameter("delimiter", delimiter);
     }
-    attributes::apply(request, &options.call, settings, Accepts::NOTHING)
+    attributes::apply(request, &options.call, settings, groups::NONE)
 }
 
 fn after(settings: &Settings, options: &ListOptions) -> Result<Option<String>, Failure> {
@@ -100,14 +101,11 @@ pub(crate) fn prefix(request: &mut Request, settings: &Settings, prefix: &str) -
 
 /// Adds the maximum number of entries of a page.
 pub(crate) fn page_size(request: &mut Request, name: &'static str, size: Option<u32>) -> Result<(), Failure> {
-    match size {
-        None => Ok(()),
-        Some(size) if (1..=MAX_PAGE).contains(&size) => {
-            request.parameter(name, size.to_string());
-            Ok(())
-        }
-        Some(size) => Err(Error::fault("page-size", format!("a page holds 1 to {MAX_PAGE}, not {size}"))),
+    check_page_size(size, MAX_PAGE)?;
+    if let Some(size) = size {
+        request.parameter(name, size.to_string());
     }
+    Ok(())
 }
 
 #[cfg(test)]

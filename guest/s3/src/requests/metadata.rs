@@ -1,42 +1,24 @@
 //! User metadata: validation and headers. Values that are not ASCII are sent as encoded words (RFC 2047), as S3 does:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
-use crate::headers::METADATA_PREFIX;
-use sandbucket_plugin::contract::error::{Error, Failure, tidy};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::Pair;
-use sandbucket_plugin::http::encoded_words::encode;
-
 use sandbucket_plugin::http::headers::Headers;
 use sandbucket_plugin::http::request::is_token;
+use sandbucket_plugin::metadata::Rules;
 
-/// Maximum length of names and values of user metadata in bytes, as sent.
-pub const MAX_METADATA: usize = 2048;
+/// S3's rules for user metadata: names are those of header fields.
+pub const METADATA: Rules = Rules {
+    prefix: "x-amz-meta-",
+    max_bytes: 2048,
+    is_name: |name| !name.is_empty() && name.bytes().all(is_token),
+    names: "a name takes letters, digits and !#$%&'*+-.^_`|~",
+    service: "S3",
+};
 
 /// Adds the headers of a blob's user metadata.
 pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Failure> {
-    let mut total = 0;
-    for (name, value) in pairs {
-        let wrong = |why: &str| Err(Error::fault("metadata", format!("metadata \"{}\" {why}", tidy(name, 64))));
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return wrong("cannot be: a name takes letters, digits and !#$%&'*+-.^_`|~");
-        }
-        if value.trim().len() != value.len() || value.chars().any(char::is_control) {
-            return wrong("has a value with control characters, or white space at an end");
-        }
-        let value = encode(value);
-        total += name.len() + value.len();
-        let header = format!("{METADATA_PREFIX}{}", name.to_ascii_lowercase());
-        if headers.iter().any(|(there, _)| *there == header) {
-            return wrong("is given twice; case does not count");
-        }
-        headers.push((header.into(), value));
-    }
-    if total > MAX_METADATA {
-        let why =
-            format!("the metadata are {total} bytes of names and values as they are sent; S3 takes {MAX_METADATA}");
-        return Err(Error::fault("metadata", why));
-    }
-    Ok(())
+    METADATA.push(headers, pairs)
 }
 
 #[cfg(test)]

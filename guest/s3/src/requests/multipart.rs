@@ -8,9 +8,10 @@ use sandbucket_plugin::content::Content;
 use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::contract::model::{
     AbortOptions, CompleteOptions, CopyPartOptions, ListPartsOptions, ListUploadsOptions, Pair, Part, PartOptions,
-    PutOptions, WriteCondition,
+    PutOptions,
 };
 use sandbucket_plugin::http::request::{Method, Request, visible};
+use sandbucket_plugin::multipart::{check_create, check_part_number, check_parts};
 use sandbucket_plugin::xml;
 
 use super::attributes;
@@ -19,7 +20,7 @@ use super::checksum;
 use super::copy::{Source, source};
 use super::listing::{page_size, prefix};
 use super::{SOURCE, base, metadata};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 
 /// Maximum part number.
 pub(super) const MAX_PART: u32 = 10_000;
@@ -28,9 +29,7 @@ pub(super) const MAX_PART: u32 = 10_000;
 pub fn create_upload(settings: &Settings, key: &str, options: &PutOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Post, settings, key);
     request.parameter("uploads", "");
-    if options.condition != WriteCondition::Always {
-        return Err(Error::fault("condition", "an upload begins without a condition: completing it accepts one"));
-    }
+    check_create(&options.condition)?;
     if let Some(media_type) = &options.content_type {
         request.header("content-type", visible("content-type", media_type)?);
     }
@@ -54,7 +53,7 @@ pub fn upload_part(
     let mut request = base(Method::Put, settings, key);
     part_number(&mut request, number)?;
     upload_id(&mut request, upload)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM))?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY.union(groups::CHECKSUM))?;
     checksum::add(&mut request, settings, content);
     Ok(request)
 }
@@ -62,7 +61,7 @@ pub fn upload_part(
 /// The checksums sent with a part of this length: attributes of the part, for its completion.
 pub fn part_checksums(settings: &Settings, length: u64, options: &PartOptions) -> Vec<Pair> {
     let mut request = base(Method::Put, settings, "");
-    let taken = Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM);
+    let taken = groups::CUSTOMER_KEY.union(groups::CHECKSUM);
     // Both were validated before the part was sent.
     let Ok(content) = Content::remote(length, &options.digests, settings.wanted_digests()) else { return Vec::new() };
     if attributes::apply(&mut request, &options.call, settings, taken).is_err() {
@@ -94,15 +93,10 @@ pub fn copy_part(
     upload_id(&mut request, upload)?;
     source(&mut request, settings, from)?;
     if let Some(range) = options.range {
-        if range.start >= range.end {
-            let why =
-                format!("the range {}..{} holds no byte: its end must be above its start", range.start, range.end);
-            return Err(Error::fault("range", why));
-        }
-        request.header("x-amz-copy-source-range", format!("bytes={}-{}", range.start, range.end - 1));
+        request.span("x-amz-copy-source-range", range)?;
     }
     request.read_conditions(&options.source_conditions, SOURCE)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE))?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY.union(groups::SOURCE))?;
     Ok(request)
 }
 
@@ -121,7 +115,7 @@ pub fn list_parts(
     {
         request.parameter("part-number-marker", marker);
     }
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY)?;
     Ok(request)
 }
 
@@ -133,18 +127,10 @@ pub fn complete_upload(
     parts: &[Part],
     options: &CompleteOptions,
 ) -> Result<(Request, String), Failure> {
-    if parts.is_empty() {
-        return Err(Error::fault("parts", "an upload is completed with 1 part at least; upload an empty one"));
-    }
+    check_parts(parts, MAX_PART)?;
     let mut body = String::with_capacity(128 + parts.len() * 96);
     body.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    let mut last = 0;
     for part in parts {
-        if part.number <= last || part.number > MAX_PART {
-            let why = format!("part {} after part {last}: numbers are from 1 to {MAX_PART} and grow", part.number);
-            return Err(Error::fault("parts", why));
-        }
-        last = part.number;
         body.push_str("<Part>");
         xml::push_element(&mut body, "PartNumber", &part.number.to_string());
         xml::push_element(&mut body, "ETag", &visible("etag", &part.etag)?);
@@ -160,7 +146,7 @@ pub fn complete_upload(
     upload_id(&mut request, upload)?;
     request.header("content-type", "application/xml");
     request.write_condition(&options.condition, !settings.bare_if_match)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY)?;
     Ok((request, body))
 }
 
@@ -168,7 +154,7 @@ pub fn complete_upload(
 pub fn abort_upload(settings: &Settings, key: &str, upload: &str, options: &AbortOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Delete, settings, key);
     upload_id(&mut request, upload)?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
 }
 
@@ -185,14 +171,12 @@ pub fn list_uploads(settings: &Settings, options: &ListUploadsOptions) -> Result
             request.parameter("upload-id-marker", version);
         }
     }
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
 }
 
 fn part_number(request: &mut Request, number: u32) -> Result<(), Failure> {
-    if !(1..=MAX_PART).contains(&number) {
-        return Err(Error::fault("number", format!("a part's number is from 1 to {MAX_PART}, not {number}")));
-    }
+    check_part_number(number, MAX_PART)?;
     request.parameter("partNumber", number.to_string());
     Ok(())
 }

@@ -3,14 +3,15 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html>
 
 use crate::settings::{Settings, insecure_customer_key};
-use sandbucket_plugin::contract::error::{Error, Failure};
-use sandbucket_plugin::contract::model::{CallOptions, Pair, PresignOptions, PresignedMethod};
-use sandbucket_plugin::http::request::{Method, Request, is_token, visible};
+use sandbucket_plugin::contract::error::Failure;
+use sandbucket_plugin::contract::model::{CallOptions, PresignOptions, PresignedMethod};
+use sandbucket_plugin::http::request::{Method, Request, visible};
+use sandbucket_plugin::presign::{push_header, validity};
 
 use super::attributes;
 use super::blob::WRITES;
 use super::{base, version};
-use crate::attributes::Accepts;
+use crate::attributes::groups;
 
 /// Maximum validity in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 7 * 24 * 3600;
@@ -31,16 +32,8 @@ const QUERY_HEADERS: [&str; 2] = ["x-amz-request-payer", "x-amz-expected-bucket-
 /// Suffix of the headers that contain a customer key.
 const CUSTOMER_KEY: &str = "server-side-encryption-customer-key";
 
-/// Headers that the signature or the HTTP client sets.
-const RESERVED_HEADERS: [&str; 7] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "host",
-    "transfer-encoding",
-    "x-amz-date",
-    "x-amz-security-token",
-];
+/// Headers that only the signature sets.
+const RESERVED_HEADERS: [&str; 2] = ["x-amz-date", "x-amz-security-token"];
 
 /// Returns the request to sign and its validity in seconds. Its headers must be sent with it.
 pub fn presign(
@@ -49,16 +42,12 @@ pub fn presign(
     method: PresignedMethod,
     options: &PresignOptions,
 ) -> Result<(Request, u64), Failure> {
-    let expires = options.expires / 1_000_000_000;
-    if !(1..=MAX_EXPIRES).contains(&expires) {
-        let why = format!("a presigned URL is good for 1 second to 7 days (604800 seconds), not {expires} seconds");
-        return Err(Error::fault("expires", why));
-    }
+    let expires = validity(options, MAX_EXPIRES, "7 days")?;
     let (method, accepts) = match method {
-        PresignedMethod::Get => (Method::Get, Accepts::CUSTOMER_KEY),
-        PresignedMethod::Head => (Method::Head, Accepts::CUSTOMER_KEY),
-        PresignedMethod::Put => (Method::Put, WRITES.and(Accepts::CHECKSUM)),
-        PresignedMethod::Delete => (Method::Delete, Accepts::BYPASS),
+        PresignedMethod::Get => (Method::Get, groups::CUSTOMER_KEY),
+        PresignedMethod::Head => (Method::Head, groups::CUSTOMER_KEY),
+        PresignedMethod::Put => (Method::Put, WRITES.union(groups::CHECKSUM)),
+        PresignedMethod::Delete => (Method::Delete, groups::BYPASS),
     };
     let mut request = base(method, settings, key);
     version(&mut request, options.version.as_deref())?;
@@ -82,32 +71,9 @@ pub fn presign(
                 &format!("the header {}", sandbucket_plugin::contract::error::tidy(&header.0, 64)),
             ));
         }
-        add(&mut request, header)?;
+        push_header(&mut request, header, &RESERVED_HEADERS)?;
     }
     Ok((request, expires))
-}
-
-fn add(request: &mut Request, (name, value): &Pair) -> Result<(), Failure> {
-    let wrong = |why: &str| {
-        Err(Error::fault(
-            "headers",
-            format!("the header \"{}\" {why}", sandbucket_plugin::contract::error::tidy(name, 64)),
-        ))
-    };
-    if name.is_empty() || !name.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()) {
-        return wrong("is no header name in lower case");
-    }
-    if RESERVED_HEADERS.contains(&name.as_str()) {
-        return wrong("cannot be given: it is set when the request is signed or sent");
-    }
-    if request.headers.iter().any(|(there, _)| there == name) {
-        return wrong("is given twice");
-    }
-    match visible("headers", value) {
-        Ok(value) => request.header(name.clone(), value),
-        Err(_) => return wrong("has a value that is not 1 to 1,024 characters of visible ASCII and spaces"),
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -115,6 +81,7 @@ mod tests {
     use super::*;
     use crate::settings;
     use sandbucket_plugin::contract::error::Kind;
+    use sandbucket_plugin::contract::model::Pair;
 
     fn made(
         more: &[(&str, &str)],

@@ -1,18 +1,16 @@
 //! Requests for the tags of a blob: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html>.
 
 use crate::settings::Settings;
-use sandbucket_plugin::contract::error::{Error, Failure};
+use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::{Pair, TagOptions};
 use sandbucket_plugin::http::request::{Method, Request};
+use sandbucket_plugin::tags::{check, push_tag_set};
 use sandbucket_plugin::xml;
 
 use super::attributes;
 use super::delete_many::document;
 use super::{base, version};
-use crate::attributes::Accepts;
-
-/// Maximum number of tags of a blob.
-const MAX_TAGS: usize = 10;
+use crate::attributes::groups;
 
 /// Reads the tags of a blob.
 pub fn tags(settings: &Settings, key: &str, options: &TagOptions) -> Result<Request, Failure> {
@@ -29,15 +27,10 @@ pub fn set_tags(
     if tags.is_empty() {
         return Ok((tagging(Method::Delete, settings, key, options)?, String::new()));
     }
-    check(tags)?;
-    let mut body = String::from("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>");
-    for (name, value) in tags {
-        body.push_str("<Tag>");
-        xml::push_element(&mut body, "Key", name);
-        xml::push_element(&mut body, "Value", value);
-        body.push_str("</Tag>");
-    }
-    body.push_str("</TagSet></Tagging>");
+    check(tags, xml::can_hold, "has control characters")?;
+    let mut body = String::from("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    push_tag_set(&mut body, tags);
+    body.push_str("</Tagging>");
     let mut request = tagging(Method::Put, settings, key, options)?;
     document(&mut request, &body);
     Ok((request, body))
@@ -47,30 +40,8 @@ fn tagging(method: Method, settings: &Settings, key: &str, options: &TagOptions)
     let mut request = base(method, settings, key);
     request.parameter("tagging", "");
     version(&mut request, options.version.as_deref())?;
-    attributes::apply(&mut request, &options.call, settings, Accepts::NOTHING)?;
+    attributes::apply(&mut request, &options.call, settings, groups::NONE)?;
     Ok(request)
-}
-
-fn check(tags: &[Pair]) -> Result<(), Failure> {
-    let wrong = |why: &str| Err(Error::fault("tags", why));
-    if tags.len() > MAX_TAGS {
-        return wrong("a blob has at most 10 tags");
-    }
-    for (n, (name, value)) in tags.iter().enumerate() {
-        if !(1..=128).contains(&name.chars().count()) || value.chars().count() > 256 {
-            return wrong("a tag has a name of 1 to 128 characters and a value of at most 256");
-        }
-        if !xml::can_hold(name) || !xml::can_hold(value) {
-            return wrong("a tag has no control characters");
-        }
-        if tags[..n].iter().any(|(before, _)| before == name) {
-            return Err(Error::fault(
-                "tags",
-                format!("the tag \"{}\" is given twice", sandbucket_plugin::contract::error::tidy(name, 64)),
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

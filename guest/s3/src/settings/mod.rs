@@ -9,13 +9,10 @@ use std::time::Duration;
 use sandbucket_plugin::checksum::Algorithm;
 use sandbucket_plugin::contract::error::{Error, Failure};
 use sandbucket_plugin::key::MAX_KEY;
-use sandbucket_plugin::settings::{DEFAULT_TIMEOUT, Secret, SettingValues, malformed};
+use sandbucket_plugin::settings::{DEFAULT_COMPLETION_TIMEOUT, DEFAULT_TIMEOUT, Secret, SettingValues, malformed};
 
 use crate::attributes;
 use crate::endpoint::{AddressingStyle, AwsHosts, Endpoint};
-
-/// Default of `completion-timeout`: according to Amazon a completion can take several minutes.
-const DEFAULT_COMPLETION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Credentials that sign requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,8 +186,7 @@ pub(crate) fn read(given: &SettingValues<'_>) -> Result<Settings, Failure> {
         Some(6) => Checksum::Of(Algorithm::Md5),
         _ => Checksum::Auto,
     };
-    // The host implements it: an instance does not know the requests of others.
-    given.choice("retry-mode", &["standard", "adaptive"])?;
+    given.retry_mode()?;
     let hosts = AwsHosts {
         dual_stack: given.flag("dual-stack")?,
         fips: given.flag("fips")?,

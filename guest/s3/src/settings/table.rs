@@ -4,7 +4,7 @@ use sandbucket_plugin::settings::{Setting, SettingKind};
 
 /// All settings, in display order.
 pub const TABLE: &[Setting] = &[
-    Setting { required: true, ..Setting::new("bucket", SettingKind::Text, None, "The bucket with the blobs.") },
+    Setting::new("bucket", SettingKind::Text, None, "The bucket with the blobs.").required(),
     Setting::new(
         "region",
         SettingKind::Text,
@@ -23,19 +23,11 @@ pub const TABLE: &[Setting] = &[
         None,
         "The access key's id. Blank, with secret-key blank too, is anonymous access.",
     ),
-    Setting { secret: true, ..Setting::new("secret-key", SettingKind::Text, None, "The access key's secret.") },
-    Setting {
-        aliases: &["session-token"],
-        secret: true,
-        ..Setting::new("security-token", SettingKind::Text, None, "The token that temporary credentials come with.")
-    },
-    Setting::new(
-        "timeout",
-        SettingKind::Duration,
-        Some("30s"),
-        "Maximum time without progress, per attempt: above 0, at most 24h. A call without a time limit of its own takes at \
-         most 10m.",
-    ),
+    Setting::new("secret-key", SettingKind::Text, None, "The access key's secret.").secret(),
+    Setting::new("security-token", SettingKind::Text, None, "The token that temporary credentials come with.")
+        .aliases(&["session-token"])
+        .secret(),
+    Setting::TIMEOUT,
     Setting::new(
         "completion-timeout",
         SettingKind::Duration,
@@ -43,19 +35,8 @@ pub const TABLE: &[Setting] = &[
         "Maximum time until the response to a completed upload or a copy, which may take the service minutes: above 0, at \
          most 24h. Such a request is not retried after it. If timeout is longer, it applies instead.",
     ),
-    Setting::new(
-        "max-retries",
-        SettingKind::Integer,
-        Some("8"),
-        "Maximum number of retries of a failed request that can be repeated safely, from 0 to 100. The backoff is 0.1 s, 0.2 s, \
-         0.4 s and so on up to 20 s, the upper half of each as jitter: 8 retries outlast an outage of 12 s.",
-    ),
-    Setting::new(
-        "retry-mode",
-        SettingKind::Choice,
-        Some("standard"),
-        "Whether the host also limits the request rate of a store that the service throttles: standard (no) or adaptive.",
-    ),
+    Setting::MAX_RETRIES,
+    Setting::RETRY_MODE,
     Setting::new(
         "key-prefix",
         SettingKind::Text,
@@ -137,15 +118,13 @@ pub const TABLE: &[Setting] = &[
         None,
         "Whether to use an S3 Bucket Key with KMS, which asks KMS less often. Blank is the bucket's own way.",
     ),
-    Setting {
-        secret: true,
-        ..Setting::new(
-            "sse-customer-key",
-            SettingKind::Text,
-            None,
-            "A key of 32 bytes, in base64, that every blob is encrypted and decrypted with (SSE-C). Needs https.",
-        )
-    },
+    Setting::new(
+        "sse-customer-key",
+        SettingKind::Text,
+        None,
+        "A key of 32 bytes, in base64, that every blob is encrypted and decrypted with (SSE-C). Needs https.",
+    )
+    .secret(),
     Setting::new(
         "allow-insecure-sse-customer-key",
         SettingKind::Boolean,

@@ -18,7 +18,7 @@ pub fn text(value: &[u8]) -> String {
 }
 
 /// Formats `host`, the fields and `last` (names and values) as lines, as `request.headers` in `wit/sans-io.wit`.
-pub fn to_lines(host: &str, headers: &Headers, last: &[[&str; 2]]) -> String {
+pub(crate) fn to_lines(host: &str, headers: &Headers, last: &[[&str; 2]]) -> String {
     let length = headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
     let mut lines = TextBuilder::with_capacity(length + host.len() + 96);
     lines.push(&["host:", host, "\n"]);

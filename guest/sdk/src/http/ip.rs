@@ -8,7 +8,7 @@ pub fn is_ipv4(text: &str) -> bool {
 }
 
 /// Parses an IPv6 address and formats it in the canonical form of RFC 5952.
-pub fn ipv6(text: &str) -> Option<String> {
+pub(crate) fn ipv6(text: &str) -> Option<String> {
     text.parse::<Ipv6Addr>().ok().map(|address| address.to_string())
 }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::contract::error::{Error, Failure};
-use crate::contract::model::{ByteRange, ReadConditions, WriteCondition};
+use crate::contract::model::{ByteRange, ReadConditions, Span, WriteCondition};
 
 use super::headers::{self, Headers, is_visible};
 use super::{encode, time};
@@ -117,16 +117,25 @@ impl Request {
         let value = match range {
             ByteRange::Whole => return Ok(()),
             ByteRange::From(start) => format!("bytes={start}-"),
-            ByteRange::Within(span) if span.start >= span.end => {
-                let why =
-                    format!("the range {}..{} holds no byte: its end must be above its start", span.start, span.end);
-                return Err(Error::fault("range", why));
-            }
-            ByteRange::Within(span) => format!("bytes={}-{}", span.start, span.end - 1),
+            ByteRange::Within(span) => return self.span("range", span),
             ByteRange::Last(0) => return Err(Error::fault("range", "the last 0 bytes are none: ask for 1 or more")),
             ByteRange::Last(count) => format!("bytes=-{count}"),
         };
         self.header("range", value);
+        Ok(())
+    }
+
+    /// Adds a half-open range as this header, such as that of the range of a copy's source: `bytes=0-4` for `0..5`.
+    ///
+    /// # Errors
+    /// A fault of `range` if it holds no byte.
+    pub fn span(&mut self, name: &'static str, span: Span) -> Result<(), Failure> {
+        let Span { start, end } = span;
+        if start >= end {
+            let why = format!("the range {start}..{end} holds no byte: its end must be above its start");
+            return Err(Error::fault("range", why));
+        }
+        self.header(name, format!("bytes={start}-{}", end - 1));
         Ok(())
     }
 
@@ -213,7 +222,6 @@ pub fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::model::Span;
 
     fn range(range: ByteRange) -> Result<Option<String>, Failure> {
         let mut request = Request::new(Method::Get, true, "h", "/");

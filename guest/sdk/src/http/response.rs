@@ -31,6 +31,13 @@ pub struct Head<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedResponse(pub String);
 
+impl MalformedResponse {
+    /// The response has no element or header field of this name, and must have it.
+    pub fn missing(name: &str) -> MalformedResponse {
+        MalformedResponse(format!("it has no {name} where there must be one"))
+    }
+}
+
 impl Head<'_> {
     /// Copies borrowed fields.
     pub fn into_owned(self) -> Head<'static> {

@@ -19,13 +19,22 @@ pub struct Url {
     pub prefix: String,
 }
 
+/// Names of the settings that a user and a password belong into, as they are not part of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialSettings(pub &'static [&'static str]);
+
+impl CredentialSettings {
+    /// The plugin takes no credentials.
+    pub const NONE: CredentialSettings = CredentialSettings(&[]);
+}
+
 impl Url {
-    /// Parses a host, `host:port` (both https), or an `http` or `https` URL without query and fragment. `credentials` names the
-    /// settings that a user and a password belong into, for the error that they are not part of the endpoint.
+    /// Parses a host, `host:port` (both https), or an `http` or `https` URL without query and fragment.
     ///
     /// # Errors
-    /// A fault of `endpoint`. The message never contains a possible password.
-    pub fn parse(text: &str, credentials: &str) -> Result<Url, Failure> {
+    /// A fault of `endpoint`. A user and a password in it are one, which names the settings that they belong into. The message never
+    /// contains a possible password.
+    pub fn parse(text: &str, credentials: CredentialSettings) -> Result<Url, Failure> {
         parse(text, credentials)
     }
 
@@ -45,7 +54,7 @@ impl fmt::Display for Url {
     }
 }
 
-fn parse(text: &str, credentials: &str) -> Result<Url, Failure> {
+fn parse(text: &str, credentials: CredentialSettings) -> Result<Url, Failure> {
     let (https, rest) = match text.find("://").map(|end| (&text[..end], &text[end + 3..])) {
         None => (true, text),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -57,9 +66,12 @@ fn parse(text: &str, credentials: &str) -> Result<Url, Failure> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return Err(fault(format!(
-            "the endpoint must not have a user or a password in it: give them as {credentials}"
-        )));
+        let CredentialSettings(settings) = credentials;
+        let advice = match settings {
+            [] => "this plugin takes none".to_owned(),
+            settings => format!("give them as {}", settings.join(" and ")),
+        };
+        return Err(fault(format!("the endpoint must not have a user or a password in it: {advice}")));
     }
     let (host, port) = split_port(authority)?;
     let port = match port {
@@ -135,4 +147,19 @@ fn check_prefix(path: &str) -> Result<String, Failure> {
 
 fn fault(message: impl Into<String>) -> Failure {
     Error::fault("endpoint", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_an_endpoint_are_a_fault_that_names_their_settings() {
+        let fault = |credentials| Url::parse("http://u:hidden@h/", credentials).unwrap_err();
+        let named = fault(CredentialSettings(&["username", "password"]));
+        assert!(named.message.ends_with("give them as username and password"), "{named}");
+        let none = fault(CredentialSettings::NONE);
+        assert!(none.message.ends_with("takes none") && !none.message.contains("hidden"), "{none}");
+        assert_eq!(none.subject.as_deref(), Some("endpoint"));
+    }
 }

@@ -89,10 +89,11 @@ pub trait Service: Sized + 'static {
     /// If it is malformed, or a failure in spite of its status.
     fn response(&mut self, step: &mut Step<'_, Self>, response: &Response<'_>) -> Result<Self::Reply, AttemptError>;
 
-    /// Interprets any other response. `body` is at most [`MAX_ERROR_BODY`] bytes long, and untrusted. Default: [`Refusal::by_status`].
-    fn refused(&self, step: &Step<'_, Self>, head: &Head<'_>, body: &[u8]) -> Refusal {
+    /// Interprets any other response. `body` is at most [`MAX_ERROR_BODY`] bytes long, and untrusted. Default:
+    /// [`ErrorResponse::by_status`].
+    fn error_response(&self, step: &Step<'_, Self>, head: &Head<'_>, body: &[u8]) -> ErrorResponse {
         let _ = body;
-        Refusal::by_status(head, step.time())
+        ErrorResponse::by_status(head, step.time())
     }
 
     /// Where the operation goes after a stage, by its interpreted response or the failure of its last attempt. The present
@@ -107,10 +108,10 @@ pub trait Service: Sized + 'static {
         step.end(result)
     }
 
-    /// How long a stage's request waits for the service. Default: [`Wait::Usual`].
+    /// How long a stage's request waits for the service. Default: [`Wait::Default`].
     fn wait(operation: &Operation, stage: &Self::Stage) -> Wait {
         let _ = (operation, stage);
-        Wait::Usual
+        Wait::Default
     }
 
     /// Verb and subject of messages about a stage. Default: those of the operation.
@@ -125,8 +126,9 @@ pub trait Service: Sized + 'static {
     }
 }
 
-/// What the machine needs of a store: [`Config::new`] has the defaults.
+/// What the machine needs of a store: [`Config::new`] has the defaults, to change by field.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Address of the service for messages, without credentials: `https://example.org`.
     pub endpoint: String,
@@ -140,7 +142,8 @@ pub struct Config {
     pub max_key: usize,
     /// Maximum time without progress, per attempt: the setting `timeout`. Default: 30 s.
     pub timeout: Duration,
-    /// Maximum time until the response of requests that take long ([`Wait::Long`]): its setting, and value. Default: `timeout`.
+    /// Maximum time until the response of requests that take long ([`Wait::Long`]): its setting, for messages, and value. Without
+    /// effect if it is below `timeout`. Default: `timeout`.
     pub long_timeout: Option<(&'static str, Duration)>,
     /// Maximum number of retries. Default: 8.
     pub max_retries: u32,
@@ -164,9 +167,10 @@ impl Config {
 
 /// How long a request waits for the service to make progress, and whether it is retried after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wait {
     /// [`Config::timeout`]; retried.
-    Usual,
+    Default,
     /// [`Config::long_timeout`]; retried.
     Long,
     /// [`Config::long_timeout`]. It is not retried, as the service may still be working on it.
@@ -175,6 +179,7 @@ pub enum Wait {
 
 /// Where an operation goes.
 #[derive(Debug)]
+#[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "the output of a read is the common case, and not worth an allocation")]
 pub enum Flow<G> {
     /// To this stage, after a pause.
@@ -212,6 +217,7 @@ impl<G> From<Result<Output, Failure>> for Flow<G> {
 
 /// A request, complete and signed, and what goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outgoing {
     /// Request. `host`, `content-length` and `user-agent` are added when it is written.
     pub request: Request,
@@ -265,11 +271,12 @@ pub fn blob_head(
 
 /// Why an attempt with a response failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AttemptError {
     /// The response is malformed: a clause about "it". Retried, as the cause may pass.
     Malformed(String),
-    /// The response is an error.
-    Refused(Box<Refusal>),
+    /// The response is an error, of whatever status.
+    ErrorResponse(Box<ErrorResponse>),
     /// A failure that is not retried: kind, and what happened.
     Stop(Kind, String),
 }
@@ -280,36 +287,42 @@ impl From<MalformedResponse> for AttemptError {
     }
 }
 
-impl From<Refusal> for AttemptError {
-    fn from(refusal: Refusal) -> Self {
-        AttemptError::Refused(Box::new(refusal))
+impl From<ErrorResponse> for AttemptError {
+    fn from(response: ErrorResponse) -> Self {
+        AttemptError::ErrorResponse(Box::new(response))
     }
 }
 
-/// What an error response means.
+/// An error response of the service, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+#[non_exhaustive]
+pub struct ErrorResponse {
     /// Status, code, message and request id, truncated and without control characters ([`tidy`]).
     pub response: ServiceResponse,
-    /// Error kind and advice.
-    pub class: Classification,
-    /// Whether it is retried.
-    pub next: Decision,
+    /// Error kind, setting or argument at fault, and advice.
+    pub classification: Classification,
+    /// Whether the request is retried.
+    pub decision: Decision,
 }
 
-impl Refusal {
+impl ErrorResponse {
+    /// A response with its meaning, for services with error codes. The texts in `response` are made safe to display by [`tidy`].
+    pub fn new(response: ServiceResponse, classification: Classification, decision: Decision) -> ErrorResponse {
+        ErrorResponse { response, classification, decision }
+    }
+
     /// By the status alone, for services without error codes. `now` is the service's time in seconds since 1970.
-    pub fn by_status(head: &Head<'_>, now: u64) -> Refusal {
+    pub fn by_status(head: &Head<'_>, now: u64) -> ErrorResponse {
         let (kind, advice) = Classification::by_status(head.status);
-        Refusal {
+        ErrorResponse {
             response: ServiceResponse { status: head.status, ..ServiceResponse::default() },
-            class: Classification { kind, subject: None, advice: advice.into() },
-            next: retry::by_status(head, now),
+            classification: Classification::new(kind, advice),
+            decision: retry::by_status(head, now),
         }
     }
 
-    /// With this message of the service, which is made safe to display.
-    pub fn with_message(mut self, message: &str) -> Refusal {
+    /// With this message of the service, which is made safe to display, and truncated to [`MAX_MESSAGE`] bytes.
+    pub fn with_message(mut self, message: &str) -> ErrorResponse {
         self.response.message = Some(tidy(message, MAX_MESSAGE)).filter(|message| !message.is_empty());
         self
     }
@@ -317,6 +330,7 @@ impl Refusal {
 
 /// The contract's error for an error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Classification {
     /// Error kind.
     pub kind: Kind,
@@ -327,6 +341,16 @@ pub struct Classification {
 }
 
 impl Classification {
+    /// An error of this kind, without a subject. `advice` is the cause or advice for people, or empty.
+    pub fn new(kind: Kind, advice: impl Into<Cow<'static, str>>) -> Classification {
+        Classification { kind, subject: None, advice: advice.into() }
+    }
+
+    /// With the setting or argument at fault.
+    pub fn with_subject(self, subject: impl Into<Option<&'static str>>) -> Classification {
+        Classification { subject: subject.into(), ..self }
+    }
+
     /// Kind and advice by the status alone.
     pub const fn by_status(status: u16) -> (Kind, &'static str) {
         match status {

@@ -6,7 +6,7 @@ use crate::contract::error::{Error, Failure, Kind, ServiceResponse};
 use crate::contract::model::{Operation, Output, WriteCondition};
 use crate::http::response::MalformedResponse;
 use crate::key;
-use crate::machine::service::{AttemptError, Config, Flow, MAX_DOCUMENT, Refusal, Service, Wait};
+use crate::machine::service::{AttemptError, Config, ErrorResponse, Flow, MAX_DOCUMENT, Service, Wait};
 use crate::reconcile::LOST;
 use crate::retry::{self, Decision};
 
@@ -186,18 +186,19 @@ impl<S: Service> Step<'_, S> {
         Ok(body)
     }
 
-    /// The failure that an error response about this subject is: `VERB "SUBJECT" … the service responded …`.
-    pub fn refused(&self, verb: &str, subject: &str, refusal: Refusal) -> Failure {
-        let Refusal { response, class, .. } = refusal;
+    /// The failure that an error response about this subject is: `VERB "SUBJECT" … the service responded …`. The machine makes those
+    /// of whole responses; this is for one of several in a response, as of a bulk delete.
+    pub fn response_failure(&self, verb: &str, subject: &str, error: ErrorResponse) -> Failure {
+        let ErrorResponse { response, classification, .. } = error;
         let mut what = String::from("the service responded ");
         what.push_str(&described(&response));
-        if !class.advice.is_empty() {
+        if !classification.advice.is_empty() {
             what.push_str(": ");
-            what.push_str(&class.advice);
+            what.push_str(&classification.advice);
         }
-        let mut failure = Error::failure(class.kind, self.sentence_about(verb, subject, &what));
+        let mut failure = Error::failure(classification.kind, self.sentence_about(verb, subject, &what));
         failure.attempts = self.state.progress.attempts;
-        failure.subject = class.subject.map(Into::into);
+        failure.subject = classification.subject.map(Into::into);
         failure.response = Some(response);
         failure
     }
@@ -234,7 +235,7 @@ impl<S: Service> Step<'_, S> {
     /// The longest wait for progress, and the name of its setting; and whether it is longer than usual.
     pub(super) fn timeout(&self) -> (&'static str, Duration, bool) {
         match self.config.long_timeout {
-            Some((name, time)) if self.wait() != Wait::Usual && time > self.config.timeout => (name, time, true),
+            Some((name, time)) if self.wait() != Wait::Default && time > self.config.timeout => (name, time, true),
             _ => ("timeout", self.config.timeout, false),
         }
     }
@@ -291,10 +292,10 @@ impl<S: Service> Step<'_, S> {
                 // The cause may pass.
                 FailedAttempt { failure, next: Decision::Retry { after: None, not_applied: false } }
             }
-            AttemptError::Refused(refusal) => {
-                let next = refusal.next;
+            AttemptError::ErrorResponse(error) => {
+                let next = error.decision;
                 let (verb, subject) = self.subject();
-                FailedAttempt { failure: self.refused(verb, subject, *refusal), next }
+                FailedAttempt { failure: self.response_failure(verb, subject, *error), next }
             }
             AttemptError::Stop(kind, what) => {
                 FailedAttempt { failure: self.failure(kind, &what), next: Decision::Fail }

@@ -140,7 +140,7 @@ fn interpret<S: Service>(
     }
     // Such a response has no body.
     let body = if head.status == 304 { &[] } else { response.body };
-    Err(AttemptError::Refused(Box::new(service.refused(step, head, body))))
+    Err(service.error_response(step, head, body).into())
 }
 
 /// Where the operation goes after the present stage.

@@ -104,7 +104,7 @@ impl Service for Plain {
     }
 
     fn wait(operation: &Operation, _: &Stage) -> Wait {
-        if matches!(operation, Operation::Put { .. }) { Wait::LongOnce } else { Wait::Usual }
+        if matches!(operation, Operation::Put { .. }) { Wait::LongOnce } else { Wait::Default }
     }
 }
 

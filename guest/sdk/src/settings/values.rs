@@ -13,6 +13,10 @@ pub const HOST_SETTINGS: [&str; 5] = ["profile", "allow-invalid-certs", "allow-p
 /// Default of a setting `timeout`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Default of a setting `completion-timeout`, for [`Config::long_timeout`](crate::Config::long_timeout): services take minutes to
+/// complete a large upload or copy.
+pub const DEFAULT_COMPLETION_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Maximum of a timeout.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
@@ -153,6 +157,14 @@ impl<'a> SettingValues<'a> {
                 &format!("must be a number from 0 to {MAX_RETRIES}, not \"{}\"", tidy(text, 64)),
             )),
         }
+    }
+
+    /// Validates the setting `retry-mode` ([`Setting::RETRY_MODE`]): `standard` or `adaptive`.
+    ///
+    /// # Errors
+    /// A fault of the setting if it is neither.
+    pub fn retry_mode(&self) -> Result<(), Failure> {
+        self.choice("retry-mode", &["standard", "adaptive"]).map(drop)
     }
 
     /// The setting `key-prefix`, untrimmed: shorter than a key of at most `max_key` bytes.

@@ -115,6 +115,10 @@ pub struct Transfers {
     /// An attribute that the plugin documents, for writes to a store; may be given several times
     #[arg(long, short = 'a', value_name = "NAME=VALUE", value_parser = pair)]
     pub attribute: Vec<(String, String)>,
+    /// Between two stores: leave out header fields and metadata of blobs that the target's plugin does not accept, and say which;
+    /// without it, they are errors
+    #[arg(long)]
+    pub drop_unsupported: bool,
 }
 
 #[derive(Debug, Args)]

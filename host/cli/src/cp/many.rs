@@ -13,6 +13,7 @@ use super::extras::Extras;
 use super::filter::Filter;
 use super::listing::{self, Found};
 use super::plan::{Item, Place, folder, place};
+use super::transfer::Copied;
 use super::walk::Links;
 use super::{Job, copied, planned, transfer};
 use crate::context::Context;
@@ -45,7 +46,7 @@ struct Tally {
     first: Option<Exit>,
 }
 
-type Transferred = (Item, Result<Option<u64>, Failure>);
+type Transferred = (Item, Result<Option<Copied>, Failure>);
 
 pub async fn run(context: &Context, job: Arc<Job>, many: RecursiveCopy) -> Result<Exit, Failure> {
     check_apart(&job, &many)?;
@@ -191,9 +192,9 @@ impl Tally {
 
     fn done(&mut self, context: &Context, done: Result<Transferred, JoinError>) -> Result<(), Failure> {
         match done {
-            Ok((item, Ok(Some(size)))) => {
+            Ok((item, Ok(Some(done)))) => {
                 self.copied += 1;
-                copied(context, &item, size)?;
+                copied(context, &item, &done)?;
             }
             Ok((_, Ok(None))) => self.unchanged += 1,
             Ok((_, Err(failure))) => self.fail(context, &failure),

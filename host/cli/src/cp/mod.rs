@@ -8,6 +8,7 @@ mod listing;
 mod local;
 mod many;
 pub mod plan;
+mod properties;
 mod transfer;
 pub mod walk;
 
@@ -29,6 +30,8 @@ use crate::text;
 use compare::Rule;
 use many::RecursiveCopy;
 use plan::{Item, Place};
+use properties::Accepted;
+use transfer::Copied;
 
 /// Time for transfers to end after a signal.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -43,6 +46,8 @@ struct Job {
     /// other.
     prefixes: Option<(String, String)>,
     attributes: Vec<(String, String)>,
+    /// What the target accepts, if a copy to it leaves the rest out.
+    accepted: Option<Accepted>,
     sizes: cli::PartSizes,
     progress: Progress,
     /// Bytes transferred so far, by all transfers.
@@ -105,9 +110,9 @@ async fn copy(context: &Context, arguments: cli::Cp, stopped: watch::Receiver<bo
     if dry_run {
         return planned(context, &item).map(|()| Exit::Success);
     }
-    let size = transfer::run(&job, &item).await;
+    let done = transfer::run(&job, &item).await;
     job.progress.clear();
-    copied(context, &item, size?.unwrap_or(0))?;
+    copied(context, &item, &done?.unwrap_or_default())?;
     Ok(Exit::Success)
 }
 
@@ -158,27 +163,38 @@ async fn job(
     let target = match &arguments.to_config {
         Some(file) => {
             let other = context::load(file, to.store_name())?;
-            Some((other.open(&context::engine(Some(&other)).await?).await?, other))
+            Some((context::engine(Some(&other)).await?, other))
         }
         None if !to.is_in_store() => None,
         None => {
             let other = context.config_of(to.store_name().or(context.store.as_deref()))?;
             match other.store_name() == config.store_name() {
                 true => None,
-                false => Some((other.open(&engine).await?, other)),
+                false => Some((engine, other)),
             }
         }
     };
-    let (same, prefixes) = match &target {
-        None => (true, prefixes_in_one_bucket(&config, &config)),
-        Some((_, other)) => (false, prefixes_in_one_bucket(&config, other)),
+    let same = target.is_none();
+    let (to, prefixes, accepted) = match target {
+        None => (store.clone(), prefixes_in_one_bucket(&config, &config), None),
+        Some((engine, other)) => {
+            let accepted = match arguments.drop_unsupported {
+                true => {
+                    let attributes = engine.attributes_of(&other.plugin(&engine).await?).await?;
+                    Some(Accepted::by(attributes.into_iter().map(|attribute| attribute.name)))
+                }
+                false => None,
+            };
+            (other.open(&engine).await?, prefixes_in_one_bucket(&config, &other), accepted)
+        }
     };
     Ok(Arc::new(Job {
-        to: target.map_or_else(|| store.clone(), |(other, _)| other),
         from: store,
+        to,
         same,
         prefixes,
         attributes: arguments.attribute,
+        accepted,
         sizes: arguments.sizes,
         progress: Progress::new(&context.output, total),
         through: AtomicU64::new(0),
@@ -226,14 +242,22 @@ fn planned(context: &Context, item: &Item) -> Result<(), Failure> {
 }
 
 /// Prints a completed copy.
-fn copied(context: &Context, item: &Item, size: u64) -> Result<(), Failure> {
+fn copied(context: &Context, item: &Item, done: &Copied) -> Result<(), Failure> {
     let (from, to) = (item.from.shown(), item.to.shown());
+    let Copied { size, dropped } = done;
+    let mut row = json!({ "from": from, "to": to, "size": size });
+    if !dropped.is_empty() {
+        row["dropped"] = json!(dropped);
+    }
     match (&item.to, context.output.json) {
         // Standard output carries only the blob.
-        (Place::Stream, true) => context.output.value_aside(&json!({ "from": from, "to": to, "size": size })),
+        (Place::Stream, true) => context.output.value_aside(&row),
         (Place::Stream, false) => {}
-        (_, true) => context.output.report(&json!({ "from": from, "to": to, "size": size }))?,
-        (_, false) => context.output.note(&text::plain(&format!("{from} to {to} ({})", text::size(size)))),
+        (_, true) => context.output.report(&row)?,
+        (_, false) => {
+            let without = if dropped.is_empty() { String::new() } else { format!(" without {}", dropped.join(", ")) };
+            context.output.note(&text::plain(&format!("{from} to {to} ({}){without}", text::size(*size))));
+        }
     }
     Ok(())
 }

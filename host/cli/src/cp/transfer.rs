@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use sandbucket::Error;
+use sandbucket::{Blob, Error};
 use tokio::sync::watch;
 
 use super::plan::{Item, Place, make_folder};
+use super::properties::Properties;
 use super::{Job, content};
 use crate::destination::Destination;
 use crate::failure::Failure;
@@ -18,8 +19,23 @@ use crate::source::Source;
 use crate::text;
 use crate::upload_source::upload_source;
 
-/// Copies it, and returns its length; `None` if the copy was not needed.
-pub async fn run(job: &Job, item: &Item) -> Result<Option<u64>, Failure> {
+/// A completed copy.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// Length in bytes.
+    pub size: u64,
+    /// Names of the properties that were left out, for people.
+    pub dropped: Vec<String>,
+}
+
+impl From<u64> for Copied {
+    fn from(size: u64) -> Self {
+        Copied { size, dropped: Vec::new() }
+    }
+}
+
+/// Copies it; `None` if the copy was not needed.
+pub async fn run(job: &Job, item: &Item) -> Result<Option<Copied>, Failure> {
     if *job.stopped.borrow() {
         return Err(Failure::interrupted());
     }
@@ -46,29 +62,30 @@ pub async fn is_equal(job: &Job, item: &Item, date: bool) -> Result<bool, Failur
     }
 }
 
-async fn copy(job: &Job, item: &Item) -> Result<u64, Failure> {
-    match (&item.from, &item.to) {
+async fn copy(job: &Job, item: &Item) -> Result<Copied, Failure> {
+    let size = match (&item.from, &item.to) {
         (Place::Local(file), Place::Store { key, .. }) => {
             let source = tokio::select! {
                 source = Source::open(file) => source?,
                 () = stopped(job) => return Err(Failure::interrupted()),
             };
-            upload(job, source, key, text::media_type(file)).await
+            upload(job, source, key, text::media_type(file)).await?
         }
-        (Place::Stream, Place::Store { key, .. }) => upload(job, Source::stdin()?, key, None).await,
+        (Place::Stream, Place::Store { key, .. }) => upload(job, Source::stdin()?, key, None).await?,
         (Place::Store { key, .. }, Place::Local(file)) => tokio::select! {
-            outcome = download(job, key, Some(file)) => outcome,
-            () = stopped(job) => Err(Failure::interrupted()),
+            outcome = download(job, key, Some(file)) => outcome?,
+            () = stopped(job) => return Err(Failure::interrupted()),
         },
         (Place::Store { key, .. }, Place::Stream) => tokio::select! {
-            outcome = download(job, key, None) => outcome,
-            () = stopped(job) => Err(Failure::interrupted()),
+            outcome = download(job, key, None) => outcome?,
+            () = stopped(job) => return Err(Failure::interrupted()),
         },
-        (Place::Store { key: from, .. }, Place::Store { key: to, .. }) if job.same => within(job, from, to).await,
-        (Place::Store { key: from, .. }, Place::Store { key: to, .. }) => across(job, from, to).await,
+        (Place::Store { key: from, .. }, Place::Store { key: to, .. }) if job.same => within(job, from, to).await?,
+        (Place::Store { key: from, .. }, Place::Store { key: to, .. }) => return across(job, from, to).await,
         // The caller ensures that one of the two is in the store.
-        (_, Place::Local(_) | Place::Stream) => Ok(0),
-    }
+        (_, Place::Local(_) | Place::Stream) => 0,
+    };
+    Ok(size.into())
 }
 
 async fn stopped(job: &Job) {
@@ -130,23 +147,27 @@ async fn within(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
 }
 
 /// From one store to another through this machine, with the blob's properties.
-async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
-    let blob = job.from.get(from).await?;
-    let info = blob.info().clone();
-    let mut upload = job.sizes.apply(with(&job.attributes, job.to.upload(to)), info.known_size());
-    if let Some(media_type) = info.content_type {
-        upload = upload.content_type(media_type);
-    }
-    for (name, value) in info.metadata {
-        upload = upload.metadata(name, value);
-    }
-    for (name, value) in info.attributes {
-        let given = job.attributes.iter().any(|(given, _)| *given == name);
-        if !given && (name == "cache-control" || name == "expires" || name.starts_with("content-")) {
-            upload = upload.attribute(name, value);
+async fn across(job: &Job, from: &str, to: &str) -> Result<Copied, Failure> {
+    loop {
+        let blob = job.from.get(from).await?;
+        let mut properties = Properties::of(blob.info(), &job.attributes);
+        let dropped = job.accepted.as_ref().map(|accepted| accepted.drop_unsupported(&mut properties));
+        let received = AtomicU64::new(0);
+        let upload = job.sizes.apply(with(&job.attributes, job.to.upload(to)), blob.info().known_size());
+        match send(job, blob, properties.add_to(upload), &received).await {
+            Ok(()) => return Ok(Copied { size: received.into_inner(), dropped: dropped.unwrap_or_default() }),
+            // The next attempt leaves out what was just learned to be unsupported, so it does not fail for the same reason.
+            Err(error) if job.accepted.as_ref().is_some_and(|accepted| accepted.learn(&properties, &error)) => {
+                job.through.fetch_sub(received.into_inner(), Relaxed);
+            }
+            Err(error) if job.accepted.is_some() => return Err(error.into()),
+            Err(error) => return Err(properties.failure(error)),
         }
     }
-    let received = AtomicU64::new(0);
+}
+
+/// Uploads the body of a blob, and counts its bytes.
+async fn send(job: &Job, blob: Blob, upload: sandbucket::Upload, received: &AtomicU64) -> Result<(), Error> {
     let pieces = blob.inspect(|piece| {
         if let Ok(piece) = piece {
             received.fetch_add(piece.len() as u64, Relaxed);
@@ -163,6 +184,5 @@ async fn across(job: &Job, from: &str, to: &str) -> Result<u64, Failure> {
     let stop = futures::stream::once(stop);
     let ending = futures::stream::select(pieces.map(Some).chain(futures::stream::once(async { None })), stop.map(Some));
     let body = ending.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready);
-    upload.stream(body).await?;
-    Ok(received.load(Relaxed))
+    upload.stream(body).await.map(drop)
 }

@@ -1,5 +1,8 @@
 //! Several stores in one configuration: `--store`, `store.NAME:KEY`, and plugins by name and by file.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use super::Bench;
 
 /// The built-in plugin with one more custom section: another component to the engine.
@@ -108,4 +111,72 @@ async fn folders_of_two_stores_in_one_bucket_are_not_one_inside_the_other() {
     }
     bench.run(&["cp", "-r", "store:other", "store.archive:copies"]).await.ends_with(1);
     assert_eq!(bench.run(&["get", "archived/x"]).await.ends_with(0).stdout(), "kept");
+}
+
+/// A blob of the S3 store with an attribute and metadata that Azure does not accept.
+async fn with_properties(bench: &Bench, key: &str) {
+    let properties =
+        ["-a", "expires=Thu, 01 Jan 2032 00:00:00 GMT", "-a", "content-language=de", "-m", "a-b=1", "-m", "team=c"];
+    bench.run_with(&[&["put", key][..], &properties].concat(), b"hello").await.ends_with(0);
+}
+
+/// Adds a store `azure` with anonymous access at this address.
+fn with_azure(bench: &Bench, endpoint: &str) {
+    let config = std::fs::read_to_string(bench.path("sandbucket.toml")).unwrap();
+    let azure = format!("[store.blob.azure]\ncontainer = 'ccc'\nendpoint = '{endpoint}/demo1'\nmax-retries = 0\n");
+    std::fs::write(bench.path("sandbucket.toml"), format!("{config}{azure}")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn property_that_the_target_does_not_accept_is_an_error_with_advice() {
+    let bench = Bench::start().await;
+    with_azure(&bench, "http://127.0.0.1:1");
+    with_properties(&bench, "photos/a").await;
+    let error = bench.run(&["--json", "cp", "store.s3:photos/a", "store.azure:a"]).await.ends_with(2).error();
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("\"a\"") && message.contains("metadata \"a-b\""), "{message}");
+    assert!(error["hint"].as_str().unwrap().contains("--drop-unsupported"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drop_unsupported_copies_blobs_without_what_the_target_does_not_accept() {
+    let bench = Bench::start().await;
+    let azure = TcpListener::bind("127.0.0.1:0").unwrap();
+    with_azure(&bench, &format!("http://{}", azure.local_addr().unwrap()));
+    for key in ["photos/a", "photos/b"] {
+        with_properties(&bench, key).await;
+    }
+    // Two puts, one after the other.
+    let seen = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        for _ in 0..2 {
+            let (mut client, _) = azure.accept().unwrap();
+            let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+            while !request.ends_with(b"hello") {
+                let count = client.read(&mut piece).unwrap();
+                assert!(count > 0, "{}", String::from_utf8_lossy(&request));
+                request.extend_from_slice(&piece[..count]);
+            }
+            let created = "HTTP/1.1 201 Created\r\netag: \"e\"\r\nx-ms-request-id: 1\r\ncontent-length: 0\r\n\
+                           connection: close\r\n\r\n";
+            client.write_all(created.as_bytes()).unwrap();
+            requests.push(String::from_utf8(request).unwrap().to_ascii_lowercase());
+        }
+        requests
+    });
+    let arguments = ["--json", "cp", "-r", "-j", "1", "--drop-unsupported", "store.s3:photos", "store.azure:2026"];
+    let copied = bench.run(&arguments).await.ends_with(0).stdout();
+    let rows: Vec<serde_json::Value> = copied.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for row in &rows[..2] {
+        assert_eq!(
+            (&row["dropped"], &row["size"]),
+            (&serde_json::json!(["expires", "metadata a-b"]), &5.into()),
+            "{row}"
+        );
+    }
+    assert_eq!((&rows[2]["copied"], &rows[2]["bytes"]), (&2.into(), &10.into()), "{copied}");
+    for request in seen.join().unwrap() {
+        assert!(request.contains("x-ms-meta-team: c") && request.contains("content-language: de"), "{request}");
+        assert!(!request.contains("expires") && !request.contains("meta-a-b"), "{request}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The plugin for Azure: its parsers, and every operation by `begin` and `resume`, as `sans_io` does with the S3 plugin.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use sandbucket_azure::documents::{batch, block_list, container, listing, tags};
+use sandbucket_azure::documents::{batch, block_list, container, listing};
 use sandbucket_azure::service_error::{self, Authorization};
 use sandbucket_azure::upload_id::{Properties, UploadId};
 use sandbucket_azure::{Azure, attributes};
@@ -36,7 +36,7 @@ pub fn guest_azure(data: &[u8]) {
 
 fn documents(body: &[u8]) {
     let head = Head { status: 202, headers: vec![("content-type".into(), "multipart/mixed; boundary=b".into())] };
-    service_error::refusal(&head, body, Authorization::SharedKey, 0);
+    service_error::error_response(&head, body, Authorization::SharedKey, 0);
     let _ = batch::parts(&head, &String::from_utf8_lossy(body));
     if let Ok(page) = xml::document(body, listing::ROOT) {
         let page = page.root();
@@ -50,8 +50,8 @@ fn documents(body: &[u8]) {
         }
         assert!(block_list::parts(&upload(), &blocks, 0, 1000).parts.len() <= blocks.len());
     }
-    if let Ok(document) = xml::document(body, tags::ROOT) {
-        let _ = tags::tags(&document.root());
+    if let Ok(document) = xml::document(body, "Tags") {
+        let _ = sandbucket_plugin::tags::parse(&document.root());
     }
 }
 

@@ -3,7 +3,7 @@
 use sandbucket_plugin::http::request::Method;
 use sandbucket_plugin::http::response::Head;
 use sandbucket_plugin::xml;
-use sandbucket_s3::documents::{delete_many, listing, multipart, tags};
+use sandbucket_s3::documents::{delete_many, listing, multipart};
 use sandbucket_s3::ops::retry;
 use sandbucket_s3::requests::DeleteEntry;
 use sandbucket_s3::service_error;
@@ -47,7 +47,7 @@ pub fn guest_documents(body: &[u8]) {
             let _ = listing::list_versions(&root, prefix, requested);
             let _ = multipart::uploads(&root, &Head::default(), prefix, requested);
         }
-        let _ = tags::tags(&root);
+        let _ = sandbucket_plugin::tags::parse(&root);
         let _ = (multipart::upload_id(&root), multipart::etag(&root));
         let _ = (multipart::parts(&root, None), multipart::parts(&root, Some("1")));
         let _ = multipart::checksums(&root);

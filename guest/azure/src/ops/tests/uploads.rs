@@ -279,12 +279,12 @@ fn lost_response_to_a_completion_is_reconciled_by_its_blocks() {
 
 #[test]
 fn completion_that_was_not_lost_needs_no_look() {
-    for (refusal, condition, kind) in [
+    for (error, condition, kind) in [
         (refused(409, "BlobAlreadyExists"), WriteCondition::IfAbsent, Kind::PreconditionFailed),
         (refused(404, "BlobNotFound"), WriteCondition::IfMatch("\"e\"".into()), Kind::PreconditionFailed),
         (refused(400, "InvalidBlockList"), WriteCondition::Always, Kind::NotFound),
     ] {
-        assert_eq!(complete(&mut Script::new([refusal]), condition).unwrap_err().kind, kind);
+        assert_eq!(complete(&mut Script::new([error]), condition).unwrap_err().kind, kind);
     }
 }
 

@@ -1,16 +1,17 @@
 use super::*;
 use crate::requests::{Method, base};
 use crate::settings;
+use sandbucket_plugin::contract::error::Kind;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const ALL: Accepts = Accepts::PROPERTIES
-    .and(Accepts::ENCRYPTION)
-    .and(Accepts::CUSTOMER_KEY)
-    .and(Accepts::SOURCE)
-    .and(Accepts::CHECKSUM)
-    .and(Accepts::BYPASS)
-    .and(Accepts::MATCH)
-    .and(Accepts::PART);
+const ALL: AttributeGroups = groups::PROPERTIES
+    .union(groups::ENCRYPTION)
+    .union(groups::CUSTOMER_KEY)
+    .union(groups::SOURCE)
+    .union(groups::CHECKSUM)
+    .union(groups::BYPASS)
+    .union(groups::MATCH)
+    .union(groups::PART);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let mut pairs = [&[("bucket", "demo")], more].concat();
@@ -25,7 +26,7 @@ fn store(more: &[(&str, &str)]) -> Settings {
 const INSECURE: (&str, &str) = ("allow-insecure-sse-customer-key", "true");
 
 /// Headers of the attributes, as lines.
-fn applied(settings: &Settings, accepts: Accepts, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
+fn applied(settings: &Settings, accepts: AttributeGroups, attributes: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
     let mut request = base(Method::Put, settings, "k");
     let attributes = attributes.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     apply(&mut request, &CallOptions { attributes, ..CallOptions::default() }, settings, accepts)?;
@@ -115,7 +116,7 @@ fn malformed_attribute_is_rejected_without_repeating_a_key() {
 #[test]
 fn attribute_not_accepted_by_the_operation_is_unsupported() {
     let refused = |accepts, name| applied(&store(&[]), accepts, &[(name, "x")]).unwrap_err();
-    let fault = refused(Accepts::PROPERTIES, "sse-kms-key-id");
+    let fault = refused(groups::PROPERTIES, "sse-kms-key-id");
     assert_eq!((fault.kind, fault.subject.as_deref()), (Kind::Unsupported, Some("sse-kms-key-id")));
     assert!(fault.message.contains("storage-class") && fault.message.contains("request-payer"));
     let left_out = refused(ALL, "website-redirect-location").message;
@@ -126,15 +127,15 @@ fn attribute_not_accepted_by_the_operation_is_unsupported() {
 fn default_attributes_apply_unless_the_call_overrides_them() {
     let class = ("storage-class", "GLACIER");
     let ours = store(&[class, ("server-side-encryption", "AES256"), ("request-payer", "true"), INSECURE]);
-    let writes = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).and(Accepts::CUSTOMER_KEY);
+    let writes = groups::PROPERTIES.union(groups::ENCRYPTION).union(groups::CUSTOMER_KEY);
     let (class, payer) = ("x-amz-storage-class: GLACIER", "x-amz-request-payer: requester");
     let aes = "x-amz-server-side-encryption: AES256";
     assert_eq!(applied(&ours, writes, &[]).unwrap(), [class, aes, payer]);
-    assert_eq!(applied(&ours, Accepts::NOTHING, &[]).unwrap(), [payer]);
+    assert_eq!(applied(&ours, groups::NONE, &[]).unwrap(), [payer]);
     assert_eq!(applied(&ours, writes, &[("storage-class", "X")]).unwrap(), ["x-amz-storage-class: X", aes, payer]);
     let keyed = store(&[("sse-customer-key", KEY), INSECURE]);
-    assert_eq!(applied(&keyed, Accepts::CUSTOMER_KEY, &[]).unwrap().len(), 3);
-    let copied = applied(&keyed, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE), &[]).unwrap();
+    assert_eq!(applied(&keyed, groups::CUSTOMER_KEY, &[]).unwrap().len(), 3);
+    let copied = applied(&keyed, groups::CUSTOMER_KEY.union(groups::SOURCE), &[]).unwrap();
     assert_eq!(copied.iter().filter(|line| line.ends_with(&format!("-key: {KEY}"))).count(), 2, "{copied:?}");
     let own_key = applied(&ours, writes, &[("sse-customer-key", KEY)]).unwrap();
     assert!(!own_key.contains(&aes.to_owned()) && own_key.contains(&payer.to_owned()), "{own_key:?}");
@@ -142,9 +143,9 @@ fn default_attributes_apply_unless_the_call_overrides_them() {
 
 #[test]
 fn customer_key_over_plain_http_is_rejected_by_every_operation() {
-    for accepts in [ALL, Accepts::CUSTOMER_KEY, Accepts::CUSTOMER_KEY.and(Accepts::SOURCE)] {
+    for accepts in [ALL, groups::CUSTOMER_KEY, groups::CUSTOMER_KEY.union(groups::SOURCE)] {
         for name in ["sse-customer-key", "source-sse-customer-key"] {
-            if name.starts_with("source") && !accepts.has(Accepts::SOURCE) {
+            if name.starts_with("source") && !accepts.contains(groups::SOURCE) {
                 continue;
             }
             let refused = applied(&store(&[]), accepts, &[(name, KEY)]).unwrap_err();

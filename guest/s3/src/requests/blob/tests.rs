@@ -1,5 +1,5 @@
 use super::*;
-use crate::requests::MAX_METADATA;
+use crate::requests::METADATA;
 use crate::settings;
 use sandbucket_plugin::contract::error::Kind;
 use sandbucket_plugin::contract::model::{
@@ -81,13 +81,13 @@ fn metadata_invalid_in_http_or_s3_is_rejected() {
         vec![pair("a", " v")],
         vec![pair("a", "v\t")],
         vec![pair("a", "1"), pair("A", "2")],
-        vec![pair("a", &"v".repeat(MAX_METADATA))],
+        vec![pair("a", &"v".repeat(METADATA.max_bytes))],
     ] {
         let refused = put_with(PutOptions { metadata: metadata.clone(), ..PutOptions::default() }).unwrap_err();
         assert_eq!(refused.kind, Kind::InvalidArgument, "{metadata:?}");
         assert_eq!(refused.subject.as_deref(), Some("metadata"), "{metadata:?}");
     }
-    let full = vec![pair("a", &"v".repeat(MAX_METADATA - 1))];
+    let full = vec![pair("a", &"v".repeat(METADATA.max_bytes - 1))];
     assert!(put_with(PutOptions { metadata: full, ..PutOptions::default() }).is_ok());
 }
 

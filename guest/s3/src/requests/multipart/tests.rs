@@ -1,7 +1,7 @@
 use super::*;
 use crate::settings;
 use sandbucket_plugin::contract::error::Kind;
-use sandbucket_plugin::contract::model::{CallOptions, PartOptions, Span};
+use sandbucket_plugin::contract::model::{CallOptions, PartOptions, Span, WriteCondition};
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let pairs = [&[("bucket", "demo"), ("endpoint", "http://localhost")], more].concat();

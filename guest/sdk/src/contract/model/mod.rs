@@ -1,7 +1,8 @@
 //! The contract's records as plain data, so that everything but the exports builds and is tested natively.
 //!
 //! The fields are those that `wit/types.wit` documents with their units, limits and defaults. The enums have the contract's cases
-//! in its order: `contract::convert` converts by position.
+//! in its order: `contract::convert` converts by position. A field or a case more is another version of the contract, so that they
+//! can be constructed and matched in full.
 
 mod bucket;
 mod listing;

@@ -124,7 +124,7 @@ impl Operation {
     }
 
     /// Whether its subject is a bucket, not a key.
-    pub fn is_of_buckets(&self) -> bool {
+    pub(crate) fn is_of_buckets(&self) -> bool {
         matches!(
             self,
             Operation::CreateBucket { .. }
