@@ -322,6 +322,35 @@ fn memory_of_all_instances_is_bounded() {
 }
 
 #[test]
+fn instances_are_bounded_over_all_stores_of_a_tenant() {
+    run(async {
+        let server = dev_server().await;
+        let budget = Budget::default().with_instances(1).with_queue_wait(Duration::from_secs(5));
+        let (tenants, alice) = tenant(&server.endpoint(), budget.clone()).await;
+        let options = |retries: &str| {
+            let store = StoreOptions::new().settings(settings(&server.endpoint(), &[("max-retries", retries)]));
+            TenantOptions::new(store).budget(budget.clone())
+        };
+        let mut stores = vec![alice.store().await.unwrap()];
+        stores[0].put("k", "x").await.unwrap();
+        let one = alice.status().memory;
+        // The program holds each store, whose idle instance makes way for calls on the next; calls on all of them share the one.
+        for retries in ["1", "2", "3"] {
+            tenants.set("alice", options(retries)).await.unwrap();
+            stores.push(alice.store().await.unwrap());
+            let calls = (0..40).map(|n| stores[n % stores.len()].get("k").into_future());
+            for blob in try_join_all(calls).await.unwrap() {
+                assert_eq!(blob.bytes().await.unwrap(), "x");
+            }
+            let busy: usize = stores.iter().map(|store| store.pool().busy + store.pool().idle).sum();
+            assert_eq!(busy, 1);
+            assert!(alice.status().memory < 2 * one, "{} bytes, of {one} each", alice.status().memory);
+        }
+        assert_eq!(alice.status().calls_throttled, 0);
+    });
+}
+
+#[test]
 fn budget_outlives_a_change_of_the_store_and_changes_at_run_time() {
     run(async {
         let server = dev_server().await;

@@ -1,17 +1,22 @@
 //! Plugins are replaced while calls go on.
 
+use std::future::IntoFuture;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use sandbucket::{Engine, Error, PLUGIN, Plugin, StoreOptions, TenantOptions, Tenants, TenantsConfig};
+use sandbucket::{Budget, BuiltIn, Engine, Error, PLUGIN, Plugin, StoreOptions, TenantOptions, Tenants, TenantsConfig};
 use sandbucket_tests::faulty::{Act, Faulty};
 use sandbucket_tests::{BUCKET, ROGUE, ROGUE_SANS_IO, builder, dev_server, refused, run, settings};
 
 /// The built-in plugin with one more custom section: another version of the same behaviour.
 async fn version(engine: &Engine, number: u8) -> Plugin {
-    let mut component = PLUGIN.to_vec();
+    version_of(engine, PLUGIN, number).await
+}
+
+async fn version_of(engine: &Engine, component: &[u8], number: u8) -> Plugin {
+    let mut component = component.to_vec();
     // Id 0, 3 bytes: a name of one byte, and one of content.
     component.extend([0, 3, 1, b'v', number]);
     engine.plugin_bytes(component).await.expect("another version")
@@ -84,8 +89,9 @@ fn operation_in_flight_ends_on_the_plugin_it_began_on() {
         let first = blob.try_next().await.unwrap().unwrap().len();
         let mut writer = alice.store().await.unwrap().upload("written").begin().unwrap();
         let next = version(tenants.engine(), 1).await;
-        assert_eq!(tenants.swap(None, &next).await.unwrap(), 1);
-        assert_eq!(tenants.swap(None, &next).await.unwrap(), 0);
+        assert_eq!(tenants.swap(None, &next).await.unwrap().swapped, ["alice"]);
+        let again = tenants.swap(None, &next).await.unwrap();
+        assert_eq!((again.swapped.len(), again.unchanged, again.left_out.len()), (0, 1, 0));
         assert_eq!(first + blob.bytes().await.unwrap().len(), 4 << 20);
         writer.write("ab").await.unwrap();
         writer.finish().await.unwrap();
@@ -116,7 +122,7 @@ fn swap_is_rolled_back_if_the_plugin_fails() {
         assert!(matches!(&error, Error::Plugin { message, .. } if message.contains("tenant \"bad\"")), "{error}");
         assert!(tenants.status().iter().all(|tenant| tenant.plugin.is_none()));
         put("bad").await.unwrap();
-        assert_eq!(tenants.swap(Some("good"), &next).await.unwrap(), 1);
+        assert_eq!(tenants.swap(Some("good"), &next).await.unwrap().swapped, ["good"]);
         put("good").await.unwrap();
         assert_eq!(tenants.get("good").unwrap().status().plugin.as_deref(), Some(next.digest()));
 
@@ -161,5 +167,93 @@ fn tenants_of_one_configuration_have_plugins_of_their_own() {
         let error = tenants.apply(&TenantsConfig::parse(&text).unwrap()).await.unwrap_err();
         assert!(matches!(&error, Error::Config { line: Some(8), .. }), "{error:?}");
         put("rogue").await.unwrap();
+    });
+}
+
+#[test]
+fn swap_of_all_leaves_tenants_of_other_services_out() {
+    run(async {
+        let server = dev_server().await;
+        // Any response to a probe will do.
+        let azure = |name: &str, more: &str| {
+            format!(
+                "[tenants.{name}.store.blob.azure]\ncontainer = 'ccc'\naccount = 'aaa'\naccess-key = 'c2VjcmV0'\n\
+                 endpoint = '{}'\nallow-private = true\nmax-retries = 0\n{more}",
+                server.endpoint()
+            )
+        };
+        let lines: Vec<String> =
+            settings(&server.endpoint(), &[]).iter().map(|(n, v)| format!("{n} = '{v}'")).collect();
+        let s3 = |name: &str| format!("[tenants.{name}.store.blob.s3]\nallow-private = true\n{}\n", lines.join("\n"));
+        let text = [s3("alice"), azure("bob", ""), s3("carol"), azure("dave", "plugin = 'azure'\n")].concat();
+        let apply = async |tenants: &Tenants| tenants.apply(&TenantsConfig::parse(&text).unwrap()).await.unwrap();
+        let tenants = Tenants::new(builder().build().unwrap());
+        apply(&tenants).await;
+        let engine = tenants.engine();
+        let built_in = engine.built_in(BuiltIn::Azure).await.unwrap();
+        let next = version(engine, 1).await;
+        let swap = tenants.swap(None, &next).await.unwrap();
+        assert_eq!((&swap.swapped[..], swap.unchanged), (&["alice".to_owned(), "carol".to_owned()][..], 0));
+        assert_eq!(swap.left_out.keys().collect::<Vec<_>>(), ["bob", "dave"]);
+        for why in swap.left_out.values() {
+            assert!(why.contains("`container`") && why.contains("the new one `bucket`"), "{why}");
+        }
+        let plugins = |tenants: &Tenants| -> Vec<String> {
+            tenants.status().into_iter().map(|tenant| tenant.plugin.unwrap_or_default()).collect()
+        };
+        assert_eq!(plugins(&tenants), [next.digest(), built_in.digest(), next.digest(), built_in.digest()]);
+
+        let next_azure = version_of(engine, BuiltIn::Azure.component(), 1).await;
+        let swap = tenants.swap(None, &next_azure).await.unwrap();
+        assert_eq!((swap.swapped, swap.unchanged, swap.left_out.len()), (vec!["bob".into(), "dave".into()], 0, 2));
+        // A configuration with `plugin` has the last word, one without keeps both.
+        let changes = apply(&tenants).await;
+        assert_eq!((changes.changed, changes.unchanged), (vec!["dave".to_owned()], 3));
+        assert_eq!(plugins(&tenants), [next.digest(), next_azure.digest(), next.digest(), built_in.digest()]);
+        // A tenant that is added by the program has the successor of the engine's.
+        tenants.set("erin", options(&server.endpoint(), "erin")).await.unwrap();
+        assert_eq!(plugins(&tenants)[4], next.digest());
+
+        // By name, the plugin of another service is refused for its settings.
+        let error = tenants.swap(Some("bob"), &next).await.unwrap_err().to_string();
+        assert!(error.contains("tenant \"bob\""), "{error}");
+        assert_eq!(plugins(&tenants)[1], next_azure.digest());
+    });
+}
+
+#[test]
+fn swapped_tenant_keeps_to_its_instances_while_calls_on_the_old_plugin_hang() {
+    run(async {
+        let tenants = Tenants::new(builder().plugin_file(ROGUE).build().unwrap());
+        // A call of this plugin holds an instance, and sleeps.
+        let options = |mode: &str| {
+            let settings = [("mode", mode), ("endpoint", "http://127.0.0.1:9"), ("target", "")];
+            let budget = Budget::default().with_instances(2).with_queue_wait(Duration::from_millis(200));
+            TenantOptions::new(StoreOptions::new().settings(settings)).budget(budget)
+        };
+        tenants.set("alice", options("sleep")).await.unwrap();
+        let alice = tenants.get("alice").unwrap();
+        let old = alice.store().await.unwrap();
+        let one = alice.status().memory;
+        let hanging: Vec<_> = (0..2).map(|_| tokio::spawn(old.delete("k").into_future())).collect();
+        while alice.status().memory < 2 * one {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // They do not prevent a change, and the new store waits for their instances.
+        tenants.set("alice", options("")).await.unwrap();
+        let failure = match alice.store().await {
+            Err(Error::Throttled(failure)) => failure,
+            Ok(store) => match store.delete("k").await {
+                Err(Error::Throttled(failure)) => failure,
+                other => panic!("expected Throttled, not {other:?}"),
+            },
+            Err(other) => panic!("expected Throttled, not {other:?}"),
+        };
+        assert!(failure.message.contains("2 instances are in use"), "{failure:?}");
+        assert_eq!(alice.status().memory, 2 * one);
+        hanging[0].abort();
+        alice.store().await.unwrap().delete("k").await.unwrap();
+        assert!(alice.status().memory <= 2 * one);
+        hanging[1].abort();
     });
 }

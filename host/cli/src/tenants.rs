@@ -16,6 +16,8 @@ use crate::text;
 
 /// Maximum size of a tenant's file in bytes.
 const MAX_FILE: u64 = 1 << 20;
+/// Swapped tenants that are shown by name; `--json` has all.
+const MAX_SHOWN: usize = 16;
 
 pub async fn run(context: &Context, command: TenantsCommand) -> Result<Exit, Failure> {
     match command {
@@ -74,8 +76,12 @@ pub async fn run(context: &Context, command: TenantsCommand) -> Result<Exit, Fai
             let file = std::path::absolute(&file).map_err(|error| Failure::file("finding", &file, &error))?;
             let action = name.map_or_else(|| "/swap".to_owned(), |name| path(&name, "/swap"));
             let text = file.to_str().ok_or_else(|| Failure::new(Exit::Usage, "the path is not UTF-8"))?.to_owned();
-            let done = client(context, admin)?.send(Method::POST, &action, text.clone()).await.map_err(failure)?;
-            report(context, &done, &format!("{} tenants have the plugin {}", done["swapped"], text::plain(&text)))?;
+            let done = client(context, admin)?.send(Method::POST, &action, text).await.map_err(failure)?;
+            report(context, &done, &swapped(&done))?;
+            for (tenant, why) in done["left-out"].as_object().into_iter().flatten() {
+                let (tenant, why) = (text::plain(tenant), text::plain(why.as_str().unwrap_or_default()));
+                context.output.note(&format!("The tenant {tenant} keeps its plugin: {why}"));
+            }
         }
         TenantsCommand::Reload(admin) => {
             let done = client(context, admin)?.send(Method::POST, "/reload", String::new()).await.map_err(failure)?;
@@ -111,6 +117,19 @@ fn client(context: &Context, arguments: Admin) -> Result<AdminClient, Failure> {
 
 fn path(name: &str, action: &str) -> String {
     format!("/tenants/{}{action}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+}
+
+/// The outcome of a swap.
+fn swapped(done: &Value) -> String {
+    let names: Vec<_> = done["swapped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let some: Vec<_> = names.iter().take(MAX_SHOWN).map(|name| text::plain(name)).collect();
+    let more = match names.len().saturating_sub(MAX_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown = if names.is_empty() { String::new() } else { format!(" ({}{more})", some.join(", ")) };
+    let left_out = done["left-out"].as_object().map_or(0, serde_json::Map::len);
+    format!("{} swapped{shown}, {} unchanged, {left_out} left out", names.len(), done["unchanged"])
 }
 
 /// A tenant whose store cannot be opened at present.

@@ -12,7 +12,7 @@
 //! | `DELETE /tenants/NAME` | removes a tenant |
 //! | `POST /tenants/NAME/drain` | rejects the tenant's new requests with `SlowDown`, and waits for those in flight |
 //! | `POST /tenants/NAME/resume` | ends that |
-//! | `POST /tenants/NAME/swap`, `POST /swap` | replaces the plugin of one tenant or of all; the body is the path of a component |
+//! | `POST /tenants/NAME/swap`, `POST /swap` | replaces the plugin of one tenant, or of all whose plugin is for the same service; the body is the path of a component |
 //! | `POST /reload` | reads and applies the configuration again |
 //! | `POST /drain` | fails `/readyz`, so that a load balancer sends no further requests; the gateway goes on serving |
 //!
@@ -348,7 +348,12 @@ async fn swap(State(gateway): State<Gateway>, file: String) -> JsonResult {
 async fn swap_to(gateway: &Gateway, tenant: Option<&str>, file: &str) -> JsonResult {
     let plugin = gateway.tenants().engine().plugin_file(file.trim()).await?;
     let swapped = gateway.tenants().swap(tenant, &plugin).await?;
-    Ok(Json(json!({"swapped": swapped, "plugin": plugin.digest()})))
+    Ok(Json(json!({
+        "swapped": swapped.swapped,
+        "unchanged": swapped.unchanged,
+        "left-out": swapped.left_out,
+        "plugin": plugin.digest(),
+    })))
 }
 
 async fn reload(State(gateway): State<Gateway>) -> JsonResult {

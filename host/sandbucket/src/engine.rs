@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ipnet::IpNet;
 
+use crate::budget::Admission;
 use crate::driver::Driver;
 use crate::error::{Error, Failure, Result};
 use crate::http::{Egress, Network, Proxy, TlsOptions, private_networks};
@@ -412,6 +413,11 @@ impl Engine {
         }
         let message = format!("{operation}: its plugin was loaded by another engine");
         Err(Error::InvalidArgument(Failure::ours("plugin", message)))
+    }
+
+    /// Whether a tenant has all the instances that its budget allows.
+    pub(crate) fn is_at_bound_of(&self, tenant: &Arc<Admission>) -> bool {
+        self.runtime.instance_share(Some(tenant)).is_at_own_bound()
     }
 
     /// Creates an instance without a store, which can reach nothing, for measurements.

@@ -89,7 +89,7 @@ pub use plugins::{BuiltIn, PLUGIN};
 pub use sandbox::{Plugin, PoolStatus};
 pub use store::Store;
 pub use store_options::StoreOptions;
-pub use tenants::{Tenant, TenantChanges, TenantOptions, TenantStatus, Tenants, TenantsConfig};
+pub use tenants::{PluginSwap, Tenant, TenantChanges, TenantOptions, TenantStatus, Tenants, TenantsConfig};
 pub use types::{
     Attribute, BlobInfo, BlobName, Body, Bucket, BucketPage, ByteRange, Chunks, Deleted, Entry, ListPage, Offset, Part,
     PartPage, PendingUpload, Presigned, PresignedMethod, Setting, SettingKind, SettingValue, UploadPage, VersionEntry,

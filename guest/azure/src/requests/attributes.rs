@@ -5,7 +5,7 @@ use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::CallOptions;
 use sandbucket_plugin::http::request::Request;
 
-use crate::attributes::{TABLE, groups, push};
+use crate::attributes::{TABLE, push};
 use crate::settings::Settings;
 
 /// Adds the headers of the call's attributes, and of the store's defaults that the operation accepts.
@@ -34,6 +34,7 @@ pub(super) fn apply(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attributes::groups;
     use crate::requests::tests::settings;
     use sandbucket_plugin::contract::error::Kind;
     use sandbucket_plugin::http::request::Method;

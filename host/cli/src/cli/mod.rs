@@ -281,7 +281,7 @@ pub enum TenantsCommand {
     Swap {
         /// The component's file, which the gateway reads
         file: PathBuf,
-        /// The tenant; without it, all
+        /// The tenant; without it, all whose plugin is for the same service
         #[arg(long = "tenant", value_name = "NAME")]
         name: Option<String>,
         #[command(flatten)]

@@ -97,6 +97,25 @@ async fn serve_reloads_at_hangup_and_stops_at_sigterm() {
     bench.run(&["-c", "client.toml", "get", "k"]).await.ends_with(0);
     let reloaded = bench.run(&["tenants", "reload"]).await.ends_with(0).stderr();
     assert!(reloaded.contains("1 unchanged"), "{reloaded}");
+
+    // A swap of all is one of those for the same service.
+    let azure = format!(
+        "[store.blob.azure]\ncontainer = 'ccc'\naccount = 'aaa'\naccess-key = 'c2VjcmV0'\nendpoint = '{}'\n\
+         [gateway]\nkeys = [{{ access-key = 'bob', secret-key = 'front-secret', access = 'read-only' }}]\n\
+         buckets.bobs = {{ prefix = '' }}\n",
+        bench.server.endpoint()
+    );
+    std::fs::write(bench.path("bob.toml"), azure).unwrap();
+    bench.run(&["tenants", "set", "bob", "bob.toml"]).await.ends_with(0);
+    std::fs::write(bench.path("next.wasm"), [sandbucket::PLUGIN, &[0, 2, 1, b'x']].concat()).unwrap();
+    let swapped = bench.run(&["tenants", "swap", "next.wasm"]).await.ends_with(0).stderr();
+    assert!(swapped.contains("1 swapped (alice), 0 unchanged, 1 left out"), "{swapped}");
+    assert!(swapped.contains("The tenant bob keeps its plugin: ") && swapped.contains("`container`"), "{swapped}");
+    let swapped = bench.run(&["--json", "tenants", "swap", "next.wasm"]).await.ends_with(0).stdout();
+    let swapped: Value = serde_json::from_str(&swapped).unwrap();
+    assert_eq!((&swapped["swapped"], &swapped["unchanged"]), (&serde_json::json!([]), &serde_json::json!(1)));
+    assert!(swapped["left-out"]["bob"].is_string(), "{swapped}");
+    bench.run(&["-c", "client.toml", "get", "k"]).await.ends_with(0);
     let unknown = bench.run(&["tenants", "remove", "nobody"]).await.ends_with(1).stderr();
     assert!(unknown.contains("no tenant"), "{unknown}");
 

@@ -86,6 +86,8 @@ pub(crate) struct Admission {
     read: Rate,
     written: Rate,
     connections: Arc<Slots>,
+    /// One for all stores, which share what it bounds.
+    connection_claim: Arc<ConnectionClaim>,
     /// The average duration of a call, in nanoseconds; 0 while none has ended.
     duration: AtomicU64,
     throttled: AtomicU64,
@@ -138,10 +140,12 @@ fn nanos(time: Duration) -> u64 {
 
 impl Admission {
     pub(crate) fn new(name: Arc<str>, budget: Budget, weight: u32) -> Arc<Admission> {
+        let caps = Arc::new(Caps::new(&budget, weight));
         Arc::new(Admission {
             name,
             origin: Instant::now(),
-            caps: Arc::new(Caps::new(&budget, weight)),
+            connection_claim: Arc::new(ConnectionClaim(caps.clone())),
+            caps,
             in_flight: Slots::new(budget.calls_in_flight),
             present: AtomicUsize::new(0),
             next: Slots::new(1),
@@ -191,8 +195,8 @@ impl Admission {
     }
 
     /// Its weight beside others that wait for connections.
-    pub(crate) fn connection_claim(&self) -> Arc<ConnectionClaim> {
-        Arc::new(ConnectionClaim(self.caps.clone()))
+    pub(crate) fn connection_claim(&self) -> &Arc<ConnectionClaim> {
+        &self.connection_claim
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -408,6 +412,11 @@ impl Admission {
     /// Charges bytes of a body. Returns the time until they are paid.
     pub(super) fn charge_bytes(&self, direction: Direction, bytes: u64) -> Duration {
         self.of(direction).charge(bytes, || self.now())
+    }
+
+    /// The time until all bytes of bodies are paid.
+    pub(super) fn byte_debt(&self, direction: Direction) -> Duration {
+        self.of(direction).debt(|| self.now())
     }
 
     /// Bytes per second. 0 means unlimited.

@@ -10,7 +10,7 @@ use crate::support::fair_queue::Claim;
 #[derive(Debug)]
 pub(crate) struct Caps {
     weight: AtomicU32,
-    /// 0 means unlimited.
+    /// Of all stores together. 0 means unlimited.
     instances: AtomicUsize,
     /// Bytes of linear memory of all instances, and their bound; 0 means unlimited.
     memory: AtomicU64,
@@ -72,6 +72,7 @@ impl Claim for Caps {
 }
 
 /// The same claim on connections, whose number a tenant's own slots bound.
+#[derive(Debug)]
 pub(crate) struct ConnectionClaim(pub(super) Arc<Caps>);
 
 impl Claim for ConnectionClaim {

@@ -59,10 +59,11 @@ impl Pacer {
         self.admission.charge_bytes(self.direction, bytes as u64);
     }
 
-    /// Ready when the bytes charged last are paid. Until then, the task is polled at least every second.
+    /// Ready when the bytes charged last are paid, or the tenant owes none any more because its budget changed. Until then, the task
+    /// is polled at least every second.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(until) = self.until else { return Poll::Ready(()) };
         loop {
+            let Some(until) = self.until else { return Poll::Ready(()) };
             let now = Instant::now();
             if now >= until {
                 (self.until, self.sleep) = (None, None);
@@ -71,7 +72,9 @@ impl Pacer {
             let next = until.min(now + STEP);
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(next)));
             ready!(sleep.as_mut().poll(cx));
-            sleep.as_mut().reset(next);
+            let until = until.min(now + self.admission.byte_debt(self.direction));
+            self.until = Some(until);
+            sleep.as_mut().reset(until.min(now + STEP));
             ready!(sleep.as_mut().poll(cx));
         }
     }

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 const NANOS: i128 = 1_000_000_000;
 
-/// The longest debt, in seconds of the rate: a single charge must not block a tenant for good.
-const MAX_DEBT: i128 = 60;
+/// The longest debt that one charge makes, in seconds of the rate: a single charge must not block a tenant for good.
+const MAX_CHARGE: i128 = 60;
+
+/// The longest debt of many charges, in seconds of the rate: bodies that are read side by side owe all that each has read. A lower
+/// bound would let a tenant exceed its rate by using more connections.
+const MAX_DEBT: i128 = 3600;
 
 /// Tokens that come in at a rate, up to one second's worth. Times are in nanoseconds since any origin, and never go back.
 #[derive(Debug)]
@@ -28,9 +32,13 @@ impl TokenBucket {
         TokenBucket { rate, level: i128::from(rate) * NANOS, at: now }
     }
 
-    /// Changes the rate. A debt stays, as time to wait; a supply is cut to one second's worth.
+    /// Changes the rate. A debt stays, as time to wait, but no longer than that of one charge; a supply is cut to one second's worth.
     pub(super) fn set_rate(&mut self, rate: u64, now: u64) {
+        if rate == self.rate {
+            return;
+        }
         self.refill(now);
+        self.level = self.level.max(-i128::from(self.rate) * NANOS * MAX_CHARGE);
         if self.rate == 0 {
             self.level = i128::from(rate) * NANOS;
         } else if self.level < 0 {
@@ -71,7 +79,8 @@ impl TokenBucket {
             return Duration::ZERO;
         }
         self.refill(now);
-        let least = -i128::from(self.rate) * NANOS * MAX_DEBT;
+        let second = i128::from(self.rate) * NANOS;
+        let least = (self.level.min(0) - second * MAX_CHARGE).max(-second * MAX_DEBT);
         self.level = (self.level - i128::from(tokens) * NANOS).max(least);
         self.debt(now)
     }
@@ -133,6 +142,20 @@ mod tests {
         assert_eq!(bucket.take(1, SECOND / 2), Err(Duration::from_millis(1)));
         assert_eq!(bucket.charge(u64::MAX, SECOND), Duration::from_secs(60));
         // Time that goes back changes nothing.
+        assert_eq!(bucket.debt(0), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn debts_of_many_charges_add_up_until_the_rate_changes() {
+        let mut bucket = TokenBucket::new(1000, 0);
+        // A hundred bodies side by side, each of which reads half a minute's worth at once.
+        (0..100).for_each(|_| _ = bucket.charge(30_000, 0));
+        assert_eq!(bucket.debt(0), Duration::from_secs(2999));
+        bucket.set_rate(1000, 0);
+        assert_eq!(bucket.debt(0), Duration::from_secs(2999));
+        (0..100).for_each(|_| _ = bucket.charge(u64::MAX, 0));
+        assert_eq!(bucket.debt(0), Duration::from_secs(3600));
+        bucket.set_rate(2000, 0);
         assert_eq!(bucket.debt(0), Duration::from_secs(60));
     }
 

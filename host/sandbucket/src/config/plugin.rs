@@ -19,6 +19,8 @@ const ENDING: &str = ".wasm";
 #[derive(Clone)]
 pub(crate) struct NamedPlugin {
     pub(crate) source: PluginSource,
+    /// Whether a section's own name names it, and no key `plugin`.
+    pub(crate) by_section: bool,
     path: Option<Arc<Path>>,
     line: Option<usize>,
     key: String,
@@ -46,7 +48,7 @@ impl NamedPlugin {
             }
             None => return Err(wrong(format!("expected {}", expected()))),
         };
-        Ok(Some(NamedPlugin { source, path: reader.path.clone(), line: Some(line), key }))
+        Ok(Some(NamedPlugin { source, by_section: false, path: reader.path.clone(), line: Some(line), key }))
     }
 
     /// The plugin that a section names by its own name.
@@ -56,7 +58,8 @@ impl NamedPlugin {
         line: Option<usize>,
         section: String,
     ) -> NamedPlugin {
-        NamedPlugin { source: PluginSource::BuiltIn(plugin), path: reader.path.clone(), line, key: section }
+        let (source, path) = (PluginSource::BuiltIn(plugin), reader.path.clone());
+        NamedPlugin { source, by_section: true, path, line, key: section }
     }
 
     /// Loads the plugin, unless the engine has it.

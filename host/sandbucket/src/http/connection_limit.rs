@@ -44,7 +44,7 @@ impl ConnectionLimit {
     }
 
     pub(super) fn share(&self, tenant: Option<&Arc<Admission>>) -> Arc<ConnectionShare> {
-        self.queue.register(tenant.map(|tenant| -> Arc<dyn Claim> { tenant.connection_claim() }))
+        self.queue.register(tenant.map(|tenant| -> Arc<dyn Claim> { tenant.connection_claim().clone() }))
     }
 }
 

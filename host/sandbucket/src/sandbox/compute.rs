@@ -5,12 +5,13 @@
 //! store that has computed much lately, in long slices or in short ones between waits ([`ComputeShare::is_limited`]). Permits are bounded for each store, and
 //! for all together to one less than the runtime's workers. A permit is held while the call is polled, and no longer.
 //! Calls of one store are served first in, first out, and stores by weighted round robin: each has a virtual start time (start-time fair
-//! queueing), which a permit moves on by the inverse of its weight. Waiting for a permit is no CPU time.
+//! queueing), which a permit moves on by the inverse of its weight. Waiting for a permit is no CPU time. All stores of a tenant count as
+//! one.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ const MOST_LIMITED: Duration = Duration::from_secs(1);
 
 /// How long a permit is kept for a call that was woken for it, and is not polled: its caller does not drive its future.
 const UNCLAIMED: Duration = Duration::from_millis(100);
+
+/// How many slices such a permit costs its store: as many as others had to go without.
+const UNCLAIMED_SLICES: u64 = 50;
 
 /// How far a permit moves the virtual start time of a store of weight 1. Weights up to 1,000 are distinguished, and 2^64 is not reached
 /// in 10^13 permits.
@@ -64,6 +68,8 @@ struct State {
     clock: u64,
     /// Calls that have a permit, and were not polled since.
     granted: Vec<Granted>,
+    /// The shares of tenants, by the address of the [`Admission`] that they keep.
+    tenants: HashMap<usize, Weak<ComputeShare>>,
     next_store: u64,
     next_ticket: u64,
 }
@@ -122,15 +128,21 @@ impl Compute {
         let _ = self.ticker.set(ticker);
     }
 
-    /// The share of a store, which may be a tenant's: so many permits at most, or half of the machine's processors where that is 0.
+    /// The share of a store: so many permits at most, or half of the machine's processors where that is 0. All stores of a tenant
+    /// have one.
     pub(crate) fn register(self: &Arc<Self>, limit: usize, tenant: Option<Arc<Admission>>) -> Arc<ComputeShare> {
         let limit = if limit == 0 { (processors() / 2).max(1) } else { limit };
         let mut state = self.state();
+        let key = tenant.as_ref().map(address);
+        if let Some(known) = key.and_then(|key| state.tenants.get(&key)).and_then(Weak::upgrade) {
+            return known;
+        }
         let store = state.next_store;
         state.next_store += 1;
         state.stores.insert(store, Permits { limit, tenant: tenant.clone(), ..Permits::default() });
-        drop(state);
-        Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0), tenant })
+        let share = Arc::new(ComputeShare { compute: self.clone(), store, limited_until: AtomicU64::new(0), tenant });
+        state.tenants.extend(key.map(|key| (key, Arc::downgrade(&share))));
+        share
     }
 
     /// Whether calls compute for long.
@@ -145,6 +157,7 @@ impl Compute {
             let unclaimed = |granted: &mut Granted| now.saturating_duration_since(granted.since) > UNCLAIMED;
             for Granted { store, .. } in state.granted.extract_if(.., unclaimed).collect::<Vec<_>>() {
                 state.release(store);
+                state.postpone(store, UNCLAIMED_SLICES);
             }
         });
     }
@@ -204,6 +217,16 @@ impl State {
         self.waiting += 1;
     }
 
+    /// Charges a store so many slices, for which others are served before it.
+    fn postpone(&mut self, store: u64, slices: u64) {
+        let Some(permits) = self.stores.get_mut(&store) else { return };
+        let before = permits.start;
+        permits.start = before.saturating_add(slices.saturating_mul(VIRTUAL_SLICE) / permits.weight().max(1));
+        if self.queue.remove(&(before, store)) {
+            self.queue.insert((permits.start, store));
+        }
+    }
+
     /// Takes a call out of the queue.
     fn withdraw(&mut self, store: u64, ticket: u64) {
         let Some(permits) = self.stores.get_mut(&store) else { return };
@@ -245,7 +268,7 @@ impl State {
     }
 }
 
-/// One store's share of the permits.
+/// The share of the permits of one store, or of all stores of a tenant.
 pub(crate) struct ComputeShare {
     compute: Arc<Compute>,
     store: u64,
@@ -288,8 +311,20 @@ impl ComputeShare {
 impl Drop for ComputeShare {
     fn drop(&mut self) {
         // Its calls hold it: none has a permit or waits.
-        self.compute.state().stores.remove(&self.store);
+        let mut state = self.compute.state();
+        state.stores.remove(&self.store);
+        // The tenant may have another one already.
+        if let Some(key) = self.tenant.as_ref().map(address)
+            && state.tenants.get(&key).is_some_and(|share| share.strong_count() == 0)
+        {
+            state.tenants.remove(&key);
+        }
     }
+}
+
+/// The address of a tenant's admission, which identifies it.
+fn address(tenant: &Arc<Admission>) -> usize {
+    Arc::as_ptr(tenant).addr()
 }
 
 /// One call, as it is scheduled. Dropping it gives up its place, and its permit.

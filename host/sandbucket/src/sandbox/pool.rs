@@ -441,6 +441,10 @@ impl EvictIdle for Pool {
         self.instances.holds_several()
     }
 
+    fn is_sibling(&self, share: &InstanceShare) -> bool {
+        self.instances.is_sibling(share)
+    }
+
     fn status(&self) -> PoolStatus {
         self.status()
     }

@@ -51,8 +51,11 @@ pub(crate) trait EvictIdle: Send + Sync {
     /// Since when the one idle for longest has been idle.
     fn idle_since(&self) -> Option<Instant>;
 
-    /// Whether it has several instances, idle or not.
+    /// Whether it has several instances, idle or not. Those of a tenant's stores count together.
     fn holds_several(&self) -> bool;
+
+    /// Whether it is another store of the tenant whose store has this share.
+    fn is_sibling(&self, share: &InstanceShare) -> bool;
 
     /// What it holds.
     fn status(&self) -> PoolStatus;
@@ -137,7 +140,7 @@ impl Runtime {
         Ok(plugin)
     }
 
-    /// The share of the instances of a store, which may be a tenant's.
+    /// The share of the instances of a store, which may be a tenant's. All stores of a tenant are bounded together.
     pub(crate) fn instance_share(&self, tenant: Option<&Arc<Admission>>) -> InstanceShare {
         self.instances.register(tenant.map(|tenant| -> Arc<dyn Claim> { tenant.caps().clone() }))
     }
@@ -201,17 +204,23 @@ impl Runtime {
     }
 
     /// Gives up idle instances for a call of this share, which is worth more: of stores that have several, else of any,
-    /// and of those the ones idle for longest. False where giving up any would not help.
+    /// and of those the ones idle for longest. Those of the tenant's other stores make way in any case, and are the only ones where its
+    /// budget allows no more. False where giving up any would not help.
     fn evict_for(&self, share: &InstanceShare) -> bool {
-        let any = match share.evictable() {
-            Evictable::None => return false,
-            evictable => evictable == Evictable::Any,
-        };
+        let evictable = share.evictable();
+        if evictable == Evictable::None {
+            return false;
+        }
         let mut idle: Vec<_> = self
             .pools()
             .into_iter()
             .filter_map(|pool| Some((!pool.holds_several(), pool.idle_since()?, pool)))
-            .filter(|&(last, ..)| any || !last)
+            .filter(|(last, _, pool)| match evictable {
+                Evictable::Any => true,
+                Evictable::Extra => !last || pool.is_sibling(share),
+                Evictable::Siblings => pool.is_sibling(share),
+                Evictable::None => false,
+            })
             .collect();
         idle.sort_by_key(|&(last, since, _)| (last, since));
         // Looking at all stores takes 0.1 ms for 1,000 of them: not for each instance anew.

@@ -1,10 +1,11 @@
 //! Allocates what an engine has a number of, instances and connections, to stores, fairly.
 //!
-//! Each store has a share ([`FairShare`]) and takes a permit from it for everything that it holds. A store's first
+//! Each store has a share ([`FairShare`]) and takes a permit from it for everything that it holds. Shares with the same claim
+//! ([`Claim`]), which are those of a tenant's stores, have one account; any other store has its own. An account's first
 //! permit may be any that is left; what it holds beyond that counts against a shared part, so that a reserve stays for
-//! the first permits of other stores. Waiting is first in, first out within a store. Between stores, one that holds
+//! the first permits of other accounts. Waiting is first in, first out within an account. Between accounts, one that holds
 //! none is served first, then the one that holds the fewest for its weight, and of several such the one served longest
-//! ago. A store whose own bounds ([`Claim`]) allow it no more waits for its own permits only, and holds up no other. A permit
+//! ago. An account whose claim allows it no more waits for its own permits only, and holds up no other. A permit
 //! that is dropped, or granted to a call that was dropped, goes to the next call that waits.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -15,7 +16,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-/// A store takes another shared instance while it holds fewer than so many times those that are left: one store alone
+/// An account takes another shared instance while it holds fewer than so many times those that are left: one alone
 /// comes to 4/5 of the shared part, twelve come to 4/49 each, and some are always left for the next. (Switches share
 /// their buffers between ports this way; there it is called a dynamic threshold.)
 const SHARE_OF_FREE: usize = 4;
@@ -23,11 +24,11 @@ const SHARE_OF_FREE: usize = 4;
 /// Fractions of an instance that shares are compared in.
 const SCALE: usize = 1 << 16;
 
-/// What bounds a store's share, and its weight beside others.
+/// What bounds the shares of a tenant's stores together, and their weight beside others.
 pub(crate) trait Claim: Send + Sync {
     fn weight(&self) -> usize;
 
-    /// Whether a store that holds so many may have one more. Always true of one that holds none.
+    /// Whether an account that holds so many may have one more. Always true of one that holds none.
     fn has_room(&self, held: usize) -> bool;
 }
 
@@ -44,23 +45,28 @@ struct State<T> {
     /// Permits at once.
     limit: usize,
     used: usize,
-    /// Of those, the ones beyond the first of each store.
+    /// Of those, the ones beyond the first of each account.
     extra: usize,
-    stores: HashMap<u64, Account<T>>,
-    /// Stores with calls that wait, the one to be served next first.
+    accounts: HashMap<u64, Account<T>>,
+    /// The accounts with a claim, by its address: they keep it.
+    by_claim: HashMap<usize, u64>,
+    /// Accounts with calls that wait, the one to be served next first.
     queue: BTreeSet<Rank>,
+    next_account: u64,
     next_store: u64,
     next_ticket: u64,
     /// Grants so far.
     grants: u64,
 }
 
-/// How much a store holds for its weight, at which grant it was last served, and its number.
+/// How much an account holds for its weight, at which grant it was last served, and its number.
 type Rank = (usize, u64, u64);
 
 struct Account<T> {
     /// None of a store without bounds of its own, whose weight is 1.
     claim: Option<Arc<dyn Claim>>,
+    /// Stores that share it.
+    shares: usize,
     held: usize,
     served: u64,
     calls: VecDeque<Entry<T>>,
@@ -86,10 +92,12 @@ pub(crate) enum Grant<T> {
 /// Which idle instances of other stores to give up for a call that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evictable {
-    /// Those of stores that hold several.
+    /// Those of accounts that hold several, and of the account's other stores.
     Extra,
-    /// Those of stores that hold several first, then any.
+    /// Those of accounts that hold several first, then any.
     Any,
+    /// Those of the other stores of the same account, which has reached its own bound.
+    Siblings,
     /// None: the store has reached a bound of its own.
     None,
 }
@@ -104,8 +112,10 @@ impl<T> FairQueue<T> {
                 limit,
                 used: 0,
                 extra: 0,
-                stores: HashMap::new(),
+                accounts: HashMap::new(),
+                by_claim: HashMap::new(),
                 queue: BTreeSet::new(),
+                next_account: 0,
                 next_store: 0,
                 next_ticket: 0,
                 grants: 0,
@@ -113,15 +123,25 @@ impl<T> FairQueue<T> {
         })
     }
 
-    /// A store's share, with bounds and a weight of its own or without.
+    /// A store's share, with a claim that all stores of its tenant have, or without.
     pub(crate) fn register(self: &Arc<Self>, claim: Option<Arc<dyn Claim>>) -> Arc<FairShare<T>> {
         let mut state = self.state();
-        let id = state.next_store;
+        let store = state.next_store;
         state.next_store += 1;
-        let served = state.grants;
-        state.stores.insert(id, Account { claim, held: 0, served, calls: VecDeque::new(), queued: None });
+        let key = claim.as_ref().map(address);
+        let known = key.and_then(|key| state.by_claim.get(&key).copied());
+        let account = known.unwrap_or(state.next_account);
+        if let Some(known) = known.and_then(|known| state.accounts.get_mut(&known)) {
+            known.shares += 1;
+        } else {
+            state.next_account += 1;
+            state.by_claim.extend(key.map(|key| (key, account)));
+            let served = state.grants;
+            let new = Account { claim, shares: 1, held: 0, served, calls: VecDeque::new(), queued: None };
+            state.accounts.insert(account, new);
+        }
         drop(state);
-        Arc::new(FairShare { queue: self.clone(), id })
+        Arc::new(FairShare { queue: self.clone(), account, store })
     }
 
     /// Permits at once now.
@@ -166,7 +186,7 @@ impl<T> FairQueue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a store may have one more now, apart from others that wait.
+    /// Whether an account may have one more now, apart from others that wait.
     fn admits(&self, state: &State<T>, account: &Account<T>) -> bool {
         if !account.has_room() {
             return false;
@@ -175,15 +195,15 @@ impl<T> FairQueue<T> {
             return state.used < state.limit;
         }
         let free = state.shared().saturating_sub(state.extra);
-        let alone = state.stores.len() < 2;
+        let alone = state.accounts.len() < 2;
         free > 0 && (alone || account.held - 1 < free.saturating_mul(SHARE_OF_FREE).saturating_mul(account.weight()))
     }
 
-    /// The store to be served now.
+    /// The account to be served now.
     fn next(&self, state: &mut State<T>) -> Option<u64> {
         loop {
             let &(_, _, id) = state.queue.first()?;
-            let account = state.stores.get(&id)?;
+            let account = state.accounts.get(&id)?;
             if account.has_room() {
                 // If the first may not have one more, none may: it is the one that holds the least.
                 return self.admits(state, account).then_some(id);
@@ -204,14 +224,20 @@ impl<T> FairQueue<T> {
         served
     }
 
-    /// Takes a store's first call off the queue.
+    /// Takes an account's first call off the queue.
     fn pop(&self, state: &mut State<T>, id: u64) -> Option<Entry<T>> {
+        self.pop_first(state, id, |_| true)
+    }
+
+    /// Takes the first call of an account for which this holds off the queue.
+    fn pop_first(&self, state: &mut State<T>, id: u64, wanted: impl Fn(&Entry<T>) -> bool) -> Option<Entry<T>> {
         state.grants += 1;
         let grants = state.grants;
         let mut entry = None;
         state.adjust(id, |account| {
             account.served = grants;
-            entry = account.calls.pop_front();
+            let place = account.calls.iter().position(wanted);
+            entry = place.and_then(|place| account.calls.remove(place));
         });
         self.waiting.fetch_sub(usize::from(entry.is_some()), Relaxed);
         entry
@@ -226,15 +252,15 @@ impl<T> FairQueue<T> {
 }
 
 impl<T> State<T> {
-    /// Permits at once beyond the first of each store.
+    /// Permits at once beyond the first of each account.
     fn shared(&self) -> usize {
         let reserve = if self.limit > 1 { (self.limit / 4).max(1) } else { 0 };
         self.limit.saturating_sub(1 + reserve)
     }
 
-    /// Changes a store's account, and what follows from it.
+    /// Changes an account, and what follows from it.
     fn adjust(&mut self, id: u64, change: impl FnOnce(&mut Account<T>)) {
-        let Some(account) = self.stores.get_mut(&id) else { return };
+        let Some(account) = self.accounts.get_mut(&id) else { return };
         let held = account.held;
         change(account);
         if let Some(rank) = account.queued.take() {
@@ -257,7 +283,7 @@ impl<T> Account<T> {
         self.held == 0 || self.claim.as_ref().is_none_or(|claim| claim.has_room(self.held))
     }
 
-    /// Its place in the queue; none where no call waits, or waits for the store's own bounds.
+    /// Its place in the queue; none where no call waits, or waits for the account's own bounds.
     fn rank(&self, id: u64) -> Option<Rank> {
         let waits = !self.calls.is_empty() && self.has_room();
         waits.then(|| (self.held.saturating_mul(SCALE) / self.weight(), self.served, id))
@@ -267,20 +293,21 @@ impl<T> Account<T> {
 /// One store's share of the instances.
 pub(crate) struct FairShare<T> {
     queue: Arc<FairQueue<T>>,
-    id: u64,
+    account: u64,
+    store: u64,
 }
 
 impl<T> FairShare<T> {
     /// A permit, where no call has to wait for it.
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<FairPermit<T>> {
         let mut state = self.queue.state();
-        let account = state.stores.get(&self.id)?;
+        let account = state.accounts.get(&self.account)?;
         if !state.queue.is_empty() || !self.queue.admits(&state, account) {
             return None;
         }
         state.grants += 1;
         let served = state.grants;
-        state.adjust(self.id, |account| {
+        state.adjust(self.account, |account| {
             account.held += 1;
             account.served = served;
         });
@@ -294,7 +321,7 @@ impl<T> FairShare<T> {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         let entry = Entry { ticket, share: self.clone(), sender };
-        state.adjust(self.id, |account| account.calls.push_back(entry));
+        state.adjust(self.account, |account| account.calls.push_back(entry));
         self.queue.waiting.fetch_add(1, Relaxed);
         let served = self.queue.serve(&mut state);
         drop(state);
@@ -302,30 +329,35 @@ impl<T> FairShare<T> {
         Acquire { share: self.clone(), ticket, receiver }
     }
 
-    /// Whether the store holds several.
+    /// Whether the store's account holds several.
     pub(crate) fn holds_several(&self) -> bool {
-        self.queue.state().stores.get(&self.id).is_some_and(|account| account.held > 1)
+        self.held() > 1
     }
 
-    /// The number of permits that the store holds.
+    /// The number of permits that the store's account holds.
     pub(crate) fn held(&self) -> usize {
-        self.queue.state().stores.get(&self.id).map_or(0, |account| account.held)
+        self.queue.state().accounts.get(&self.account).map_or(0, |account| account.held)
     }
 
-    /// Whether the store's own bounds allow it no more.
+    /// Whether the account's own bounds allow it no more.
     pub(crate) fn is_at_own_bound(&self) -> bool {
-        self.queue.state().stores.get(&self.id).is_some_and(|account| !account.has_room())
+        self.queue.state().accounts.get(&self.account).is_some_and(|account| !account.has_room())
+    }
+
+    /// Whether it is the share of another store of the same account.
+    pub(crate) fn is_sibling(&self, other: &Self) -> bool {
+        self.account == other.account && self.store != other.store
     }
 
     /// Which idle instances, given up, would let this store have one more.
     pub(crate) fn evictable(&self) -> Evictable {
-        if self.is_at_own_bound() {
-            return Evictable::None;
-        }
         let state = self.queue.state();
-        let first = state.stores.get(&self.id).is_none_or(|account| account.held == 0);
+        let Some(account) = state.accounts.get(&self.account) else { return Evictable::None };
+        if !account.has_room() {
+            return if account.shares > 1 { Evictable::Siblings } else { Evictable::None };
+        }
         let full = state.used >= state.limit;
-        if full && (first || state.extra < state.shared()) { Evictable::Any } else { Evictable::Extra }
+        if full && (account.held == 0 || state.extra < state.shared()) { Evictable::Any } else { Evictable::Extra }
     }
 
     /// Offers an idle instance of this store to calls that wait: returns it, to be kept, where no call
@@ -333,20 +365,26 @@ impl<T> FairShare<T> {
     pub(crate) fn offer(&self, mut instance: T) -> Option<T> {
         loop {
             let mut state = self.queue.state();
-            // A call that waits for its store's own bounds is not in the queue.
-            let waits = state.stores.get(&self.id).is_some_and(|account| !account.calls.is_empty());
+            // A call that waits for its account's own bounds is not in the queue.
+            let waits = state.accounts.get(&self.account).is_some_and(|account| !account.calls.is_empty());
             if state.queue.is_empty() && !waits {
                 return Some(instance);
             }
             // Who would be served if this one were gone?
-            state.adjust(self.id, |account| account.held = account.held.saturating_sub(1));
+            state.adjust(self.account, |account| account.held = account.held.saturating_sub(1));
             let next = self.queue.next(&mut state);
-            state.adjust(self.id, |account| account.held += 1);
-            match next {
-                Some(id) if id != self.id => return None,
-                _ => {}
+            state.adjust(self.account, |account| account.held += 1);
+            if next.is_some_and(|id| id != self.account) {
+                return None;
             }
-            let Some(Entry { sender, .. }) = self.queue.pop(&mut state, self.id) else { return Some(instance) };
+            let is_own = |entry: &Entry<T>| entry.share.store == self.store;
+            let Some(account) = state.accounts.get(&self.account) else { return Some(instance) };
+            // Without it, the account may have room for a call of another of its stores, which waits for longer.
+            if account.calls.front().is_some_and(|first| !is_own(first)) && (next.is_some() || !account.has_room()) {
+                return None;
+            }
+            let own = self.queue.pop_first(&mut state, self.account, is_own);
+            let Some(Entry { sender, .. }) = own else { return Some(instance) };
             drop(state);
             match sender.send(Grant::Instance(instance)) {
                 Err(Grant::Instance(unwanted)) => instance = unwanted,
@@ -360,8 +398,15 @@ impl<T> Drop for FairShare<T> {
     fn drop(&mut self) {
         // Its calls and permits hold it: there are none.
         let mut state = self.queue.state();
-        state.stores.remove(&self.id);
-        // A store that is alone may have more.
+        if let Some(account) = state.accounts.get_mut(&self.account) {
+            account.shares -= 1;
+            if account.shares == 0
+                && let Some(Account { claim: Some(claim), .. }) = state.accounts.remove(&self.account)
+            {
+                state.by_claim.remove(&address(&claim));
+            }
+        }
+        // An account that is alone may have more.
         let served = self.queue.serve(&mut state);
         drop(state);
         FairQueue::send(served);
@@ -399,7 +444,7 @@ impl<T> Drop for Acquire<T> {
         let mut state = self.share.queue.state();
         let mut entry = None;
         let ticket = self.ticket;
-        state.adjust(self.share.id, |account| {
+        state.adjust(self.share.account, |account| {
             if let Ok(place) = account.calls.binary_search_by_key(&ticket, |entry| entry.ticket) {
                 entry = account.calls.remove(place);
             }
@@ -422,11 +467,16 @@ impl<T> Drop for FairPermit<T> {
     fn drop(&mut self) {
         let queue = &self.share.queue;
         let mut state = queue.state();
-        state.adjust(self.share.id, |account| account.held = account.held.saturating_sub(1));
+        state.adjust(self.share.account, |account| account.held = account.held.saturating_sub(1));
         let served = queue.serve(&mut state);
         drop(state);
         FairQueue::send(served);
     }
+}
+
+/// The address of a claim, which identifies it.
+fn address(claim: &Arc<dyn Claim>) -> usize {
+    Arc::as_ptr(claim).cast::<()>().addr()
 }
 
 #[cfg(test)]

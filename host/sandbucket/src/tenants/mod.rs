@@ -5,6 +5,7 @@
 //! works as without tenants. Storage quotas are out of scope: no budget bounds the bytes that a tenant stores.
 
 mod config;
+mod kind;
 mod name;
 mod open;
 mod options;
@@ -19,5 +20,5 @@ mod value;
 pub use config::TenantsConfig;
 pub use options::TenantOptions;
 pub use registry::Tenants;
-pub use status::{TenantChanges, TenantStatus};
+pub use status::{PluginSwap, TenantChanges, TenantStatus};
 pub use tenant::Tenant;

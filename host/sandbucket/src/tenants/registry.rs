@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::config::{TenantConfig, TenantsConfig};
+use super::kind::Kind;
 use super::name::check_name;
 use super::open::{LazyStore, OpenStores};
 use super::options::TenantOptions;
@@ -19,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Failure, Result};
 use crate::sandbox::Plugin;
 use crate::store::Store;
+use crate::store_options::StoreOptions;
 
 /// Tenants whose settings are checked at once: each needs an instance and a processor.
 const CHECKS: usize = 8;
@@ -28,8 +30,8 @@ const QUERIES: usize = 64;
 /// calls. For those of a single tenant, their provider has its own time.
 pub(super) const CREDENTIALS_TIME: Duration = Duration::from_secs(10);
 const CREDENTIALS_TIME_OF_ONE: Duration = Duration::from_secs(60);
-/// Tenants without credentials that are logged by name.
-const MAX_LOGGED: usize = 16;
+/// Tenants that are logged by name.
+pub(super) const MAX_LOGGED: usize = 16;
 
 /// The tenants of an engine. Cloning is cheap and returns the same registry.
 ///
@@ -53,8 +55,8 @@ pub(super) struct Registry {
     pub(super) engine: Engine,
     open: Arc<OpenStores>,
     tenants: RwLock<HashMap<Arc<str>, Entry>>,
-    /// Of tenants that name no other; none is the engine's.
-    pub(super) plugin: RwLock<Option<Plugin>>,
+    /// Of tenants that name no other: what replaced the engine's or the built-in plugin of a kind.
+    pub(super) defaults: RwLock<Vec<(Kind, Plugin)>>,
     /// Held while tenants are checked and changed.
     pub(super) changing: Mutex<()>,
 }
@@ -91,7 +93,7 @@ impl Tenants {
             engine,
             open,
             tenants: RwLock::default(),
-            plugin: RwLock::default(),
+            defaults: RwLock::default(),
             changing: Mutex::default(),
         }))
     }
@@ -131,10 +133,10 @@ impl Tenants {
         config.check()?;
         let _changing = self.0.changing.lock().await;
         let mut changes = TenantChanges::default();
-        let mut plugins = NamedPlugins::new(&self.0.engine);
+        let mut plugins = NamedPlugins::new(self);
         let mut wanted = Vec::new();
         for (name, tenant) in &config.tenants {
-            let plugin = self.plugin_of(tenant, &mut plugins).await?;
+            let plugin = plugins.get(tenant.store.plugin.as_ref()).await?;
             let mut options = match tenant.options() {
                 Ok(options) => options,
                 Err(error) => return Err(self.placed(tenant, error, plugin.as_ref()).await),
@@ -158,7 +160,7 @@ impl Tenants {
             Err((name, error)) => {
                 return Err(match config.tenants.get(&*name) {
                     Some(tenant) => {
-                        let plugin = self.plugin_of(tenant, &mut plugins).await?;
+                        let plugin = plugins.get(tenant.store.plugin.as_ref()).await?;
                         self.placed(tenant, error, plugin.as_ref()).await
                     }
                     None => error,
@@ -210,7 +212,9 @@ impl Tenants {
         check_name(name).map_err(|message| Error::InvalidArgument(Failure::ours("tenant", message)))?;
         options.check()?;
         let _changing = self.0.changing.lock().await;
-        options.store.plugin = options.store.plugin.or_else(|| self.default_plugin());
+        if options.store.plugin.is_none() {
+            options.store.plugin = self.successor(self.0.engine.plugin()).await;
+        }
         let wanted = vec![(Arc::from(name), options)];
         let checked = self.check(wanted, CREDENTIALS_TIME_OF_ONE).await.map_err(|(_, error)| error)?;
         if let Some(why) = checked.iter().find_map(|change| change.opened.as_ref().err()) {
@@ -235,23 +239,6 @@ impl Tenants {
     /// Adds the position of a tenant's rejected setting to an error.
     async fn placed(&self, tenant: &TenantConfig, error: Error, plugin: Option<&Plugin>) -> Error {
         tenant.store.placed(error, &self.0.engine, plugin.unwrap_or_else(|| self.0.engine.plugin())).await
-    }
-
-    /// The plugin of a tenant of a configuration, unless it is the engine's.
-    async fn plugin_of(&self, tenant: &TenantConfig, plugins: &mut NamedPlugins<'_>) -> Result<Option<Plugin>> {
-        match (&tenant.store.plugin, self.default_plugin()) {
-            (Some(named), _) => plugins.get(named).await.map(Some),
-            (None, Some(swapped)) => Ok(Some(swapped)),
-            (None, None) => {
-                let plugin = self.0.engine.s3_plugin().await?;
-                Ok((plugin != *self.0.engine.plugin()).then_some(plugin))
-            }
-        }
-    }
-
-    /// The plugin of tenants that name none, unless it is the engine's.
-    fn default_plugin(&self) -> Option<Plugin> {
-        self.0.plugin.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The tenant of this name.
@@ -331,9 +318,9 @@ impl Tenants {
                     if changes_plugin && let Err(error) = probe(&engine, &store).await {
                         return Err((name, error));
                     }
-                    match engine.open(store).await {
+                    match try_open(&engine, store).await {
                         Ok(store) => {
-                            let opened = queried.map(|()| is_open.then_some(store));
+                            let opened = queried.map(|()| store.filter(|_| is_open));
                             Ok(Change { name, options, admission, keeps_store: false, opened })
                         }
                         Err(error) => Err((name, error)),
@@ -386,6 +373,20 @@ impl Tenants {
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Entry>> {
         self.0.tenants.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens a store with these options, to check them: outside of the tenant's budget if that has no room for it. Calls that use it up, and
+/// hang, must not keep the operator from changing this tenant, and others with it. Such a store is not returned.
+async fn try_open(engine: &Engine, mut options: StoreOptions) -> Result<Option<Store>> {
+    let has_room = |tenant: &Arc<Admission>| !engine.is_at_bound_of(tenant) && tenant.cpu_debt().is_zero();
+    if options.tenant.as_ref().is_none_or(has_room) {
+        match engine.open(options.clone()).await {
+            Err(Error::Throttled(_)) => {}
+            opened => return opened.map(Some),
+        }
+    }
+    options.tenant = None;
+    engine.open(options).await.map(|_| None)
 }
 
 impl std::fmt::Debug for Tenants {

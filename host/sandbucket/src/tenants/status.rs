@@ -22,6 +22,18 @@ pub struct TenantChanges {
     pub unready: BTreeMap<String, String>,
 }
 
+/// The outcome of one [`swap`](crate::Tenants::swap): names of tenants, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginSwap {
+    /// Tenants whose plugin was replaced.
+    pub swapped: Vec<String>,
+    /// Number of tenants that had the plugin already.
+    pub unchanged: usize,
+    /// Tenants that a swap of all left out, because their plugin is for another service, and how that shows.
+    pub left_out: BTreeMap<String, String>,
+}
+
 /// The state of a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -146,6 +146,19 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
         drop(expired);
     }
 
+    /// Closes the connections to this authority that have been idle since before this instant.
+    pub(super) fn discard_idle_since(&self, target: &Target, before: Instant) {
+        let mut expired = Vec::new();
+        let mut queues = self.queues();
+        while let Some(key) = queues.by_authority.get(target).and_then(|queue| queue.oldest)
+            && queues.connections[key].connection.since < before
+        {
+            expired.push(queues.remove(key));
+        }
+        drop(queues);
+        drop(expired);
+    }
+
     /// The number of idle connections.
     pub(in crate::http) fn count(&self) -> usize {
         self.queues().all.length

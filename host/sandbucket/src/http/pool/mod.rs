@@ -98,8 +98,9 @@ const STALE: Duration = Duration::from_secs(5);
 /// and most callers who drop a request do so sooner.
 const SUSPECT: Duration = Duration::from_millis(250);
 
-/// A connection that a request was sent on. If it is dropped, the request was dropped: at a timeout, or by the caller. If the connection was idle before, it may be dead as well as slow, and so may the idle ones be: the next request
-/// takes none of them.
+/// A connection that a request was sent on. If it is dropped, the request was dropped: at a timeout, or by the caller. If the connection
+/// was idle before, it may be dead as well as slow, and so may those be that have been idle since: the next request takes none of them.
+/// One that served another request meanwhile is alive, and stays: a tenant that drops requests must not cost others their connections.
 struct InUse<'a, C: Connect, B: Outbound> {
     connection: Option<BoxedConnection<C, B>>,
     idle: &'a IdlePool<C, B>,
@@ -111,7 +112,7 @@ impl<C: Connect, B: Outbound> Drop for InUse<'_, C, B> {
             && connection.reused
             && connection.since.elapsed() >= SUSPECT
         {
-            self.idle.discard(&connection.target);
+            self.idle.discard_idle_since(&connection.target, connection.since);
         }
     }
 }

@@ -1149,3 +1149,31 @@ async fn request_dropped_without_a_response_discards_idle_connections_unless_dro
         assert_eq!(client.idle(), left, "{given_up:?}");
     }
 }
+
+#[tokio::test]
+async fn dropped_request_leaves_connections_open_that_served_others_since() {
+    let (address, _) = raw(async |_, mut tcp| {
+        loop {
+            match head(&mut tcp).await {
+                end if end.is_empty() => return,
+                hanging if hanging.starts_with("GET /hang ") => sleep(LONG).await,
+                _ => tcp.write_all(OK).await.unwrap(),
+            }
+        }
+    })
+    .await;
+    let client = client(address);
+    for response in join((0..3).map(|_| send(&client, get("/a"), || ())).collect()).await {
+        assert_eq!(bytes(response.ok().unwrap()).await, "ok");
+    }
+    assert_eq!(client.idle(), 3);
+    let dropped = timeout(Duration::from_millis(400), send(&client, get("/hang"), || ()));
+    let other = async {
+        sleep(Duration::from_millis(50)).await;
+        bytes(sent(&client, get("/a")).await).await
+    };
+    let (dropped, other) = tokio::join!(dropped, other);
+    assert!(dropped.is_err() && other == "ok");
+    // The third has been idle for longer than the request that was dropped.
+    assert_eq!(client.idle(), 1);
+}

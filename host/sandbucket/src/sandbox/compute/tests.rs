@@ -226,3 +226,44 @@ proptest! {
         prop_assert!(idle(&compute));
     }
 }
+
+#[tokio::test]
+async fn stores_of_one_tenant_compute_as_one() {
+    let compute = Compute::new();
+    let tenant = |name: &str| Admission::new(name.into(), Budget::default(), 1);
+    let (alice, bob) = (tenant("alice"), tenant("bob"));
+    let shares = [(); 2].map(|()| compute.register(1, Some(alice.clone())));
+    assert!(Arc::ptr_eq(&shares[0], &shares[1]));
+    assert!(!Arc::ptr_eq(&shares[0], &compute.register(1, Some(bob))));
+    drop(shares);
+    let state = compute.state();
+    assert!(state.stores.is_empty() && state.tenants.is_empty());
+}
+
+#[tokio::test]
+async fn permit_that_is_not_claimed_costs_the_turns_that_others_lost() {
+    let compute = Compute::new();
+    let (idler, other) = (compute.register(1, None), compute.register(1, None));
+    idler.charge(MOST_LIMITED);
+    other.charge(MOST_LIMITED);
+    // Its permit is kept for it until it expires.
+    let mut left = Box::pin(slices(&idler, 1, || ()));
+    assert!((&mut left).now_or_never().is_none());
+    thread::sleep(UNCLAIMED + Duration::from_millis(20));
+    compute.expire();
+    drop(left);
+    let state = compute.state();
+    let start = |share: &ComputeShare| state.stores[&share.store].start;
+    assert_eq!(start(&idler), (1 + UNCLAIMED_SLICES) * VIRTUAL_SLICE);
+    drop(state);
+    // So many calls of another store come first, those that begin later as well.
+    let served = Mutex::new(Vec::new());
+    let named = |name: char| {
+        let served = &served;
+        move || served.lock().unwrap().push(name)
+    };
+    let calls = "oioooo".chars().map(|name| slices(if name == 'i' { &idler } else { &other }, 1, named(name)));
+    futures::future::join_all(calls).await;
+    assert_eq!(served.lock().unwrap().iter().collect::<String>(), "oooooi");
+    assert!(idle(&compute));
+}

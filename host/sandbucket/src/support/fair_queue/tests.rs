@@ -181,7 +181,7 @@ fn dropped_calls_leave_no_permit_behind() {
     drop(third);
     assert_eq!(used(&queue), 0);
     drop((a, b));
-    assert!(queue.state().stores.is_empty());
+    assert!(queue.state().accounts.is_empty());
 }
 
 #[derive(Clone, Debug)]
@@ -215,13 +215,16 @@ proptest! {
     fn permits_add_up(limit in 1..12usize, actions in prop::collection::vec(action(), 0..200)) {
         let queue: Arc<FairQueue<u32>> = FairQueue::new(limit);
         let mut shares: Vec<Share> = vec![queue.register(weight(1))];
+        let mut claims: Vec<Arc<dyn Claim>> = Vec::new();
         let mut held: Vec<Permit> = Vec::new();
         let mut calls: Vec<Acquire<u32>> = Vec::new();
         for action in actions {
             match action {
                 Action::Register => {
-                    // A quarter of the stores have a bound of their own.
+                    // A quarter of the stores have a bound of their own, or one together with another store.
                     let own = (shares.len() % 4 == 3).then(|| -> Arc<dyn Claim> { bounds(1, 2) });
+                    let own = if shares.len() % 8 == 7 { claims.last().cloned() } else { own };
+                    claims.extend(own.clone());
                     shares.push(queue.register(own.or_else(|| weight(1 + shares.len() % 3))));
                 },
                 Action::Take(n) => held.extend(shares[n % shares.len()].try_acquire()),
@@ -257,14 +260,14 @@ proptest! {
             }
             let mut state = queue.state();
             prop_assert!(state.used <= limit);
-            let sum: usize = state.stores.values().map(|account| account.held).sum();
-            let extra: usize = state.stores.values().map(|account| account.held.saturating_sub(1)).sum();
+            let sum: usize = state.accounts.values().map(|account| account.held).sum();
+            let extra: usize = state.accounts.values().map(|account| account.held.saturating_sub(1)).sum();
             prop_assert_eq!((sum, extra), (state.used, state.extra));
             prop_assert!(extra <= state.shared());
-            let waiting: usize = state.stores.values().map(|account| account.calls.len()).sum();
+            let waiting: usize = state.accounts.values().map(|account| account.calls.len()).sum();
             prop_assert_eq!(waiting, queue.waiting.load(Relaxed));
             prop_assert_eq!(queue.next(&mut state), None, "a call waits for what is free");
-            for (id, account) in &state.stores {
+            for (id, account) in &state.accounts {
                 prop_assert!(account.held <= 2 || account.claim.as_ref().is_none_or(|claim| claim.has_room(2)));
                 prop_assert_eq!(account.calls.is_empty() || !account.has_room(), account.rank(*id).is_none_or(|rank| !state.queue.contains(&rank)));
             }
@@ -273,7 +276,7 @@ proptest! {
         prop_assert_eq!(used(&queue), 0);
         prop_assert!(!queue.has_waiting());
         drop(shares);
-        prop_assert!(queue.state().stores.is_empty());
+        prop_assert!(queue.state().accounts.is_empty() && queue.state().by_claim.is_empty());
     }
 }
 
@@ -374,4 +377,60 @@ fn store_whose_bound_is_reached_while_it_is_queued_leaves_the_queue() {
     let third = permit(&mut second).expect("the other store is served");
     drop((one, third));
     assert!(permit(&mut first).is_some());
+}
+
+#[test]
+fn stores_of_one_tenant_share_its_bound_its_weight_and_its_first_permit() {
+    let queue = FairQueue::new(8);
+    let claim: Arc<dyn Claim> = bounds(1, 2);
+    let of_tenant = || -> Share { queue.register(Some(claim.clone())) };
+    let (old, new, other): (Share, Share, Share) = (of_tenant(), of_tenant(), queue.register(None));
+    let mut held = [take(&old), take(&old)].map(Some);
+    assert!(new.try_acquire().is_none() && new.is_at_own_bound() && new.held() == 2);
+    // What the old store has idle makes way; while it has none, the call waits, and others do not.
+    assert_eq!(new.evictable(), Evictable::Siblings);
+    assert!(old.is_sibling(&new) && !old.is_sibling(&old) && !other.is_sibling(&new));
+    let mut waiting = new.acquire();
+    assert!(permit(&mut waiting).is_none());
+    drop((take(&other), take(&other)));
+    // An instance of the old store that becomes idle is no use to the new one.
+    assert_eq!(old.offer(7), None);
+    held[0] = None;
+    let third = permit(&mut waiting).expect("the permit of the instance that was dropped");
+    // Calls of both wait in one line.
+    let (mut first, mut second) = (old.acquire(), new.acquire());
+    drop(third);
+    held[0] = permit(&mut first);
+    assert!(held[0].is_some() && permit(&mut second).is_none());
+    assert_eq!(old.offer(8), None);
+    held[1] = None;
+    assert!(permit(&mut second).is_some());
+    drop(held);
+    // A tenant's account goes with its last store.
+    drop((old, first, second, waiting));
+    assert_eq!((queue.state().accounts.len(), new.held()), (2, 0));
+    drop(new);
+    assert!(queue.state().by_claim.is_empty() && queue.state().accounts.len() == 1);
+}
+
+#[test]
+fn many_stores_of_one_tenant_get_no_more_than_one() {
+    let queue = FairQueue::new(1);
+    let (claim, other): (Arc<dyn Claim>, Share) = (bounds(1, usize::MAX), queue.register(None));
+    let stores: Vec<Share> = (0..9).map(|_| queue.register(Some(claim.clone()))).collect();
+    let mut held = Some(take(&other));
+    let mut calls: Vec<(bool, Acquire<u32>)> = stores.iter().map(|store| (false, store.acquire())).collect();
+    calls.extend((0..9).map(|_| (true, other.acquire())));
+    let mut order = Vec::new();
+    while held.take().is_some() {
+        calls.retain_mut(|(is_other, call)| {
+            let granted = permit(call);
+            let is_served = granted.is_some();
+            order.extend(is_served.then_some(*is_other));
+            held = held.take().or(granted);
+            !is_served
+        });
+    }
+    let expected: Vec<bool> = (0..18).map(|n| n % 2 == 1).collect();
+    assert_eq!(order, expected);
 }
