@@ -34,6 +34,8 @@ impl Accepts {
     pub const MATCH: Accepts = Accepts(64);
     /// The part of a blob that a HEAD is about.
     pub const PART: Accepts = Accepts(128);
+    /// Whether a read reports the stored checksums.
+    pub const CHECKSUM_MODE: Accepts = Accepts(256);
 
     /// Union of both.
     pub const fn and(self, other: Accepts) -> Accepts {
@@ -98,6 +100,7 @@ impl Attribute {
             Accepts::BYPASS => "delete, delete-many, presigned delete",
             Accepts::MATCH => "delete",
             Accepts::PART => "head",
+            Accepts::CHECKSUM_MODE => "head, get",
             _ => "all operations",
         };
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
@@ -126,7 +129,7 @@ const fn with_syntax(name: &'static str, header: &'static str, accepts: Accepts,
 pub const WRITE_ID: &str = "write-id";
 
 /// All attributes, in display order.
-pub const TABLE: [Attribute; 29] = [
+pub const TABLE: [Attribute; 30] = [
     text("cache-control", "cache-control", Accepts::PROPERTIES),
     text("content-disposition", "content-disposition", Accepts::PROPERTIES),
     text("content-encoding", "content-encoding", Accepts::PROPERTIES),
@@ -159,6 +162,7 @@ pub const TABLE: [Attribute; 29] = [
     with_syntax("bypass-governance-retention", "x-amz-bypass-governance-retention", Accepts::BYPASS, Syntax::Flag),
     text("if-match", "if-match", Accepts::MATCH),
     with_syntax("part-number", "partNumber", Accepts::PART, Syntax::Part),
+    with_syntax("checksum-mode", "x-amz-checksum-mode", Accepts::CHECKSUM_MODE, Syntax::Word("ENABLED")),
     with_syntax("request-payer", "x-amz-request-payer", Accepts::NOTHING, Syntax::Word("requester")),
     text("expected-bucket-owner", "x-amz-expected-bucket-owner", Accepts::NOTHING),
 ];

@@ -17,7 +17,12 @@ pub(crate) const WRITES: Accepts = Accepts::PROPERTIES.and(Accepts::ENCRYPTION).
 /// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::PART))?;
+    attributes::apply(
+        &mut request,
+        &options.call,
+        settings,
+        Accepts::CUSTOMER_KEY.and(Accepts::PART).and(Accepts::CHECKSUM_MODE),
+    )?;
     version(&mut request, options.version.as_deref())?;
     request.read_conditions(&options.conditions, READ_CONDITIONS)?;
     // There is no body to verify, and with KMS the checksum needs one more permission.
@@ -30,7 +35,7 @@ pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Req
 /// Reads a blob or a range of it.
 pub fn get(settings: &Settings, key: &str, options: &GetOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
-    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, Accepts::CUSTOMER_KEY.and(Accepts::CHECKSUM_MODE))?;
     request.range(options.range)?;
     version(&mut request, options.version.as_deref())?;
     request.read_conditions(&options.conditions, READ_CONDITIONS)?;

@@ -10,7 +10,8 @@ const ALL: Accepts = Accepts::PROPERTIES
     .and(Accepts::CHECKSUM)
     .and(Accepts::BYPASS)
     .and(Accepts::MATCH)
-    .and(Accepts::PART);
+    .and(Accepts::PART)
+    .and(Accepts::CHECKSUM_MODE);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let mut pairs = [&[("bucket", "demo")], more].concat();
@@ -48,6 +49,7 @@ fn attribute_becomes_its_header() {
         ("checksum-crc64nvme", "rosUhgp5mIg=", "x-amz-checksum-crc64nvme: rosUhgp5mIg="),
         ("bypass-governance-retention", "true", "x-amz-bypass-governance-retention: true"),
         ("if-match", "\"a\"", "if-match: \"a\""),
+        ("checksum-mode", "true", "x-amz-checksum-mode: ENABLED"),
     ] {
         assert_eq!(applied(&store(&[]), ALL, &[(name, value)]).unwrap(), [header]);
     }
