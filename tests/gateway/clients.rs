@@ -318,7 +318,7 @@ fn multipart_uploads_are_listed_completed_and_aborted() {
             );
             let parts = json!({"Parts": [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": second}]});
             let done = with(json!({"UploadId": id, "MultipartUpload": parts}));
-            boto.ok("complete_multipart_upload", done).await;
+            boto.ok("complete_multipart_upload", done.clone()).await;
             let got = boto.ok("get_object", at.clone()).await;
             let expected = [bytes(PART), bytes(1017)].concat();
             assert!(got["Body"] == hex(&expected), "{name}: the body differs");
@@ -333,6 +333,26 @@ fn multipart_uploads_are_listed_completed_and_aborted() {
             }
             let part = with(json!({"UploadId": aborted, "PartNumber": 1, "Body": {"hex": "00"}}));
             boto.fails("upload_part", part, "NoSuchUpload", 404).await;
+            for ended in [&aborted, &id, &json!("another")] {
+                let abort = with(json!({"UploadId": ended}));
+                boto.fails("abort_multipart_upload", abort, "NoSuchUpload", 404).await;
+            }
+            // The response to the first completion may be lost.
+            assert_eq!(boto.ok("complete_multipart_upload", done).await["ETag"], got["ETag"]);
+
+            let part = |number: u32| with(json!({"PartNumber": number}));
+            let second = boto.ok("get_object", part(2)).await;
+            assert_eq!((&second["Body"], &second["PartsCount"]), (&json!(hex(&bytes(1017))), &json!(2)));
+            let first = boto.ok("head_object", part(1)).await;
+            assert_eq!((&first["ContentLength"], &first["PartsCount"]), (&json!(PART), &json!(2)));
+            boto.fails("get_object", part(3), "InvalidPartNumber", 416).await;
+            let wanted = json!({"ObjectAttributes": ["ObjectParts", "ObjectSize"]});
+            let found = boto.ok("get_object_attributes", with(wanted.clone())).await;
+            assert_eq!(found["ObjectParts"]["TotalPartsCount"], json!(2));
+            assert_eq!(found["ObjectSize"], json!(PART + 1017));
+            let mut single = wanted;
+            single.as_object_mut().unwrap().extend([("Bucket".into(), json!(bucket)), ("Key".into(), json!("source"))]);
+            assert_eq!(boto.ok("get_object_attributes", single).await.get("ObjectParts"), None);
         }
         bench.running.stop().await;
     });
@@ -364,6 +384,66 @@ fn checksums_in_headers_and_trailers_are_verified() {
             let wrong = json!({"Bucket": bucket, "Key": "wrong", "Body": {"hex": "00"}, "ContentMD5": "YWJj"});
             boto.fails("put_object", wrong, "InvalidDigest", 400).await;
             boto.fails("head_object", json!({"Bucket": bucket, "Key": "wrong"}), "404", 404).await;
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn stored_checksums_are_reported_if_the_client_asks() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let at = json!({"Bucket": format!("{name}-photos"), "Key": "k"});
+            let with = |more: Value| {
+                let mut arguments = at.clone();
+                arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                arguments
+            };
+            let sum = json!("hNiYd/DUBB77a/kaFvAkjy/Vc+avBcGflr7bn4gveII=");
+            let put = json!({"Body": {"hex": hex(b"0123456789")}, "ChecksumSHA256": sum});
+            assert_eq!(boto.ok("put_object", with(put)).await["ChecksumSHA256"], sum);
+            assert_eq!(boto.ok("head_object", at.clone()).await.get("ChecksumSHA256"), None);
+            let enabled = json!({"ChecksumMode": "ENABLED"});
+            assert_eq!(boto.ok("head_object", with(enabled.clone())).await["ChecksumSHA256"], sum);
+            let got = boto.ok("get_object", with(enabled.clone())).await;
+            assert_eq!((&got["ChecksumSHA256"], &got["Body"]), (&sum, &json!(hex(b"0123456789"))));
+            // It is not that of a range.
+            let range = with(json!({"ChecksumMode": "ENABLED", "Range": "bytes=2-4"}));
+            assert_eq!(boto.ok("get_object", range).await.get("ChecksumSHA256"), None);
+            let found = boto.ok("get_object_attributes", with(json!({"ObjectAttributes": ["Checksum"]}))).await;
+            assert_eq!(found["Checksum"]["ChecksumSHA256"], sum);
+        }
+        bench.running.stop().await;
+    });
+}
+
+#[test]
+fn responses_to_writes_repeat_the_encryption_and_customer_keys_are_verified() {
+    run(async {
+        let bench = Bench::start().await;
+        for (name, _) in both(&bench) {
+            let mut boto = bench.boto(&format!("{name}-rw")).await;
+            let bucket = format!("{name}-photos");
+            let put = json!({"Bucket": bucket, "Key": "k", "Body": {"hex": "00"}, "ServerSideEncryption": "AES256"});
+            assert_eq!(boto.ok("put_object", put).await["ServerSideEncryption"], json!("AES256"));
+            let copy = json!({
+                "Bucket": bucket, "Key": "l", "CopySource": {"Bucket": bucket, "Key": "k"}, "ServerSideEncryption": "AES256",
+            });
+            assert_eq!(boto.ok("copy_object", copy).await["ServerSideEncryption"], json!("AES256"));
+            let create = json!({"Bucket": bucket, "Key": "m", "ServerSideEncryption": "AES256"});
+            assert_eq!(boto.ok("create_multipart_upload", create).await["ServerSideEncryption"], json!("AES256"));
+            // Bytes 0 to 31, with the digest of other ones.
+            let damaged = json!({
+                "Bucket": bucket, "Key": "n", "Body": {"hex": "00"}, "SSECustomerAlgorithm": "AES256",
+                "SSECustomerKey": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+                "SSECustomerKeyMD5": "DWygnHRtgiJ77HCm+1rvHw==",
+            });
+            boto.fails("put_object", damaged, "InvalidArgument", 400).await;
+            let create = json!({"Bucket": bucket, "ACL": "public-read"});
+            boto.fails("create_bucket", create, "InvalidBucketAclWithObjectOwnership", 400).await;
+            boto.ok("create_bucket", json!({"Bucket": bucket, "ACL": "private"})).await;
         }
         bench.running.stop().await;
     });

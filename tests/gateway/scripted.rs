@@ -129,6 +129,79 @@ fn part_of_a_blob_that_changes_is_read_again_or_a_conflict() {
 }
 
 #[test]
+fn checksum_of_a_part_is_reported_and_that_of_the_blob_is_not() {
+    run(async {
+        // The CRC-32 of `56789`.
+        let part = |sums: &str| {
+            format!("etag: \"0123456789abcdef0123456789abcdef-3\"\r\ncontent-range: bytes 5-9/12\r\n{sums}")
+        };
+        let of_part = part("x-amz-checksum-crc32: Ex2gcA==\r\nx-amz-checksum-type: COMPOSITE\r\n");
+        let of_blob = part("x-amz-checksum-crc32: AAAAAA==-3\r\nx-amz-checksum-type: COMPOSITE\r\n");
+        let unclear = part("x-amz-checksum-crc32: AAAAAA==\r\nx-amz-checksum-type: FULL_OBJECT\r\n");
+        let head = |part: &str| Act::raw(format!("HTTP/1.1 206 Partial Content\r\n{part}content-length: 5\r\n\r\n"));
+        let server = Faulty::start([]).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let at = json!({"Bucket": "photos", "Key": "k", "PartNumber": 2, "ChecksumMode": "ENABLED"});
+        for (found, sum) in [(of_part, Some(&json!("Ex2gcA=="))), (of_blob, None), (unclear, None)] {
+            server.then([head(&found), head(&found), Act::respond(206, &part(""), "56789")]);
+            assert_eq!(boto.ok("head_object", at.clone()).await.get("ChecksumCRC32"), sum);
+            let got = boto.ok("get_object", at.clone()).await;
+            assert_eq!((got.get("ChecksumCRC32"), &got["Body"]), (sum, &json!("3536373839")));
+        }
+        assert!(server.seen().iter().all(|seen| seen.header("x-amz-checksum-mode") == Some("ENABLED")));
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn service_that_reports_no_checksums_is_read_without() {
+    run(async {
+        let unknown = || Act::error(501, "NotImplemented");
+        let etag = "etag: \"a\"\r\n";
+        let found = || Act::raw(format!("HTTP/1.1 200 OK\r\n{etag}content-length: 5\r\n\r\n"));
+        let no_body = || Act::raw("HTTP/1.1 501 Not Implemented\r\ncontent-length: 0\r\n\r\n");
+        let server = Faulty::start([unknown(), Act::respond(200, etag, "56789"), no_body(), found()]).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let at = json!({"Bucket": "photos", "Key": "k", "ChecksumMode": "ENABLED"});
+        assert_eq!(boto.ok("get_object", at.clone()).await["Body"], json!("3536373839"));
+        assert_eq!(boto.ok("head_object", at).await["ContentLength"], json!(5));
+        let seen = server.seen();
+        let asked: Vec<_> = seen.iter().map(|seen| seen.header("x-amz-checksum-mode").is_some()).collect();
+        assert_eq!(asked, [true, false, true, false]);
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn head_that_is_rejected_without_a_code_has_that_of_a_get() {
+    run(async {
+        let head = || Act::raw("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        let server = Faulty::start([head(), Act::error(400, "InvalidRequest")]).await;
+        let (running, endpoint) = serve(&server).await;
+        let mut boto = Client(Boto::start(&endpoint, "alice", SECRET).await.unwrap());
+        let at = json!({"Bucket": "photos", "Key": "k"});
+        // As of a blob that is encrypted with a client's key.
+        boto.fails("head_object", at.clone(), "400", 400).await;
+        let seen = server.seen();
+        assert_eq!((lines(&seen)[1].as_str(), seen[1].header("range")), ("GET /backend/p/k", Some("bytes=0-0")));
+        let with = json!({"Bucket": "photos", "Key": "k", "ObjectAttributes": ["ETag"]});
+        server.then([head(), Act::error(400, "InvalidRequest")]);
+        boto.fails("get_object_attributes", with, "InvalidRequest", 400).await;
+        // The tenant's credentials are no fault of the client.
+        let unknown_key = || Act::error(403, "InvalidAccessKeyId");
+        // boto3 tries twice.
+        server.then([head(), unknown_key(), head(), unknown_key()]);
+        boto.fails("head_object", at, "503", 503).await;
+        assert_eq!(server.left(), 0);
+        running.stop().await;
+    });
+}
+
+#[test]
 fn condition_of_a_delete_is_checked_and_sent() {
     run(async {
         let head = |etag: &str| Act::raw(format!("HTTP/1.1 200 OK\r\netag: {etag}\r\ncontent-length: 1\r\n\r\n"));

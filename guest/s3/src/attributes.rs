@@ -35,6 +35,8 @@ pub mod groups {
     pub const MATCH: AttributeGroups = AttributeGroups::group(6);
     /// The part of a blob that a HEAD is about.
     pub const PART: AttributeGroups = AttributeGroups::group(7);
+    /// Whether a read reports the stored checksums.
+    pub const CHECKSUM_MODE: AttributeGroups = AttributeGroups::group(8);
 }
 
 /// Syntax of an attribute's value.
@@ -99,6 +101,7 @@ impl Attribute {
             groups::BYPASS => "delete, delete-many, presigned delete",
             groups::MATCH => "delete",
             groups::PART => "head",
+            groups::CHECKSUM_MODE => "head, get",
             _ => "all operations",
         };
         format!("{syntax} Accepted by {accepted}. Sent as {}.", self.header)
@@ -124,7 +127,7 @@ const fn with_syntax(name: &'static str, header: &'static str, group: AttributeG
 }
 
 /// All attributes, in display order.
-pub const TABLE: [Attribute; 29] = [
+pub const TABLE: [Attribute; 30] = [
     text("cache-control", "cache-control", groups::PROPERTIES),
     text("content-disposition", "content-disposition", groups::PROPERTIES),
     text("content-encoding", "content-encoding", groups::PROPERTIES),
@@ -157,6 +160,7 @@ pub const TABLE: [Attribute; 29] = [
     with_syntax("bypass-governance-retention", "x-amz-bypass-governance-retention", groups::BYPASS, Syntax::Flag),
     text("if-match", "if-match", groups::MATCH),
     with_syntax("part-number", "partNumber", groups::PART, Syntax::Part),
+    with_syntax("checksum-mode", "x-amz-checksum-mode", groups::CHECKSUM_MODE, Syntax::Word("ENABLED")),
     with_syntax("request-payer", "x-amz-request-payer", groups::NONE, Syntax::Word("requester")),
     text("expected-bucket-owner", "x-amz-expected-bucket-owner", groups::NONE),
 ];

@@ -1,17 +1,20 @@
-//! Side data of a blob besides properties and digests: ETag for listings, tags, storage class and declared encryption, in a
-//! small file per blob beside the buckets.
+//! Side data of a blob besides properties and digests: ETag for listings, tags, storage class, declared encryption and sizes of
+//! parts, in a small file per blob beside the buckets.
 
 use std::io;
+use std::ops::Range;
 
+use http::StatusCode;
 use s3s::dto::{ETag, ServerSideEncryption, StorageClass};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
 use super::storage::{self, Storage};
 
 /// Beside the buckets; the dot prevents it from being one.
 const FOLDER: &str = ".extras";
-/// Maximum size of a file in bytes: ten tags of 384 characters, each encoded by JSON at its longest, take a tenth of it.
+/// Maximum size of a file in bytes: ten tags of 384 characters, each encoded by JSON at its longest, take a tenth of it, and the
+/// sizes of 10,000 parts half of it.
 const MAX_FILE: u64 = 256 * 1024;
 /// S3's storage classes.
 const CLASSES: [&str; 10] = [
@@ -26,6 +29,8 @@ const CLASSES: [&str; 10] = [
     "OUTPOSTS",
     "SNOW",
 ];
+/// S3's values of `x-amz-server-side-encryption`.
+const ENCRYPTIONS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
 /// Maximum number of tags of a blob.
 const MAX_TAGS: usize = 10;
 
@@ -40,6 +45,9 @@ pub(super) struct Extras {
     pub kms_key: Option<String>,
     /// MD5 of the customer key, in base64. Nothing is encrypted here, but reading the blob requires the same key.
     pub customer_key: Option<String>,
+    /// Sizes of the parts in bytes; none if the blob was not uploaded in parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<u64>,
 }
 
 /// Extracts the side data from an operation's input.
@@ -52,7 +60,9 @@ macro_rules! extras_of {
             encryption: $input.server_side_encryption.take().map(|way| way.as_str().to_owned()),
             kms_key: $input.ssekms_key_id.take(),
             customer_key: $input.sse_customer_key_md5.take(),
+            parts: Vec::new(),
         }
+        .with_one_encryption()?
     };
 }
 pub(super) use extras_of;
@@ -85,6 +95,71 @@ impl Extras {
 
     pub(crate) fn reported_encryption(&self) -> Option<ServerSideEncryption> {
         self.encryption.clone().map(ServerSideEncryption::from)
+    }
+
+    /// Checks that the blob is to be encrypted one way, and that it is one of S3's.
+    pub(crate) fn with_one_encryption(self) -> S3Result<Self> {
+        let way = self.encryption.as_deref();
+        if way.is_some_and(|way| !ENCRYPTIONS.contains(&way)) {
+            return Err(s3_error!(InvalidArgument, "The encryption method specified is not supported"));
+        }
+        if way.is_some() && self.customer_key.is_some() {
+            return Err(s3_error!(
+                InvalidArgument,
+                "Server Side Encryption with Customer provided key is incompatible with the encryption method specified"
+            ));
+        }
+        if self.kms_key.is_some() && !way.is_some_and(|way| way.starts_with("aws:kms")) {
+            return Err(s3_error!(
+                InvalidArgument,
+                "The key of AWS KMS is applicable only if the encryption method is aws:kms"
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The bytes of a part of the blob, which has this size. One that was not uploaded in parts has the part 1, itself.
+    pub(crate) fn part(&self, number: i32, size: u64) -> S3Result<Range<u64>> {
+        if number < 1 {
+            return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
+        }
+        let before = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        match self.parts.get(before) {
+            Some(length) => {
+                let start = self.parts[..before].iter().sum::<u64>();
+                // The file may be another one since.
+                Ok(start.min(size)..start.saturating_add(*length).min(size))
+            }
+            None if self.parts.is_empty() && number == 1 => Ok(0..size),
+            None => {
+                let code = S3ErrorCode::Custom("InvalidPartNumber".into());
+                let mut error = S3Error::with_message(code, "The requested partnumber is not satisfiable");
+                error.set_status_code(StatusCode::RANGE_NOT_SATISFIABLE);
+                Err(error)
+            }
+        }
+    }
+
+    /// The number of parts, if it was uploaded in parts.
+    pub(crate) fn parts_count(&self) -> Option<i32> {
+        i32::try_from(self.parts.len()).ok().filter(|count| *count > 0)
+    }
+
+    /// The number of tags, if there are any.
+    pub(crate) fn tag_count(&self) -> Option<i32> {
+        i32::try_from(self.tags.len()).ok().filter(|count| *count > 0)
+    }
+
+    /// Checks that the request of a part has the MD5 of the upload's customer key.
+    pub(crate) fn takes_parts_with(&self, key: Option<&String>) -> S3Result<()> {
+        if self.customer_key.as_ref() == key {
+            return Ok(());
+        }
+        Err(s3_error!(
+            InvalidRequest,
+            "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate \
+             encryption parameters."
+        ))
     }
 
     /// Checks that a request has the MD5 of the blob's customer key.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -133,6 +133,7 @@ async fn listen(listener: TcpListener, service: S3Service, mut stopped: watch::R
 /// Responds to a request, with a request ID in S3's format.
 async fn respond(service: S3Service, request: Request<Incoming>, number: u64) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
+    let is_head = head.method == Method::HEAD;
     let body = RequestBody(Arc::new(Mutex::new(body)));
     let mut response = service
         .call(Request::from_parts(head, Body::http_body(body.clone())))
@@ -140,6 +141,10 @@ async fn respond(service: S3Service, request: Request<Incoming>, number: u64) ->
         .map_err(|error: HttpError| io::Error::other(Box::<dyn std::error::Error + Send + Sync>::from(error)))?;
     // Closing a connection with unread bytes resets it, and the client may miss the error response.
     let _ = tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN)).await;
+    // `s3s` has the status for GET only.
+    if is_head && response.headers().contains_key(header::CONTENT_RANGE) && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     if let Ok(id) = HeaderValue::try_from(format!("{number:016X}")) {
         response.headers_mut().insert("x-amz-request-id", id);
     }

@@ -144,6 +144,79 @@ async fn ranges_conditions_and_metadata_match_s3() {
 }
 
 #[tokio::test]
+async fn parts_are_read_by_number_and_a_completion_can_be_repeated() {
+    let server = DevServer::builder().anonymous(true).buckets(["one"]).min_part(1).start().await.unwrap();
+    let asker = Asker { server, client: Client::builder(TokioExecutor::new()).build_http() };
+    let created = asker.ask(Method::POST, "one/k?uploads", &[], "").await;
+    let text = String::from_utf8(created.body.to_vec()).unwrap();
+    let id = text.split("<UploadId>").nth(1).unwrap().split("</UploadId>").next().unwrap();
+    let mut parts = String::new();
+    for (number, body) in [(2, "abc"), (5, "de")] {
+        let put = asker.put(&format!("one/k?partNumber={number}&uploadId={id}"), &[], body).await;
+        parts.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", put.header("etag")));
+    }
+    let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    let upload = format!("one/k?uploadId={id}");
+    let done = asker.ask(Method::POST, &upload, &[], &document).await;
+    assert_eq!(done.status, 200, "{}", done.error());
+    let again = asker.ask(Method::POST, &upload, &[], &document).await;
+    assert_eq!((again.status, again.body), (StatusCode::OK, done.body));
+    assert_eq!(asker.ask(Method::DELETE, &upload, &[], "").await.error(), "404 NoSuchUpload");
+
+    for (number, body, range) in [(1, "abc", "bytes 0-2/5"), (2, "de", "bytes 3-4/5")] {
+        let got = asker.get(&format!("one/k?partNumber={number}"), &[]).await;
+        assert_eq!((got.status.as_u16(), got.header("content-range")), (206, range));
+        assert_eq!((got.header("x-amz-mp-parts-count"), &got.body[..]), ("2", body.as_bytes()));
+        let head = asker.ask(Method::HEAD, &format!("one/k?partNumber={number}"), &[], "").await;
+        assert_eq!((head.status.as_u16(), head.header("content-range")), (206, range));
+        assert_eq!(head.header("content-length"), body.len().to_string());
+    }
+    assert_eq!(asker.get("one/k?partNumber=3", &[]).await.error(), "416 InvalidPartNumber");
+    let both = asker.get("one/k?partNumber=1", &[("range", "bytes=0-1")]).await;
+    assert_eq!(both.error(), "400 InvalidRequest");
+    // A copy is of one piece.
+    asker.put("one/copy", &[("x-amz-copy-source", "/one/k")], "").await;
+    let copy = asker.get("one/copy?partNumber=1", &[]).await;
+    assert_eq!((&copy.body[..], copy.header("x-amz-mp-parts-count")), (&b"abcde"[..], ""));
+    assert_eq!(asker.get("one/copy?partNumber=2", &[]).await.error(), "416 InvalidPartNumber");
+}
+
+#[tokio::test]
+async fn tags_are_counted_and_sorted() {
+    let asker = Asker::start().await;
+    asker.put("one/k", &[("x-amz-tagging", "foo=bar&bar")], "").await;
+    let head = asker.ask(Method::HEAD, "one/k", &[], "").await;
+    assert_eq!(head.header("x-amz-tagging-count"), "2");
+    let tags = asker.get("one/k?tagging", &[]).await;
+    let tags = String::from_utf8(tags.body.to_vec()).unwrap();
+    assert!(tags.find("<Key>bar</Key>").unwrap() < tags.find("<Key>foo</Key>").unwrap(), "{tags}");
+}
+
+#[tokio::test]
+async fn contradictory_encryption_and_parts_with_another_key_are_rejected() {
+    let asker = Asker::start().await;
+    let name = |end: &str| format!("x-amz-server-side-encryption{end}");
+    let (way, kms, key) = (name(""), name("-aws-kms-key-id"), name("-customer-key-md5"));
+    for headers in [
+        vec![(way.as_str(), "AES256"), (key.as_str(), "DWygnHRtgiJ77HCm+1rvHw==")],
+        vec![(way.as_str(), "AES256"), (kms.as_str(), "a-key")],
+        vec![(kms.as_str(), "a-key")],
+        vec![(way.as_str(), "aes:kms")],
+    ] {
+        assert_eq!(asker.put("one/k", &headers, "x").await.error(), "400 InvalidArgument", "{headers:?}");
+    }
+    let with_key = [(key.as_str(), "DWygnHRtgiJ77HCm+1rvHw==")];
+    let created = asker.ask(Method::POST, "one/k?uploads", &with_key, "").await;
+    let text = String::from_utf8(created.body.to_vec()).unwrap();
+    let id = text.split("<UploadId>").nth(1).unwrap().split("</UploadId>").next().unwrap();
+    let part = format!("one/k?partNumber=1&uploadId={id}");
+    for other in [&[][..], &[(key.as_str(), "arxBvwY2V4SiOne6yppVPQ==")]] {
+        assert_eq!(asker.put(&part, other, "x").await.error(), "400 InvalidRequest");
+    }
+    assert_eq!(asker.put(&part, &with_key, "x").await.status, 200);
+}
+
+#[tokio::test]
 async fn one_of_many_concurrent_creates_succeeds() {
     let asker = std::sync::Arc::new(Asker::start().await);
     let tries: Vec<_> = (0..16)

@@ -1,6 +1,6 @@
 //! Multipart uploads in progress. They end with the server.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ use super::storage::Storage;
 /// Beside the buckets; the dot prevents it from being one.
 const FOLDER: &str = ".uploads";
 const MAX_PAGE: i32 = 1000;
+/// Completed uploads that are remembered, for clients that did not get the response.
+const MAX_COMPLETED: usize = 1000;
 
 /// The uploads in one server's folder.
 #[derive(Debug)]
@@ -26,6 +28,18 @@ pub(super) struct Uploads {
     /// Minimum size of all parts but the last.
     min_part: u64,
     open: Mutex<HashMap<String, Upload>>,
+    /// The last ones that were completed.
+    completed: Mutex<VecDeque<Completed>>,
+}
+
+/// A completed upload.
+#[derive(Debug)]
+struct Completed {
+    bucket: String,
+    key: String,
+    id: String,
+    /// Without quotes.
+    etag: String,
 }
 
 #[derive(Debug)]
@@ -68,12 +82,11 @@ struct Taken {
 pub(super) struct Assembly {
     pub begun: CreateMultipartUploadInput,
     pub initiated: SystemTime,
+    /// With the entity tag.
     pub extras: Extras,
     /// The folder of its parts, and their files in order.
     pub folder: Arc<Folder>,
     pub files: Vec<String>,
-    /// The entity tag, without quotes.
-    pub etag: String,
 }
 
 impl Uploads {
@@ -82,7 +95,7 @@ impl Uploads {
         if storage.folder(&[FOLDER]).is_ok() {
             let _ = storage.root().remove_dir_all(FOLDER);
         }
-        Uploads { storage, min_part, open: Mutex::default() }
+        Uploads { storage, min_part, open: Mutex::default(), completed: Mutex::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
@@ -125,12 +138,13 @@ impl Uploads {
         number: i32,
         body: Option<StreamingBlob>,
         expected: Expected,
+        customer_key: Option<&String>,
     ) -> S3Result<ETag> {
         if !(1..=10_000).contains(&number) {
             let words = "Part number must be an integer between 1 and 10000, inclusive";
             return Err(s3_error!(InvalidArgument, "{}", words));
         }
-        self.with(bucket, key, id, |_| Ok(()))?;
+        self.with(bucket, key, id, |upload| upload.extras.takes_parts_with(customer_key))?;
         let file = self.storage.temporary().map_err(S3Error::internal_error)?;
         let checksum = expected.checksum.clone();
         let (md5, size) = digests::write(body, expected, &file.file, |_| {}).await?;
@@ -212,7 +226,7 @@ impl Uploads {
             if parts.is_empty() {
                 return Err(s3_error!(MalformedXML, "You must specify at least one part"));
             }
-            let (mut files, mut sums, mut last) = (Vec::new(), Vec::new(), 0);
+            let (mut files, mut sizes, mut sums, mut last) = (Vec::new(), Vec::new(), Vec::new(), 0);
             for (n, part) in parts.iter().enumerate() {
                 let number = part.part_number.unwrap_or(0);
                 if number <= last {
@@ -231,18 +245,41 @@ impl Uploads {
                     return Err(s3_error!(EntityTooSmall, "{}", words));
                 }
                 files.push(number.to_string());
+                sizes.push(taken.size);
                 sums.extend((0..16).filter_map(|at| u8::from_str_radix(taken.md5.get(2 * at..2 * at + 2)?, 16).ok()));
             }
             let sum = <s3s::crypto::Md5 as s3s::crypto::Checksum>::checksum(&sums);
             Ok(Assembly {
                 begun: upload.begun.clone(),
                 initiated: upload.initiated,
-                extras: upload.extras.clone(),
+                extras: Extras {
+                    etag: Some(format!("{}-{}", digests::hex(&sum), parts.len())),
+                    parts: sizes,
+                    ..upload.extras.clone()
+                },
                 folder: upload.folder.clone(),
                 files,
-                etag: format!("{}-{}", digests::hex(&sum), parts.len()),
             })
         })
+    }
+
+    /// Deletes an upload and its parts, and remembers its entity tag.
+    pub(crate) fn completed(&self, (bucket, key, id): (&str, &str, &str), etag: &str) -> S3Result<()> {
+        self.end(bucket, key, id)?;
+        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        if completed.len() == MAX_COMPLETED {
+            completed.pop_front();
+        }
+        let [bucket, key, id, etag] = [bucket, key, id, etag].map(str::to_owned);
+        completed.push_back(Completed { bucket, key, id, etag });
+        Ok(())
+    }
+
+    /// The entity tag of a completed upload.
+    pub(crate) fn completed_etag(&self, (bucket, key, id): (&str, &str, &str)) -> Option<ETag> {
+        let completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = completed.iter().find(|one| one.id == id && one.bucket == bucket && one.key == key);
+        found.map(|one| ETag::Strong(one.etag.clone()))
     }
 
     /// Deletes an upload and its parts.

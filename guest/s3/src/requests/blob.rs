@@ -18,7 +18,12 @@ pub(crate) const WRITES: AttributeGroups = groups::PROPERTIES.union(groups::ENCR
 /// Reads a blob's properties. `key` is the validated full key.
 pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Head, settings, key);
-    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY.union(groups::PART))?;
+    attributes::apply(
+        &mut request,
+        &options.call,
+        settings,
+        groups::CUSTOMER_KEY.union(groups::PART).union(groups::CHECKSUM_MODE),
+    )?;
     version(&mut request, options.version.as_deref())?;
     request.read_conditions(&options.conditions, READ_CONDITIONS)?;
     // There is no body to verify, and with KMS the checksum needs one more permission.
@@ -31,7 +36,7 @@ pub fn head(settings: &Settings, key: &str, options: &HeadOptions) -> Result<Req
 /// Reads a blob or a range of it.
 pub fn get(settings: &Settings, key: &str, options: &GetOptions) -> Result<Request, Failure> {
     let mut request = base(Method::Get, settings, key);
-    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY)?;
+    attributes::apply(&mut request, &options.call, settings, groups::CUSTOMER_KEY.union(groups::CHECKSUM_MODE))?;
     request.range(options.range)?;
     version(&mut request, options.version.as_deref())?;
     request.read_conditions(&options.conditions, READ_CONDITIONS)?;

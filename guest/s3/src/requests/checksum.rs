@@ -8,6 +8,9 @@ use sandbucket_plugin::http::request::Request;
 
 use super::attributes;
 
+/// The header of reads that report the stored checksum.
+const MODE: &str = "x-amz-checksum-mode";
+
 /// Adds the body's checksum if the store sends checksums and the caller gave none.
 pub(super) fn add(request: &mut Request, settings: &Settings, content: &Content<'_>) {
     if let Some(algorithm) = settings.checksum()
@@ -18,9 +21,10 @@ pub(super) fn add(request: &mut Request, settings: &Settings, content: &Content<
     }
 }
 
-/// Requests the checksum stored with a blob, if the store uses checksums.
+/// Requests the checksum stored with a blob, if the store uses checksums and the caller has not requested it.
 pub(super) fn request_stored(request: &mut Request, settings: &Settings) {
-    if settings.checksum().is_some_and(|algorithm| algorithm.name().is_some()) {
-        request.header("x-amz-checksum-mode", "ENABLED");
+    let is_requested = request.headers.iter().any(|(name, _)| name == MODE);
+    if !is_requested && settings.checksum().is_some_and(|algorithm| algorithm.name().is_some()) {
+        request.header(MODE, "ENABLED");
     }
 }

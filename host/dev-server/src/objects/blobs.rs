@@ -1,7 +1,9 @@
 //! Operations on one blob: head, get, put, delete and tags.
 
+use std::ops::Range;
 use std::time::SystemTime;
 
+use http::HeaderValue;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
@@ -23,6 +25,11 @@ pub(super) struct Incoming {
     pub trailers: Option<TrailingHeaders>,
     /// The date to store; `None` for the current time.
     pub modified: Option<SystemTime>,
+}
+
+/// The header field of that name; none of an empty range.
+fn content_range(range: &Range<u64>, size: u64) -> Option<String> {
+    (!range.is_empty()).then(|| format!("bytes {}-{}/{size}", range.start, range.end - 1))
 }
 
 fn hasher_of(algorithm: Option<&ChecksumAlgorithm>) -> S3Result<ChecksumHasher> {
@@ -100,14 +107,23 @@ impl Objects {
         let extras = self.extras(&input.bucket, &name);
         extras.opens_for(input.sse_customer_key_md5.as_ref())?;
         conditions_of!(input).check(Some(&found.e_tag), Some(&found.modified))?;
-        let mut output =
-            HeadObjectOutput { content_length: i64::try_from(found.size).ok(), ..HeadObjectOutput::default() };
+        let part = input.part_number.map(|number| extras.part(number, found.size)).transpose()?;
+        let length = part.as_ref().map_or(found.size, |part| part.end - part.start);
+        let mut output = HeadObjectOutput { content_length: i64::try_from(length).ok(), ..HeadObjectOutput::default() };
         tell_properties!(output, found);
         tell!(output, extras);
-        if input.checksum_mode.is_some() {
+        if input.checksum_mode.is_some() && length == found.size {
             tell_checksums!(output, found.sums);
         }
-        Ok(S3Response::new(output))
+        if let Some(part) = part {
+            output.parts_count = extras.parts_count();
+            output.content_range = content_range(&part, found.size);
+        }
+        let mut response = S3Response::new(output);
+        if let Some(count) = extras.tag_count() {
+            response.headers.insert("x-amz-tagging-count", HeaderValue::from(count));
+        }
+        Ok(response)
     }
 
     pub(super) async fn get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -123,16 +139,22 @@ impl Objects {
         let mut output = GetObjectOutput::default();
         tell_properties!(output, found);
         tell!(output, extras);
-        let (start, end) = match input.range {
-            None => (0, found.size),
-            Some(range) => {
-                let span = plain_range(range, found.size)?.check(found.size)?;
-                output.content_range = Some(format!("bytes {}-{}/{}", span.start, span.end - 1, found.size));
-                (span.start, span.end)
+        let span = match (input.range, input.part_number) {
+            (None, None) => None,
+            (Some(range), None) => Some(plain_range(range, found.size)?.check(found.size)?),
+            (None, Some(number)) => {
+                output.parts_count = extras.parts_count();
+                Some(extras.part(number, found.size)?)
+            }
+            (Some(_), Some(_)) => {
+                let words = "Cannot specify both Range header and partNumber query parameter";
+                return Err(s3_error!(InvalidRequest, "{}", words));
             }
         };
+        output.content_range = span.as_ref().and_then(|span| content_range(span, found.size));
+        let (start, end) = span.map_or((0, found.size), |span| (span.start, span.end));
         output.content_length = i64::try_from(end - start).ok();
-        output.tag_count = i32::try_from(extras.tags.len()).ok().filter(|count| *count > 0);
+        output.tag_count = extras.tag_count();
         // Checksums cover the whole blob.
         if input.checksum_mode.is_some() && end - start == found.size {
             tell_checksums!(output, found.sums);
@@ -263,6 +285,8 @@ impl Objects {
             extras.tags = tags;
             self.keep(&extras, bucket, &name)?;
         }
+        // As S3 lists them.
+        extras.tags.sort();
         Ok(extras.tags)
     }
 }

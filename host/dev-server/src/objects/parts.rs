@@ -12,7 +12,7 @@ use super::copies::{source_conditions_of, unmet};
 use super::{DEFAULT_TYPE, Objects, internal, metadata_fits};
 use crate::conditions::ReadConditions;
 use crate::digests::{Expected, expected_of};
-use crate::extras::{Extras, extras_of};
+use crate::extras::extras_of;
 use crate::storage;
 use crate::stored::properties_of;
 use crate::uploads::Folder;
@@ -39,7 +39,10 @@ impl Objects {
         let expected = expected_of!(input);
         let checksum = expected.checksum.clone();
         let which = (input.bucket.as_str(), input.key.as_str(), input.upload_id.as_str());
-        let tag = self.uploads.take(which, input.part_number, input.body.take(), expected).await?;
+        let tag = self
+            .uploads
+            .take(which, input.part_number, input.body.take(), expected, input.sse_customer_key_md5.as_ref())
+            .await?;
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(tag),
             checksum_crc32: checksum.checksum_crc32,
@@ -66,7 +69,8 @@ impl Objects {
         let last_modified = Some(found.modified.clone());
         let body = Some(found.body(start, end - start).map_err(internal)?);
         let which = (input.bucket.as_str(), input.key.as_str(), input.upload_id.as_str());
-        let tag = self.uploads.take(which, input.part_number, body, Expected::default()).await?;
+        let key = input.sse_customer_key_md5.as_ref();
+        let tag = self.uploads.take(which, input.part_number, body, Expected::default(), key).await?;
         let result = CopyPartResult { e_tag: Some(tag), last_modified, ..Default::default() };
         Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..Default::default() }))
     }
@@ -80,6 +84,14 @@ impl Objects {
         let name = self.keys.name_for_writing(&key).map_err(internal)?;
         let _guard = self.locks.write(&bucket, &name).await;
         let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let completed = |e_tag| {
+            let (bucket, key) = (Some(bucket.clone()), Some(key.clone()));
+            S3Response::new(CompleteMultipartUploadOutput { e_tag, bucket, key, ..Default::default() })
+        };
+        // A client that did not get the response to the first one.
+        if let Some(tag) = self.uploads.completed_etag(which) {
+            return Ok(completed(Some(tag)));
+        }
         let made = self.uploads.assemble(which, &parts)?;
         self.may_write(&bucket, &name, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let mut begun = made.begun;
@@ -93,12 +105,9 @@ impl Objects {
             ..Incoming::default()
         };
         self.write(&bucket, &name, body, &properties_of!(begun)).await?;
-        self.keep(&Extras { etag: Some(made.etag.clone()), ..made.extras }, &bucket, &name)?;
-        self.uploads.end(which.0, which.1, which.2)?;
-        let e_tag = Some(ETag::Strong(made.etag));
-        let output =
-            CompleteMultipartUploadOutput { e_tag, bucket: Some(bucket), key: Some(key), ..Default::default() };
-        Ok(S3Response::new(output))
+        self.keep(&made.extras, &bucket, &name)?;
+        self.uploads.completed(which, made.extras.etag.as_deref().unwrap_or_default())?;
+        Ok(completed(made.extras.etag()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64ct::{Base64, Encoding};
+use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{ETag, Timestamp, TimestampFormat};
 use s3s::{S3Error, S3Result, s3_error};
 use sandbucket::BlobInfo;
@@ -19,9 +21,42 @@ pub(super) fn push(attributes: &mut Attributes, name: &'static str, value: Optio
 /// The attributes that a customer key needs.
 macro_rules! customer_key {
     ($attributes:expr, $input:expr) => {{
-        $crate::s3::attributes::check_algorithm($input.sse_customer_algorithm.as_deref())?;
+        $crate::s3::attributes::check_customer_key(
+            $input.sse_customer_algorithm.as_deref(),
+            $input.sse_customer_key.as_deref(),
+            $input.sse_customer_key_md5.as_deref(),
+        )?;
         $crate::s3::attributes::push($attributes, "sse-customer-key", $input.sse_customer_key.take());
         $crate::s3::attributes::push($attributes, "expected-bucket-owner", $input.expected_bucket_owner.take());
+    }};
+}
+
+/// The attributes that the source of a copy needs.
+macro_rules! source_key {
+    ($attributes:expr, $input:expr) => {{
+        $crate::s3::attributes::check_customer_key(
+            $input.copy_source_sse_customer_algorithm.as_deref(),
+            $input.copy_source_sse_customer_key.as_deref(),
+            $input.copy_source_sse_customer_key_md5.as_deref(),
+        )?;
+        let list: &mut $crate::s3::attributes::Attributes = $attributes;
+        $crate::s3::attributes::push(list, "source-sse-customer-key", $input.copy_source_sse_customer_key.take());
+        let owner = $input.expected_source_bucket_owner.take();
+        $crate::s3::attributes::push(list, "source-expected-bucket-owner", owner);
+    }};
+}
+
+/// Fills the fields of the response to a write that repeat how the request encrypts. The service accepted it, so that it holds;
+/// what the bucket encrypts by itself shows in reads.
+macro_rules! encryption {
+    ($output:expr, $attributes:expr) => {{
+        let get = |name: &str| {
+            let found = $attributes.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.clone())
+        };
+        $output.server_side_encryption = get("server-side-encryption").map(Into::into);
+        $output.ssekms_key_id = get("sse-kms-key-id");
+        $output.bucket_key_enabled = get("sse-bucket-key").map(|enabled| enabled == "true");
     }};
 }
 
@@ -69,7 +104,7 @@ macro_rules! write_attributes {
 /// Fills the fields of a response that `GetObject` and `HeadObject` have in common, and returns the stored `Expires`, which may
 /// be any text.
 macro_rules! describe {
-    ($output:expr, $info:expr, $whole:expr) => {{
+    ($output:expr, $info:expr) => {{
         use $crate::s3::attributes::{attribute, etag, number, timestamp};
         let info: &sandbucket::BlobInfo = $info;
         let get = |name: &str| attribute(info, name);
@@ -98,20 +133,25 @@ macro_rules! describe {
         $output.replication_status = get("replication-status").map(Into::into);
         $output.missing_meta = get("missing-metadata").and_then(number);
         $output.parts_count = get("parts-count").and_then(number);
-        // The service's checksum is of the whole blob: a client would compare it with a part.
-        if $whole {
-            $output.checksum_crc32 = get("checksum-crc32");
-            $output.checksum_crc32c = get("checksum-crc32c");
-            $output.checksum_crc64nvme = get("checksum-crc64nvme");
-            $output.checksum_sha1 = get("checksum-sha1");
-            $output.checksum_sha256 = get("checksum-sha256");
-            $output.checksum_type = get("checksum-type").map(Into::into);
-        }
         get("expires")
     }};
 }
 
-pub(super) use {customer_key, describe, write_attributes};
+/// Fills the checksums of a response with those of a blob.
+macro_rules! checksums {
+    ($output:expr, $info:expr) => {{
+        let info: &sandbucket::BlobInfo = $info;
+        let get = |name: &str| $crate::s3::attributes::attribute(info, name);
+        $output.checksum_crc32 = get("checksum-crc32");
+        $output.checksum_crc32c = get("checksum-crc32c");
+        $output.checksum_crc64nvme = get("checksum-crc64nvme");
+        $output.checksum_sha1 = get("checksum-sha1");
+        $output.checksum_sha256 = get("checksum-sha256");
+        $output.checksum_type = get("checksum-type").map(Into::into);
+    }};
+}
+
+pub(super) use {checksums, customer_key, describe, encryption, source_key, write_attributes};
 
 /// An attribute of a blob.
 pub(super) fn attribute(info: &BlobInfo, name: &str) -> Option<String> {
@@ -174,12 +214,29 @@ pub(super) fn no_acl() -> S3Error {
     s3_error!(AccessControlListNotSupported, "The bucket does not allow ACLs")
 }
 
-pub(super) fn check_algorithm(algorithm: Option<&str>) -> S3Result<()> {
-    match algorithm {
-        None | Some("AES256") => Ok(()),
-        Some(_) => {
+/// Checks the headers of a customer key. The plugin computes the digest anew: a key that was damaged on its way would encrypt a blob
+/// that nobody can read.
+pub(super) fn check_customer_key(algorithm: Option<&str>, key: Option<&str>, md5: Option<&str>) -> S3Result<()> {
+    match (algorithm, key, md5) {
+        (None, None, None) => Ok(()),
+        (Some(algorithm), ..) if algorithm != "AES256" => {
             Err(s3_error!(InvalidEncryptionAlgorithmError, "The encryption request that you specified is not valid."))
         }
+        (Some(_), Some(key), Some(md5)) => {
+            let found = Base64::decode_vec(key).map(|key| Base64::encode_string(&Md5::checksum(&key)));
+            if found.is_ok_and(|found| found == md5.trim()) {
+                return Ok(());
+            }
+            Err(s3_error!(
+                InvalidArgument,
+                "The calculated MD5 hash of the key did not match the hash that was provided."
+            ))
+        }
+        _ => Err(s3_error!(
+            InvalidArgument,
+            "Requests specifying Server Side Encryption with Customer provided keys must provide the algorithm, the key \
+             and its MD5."
+        )),
     }
 }
 
@@ -199,5 +256,24 @@ mod tests {
         assert_eq!(stored_encoding("aws-chunked, gzip".to_owned()).as_deref(), Some("gzip"));
         assert_eq!(stored_encoding("aws-chunked".to_owned()), None);
         assert!(check_acl(Some("public-read")).is_err() && check_acl(Some("private")).is_ok());
+    }
+
+    #[test]
+    fn customer_key_has_an_algorithm_and_its_digest() {
+        let code = |algorithm, key, md5| {
+            check_customer_key(algorithm, key, md5).map_err(|error| error.code().as_str().to_owned()).err()
+        };
+        // Bytes 0 to 31, and the digest of md5sum.
+        let key = Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        let md5 = Some("tP/LI3N87DFaSk0aoqYgzg==");
+        assert_eq!(code(None, None, None), None);
+        assert_eq!(code(Some("AES256"), key, md5), None);
+        let argument = Some("InvalidArgument".to_owned());
+        assert_eq!(code(Some("AES256"), key, Some("AAAAAAAAAAAAAAAAAAAAAA==")), argument);
+        assert_eq!(code(Some("AES256"), Some("no base64"), md5), argument);
+        assert_eq!(code(Some("AES256"), key, None), argument);
+        assert_eq!(code(Some("AES256"), None, None), argument);
+        assert_eq!(code(None, key, md5), argument);
+        assert_eq!(code(Some("AES128"), key, md5).as_deref(), Some("InvalidEncryptionAlgorithmError"));
     }
 }

@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use sandbucket::BlobName;
 
 use super::access::denied;
-use super::attributes::{check_algorithm, etag, push, timestamp, write_attributes};
+use super::attributes::{encryption, etag, push, source_key, timestamp, write_attributes};
 use super::write::{condition, with_condition, with_properties};
 use super::{Front, Scope, not_implemented};
 
@@ -69,10 +69,8 @@ impl Front {
             (input.cache_control, input.content_disposition, input.content_encoding) = (None, None, None);
             (input.content_language, input.expires) = (None, None);
         }
-        check_algorithm(input.copy_source_sse_customer_algorithm.as_deref())?;
         let mut attributes = write_attributes!(input);
-        push(&mut attributes, "source-sse-customer-key", input.copy_source_sse_customer_key.take());
-        push(&mut attributes, "source-expected-bucket-owner", input.expected_source_bucket_owner.take());
+        source_key!(&mut attributes, input);
         if replace_tags {
             push(&mut attributes, "tags", input.tagging.take());
         }
@@ -84,6 +82,8 @@ impl Front {
             copy = copy.replace();
             with_properties!(copy, input);
         }
+        let mut output = CopyObjectOutput::default();
+        encryption!(output, attributes);
         let key = attributes.iter().find(|(name, _)| *name == "sse-customer-key").map(|(_, key)| key.clone());
         for (name, value) in attributes {
             copy = copy.attribute(name, value);
@@ -108,7 +108,7 @@ impl Front {
             version_id: written.version,
             sse_customer_algorithm: input.sse_customer_algorithm.take(),
             sse_customer_key_md5: input.sse_customer_key_md5.take(),
-            ..CopyObjectOutput::default()
+            ..output
         }))
     }
 }

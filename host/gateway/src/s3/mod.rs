@@ -341,6 +341,22 @@ impl Front {
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         let bucket = &request.input.bucket;
         self.own(&request, bucket)?;
+        let input = &request.input;
+        let acl = input.acl.as_ref().map(|acl| acl.as_str());
+        let grants = [
+            &input.grant_full_control,
+            &input.grant_read,
+            &input.grant_read_acp,
+            &input.grant_write,
+            &input.grant_write_acp,
+        ];
+        if attributes::check_acl(acl).is_err() || grants.iter().any(|grant| grant.is_some()) {
+            return Err(custom(
+                "InvalidBucketAclWithObjectOwnership",
+                StatusCode::BAD_REQUEST,
+                "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+            ));
+        }
         // In S3's first region, and there alone, one may create a bucket that one has.
         if self.shared.region == "us-east-1" {
             let location = Some(format!("/{bucket}"));

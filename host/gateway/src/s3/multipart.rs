@@ -7,7 +7,9 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 use sandbucket::{Part as StorePart, Store};
 
-use super::attributes::{Attributes, attribute_of, customer_key, etag, push, timestamp, write_attributes};
+use super::attributes::{
+    Attributes, attribute_of, customer_key, encryption, etag, push, source_key, timestamp, write_attributes,
+};
 use super::body::{VerifiedBody, check_md5, declared};
 use super::copy::{source, source_conditions};
 use super::list::{TextEncoding, common, marker_of, page_size, some_list, token_in};
@@ -30,6 +32,8 @@ impl Front {
         let key = scope.key(&input.key)?;
         let mut attributes = write_attributes!(input);
         push(&mut attributes, "tags", input.tagging.take().filter(|tags| !tags.is_empty()));
+        let mut output = CreateMultipartUploadOutput::default();
+        encryption!(output, attributes);
         let mut create = scope.store.create_upload(key);
         with_properties!(create, input);
         for (name, value) in attributes {
@@ -44,7 +48,7 @@ impl Front {
             checksum_type: input.checksum_type.take(),
             sse_customer_algorithm: input.sse_customer_algorithm.take(),
             sse_customer_key_md5: input.sse_customer_key_md5.take(),
-            ..CreateMultipartUploadOutput::default()
+            ..output
         }))
     }
 
@@ -93,9 +97,7 @@ impl Front {
         let from = source(&scope, &input.copy_source)?;
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
-        super::attributes::check_algorithm(input.copy_source_sse_customer_algorithm.as_deref())?;
-        push(&mut attributes, "source-sse-customer-key", input.copy_source_sse_customer_key.take());
-        push(&mut attributes, "source-expected-bucket-owner", input.expected_source_bucket_owner.take());
+        source_key!(&mut attributes, input);
         let mut copy = scope.store.copy_part(key, &input.upload_id, number, from);
         source_conditions!(copy, input);
         if let Some(range) = input.copy_source_range.as_deref() {
@@ -110,7 +112,12 @@ impl Front {
             last_modified: part.last_modified.and_then(timestamp),
             ..CopyPartResult::default()
         };
-        Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
+        Ok(S3Response::new(UploadPartCopyOutput {
+            copy_part_result: Some(result),
+            sse_customer_algorithm: input.sse_customer_algorithm.take(),
+            sse_customer_key_md5: input.sse_customer_key_md5.take(),
+            ..UploadPartCopyOutput::default()
+        }))
     }
 
     pub(super) async fn complete_multipart_upload(
@@ -177,9 +184,16 @@ impl Front {
         if input.if_match_initiated_time.is_some() {
             return Err(not_implemented());
         }
-        let mut abort = scope.store.abort_upload(scope.key(&input.key)?, &input.upload_id);
+        let key = scope.key(&input.key)?;
+        let mut list = scope.store.list_parts(&key, &input.upload_id).page_size(1);
+        let mut abort = scope.store.abort_upload(key, &input.upload_id);
         if let Some(owner) = &input.expected_bucket_owner {
+            list = list.attribute("expected-bucket-owner", owner);
             abort = abort.attribute("expected-bucket-owner", owner);
+        }
+        // The library's abort succeeds if there is no such upload, and S3's does not.
+        if let Err(error @ sandbucket::Error::NotFound(_)) = list.await {
+            return Err(scope.error(&error));
         }
         abort.await.map_err(|error| scope.error(&error))?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))

@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use s3s::dto::*;
 use s3s::stream::{ByteStream, RemainingLength};
 use s3s::{S3Error, S3Request, S3Response, S3Result, StdError, s3_error};
-use sandbucket::{Blob, BlobInfo, ByteRange, PresignedMethod};
+use sandbucket::{Blob, BlobInfo, BlobName, ByteRange, PresignedMethod};
 
-use super::attributes::{Attributes, attribute, customer_key, describe, number as count, push, system_time};
+use super::attributes::{Attributes, attribute, checksums, customer_key, describe, number as count, push, system_time};
 use super::multipart::part_number;
 use super::write::conflict;
 use super::{Front, Scope, custom, not_implemented};
@@ -39,6 +39,17 @@ macro_rules! conditions {
     };
 }
 
+/// Rejects the encryption that belongs to a write: S3 decrypts with its own keys without being asked.
+fn check_encryption(headers: &HeaderMap) -> S3Result<()> {
+    if headers.contains_key("x-amz-server-side-encryption") {
+        return Err(s3_error!(
+            InvalidArgument,
+            "x-amz-server-side-encryption header is not supported for this operation."
+        ));
+    }
+    Ok(())
+}
+
 /// A header's text.
 pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<String>> {
     let Some(value) = headers.get(&name) else { return Ok(None) };
@@ -49,6 +60,7 @@ pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<Str
 impl Front {
     pub(super) async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let (headers, mut input) = (&request.headers, request.input.clone());
+        check_encryption(headers)?;
         let scope = self.scope(&request, &input.bucket, "GetObject").await?;
         let key = scope.key(&input.key)?;
         if input.part_number.is_some() && input.range.is_some() {
@@ -57,7 +69,9 @@ impl Front {
         self.redirect(&scope, &key, &request).await?;
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
-        let mut parts_count = None;
+        let name = blob_name(&key, input.version_id.as_ref());
+        let mut wants_checksums = input.checksum_mode.is_some();
+        let mut part = None;
         let mut has_changed = false;
         let blob = loop {
             let mut get = scope.store.get(&key);
@@ -72,25 +86,37 @@ impl Front {
                 for (name, value) in &attributes {
                     head = head.attribute(*name, value);
                 }
+                if wants_checksums {
+                    head = head.attribute(CHECKSUM_MODE, "true");
+                }
                 let info = match head.await {
                     Ok(info) => info,
-                    Err(error) => return Err(no_part(refused(&scope, &error, &key, headers).await)),
+                    Err(sandbucket::Error::Unsupported(_)) if wants_checksums => {
+                        wants_checksums = false;
+                        continue;
+                    }
+                    Err(error) => return Err(no_part(refused(&scope, &error, &name, headers, &attributes).await)),
                 };
-                parts_count = attribute(&info, "parts-count").and_then(count);
                 if let Some(range) = part_range(number, &info)? {
                     get = get.range(ByteRange::Within(range));
                 }
                 // The range is one of this blob only.
-                if let Some(etag) = info.etag {
+                if let Some(etag) = &info.etag {
                     get = get.if_match(etag);
                     is_pinned = !headers.contains_key(header::IF_MATCH);
                 }
+                part = Some(info);
             }
             for (name, value) in &attributes {
                 get = get.attribute(*name, value);
             }
+            if wants_checksums {
+                get = get.attribute(CHECKSUM_MODE, "true");
+            }
             match get.await {
                 Ok(blob) => break blob,
+                // Of another protocol, whose plugin knows no such attribute.
+                Err(sandbucket::Error::Unsupported(_)) if wants_checksums => wants_checksums = false,
                 // It was written after the HEAD, and the client has set no condition against that.
                 Err(sandbucket::Error::PreconditionFailed(_)) if is_pinned => {
                     if has_changed {
@@ -98,7 +124,7 @@ impl Front {
                     }
                     has_changed = true;
                 }
-                Err(error) => return Err(refused(&scope, &error, &key, headers).await),
+                Err(error) => return Err(refused(&scope, &error, &name, headers, &attributes).await),
             }
         };
 
@@ -106,8 +132,16 @@ impl Front {
         let whole = Some(info.size) == info.known_size() && range == (0..info.size);
         let ranged = input.range.is_some() || input.part_number.is_some();
         let mut output = GetObjectOutput::default();
-        let expires = describe!(output, &info, whole);
-        output.parts_count = output.parts_count.or(parts_count);
+        let expires = describe!(output, &info);
+        match part.as_ref().filter(|part| sums_part(part)) {
+            _ if input.checksum_mode.is_none() => {}
+            Some(part) => checksums!(output, part),
+            // The service's checksum is of the whole blob: a client would compare it with a range.
+            None if whole => checksums!(output, &info),
+            None => {}
+        }
+        let parts_count = part.as_ref().and_then(|part| attribute(part, "parts-count"));
+        output.parts_count = output.parts_count.or(parts_count.and_then(count));
         output.tag_count = attribute(&info, "tag-count").and_then(count);
         if let Some(size) = info.known_size() {
             output.content_length = i64::try_from(range.end - range.start).ok();
@@ -126,23 +160,32 @@ impl Front {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let (headers, mut input) = (&request.headers, request.input.clone());
+        check_encryption(headers)?;
         let scope = self.scope(&request, &input.bucket, "HeadObject").await?;
         let key = scope.key(&input.key)?;
-        let mut head = scope.store.head(&key);
-        conditions!(head, headers, input);
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
         if let Some(number) = input.part_number {
             push(&mut attributes, PART_NUMBER, Some(part_number(number)?.to_string()));
         }
-        for (name, value) in attributes {
-            head = head.attribute(name, value);
-        }
-        let info = match head.await {
-            Ok(info) => info,
-            Err(error) => {
-                let error = refused(&scope, &error, &key, headers).await;
-                return Err(if input.part_number.is_some() { no_part(error) } else { error });
+        let name = blob_name(&key, input.version_id.as_ref());
+        let mut wants_checksums = input.checksum_mode.is_some();
+        let info = loop {
+            let mut head = scope.store.head(&key);
+            conditions!(head, headers, input);
+            for (name, value) in &attributes {
+                head = head.attribute(*name, value);
+            }
+            if wants_checksums {
+                head = head.attribute(CHECKSUM_MODE, "true");
+            }
+            match head.await {
+                Ok(info) => break info,
+                Err(sandbucket::Error::Unsupported(_)) if wants_checksums => wants_checksums = false,
+                Err(error) => {
+                    let error = refused(&scope, &error, &name, headers, &attributes).await;
+                    return Err(if input.part_number.is_some() { no_part(error) } else { error });
+                }
             }
         };
 
@@ -152,7 +195,9 @@ impl Front {
             (None, Some(range), Some(size)) => Some(range.check(size)?),
             _ => None,
         };
-        let whole = range.is_none();
+        if input.checksum_mode.is_some() && (range.is_none() || input.part_number.is_some() && sums_part(&info)) {
+            checksums!(output, &info);
+        }
         match (info.known_size(), range) {
             (Some(size), Some(range)) => {
                 output.content_length = i64::try_from(range.end - range.start).ok();
@@ -165,7 +210,7 @@ impl Front {
             }
             (size, _) => output.content_length = size.and_then(|size| i64::try_from(size).ok()),
         }
-        let expires = describe!(output, &info, whole);
+        let expires = describe!(output, &info);
         output.archive_status = attribute(&info, "archive-status").map(Into::into);
         output.sse_customer_algorithm = input.sse_customer_algorithm;
         output.sse_customer_key_md5 = input.sse_customer_key_md5;
@@ -183,34 +228,49 @@ impl Front {
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
         let mut input = request.input.clone();
         let scope = self.scope(&request, &input.bucket, "GetObjectAttributes").await?;
-        let mut head = scope.store.head(scope.key(&input.key)?);
-        if let Some(version) = input.version_id.take() {
-            head = head.version(version);
-        }
+        let key = scope.key(&input.key)?;
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
-        for (name, value) in attributes {
-            head = head.attribute(name, value);
-        }
-        let info = head.await.map_err(|error| scope.error(&error))?;
+        let head = |more: Option<(&'static str, &str)>| {
+            let mut head = scope.store.head(&key);
+            if let Some(version) = &input.version_id {
+                head = head.version(version);
+            }
+            let attributes = attributes.iter().map(|(name, value)| (*name, value.as_str()));
+            attributes.chain(more).fold(head, |head, (name, value)| head.attribute(name, value))
+        };
         // s3s divides the header's lines, and not the list in a line.
         let wanted: Vec<&str> = input.object_attributes.iter().flat_map(|list| list.as_str().split(',')).collect();
         let wants = |name: &str| wanted.iter().any(|wanted| wanted.trim() == name);
-        let get = |name: &str| attribute(&info, name);
-        let checksum = Checksum {
-            checksum_crc32: get("checksum-crc32"),
-            checksum_crc32c: get("checksum-crc32c"),
-            checksum_crc64nvme: get("checksum-crc64nvme"),
-            checksum_sha1: get("checksum-sha1"),
-            checksum_sha256: get("checksum-sha256"),
-            checksum_type: get("checksum-type").map(Into::into),
+        let info = match head(wants("Checksum").then_some((CHECKSUM_MODE, "true"))).await {
+            Err(sandbucket::Error::Unsupported(_)) if wants("Checksum") => head(None).await,
+            outcome => outcome,
         };
-        let class = get("storage-class").unwrap_or_else(|| "STANDARD".to_owned());
-        let parts = attribute(&info, "parts-count").and_then(count);
+        let info = match info {
+            Ok(info) => info,
+            Err(error) => {
+                let name = blob_name(&key, input.version_id.as_ref());
+                return Err(refused(&scope, &error, &name, &request.headers, &attributes).await);
+            }
+        };
+        // A service reports the number of parts in a HEAD of a part.
+        let in_parts = info.etag.as_deref().is_some_and(|etag| etag.contains('-'));
+        let first = if wants("ObjectParts") && in_parts {
+            let first = head(Some((PART_NUMBER, "1")));
+            let first = info.etag.iter().fold(first, |first, etag| first.if_match(etag));
+            // It is not worth an error: that of the tag, of all attributes but this one, was found.
+            first.await.ok()
+        } else {
+            None
+        };
+        let parts = first.and_then(|first| attribute(&first, "parts-count")).and_then(count);
         let parts = parts.map(|parts| GetObjectAttributesParts {
             total_parts_count: Some(parts),
             ..GetObjectAttributesParts::default()
         });
+        let mut checksum = Checksum::default();
+        checksums!(checksum, &info);
+        let class = attribute(&info, "storage-class").unwrap_or_else(|| "STANDARD".to_owned());
         let size = info.known_size().and_then(|size| i64::try_from(size).ok());
         Ok(S3Response::new(GetObjectAttributesOutput {
             checksum: Some(checksum).filter(|sum| wants("Checksum") && *sum != Checksum::default()),
@@ -274,6 +334,10 @@ impl Front {
     }
 }
 
+fn blob_name(key: &str, version: Option<&ObjectVersionId>) -> BlobName {
+    version.iter().fold(BlobName::new(key), |name, version| name.version(version.as_str()))
+}
+
 fn byte_range(range: Range) -> S3Result<ByteRange> {
     Ok(match range {
         Range::Int { first, last: None } => ByteRange::From(first),
@@ -285,6 +349,8 @@ fn byte_range(range: Range) -> S3Result<ByteRange> {
     })
 }
 
+/// The attribute of a read that is to report the checksums that the service stores.
+const CHECKSUM_MODE: &str = "checksum-mode";
 /// The attribute of a HEAD of a part, and that of its response.
 const PART_NUMBER: &str = "part-number";
 const PART_RANGE: &str = "part-range";
@@ -308,6 +374,17 @@ fn part_range(number: i32, info: &BlobInfo) -> S3Result<Option<std::ops::Range<u
     }
 }
 
+/// Whether the checksums in the response to the HEAD of a part are those of the part. A blob's own is that of its parts' checksums,
+/// and ends in their number then; with any other type, one cannot tell.
+fn sums_part(part: &BlobInfo) -> bool {
+    let of_blob = |(name, value): &(String, String)| {
+        name.starts_with("checksum-") && name != "checksum-type" && value.contains('-')
+    };
+    attribute(part, PART_RANGE).is_some()
+        && attribute(part, "checksum-type").as_deref() == Some("COMPOSITE")
+        && !part.attributes.iter().any(of_blob)
+}
+
 fn no_such_part() -> S3Error {
     custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable")
 }
@@ -317,8 +394,25 @@ fn no_part(error: S3Error) -> S3Error {
     if error.code().as_str() == "InvalidRange" { no_such_part() } else { error }
 }
 
-/// The error of a read. The response `304` has the blob's ETag: the one that the client has, or else the service's.
-async fn refused(scope: &Scope, error: &sandbucket::Error, key: &str, headers: &HeaderMap) -> S3Error {
+/// The error of a read. The response `304` has the blob's ETag: the one that the client has, or else the service's. That to a HEAD
+/// has no code: a GET of a byte tells a client's key that is missing, which is the client's to know, from an expired token.
+async fn refused(
+    scope: &Scope,
+    error: &sandbucket::Error,
+    blob: &BlobName,
+    headers: &HeaderMap,
+    attributes: &Attributes,
+) -> S3Error {
+    let BlobName { key, version, .. } = blob;
+    let response = error.failure().and_then(|failure| failure.response.as_ref());
+    if response.is_some_and(|response| response.status == 400 && response.code.is_none()) {
+        let get = version.iter().fold(scope.store.get(key).range(0..1), |get, version| get.version(version));
+        let attributes = attributes.iter().filter(|(name, _)| *name != PART_NUMBER);
+        let get = attributes.fold(get, |get, (name, value)| get.attribute(*name, value));
+        if let Err(explained) = get.await {
+            return scope.error(&explained);
+        }
+    }
     let mut converted = scope.error(error);
     if converted.code().as_str() != "NotModified" {
         return converted;
@@ -396,5 +490,32 @@ impl Stream for BlobBody {
 impl ByteStream for BlobBody {
     fn remaining_length(&self) -> RemainingLength {
         self.left.map_or_else(RemainingLength::unknown, RemainingLength::new_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_of_a_read_is_rejected() {
+        let headers =
+            |name: &'static str| HeaderMap::from_iter([(HeaderName::from_static(name), "AES256".parse().unwrap())]);
+        assert!(check_encryption(&headers("x-amz-server-side-encryption")).is_err());
+        assert!(check_encryption(&headers("x-amz-server-side-encryption-customer-algorithm")).is_ok());
+    }
+
+    #[test]
+    fn checksum_of_a_part_is_composite_and_without_a_number() {
+        let part = |kind: &str, sum: &str, range: bool| {
+            let mut info = BlobInfo::default();
+            info.attributes = vec![("checksum-type".into(), kind.into()), ("checksum-crc32".into(), sum.into())];
+            info.attributes.extend(range.then(|| (PART_RANGE.to_owned(), "0-4".to_owned())));
+            info
+        };
+        assert!(sums_part(&part("COMPOSITE", "AAAAAA==", true)));
+        assert!(!sums_part(&part("COMPOSITE", "AAAAAA==-3", true)));
+        assert!(!sums_part(&part("FULL_OBJECT", "AAAAAA==", true)));
+        assert!(!sums_part(&part("COMPOSITE", "AAAAAA==", false)));
     }
 }

@@ -6,7 +6,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use sandbucket::{Body, Chunks};
 
-use super::attributes::{Attributes, etag, push, write_attributes};
+use super::attributes::{Attributes, encryption, etag, push, write_attributes};
 use super::body::{Outcome, VerifiedBody, check_md5, declared};
 use super::read::text;
 use super::{Front, Memory, Scope, Shared, not_implemented};
@@ -201,6 +201,8 @@ impl Front {
         } else if direct {
             checksum_attributes(&mut attributes, &checksum, md5);
         }
+        let mut output = PutObjectOutput::default();
+        encryption!(output, attributes);
         let mut put = scope.store.put(&key, body);
         with_condition!(put, condition);
         with_properties!(put, input);
@@ -221,7 +223,7 @@ impl Front {
             checksum_sha256: sums.checksum_sha256,
             sse_customer_algorithm: input.sse_customer_algorithm.take(),
             sse_customer_key_md5: input.sse_customer_key_md5.take(),
-            ..PutObjectOutput::default()
+            ..output
         }))
     }
 }

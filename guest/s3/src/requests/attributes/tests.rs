@@ -11,7 +11,8 @@ const ALL: AttributeGroups = groups::PROPERTIES
     .union(groups::CHECKSUM)
     .union(groups::BYPASS)
     .union(groups::MATCH)
-    .union(groups::PART);
+    .union(groups::PART)
+    .union(groups::CHECKSUM_MODE);
 
 fn store(more: &[(&str, &str)]) -> Settings {
     let mut pairs = [&[("bucket", "demo")], more].concat();
@@ -49,6 +50,7 @@ fn attribute_becomes_its_header() {
         ("checksum-crc64nvme", "rosUhgp5mIg=", "x-amz-checksum-crc64nvme: rosUhgp5mIg="),
         ("bypass-governance-retention", "true", "x-amz-bypass-governance-retention: true"),
         ("if-match", "\"a\"", "if-match: \"a\""),
+        ("checksum-mode", "true", "x-amz-checksum-mode: ENABLED"),
     ] {
         assert_eq!(applied(&store(&[]), ALL, &[(name, value)]).unwrap(), [header]);
     }

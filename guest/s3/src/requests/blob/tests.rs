@@ -160,6 +160,19 @@ fn stored_checksum_is_requested_if_the_store_uses_checksums() {
 }
 
 #[test]
+fn stored_checksum_is_requested_once_if_the_call_asks_for_it() {
+    let call = |value| CallOptions { attributes: vec![pair("checksum-mode", value)], ..CallOptions::default() };
+    let counts_of = |settings: &Settings, value: &str| {
+        let get = get(settings, "k", &GetOptions { call: call(value), ..GetOptions::default() }).unwrap();
+        let head = head(settings, "k", &HeadOptions { call: call(value), ..HeadOptions::default() }).unwrap();
+        [get, head].map(|request| request.headers.iter().filter(|(name, _)| name == "x-amz-checksum-mode").count())
+    };
+    assert_eq!(counts_of(&plain(), "true"), [1, 1]);
+    assert_eq!(counts_of(&plain(), "false"), [0, 0]);
+    assert_eq!(counts_of(&with(&[("checksum", "sha256")]), "enabled"), [1, 1]);
+}
+
+#[test]
 fn unknown_attribute_is_unsupported_and_named() {
     let call = CallOptions { attributes: vec![pair("storage-klass", "x")], ..CallOptions::default() };
     let put = put_with(PutOptions { call: call.clone(), ..PutOptions::default() }).unwrap_err();
