@@ -393,7 +393,7 @@ fn checksums_in_headers_and_trailers_are_verified() {
 fn stored_checksums_are_reported_if_the_client_asks() {
     run(async {
         let bench = Bench::start().await;
-        for (name, _) in both(&bench) {
+        for (name, service) in both(&bench) {
             let mut boto = bench.boto(&format!("{name}-rw")).await;
             let at = json!({"Bucket": format!("{name}-photos"), "Key": "k"});
             let with = |more: Value| {
@@ -405,6 +405,9 @@ fn stored_checksums_are_reported_if_the_client_asks() {
             let put = json!({"Body": {"hex": hex(b"0123456789")}, "ChecksumSHA256": sum});
             assert_eq!(boto.ok("put_object", with(put)).await["ChecksumSHA256"], sum);
             assert_eq!(boto.ok("head_object", at.clone()).await.get("ChecksumSHA256"), None);
+            if service.cannot(Kind::Moto, "its HEAD reports no checksum") {
+                continue;
+            }
             let enabled = json!({"ChecksumMode": "ENABLED"});
             assert_eq!(boto.ok("head_object", with(enabled.clone())).await["ChecksumSHA256"], sum);
             let got = boto.ok("get_object", with(enabled.clone())).await;
