@@ -29,7 +29,7 @@ NEEDED = "boto3 munch PyYAML isodate requests pytz httplib2 lxml pytest pytest-t
 REASONS = [
     # What the gateway does not do.
     ("ACLs other than `private` are not supported, as on buckets whose owner owns all objects", r"AccessControlListNotSupported|InvalidBucketAclWithObjectOwnership|AccessContro\.\.\.tNotSupported|check_grants|M\. Tester", r""),
-    ("ACLs other than `private` are not supported, as on buckets whose owner owns all objects", r"", r"^bucket_concurrent_set_canned_acl$"),
+    ("ACLs other than `private` are not supported, as on buckets whose owner owns all objects", r"", r"^bucket_concurrent_set_canned_acl$|^bucket_recreate_\w+_acl$"),
     ("requests without a signature are denied", r"unauthenticated_client|r\.status_code == 20", r"anon|^post_object_set_(invalid_)?success"),
     ("versioning cannot be switched by clients, and the dev server keeps no versions", r"(Put|Get)BucketVersioning|'VersionId'|x-amz-delete-marker", r""),
     ("policies, public access blocks and ownership controls are not implemented", r"BucketPolicy|PublicAccessBlock|OwnershipControls|Owners\.\.\.otFound", r""),
@@ -54,6 +54,7 @@ REASONS = [
     ("as at S3, a delete compares entity tags only: size and time are for directory buckets", r"NotImpl", r"^delete_objects?_if_match_"),
     ("a conditional delete of an absent object is `NoSuchKey`, as at S3", r"NoSuchKey\) when calling the DeleteObject", r"^delete_object_if_match$"),
     ("a part that is not there is `InvalidPartNumber` (416), as at S3", r"416 == 400", r"get_part$"),
+    ("a read of an encrypted object without its key is `InvalidRequest`, whatever the part, as at S3", r"'InvalidRequest' == 'InvalidPart'", r"_sse_c_"),
     ("a customer key that is not the object's is `AccessDenied`, as at S3", r"403 == 400", r"^encryption_sse_c"),
     ("a completion needs no customer key, as at S3", r"ClientError not raised", r"^copy_part_enc\["),
     ("`aws:kms` without a key is the account's default key, as at S3", r"ClientError not raised", r"^sse_kms_no_key$"),

@@ -152,8 +152,8 @@ mod tests {
         info
     }
 
-    fn fault(subject: &str, attempts: u32) -> sandbucket::Failure {
-        let mut failure = sandbucket::Failure::new("wrong");
+    fn fault(subject: &str, attempts: u32) -> Box<sandbucket::Failure> {
+        let mut failure = Box::new(sandbucket::Failure::new("wrong"));
         failure.subject = Some(subject.to_owned());
         failure.attempts = attempts;
         failure
