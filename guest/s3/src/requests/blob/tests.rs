@@ -161,8 +161,9 @@ fn stored_checksum_is_requested_if_the_store_uses_checksums() {
 
 #[test]
 fn stored_checksum_is_requested_once_if_the_call_asks_for_it() {
-    let call = |value| CallOptions { attributes: vec![pair("checksum-mode", value)], ..CallOptions::default() };
-    let counts_of = |settings: &Settings, value: &str| {
+    let call =
+        |value: &'static str| CallOptions { attributes: vec![pair("checksum-mode", value)], ..CallOptions::default() };
+    let counts_of = |settings: &Settings, value: &'static str| {
         let get = get(settings, "k", &GetOptions { call: call(value), ..GetOptions::default() }).unwrap();
         let head = head(settings, "k", &HeadOptions { call: call(value), ..HeadOptions::default() }).unwrap();
         [get, head].map(|request| request.headers.iter().filter(|(name, _)| name == "x-amz-checksum-mode").count())
