@@ -219,12 +219,11 @@ impl Gateway {
         if inner.tenants.get(name).is_some() && !access.set.contains_key(name) {
             return Err(Error::config(format!("the tenant {name} belongs to the configuration: change it there")));
         }
-        let options = config.options(name)?.ok_or_else(|| Error::config(format!("there is no tenant {name}")))?;
         let mut changed = Access { configured: access.configured.clone(), set: access.set.clone() };
         let table = config.section(name, "gateway")?.unwrap_or_default();
         changed.set.insert(name.to_owned(), table);
         let directory = inner.directory(&changed)?;
-        inner.tenants.set(name, options).await?;
+        inner.tenants.set_from(name, config).await?;
         inner.shared.directory.store(Arc::new(directory));
         *access = changed;
         Ok(())

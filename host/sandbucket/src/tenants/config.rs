@@ -191,14 +191,6 @@ impl TenantsConfig {
         self.tenants.keys().map(String::as_str)
     }
 
-    /// The options of a tenant, for [`Tenants::set`](crate::Tenants::set). `None` if there is no such tenant.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with file, line and key.
-    pub fn options(&self, tenant: &str) -> Result<Option<TenantOptions>> {
-        self.tenants.get(tenant).map(TenantConfig::options).transpose()
-    }
-
     /// Returns a builder of an engine with the limits and the plugin of `[sandbox]`; of a directory, with the defaults.
     pub fn engine(&self) -> EngineBuilder {
         self.sandbox.engine()

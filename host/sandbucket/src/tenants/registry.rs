@@ -215,6 +215,28 @@ impl Tenants {
         if options.store.plugin.is_none() {
             options.store.plugin = self.successor(self.0.engine.plugin()).await;
         }
+        self.put(name, options).await
+    }
+
+    /// Adds a tenant of a configuration or changes its options, with the plugin that its section names. The tenant then belongs to the
+    /// program, as with [`set`](Tenants::set).
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a plugin that does not load and where the configuration has no such tenant, and the errors of
+    /// [`set`](Tenants::set). The former state remains.
+    pub async fn set_from(&self, name: &str, config: &TenantsConfig) -> Result<()> {
+        let _changing = self.0.changing.lock().await;
+        let Some(tenant) = config.tenants.get(name) else {
+            let message = format!("there is no tenant \"{}\"", name.escape_debug());
+            return Err(Error::Config { path: None, line: None, key: None, message });
+        };
+        let mut options = tenant.options()?;
+        options.store.plugin = NamedPlugins::new(self).get(tenant.store.plugin.as_ref()).await?;
+        self.put(name, options).await
+    }
+
+    /// Adds a tenant of the program or changes its options. The registry is not changed meanwhile.
+    async fn put(&self, name: &str, options: TenantOptions) -> Result<()> {
         let wanted = vec![(Arc::from(name), options)];
         let checked = self.check(wanted, CREDENTIALS_TIME_OF_ONE).await.map_err(|(_, error)| error)?;
         if let Some(why) = checked.iter().find_map(|change| change.opened.as_ref().err()) {

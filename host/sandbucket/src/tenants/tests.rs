@@ -253,7 +253,7 @@ fn parse(text: &str, home: &Path, variables: &[(&str, &str)]) -> Result<TenantsC
 /// What the tenant `a` with these keys has: its settings without the secret, and the certificate authorities.
 fn completed(keys: &str, variables: &[(&str, &str)]) -> Result<String> {
     let text = format!("\n[tenants.a.store.blob.s3]\nbucket = 'b'\n{keys}");
-    let options = parse(&text, home().path(), variables)?.options("a")?.unwrap();
+    let options = parse(&text, home().path(), variables)?.tenants["a"].options()?;
     let mut all: Vec<_> = options.store.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     all.extend(options.store.tls.ca_file.map(|file| format!("ca-file={}", file.display())));
     all.retain(|pair| !pair.starts_with("secret-key"));

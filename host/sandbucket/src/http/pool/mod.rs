@@ -99,8 +99,8 @@ const STALE: Duration = Duration::from_secs(5);
 const SUSPECT: Duration = Duration::from_millis(250);
 
 /// A connection that a request was sent on. If it is dropped, the request was dropped: at a timeout, or by the caller. If the connection
-/// was idle before, it may be dead as well as slow, and so may those be that have been idle since: the next request takes none of them.
-/// One that served another request meanwhile is alive, and stays: a tenant that drops requests must not cost others their connections.
+/// was idle before, it may be dead as well as slow, and so may the idle ones be: the next request takes none of them. One that served
+/// another request a moment ago is alive, and stays: a tenant that drops requests must not cost busy ones their connections.
 struct InUse<'a, C: Connect, B: Outbound> {
     connection: Option<BoxedConnection<C, B>>,
     idle: &'a IdlePool<C, B>,
@@ -112,7 +112,8 @@ impl<C: Connect, B: Outbound> Drop for InUse<'_, C, B> {
             && connection.reused
             && connection.since.elapsed() >= SUSPECT
         {
-            self.idle.discard_idle_since(&connection.target, connection.since);
+            let alive = Instant::now().checked_sub(SUSPECT).unwrap_or(connection.since);
+            self.idle.discard_idle_since(&connection.target, alive);
         }
     }
 }

@@ -252,10 +252,8 @@ async fn permit_that_is_not_claimed_costs_the_turns_that_others_lost() {
     thread::sleep(UNCLAIMED + Duration::from_millis(20));
     compute.expire();
     drop(left);
-    let state = compute.state();
-    let start = |share: &ComputeShare| state.stores[&share.store].start;
-    assert_eq!(start(&idler), (1 + UNCLAIMED_SLICES) * VIRTUAL_SLICE);
-    drop(state);
+    let start = compute.state().stores[&idler.store].start;
+    assert_eq!(start, (1 + UNCLAIMED_SLICES) * VIRTUAL_SLICE);
     // So many calls of another store come first, those that begin later as well.
     let served = Mutex::new(Vec::new());
     let named = |name: char| {

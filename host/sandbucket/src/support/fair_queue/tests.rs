@@ -408,9 +408,11 @@ fn stores_of_one_tenant_share_its_bound_its_weight_and_its_first_permit() {
     drop(held);
     // A tenant's account goes with its last store.
     drop((old, first, second, waiting));
-    assert_eq!((queue.state().accounts.len(), new.held()), (2, 0));
+    assert_eq!(new.held(), 0);
+    assert_eq!(queue.state().accounts.len(), 2);
     drop(new);
-    assert!(queue.state().by_claim.is_empty() && queue.state().accounts.len() == 1);
+    assert!(queue.state().by_claim.is_empty());
+    assert_eq!(queue.state().accounts.len(), 1);
 }
 
 #[test]
