@@ -196,7 +196,7 @@ fn swap_of_all_leaves_tenants_of_other_services_out() {
         assert_eq!((&swap.swapped[..], swap.unchanged), (&["alice".to_owned(), "carol".to_owned()][..], 0));
         assert_eq!(swap.left_out.keys().collect::<Vec<_>>(), ["bob", "dave"]);
         for why in swap.left_out.values() {
-            assert!(why.contains("`container`") && why.contains("the new one `bucket`"), "{why}");
+            assert!(why.contains("`sas-token`") && why.contains("those of the new one `secret-key`"), "{why}");
         }
         let plugins = |tenants: &Tenants| -> Vec<String> {
             tenants.status().into_iter().map(|tenant| tenant.plugin.unwrap_or_default()).collect()

@@ -110,7 +110,7 @@ async fn serve_reloads_at_hangup_and_stops_at_sigterm() {
     std::fs::write(bench.path("next.wasm"), [sandbucket::PLUGIN, &[0, 2, 1, b'x']].concat()).unwrap();
     let swapped = bench.run(&["tenants", "swap", "next.wasm"]).await.ends_with(0).stderr();
     assert!(swapped.contains("1 swapped (alice), 0 unchanged, 1 left out"), "{swapped}");
-    assert!(swapped.contains("The tenant bob keeps its plugin: ") && swapped.contains("`container`"), "{swapped}");
+    assert!(swapped.contains("The tenant bob keeps its plugin: ") && swapped.contains("`sas-token`"), "{swapped}");
     let swapped = bench.run(&["--json", "tenants", "swap", "next.wasm"]).await.ends_with(0).stdout();
     let swapped: Value = serde_json::from_str(&swapped).unwrap();
     assert_eq!((&swapped["swapped"], &swapped["unchanged"]), (&serde_json::json!([]), &serde_json::json!(1)));
