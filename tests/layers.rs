@@ -28,7 +28,7 @@ const SDK: &[Layer] = &[
     ("content", &["checksum", "contract::error", "contract::model", "http"]),
     ("retry", &["http"]),
     ("reconcile", &["contract::error", "contract::model"]),
-    ("settings", &["contract::error", "http", "retry"]),
+    ("settings", &["contract::error", "retry"]),
     ("machine", &["attributes", "contract::error", "contract::model", "http", "key", "reconcile", "retry", "settings"]),
     ("io", &["contract::error", "contract::model", "content", "http", "machine"]),
     ("io::wasi", &["contract::bindings", "contract::error", "http", "io", "machine"]),

@@ -11,8 +11,7 @@ use sandbucket_plugin::http::headers::is_visible;
 use sandbucket_plugin::http::request::Request;
 use sandbucket_plugin::reconcile::{WRITE_ID, is_write_id};
 
-use crate::headers;
-use crate::requests::METADATA;
+use crate::headers::{self, METADATA};
 
 /// The groups of attributes.
 pub mod groups {

@@ -5,7 +5,7 @@ use sandbucket_plugin::contract::model::{BlobInfo, ByteRange, Digest, Pair, Span
 use sandbucket_plugin::http::bounds;
 use sandbucket_plugin::http::response::{self, Head, MalformedResponse};
 
-use crate::requests::METADATA;
+use crate::headers::METADATA;
 
 /// Attributes of a blob in a response: name and header.
 const ATTRIBUTES: [(&str, &str); 18] = [

@@ -1,5 +1,17 @@
 //! Names of header fields shared by requests and responses.
 
+use sandbucket_plugin::http::request::is_token;
+use sandbucket_plugin::metadata::Rules;
+
+/// S3's rules for user metadata: names are those of header fields.
+pub const METADATA: Rules = Rules {
+    prefix: "x-amz-meta-",
+    max_bytes: 2048,
+    is_name: |name| !name.is_empty() && name.bytes().all(is_token),
+    names: "a name takes letters, digits and !#$%&'*+-.^_`|~",
+    service: "S3",
+};
+
 /// User metadata that stores the attribute `write-id`.
 pub const WRITE_ID: &str = "sandbucket-write-id";
 

@@ -9,8 +9,7 @@ use sandbucket_plugin::http::bounds;
 use sandbucket_plugin::http::response::{self, Head, MalformedResponse, decimal, etag, is_named};
 
 use crate::checksum::{Names, STORED};
-use crate::headers::RESPONSE_ATTRIBUTES;
-use crate::requests::METADATA;
+use crate::headers::{METADATA, RESPONSE_ATTRIBUTES};
 
 /// Headers of which every S3 response to a GET or HEAD has at least one, possibly empty.
 const FROM_S3: [&str; 4] = ["etag", "last-modified", "x-amz-request-id", "x-amz-id-2"];

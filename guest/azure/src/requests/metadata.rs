@@ -6,16 +6,8 @@
 use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::Pair;
 use sandbucket_plugin::http::request::Request;
-use sandbucket_plugin::metadata::Rules;
 
-/// Azure's rules for user metadata: names are identifiers of C#, in ASCII.
-pub const METADATA: Rules = Rules {
-    prefix: "x-ms-meta-",
-    max_bytes: 8 * 1024,
-    is_name: is_identifier,
-    names: "on Azure a name takes letters, digits and _, and begins with no digit",
-    service: "Azure",
-};
+use crate::headers::METADATA;
 
 /// Adds the headers of a blob's user metadata.
 ///
@@ -23,12 +15,6 @@ pub const METADATA: Rules = Rules {
 /// A fault of `metadata`.
 pub fn metadata(request: &mut Request, pairs: &[Pair]) -> Result<(), Failure> {
     METADATA.push(&mut request.headers, pairs)
-}
-
-fn is_identifier(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]

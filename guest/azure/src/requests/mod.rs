@@ -28,7 +28,7 @@ pub use block::{MAX_BLOCK, block_list, commit, copy_part, create_upload, mark_ab
 pub use container::{container_exists, create_container, delete_container, first_blob, list_containers};
 pub use copy::{Source, copy, head_source, read_source};
 pub use listing::{list, list_uploads, list_versions};
-pub use metadata::{METADATA, metadata};
+pub use metadata::metadata;
 pub use presign::{MAX_EXPIRES, presign};
 pub use tags::{get_tags, set_tags};
 

@@ -4,17 +4,8 @@
 use sandbucket_plugin::contract::error::Failure;
 use sandbucket_plugin::contract::model::Pair;
 use sandbucket_plugin::http::headers::Headers;
-use sandbucket_plugin::http::request::is_token;
-use sandbucket_plugin::metadata::Rules;
 
-/// S3's rules for user metadata: names are those of header fields.
-pub const METADATA: Rules = Rules {
-    prefix: "x-amz-meta-",
-    max_bytes: 2048,
-    is_name: |name| !name.is_empty() && name.bytes().all(is_token),
-    names: "a name takes letters, digits and !#$%&'*+-.^_`|~",
-    service: "S3",
-};
+use crate::headers::METADATA;
 
 /// Adds the headers of a blob's user metadata.
 pub(crate) fn metadata(headers: &mut Headers, pairs: &[Pair]) -> Result<(), Failure> {

@@ -25,7 +25,6 @@ pub use bucket::{create_bucket, delete_bucket, head_bucket, in_bucket, list_buck
 pub use copy::{Source, copy};
 pub use delete_many::{DeleteEntry, MAX_DELETES, delete_many};
 pub use listing::{list, list_versions};
-pub use metadata::METADATA;
 pub(crate) use metadata::metadata;
 pub use multipart::{
     abort_upload, complete_upload, copy_part, create_upload, list_parts, list_uploads, part_checksums, upload_part,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::requests::METADATA;
+use crate::headers::METADATA;
 use crate::settings;
 use sandbucket_plugin::contract::error::Kind;
 use sandbucket_plugin::contract::model::{
