@@ -70,7 +70,7 @@ impl Front {
         let mut attributes = Attributes::new();
         customer_key!(&mut attributes, input);
         let name = blob_name(&key, input.version_id.as_ref());
-        let mut wants_checksums = input.checksum_mode.is_some();
+        push(&mut attributes, CHECKSUM_MODE, input.checksum_mode.is_some().then(|| "true".to_owned()));
         let mut part = None;
         let mut has_changed = false;
         let blob = loop {
@@ -86,15 +86,9 @@ impl Front {
                 for (name, value) in &attributes {
                     head = head.attribute(*name, value);
                 }
-                if wants_checksums {
-                    head = head.attribute(CHECKSUM_MODE, "true");
-                }
                 let info = match head.await {
                     Ok(info) => info,
-                    Err(sandbucket::Error::Unsupported(_)) if wants_checksums => {
-                        wants_checksums = false;
-                        continue;
-                    }
+                    Err(sandbucket::Error::Unsupported(_)) if drop_checksum_mode(&mut attributes) => continue,
                     Err(error) => return Err(no_part(refused(&scope, &error, &name, headers, &attributes).await)),
                 };
                 if let Some(range) = part_range(number, &info)? {
@@ -110,13 +104,9 @@ impl Front {
             for (name, value) in &attributes {
                 get = get.attribute(*name, value);
             }
-            if wants_checksums {
-                get = get.attribute(CHECKSUM_MODE, "true");
-            }
             match get.await {
                 Ok(blob) => break blob,
-                // Of another protocol, whose plugin knows no such attribute.
-                Err(sandbucket::Error::Unsupported(_)) if wants_checksums => wants_checksums = false,
+                Err(sandbucket::Error::Unsupported(_)) if drop_checksum_mode(&mut attributes) => {}
                 // It was written after the HEAD, and the client has set no condition against that.
                 Err(sandbucket::Error::PreconditionFailed(_)) if is_pinned => {
                     if has_changed {
@@ -168,20 +158,17 @@ impl Front {
         if let Some(number) = input.part_number {
             push(&mut attributes, PART_NUMBER, Some(part_number(number)?.to_string()));
         }
+        push(&mut attributes, CHECKSUM_MODE, input.checksum_mode.is_some().then(|| "true".to_owned()));
         let name = blob_name(&key, input.version_id.as_ref());
-        let mut wants_checksums = input.checksum_mode.is_some();
         let info = loop {
             let mut head = scope.store.head(&key);
             conditions!(head, headers, input);
             for (name, value) in &attributes {
                 head = head.attribute(*name, value);
             }
-            if wants_checksums {
-                head = head.attribute(CHECKSUM_MODE, "true");
-            }
             match head.await {
                 Ok(info) => break info,
-                Err(sandbucket::Error::Unsupported(_)) if wants_checksums => wants_checksums = false,
+                Err(sandbucket::Error::Unsupported(_)) if drop_checksum_mode(&mut attributes) => {}
                 Err(error) => {
                     let error = refused(&scope, &error, &name, headers, &attributes).await;
                     return Err(if input.part_number.is_some() { no_part(error) } else { error });
@@ -351,6 +338,14 @@ fn byte_range(range: Range) -> S3Result<ByteRange> {
 
 /// The attribute of a read that is to report the checksums that the service stores.
 const CHECKSUM_MODE: &str = "checksum-mode";
+
+/// Removes the request for checksums, of which the plugin of another protocol knows nothing. False if there is none.
+fn drop_checksum_mode(attributes: &mut Attributes) -> bool {
+    let before = attributes.len();
+    attributes.retain(|(name, _)| *name != CHECKSUM_MODE);
+    attributes.len() < before
+}
+
 /// The attribute of a HEAD of a part, and that of its response.
 const PART_NUMBER: &str = "part-number";
 const PART_RANGE: &str = "part-range";
@@ -395,7 +390,7 @@ fn no_part(error: S3Error) -> S3Error {
 }
 
 /// The error of a read. The response `304` has the blob's ETag: the one that the client has, or else the service's. That to a HEAD
-/// has no code: a GET of a byte tells a client's key that is missing, which is the client's to know, from an expired token.
+/// has no code: the error of a GET of one byte has, so that a missing customer key and an expired token are distinguished.
 async fn refused(
     scope: &Scope,
     error: &sandbucket::Error,
@@ -407,7 +402,7 @@ async fn refused(
     let response = error.failure().and_then(|failure| failure.response.as_ref());
     if response.is_some_and(|response| response.status == 400 && response.code.is_none()) {
         let get = version.iter().fold(scope.store.get(key).range(0..1), |get, version| get.version(version));
-        let attributes = attributes.iter().filter(|(name, _)| *name != PART_NUMBER);
+        let attributes = attributes.iter().filter(|(name, _)| ![PART_NUMBER, CHECKSUM_MODE].contains(name));
         let get = attributes.fold(get, |get, (name, value)| get.attribute(*name, value));
         if let Err(explained) = get.await {
             return scope.error(&explained);

@@ -20,7 +20,7 @@ const MAX_CLOSED: usize = 64;
 /// The closed stores of an engine.
 pub(crate) struct ClosedStores {
     reopen_within: Duration,
-    /// Keyed at random: comparing digests tells nothing of how much of a secret was guessed.
+    /// With random keys, so that the time of a lookup does not leak a prefix of a secret.
     hasher: RandomState,
     /// By the time at which they were closed, the first at the front.
     stores: Mutex<VecDeque<ClosedStore>>,

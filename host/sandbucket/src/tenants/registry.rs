@@ -209,8 +209,6 @@ impl Tenants {
     /// [`Error::InvalidArgument`] for a wrong name, budget or weight, and the errors of [`Engine::open`]: the store is opened once
     /// to check its settings. The former state remains.
     pub async fn set(&self, name: &str, mut options: TenantOptions) -> Result<()> {
-        check_name(name).map_err(|message| Error::InvalidArgument(Failure::ours("tenant", message)))?;
-        options.check()?;
         let _changing = self.0.changing.lock().await;
         if options.store.plugin.is_none() {
             options.store.plugin = self.successor(self.0.engine.plugin()).await;
@@ -237,6 +235,8 @@ impl Tenants {
 
     /// Adds a tenant of the program or changes its options. The registry is not changed meanwhile.
     async fn put(&self, name: &str, options: TenantOptions) -> Result<()> {
+        check_name(name).map_err(|message| Error::InvalidArgument(Failure::ours("tenant", message)))?;
+        options.check()?;
         let wanted = vec![(Arc::from(name), options)];
         let checked = self.check(wanted, CREDENTIALS_TIME_OF_ONE).await.map_err(|(_, error)| error)?;
         if let Some(why) = checked.iter().find_map(|change| change.opened.as_ref().err()) {

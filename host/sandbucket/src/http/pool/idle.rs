@@ -134,24 +134,13 @@ impl<C: Connect, B: Outbound> IdlePool<C, B> {
         drop(expired);
     }
 
-    /// Closes all idle connections to this authority: if one fails, what dropped it (a NAT, a load balancer, a restarted service) may
-    /// have dropped all.
-    pub(super) fn discard(&self, target: &Target) {
-        let mut expired = Vec::new();
-        let mut queues = self.queues();
-        while let Some(connection) = queues.take(target) {
-            expired.push(connection);
-        }
-        drop(queues);
-        drop(expired);
-    }
-
-    /// Closes the connections to this authority that have been idle since before this instant.
-    pub(super) fn discard_idle_since(&self, target: &Target, before: Instant) {
+    /// Closes the idle connections to this authority, or only those that have been idle since before an instant: if one fails, what
+    /// dropped it (a NAT, a load balancer, a restarted service) may have dropped all.
+    pub(super) fn discard(&self, target: &Target, before: Option<Instant>) {
         let mut expired = Vec::new();
         let mut queues = self.queues();
         while let Some(key) = queues.by_authority.get(target).and_then(|queue| queue.oldest)
-            && queues.connections[key].connection.since < before
+            && before.is_none_or(|before| queues.connections[key].connection.since < before)
         {
             expired.push(queues.remove(key));
         }

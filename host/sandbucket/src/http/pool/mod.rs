@@ -113,7 +113,7 @@ impl<C: Connect, B: Outbound> Drop for InUse<'_, C, B> {
             && connection.since.elapsed() >= SUSPECT
         {
             let alive = Instant::now().checked_sub(SUSPECT).unwrap_or(connection.since);
-            self.idle.discard_idle_since(&connection.target, alive);
+            self.idle.discard(&connection.target, Some(alive));
         }
     }
 }
@@ -194,7 +194,7 @@ impl<C: Connect, B: Outbound> Connections<C, B> {
                 continue;
             }
             if connection.reused {
-                self.0.idle.discard(&target);
+                self.0.idle.discard(&target, None);
             }
             match again {
                 Some(again) if connection.is_silent() && connection.since.elapsed() < STALE => {
@@ -260,7 +260,7 @@ impl<C: Connect, B: Outbound> IncomingBody<C, B> {
         if let Some((connection, pool)) = self.connection.take()
             && connection.reused
         {
-            pool.0.idle.discard(&connection.target);
+            pool.0.idle.discard(&connection.target, None);
         }
     }
 }
