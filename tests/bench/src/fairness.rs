@@ -1,8 +1,8 @@
 //! Latency of well-behaved tenants beside noisy ones: what fairness between tenants is worth.
 //!
-//! A few tenants read small blobs at a steady rate, alone and beside one noise after the other, in rotation. The servers run in other
-//! processes. The engine's limit on connections bounds what the noise can have in flight at once; budgets are the defaults, except
-//! for the noise's CPU time (`--noise-cpu`).
+//! A few tenants read small blobs at a steady rate, alone and beside one noise after the other, in rotation. The server runs in
+//! another process, and responds as late as a service nearby. Limits and budgets are the defaults, except for the noise's CPU time
+//! (`--noise-cpu`).
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -42,11 +42,15 @@ pub struct FairnessOptions {
     /// Duration of each measurement, in seconds
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Time until the service's responses begin, in milliseconds. With 0, the service shares the processors' whole time with its clients,
+    /// which services on other machines do not
+    #[arg(long, default_value_t = 5)]
+    latency: u64,
     /// Threads of the runtime
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Connections in use of the engine, all tenants together; 0 is unlimited
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 0)]
     connections: usize,
     /// CPU time per second of each noisy tenant's plugin, in milliseconds; 0 is unlimited
     #[arg(long, default_value_t = 100)]
@@ -106,15 +110,15 @@ struct Bench {
 pub fn run(options: &FairnessOptions) -> Result<()> {
     let network = network::enter(false)?;
     measure::allow_many_files()?;
-    let server = Server::start(Service::Memory)?;
+    let server = Server::start(Service::Memory, Some(options.latency))?;
     let endpoint = server.ready.endpoint.clone();
     // Nothing accepts: the kernel completes connections, and no byte is read.
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let silent_endpoint = format!("http://{}", silent.local_addr()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(options.threads).enable_all().build()?;
     println!(
-        "{TENANTS} tenants, a GET of 1 KiB each {PERIOD:?}, {} threads, {} connections, {} ms of CPU a second for noise, {}",
-        options.threads, options.connections, options.noise_cpu, network.congestion_control
+        "{TENANTS} tenants, a GET of 1 KiB each {PERIOD:?}, responses after {} ms, {} threads, {} connections, {} ms of CPU a second for noise, {}",
+        options.latency, options.threads, options.connections, options.noise_cpu, network.congestion_control
     );
     let mut noises = vec![Noise::None, Noise::Queued, Noise::Unanswered, Noise::SlowReader, Noise::Spinning];
     if let Some(only) = &options.only {

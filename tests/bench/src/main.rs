@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Fairness(options)) => fairness::run(&options),
         Some(Command::Gateway(options)) => gateway::run(&options),
         Some(Command::Front(options)) => gateway::serve(&options),
-        Some(Command::Serve { service }) => server::serve(service),
+        Some(Command::Serve(options)) => server::serve(&options),
         Some(Command::Worker(worker)) => work(worker),
     };
     match done {
@@ -68,7 +68,7 @@ fn work(options: WorkerOptions) -> Result<()> {
 fn run_one(one: &OneRow) -> Result<()> {
     let row = named(&one.row)?;
     network::enter(false)?;
-    let server = Server::start(row.service)?;
+    let server = Server::start(row.service, None)?;
     let ready = server.ready.clone();
     if let Some(file) = &ready.ca_file {
         // SAFETY: this is the only thread so far.

@@ -69,10 +69,19 @@ pub enum Command {
     Front(FrontOptions),
     /// Run a server until standard input closes
     #[command(hide = true)]
-    Serve { service: Service },
+    Serve(ServeOptions),
     /// Run a client with one row's work, as standard input says
     #[command(hide = true)]
     Worker(WorkerOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    pub service: Service,
+    /// Time until a response of the memory server begins, in milliseconds. With it, the server sleeps between requests, as one on
+    /// another machine does for the client's processors
+    #[arg(long)]
+    pub latency: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -23,11 +23,9 @@ use crate::support::deadline::timeout_at;
 use crate::support::fair_queue::{Claim, Evictable, FairPermit, FairQueue, FairShare, Grant};
 use crate::telemetry::{EngineSample, Telemetry};
 
-/// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured.
+/// How often running plugins are looked at: the step in which [`Limits::cpu_time`] is measured. While calls compute for long, it is
+/// [`Compute::slice`]: a tick wakes a thread, which is not worth it as long as nothing computes.
 const TICK: Duration = Duration::from_millis(10);
-
-/// The same while calls compute for long. A tick wakes a thread, which is not worth it as long as nothing computes.
-const SLICE: Duration = Duration::from_millis(2);
 
 /// Time between rounds that give up what is idle.
 const ROUND: Duration = Duration::from_secs(5);
@@ -354,7 +352,7 @@ fn tick(engine: Weak<Runtime>, compute: &Compute) -> Result<()> {
                 thread::park_timeout(left);
                 let Some(engine) = engine.upgrade() else { return };
                 if engine.compute.is_active() {
-                    end = end.min(Instant::now() + SLICE);
+                    end = end.min(Instant::now() + engine.compute.slice());
                 }
             }
             let Some(engine) = engine.upgrade() else { return };
@@ -366,7 +364,7 @@ fn tick(engine: Weak<Runtime>, compute: &Compute) -> Result<()> {
             tick = TICK;
             if engine.compute.is_active() {
                 engine.compute.expire();
-                tick = SLICE;
+                tick = engine.compute.slice();
             }
         }
     };

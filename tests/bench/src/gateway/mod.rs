@@ -85,7 +85,7 @@ pub fn run(options: &GatewayOptions) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut figures = Vec::new();
     for backend in [Service::Memory, Service::Files] {
-        let server = Server::start(backend)?;
+        let server = Server::start(backend, None)?;
         let endpoint = &server.ready.endpoint;
         if backend == Service::Files {
             runtime.block_on(fill(endpoint)).context("filling the backend")?;

@@ -39,12 +39,16 @@ struct Shared {
     pages: Pages,
     /// Time of the last request.
     last_request: Cell<Instant>,
+    /// Time until a response begins.
+    latency: Option<Duration>,
 }
 
 /// Serves connections, over TLS if there is an acceptor, until the process ends.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Result<()> {
-    let shared = Rc::new(Shared { pages: Pages::default(), last_request: Cell::new(Instant::now()) });
-    tokio::task::spawn_local(stay_awake(shared.clone()));
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, latency: Option<Duration>) -> Result<()> {
+    let shared = Rc::new(Shared { pages: Pages::default(), last_request: Cell::new(Instant::now()), latency });
+    if latency.is_none() {
+        tokio::task::spawn_local(stay_awake(shared.clone()));
+    }
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -78,6 +82,9 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Rc<Shar
         let shared = shared.clone();
         async move {
             shared.last_request.set(Instant::now());
+            if let Some(latency) = shared.latency.filter(|latency| !latency.is_zero()) {
+                tokio::time::sleep(latency).await;
+            }
             Ok::<_, Infallible>(respond(request, &shared.pages).await)
         }
     });

@@ -8,6 +8,7 @@ mod process;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sandbucket_dev_server::DevServer;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
+use crate::options::ServeOptions;
 use crate::rows::Service;
 use crate::{child, measure};
 
@@ -36,7 +38,8 @@ pub struct Ready {
 }
 
 /// Runs a server until its standard input closes.
-pub fn serve(service: Service) -> Result<()> {
+pub fn serve(options: &ServeOptions) -> Result<()> {
+    let (service, latency) = (options.service, options.latency.map(Duration::from_millis));
     measure::allow_many_files()?;
     let parent = child::parent_gone();
     // One thread, so that the server does not compete with the client on other processors.
@@ -50,11 +53,11 @@ pub fn serve(service: Service) -> Result<()> {
                     let address = listener.local_addr()?;
                     if service == Service::Memory {
                         ready(Ready { endpoint: format!("http://{address}"), ca_file: None })?;
-                        return memory::serve(listener, None).await;
+                        return memory::serve(listener, None, latency).await;
                     }
                     let (acceptor, ca_file) = certificates::make(folder.path(), &address.ip().to_string())?;
                     ready(Ready { endpoint: format!("https://{address}"), ca_file: Some(ca_file) })?;
-                    memory::serve(listener, Some(acceptor)).await
+                    memory::serve(listener, Some(acceptor), latency).await
                 }
                 Service::Files => {
                     let server = DevServer::builder()

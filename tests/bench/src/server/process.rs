@@ -17,9 +17,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(service: Service) -> Result<Server> {
+    /// Starts one, with [`ServeOptions::latency`](crate::options::ServeOptions::latency).
+    pub fn start(service: Service, latency: Option<u64>) -> Result<Server> {
         let name = clap::ValueEnum::to_possible_value(&service).context("every service has a name")?;
-        let mut process = Child::start(&["serve".to_owned(), name.get_name().to_owned()], &[])?;
+        let mut arguments = vec!["serve".to_owned(), name.get_name().to_owned()];
+        arguments.extend(latency.map(|latency| format!("--latency={latency}")));
+        let mut process = Child::start(&arguments, &[])?;
         let ready = process.read().context("starting a server")?;
         Ok(Server { ready, _process: process })
     }
@@ -35,7 +38,7 @@ impl Servers {
     pub fn of(&mut self, service: Service) -> Result<&Ready> {
         Ok(match self.running.entry(service) {
             Entry::Occupied(running) => &running.into_mut().ready,
-            Entry::Vacant(free) => &free.insert(Server::start(service)?).ready,
+            Entry::Vacant(free) => &free.insert(Server::start(service, None)?).ready,
         })
     }
 }

@@ -139,6 +139,56 @@ async fn stores_compute_by_their_weight() {
     assert!(idle(&compute));
 }
 
+/// All of them wait when the tenant's CPU time is paid, and only the first one's slice is.
+#[tokio::test]
+async fn calls_of_a_tenant_that_owes_cpu_time_pause_when_their_turn_comes() {
+    let compute = Compute::new();
+    let tenant = Admission::new("alice".into(), Budget::default().with_cpu_per_second(Duration::from_millis(10)), 1);
+    let share = compute.register(1, Some(tenant.clone()));
+    share.charge(MOST_LIMITED);
+    let begun = std::cell::Cell::new(0);
+    let mut calls: Vec<_> = (0..8)
+        .map(|_| {
+            let mut call = ComputeCall::new(&share, 1);
+            let mut slice = || {
+                begun.set(begun.get() + 1);
+                (Poll::Ready(()), Duration::from_secs(10))
+            };
+            Box::pin(poll_fn(move |cx| call.poll(cx, |_| slice())))
+        })
+        .collect();
+    for _ in 0..100 {
+        calls.retain_mut(|call| call.now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((begun.get(), calls.len()), (1, 7));
+    tenant.set(Budget::default(), 1);
+    futures::future::join_all(calls).await;
+    assert!(begun.get() == 8 && idle(&compute));
+}
+
+#[tokio::test]
+async fn slices_are_brief_while_calls_compute_that_have_paused() {
+    let compute = Compute::new();
+    let tenant = Admission::new("alice".into(), Budget::default().with_cpu_per_second(Duration::from_millis(100)), 1);
+    let share = compute.register(1, Some(tenant.clone()));
+    assert_eq!(compute.slice(), SLICE);
+    let mut of_slices = Vec::new();
+    // The first takes the burst of a second and 10 ms more, for which the call pauses.
+    let mut left = [Duration::from_millis(110), Duration::ZERO].into_iter();
+    let mut call = ComputeCall::new(&share, 1);
+    poll_fn(|cx| {
+        call.poll(cx, |cx| {
+            of_slices.push(compute.slice());
+            cx.waker().wake_by_ref();
+            left.next().map_or((Poll::Ready(()), SHORT), |took| (Poll::Pending, took))
+        })
+    })
+    .await;
+    assert_eq!(of_slices, [SLICE, BRIEF_SLICE, SLICE]);
+    assert_eq!(compute.slice(), SLICE);
+}
+
 #[tokio::test]
 async fn permit_of_a_call_that_nobody_polls_goes_to_the_next() {
     let compute = Compute::new();
