@@ -77,8 +77,10 @@ deny: ## Check the licences, versions and sources of all dependencies against de
 doc: toolchain ## Build the API documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(ALL) --no-deps
 
-build: ## Build the `sandbucket` command, with the plugins in it
+build: ## Build the `sandbucket` command, with the plugins in it, and check that it has less than 40 MB
 	$(CARGO) build --release --package sandbucket-cli
+	@size=$$(wc -c < "$${CARGO_TARGET_DIR:-target}/release/sandbucket"); \
+	[ "$$size" -lt 40000000 ] || { echo "make build: the command has $$size bytes, and 40,000,000 is the limit" >&2; exit 1; }
 
 plugin: toolchain ## Build the plugins from source, and replace the prebuilt ones that the library contains
 	$(CARGO) run --quiet --package sandbucket-xtask -- plugin

@@ -150,7 +150,7 @@ async fn calls_of_a_tenant_that_owes_cpu_time_pause_when_their_turn_comes() {
     let mut calls: Vec<_> = (0..8)
         .map(|_| {
             let mut call = ComputeCall::new(&share, 1);
-            let mut slice = || {
+            let slice = || {
                 begun.set(begun.get() + 1);
                 (Poll::Ready(()), Duration::from_secs(10))
             };
