@@ -117,7 +117,8 @@ pub fn run(options: &FairnessOptions) -> Result<()> {
     let silent_endpoint = format!("http://{}", silent.local_addr()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(options.threads).enable_all().build()?;
     println!(
-        "{TENANTS} tenants, a GET of 1 KiB each {PERIOD:?}, responses after {} ms, {} threads, {} connections, {} ms of CPU a second for noise, {}",
+        "{TENANTS} tenants, a GET of 1 KiB each {PERIOD:?}, responses after {} ms, {} threads, {} connections, \
+         {} ms of CPU a second for noise, {}",
         options.latency, options.threads, options.connections, options.noise_cpu, network.congestion_control
     );
     let mut noises = vec![Noise::None, Noise::Queued, Noise::Unanswered, Noise::SlowReader, Noise::Spinning];

@@ -9,6 +9,7 @@ use super::slots::{Slot, Slots};
 use super::token_bucket::TokenBucket;
 use crate::error::{Error, Failure, Result};
 use crate::limits::Budget;
+use crate::support::count_guard::CountGuard;
 use crate::support::deadline;
 use crate::support::fair_queue::Claim;
 
@@ -249,7 +250,7 @@ impl Admission {
             };
             return Err(self.excess(operation, bound, &why));
         };
-        let _waiting = Waiting::enter(&self.waiting);
+        let _waiting = CountGuard::new(&self.waiting);
         let wait = queue_wait.min(limit);
         match deadline::timeout(wait, self.next()).await {
             Ok((began, slot)) => Ok(CallPermit { presence, began, _slot: slot }),
@@ -433,22 +434,6 @@ impl Admission {
 
     fn now(&self) -> u64 {
         nanos(self.origin.elapsed())
-    }
-}
-
-/// Counts a call that waits.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(waiting: &'a AtomicUsize) -> Waiting<'a> {
-        waiting.fetch_add(1, Relaxed);
-        Waiting(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep};
 
 use crate::budget::Admission;
+use crate::support::count_guard::CountGuard;
 
 /// A poll that takes no longer than this is short, for each operation that it is about. The real plugin takes 5 to 50 µs; a page
 /// of 1,000 listed keys takes more.
@@ -358,23 +359,7 @@ pub(crate) struct ComputeCall<'a> {
     /// Until the tenant's CPU time is paid.
     pause: Option<Pin<Box<Sleep>>>,
     /// It has paused, and now waits to compute or does.
-    rested: Option<Rested<'a>>,
-}
-
-/// Counts a call in [`Compute::rested`].
-struct Rested<'a>(&'a AtomicUsize);
-
-impl<'a> Rested<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Rested(count)
-    }
-}
-
-impl Drop for Rested<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
+    rested: Option<CountGuard<'a>>,
 }
 
 impl<'a> ComputeCall<'a> {
@@ -410,11 +395,11 @@ impl<'a> ComputeCall<'a> {
             }
             let permit = ready!(self.acquire(cx));
             // Other calls of the tenant have computed while this one waited.
-            let debt = self.debt();
-            if debt.is_zero() {
+            if self.debt().is_zero() {
                 break permit;
             }
-            self.pause_for(debt);
+            drop(permit);
+            ready!(self.poll_pause(cx));
         };
         let (polled, took) = poll(cx);
         if let Some(tenant) = &self.share.tenant {
@@ -439,25 +424,21 @@ impl<'a> ComputeCall<'a> {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
-                self.rested = Some(Rested::new(&self.share.compute.rested));
+                self.rested = Some(CountGuard::new(&self.share.compute.rested));
             }
             let debt = self.debt();
             if debt.is_zero() {
                 return Poll::Ready(());
             }
             // It is given its place in the queue only when it may compute.
-            self.pause_for(debt);
+            self.pause = Some(Box::pin(sleep(debt.min(MAX_PAUSE))));
+            self.rested = None;
         }
     }
 
     /// The time until the tenant's CPU time is paid.
     fn debt(&self) -> Duration {
         self.share.tenant.as_ref().map_or(Duration::ZERO, |tenant| tenant.cpu_debt())
-    }
-
-    fn pause_for(&mut self, debt: Duration) {
-        self.pause = Some(Box::pin(sleep(debt.min(MAX_PAUSE))));
-        self.rested = None;
     }
 
     /// A permit; none, for one slice without, where one was kept for the call in vain: it cannot wait for ever.
